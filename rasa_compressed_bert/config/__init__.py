@@ -1,0 +1,24 @@
+"""Options of the components: defaults, types and validity, one frozen dataclass a section."""
+
+from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
+from rasa_compressed_bert.config.pruning import PruningConfig
+from rasa_compressed_bert.config.quantization import QuantizationConfig
+
+__all__ = [
+    "BertConfig",
+    "ComponentConfig",
+    "DistillationConfig",
+    "Option",
+    "Problem",
+    "PrunedBertIntentClassifierConfig",
+    "PruningConfig",
+    "QuantizationConfig",
+    "option",
+    "options_of",
+    "section",
+    "sections_of",
+]

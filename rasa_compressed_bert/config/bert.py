@@ -1,0 +1,69 @@
+"""Options shared by the components that fine-tune, compress and serve a BERT."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from typing import ClassVar, Iterator, Mapping, Optional
+
+from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.options import Option, option, section
+from rasa_compressed_bert.config.pruning import END_EPOCH_SHARE, PruningConfig
+from rasa_compressed_bert.config.quantization import QuantizationConfig
+
+
+@dataclass(frozen=True)
+class BertConfig(ComponentConfig):
+    """Shared options; `pruning.end_epoch` is always a number here, also where the user left it out.
+
+    `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and
+    lets the user change nothing else, so a begin and an end of pruning that were set follow here; then it is dropped.
+    """
+
+    injected: ClassVar[Mapping[str, Option]] = {
+        "finetuning_epoch_fraction": Option(
+            float, low=0, high=100, optional=True, help="Share of the usual epochs to fine-tune for; set by Rasa."
+        )
+    }
+
+    model_weights: str = option(
+        "all-MiniLM-L6-v2",
+        str,
+        help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
+    )
+    max_length: int = option(
+        128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
+    )
+    epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data.")
+    batch_size: int = option(32, int, low=1, help="Messages in a train step.")
+    learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the optimiser.")
+    random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
+    validation_split: float = option(
+        0.1,
+        float,
+        low=0,
+        high=0.5,
+        help="Share of the examples held out to pick the best epoch and to calibrate confidences; 0 switches both off.",
+    )
+    num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
+    runtime: str = option("onnxruntime", str, choices=("onnxruntime",), help="Inference library that serves the model.")
+    pruning: PruningConfig = section(PruningConfig)
+    distillation: DistillationConfig = section(DistillationConfig)
+    quantization: QuantizationConfig = section(QuantizationConfig)
+
+    finetuning_epoch_fraction: InitVar[Optional[float]] = None
+
+    def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
+        fraction = 1.0 if finetuning_epoch_fraction is None else finetuning_epoch_fraction
+        object.__setattr__(self, "pruning", self.pruning.resolved(self.epochs, fraction))
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield contradictions within `pruning` and between its end and the end of training."""
+        yield from self.pruning.conflicts()
+        end_epoch = self.pruning.end_epoch
+        if self.pruning.method != "none" and end_epoch > self.epochs:
+            yield Problem(
+                ("pruning.end_epoch", "epochs", "pruning.method"),
+                f"pruning.end_epoch: {end_epoch} is after the end of training (epochs: {self.epochs}); raise epochs, "
+                f"lower end_epoch or leave it out, which gives {END_EPOCH_SHARE} * epochs",
+            )

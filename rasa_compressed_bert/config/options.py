@@ -1,0 +1,106 @@
+"""How one option is declared: its default, type, accepted values and help, in one place.
+
+The declaration lives in the metadata of a dataclass field, so reading a configuration, suggesting a name for a typo and
+writing the table of the README are generic: none of them knows any option by name.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Dict, Optional, Tuple, Type
+
+
+@dataclass(frozen=True)
+class Option:
+    """What values an option accepts: `low` and `high` belong to the range, `above` and `below` do not."""
+
+    kind: type
+    help: str
+    low: Optional[float] = None
+    high: Optional[float] = None
+    above: Optional[float] = None
+    below: Optional[float] = None
+    choices: Tuple[str, ...] = ()
+    optional: bool = False
+
+    def coerce(self, value: Any) -> Any:
+        """Return `value` as the option's type; raise `ValueError` or `OverflowError` if it is not accepted."""
+        if value is None and self.optional:
+            return None
+        coerced = _COERCIONS[self.kind](value)
+        if self.choices and coerced not in self.choices or not self._in_range(coerced):
+            raise ValueError(value)
+        return coerced
+
+    def accepted(self) -> str:
+        """Say what is accepted, such as "a number in [0, 0.99] or null"."""
+        text = f"one of: {', '.join(self.choices)}" if self.choices else _KIND_NAMES[self.kind] + self._range()
+        return f"{text} or null" if self.optional else text
+
+    def _in_range(self, value: Any) -> bool:
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def _range(self) -> str:
+        left = f"({self.above}" if self.low is None else f"[{self.low}"
+        right = f"{self.below})" if self.high is None else f"{self.high}]"
+        if self.high is None and self.below is None:
+            return "" if self.low is None else f" >= {self.low}"
+        return f" in {left}, {right}"
+
+
+def option(default: Any, kind: type, **declaration: Any) -> Any:
+    """Declare a dataclass field as an option; `declaration` takes the further fields of `Option`."""
+    return field(default=default, metadata={"option": Option(kind, **declaration)})
+
+
+def section(cls: type) -> Any:
+    """Declare a dataclass field as a section whose options are the fields of the frozen dataclass `cls`."""
+    return field(default_factory=cls, metadata={"section": cls})
+
+
+def options_of(cls: type) -> Dict[str, Option]:
+    """Return the options that `cls` declares, without its sections, by name."""
+    return {item.name: item.metadata["option"] for item in fields(cls) if "option" in item.metadata}
+
+
+def sections_of(cls: type) -> Dict[str, Type[Any]]:
+    """Return the dataclasses of the sections that `cls` declares, by name."""
+    return {item.name: item.metadata["section"] for item in fields(cls) if "section" in item.metadata}
+
+
+def _to_float(value: Any) -> float:
+    """Strings count as numbers here because YAML 1.1 reads `1e-4`, which has no dot, as a string."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        raise ValueError(value)
+    return int(value)
+
+
+def _to_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _to_str(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(value)
+    return str(value)
+
+
+_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str}
+_KIND_NAMES = {float: "a number", int: "an integer", bool: "a boolean (true or false)", str: "a non-empty string"}

@@ -1,0 +1,130 @@
+"""Options of pruning: what is removed, how much of it and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Iterator, Optional
+
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.options import option
+
+END_EPOCH_SHARE = 0.625
+"""Where pruning ends unless told otherwise: after 5 of 8 epochs."""
+
+_METHODS_OF_COMPONENT = {
+    "query_key": ("neuron",),
+    "value": ("neuron",),
+    "attention_heads": ("neuron", "head"),
+    "intermediate": ("neuron",),
+    "pooler": ("neuron",),
+}
+
+
+def _sparsity(default: Optional[float], text: str) -> Any:
+    return option(default, float, low=0, high=0.99, optional=default is None, help=text)
+
+
+def _own_sparsity(units: str) -> Any:
+    return _sparsity(None, f"Final sparsity of the {units} alone; null leaves it to the global ranking.")
+
+
+@dataclass(frozen=True)
+class PruningConfig:
+    """Options of the section `pruning`; sparsities are shares of what is gone, epochs may be fractions."""
+
+    method: str = option(
+        "neuron",
+        str,
+        choices=("none", "neuron", "head", "weight"),
+        help="What is removed: nothing, neurons of every kind, whole attention heads or single weights.",
+    )
+    importance: str = option(
+        "taylor",
+        str,
+        choices=("taylor", "magnitude"),
+        help="How units of the methods neuron and head are scored; weights always go by magnitude.",
+    )
+    schedule: str = option(
+        "polynomial_decay",
+        str,
+        choices=("polynomial_decay", "constant"),
+        help="How sparsity grows between begin_epoch and end_epoch.",
+    )
+    initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch.")
+    final_sparsity: float = _sparsity(0.6, "Share of the encoder's weights that are gone at end_epoch.")
+    begin_epoch: float = option(0.0, float, low=0, help="When pruning begins.")
+    end_epoch: Optional[float] = option(
+        None,
+        float,
+        low=0,
+        optional=True,
+        help=f"When pruning ends and recovery begins; null means {END_EPOCH_SHARE} * epochs (5 of 8).",
+    )
+    frequency: int = option(20, int, low=1, help="Train steps between two updates of the masks.")
+    query_key: Optional[float] = _own_sparsity("query and key dimensions")
+    value: Optional[float] = _own_sparsity("value dimensions")
+    attention_heads: Optional[float] = _own_sparsity("attention heads")
+    intermediate: Optional[float] = _own_sparsity("intermediate neurons")
+    pooler: Optional[float] = _own_sparsity("pooler's neurons")
+    pattern: str = option(
+        "unstructured",
+        str,
+        choices=("unstructured", "block_4x4", "n2_m4"),
+        help="Which weights are removed together: none, blocks of 4 x 4 or 2 of every 4.",
+    )
+
+    def resolved(self, epochs: int, finetuning_epoch_fraction: float) -> PruningConfig:
+        """Return the options with `end_epoch` set, for a training of `epochs` epochs.
+
+        `epochs` is already multiplied by `finetuning_epoch_fraction`; begin and end, where set, are not.
+        """
+        end_epoch = END_EPOCH_SHARE * epochs if self.end_epoch is None else self.end_epoch * finetuning_epoch_fraction
+        return replace(self, begin_epoch=self.begin_epoch * finetuning_epoch_fraction, end_epoch=end_epoch)
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the contradictions within the section, once it is resolved."""
+        if self.initial_sparsity > self.final_sparsity:
+            yield _problem(
+                "initial_sparsity",
+                f"{self.initial_sparsity} is above pruning.final_sparsity ({self.final_sparsity}); "
+                "lower initial_sparsity or raise final_sparsity",
+                "final_sparsity",
+            )
+        if self.begin_epoch > self.end_epoch:
+            yield _problem(
+                "begin_epoch",
+                f"{self.begin_epoch} is after pruning.end_epoch ({self.end_epoch}, which is {END_EPOCH_SHARE} * epochs "
+                "unless set); lower begin_epoch or raise end_epoch",
+                "end_epoch",
+            )
+        yield from self._method_conflicts()
+
+    def _method_conflicts(self) -> Iterator[Problem]:
+        for name, methods in _METHODS_OF_COMPONENT.items():
+            sparsity = getattr(self, name)
+            if sparsity is not None and self.method not in methods:
+                yield _problem(
+                    name,
+                    f"{sparsity} is only for pruning.method: {' or '.join(methods)}, not {self.method}; "
+                    f"change method or leave {name} out",
+                    "method",
+                )
+        if self.pattern != "unstructured" and self.method != "weight":
+            yield _problem(
+                "pattern",
+                f"'{self.pattern}' is only for pruning.method: weight, not {self.method}; "
+                "change method or leave pattern out",
+                "method",
+            )
+        elif self.pattern == "n2_m4" and self.final_sparsity != 0.5:
+            yield _problem(
+                "final_sparsity",
+                f"{self.final_sparsity} does not fit pruning.pattern: n2_m4, which removes 2 of every 4 weights; "
+                "set final_sparsity to 0.5",
+                "pattern",
+                "method",
+            )
+
+
+def _problem(name: str, text: str, *others: str) -> Problem:
+    return Problem(tuple(f"pruning.{option_name}" for option_name in (name, *others)), f"pruning.{name}: {text}")

@@ -1,0 +1,43 @@
+"""The exceptions that this package raises for what a user or a machine got wrong."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+
+class CompressedBertError(Exception):
+    """Base of all errors of this package, raised when no narrower one fits."""
+
+
+class ConfigError(CompressedBertError):
+    """Raised when options of a component are unknown, of a wrong type, out of range or contradictory.
+
+    Takes every problem found, one line each: ``ConfigError("epochs: ...", "batch_size: ...")``.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems: Tuple[str, ...] = problems
+
+    def __str__(self) -> str:
+        return "\n  - ".join(("Invalid configuration:", *self.problems))
+
+
+class DataError(CompressedBertError):
+    """Raised when training data cannot be learned from, such as data without a single intent."""
+
+
+class WeightsError(CompressedBertError):
+    """Raised when pretrained weights are missing or cannot be read."""
+
+
+class ArtifactError(CompressedBertError):
+    """Raised when an artifact is damaged or was not written by this package."""
+
+
+class ExportError(CompressedBertError):
+    """Raised when an exported model fails the parity check with the model that it was made from."""
+
+
+class RuntimeMissingError(CompressedBertError):
+    """Raised when the inference library that a model needs is not installed."""

@@ -1,0 +1,98 @@
+"""What holds for every configuration, valid or not."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, options_of, sections_of
+from rasa_compressed_bert.errors import ConfigError
+
+SECTIONS = sections_of(PrunedBertIntentClassifierConfig)
+NAMES = [name for cls in (PrunedBertIntentClassifierConfig, *SECTIONS.values()) for name in options_of(cls)]
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400)
+garbage = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+keys = st.sampled_from([*NAMES, *SECTIONS, "finetuning_epoch_fraction"]) | st.text(max_size=8) | scalars
+maps = st.dictionaries(keys, garbage | st.dictionaries(keys, garbage, max_size=6), max_size=8)
+
+
+def values_of(option):
+    """Accepted values of an option, from its own declaration."""
+    if option.choices:
+        values = st.sampled_from(option.choices)
+    elif option.kind is bool:
+        values = st.booleans()
+    elif option.kind is str:
+        values = st.text(min_size=1).filter(str.strip)
+    else:
+        low, high = option.low or option.above or 0, option.high or option.below or 50
+        numbers = st.integers(low, high) if option.kind is int else st.floats(low, high)
+        values = numbers.filter(lambda number: number not in (option.above, option.below))
+    return values | st.none() if option.optional else values
+
+
+def declared(cls):
+    return {name: values_of(option) for name, option in options_of(cls).items()}
+
+
+@st.composite
+def valid_options(draw):
+    """Options of every section, with the ones that depend on each other made to fit."""
+    options = draw(st.fixed_dictionaries({}, optional=declared(PrunedBertIntentClassifierConfig)))
+    sections = {name: st.none() | st.fixed_dictionaries({}, optional=declared(cls)) for name, cls in SECTIONS.items()}
+    options.update(draw(st.fixed_dictionaries({}, optional=sections)))
+    pruning = options.get("pruning")
+    if pruning:
+        for name in ("query_key", "value", "attention_heads", "intermediate", "pooler"):
+            if pruning.get("method", "neuron") != "neuron":
+                pruning.pop(name, None)
+        if pruning.get("method") != "weight":
+            pruning.pop("pattern", None)
+        elif pruning.get("pattern") == "n2_m4":
+            pruning["final_sparsity"] = 0.5
+        pruning["initial_sparsity"] = min(pruning.get("initial_sparsity", 0), pruning.get("final_sparsity", 0.6))
+        epochs = options.get("epochs", 8)
+        if pruning.get("end_epoch") is not None:
+            pruning["end_epoch"] = min(pruning["end_epoch"], epochs)
+            pruning["begin_epoch"] = min(pruning.get("begin_epoch", 0), pruning["end_epoch"])
+        else:
+            pruning["begin_epoch"] = min(pruning.get("begin_epoch", 0), 0.625 * epochs)
+    return options
+
+
+@given(valid_options(), st.none() | st.floats(0, 1))
+def test_a_valid_config_survives_the_round_trip(options, fraction):
+    config = PrunedBertIntentClassifierConfig.from_dict({**options, "finetuning_epoch_fraction": fraction})
+    dump = json.loads(json.dumps(config.to_dict()))
+    assert PrunedBertIntentClassifierConfig.from_dict(dump) == config
+
+
+@given(valid_options())
+def test_what_the_user_set_is_kept(options):
+    dump = PrunedBertIntentClassifierConfig.from_dict(options).to_dict()
+    given_sections = {name: options.get(name) or {} for name in SECTIONS}
+    assert all(dump[name] == value for name, value in options.items() if name not in SECTIONS)
+    for section, values in given_sections.items():
+        assert all(dump[section][name] == value for name, value in values.items() if value is not None)
+
+
+@given(garbage | maps)
+def test_garbage_raises_nothing_but_config_error(options):
+    try:
+        config = PrunedBertIntentClassifierConfig.from_dict(options)
+    except ConfigError as error:
+        assert error.problems
+        assert all(len(problem.splitlines()) == 1 for problem in error.problems)
+    else:
+        assert PrunedBertIntentClassifierConfig.from_dict(config.to_dict()) == config
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), garbage), st.sampled_from(sorted(SECTIONS)))
+def test_garbage_in_a_section_raises_nothing_but_config_error(options, section):
+    try:
+        PrunedBertIntentClassifierConfig.from_dict({section: options})
+    except ConfigError as error:
+        assert all(problem.startswith(section) for problem in error.problems)
