@@ -1,0 +1,19 @@
+"""Rasa components that fine-tune, prune, quantize and serve BERT.
+
+In a config.yml: `- name: rasa_compressed_bert.PrunedBertIntentClassifier`.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_COMPONENTS = {"PrunedBertIntentClassifier": "rasa_compressed_bert.components.pruned_bert_intent_classifier"}
+__all__ = ["PrunedBertIntentClassifier"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a component when it is asked for: Rasa and its TensorFlow are not needed for the rest."""
+    if name in _COMPONENTS:
+        return getattr(importlib.import_module(_COMPONENTS[name]), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'; its components are {', '.join(_COMPONENTS)}")

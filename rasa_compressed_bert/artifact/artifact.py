@@ -1,0 +1,99 @@
+"""The artifact: a folder with all that serving needs, and nothing that can run code.
+
+    manifest.json         what the model is, how it was made, and the sha256 of every other file
+    manifest.sha256       of the manifest itself
+    tokenizer.json        the `tokenizers` library's serialisation
+    model.onnx            the serving graph, without weights
+    weights.safetensors   the weights, quantized, pruned ones sparse
+
+Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping
+
+from rasa_compressed_bert.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
+TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
+FILES = (TOKENIZER, GRAPH, WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model in memory.
+
+    Attributes:
+        manifest: what the model is; JSON values.
+        files: content of each of `FILES`; none of a model that had nothing to train on.
+    """
+
+    manifest: Mapping[str, Any]
+    files: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files but the manifest."""
+        return sum(map(len, self.files.values()))
+
+
+def write_artifact(artifact: Artifact, folder: Path) -> None:
+    """Writes the files, the manifest last: a folder without one is unfinished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        **artifact.manifest,
+        "files": {name: {"sha256": _digest(data), "bytes": len(data)} for name, data in artifact.files.items()},
+    }
+    for name, data in artifact.files.items():
+        (folder / name).write_bytes(data)
+    text = json.dumps(manifest, indent=1, ensure_ascii=True).encode("ascii")
+    (folder / MANIFEST_DIGEST).write_text(_digest(text))
+    (folder / MANIFEST).write_bytes(text)
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Reads and checks a folder.
+
+    Raises:
+        ArtifactError: names the file that is missing, cut, altered or of another format version.
+    """
+    text = _read(folder, MANIFEST)
+    if _digest(text) != _read(folder, MANIFEST_DIGEST).decode("ascii", "replace"):
+        raise ArtifactError(
+            f"'{MANIFEST}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST_DIGEST}'."
+        )
+    manifest = json.loads(text)
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(
+            f"'{folder}' has format version {manifest.get('format_version')}; this release of rasa_compressed_bert reads "
+            f"version {FORMAT_VERSION}. Train the model again."
+        )
+    files: Dict[str, bytes] = {}
+    for name in FILES:
+        expected = manifest["files"].get(name)
+        if expected is None:  # a model that had nothing to train on
+            continue
+        files[name] = _read(folder, name)
+        if len(files[name]) != expected["bytes"]:
+            raise ArtifactError(f"'{name}' in '{folder}' has {len(files[name])} bytes instead of {expected['bytes']}.")
+        if _digest(files[name]) != expected["sha256"]:
+            raise ArtifactError(f"'{name}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST}'.")
+    return Artifact(manifest, files)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"'{name}' in '{folder}' cannot be read: {error}. The model is incomplete.") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,51 @@
+"""Rasa's configuration of a component as ours, with errors that Rasa shows as they are."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, Type, TypeVar
+
+from rasa.shared.exceptions import InvalidConfigException
+
+from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.errors import ConfigError, WeightsError
+from rasa_compressed_bert.models.pretrained import weights_digest
+
+Config = TypeVar("Config", bound=ComponentConfig)
+
+
+def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:
+    """The options of a component.
+
+    Raises:
+        InvalidConfigException: with every problem; any other exception would be hidden behind Rasa's own words.
+    """
+    try:
+        return cls.from_dict(config)
+    except ConfigError as error:
+        raise InvalidConfigException(str(error)) from error
+
+
+def fingerprint(config: ComponentConfig) -> str:
+    """What Rasa's cache cannot see: a digest of this package's source and of the pretrained weights.
+
+    Raises:
+        InvalidConfigException: if the weights are missing. This runs before any component is trained.
+    """
+    try:
+        weights = weights_digest(config.model_weights)
+    except WeightsError as error:
+        raise InvalidConfigException(str(error)) from error
+    return f"{_source_digest()}-{weights}"
+
+
+@functools.lru_cache(maxsize=None)
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode("utf-8"))
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

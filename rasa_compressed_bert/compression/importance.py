@@ -1,0 +1,60 @@
+"""How much each unit matters: the first-order Taylor score, or the magnitude of its weights.
+
+The gradient of the loss with respect to a unit's gate is activation times gradient, summed over the unit and the message:
+the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et al. 2019,
+arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
+
+    score(u) = sum_i (dL_i / dg_u)^2,
+
+the empirical Fisher information of the gate: averaged over a batch first, the gradients of different examples cancel.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.compression.neuron_pruning import HEADS, INTERMEDIATE, QUERY_KEY, VALUE, LayerScores
+from rasa_compressed_bert.models.shape import EncoderShape
+
+
+def taylor_scores(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dict[str, tf.Tensor]]:
+    """Scores of a batch.
+
+    Args:
+        gate_gradients: a layer's gradients of the summed loss with respect to each example's gates, `(B, *gate)`.
+
+    Returns:
+        See `LayerScores`; a head's gradient is the sum of those of its value dimensions.
+    """
+    return [
+        {
+            HEADS: tf.reduce_sum(tf.square(tf.reduce_sum(layer["value"], axis=-1)), axis=0),
+            **{kind: tf.reduce_sum(tf.square(layer[kind]), axis=0) for kind in (INTERMEDIATE, QUERY_KEY, VALUE)},
+        }
+        for layer in gate_gradients
+    ]
+
+
+def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> List[LayerScores]:
+    """`sum w^2` over the weights of each unit (Han et al. 2015, arXiv 1506.02626, for single weights)."""
+    scores = []
+    for index, layer in enumerate(shape.layers):
+        energy = {
+            component: np.square(np.asarray(parameters[f"layers.{index}.{component}.kernel"], np.float64))
+            for component in layer.kernel_shapes(shape.hidden_size)
+        }
+        heads = layer.num_attention_heads
+        query_key = (energy["query"].sum(axis=0) + energy["key"].sum(axis=0)).reshape(heads, layer.query_key_size)
+        value = (energy["value"].sum(axis=0) + energy["attention_output"].sum(axis=1)).reshape(heads, layer.value_size)
+        scores.append(
+            {
+                HEADS: query_key.sum(axis=1) + value.sum(axis=1),
+                INTERMEDIATE: energy["intermediate"].sum(axis=0) + energy["output"].sum(axis=1),
+                QUERY_KEY: query_key,
+                VALUE: value,
+            }
+        )
+    return scores

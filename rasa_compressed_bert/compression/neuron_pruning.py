@@ -1,0 +1,153 @@
+"""Which units a sparsity leaves: one ranking over heads, dimensions and neurons of all layers.
+
+Units of different size compete by score per weight, and a unit that is removed gives back all its weights, so the
+ranking finds by itself how much each layer and component can lose. Head sizes stay equal within a layer (attention stays
+one batched product) and widths are multiples of 8 (what int8 kernels like).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.models.gates import LayerGates
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+
+HEADS, INTERMEDIATE, QUERY_KEY, VALUE = "attention_heads", "intermediate", "query_key", "value"
+UNIT_KINDS = (HEADS, INTERMEDIATE, QUERY_KEY, VALUE)
+RANKED_KINDS = (HEADS, INTERMEDIATE)
+"""Kinds of the global ranking; dimensions join in only with a sparsity of their own."""
+_MULTIPLE = 8
+
+LayerScores = Dict[str, np.ndarray]
+"""Scores of a layer's units: attention_heads (N,), intermediate (I,), query_key (N, K), value (N, V)."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Units of some kinds that share one sparsity."""
+
+    kinds: Tuple[str, ...]
+    sparsity: float
+
+
+def select_units(shape: EncoderShape, scores: Sequence[LayerScores], rankings: Sequence[Ranking]) -> List[LayerGates]:
+    """Gates that leave the best units, such that each ranking's share of weights is gone.
+
+    Args:
+        shape: the widths before pruning.
+        scores: importance of every unit, larger is better, see `LayerScores`.
+        rankings: kinds that compete with each other, and the share of their weights to remove.
+
+    Returns:
+        One dictionary a layer: query_key (N, K), value (N, V) and intermediate (I,), of 0 and 1.
+    """
+    kept = {kind: [np.ones(layer_units(layer)[kind], bool) for layer in shape.layers] for kind in UNIT_KINDS}
+    for ranking in rankings:
+        kept.update(_select(shape, scores, ranking))
+    return [
+        _gates(shape, scores[index], {kind: kept[kind][index] for kind in UNIT_KINDS}, index)
+        for index in range(len(shape.layers))
+    ]
+
+
+def layer_units(layer: LayerShape) -> Dict[str, int]:
+    """How many units of each kind a layer has; a dimension counts once for all heads of the layer."""
+    return {
+        HEADS: layer.num_attention_heads,
+        INTERMEDIATE: layer.intermediate_size,
+        QUERY_KEY: layer.query_key_size if layer.num_attention_heads else 0,
+        VALUE: layer.value_size if layer.num_attention_heads else 0,
+    }
+
+
+def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking) -> Dict[str, List[np.ndarray]]:
+    """The largest threshold on score per weight that leaves at least the wanted share of weights, by bisection."""
+    densities = {
+        kind: [_unit_scores(score, kind) / size for score, size in zip(scores, _unit_sizes(shape, kind))]
+        for kind in ranking.kinds
+    }
+    thresholds = np.unique(np.concatenate([layer for kind in ranking.kinds for layer in densities[kind]] or [[0.0]]))
+    before = _weights(shape, {}, ranking.kinds)
+    low, high = 0, len(thresholds)  # units below thresholds[low] may go, those below thresholds[high] would be too many
+    while high - low > 1:
+        middle = (low + high) // 2
+        left = _weights(shape, _keep(densities, thresholds[middle]), ranking.kinds)
+        low, high = (middle, high) if left >= (1.0 - ranking.sparsity) * before else (low, middle)
+    return _keep(densities, thresholds[low] if len(thresholds) else 0.0)
+
+
+def _keep(densities: Mapping[str, List[np.ndarray]], threshold: float) -> Dict[str, List[np.ndarray]]:
+    return {
+        kind: [
+            _best(
+                layer,
+                int((layer >= threshold).sum()),
+                multiple=1 if kind == HEADS else _MULTIPLE,
+                least=0 if kind in (HEADS, INTERMEDIATE) else 1,
+            )
+            for layer in layers
+        ]
+        for kind, layers in densities.items()
+    }
+
+
+def _best(scores: np.ndarray, count: int, *, multiple: int, least: int) -> np.ndarray:
+    """The `count` best, rounded up to a multiple where the whole is one."""
+    if len(scores) % multiple == 0:
+        count = -(-max(count, least if len(scores) else 0) // multiple) * multiple
+    kept = np.zeros(len(scores), bool)
+    kept[np.argsort(-scores, kind="stable")[: max(count, min(least, len(scores)))]] = True
+    return kept
+
+
+def _unit_scores(scores: LayerScores, kind: str) -> np.ndarray:
+    """Scores of units; the r-th unit of a dimension kind is the r-th best dimension of every head together."""
+    values = np.asarray(scores[kind], np.float64)
+    return (
+        np.sort(values, axis=1)[:, ::-1].sum(axis=0)
+        if kind in (QUERY_KEY, VALUE) and values.size
+        else values.reshape(-1)
+    )
+
+
+def _unit_sizes(shape: EncoderShape, kind: str) -> List[int]:
+    """Weights that one unit of a kind holds, a layer."""
+    sizes = []
+    for layer in shape.layers:
+        widths = {HEADS: 2 * (layer.query_key_size + layer.value_size), INTERMEDIATE: 2}
+        sizes.append(shape.hidden_size * widths.get(kind, 2 * layer.num_attention_heads))
+    return sizes
+
+
+def _weights(shape: EncoderShape, kept: Mapping[str, List[np.ndarray]], kinds: Sequence[str]) -> int:
+    """Weights that are left in the matrices that units of these kinds belong to."""
+    total = 0
+    for index, layer in enumerate(shape.layers):
+        units = {**layer_units(layer), **{kind: int(layers[index].sum()) for kind, layers in kept.items()}}
+        if INTERMEDIATE in kinds:
+            total += 2 * units[INTERMEDIATE]
+        if HEADS in kinds or QUERY_KEY in kinds:
+            total += 2 * units[HEADS] * units[QUERY_KEY]
+        if HEADS in kinds or VALUE in kinds:
+            total += 2 * units[HEADS] * units[VALUE]
+    return total * shape.hidden_size
+
+
+def _gates(shape: EncoderShape, scores: LayerScores, kept: Mapping[str, np.ndarray], index: int) -> LayerGates:
+    layer = shape.layers[index]
+    heads = kept[HEADS].astype(np.float32)[:, np.newaxis]  # (N, 1)
+    sizes = {QUERY_KEY: layer.query_key_size, VALUE: layer.value_size}
+    dimensions = {
+        kind: np.array(
+            [_best(head, int(kept[kind].sum()), multiple=1, least=0) for head in scores[kind]], np.float32
+        ).reshape(layer.num_attention_heads, size)
+        for kind, size in sizes.items()
+    }
+    return {
+        QUERY_KEY: dimensions[QUERY_KEY] * heads,
+        VALUE: dimensions[VALUE] * heads,
+        INTERMEDIATE: kept[INTERMEDIATE].astype(np.float32),
+    }

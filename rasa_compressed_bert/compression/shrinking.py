@@ -1,0 +1,65 @@
+"""Physical removal: cuts the units whose gates are 0 out of the matrices.
+
+The result computes the same as the gated model (1e-5 in a property test): a query or value dimension that has to stay
+because another head of its layer keeps more of them gets zeros in its columns, which is what its gate did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.models.gates import LayerGates
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+
+
+def shrink(
+    shape: EncoderShape, parameters: Mapping[str, np.ndarray], gates: Sequence[LayerGates]
+) -> Tuple[EncoderShape, Dict[str, np.ndarray]]:
+    """The shape and the parameters that are left.
+
+    Args:
+        shape: the widths before.
+        parameters: the parameters that `shape` names; others (of a head) pass through.
+        gates: 0 or 1 for every unit, one dictionary a layer (see `models.gates`).
+    """
+    parameters = dict(parameters)
+    layers = []
+    for index, (layer, gate) in enumerate(zip(shape.layers, gates)):
+        name = f"layers.{index}"
+        heads = np.flatnonzero(gate["value"].any(axis=1))
+        query_key = _dimensions(gate["query_key"][heads])
+        value = _dimensions(gate["value"][heads])
+        _cut_columns(parameters, f"{name}.query", layer.query_key_size, heads, query_key, gate["query_key"])
+        _cut_columns(parameters, f"{name}.key", layer.query_key_size, heads, query_key, np.ones_like(gate["query_key"]))
+        _cut_columns(parameters, f"{name}.value", layer.value_size, heads, value, gate["value"])
+        rows = _positions(layer.value_size, heads, value)
+        parameters[f"{name}.attention_output.kernel"] = parameters[f"{name}.attention_output.kernel"][rows]
+        neurons = np.flatnonzero(gate["intermediate"])
+        parameters[f"{name}.intermediate.kernel"] = parameters[f"{name}.intermediate.kernel"][:, neurons]
+        parameters[f"{name}.intermediate.bias"] = parameters[f"{name}.intermediate.bias"][neurons]
+        parameters[f"{name}.output.kernel"] = parameters[f"{name}.output.kernel"][neurons]
+        layers.append(LayerShape(len(heads), query_key.shape[1], value.shape[1], len(neurons)))
+    return replace(shape, layers=tuple(layers)), parameters
+
+
+def _dimensions(gate: np.ndarray) -> np.ndarray:
+    """Which dimensions each head keeps: its open ones, filled up with closed ones to the widest head's number.  # (N', D')"""
+    if not gate.size:
+        return np.zeros((0, 0), np.int64)
+    width = max(1, int(gate.sum(axis=1).max()))
+    return np.sort(np.argsort(-gate, axis=1, kind="stable")[:, :width], axis=1)
+
+
+def _positions(size: int, heads: np.ndarray, dimensions: np.ndarray) -> np.ndarray:
+    return (heads[:, np.newaxis] * size + dimensions).reshape(-1).astype(np.int64)
+
+
+def _cut_columns(
+    parameters: Dict[str, np.ndarray], name: str, size: int, heads: np.ndarray, dimensions: np.ndarray, gate: np.ndarray
+) -> None:
+    columns = _positions(size, heads, dimensions)
+    for part in ("kernel", "bias"):
+        parameters[f"{name}.{part}"] = (parameters[f"{name}.{part}"] * gate.reshape(-1))[..., columns]

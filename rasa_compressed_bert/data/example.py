@@ -1,0 +1,54 @@
+"""What a model is trained on: a text and its labels, free of Rasa."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, Sequence, Tuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Example:
+    """One message of the training data."""
+
+    text: str
+    intent: str
+
+
+def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
+    """The label vocabulary: every intent once, sorted; a label's index is its class."""
+    return tuple(sorted({example.intent for example in examples}))
+
+
+def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndarray:
+    """Each example's class.  # (n,) int32"""
+    index = {label: position for position, label in enumerate(labels)}
+    return np.array([index[example.intent] for example in examples], np.int32)
+
+
+def stratified_split(classes: np.ndarray, share: float, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Splits examples into training and validation, class by class.
+
+    Every class gives `round(n * share)` of its `n` examples to validation, but always keeps one for training; where
+    rounding would leave validation empty although `share > 0`, the largest class gives one.
+
+    Args:
+        classes: the class of each example, `(n,)`.
+        share: of the examples that are held out, 0 to 0.5.
+        seed: of the choice.
+
+    Returns:
+        Sorted indices of the training and of the validation examples.
+    """
+    rng = np.random.default_rng(seed)
+    held_out = []
+    sizes = {int(label): int(count) for label, count in zip(*np.unique(classes, return_counts=True))}
+    for label, size in sizes.items():
+        take = min(int(size * share + 0.5), size - 1)
+        held_out.extend(rng.permutation(np.flatnonzero(classes == label))[:take])
+    if share > 0 and not held_out and sizes:
+        label = max(sizes, key=lambda key: sizes[key])
+        held_out.extend(rng.permutation(np.flatnonzero(classes == label))[: min(1, sizes[label] - 1)])
+    validation = np.sort(np.array(held_out, np.int64))
+    return np.setdiff1d(np.arange(len(classes)), validation), validation

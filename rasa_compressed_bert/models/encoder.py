@@ -1,0 +1,119 @@
+"""A Keras BERT encoder whose layers may have different widths and whose units carry gates.
+
+`TFBertModel` cannot hold layers of different widths, cannot score units and cannot shrink; this one does the same
+computation (Devlin et al. 2018, arXiv 1810.04805; equal to `TFBertModel` within 1e-5 in a test) from a flat dictionary
+of parameters, the one that `EncoderShape.parameter_shapes` names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Dict, Mapping, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.shape import EncoderShape
+
+Parameters = Dict[str, np.ndarray]
+
+ACTIVATIONS = {
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "gelu_new": lambda x: tf.nn.gelu(x, approximate=True),
+    "relu": tf.nn.relu,
+}
+_MASKED = -1e9
+
+
+class BertEncoder(tf.keras.layers.Layer):
+    """Wordpiece ids to hidden states, `(B, T) -> (B, T, H)`.
+
+    Args:
+        shape: the widths.
+        parameters: values of every parameter that `shape` names.
+        dropout: what is dropped while training, after the embeddings, both sublayers and on attention probabilities.
+    """
+
+    def __init__(self, shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
+        super().__init__(name="encoder")
+        self.shape = shape
+        self.dropout = dropout or Dropout(0.0)
+        self.activation = ACTIVATIONS[shape.hidden_act]
+        self.parameters = {
+            name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in shape.parameter_shapes()
+        }
+
+    def call(
+        self,
+        input_ids: tf.Tensor,  # (B, T)
+        attention_mask: tf.Tensor,  # (B, T), 1 for a wordpiece, 0 for padding
+        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # one dictionary a layer, see `models.gates`
+        training: bool = False,
+    ) -> tf.Tensor:
+        """The last layer's hidden states.  # (B, T, H)"""
+        mask = (1.0 - tf.cast(attention_mask, tf.float32))[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
+        hidden = self._embed(input_ids, training)
+        for index in range(len(self.shape.layers)):
+            gate = gates[index] if gates else {}
+            hidden = self._attend(hidden, mask, index=index, gate=gate, training=training)
+            hidden = self._feed_forward(hidden, index=index, gate=gate, training=training)
+        return hidden
+
+    def values(self) -> Parameters:
+        """The parameters as numbers."""
+        return {name: variable.numpy() for name, variable in self.parameters.items()}
+
+    def _embed(self, input_ids: tf.Tensor, training: bool) -> tf.Tensor:
+        word = tf.gather(self.parameters["embeddings.word"], input_ids)  # (B, T, H)
+        position = self.parameters["embeddings.position"][: tf.shape(input_ids)[1]]  # (T, H)
+        return self.dropout(self._normalise(word + position, "embeddings.norm"), training)
+
+    def _attend(
+        self, hidden: tf.Tensor, mask: tf.Tensor, *, index: int, gate: Mapping[str, tf.Tensor], training: bool
+    ) -> tf.Tensor:
+        layer, name = self.shape.layers[index], f"layers.{index}"
+        heads = layer.num_attention_heads
+        if heads == 0:  # what is left of a layer without heads is the output's bias
+            attended = self.parameters[f"{name}.attention_output.bias"]
+        else:
+            query = self._split(self._dense(hidden, f"{name}.query"), heads, layer.query_key_size)  # (B, T, N, K)
+            key = self._split(self._dense(hidden, f"{name}.key"), heads, layer.query_key_size)
+            value = self._split(self._dense(hidden, f"{name}.value"), heads, layer.value_size)  # (B, T, N, V)
+            if "query_key" in gate:
+                query *= gate["query_key"][:, tf.newaxis]  # (B, 1, N, K)
+            scores = tf.einsum("btnk,bsnk->bnts", query, key) / math.sqrt(self.shape.head_size) + mask  # (B, N, T, T)
+            probabilities = self.dropout(tf.nn.softmax(scores), training)
+            context = tf.einsum("bnts,bsnv->btnv", probabilities, value)  # (B, T, N, V)
+            if "value" in gate:
+                context *= gate["value"][:, tf.newaxis]  # (B, 1, N, V)
+            context = tf.reshape(context, tf.concat([tf.shape(hidden)[:2], [heads * layer.value_size]], axis=0))
+            attended = self.dropout(self._dense(context, f"{name}.attention_output"), training)
+        return self._normalise(hidden + attended, f"{name}.attention_norm")
+
+    def _feed_forward(
+        self, hidden: tf.Tensor, *, index: int, gate: Mapping[str, tf.Tensor], training: bool
+    ) -> tf.Tensor:
+        name = f"layers.{index}"
+        if self.shape.layers[index].intermediate_size == 0:
+            output = self.parameters[f"{name}.output.bias"]
+        else:
+            intermediate = self.activation(self._dense(hidden, f"{name}.intermediate"))  # (B, T, I)
+            if "intermediate" in gate:
+                intermediate *= gate["intermediate"][:, tf.newaxis]  # (B, 1, I)
+            output = self.dropout(self._dense(intermediate, f"{name}.output"), training)
+        return self._normalise(hidden + output, f"{name}.output_norm")
+
+    def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        kernel = self.parameters[f"{name}.kernel"]
+        flat = tf.reshape(x, [-1, kernel.shape[0]])  # one large product is faster than a batch of small ones
+        product = tf.nn.bias_add(tf.matmul(flat, kernel), self.parameters[f"{name}.bias"])
+        return tf.reshape(product, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))
+
+    def _split(self, x: tf.Tensor, heads: int, size: int) -> tf.Tensor:
+        return tf.reshape(x, tf.concat([tf.shape(x)[:2], [heads, size]], axis=0))
+
+    def _normalise(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        scale = tf.math.rsqrt(variance + self.shape.layer_norm_eps) * self.parameters[f"{name}.gamma"]
+        return (x - mean) * scale + self.parameters[f"{name}.beta"]

@@ -1,0 +1,40 @@
+"""Gates: a 1 for every prunable unit of an encoder, multiplied into the unit's activation.
+
+A gate that is set to 0 removes its unit; the gradient of the loss with respect to a gate scores its unit
+(`compression.importance`). A layer has three kinds of gates, `query_key` (N, K), `value` (N, V) and `intermediate` (I,);
+a head is the row of its value gates. The pooler's neurons have one kind, `pooler` (P,).
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.models.shape import EncoderShape
+
+LayerGates = Dict[str, np.ndarray]
+
+
+def open_gates(shape: EncoderShape) -> List[LayerGates]:
+    """All gates of an encoder, all 1."""
+    return [
+        {
+            "query_key": np.ones((layer.num_attention_heads, layer.query_key_size), np.float32),
+            "value": np.ones((layer.num_attention_heads, layer.value_size), np.float32),
+            "intermediate": np.ones((layer.intermediate_size,), np.float32),
+        }
+        for layer in shape.layers
+    ]
+
+
+def per_example(gates: List[Dict[str, tf.Variable]], batch_size: tf.Tensor) -> List[Dict[str, tf.Tensor]]:
+    """A copy of every gate for every example of a batch, so that gradients do not mix examples.  # (B, *gate)"""
+    return [
+        {
+            kind: tf.tile(gate[tf.newaxis], tf.concat([[batch_size], tf.ones(tf.rank(gate), tf.int32)], axis=0))
+            for kind, gate in layer.items()
+        }
+        for layer in gates
+    ]

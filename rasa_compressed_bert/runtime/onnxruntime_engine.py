@@ -1,0 +1,59 @@
+"""Serving with ONNX Runtime on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+
+
+class OnnxRuntimeEngine:
+    """Runs an artifact's graph; safe to call from several threads.
+
+    Args:
+        artifact: with a graph and its weights.
+        num_threads: of one call; 0 means all cores.
+
+    Raises:
+        RuntimeMissingError: if ONNX Runtime is not installed.
+        ArtifactError: if ONNX Runtime refuses the graph.
+    """
+
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise RuntimeMissingError("The runtime 'onnxruntime' is not installed: pip install onnxruntime") from error
+        tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+        options = _session_options(onnxruntime, num_threads)
+        names = artifact.manifest["graph_weights"]
+        try:
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
+            options.add_external_initializers(names, values)
+            self._session = onnxruntime.InferenceSession(
+                artifact.files[GRAPH], options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            raise ArtifactError(f"ONNX Runtime cannot load the model: {error}") from error
+
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """The graph's output for a batch of wordpiece ids.
+
+        Args:
+            input_ids: `(B, T)` int64.
+            attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+        """
+        return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+
+
+def _session_options(onnxruntime: Any, num_threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena keeps what the longest message needed
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,232 @@
+"""From labelled messages to the artifact of a pruned, quantized BERT classifier, top to bottom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.compression.shrinking import shrink
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
+from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.export.intent_classifier import export_intent_classifier
+from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.encoder import Parameters
+from rasa_compressed_bert.models.intent_model import IntentModel, new_head
+from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count
+from rasa_compressed_bert.training.calibration import calibration_temperature
+from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_logits
+from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+_DROPOUT = 0.1
+_PARITY_MESSAGES = 500
+
+
+class Start(NamedTuple):
+    """What training starts from."""
+
+    shape: EncoderShape
+    parameters: Parameters  # of encoder and head
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Tokenized messages, with ids of `vocabulary`."""
+
+    training: EncodedExamples
+    validation: EncodedExamples
+    vocabulary: UsedVocabulary
+
+
+def train_intent_classifier(examples: Sequence[Example], config: PrunedBertIntentClassifierConfig) -> Artifact:
+    """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
+
+    Args:
+        examples: the labelled messages.
+        config: all options.
+
+    Raises:
+        DataError: if there are no examples.
+        WeightsError: if the pretrained weights cannot be read.
+        ExportError: if the exported model disagrees with the trained one.
+    """
+    labels = _labels(examples)
+    start = _start_from_pretrained(config, len(labels))
+    data = _prepare(examples, labels, start.tokenizer, config)
+    rng = np.random.default_rng(config.random_seed)
+
+    model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
+    scores = {"dense": fit(model, data.training, data.validation, _dense_plan(data, config), rng=rng)}
+    if config.pruning.method != "none":
+        model, scores["pruned"] = _prune(model, data, config, rng)
+    return _export(model, start, data, labels, config, scores)
+
+
+def finetune_intent_classifier(
+    examples: Sequence[Example], config: PrunedBertIntentClassifierConfig, artifact: Artifact
+) -> Artifact:
+    """Continues training a compressed model on examples of the same labels; it stays as small as it is.
+
+    Raises:
+        DataError: if there are no examples, or if their labels are not those of the artifact.
+        ExportError: if the exported model disagrees with the trained one.
+    """
+    labels = _labels(examples)
+    _require_same_labels(artifact.manifest["labels"], labels)
+    start = _start_from_artifact(artifact)
+    data = _prepare(examples, labels, start.tokenizer, config)
+    rng = np.random.default_rng(config.random_seed)
+
+    model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
+    plan = replace(_dense_plan(data, config), name="finetune")
+    scores = {"finetuned": fit(model, data.training, data.validation, plan, rng=rng, pruning=HeldZeros(model.encoder))}
+    return _export(model, start, data, labels, config, scores, origin=artifact)
+
+
+def _labels(examples: Sequence[Example]) -> Tuple[str, ...]:
+    labels = intent_labels(examples)
+    if not labels:
+        raise DataError("There are no examples with an intent to train on.")
+    return labels
+
+
+def _require_same_labels(before: Sequence[str], now: Sequence[str]) -> None:
+    added, removed = sorted(set(now) - set(before)), sorted(set(before) - set(now))
+    if added or removed:
+        raise DataError(
+            f"--finetune needs the intents that the model was trained on. New: {added or 'none'}; "
+            f"gone: {removed or 'none'}. Train without --finetune."
+        )
+
+
+def _start_from_pretrained(config: PrunedBertIntentClassifierConfig, num_classes: int) -> Start:
+    checkpoint = load_pretrained(config.model_weights)
+    positions = checkpoint.shape.max_position_embeddings
+    if config.max_length > positions:
+        raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
+    shape = replace(checkpoint.shape, max_position_embeddings=config.max_length)
+    parameters = dict(checkpoint.parameters)
+    parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
+    parameters.update(new_head(shape, num_classes, np.random.default_rng(config.random_seed)))
+    return Start(shape, parameters, checkpoint.tokenizer)
+
+
+def _start_from_artifact(artifact: Artifact) -> Start:
+    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
+    parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
+    return Start(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"))
+
+
+def _prepare(
+    examples: Sequence[Example], labels: Sequence[str], tokenizer: str, config: PrunedBertIntentClassifierConfig
+) -> Data:
+    input_ids = WordpieceTokenizer(tokenizer, config.max_length).encode_all([example.text for example in examples])
+    vocabulary = UsedVocabulary.of(input_ids)
+    renumbered = vocabulary.renumber(input_ids)
+    classes = class_indices(examples, labels)
+    training, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
+    return Data(
+        EncodedExamples([renumbered[index] for index in training], classes[training]),
+        EncodedExamples([renumbered[index] for index in validation], classes[validation]),
+        vocabulary,
+    )
+
+
+def _model(shape: EncoderShape, parameters: Parameters, config: PrunedBertIntentClassifierConfig) -> IntentModel:
+    narrow = replace(shape, vocab_size=len(parameters["embeddings.word"]))
+    return IntentModel(narrow, parameters, dropout=Dropout(_DROPOUT, seed=config.random_seed))
+
+
+def _dense_plan(data: Data, config: PrunedBertIntentClassifierConfig) -> Plan:
+    steps = config.epochs * batch_count(len(data.training), config.batch_size)
+    schedule = WarmUpLinearDecay(config.learning_rate, steps)
+    return Plan("fine-tune", config.epochs, config.batch_size, schedule)
+
+
+def _prune(
+    model: IntentModel, data: Data, config: PrunedBertIntentClassifierConfig, rng: np.random.Generator
+) -> Tuple[IntentModel, Optional[Score]]:
+    """Prunes while training on labels and on the dense model's soft targets, shrinks, and lets the rest recover."""
+    steps_per_epoch = batch_count(len(data.training), config.batch_size)
+    training, alpha = data.training, 1.0
+    if config.distillation.enabled:
+        alpha = config.distillation.alpha
+        training = replace(training, soft_targets=predict_logits(model, training.input_ids))
+    schedule = WarmUpLinearDecay(config.learning_rate, config.epochs * steps_per_epoch)
+    pruning = pruning_for(config.pruning, model.encoder, steps_per_epoch)
+    pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
+    plan = Plan(
+        f"prune ({config.pruning.method})",
+        pruning_epochs,
+        config.batch_size,
+        schedule,
+        alpha=alpha,
+        temperature=config.distillation.temperature,
+        keep_from=pruning_epochs,
+    )
+    score = fit(model, training, data.validation, plan, rng=rng, pruning=pruning)
+    afterwards: NoPruning = HeldZeros(model.encoder)
+    if isinstance(pruning, NeuronPruning):
+        model = _model(*shrink(model.encoder.shape, model.values(), pruning.final_gates()), config)
+        afterwards = NoPruning(pruning.sparsity)
+    if pruning_epochs < config.epochs:
+        plan = replace(
+            plan,
+            name="recover",
+            epochs=config.epochs - pruning_epochs,
+            schedule=WarmUpLinearDecay(
+                config.learning_rate, schedule.steps, first_step=pruning_epochs * steps_per_epoch
+            ),
+            keep_from=1,
+        )
+        score = fit(model, training, data.validation, plan, rng=rng, pruning=afterwards)
+    return model, score
+
+
+def _export(
+    model: IntentModel,
+    start: Start,
+    data: Data,
+    labels: Sequence[str],
+    config: PrunedBertIntentClassifierConfig,
+    scores: Dict[str, Optional[Score]],
+    *,
+    origin: Optional[Artifact] = None,
+) -> Artifact:
+    held_out = data.validation if len(data.validation) else data.training
+    logits = predict_logits(model, held_out.input_ids)
+    temperature = calibration_temperature(logits, held_out.classes) if len(data.validation) else 1.0
+    shape = replace(model.encoder.shape, vocab_size=start.shape.vocab_size)
+    manifest = {
+        "labels": list(labels),
+        "max_length": config.max_length,
+        "temperature": temperature,
+        "dense_encoder": origin.manifest["dense_encoder"] if origin else start.shape.to_dict(),
+        "validation": {
+            **(origin.manifest["validation"] if origin else {}),
+            **{stage: asdict(score) for stage, score in scores.items() if score is not None},
+        },
+        "config": config.to_dict(),
+    }
+    return export_intent_classifier(
+        shape,
+        data.vocabulary.widen(model.values(), start.parameters["embeddings.word"]),
+        tokenizer=start.tokenizer,
+        quantization=config.quantization,
+        manifest=manifest,
+        input_ids=[data.vocabulary.rows[ids] for ids in held_out.input_ids[:_PARITY_MESSAGES]],
+        logits=logits[:_PARITY_MESSAGES],
+        classes=held_out.classes[:_PARITY_MESSAGES],
+    )

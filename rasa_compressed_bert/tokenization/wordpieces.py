@@ -1,0 +1,67 @@
+"""Messages as wordpiece ids (Schuster and Nakajima 2012), by the fast `tokenizers` library."""
+
+from __future__ import annotations
+
+import logging
+from typing import List, Sequence
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from rasa_compressed_bert.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+
+class WordpieceTokenizer:
+    """Turns a whole message into the ids of its wordpieces, with the two special ones around them.
+
+    The message is given to the library as it is: splitting it into words first would be done twice and would not agree
+    with the way in which the weights were pretrained.
+
+    Args:
+        json: the `tokenizers` library's own serialisation.
+        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut.
+    """
+
+    def __init__(self, json: str, max_length: int):
+        try:
+            self._tokenizer = Tokenizer.from_str(json)
+        except Exception as error:  # the library raises a bare Exception
+            raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.max_length = max_length
+        self._tokenizer.enable_truncation(max_length)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids of one message.  # (T,) int64"""
+        return np.array(self._tokenizer.encode(well_formed(text)).ids, np.int64)
+
+    def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
+        """Ids of many messages; warns once, with the number of messages and wordpieces that were cut."""
+        encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
+        cut = [sum(len(rest.ids) - 2 for rest in encoding.overflowing) for encoding in encodings]
+        if any(cut):
+            logger.warning(
+                f"{sum(1 for count in cut if count)} of {len(texts)} messages are longer than max_length: "
+                f"{self.max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
+            )
+        return [np.array(encoding.ids, np.int64) for encoding in encodings]
+
+    def to_json(self) -> str:
+        """The library's serialisation, without truncation."""
+        self._tokenizer.no_truncation()
+        try:
+            return self._tokenizer.to_str()
+        finally:
+            self._tokenizer.enable_truncation(self.max_length)
+
+
+def well_formed(text: str) -> str:
+    """The text with lone surrogates, which no UTF-8 library accepts, as U+FFFD and surrogate pairs as characters."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

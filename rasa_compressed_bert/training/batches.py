@@ -1,0 +1,69 @@
+"""Batches of messages of similar length: padding costs as much time as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, List, Optional, Sequence
+
+import numpy as np
+
+_POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
+
+
+@dataclass(frozen=True)
+class EncodedExamples:
+    """Tokenized examples with their targets."""
+
+    input_ids: Sequence[np.ndarray]  # n arrays of (T_i,)
+    classes: np.ndarray  # (n,)
+    soft_targets: Optional[np.ndarray] = None  # (n, C), the teacher's logits
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded examples."""
+
+    indices: np.ndarray  # (B,), positions in the encoded examples
+    input_ids: np.ndarray  # (B, T)
+    attention_mask: np.ndarray  # (B, T)
+
+
+def pad(input_ids: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask as rectangles; padding is id 0 under mask 0.  # (B, T), (B, T)"""
+    lengths = np.array([len(ids) for ids in input_ids])
+    mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int32)
+    padded = np.zeros(mask.shape, np.int32)
+    padded[mask == 1] = np.concatenate(input_ids)
+    return padded, mask
+
+
+def batch_count(size: int, batch_size: int) -> int:
+    """Number of batches of an epoch."""
+    return -(-size // batch_size)
+
+
+def sorted_batches(input_ids: Sequence[np.ndarray], batch_size: int) -> Iterator[Batch]:
+    """All examples once, shortest first; for prediction."""
+    order = np.argsort([len(ids) for ids in input_ids], kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield _batch(input_ids, order[start : start + batch_size])
+
+
+def shuffled_batches(input_ids: Sequence[np.ndarray], batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """All examples once, in random batches of similar length; for training."""
+    lengths = np.array([len(ids) for ids in input_ids])
+    order = rng.permutation(len(input_ids))
+    batches: List[np.ndarray] = []
+    for start in range(0, len(order), batch_size * _POOL):
+        pool = order[start : start + batch_size * _POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches.extend(pool[i : i + batch_size] for i in range(0, len(pool), batch_size))
+    for position in rng.permutation(len(batches)):
+        yield _batch(input_ids, batches[position])
+
+
+def _batch(input_ids: Sequence[np.ndarray], indices: np.ndarray) -> Batch:
+    return Batch(indices, *pad([input_ids[index] for index in indices]))

@@ -1,0 +1,30 @@
+"""Confidences that mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+_BOUNDS = (-2.0, 2.0)  # of log T
+_MIN_EXAMPLES = 20  # fewer say nothing about confidences
+
+
+def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
+    """The temperature that makes held-out labels most likely (Guo et al. 2017, arXiv 1706.04599).
+
+    `T = argmin sum_i -log softmax(z_i / T)[y_i]`; 1 where there are too few examples to tell.
+
+    Args:
+        logits: of held-out examples, `(n, C)`.
+        classes: their labels, `(n,)`.
+    """
+    if len(classes) < _MIN_EXAMPLES or logits.shape[1] < 2:
+        return 1.0
+    logits = logits.astype(np.float64)
+
+    def negative_log_likelihood(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        return float(np.mean(logsumexp(scaled, axis=1) - scaled[np.arange(len(classes)), classes]))
+
+    return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=_BOUNDS, method="bounded").x))

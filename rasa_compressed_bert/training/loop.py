@@ -1,0 +1,163 @@
+"""The training loop and its one train step."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+from sklearn.metrics import f1_score
+from tqdm import tqdm
+
+from rasa_compressed_bert.compression.distillation import distillation_loss
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
+from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
+from rasa_compressed_bert.training.pruning import NoPruning
+
+logger = logging.getLogger(__name__)
+_PREDICTION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a model is on held-out examples; of two scores the larger is better."""
+
+    macro_f1: float
+    accuracy: float
+    loss: float  # nats
+
+    def better_than(self, other: Optional[Score]) -> bool:
+        """Higher macro F1, or the same with a lower loss (small validation sets tie often)."""
+        return other is None or (self.macro_f1, -self.loss) > (other.macro_f1, -other.loss)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stretch of training.
+
+    Attributes:
+        name: what the progress bar says.
+        epochs: passes over the examples.
+        batch_size: messages in a step.
+        schedule: of the learning rate.
+        alpha: weight of the labels in the loss, see `distillation_loss`.
+        temperature: of the teacher's soft targets.
+        keep_from: first epoch (from 1) that may be kept as the best one.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    schedule: WarmUpLinearDecay
+    alpha: float = 1.0
+    temperature: float = 1.0
+    keep_from: int = 1
+
+
+class TrainStep:
+    """One step: forward, backward, gate scores, update of the weights, masks."""
+
+    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning):
+        self.model, self.plan, self.pruning = model, plan, pruning
+        self.variables = model.variables_in_order()
+        self.optimizer = AdamW(self.variables, plan.schedule)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.int32),  # input_ids (B, T)
+            tf.TensorSpec([None, None], tf.int32),  # attention_mask (B, T)
+            tf.TensorSpec([None], tf.int32),  # classes (B,)
+            tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C)
+        ]
+    )
+    def __call__(
+        self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, soft_targets: tf.Tensor
+    ) -> tf.Tensor:
+        """The mean loss of the batch before the update."""
+        batch_size = tf.shape(input_ids)[0]
+        gates = self.pruning.gates(batch_size)
+        with tf.GradientTape() as tape:
+            tape.watch(gates)
+            logits = self.model(input_ids, attention_mask, gates=gates, training=True)
+            losses = distillation_loss(
+                logits, classes, soft_targets, alpha=self.plan.alpha, temperature=self.plan.temperature
+            )
+            loss = tf.reduce_sum(losses)  # summed, so that a gate's gradient is that of its own example's loss
+        gradients, gate_gradients = tape.gradient(loss, [self.variables, gates])
+        self.pruning.observe(gate_gradients)
+        count = tf.cast(batch_size, tf.float32)
+        self.optimizer.apply([tf.convert_to_tensor(gradient) / count for gradient in gradients])
+        self.pruning.constrain()
+        return loss / count
+
+
+def fit(
+    model: IntentModel,
+    examples: EncodedExamples,
+    validation: EncodedExamples,
+    plan: Plan,
+    *,
+    rng: np.random.Generator,
+    pruning: Optional[NoPruning] = None,
+) -> Optional[Score]:
+    """Trains in place and leaves the model as it was after its best epoch.
+
+    Args:
+        model: what is trained.
+        examples: what it is trained on; soft targets are needed where `plan.alpha` is below 1.
+        validation: what epochs are compared on; where there is none the last epoch is kept.
+        plan: for how long, and with which loss.
+        rng: of the order of the examples.
+        pruning: what is pruned on the way.
+
+    Returns:
+        The score of the epoch that was kept, None without validation examples.
+    """
+    pruning = pruning or NoPruning()
+    step = TrainStep(model, plan, pruning)
+    soft_targets = examples.soft_targets
+    if soft_targets is None:
+        soft_targets = np.zeros((len(examples), 1), np.float32)
+    best, best_values = None, model.values()
+    total = plan.epochs * batch_count(len(examples), plan.batch_size)
+    with tqdm(total=total, desc=plan.name, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
+        for epoch in range(1, plan.epochs + 1):
+            losses: List[tf.Tensor] = []
+            for batch in shuffled_batches(examples.input_ids, plan.batch_size, rng):
+                classes, targets = examples.classes[batch.indices], soft_targets[batch.indices]
+                losses.append(step(batch.input_ids, batch.attention_mask, classes, targets))
+                bar.update()
+                pruning.after_step(bar.n)
+            status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
+            if len(validation):
+                score = evaluate(predict_logits(model, validation.input_ids), validation.classes)
+                status["accuracy"] = f"{score.accuracy:.3f}"
+                if epoch >= plan.keep_from and score.better_than(best):
+                    best, best_values = score, model.values()
+            bar.set_postfix(**status, sparsity=f"{pruning.sparsity:.2f}")
+    if best is not None:
+        model.assign(best_values)
+    return best
+
+
+def predict_logits(model: IntentModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
+    """Logits of examples in their order.  # (n, C)"""
+    logits = np.zeros((len(input_ids), model.num_classes), np.float32)
+    for batch in sorted_batches(input_ids, _PREDICTION_BATCH):
+        logits[batch.indices] = model.predict(batch.input_ids, batch.attention_mask)
+    return logits
+
+
+def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
+    """Scores of logits `(n, C)` against classes `(n,)`."""
+    predicted = logits.argmax(axis=1)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_likelihood = shifted[np.arange(len(classes)), classes] - np.log(np.exp(shifted).sum(axis=1))
+    return Score(
+        macro_f1=float(f1_score(classes, predicted, average="macro")),
+        accuracy=float(np.mean(predicted == classes)),
+        loss=float(-log_likelihood.mean()),
+    )

@@ -1,0 +1,171 @@
+"""Compression callbacks of the train step: what is multiplied in, observed and held, and when masks change."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_model_optimization.sparsity.keras import PruningSchedule
+
+from rasa_compressed_bert.compression.importance import magnitude_scores, taylor_scores
+from rasa_compressed_bert.compression.neuron_pruning import HEADS, RANKED_KINDS, UNIT_KINDS, Ranking, select_units
+from rasa_compressed_bert.compression.schedules import pruning_schedule
+from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
+from rasa_compressed_bert.config import PruningConfig
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.gates import LayerGates, open_gates, per_example
+
+Gates = List[Dict[str, tf.Tensor]]
+
+
+class NoPruning:
+    """Trains all there is; base of the others.
+
+    Args:
+        sparsity: share of the weights that are gone already, for the progress bar.
+    """
+
+    def __init__(self, sparsity: float = 0.0):
+        self._sparsity = sparsity
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the encoder's weights that are gone."""
+        return self._sparsity
+
+    def gates(self, batch_size: tf.Tensor) -> Gates:
+        """In the train step, before the forward pass: each example's gates, a dictionary a layer; none by default."""
+        return []
+
+    def observe(self, gate_gradients: Gates) -> None:
+        """In the train step, after the backward pass: gradients of the summed loss with respect to `gates`."""
+        return
+
+    def constrain(self) -> None:
+        """In the train step, after the update of the weights."""
+        return
+
+    def after_step(self, step: int) -> None:
+        """Between train steps; `step` counts from 1."""
+        return
+
+
+class NeuronPruning(NoPruning):
+    """Closes the gates of the units that matter least, following a schedule; scores are gathered in the train step.
+
+    Args:
+        encoder: what is pruned; its matrices keep their size, `compression.shrinking` cuts them afterwards.
+        schedules: kinds of units that are ranked together, each with the schedule of their sparsity.
+        importance: `taylor` or `magnitude`.
+    """
+
+    def __init__(self, encoder: BertEncoder, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
+        self._encoder = encoder
+        self._schedules = dict(schedules)
+        self._taylor = importance == "taylor"
+        self._gates = [
+            {kind: tf.Variable(gate, trainable=False) for kind, gate in layer.items()}
+            for layer in open_gates(encoder.shape)
+        ]
+        template = magnitude_scores(encoder.shape, encoder.values())
+        self._scores = [
+            {kind: tf.Variable(np.zeros(score.shape, np.float32), trainable=False) for kind, score in layer.items()}
+            for layer in template
+        ]
+
+    def gates(self, batch_size: tf.Tensor) -> Gates:
+        return per_example(self._gates, batch_size)
+
+    def observe(self, gate_gradients: Gates) -> None:
+        if not self._taylor:
+            return
+        for scores, batch_scores in zip(self._scores, taylor_scores(gate_gradients)):
+            for kind, score in scores.items():
+                score.assign_add(batch_scores[kind])
+
+    def after_step(self, step: int) -> None:
+        due = [(kinds, schedule(tf.constant(step))) for kinds, schedule in self._schedules.items()]
+        if not any(bool(should_prune) for _, (should_prune, _) in due):
+            return
+        rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due]
+        for variables, gates in zip(self._gates, select_units(self._encoder.shape, self._current_scores(), rankings)):
+            for kind, gate in gates.items():
+                variables[kind].assign(gate)
+        for layer in self._scores:
+            for score in layer.values():
+                score.assign(tf.zeros_like(score))
+
+    def final_gates(self) -> List[LayerGates]:
+        """The gates as they are, as numbers."""
+        return [{kind: gate.numpy() for kind, gate in layer.items()} for layer in self._gates]
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the encoder's weights that closed gates remove."""
+        gates = self.final_gates()
+        left = sum(
+            self._encoder.shape.hidden_size
+            * (2 * layer["query_key"].sum() + 2 * layer["value"].sum() + 2 * layer["intermediate"].sum())
+            for layer in gates
+        )
+        return 1.0 - float(left) / self._encoder.shape.encoder_size()
+
+    def _current_scores(self) -> Sequence[Dict[str, np.ndarray]]:
+        if not self._taylor:
+            return magnitude_scores(self._encoder.shape, self._encoder.values())
+        return [{kind: score.numpy() for kind, score in layer.items()} for layer in self._scores]
+
+
+class HeldZeros(NoPruning):
+    """Keeps weights that are zero at zero."""
+
+    def __init__(self, encoder: BertEncoder):
+        self._kernels = [encoder.parameters[name] for name in encoder.shape.kernel_names()]
+        self._masks = [tf.Variable(tf.cast(kernel != 0, tf.float32), trainable=False) for kernel in self._kernels]
+
+    def constrain(self) -> None:
+        for kernel, mask in zip(self._kernels, self._masks):
+            kernel.assign(kernel * mask)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the encoder's weights that are zero."""
+        size = sum(mask.shape.num_elements() for mask in self._masks)
+        return 1.0 - sum(float(tf.reduce_sum(mask)) for mask in self._masks) / max(1, size)
+
+
+class WeightPruning(HeldZeros):
+    """Sets the smallest weights of every matrix to zero, following a schedule, and keeps them there.
+
+    Args:
+        encoder: what is pruned.
+        schedule: of the sparsity of each matrix.
+        pattern: see `compression.weight_pruning.magnitude_mask`.
+    """
+
+    def __init__(self, encoder: BertEncoder, schedule: PruningSchedule, *, pattern: str):
+        super().__init__(encoder)
+        self._schedule, self._pattern = schedule, pattern
+
+    def after_step(self, step: int) -> None:
+        should_prune, sparsity = self._schedule(tf.constant(step))
+        if not bool(should_prune):
+            return
+        for kernel, mask in zip(self._kernels, self._masks):
+            mask.assign(magnitude_mask(kernel.numpy(), float(sparsity), pattern=self._pattern))
+            kernel.assign(kernel * mask)
+
+
+def pruning_for(config: PruningConfig, encoder: BertEncoder, steps_per_epoch: int) -> NoPruning:
+    """The callback for a pruning method; components with a sparsity of their own leave the global ranking."""
+    if config.method == "weight":
+        return WeightPruning(encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
+    own = {kind: getattr(config, kind) for kind in UNIT_KINDS if getattr(config, kind) is not None}
+    ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else RANKED_KINDS) if kind not in own)
+    schedules = {
+        (kind,): pruning_schedule(config, steps_per_epoch, final_sparsity=sparsity) for kind, sparsity in own.items()
+    }
+    if ranked:
+        schedules[ranked] = pruning_schedule(config, steps_per_epoch)
+    return NeuronPruning(encoder, schedules, importance=config.importance)

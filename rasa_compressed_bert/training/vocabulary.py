@@ -1,0 +1,40 @@
+"""Training with the word embeddings that the data uses, instead of all.
+
+A wordpiece that no example contains gets no gradient, so leaving it out changes nothing; but its row, with its two
+moments, would be updated in every step: 11.7 million numbers for MiniLM, as many as the encoder itself has.
+"""
+
+from __future__ import annotations
+
+from typing import List, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.models.encoder import Parameters
+
+_TABLE = "embeddings.word"
+
+
+class UsedVocabulary(NamedTuple):
+    """The rows of the word embeddings that some messages use, sorted."""
+
+    rows: np.ndarray  # (U,)
+
+    @classmethod
+    def of(cls, input_ids: Sequence[np.ndarray]) -> UsedVocabulary:
+        """The vocabulary of messages; row 0, the padding, is always in it, and stays id 0."""
+        return cls(np.unique(np.concatenate([[0], *input_ids]).astype(np.int64)))
+
+    def renumber(self, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
+        """Ids as positions in `rows`."""
+        return [np.searchsorted(self.rows, ids).astype(np.int32) for ids in input_ids]
+
+    def narrow(self, parameters: Mapping[str, np.ndarray]) -> Parameters:
+        """The parameters with the used rows only."""
+        return {**parameters, _TABLE: parameters[_TABLE][self.rows]}
+
+    def widen(self, parameters: Mapping[str, np.ndarray], table: np.ndarray) -> Parameters:
+        """The parameters with their rows put back into the whole `table`."""
+        whole = table.copy()
+        whole[self.rows] = parameters[_TABLE]
+        return {**parameters, _TABLE: whole}
