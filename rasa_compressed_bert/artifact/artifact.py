@@ -72,8 +72,8 @@ def read_artifact(folder: Path) -> Artifact:
     manifest = json.loads(text)
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ArtifactError(
-            f"'{folder}' has format version {manifest.get('format_version')}; this release of rasa_compressed_bert reads "
-            f"version {FORMAT_VERSION}. Train the model again."
+            f"'{folder}' has format version {manifest.get('format_version')}; this release of rasa_compressed_bert "
+            f"reads version {FORMAT_VERSION}. Train the model again."
         )
     files: Dict[str, bytes] = {}
     for name in FILES:

@@ -1,8 +1,8 @@
 """How much each unit matters: the first-order Taylor score, or the magnitude of its weights.
 
-The gradient of the loss with respect to a unit's gate is activation times gradient, summed over the unit and the message:
-the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et al. 2019,
-arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
+The gradient of the loss with respect to a unit's gate is activation times gradient, summed over the unit and the
+message: the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et al.
+2019, arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
 
     score(u) = sum_i (dL_i / dg_u)^2,
 
@@ -16,7 +16,7 @@ from typing import Dict, List, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from rasa_compressed_bert.compression.neuron_pruning import HEADS, INTERMEDIATE, QUERY_KEY, VALUE, LayerScores
+from rasa_compressed_bert.compression.neuron_pruning import HEADS, INTERMEDIATE, POOLER, QUERY_KEY, VALUE, LayerScores
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
@@ -24,18 +24,20 @@ def taylor_scores(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dic
     """Scores of a batch.
 
     Args:
-        gate_gradients: a layer's gradients of the summed loss with respect to each example's gates, `(B, *gate)`.
+        gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`, a dictionary for
+            each layer and one for a pooler.
 
     Returns:
         See `LayerScores`; a head's gradient is the sum of those of its value dimensions.
     """
-    return [
-        {
-            HEADS: tf.reduce_sum(tf.square(tf.reduce_sum(layer["value"], axis=-1)), axis=0),
-            **{kind: tf.reduce_sum(tf.square(layer[kind]), axis=0) for kind in (INTERMEDIATE, QUERY_KEY, VALUE)},
-        }
-        for layer in gate_gradients
-    ]
+    return [_layer_taylor_scores(layer) for layer in gate_gradients]
+
+
+def _layer_taylor_scores(gradients: Mapping[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    scores = {kind: tf.reduce_sum(tf.square(gradient), axis=0) for kind, gradient in gradients.items()}
+    if VALUE in gradients:
+        scores[HEADS] = tf.reduce_sum(tf.square(tf.reduce_sum(gradients[VALUE], axis=-1)), axis=0)
+    return scores
 
 
 def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> List[LayerScores]:
@@ -57,4 +59,9 @@ def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) 
                 VALUE: value,
             }
         )
+    if "pooler.kernel" in parameters:
+        energy = [
+            np.square(np.asarray(parameters[name], np.float64)) for name in ("pooler.kernel", "classifier.kernel")
+        ]
+        scores.append({POOLER: energy[0].sum(axis=0) + energy[1].sum(axis=1)})
     return scores

@@ -1,8 +1,8 @@
 """Which units a sparsity leaves: one ranking over heads, dimensions and neurons of all layers.
 
 Units of different size compete by score per weight, and a unit that is removed gives back all its weights, so the
-ranking finds by itself how much each layer and component can lose. Head sizes stay equal within a layer (attention stays
-one batched product) and widths are multiples of 8 (what int8 kernels like).
+ranking finds by itself how much each layer and component can lose. Head sizes stay equal within a layer (attention
+stays one batched product) and widths are multiples of 8 (what int8 kernels like).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from rasa_compressed_bert.models.gates import LayerGates
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
-HEADS, INTERMEDIATE, QUERY_KEY, VALUE = "attention_heads", "intermediate", "query_key", "value"
+HEADS, INTERMEDIATE, QUERY_KEY, VALUE, POOLER = "attention_heads", "intermediate", "query_key", "value", "pooler"
 UNIT_KINDS = (HEADS, INTERMEDIATE, QUERY_KEY, VALUE)
 RANKED_KINDS = (HEADS, INTERMEDIATE)
 """Kinds of the global ranking; dimensions join in only with a sparsity of their own."""
@@ -51,6 +51,12 @@ def select_units(shape: EncoderShape, scores: Sequence[LayerScores], rankings: S
         _gates(shape, scores[index], {kind: kept[kind][index] for kind in UNIT_KINDS}, index)
         for index in range(len(shape.layers))
     ]
+
+
+def select_neurons(scores: np.ndarray, sparsity: float) -> np.ndarray:
+    """A gate (P,) for each neuron of one matrix, such that the best are left."""
+    kept = _best(scores, int(np.ceil(len(scores) * (1.0 - sparsity))), multiple=_MULTIPLE, least=1)
+    return kept.astype(np.float32)
 
 
 def layer_units(layer: LayerShape) -> Dict[str, int]:

@@ -17,8 +17,8 @@ def pruning_schedule(
     """The schedule that `config` describes; calling it with a step gives (is a mask update due, the sparsity then).
 
     `polynomial_decay` is tfmot's cubic one, `s(t) = s_f + (s_i - s_f) (1 - (t - t_0) / (t_1 - t_0))^3` (Zhu and Gupta
-    2017, arXiv 1710.01878). Updates come at least `_MIN_UPDATES` times where there are that many steps, and the last one
-    comes at the end exactly, so that `final_sparsity` is reached.
+    2017, arXiv 1710.01878). Updates come at least `_MIN_UPDATES` times where there are that many steps, and the last
+    one comes at the end exactly, so that `final_sparsity` is reached.
 
     Args:
         config: begin and end in epochs, `frequency` in steps.

@@ -22,8 +22,8 @@ def shrink(
 
     Args:
         shape: the widths before.
-        parameters: the parameters that `shape` names; others (of a head) pass through.
-        gates: 0 or 1 for every unit, one dictionary a layer (see `models.gates`).
+        parameters: the parameters that `shape` names, and those of a head.
+        gates: 0 or 1 for every unit, one dictionary a layer and one for a pooler (see `models.gates`).
     """
     parameters = dict(parameters)
     layers = []
@@ -42,11 +42,16 @@ def shrink(
         parameters[f"{name}.intermediate.bias"] = parameters[f"{name}.intermediate.bias"][neurons]
         parameters[f"{name}.output.kernel"] = parameters[f"{name}.output.kernel"][neurons]
         layers.append(LayerShape(len(heads), query_key.shape[1], value.shape[1], len(neurons)))
+    for gate in gates[len(shape.layers) :]:
+        neurons = np.flatnonzero(gate["pooler"])
+        parameters["pooler.kernel"] = parameters["pooler.kernel"][:, neurons]
+        parameters["pooler.bias"] = parameters["pooler.bias"][neurons]
+        parameters["classifier.kernel"] = parameters["classifier.kernel"][neurons]
     return replace(shape, layers=tuple(layers)), parameters
 
 
 def _dimensions(gate: np.ndarray) -> np.ndarray:
-    """Which dimensions each head keeps: its open ones, filled up with closed ones to the widest head's number.  # (N', D')"""
+    """Which dimensions a head keeps: the open ones, filled up with closed ones to the widest head's.  # (N', D')"""
     if not gate.size:
         return np.zeros((0, 0), np.int64)
     width = max(1, int(gate.sum(axis=1).max()))

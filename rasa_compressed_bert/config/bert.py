@@ -36,6 +36,12 @@ class BertConfig(ComponentConfig):
     )
     epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data.")
     batch_size: int = option(32, int, low=1, help="Messages in a train step.")
+    pooling: str = option(
+        "mean",
+        str,
+        choices=("mean", "cls"),
+        help="What is classified: the mean of a message's hidden states, or the first one through BERT's pooler.",
+    )
     learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the optimiser.")
     random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
     validation_split: float = option(
@@ -60,6 +66,12 @@ class BertConfig(ComponentConfig):
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within `pruning` and between its end and the end of training."""
         yield from self.pruning.conflicts()
+        if self.pruning.pooler is not None and self.pooling != "cls":
+            yield Problem(
+                ("pruning.pooler", "pooling"),
+                f"pruning.pooler: {self.pruning.pooler} is only for pooling: cls, as pooling: {self.pooling} has no "
+                "pooler; set pooling to cls or leave pooler out",
+            )
         end_epoch = self.pruning.end_epoch
         if self.pruning.method != "none" and end_epoch > self.epochs:
             yield Problem(

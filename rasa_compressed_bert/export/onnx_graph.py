@@ -44,14 +44,8 @@ class EncoderGraph:
         return hidden
 
     def classify(self, hidden: str) -> str:
-        """Mean over the wordpieces, pooler, linear layer: (B, T, H) to logits (B, C)."""
-        mask = self.add("Cast", [ATTENTION_MASK], to=TensorProto.FLOAT)  # (B, T)
-        share = self.add("Div", [mask, self.add("ReduceSum", [mask, self.constant("last", [1])], keepdims=1)])
-        pooled = self.add("MatMul", [self.add("Unsqueeze", [share, self.constant("last", [1])]), hidden])  # (B, 1, H)
-        pooled = self.add("Squeeze", [pooled, self.constant("last", [1])])  # (B, H)
-        if "pooler.kernel" in self.tensors:
-            pooled = self.add("Tanh", [self.dense(pooled, "pooler")])
-        return self.dense(pooled, "classifier", output=LOGITS)
+        """Pooling and linear layer: (B, T, H) to logits (B, C)."""
+        return self.dense(self._pool(hidden), "classifier", output=LOGITS)
 
     def model(self, output: str, dimensions: Sequence[Any]) -> onnx.ModelProto:
         """The finished graph with its inputs, its output and its external initializers."""
@@ -165,6 +159,16 @@ class EncoderGraph:
         if not any(node.output[0] == "key_padding_mask" for node in self.nodes):
             self.add("Cast", [ATTENTION_MASK], output="key_padding_mask", to=TensorProto.INT32)
         return "key_padding_mask"
+
+    def _pool(self, hidden: str) -> str:
+        if "pooler.bias" in self.tensors:
+            first = self.add("Gather", [hidden, self.constant("first", [0])], axis=1)  # (B, 1, H)
+            first = self.add("Squeeze", [first, self.constant("last", [1])])  # (B, H)
+            return self.add("Tanh", [self.dense(first, "pooler")])
+        mask = self.add("Cast", [ATTENTION_MASK], to=TensorProto.FLOAT)  # (B, T)
+        share = self.add("Div", [mask, self.add("ReduceSum", [mask, self.constant("last", [1])], keepdims=1)])
+        pooled = self.add("MatMul", [self.add("Unsqueeze", [share, self.constant("last", [1])]), hidden])  # (B, 1, H)
+        return self.add("Squeeze", [pooled, self.constant("last", [1])])  # (B, H)
 
     def weights(self) -> List[str]:
         """Names of the tensors that the nodes use, in the order of the tensors."""

@@ -52,7 +52,8 @@ def check(parity: Parity) -> None:
     allowed = max(1, int(MAX_CHANGED * parity.messages))
     if parity.decisively_changed > allowed or not parity.distance <= MAX_DISTANCE:
         raise ExportError(
-            f"The exported model disagrees with the trained one: {parity.decisively_changed} of {parity.messages} labels "
-            f"changed (allowed: {allowed}), confidences moved by {parity.distance:.3f} on average (allowed: {MAX_DISTANCE}). "
+            f"The exported model disagrees with the trained one: {parity.decisively_changed} of {parity.messages} "
+            f"labels changed (allowed: {allowed}), confidences moved by {parity.distance:.3f} on average (allowed: "
+            f"{MAX_DISTANCE}). "
             "Nothing was saved. Set quantization.per_channel to true, or quantization.method to none."
         )

@@ -1,8 +1,9 @@
 """Gates: a 1 for every prunable unit of an encoder, multiplied into the unit's activation.
 
 A gate that is set to 0 removes its unit; the gradient of the loss with respect to a gate scores its unit
-(`compression.importance`). A layer has three kinds of gates, `query_key` (N, K), `value` (N, V) and `intermediate` (I,);
-a head is the row of its value gates. The pooler's neurons have one kind, `pooler` (P,).
+(`compression.importance`). A layer has three kinds of gates, `query_key` (N, K), `value` (N, V) and `intermediate`
+(I,); a head is the row of its value gates. After the layers comes, where there is a pooler, a dictionary with the gates
+of its neurons, `pooler` (P,).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from rasa_compressed_bert.models.shape import EncoderShape
 LayerGates = Dict[str, np.ndarray]
 
 
-def open_gates(shape: EncoderShape) -> List[LayerGates]:
-    """All gates of an encoder, all 1."""
-    return [
+def open_gates(shape: EncoderShape, pooler_size: int = 0) -> List[LayerGates]:
+    """All gates of an encoder and of a pooler, all 1."""
+    pooler = [{"pooler": np.ones((pooler_size,), np.float32)}] if pooler_size else []
+    layers = [
         {
             "query_key": np.ones((layer.num_attention_heads, layer.query_key_size), np.float32),
             "value": np.ones((layer.num_attention_heads, layer.value_size), np.float32),
@@ -27,6 +29,7 @@ def open_gates(shape: EncoderShape) -> List[LayerGates]:
         }
         for layer in shape.layers
     ]
+    return layers + pooler
 
 
 def per_example(gates: List[Dict[str, tf.Variable]], batch_size: tf.Tensor) -> List[Dict[str, tf.Tensor]]:

@@ -34,7 +34,7 @@ DISTILBERT_NORMS = {"attention_norm": "sa_layer_norm", "output_norm": "output_la
 
 
 class Checkpoint(NamedTuple):
-    """A pretrained model: its widths, its parameters (our names) and its tokenizer (the `tokenizers` library's JSON)."""
+    """A pretrained model: its widths, its parameters (our names), its tokenizer (the `tokenizers` library's JSON)."""
 
     shape: EncoderShape
     parameters: Dict[str, np.ndarray]
@@ -51,7 +51,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     config = _read("the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name))
     if config.model_type not in ("bert", "distilbert"):
         raise WeightsError(
-            f"model_weights '{name}' is of the architecture '{config.model_type}'. Supported are 'bert' and 'distilbert'."
+            f"model_weights '{name}' is of the architecture '{config.model_type}'; supported are 'bert' and 'distilbert'."
         )
     tokenizer = _read(
         "the tokenizer", name, lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True)

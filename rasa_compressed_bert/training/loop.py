@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -145,10 +145,19 @@ def fit(
 
 def predict_logits(model: IntentModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
     """Logits of examples in their order.  # (n, C)"""
-    logits = np.zeros((len(input_ids), model.num_classes), np.float32)
+    return _in_batches(model.predict, input_ids, model.num_classes)
+
+
+def predict_features(model: IntentModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
+    """What the linear layer sees of examples, in their order.  # (n, P)"""
+    return _in_batches(model.features, input_ids, model.head["classifier.kernel"].shape[0])
+
+
+def _in_batches(function: Callable[..., tf.Tensor], input_ids: Sequence[np.ndarray], width: int) -> np.ndarray:
+    rows = np.zeros((len(input_ids), width), np.float32)
     for batch in sorted_batches(input_ids, _PREDICTION_BATCH):
-        logits[batch.indices] = model.predict(batch.input_ids, batch.attention_mask)
-    return logits
+        rows[batch.indices] = function(batch.input_ids, batch.attention_mask)
+    return rows
 
 
 def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:

@@ -9,12 +9,21 @@ import tensorflow as tf
 from tensorflow_model_optimization.sparsity.keras import PruningSchedule
 
 from rasa_compressed_bert.compression.importance import magnitude_scores, taylor_scores
-from rasa_compressed_bert.compression.neuron_pruning import HEADS, RANKED_KINDS, UNIT_KINDS, Ranking, select_units
+from rasa_compressed_bert.compression.neuron_pruning import (
+    HEADS,
+    POOLER,
+    RANKED_KINDS,
+    UNIT_KINDS,
+    Ranking,
+    select_neurons,
+    select_units,
+)
 from rasa_compressed_bert.compression.schedules import pruning_schedule
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import PruningConfig
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.gates import LayerGates, open_gates, per_example
+from rasa_compressed_bert.models.intent_model import IntentModel
 
 Gates = List[Dict[str, tf.Tensor]]
 
@@ -55,20 +64,20 @@ class NeuronPruning(NoPruning):
     """Closes the gates of the units that matter least, following a schedule; scores are gathered in the train step.
 
     Args:
-        encoder: what is pruned; its matrices keep their size, `compression.shrinking` cuts them afterwards.
+        model: what is pruned; its matrices keep their size, `compression.shrinking` cuts them afterwards.
         schedules: kinds of units that are ranked together, each with the schedule of their sparsity.
         importance: `taylor` or `magnitude`.
     """
 
-    def __init__(self, encoder: BertEncoder, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
-        self._encoder = encoder
+    def __init__(self, model: IntentModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
+        self._model = model
         self._schedules = dict(schedules)
         self._taylor = importance == "taylor"
         self._gates = [
             {kind: tf.Variable(gate, trainable=False) for kind, gate in layer.items()}
-            for layer in open_gates(encoder.shape)
+            for layer in open_gates(model.encoder.shape, model.pooler_size)
         ]
-        template = magnitude_scores(encoder.shape, encoder.values())
+        template = magnitude_scores(model.encoder.shape, model.values())
         self._scores = [
             {kind: tf.Variable(np.zeros(score.shape, np.float32), trainable=False) for kind, score in layer.items()}
             for layer in template
@@ -85,13 +94,17 @@ class NeuronPruning(NoPruning):
                 score.assign_add(batch_scores[kind])
 
     def after_step(self, step: int) -> None:
-        due = [(kinds, schedule(tf.constant(step))) for kinds, schedule in self._schedules.items()]
-        if not any(bool(should_prune) for _, (should_prune, _) in due):
+        due = {kinds: schedule(tf.constant(step)) for kinds, schedule in self._schedules.items()}
+        if not any(bool(should_prune) for should_prune, _ in due.values()):
             return
-        rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due]
-        for variables, gates in zip(self._gates, select_units(self._encoder.shape, self._current_scores(), rankings)):
-            for kind, gate in gates.items():
-                variables[kind].assign(gate)
+        scores = self._current_scores()
+        rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due.items() if kinds != (POOLER,)]
+        gates = select_units(self._model.encoder.shape, scores, rankings)
+        if (POOLER,) in due:
+            gates.append({POOLER: select_neurons(scores[-1][POOLER], float(due[(POOLER,)][1]))})
+        for variables, values in zip(self._gates, gates):
+            for kind, value in values.items():
+                variables[kind].assign(value)
         for layer in self._scores:
             for score in layer.values():
                 score.assign(tf.zeros_like(score))
@@ -103,17 +116,15 @@ class NeuronPruning(NoPruning):
     @property
     def sparsity(self) -> float:
         """Share of the encoder's weights that closed gates remove."""
-        gates = self.final_gates()
-        left = sum(
-            self._encoder.shape.hidden_size
-            * (2 * layer["query_key"].sum() + 2 * layer["value"].sum() + 2 * layer["intermediate"].sum())
-            for layer in gates
+        shape = self._model.encoder.shape
+        open_units = sum(
+            float(gate.sum()) for layer in self.final_gates()[: len(shape.layers)] for gate in layer.values()
         )
-        return 1.0 - float(left) / self._encoder.shape.encoder_size()
+        return 1.0 - 2 * shape.hidden_size * open_units / shape.encoder_size()  # a unit is a column and a row
 
     def _current_scores(self) -> Sequence[Dict[str, np.ndarray]]:
         if not self._taylor:
-            return magnitude_scores(self._encoder.shape, self._encoder.values())
+            return magnitude_scores(self._model.encoder.shape, self._model.values())
         return [{kind: score.numpy() for kind, score in layer.items()} for layer in self._scores]
 
 
@@ -157,15 +168,15 @@ class WeightPruning(HeldZeros):
             kernel.assign(kernel * mask)
 
 
-def pruning_for(config: PruningConfig, encoder: BertEncoder, steps_per_epoch: int) -> NoPruning:
+def pruning_for(config: PruningConfig, model: IntentModel, steps_per_epoch: int) -> NoPruning:
     """The callback for a pruning method; components with a sparsity of their own leave the global ranking."""
     if config.method == "weight":
-        return WeightPruning(encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
-    own = {kind: getattr(config, kind) for kind in UNIT_KINDS if getattr(config, kind) is not None}
+        return WeightPruning(model.encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
+    own = {kind: getattr(config, kind) for kind in (*UNIT_KINDS, POOLER) if getattr(config, kind) is not None}
     ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else RANKED_KINDS) if kind not in own)
     schedules = {
         (kind,): pruning_schedule(config, steps_per_epoch, final_sparsity=sparsity) for kind, sparsity in own.items()
     }
     if ranked:
         schedules[ranked] = pruning_schedule(config, steps_per_epoch)
-    return NeuronPruning(encoder, schedules, importance=config.importance)
+    return NeuronPruning(model, schedules, importance=config.importance)

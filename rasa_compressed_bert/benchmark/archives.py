@@ -1,0 +1,115 @@
+"""Trained Rasa archives: finding one, unpacking it safely, and the artifacts inside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+from rasa_compressed_bert.artifact.artifact import MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
+from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
+
+_COMPONENTS, _METADATA = "components", "metadata.json"  # as rasa.engine.storage.local_model_storage has them
+
+
+def archive_path(model: Path) -> Path:
+    """The archive that `model` means: itself, or of a folder of archives the newest.
+
+    Raises:
+        CompressedBertError: if there is none.
+    """
+    if model.is_dir():
+        archives = sorted(model.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime)
+        if not archives:
+            raise CompressedBertError(f"'{model}' holds no trained model (*.tar.gz). Train one with `rasa train`.")
+        return archives[-1]
+    if not model.is_file():
+        raise CompressedBertError(f"There is no model '{model}'.")
+    return model
+
+
+def is_artifact(folder: Path) -> bool:
+    """Whether a folder is, or was meant to be, one of our artifacts."""
+    return (folder / MANIFEST).is_file() and (folder / MANIFEST_DIGEST).exists()
+
+
+@contextlib.contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """A temporary folder with an archive's content.
+
+    Raises:
+        CompressedBertError: if it is no archive, or if a member is not a plain file or folder below that folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
+        folder = Path(name).resolve()
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                for member in tar:
+                    _require_inside(member, folder, archive=archive)
+                    if member.isfile():
+                        _write(tar, member, folder=folder)
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            raise CompressedBertError(f"'{archive}' is not a readable Rasa model: {error}") from error
+        yield folder
+
+
+def metadata(folder: Path) -> Dict[str, Any]:
+    """What Rasa says about the model in an unpacked archive.
+
+    Raises:
+        CompressedBertError: if it says nothing.
+    """
+    try:
+        return json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} cannot be read ({error}).") from error
+
+
+def artifacts_in(folder: Path) -> Dict[str, Artifact]:
+    """Rasa's node names and the artifacts of our components in an unpacked archive.
+
+    Raises:
+        ArtifactError: if a file of one of them is missing or damaged.
+    """
+    parts = sorted(path for path in (folder / _COMPONENTS).glob("*") if is_artifact(path))
+    found: Dict[str, Artifact] = {}
+    for path in parts:
+        try:
+            found[path.name] = read_artifact(path)
+        except ArtifactError as error:
+            raise ArtifactError(f"Component '{path.name}' is damaged: {error}") from error
+    return found
+
+
+def require_nlu(archive: Path) -> None:
+    """Refuses an archive that cannot parse messages.
+
+    Raises:
+        CompressedBertError: if it is no archive, or was trained by `rasa train core`.
+    """
+    with unpacked(archive) as folder:
+        if metadata(folder).get("nlu_target") is None:
+            raise CompressedBertError(f"'{archive}' has no NLU model: it was trained with `rasa train core`.")
+
+
+def _require_inside(member: tarfile.TarInfo, folder: Path, *, archive: Path) -> None:
+    """Rasa's own archives name their root '/'; everything else must lie below the folder."""
+    target = (folder / member.name.lstrip("/")).resolve()
+    plain = member.isfile() or member.isdir()
+    absolute = member.name.startswith("/") and member.name != "/"
+    if not plain or absolute or (target != folder and folder not in target.parents):
+        raise CompressedBertError(f"'{archive}' is not safe to unpack: its member '{member.name}' leaves its folder.")
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, *, folder: Path) -> None:
+    target = folder / member.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = tar.extractfile(member)
+    if source is not None:
+        with source, target.open("wb") as file:
+            for block in iter(lambda: source.read(1 << 20), b""):
+                file.write(block)

@@ -1,0 +1,130 @@
+"""What compression did to a model, read from its artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.benchmark import archives
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+
+_SCALE = ".scale"
+_WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
+MB = 1e6
+
+
+def inspect_model(model: Path) -> Dict[str, Any]:
+    """Describes every component of ours in an archive, a folder of archives or an artifact folder.
+
+    Returns:
+        JSON values: `archive`, `archive_bytes`, and for each of `components` what `describe` says.
+
+    Raises:
+        CompressedBertError: if there is no model, or no component of ours in it.
+    """
+    if archives.is_artifact(model):
+        artifact = read_artifact(model)
+        size = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
+        return {"archive": model.name, "archive_bytes": size, "components": {model.name: describe(artifact)}}
+    archive = archives.archive_path(model)
+    with archives.unpacked(archive) as folder:
+        found = archives.artifacts_in(folder)
+    if not found:
+        raise CompressedBertError(f"'{archive}' holds no component of rasa_compressed_bert.")
+    components = {name: describe(artifact) for name, artifact in found.items()}
+    return {"archive": archive.name, "archive_bytes": archive.stat().st_size, "components": components}
+
+
+def artifacts_of(model: Path) -> Dict[str, Artifact]:
+    """The artifacts that `inspect_model` describes."""
+    if archives.is_artifact(model):
+        return {model.name: read_artifact(model)}
+    with archives.unpacked(archives.archive_path(model)) as folder:
+        return archives.artifacts_in(folder)
+
+
+def describe(artifact: Artifact) -> Dict[str, Any]:
+    """Sizes, widths, sparsity, bits, parity and scores of one component; sizes in bytes, sparsities as shares."""
+    manifest = artifact.manifest
+    report: Dict[str, Any] = {"kind": manifest["kind"]}
+    if WEIGHTS not in artifact.files:
+        return report
+    dense, now = EncoderShape.from_dict(manifest["dense_encoder"]), EncoderShape.from_dict(manifest["encoder"])
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    config = manifest.get("config", {})
+    report.update(
+        intents=len(manifest.get("labels", ())),
+        model_weights=Path(config.get("model_weights", "")).name,
+        max_length=manifest["max_length"],
+        temperature=manifest["temperature"],
+        pruning=config.get("pruning", {}),
+        quantization={**manifest["quantization"], **_bits(tensors)},
+        files={name: len(data) for name, data in artifact.files.items()},
+        validation=manifest.get("validation", {}),
+        parity=manifest.get("parity", {}),
+        **_sizes(dense, now, tensors=tensors, stored=artifact.size),
+        **_encoder(dense, now, tensors=tensors, by_weight=config.get("pruning", {}).get("method") == "weight"),
+    )
+    return report
+
+
+def _sizes(dense: EncoderShape, now: EncoderShape, *, tensors: Mapping[str, np.ndarray], stored: int) -> Dict[str, Any]:
+    """Parameters and bytes before and after; the head counts on both sides."""
+    values = {name: value for name, value in tensors.items() if not name.endswith(_SCALE)}
+    classes = values["classifier.bias"].size if "classifier.bias" in values else 0
+    before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
+    before += (dense.hidden_size + 1) * (classes + (dense.hidden_size if "pooler.bias" in values else 0))
+    embeddings = [name for name in tensors if name.startswith("embeddings.")]
+    dense_embeddings = (dense.vocab_size + dense.max_position_embeddings + 2) * dense.hidden_size
+    stored_embeddings = sum(tensors[name].nbytes for name in embeddings)
+    return {
+        "parameters": {
+            "dense": before,
+            "now": sum(value.size for value in values.values()),
+            "non_zero": sum(int(np.count_nonzero(value)) for value in values.values()),
+        },
+        "bytes": {"dense_fp32": 4 * before, "stored": stored},
+        "embeddings": {
+            "dense_fp32": 4 * dense_embeddings,
+            "stored": stored_embeddings,
+            "share_of_dense": dense_embeddings / before,
+            "share_of_stored": stored_embeddings / stored,
+        },
+    }
+
+
+def _encoder(
+    dense: EncoderShape, now: EncoderShape, *, tensors: Mapping[str, np.ndarray], by_weight: bool
+) -> Dict[str, Any]:
+    """Widths and sparsity of each layer, and the sparsity of all."""
+    layers: List[Dict[str, Any]] = []
+    kept_weights = 0
+    for index, (before, after) in enumerate(zip(dense.layers, now.layers)):
+        size, kept = _layer_size(before, dense.hidden_size), _layer_size(after, now.hidden_size)
+        if by_weight:
+            kernels = (name for name in tensors if name.startswith(f"layers.{index}.") and name.endswith(".kernel"))
+            kept = sum(int(np.count_nonzero(tensors[name])) for name in kernels)
+        kept_weights += kept
+        widths = {width: [getattr(before, width), getattr(after, width)] for width in _WIDTHS}
+        layers.append({**widths, "weights": [size, kept], "sparsity": 1.0 - kept / size if size else 0.0})
+    total = dense.encoder_size()
+    sparsity = 1.0 - kept_weights / total if total else 0.0
+    return {"layers": layers, "sparsity": sparsity, "sparsity_is": "zero weights" if by_weight else "removed weights"}
+
+
+def _layer_size(layer: LayerShape, hidden_size: int) -> int:
+    return sum(rows * columns for rows, columns in layer.kernel_shapes(hidden_size).values())
+
+
+def _bits(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """Bits of a number, as stored."""
+    kernels = {8 * tensor.itemsize for name, tensor in tensors.items() if name.endswith(".kernel")}
+    return {
+        "encoder_bits": min(kernels) if kernels else None,
+        "embedding_bits": 8 * tensors["embeddings.word"].itemsize if "embeddings.word" in tensors else None,
+    }

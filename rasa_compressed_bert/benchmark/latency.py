@@ -1,0 +1,58 @@
+"""Milliseconds of engines, measured in turns in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict, List, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.benchmark.random_models import random_artifact
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+SHORT_MESSAGE = "oh it is hot today, could we go somewhere cool?"
+
+
+def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[str, Any]:
+    """p50 of one message, one thread: the model in `artifact` against its dense shape before compression.
+
+    The dense models have random weights of the right shape: that is honest for time, and for nothing else.
+    """
+    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+    input_ids = tokenizer.encode(text)[np.newaxis]  # (1, T)
+    classes = len(artifact.manifest["labels"])
+    calls: Dict[str, Callable[[], Any]] = {
+        name: call_of(model, input_ids)
+        for name, model in (
+            ("dense_fp32", random_artifact(dense, int8=False, classes=classes)),
+            ("dense_int8", random_artifact(dense, int8=True, classes=classes)),
+            ("now", artifact),
+        )
+    }
+    predictor = IntentPredictor(artifact, num_threads=1)
+    calls["now_with_tokenizer"] = lambda: predictor.predict(text)
+    return {"text": text, "wordpieces": int(input_ids.shape[1]), "threads": 1, "p50_ms": in_turns(calls)}
+
+
+def call_of(artifact: Artifact, input_ids: np.ndarray) -> Callable[[], Any]:
+    """One message through a one-thread engine of its own."""
+    engine, mask = OnnxRuntimeEngine(artifact, num_threads=1), np.ones_like(input_ids)
+    return lambda: engine.run(input_ids, mask)
+
+
+def in_turns(calls: Mapping[str, Callable[[], Any]], *, rounds: int = 10, repeats: int = 20) -> Dict[str, float]:
+    """Median milliseconds of each call; every round runs each of them, so that a busy moment hits all."""
+    seconds: Dict[str, List[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            for repeat in range(repeats + 3):
+                start = time.perf_counter()
+                call()
+                if repeat >= 3:  # the first ones find the caches full of another model
+                    seconds[name].append(time.perf_counter() - start)
+    return {name: 1000.0 * float(np.median(values)) for name, values in seconds.items()}

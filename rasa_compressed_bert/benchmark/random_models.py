@@ -1,0 +1,61 @@
+"""Models with random weights: as fast and as large as trained ones of their shape, and good for nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+
+
+def bert_base_shape(*, vocab_size: int = 30522, max_position_embeddings: int = 128) -> EncoderShape:
+    """BERT-base: 12 layers, hidden size 768, 12 heads of 64, 3,072 intermediate neurons."""
+    layer = LayerShape(12, 64, 64, 3072)
+    return EncoderShape(vocab_size, 768, max_position_embeddings, 64, 1e-12, "gelu", (layer,) * 12)
+
+
+def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
+    """Every layer loses the same share of heads and, in multiples of 8, of neurons: `sparsity` of its weights in all."""
+    hidden, layers = shape.hidden_size, []
+    for layer in shape.layers:
+        heads = max(1, round(layer.num_attention_heads * (1.0 - sparsity)))
+        attention = replace(layer, num_attention_heads=heads, intermediate_size=0)
+        weights = (1.0 - sparsity) * _size(layer, hidden) - _size(attention, hidden)
+        layers.append(replace(attention, intermediate_size=max(8, round(weights / (2 * hidden) / 8) * 8)))
+    return replace(shape, layers=tuple(layers))
+
+
+def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, seed: int = 0) -> Artifact:
+    """An artifact that an engine runs, without tokenizer and labels."""
+    from rasa_compressed_bert.export.onnx_graph import LOGITS, EncoderGraph  # onnx is needed to write models only
+    from rasa_compressed_bert.export.packing import pack
+
+    tensors = pack(shape, _random_parameters(shape, classes, seed=seed), int8=int8, per_channel=True)
+    graph = EncoderGraph(shape, tensors)
+    graph.classify(graph.encode())
+    manifest = {
+        "kind": "intent_classifier",
+        "encoder": shape.to_dict(),
+        "graph_weights": graph.weights(),
+        "quantization": {"method": "dynamic_int8" if int8 else "none", "per_channel": True},
+    }
+    model = graph.model(LOGITS, ["batch", classes])
+    return Artifact(manifest, {GRAPH: model.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)})
+
+
+def _random_parameters(shape: EncoderShape, classes: int, *, seed: int) -> Dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {
+        **shape.parameter_shapes(),
+        "classifier.kernel": (shape.hidden_size, classes),
+        "classifier.bias": (classes,),
+    }
+    return {name: 0.02 * rng.standard_normal(dimensions, np.float32) for name, dimensions in shapes.items()}
+
+
+def _size(layer: LayerShape, hidden_size: int) -> int:
+    return sum(rows * columns for rows, columns in layer.kernel_shapes(hidden_size).values())
