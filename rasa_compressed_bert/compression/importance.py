@@ -1,8 +1,8 @@
 """How much each unit matters: the first-order Taylor score, or the magnitude of its weights.
 
 The gradient of the loss with respect to a unit's gate is activation times gradient, summed over the unit and the
-message: the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et al.
-2019, arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
+message: the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et
+al. 2019, arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
 
     score(u) = sum_i (dL_i / dg_u)^2,
 
@@ -24,8 +24,8 @@ def taylor_scores(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dic
     """Scores of a batch.
 
     Args:
-        gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`, a dictionary for
-            each layer and one for a pooler.
+        gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`, a dictionary
+            for each layer and one for a pooler.
 
     Returns:
         See `LayerScores`; a head's gradient is the sum of those of its value dimensions.

@@ -17,8 +17,6 @@ from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 HEADS, INTERMEDIATE, QUERY_KEY, VALUE, POOLER = "attention_heads", "intermediate", "query_key", "value", "pooler"
 UNIT_KINDS = (HEADS, INTERMEDIATE, QUERY_KEY, VALUE)
-RANKED_KINDS = (HEADS, INTERMEDIATE)
-"""Kinds of the global ranking; dimensions join in only with a sparsity of their own."""
 _MULTIPLE = 8
 
 LayerScores = Dict[str, np.ndarray]

@@ -18,8 +18,8 @@ def magnitude_mask(weights: np.ndarray, sparsity: float, *, pattern: str = "unst
         weights: a matrix, inputs first, `(rows, columns)`.
         sparsity: share that goes, 0 to 1; `n2_m4` always removes a half.
         pattern: `unstructured` keeps the largest `|w|`; `block_4x4` keeps the blocks of the largest mean `|w|` (a
-            margin that does not fill a block is a block of its own); `n2_m4` keeps the two largest of every four consecutive
-            inputs of a neuron.
+            margin that does not fill a block is a block of its own); `n2_m4` keeps the two largest of every four
+            consecutive inputs of a neuron.
 
     Returns:
         The mask, of the shape and the dtype of the weights.

@@ -2,8 +2,8 @@
 
 Packing joins query, key and value into one matrix (one product instead of three) and quantizes matrices to int8,
 symmetrically, `q = round(w / s)` with `s = max|w| / 127` (Jacob et al. 2017, arXiv 1712.05877) per column, or per
-tensor; the word embeddings per row, since a row is what is looked up. Unpacking gives the parameters that the packed ones stand
-for: it is what `--finetune` continues from, so that an archive carries no second copy of the model.
+tensor; the word embeddings per row, since a row is what is looked up. Unpacking gives the parameters that the packed
+ones stand for: it is what `--finetune` continues from, so that an archive carries no second copy of the model.
 """
 
 from __future__ import annotations

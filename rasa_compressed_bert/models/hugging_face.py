@@ -51,7 +51,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     config = _read("the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name))
     if config.model_type not in ("bert", "distilbert"):
         raise WeightsError(
-            f"model_weights '{name}' is of the architecture '{config.model_type}'; supported are 'bert' and 'distilbert'."
+            f"model_weights '{name}' is of the architecture '{config.model_type}'; use one of 'bert', 'distilbert'."
         )
     tokenizer = _read(
         "the tokenizer", name, lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True)

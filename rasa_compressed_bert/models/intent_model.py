@@ -18,8 +18,8 @@ _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.
 class IntentModel(tf.keras.layers.Layer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
-    Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as MiniLM
-    were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
+    Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as
+    MiniLM were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
 
     Args:
         shape: the encoder's widths.

@@ -12,7 +12,6 @@ from rasa_compressed_bert.compression.importance import magnitude_scores, taylor
 from rasa_compressed_bert.compression.neuron_pruning import (
     HEADS,
     POOLER,
-    RANKED_KINDS,
     UNIT_KINDS,
     Ranking,
     select_neurons,
@@ -173,7 +172,7 @@ def pruning_for(config: PruningConfig, model: IntentModel, steps_per_epoch: int)
     if config.method == "weight":
         return WeightPruning(model.encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
     own = {kind: getattr(config, kind) for kind in (*UNIT_KINDS, POOLER) if getattr(config, kind) is not None}
-    ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else RANKED_KINDS) if kind not in own)
+    ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else UNIT_KINDS) if kind not in own)
     schedules = {
         (kind,): pruning_schedule(config, steps_per_epoch, final_sparsity=sparsity) for kind, sparsity in own.items()
     }
