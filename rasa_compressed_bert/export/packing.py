@@ -2,13 +2,15 @@
 
 Packing joins query, key and value into one matrix (one product instead of three) and quantizes matrices to int8,
 symmetrically, `q = round(w / s)` with `s = max|w| / 127` (Jacob et al. 2017, arXiv 1712.05877) per column, or per
-tensor; the word embeddings per row, since a row is what is looked up. Unpacking gives the parameters that the packed
-ones stand for: it is what `--finetune` continues from, so that an archive carries no second copy of the model.
+tensor. Word embeddings, half of a small BERT, are quantized per row, since a row is what is looked up, and to 6 bits:
+they are not multiplied, so that rounding hardly matters, and a compressed archive stores 6-bit values in 6 bits.
+Unpacking gives the parameters that the packed ones stand for: it is what `--finetune` continues from, so that an archive
+carries no second copy of the model.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from rasa_compressed_bert.models.shape import EncoderShape
 Tensors = Dict[str, np.ndarray]
 SCALE = ".scale"  # suffix of the scales of a quantized tensor
 _JOINED = ("query", "key", "value")
-_LEVELS = 127
+_WORD = "embeddings.word"
+_LEVELS, _WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
 
 
 def pack(shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, int8: bool, per_channel: bool) -> Tensors:
@@ -35,8 +38,10 @@ def pack(shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, int8: boo
     tensors: Tensors = {}
     for name, value in _joined(shape, parameters).items():
         if int8 and value.ndim == 2 and value.size and name != "embeddings.position":
-            axis = None if not per_channel else (1 if name == "embeddings.word" else 0)
-            tensors[name], tensors[name + SCALE] = quantize(value, axis=axis)
+            by_row = per_channel and name == _WORD
+            axis = (1 if by_row else 0) if per_channel else None
+            levels = _WORD_LEVELS if by_row else _LEVELS
+            tensors[name], tensors[name + SCALE] = quantize(value, axis=axis, levels=levels)
         elif value.size:
             tensors[name] = np.ascontiguousarray(value, np.float32)
     return tensors
@@ -45,9 +50,7 @@ def pack(shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, int8: boo
 def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
     """The parameters that `pack` was given, up to the rounding of the quantization."""
     values = {
-        name: dequantize(value, tensors[name + SCALE], by_row=name == "embeddings.word")
-        if name + SCALE in tensors
-        else value
+        name: dequantize(value, tensors[name + SCALE], by_row=name == _WORD) if name + SCALE in tensors else value
         for name, value in tensors.items()
         if not name.endswith(SCALE)
     }
@@ -64,11 +67,17 @@ def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
     return parameters
 
 
-def quantize(value: np.ndarray, *, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """int8 and float32 scales; `axis` is the one that shares a scale, None for one scale of the whole matrix."""
+def quantize(value: np.ndarray, *, axis: Optional[int], levels: int = _LEVELS) -> Tuple[np.ndarray, np.ndarray]:
+    """Integers from -levels to levels and their float32 scales.
+
+    Args:
+        value: a matrix.
+        axis: the one whose elements share a scale; None for one scale of the whole matrix.
+        levels: the largest integer, at most 127.
+    """
     largest = np.max(np.abs(value), axis=axis, keepdims=True)
-    scale = np.where(largest > 0, largest / _LEVELS, 1.0).astype(np.float32)
-    quantized = np.clip(np.rint(value / scale), -_LEVELS, _LEVELS).astype(np.int8)
+    scale = np.where(largest > 0, largest / levels, 1.0).astype(np.float32)
+    quantized = np.clip(np.rint(value / scale), -levels, levels).astype(np.int8)
     return np.ascontiguousarray(quantized), np.ascontiguousarray(scale.reshape(-1))
 
 
