@@ -34,7 +34,7 @@ FORCE:
 
 demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to it
 	bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa train --fixed-model-name demo
-	"$(PY)" -m rasa_compressed_bert inspect example_bot/models/demo.tar.gz
+	"$(PY)" -m rasa_compressed_bert inspect --latency example_bot/models/demo.tar.gz
 	"$(PY)" example_bot/demo.py example_bot/models/demo.tar.gz
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi

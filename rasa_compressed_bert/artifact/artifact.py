@@ -69,10 +69,14 @@ def read_artifact(folder: Path) -> Artifact:
         raise ArtifactError(
             f"'{MANIFEST}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST_DIGEST}'."
         )
-    manifest = json.loads(text)
-    if manifest.get("format_version") != FORMAT_VERSION:
+    try:
+        manifest = json.loads(text)
+        version = manifest.get("format_version")
+    except (ValueError, AttributeError) as error:
+        raise ArtifactError(f"'{MANIFEST}' in '{folder}' is no JSON object: {error}") from error
+    if version != FORMAT_VERSION:
         raise ArtifactError(
-            f"'{folder}' has format version {manifest.get('format_version')}; this release of rasa_compressed_bert "
+            f"'{folder}' has format version {version}; this release of rasa_compressed_bert "
             f"reads version {FORMAT_VERSION}. Train the model again."
         )
     files: Dict[str, bytes] = {}

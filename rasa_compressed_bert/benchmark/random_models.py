@@ -19,7 +19,7 @@ def bert_base_shape(*, vocab_size: int = 30522, max_position_embeddings: int = 1
 
 
 def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
-    """Every layer loses the same share of heads and, in multiples of 8, of neurons: `sparsity` of its weights in all."""
+    """Every layer loses the same share of heads and, by eights, of neurons: `sparsity` of its weights in all."""
     hidden, layers = shape.hidden_size, []
     for layer in shape.layers:
         heads = max(1, round(layer.num_attention_heads * (1.0 - sparsity)))
@@ -54,7 +54,12 @@ def _random_parameters(shape: EncoderShape, classes: int, *, seed: int) -> Dict[
         "classifier.kernel": (shape.hidden_size, classes),
         "classifier.bias": (classes,),
     }
-    return {name: 0.02 * rng.standard_normal(dimensions, np.float32) for name, dimensions in shapes.items()}
+    return {
+        name: np.ones(dimensions, np.float32)
+        if name.endswith(".gamma")
+        else 0.02 * rng.standard_normal(dimensions, np.float32)
+        for name, dimensions in shapes.items()
+    }
 
 
 def _size(layer: LayerShape, hidden_size: int) -> int:

@@ -1,19 +1,33 @@
-"""Rasa's configuration of a component as ours, with errors that Rasa shows as they are."""
+"""Rasa's configuration of a component as ours, and our errors as ones that Rasa shows as they are."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Type, TypeVar
+from typing import Any, Dict, Iterator, Type, TypeVar
 
-from rasa.shared.exceptions import InvalidConfigException
+from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.config import ComponentConfig
-from rasa_compressed_bert.errors import ConfigError, WeightsError
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
 from rasa_compressed_bert.models.pretrained import weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
+
+
+class ComponentError(RasaException):
+    """What went wrong in this package; Rasa shows its own exceptions in one line, and hides the words of any other."""
+
+
+@contextmanager
+def shown_by_rasa() -> Iterator[None]:
+    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show what they say."""
+    try:
+        yield
+    except CompressedBertError as error:
+        raise ComponentError(str(error)) from error
 
 
 def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:

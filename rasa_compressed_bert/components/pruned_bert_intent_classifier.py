@@ -69,10 +69,11 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         """A trained component, to serve or to train further.
 
         Raises:
-            ArtifactError: if a file of the model is missing or damaged.
+            ComponentError: if a file of the model is missing or damaged.
         """
         options = config_io.parse_config(PrunedBertIntentClassifierConfig, config)
-        return cls(options, model_storage, resource, artifact=resource_io.load(model_storage, resource))
+        with config_io.shown_by_rasa():
+            return cls(options, model_storage, resource, artifact=resource_io.load(model_storage, resource))
 
     def __init__(
         self,
@@ -89,17 +90,22 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         self._predictor = None if artifact is None else IntentPredictor(artifact, num_threads=options.num_threads)
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Trains on the NLU examples that have an intent, and saves the artifact."""
+        """Trains on the NLU examples that have an intent, and saves the artifact.
+
+        Raises:
+            ComponentError: if the weights cannot be read, or labels changed under `--finetune`; nothing is saved then.
+        """
         from rasa_compressed_bert.tasks import intent_classification  # TensorFlow is needed here only
 
         examples = message_io.intent_examples(training_data)
-        if not examples:
-            logger.warning("There are no examples with an intent: PrunedBertIntentClassifier stays untrained.")
-            artifact = self._artifact
-        elif self._artifact is None:
-            artifact = intent_classification.train_intent_classifier(examples, self._options)
-        else:
-            artifact = intent_classification.finetune_intent_classifier(examples, self._options, self._artifact)
+        with config_io.shown_by_rasa():
+            if not examples:
+                logger.warning("There are no examples with an intent: PrunedBertIntentClassifier stays untrained.")
+                artifact = self._artifact
+            elif self._artifact is None:
+                artifact = intent_classification.train_intent_classifier(examples, self._options)
+            else:
+                artifact = intent_classification.finetune_intent_classifier(examples, self._options, self._artifact)
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

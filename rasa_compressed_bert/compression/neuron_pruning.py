@@ -68,33 +68,44 @@ def layer_units(layer: LayerShape) -> Dict[str, int]:
 
 
 def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking) -> Dict[str, List[np.ndarray]]:
-    """The largest threshold on score per weight that leaves at least the wanted share of weights, by bisection."""
+    """The units from a rank on by score per weight, the highest that leaves the wanted share of weights, by bisection."""
     densities = {
         kind: [_unit_scores(score, kind) / size for score, size in zip(scores, _unit_sizes(shape, kind))]
         for kind in ranking.kinds
     }
-    thresholds = np.unique(np.concatenate([layer for kind in ranking.kinds for layer in densities[kind]] or [[0.0]]))
+    ranks = _ranks(densities)
+    count = sum(len(layer) for layers in ranks.values() for layer in layers)
     before = _weights(shape, {}, ranking.kinds)
-    low, high = 0, len(thresholds)  # units below thresholds[low] may go, those below thresholds[high] would be too many
+    low, high = 0, count  # the `low` worst units may go, the `high` worst would be too many
     while high - low > 1:
         middle = (low + high) // 2
-        left = _weights(shape, _keep(densities, thresholds[middle]), ranking.kinds)
+        left = _weights(shape, _keep(ranks, middle), ranking.kinds)
         low, high = (middle, high) if left >= (1.0 - ranking.sparsity) * before else (low, middle)
-    return _keep(densities, thresholds[low] if len(thresholds) else 0.0)
+    return _keep(ranks, low)
 
 
-def _keep(densities: Mapping[str, List[np.ndarray]], threshold: float) -> Dict[str, List[np.ndarray]]:
+def _ranks(densities: Mapping[str, List[np.ndarray]]) -> Dict[str, List[np.ndarray]]:
+    """Positions in one ranking of all units, worst first, so that units of equal density go one by one."""
+    layers = [layer for values in densities.values() for layer in values]
+    order = np.argsort(np.concatenate(layers or [np.zeros(0)]), kind="stable")
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    pieces = iter(np.split(ranks, np.cumsum([len(layer) for layer in layers])[:-1]))
+    return {kind: [next(pieces) for _ in values] for kind, values in densities.items()}
+
+
+def _keep(ranks: Mapping[str, List[np.ndarray]], worst: int) -> Dict[str, List[np.ndarray]]:
     return {
         kind: [
             _best(
                 layer,
-                int((layer >= threshold).sum()),
+                int((layer >= worst).sum()),
                 multiple=1 if kind == HEADS else _MULTIPLE,
                 least=0 if kind in (HEADS, INTERMEDIATE) else 1,
             )
             for layer in layers
         ]
-        for kind, layers in densities.items()
+        for kind, layers in ranks.items()
     }
 
 

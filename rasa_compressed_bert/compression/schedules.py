@@ -26,8 +26,8 @@ def pruning_schedule(
         final_sparsity: a component's own, instead of the config's.
     """
     final = config.final_sparsity if final_sparsity is None else final_sparsity
-    begin = int(round(config.begin_epoch * steps_per_epoch))
-    end = max(begin + 1, int(round(config.end_epoch * steps_per_epoch)))
+    end = max(1, int(round(config.end_epoch * steps_per_epoch)))
+    begin = min(int(round(config.begin_epoch * steps_per_epoch)), end - 1)  # `end` may be the last step there is
     frequency = max(1, min(config.frequency, (end - begin) // _MIN_UPDATES))
     end = begin + max(1, (end - begin) // frequency) * frequency
     if config.schedule == "constant":

@@ -33,7 +33,7 @@ def magnitude_mask(weights: np.ndarray, sparsity: float, *, pattern: str = "unst
 
 def _keep_largest(scores: np.ndarray, sparsity: float) -> np.ndarray:
     """tfmot's rule: the threshold is the score at rank `round(n (1 - sparsity))`, and what equals it stays."""
-    count = max(1, int(np.rint(np.float32(scores.size) * np.float32(1.0 - sparsity))))
+    count = max(1, int(np.rint(np.float32(scores.size) * (np.float32(1.0) - np.float32(sparsity)))))
     threshold = np.partition(scores.reshape(-1), scores.size - count)[scores.size - count]
     return scores >= threshold
 
@@ -41,8 +41,8 @@ def _keep_largest(scores: np.ndarray, sparsity: float) -> np.ndarray:
 def _blocks(weights: np.ndarray, sparsity: float) -> np.ndarray:
     rows, columns = weights.shape
     padding = ((0, -rows % _BLOCK), (0, -columns % _BLOCK))
-    magnitudes = np.pad(np.abs(weights), padding)
-    blocks = magnitudes.reshape(magnitudes.shape[0] // _BLOCK, _BLOCK, -1, _BLOCK).mean(axis=(1, 3))
+    magnitudes = np.pad(np.abs(weights), padding, constant_values=np.nan)  # a mean is that of the weights there are
+    blocks = np.nanmean(magnitudes.reshape(-(-rows // _BLOCK), _BLOCK, -1, _BLOCK), axis=(1, 3))
     kept = np.kron(_keep_largest(blocks, sparsity), np.ones((_BLOCK, _BLOCK)))
     return kept[:rows, :columns].astype(weights.dtype)
 

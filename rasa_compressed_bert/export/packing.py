@@ -4,8 +4,8 @@ Packing joins query, key and value into one matrix (one product instead of three
 symmetrically, `q = round(w / s)` with `s = max|w| / 127` (Jacob et al. 2017, arXiv 1712.05877) per column, or per
 tensor. Word embeddings, half of a small BERT, are quantized per row, since a row is what is looked up, and to 6 bits:
 they are not multiplied, so that rounding hardly matters, and a compressed archive stores 6-bit values in 6 bits.
-Unpacking gives the parameters that the packed ones stand for: it is what `--finetune` continues from, so that an archive
-carries no second copy of the model.
+Unpacking gives the parameters that the packed ones stand for: it is what `--finetune` continues from, so that an
+archive carries no second copy of the model.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -194,6 +194,8 @@ def _prune(
     if isinstance(pruning, NeuronPruning):
         model = _model(*shrink(model.encoder.shape, model.values(), pruning.final_gates()), config)
         afterwards = NoPruning(pruning.sparsity)
+        if score is not None:  # `fit` looked at the model without its gates
+            score = evaluate(predict_logits(model, data.validation.input_ids), data.validation.classes)
     if pruning_epochs < config.epochs:
         plan = replace(
             plan,

@@ -122,6 +122,7 @@ def fit(
     if soft_targets is None:
         soft_targets = np.zeros((len(examples), 1), np.float32)
     best, best_values = None, model.values()
+    steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
     total = plan.epochs * batch_count(len(examples), plan.batch_size)
     with tqdm(total=total, desc=plan.name, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
         for epoch in range(1, plan.epochs + 1):
@@ -130,7 +131,8 @@ def fit(
                 classes, targets = examples.classes[batch.indices], soft_targets[batch.indices]
                 losses.append(step(batch.input_ids, batch.attention_mask, classes, targets))
                 bar.update()
-                pruning.after_step(bar.n)
+                steps += 1
+                pruning.after_step(steps)
             status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
             if len(validation):
                 score = evaluate(predict_logits(model, validation.input_ids), validation.classes)
