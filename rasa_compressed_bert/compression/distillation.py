@@ -1,6 +1,8 @@
-"""What a student learns from: labels, a teacher, or both."""
+"""What a student learns from: labels, a teacher's logits and a teacher's hidden states."""
 
 from __future__ import annotations
+
+from typing import Sequence
 
 import tensorflow as tf
 
@@ -29,3 +31,27 @@ def distillation_loss(
     entropy = -tf.reduce_sum(teacher * tf.nn.log_softmax(soft_targets / temperature), axis=-1)
     cross = tf.nn.softmax_cross_entropy_with_logits(teacher, logits / temperature)
     return alpha * hard + (1.0 - alpha) * temperature**2 * (cross - entropy)
+
+
+def hidden_state_loss(
+    student: Sequence[tf.Tensor], teacher: Sequence[tf.Tensor], attention_mask: tf.Tensor
+) -> tf.Tensor:
+    """How far each example's hidden states are from the teacher's (the layer loss of Jiao et al. 2020, 1909.10351).
+
+    `mean_l ||H_l - H_l^t||^2 / ||H_l^t||^2`, relative, so that one weight fits every model.
+
+    Args:
+        student: hidden states of each layer, `(B, T, H)`.
+        teacher: those of the teacher, as many and as wide.
+        attention_mask: 1 for a wordpiece, `(B, T)`.
+
+    Returns:
+        Losses, 0 for equal hidden states, `(B,)`.
+    """
+    weights = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
+    distances = [
+        tf.reduce_sum(tf.square(ours - theirs) * weights, axis=[1, 2])
+        / tf.reduce_sum(tf.square(theirs) * weights, axis=[1, 2])
+        for ours, theirs in zip(student, teacher)
+    ]
+    return tf.add_n(distances) / len(distances)

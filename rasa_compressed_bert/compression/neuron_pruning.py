@@ -68,7 +68,7 @@ def layer_units(layer: LayerShape) -> Dict[str, int]:
 
 
 def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking) -> Dict[str, List[np.ndarray]]:
-    """The units from a rank on by score per weight, the highest that leaves the wanted share of weights, by bisection."""
+    """The units that are left when the worst by score per weight go, as many as the sparsity allows, by bisection."""
     densities = {
         kind: [_unit_scores(score, kind) / size for score, size in zip(scores, _unit_sizes(shape, kind))]
         for kind in ranking.kinds

@@ -15,4 +15,11 @@ class DistillationConfig:
     temperature: float = option(
         2.0, float, above=0, high=100, help="What logits are divided by; higher gives softer targets."
     )
+    hidden_states: float = option(
+        10.0,
+        float,
+        low=0,
+        high=1000,
+        help="Weight of the distance to the teacher's hidden states; 0 leaves them out.",
+    )
     alpha: float = option(0.3, float, low=0, high=1, help="Weight of the hard labels; the teacher has 1 - alpha.")

@@ -8,7 +8,7 @@ of parameters, the one that `EncoderShape.parameter_shapes` names.
 from __future__ import annotations
 
 import math
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,7 @@ _MASKED = -1e9
 
 
 class BertEncoder(tf.keras.layers.Layer):
-    """Wordpiece ids to hidden states, `(B, T) -> (B, T, H)`.
+    """Wordpiece ids to hidden states, `(B, T) -> (B, T, H)` after each layer.
 
     Args:
         shape: the widths.
@@ -50,15 +50,15 @@ class BertEncoder(tf.keras.layers.Layer):
         attention_mask: tf.Tensor,  # (B, T), 1 for a wordpiece, 0 for padding
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # one dictionary a layer, see `models.gates`
         training: bool = False,
-    ) -> tf.Tensor:
-        """The last layer's hidden states.  # (B, T, H)"""
+    ) -> List[tf.Tensor]:
+        """The hidden states after each layer, those of the embeddings first.  # L + 1 times (B, T, H)"""
         mask = (1.0 - tf.cast(attention_mask, tf.float32))[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
-        hidden = self._embed(input_ids, training)
+        states = [self._embed(input_ids, training)]
         for index in range(len(self.shape.layers)):
             gate = gates[index] if gates else {}
-            hidden = self._attend(hidden, mask, index=index, gate=gate, training=training)
-            hidden = self._feed_forward(hidden, index=index, gate=gate, training=training)
-        return hidden
+            hidden = self._attend(states[-1], mask, index=index, gate=gate, training=training)
+            states.append(self._feed_forward(hidden, index=index, gate=gate, training=training))
+        return states
 
     def values(self) -> Parameters:
         """The parameters as numbers."""

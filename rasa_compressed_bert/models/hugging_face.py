@@ -48,21 +48,38 @@ def read_checkpoint(name: str) -> Checkpoint:
     Raises:
         WeightsError: if it cannot be found, reached or read, or is no BERT or DistilBERT.
     """
-    config = _read("the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name))
+    source = {"local_files_only": not Path(name).is_dir() and not _hub_answers()}
+    config = _read(
+        "the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name, **source)
+    )
     if config.model_type not in ("bert", "distilbert"):
         raise WeightsError(
             f"model_weights '{name}' is of the architecture '{config.model_type}'; use one of 'bert', 'distilbert'."
         )
     tokenizer = _read(
-        "the tokenizer", name, lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True)
+        "the tokenizer",
+        name,
+        lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source),
     )
-    model = _read("the weights", name, lambda transformers: _load_model(transformers, name, config))
+    model = _read("the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source))
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     shape, parameters = _convert(config, variables, name)
     pooler = None
     if "pooler/dense/kernel" in variables:
         pooler = {"pooler.kernel": variables["pooler/dense/kernel"], "pooler.bias": variables["pooler/dense/bias"]}
     return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; transformers would find out by itself, after six tries and 23 seconds."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except OSError:  # the base of all errors of requests, and of the one for offline mode
+        return False
+    return True
 
 
 def _read(what: str, name: str, load: Any) -> Any:
@@ -80,11 +97,11 @@ def _read(what: str, name: str, load: Any) -> Any:
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 
-def _load_model(transformers: Any, name: str, config: Any) -> Any:
+def _load_model(transformers: Any, name: str, **arguments: Any) -> Any:
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
-        model, info = _from_pretrained(transformers, name, config)
+        model, info = _from_pretrained(transformers, name, output_loading_info=True, **arguments)
     finally:
         transformers.logging.set_verbosity(verbosity)
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
@@ -93,8 +110,7 @@ def _load_model(transformers: Any, name: str, config: Any) -> Any:
     return model
 
 
-def _from_pretrained(transformers: Any, name: str, config: Any) -> Tuple[Any, Mapping[str, Any]]:
-    arguments = {"config": config, "output_loading_info": True}
+def _from_pretrained(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Mapping[str, Any]]:
     folder = Path(name)
     if folder.is_dir() and (folder / "pytorch_model.bin").exists():
         if not (folder / "tf_model.h5").exists() and not (folder / "model.safetensors").exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -46,14 +46,14 @@ class IntentModel(tf.keras.layers.Layer):
         attention_mask: tf.Tensor,  # (B, T)
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # of each layer and, last, of the pooler
         training: bool = False,
-    ) -> tf.Tensor:
-        """Logits.  # (B, C)"""
-        hidden = self.encoder(input_ids, attention_mask, gates=gates, training=training)  # (B, T, H)
-        features = self._pool(hidden, attention_mask)  # (B, P), P = H without a pooler
+    ) -> Tuple[tf.Tensor, List[tf.Tensor]]:
+        """Logits (B, C) and the hidden states (B, T, H) that the encoder gives."""
+        states = self.encoder(input_ids, attention_mask, gates=gates, training=training)
+        features = self._pool(states[-1], attention_mask)  # (B, P), P = H without a pooler
         if gates and "pooler" in gates[-1]:
             features *= gates[-1]["pooler"]
         features = self.encoder.dropout(features, training)
-        return tf.matmul(features, self.head["classifier.kernel"]) + self.head["classifier.bias"]
+        return tf.matmul(features, self.head["classifier.kernel"]) + self.head["classifier.bias"], states
 
     def _pool(self, hidden: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         if self.pooler_size:
@@ -64,12 +64,12 @@ class IntentModel(tf.keras.layers.Layer):
     @tf.function(input_signature=_BATCH)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """Logits, without dropout.  # (B, C)"""
-        return self(input_ids, attention_mask)
+        return self(input_ids, attention_mask)[0]
 
     @tf.function(input_signature=_BATCH)
     def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """What the linear layer sees, without dropout.  # (B, P)"""
-        return self._pool(self.encoder(input_ids, attention_mask), attention_mask)
+        return self._pool(self.encoder(input_ids, attention_mask)[-1], attention_mask)
 
     def variables_in_order(self) -> List[tf.Variable]:
         """Every variable that is trained."""

@@ -12,7 +12,7 @@ from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.hugging_face import Checkpoint, read_checkpoint
 
 logger = logging.getLogger(__name__)
-_WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "pytorch_model.bin")
+_WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "pytorch_model.bin", "model.safetensors.index.json")
 
 
 class ShippedWeights(NamedTuple):
@@ -44,14 +44,7 @@ def load_pretrained(model_weights: str) -> Checkpoint:
         WeightsError: if it cannot be found or read, or is not what it claims to be.
     """
     folder = local_folder(model_weights)
-    if folder is None:
-        return read_checkpoint(model_weights)
-    if not any((folder / name).is_file() for name in (*_WEIGHT_FILES, "model.safetensors.index.json")):
-        raise WeightsError(
-            f"model_weights: the folder '{folder}' holds none of {', '.join(_WEIGHT_FILES)}. It must be what "
-            "transformers' save_pretrained writes (config.json, the weights and the tokenizer's files)."
-        )
-    return read_checkpoint(str(folder))
+    return read_checkpoint(model_weights if folder is None else str(folder))
 
 
 def weights_digest(model_weights: str) -> str:
@@ -69,10 +62,16 @@ def local_folder(model_weights: str) -> Optional[Path]:
     """The folder behind a path or an alias; None for what can only be a hub name.
 
     Raises:
-        WeightsError: for a path that does not exist, and for shipped weights that are missing or altered.
+        WeightsError: for a path that does not exist, a folder without weights, and for shipped weights that are missing
+            or altered.
     """
     path = Path(model_weights).expanduser()
     if path.is_dir():
+        if not any((path / name).is_file() for name in _WEIGHT_FILES):
+            raise WeightsError(
+                f"model_weights: the folder '{path}' holds none of {', '.join(_WEIGHT_FILES)}. It must be what "
+                "transformers' save_pretrained writes (config.json, the weights and the tokenizer's files)."
+            )
         return path
     if model_weights in ALIASES:
         return _shipped_folder(model_weights, ALIASES[model_weights])

@@ -25,12 +25,13 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_logits
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
-_DROPOUT = 0.1
+_DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
+_DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 _PARITY_MESSAGES = 500
 
 
@@ -71,8 +72,10 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
     model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
     features = predict_features(model, data.training.input_ids)
     model.assign(linear_probe(features, data.training.classes, len(labels), seed=config.random_seed))
-    scores = {"dense": fit(model, data.training, data.validation, _dense_plan(data, config), rng=rng)}
-    if config.pruning.method != "none":
+    pruned = config.pruning.method != "none"
+    plan = _plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs, data, config)
+    scores = {"dense": fit(model, data.training, data.validation, plan, rng=rng)}
+    if pruned:
         model, scores["pruned"] = _prune(model, data, config, rng)
     return _export(model, start, data, labels, config, scores)
 
@@ -93,7 +96,7 @@ def finetune_intent_classifier(
     rng = np.random.default_rng(config.random_seed)
 
     model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
-    plan = replace(_dense_plan(data, config), name="finetune")
+    plan = _plan("fine-tune", config.epochs, data, config)
     scores = {"finetuned": fit(model, data.training, data.validation, plan, rng=rng, pruning=HeldZeros(model.encoder))}
     return _export(model, start, data, labels, config, scores, origin=artifact)
 
@@ -157,57 +160,46 @@ def _prepare(
     )
 
 
-def _model(shape: EncoderShape, parameters: Parameters, config: PrunedBertIntentClassifierConfig) -> IntentModel:
+def _model(
+    shape: EncoderShape, parameters: Parameters, config: PrunedBertIntentClassifierConfig, *, dropout: float = _DROPOUT
+) -> IntentModel:
     narrow = replace(shape, vocab_size=len(parameters["embeddings.word"]))
-    return IntentModel(narrow, parameters, dropout=Dropout(_DROPOUT, seed=config.random_seed))
+    return IntentModel(narrow, parameters, dropout=Dropout(dropout, seed=config.random_seed))
 
 
-def _dense_plan(data: Data, config: PrunedBertIntentClassifierConfig) -> Plan:
-    steps = config.epochs * batch_count(len(data.training), config.batch_size)
+def _plan(name: str, epochs: int, data: Data, config: PrunedBertIntentClassifierConfig) -> Plan:
+    steps = epochs * batch_count(len(data.training), config.batch_size)
     schedule = WarmUpLinearDecay(config.learning_rate, steps)
-    return Plan("fine-tune", config.epochs, config.batch_size, schedule)
+    return Plan(name, epochs, config.batch_size, schedule, distillation=config.distillation)
 
 
 def _prune(
-    model: IntentModel, data: Data, config: PrunedBertIntentClassifierConfig, rng: np.random.Generator
+    dense: IntentModel, data: Data, config: PrunedBertIntentClassifierConfig, rng: np.random.Generator
 ) -> Tuple[IntentModel, Optional[Score]]:
-    """Prunes while training on labels and on the dense model's soft targets, shrinks, and lets the rest recover."""
-    steps_per_epoch = batch_count(len(data.training), config.batch_size)
-    training, alpha = data.training, 1.0
-    if config.distillation.enabled:
-        alpha = config.distillation.alpha
-        training = replace(training, soft_targets=predict_logits(model, training.input_ids))
-    schedule = WarmUpLinearDecay(config.learning_rate, config.epochs * steps_per_epoch)
-    pruning = pruning_for(config.pruning, model, steps_per_epoch)
+    """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover."""
+    teacher = dense if config.distillation.enabled else None
+    dropout = 0.0 if teacher else _DROPOUT
+    model = _model(dense.encoder.shape, dense.values(), config, dropout=dropout)
+    pruning = pruning_for(config.pruning, model, batch_count(len(data.training), config.batch_size))
+    whole = _plan(f"prune ({config.pruning.method})", config.epochs, data, config)
     pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
-    plan = Plan(
-        f"prune ({config.pruning.method})",
-        pruning_epochs,
-        config.batch_size,
-        schedule,
-        alpha=alpha,
-        temperature=config.distillation.temperature,
-        keep_from=pruning_epochs,
-    )
-    score = fit(model, training, data.validation, plan, rng=rng, pruning=pruning)
+    plan = replace(whole, epochs=pruning_epochs, keep_from=pruning_epochs)
+    score = fit(model, data.training, data.validation, plan, rng=rng, pruning=pruning, teacher=teacher)
+
     afterwards: NoPruning = HeldZeros(model.encoder)
     if isinstance(pruning, NeuronPruning):
-        model = _model(*shrink(model.encoder.shape, model.values(), pruning.final_gates()), config)
+        shape, parameters = shrink(model.encoder.shape, model.values(), pruning.final_gates())
+        model = _model(shape, parameters, config, dropout=dropout)
         afterwards = NoPruning(pruning.sparsity)
-        if score is not None:  # `fit` looked at the model without its gates
-            score = evaluate(predict_logits(model, data.validation.input_ids), data.validation.classes)
     if pruning_epochs < config.epochs:
-        plan = replace(
-            plan,
-            name="recover",
-            epochs=config.epochs - pruning_epochs,
-            schedule=WarmUpLinearDecay(
-                config.learning_rate, schedule.steps, first_step=pruning_epochs * steps_per_epoch
-            ),
-            keep_from=1,
-        )
-        score = fit(model, training, data.validation, plan, rng=rng, pruning=afterwards)
+        plan = replace(whole, name="recover", epochs=config.epochs - pruning_epochs, schedule=_rest(whole, plan))
+        score = fit(model, data.training, data.validation, plan, rng=rng, pruning=afterwards, teacher=teacher)
     return model, score
+
+
+def _rest(whole: Plan, done: Plan) -> WarmUpLinearDecay:
+    steps = whole.schedule.steps
+    return WarmUpLinearDecay(whole.schedule.peak, steps, first_step=steps * done.epochs // whole.epochs)
 
 
 def _export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, List, Sequence
 
 import numpy as np
 
@@ -12,11 +12,10 @@ _POOL = 50  # batches that are sorted together: enough to avoid padding, few eno
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Tokenized examples with their targets."""
+    """Tokenized examples with their labels."""
 
     input_ids: Sequence[np.ndarray]  # n arrays of (T_i,)
     classes: np.ndarray  # (n,)
-    soft_targets: Optional[np.ndarray] = None  # (n, C), the teacher's logits
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -11,11 +11,12 @@ import tensorflow as tf
 from sklearn.metrics import f1_score
 from tqdm import tqdm
 
-from rasa_compressed_bert.compression.distillation import distillation_loss
+from rasa_compressed_bert.compression.distillation import distillation_loss, hidden_state_loss
+from rasa_compressed_bert.config import DistillationConfig
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
-from rasa_compressed_bert.training.pruning import NoPruning
+from rasa_compressed_bert.training.pruning import Gates, NoPruning
 
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
@@ -43,8 +44,7 @@ class Plan:
         epochs: passes over the examples.
         batch_size: messages in a step.
         schedule: of the learning rate.
-        alpha: weight of the labels in the loss, see `distillation_loss`.
-        temperature: of the teacher's soft targets.
+        distillation: how a teacher is followed.
         keep_from: first epoch (from 1) that may be kept as the best one.
     """
 
@@ -52,16 +52,15 @@ class Plan:
     epochs: int
     batch_size: int
     schedule: WarmUpLinearDecay
-    alpha: float = 1.0
-    temperature: float = 1.0
+    distillation: DistillationConfig = DistillationConfig()
     keep_from: int = 1
 
 
 class TrainStep:
     """One step: forward, backward, gate scores, update of the weights, masks."""
 
-    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning):
-        self.model, self.plan, self.pruning = model, plan, pruning
+    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning, teacher: Optional[IntentModel]):
+        self.model, self.plan, self.pruning, self.teacher = model, plan, pruning, teacher
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
 
@@ -70,28 +69,33 @@ class TrainStep:
             tf.TensorSpec([None, None], tf.int32),  # input_ids (B, T)
             tf.TensorSpec([None, None], tf.int32),  # attention_mask (B, T)
             tf.TensorSpec([None], tf.int32),  # classes (B,)
-            tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C)
         ]
     )
-    def __call__(
-        self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, soft_targets: tf.Tensor
-    ) -> tf.Tensor:
+    def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """The mean loss of the batch before the update."""
         batch_size = tf.shape(input_ids)[0]
         gates = self.pruning.gates(batch_size)
         with tf.GradientTape() as tape:
             tape.watch(gates)
-            logits = self.model(input_ids, attention_mask, gates=gates, training=True)
-            losses = distillation_loss(
-                logits, classes, soft_targets, alpha=self.plan.alpha, temperature=self.plan.temperature
-            )
-            loss = tf.reduce_sum(losses)  # summed, so that a gate's gradient is that of its own example's loss
-        gradients, gate_gradients = tape.gradient(loss, [self.variables, gates])
+            # summed, not averaged, so that a gate's gradient is that of its own example's loss
+            loss = tf.reduce_sum(self._losses(input_ids, attention_mask, classes, gates))
+        gradients, gate_gradients = tape.gradient(  # a layer without heads has variables that nothing uses: zero
+            loss, [self.variables, gates], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         self.pruning.observe(gate_gradients)
         count = tf.cast(batch_size, tf.float32)
         self.optimizer.apply([tf.convert_to_tensor(gradient) / count for gradient in gradients])
         self.pruning.constrain()
         return loss / count
+
+    def _losses(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, gates: Gates) -> tf.Tensor:
+        logits, states = self.model(input_ids, attention_mask, gates=gates, training=True)
+        if self.teacher is None:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)  # (B,)
+        options = self.plan.distillation
+        soft_targets, teacher_states = self.teacher(input_ids, attention_mask)
+        losses = distillation_loss(logits, classes, soft_targets, alpha=options.alpha, temperature=options.temperature)
+        return losses + options.hidden_states * hidden_state_loss(states, teacher_states, attention_mask)
 
 
 def fit(
@@ -102,25 +106,24 @@ def fit(
     *,
     rng: np.random.Generator,
     pruning: Optional[NoPruning] = None,
+    teacher: Optional[IntentModel] = None,
 ) -> Optional[Score]:
     """Trains in place and leaves the model as it was after its best epoch.
 
     Args:
         model: what is trained.
-        examples: what it is trained on; soft targets are needed where `plan.alpha` is below 1.
+        examples: what it is trained on.
         validation: what epochs are compared on; where there is none the last epoch is kept.
         plan: for how long, and with which loss.
         rng: of the order of the examples.
         pruning: what is pruned on the way.
+        teacher: a model of the same layers that the model follows besides the labels.
 
     Returns:
         The score of the epoch that was kept, None without validation examples.
     """
     pruning = pruning or NoPruning()
-    step = TrainStep(model, plan, pruning)
-    soft_targets = examples.soft_targets
-    if soft_targets is None:
-        soft_targets = np.zeros((len(examples), 1), np.float32)
+    step = TrainStep(model, plan, pruning, teacher)
     best, best_values = None, model.values()
     steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
     total = plan.epochs * batch_count(len(examples), plan.batch_size)
@@ -128,8 +131,7 @@ def fit(
         for epoch in range(1, plan.epochs + 1):
             losses: List[tf.Tensor] = []
             for batch in shuffled_batches(examples.input_ids, plan.batch_size, rng):
-                classes, targets = examples.classes[batch.indices], soft_targets[batch.indices]
-                losses.append(step(batch.input_ids, batch.attention_mask, classes, targets))
+                losses.append(step(batch.input_ids, batch.attention_mask, examples.classes[batch.indices]))
                 bar.update()
                 steps += 1
                 pruning.after_step(steps)

@@ -1,0 +1,45 @@
+"""What a measurement was made on; nothing that names a machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict
+
+_DISTRIBUTIONS = ("rasa", "rasa_compressed_bert", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
+
+
+def environment() -> Dict[str, Any]:
+    """Processor, cores, memory in GB, system, and versions."""
+    import psutil
+
+    versions = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+    }
+
+
+def in_words(values: Dict[str, Any]) -> str:
+    """The same as one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
+    return f"{values['processor']}, {values['cores']} cores, {values['memory_gb']} GB, {values['system']}; {versions}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,143 @@
+"""The worker that measures one trained model in a fresh process.
+
+    python -m rasa_compressed_bert.benchmark.measuring ARCHIVE THREADS
+
+It loads the model as `rasa shell nlu` does and writes one JSON line; then, for every line on its standard input (a JSON
+list of texts), it parses the texts one by one and writes one JSON line with intents and seconds. Whatever Rasa itself
+writes to standard output goes to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+import traceback
+import warnings
+from typing import Any, Dict, List, TextIO
+
+import psutil
+
+_WARM_UP = 5  # messages parsed and not timed before each batch
+MB = 1e6
+
+
+class Worker:
+    """One loaded model.
+
+    Args:
+        archive: a trained Rasa model.
+        threads: of TensorFlow, in this process.
+    """
+
+    def __init__(self, archive: str, threads: int):
+        start = time.perf_counter()
+        _import_rasa(threads)
+        imported = time.perf_counter()
+        memory_before = resident_mb()
+        from rasa.core.agent import Agent
+
+        load_start = time.perf_counter()
+        self._agent = Agent.load(archive)
+        loaded = time.perf_counter()
+        self._memory_before = memory_before
+        self._process = psutil.Process()
+        self.report = {
+            "import_s": imported - start,
+            "load_s": loaded - load_start,
+            "memory_rasa_mb": memory_before,
+            "memory_loaded_mb": resident_mb() - memory_before,
+        }
+
+    async def parse(self, texts: List[str]) -> Dict[str, Any]:
+        """Intents, and seconds of each message; memory after the last one."""
+        for text in texts[:_WARM_UP]:
+            await self._agent.parse_message(text)
+        intents, seconds = [], []
+        cpu, start = _cpu_seconds(self._process), time.perf_counter()
+        for text in texts:
+            before = time.perf_counter()
+            parsed = await self._agent.parse_message(text)
+            seconds.append(time.perf_counter() - before)
+            intents.append(_intent(parsed))
+        return {
+            "intents": intents,
+            "seconds": seconds,
+            "cpu_s": _cpu_seconds(self._process) - cpu,
+            "wall_s": time.perf_counter() - start,
+            "memory_mb": resident_mb() - self._memory_before,
+        }
+
+
+def main() -> int:
+    """Serves standard input until it ends."""
+    warnings.showwarning = lambda *_, **__: None  # Rasa's dependencies warn, and reset the filters
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # Rasa and its libraries print
+    try:
+        worker = Worker(sys.argv[1], int(sys.argv[2]))
+    except Exception as error:  # whatever a component raises: the parent shows it
+        traceback.print_exc()
+        _answer(answers, {"error": f"{type(error).__name__}: {error}"})
+        return 1
+    _answer(answers, worker.report)
+    return asyncio.run(_serve(worker, answers))
+
+
+async def _serve(worker: Worker, answers: TextIO) -> int:
+    for line in sys.stdin:
+        try:
+            result = await worker.parse(json.loads(line))
+        except Exception as error:  # as above
+            traceback.print_exc()
+            _answer(answers, {"error": f"{type(error).__name__}: {error}"})
+            return 1
+        _answer(answers, result)
+    return 0
+
+
+def resident_mb() -> float:
+    """Resident memory of this process, in MB (10^6 bytes)."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / MB
+
+
+def _import_rasa(threads: int) -> None:
+    """Everything of Rasa that a worker may use: what a model adds is counted from here."""
+    import rasa.core.agent  # noqa: F401
+    import rasa.engine.recipes.default_components  # noqa: F401
+    import rasa.engine.recipes.default_recipe  # noqa: F401
+    import tensorflow as tf
+    from rasa.utils.common import configure_logging_and_warnings
+    from rasa.utils.log_utils import configure_structlog
+
+    configure_logging_and_warnings()  # as Rasa's command line does; without it every message is logged in full
+    configure_structlog()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _intent(parsed: Dict[str, Any]) -> Any:
+    """The classifier's choice; a fallback is undone, as `rasa test nlu` does."""
+    from rasa.nlu.classifiers.fallback_classifier import is_fallback_classifier_prediction, undo_fallback_prediction
+
+    if is_fallback_classifier_prediction(parsed):
+        parsed = undo_fallback_prediction(parsed)
+    return (parsed.get("intent") or {}).get("name")
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _answer(answers: TextIO, value: Dict[str, Any]) -> None:
+    answers.write(json.dumps(value) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""An inspection as text."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from rasa_compressed_bert.benchmark.tables import percent, text_table
+
+MB = 1e6
+
+
+def inspection_text(report: Mapping[str, Any]) -> str:
+    """All components of a model, with a heading."""
+    blocks = [f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB"]
+    for name, component in report["components"].items():
+        blocks.append(f"{name} ({component['kind']})")
+        if "layers" not in component:
+            blocks.append("Untrained: there was no training data for it.")
+            continue
+        blocks += [_before_and_after(component), _layers(component), _details(component)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _before_and_after(component: Mapping[str, Any]) -> str:
+    """What compression bought, and what it cost."""
+    size, parameters = component["bytes"], component["parameters"]
+    weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
+    rows = [
+        ["", "before", "now", "change"],
+        ["size, MB", *_pair(size["dense_fp32"] / MB, size["stored"] / MB, digits=1)],
+        ["parameters, million", *_pair(parameters["dense"] / MB, parameters["now"] / MB, digits=2)],
+        ["encoder weights, million", *_pair(weights[0] / MB, weights[1] / MB, digits=2)],
+    ]
+    latency = component.get("latency")
+    if latency:
+        now = latency["p50_ms"]["now"]
+        rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
+        rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
+    before, after = _stages(component)
+    for key, name in (("macro_f1", "validation macro F1"), ("accuracy", "validation accuracy")):
+        if key in before and key in after:
+            rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
+    lines = ["before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component."]
+    if latency:
+        lines.append(
+            f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
+            f"before have random weights of the same shape. With the tokenizer, now: "
+            f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
+        )
+    return "\n".join([text_table(rows), *lines])
+
+
+def _layers(component: Mapping[str, Any]) -> str:
+    rows = [["layer", "heads", "query/key size", "value size", "neurons", "gone"]]
+    for index, layer in enumerate(component["layers"]):
+        widths = [
+            f"{layer[key][0]} -> {layer[key][1]}"
+            for key in ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
+        ]
+        rows.append([str(index), *widths, percent(layer["sparsity"])])
+    rows.append(["all", "", "", "", "", percent(component["sparsity"])])
+    return text_table(rows)
+
+
+def _details(component: Mapping[str, Any]) -> str:
+    embeddings, quantization = component["embeddings"], component["quantization"]
+    pruning = component["pruning"].get("method", "unknown")
+    parity = component["parity"]
+    values: Dict[str, str] = {
+        "weights": f"{component['model_weights']}, {component['intents']} intents, "
+        f"messages of up to {component['max_length']} wordpieces",
+        "pruning": f"{pruning}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})",
+        "quantization": f"{quantization['method']}: encoder {quantization['encoder_bits']} bits, "
+        f"embeddings {quantization['embedding_bits']} bits",
+        "embeddings": f"{embeddings['stored'] / MB:.1f} MB, {percent(embeddings['share_of_stored'])} of what is stored "
+        f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
+        "temperature": f"{component['temperature']:.3f} (of the calibrated confidences)",
+        "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
+    }
+    for stage, score in component["validation"].items():
+        values[f"validation, {stage}"] = _score(score)
+    if parity:
+        values["parity"] = (
+            f"{parity['changed']} of {parity['messages']} labels changed by the export, "
+            f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
+        )
+    width = max(map(len, values))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
+
+
+def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    stages = list(component["validation"].values())
+    return [stages[0], stages[-1]] if stages else [{}, {}]
+
+
+def _pair(before: float, now: float, *, digits: int) -> List[str]:
+    change = f"{before / now:.1f} x less" if now else ""
+    return [f"{before:.{digits}f}", f"{now:.{digits}f}", change]
+
+
+def _score(score: Mapping[str, float]) -> str:
+    names = {"macro_f1": "macro F1", "accuracy": "accuracy"}
+    parts = [f"{name} {percent(score[key])}" for key, name in names.items() if key in score]
+    return ", ".join([*parts, *(f"{key} {value:.3f}" for key, value in score.items() if key not in names)])
+
+
+def _accuracy(parity: Mapping[str, float]) -> str:
+    return f", accuracy on these messages {percent(parity['accuracy'])}"

@@ -1,0 +1,67 @@
+"""Tables for people: text for a terminal, Markdown for a document."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Mapping, NamedTuple, Sequence
+
+
+class Column(NamedTuple):
+    """Heading, key of the result, and how its value is written."""
+
+    heading: str
+    key: str
+    write: Callable[[Any], str]
+
+
+def percent(value: float) -> str:
+    """A share as a percentage."""
+    return f"{100 * value:.1f} %"
+
+
+def _number(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{value:.{digits}f}"
+
+
+COMPARISON = (
+    Column("model", "model", str),
+    Column("accuracy", "accuracy", percent),
+    Column("macro F1", "macro_f1", percent),
+    Column("p50 ms", "latency_p50_ms", _number(2)),
+    Column("p95 ms", "latency_p95_ms", _number(2)),
+    Column("archive MB", "archive_mb", _number(1)),
+    Column("memory MB", "memory_mb", _number(0)),
+    Column("load s", "load_s", _number(2)),
+    Column("training s", "training_s", _number(0)),
+    Column("sparsity", "sparsity", percent),
+)
+LEGEND = (
+    "p50, p95: milliseconds of a whole message through Rasa's Agent.parse_message. memory: what the model adds to a "
+    "worker's resident memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. "
+    "A fallback is undone, as `rasa test nlu` does."
+)
+
+
+def comparison_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
+    """Heading and one row a model; columns that no model has are left out."""
+    columns = [column for column in COMPARISON if any(result.get(column.key) is not None for result in results)]
+    rows = [[column.heading for column in columns]]
+    for result in results:
+        values = [result.get(column.key) for column in columns]
+        rows.append(["" if value is None else column.write(value) for column, value in zip(columns, values)])
+    return rows
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; the first is aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """The same as a Markdown table."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])

@@ -1,0 +1,111 @@
+"""The parent's side of `measuring`: a process a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from rasa_compressed_bert.errors import CompressedBertError
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_INTRA_OP_PARALLELISM_THREADS",  # Rasa's own names
+    "TF_INTER_OP_PARALLELISM_THREADS",
+)
+_QUIET = {
+    "RASA_TELEMETRY_ENABLED": "false",
+    "SQLALCHEMY_SILENCE_UBER_WARNING": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TOKENIZERS_PARALLELISM": "false",
+    "LOG_LEVEL": "ERROR",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+_SHOWN_LINES = 5
+
+
+class WorkerProcess:
+    """A model in a process of its own; use it in a `with` statement.
+
+    Args:
+        archive: a trained Rasa model.
+        threads: of the libraries in the process.
+
+    Raises:
+        CompressedBertError: if the model cannot be loaded.
+    """
+
+    def __init__(self, archive: Path, threads: int):
+        self._archive = archive
+        self._errors = tempfile.TemporaryFile()
+        command = [sys.executable, "-m", "rasa_compressed_bert.benchmark.measuring", str(archive), str(threads)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=worker_environment(threads),
+            encoding="utf-8",
+        )
+        try:
+            self.report = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def parse(self, texts: List[str]) -> Dict[str, Any]:
+        """What `measuring.Worker.parse` returns.
+
+        Raises:
+            CompressedBertError: if a component failed.
+        """
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(texts) + "\n")
+            self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def _answer(self) -> Dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        answer: Optional[Dict[str, Any]] = json.loads(line) if line else None
+        if answer is None:
+            code = self._process.wait()
+            raise CompressedBertError(f"'{self._archive}' ended its worker (exit status {code}):\n{self._last_words()}")
+        if "error" in answer:
+            raise CompressedBertError(f"'{self._archive}' cannot be measured: {answer['error']}")
+        return answer
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:])
+
+
+def worker_environment(threads: int) -> Dict[str, str]:
+    """This process's environment, quiet, with every library's threads set, and with this package importable."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    return {**os.environ, **_QUIET, **{name: str(threads) for name in _THREAD_VARIABLES}, "PYTHONPATH": path}
