@@ -79,15 +79,19 @@ def read_artifact(folder: Path) -> Artifact:
             f"'{folder}' has format version {version}; this release of rasa_compressed_bert "
             f"reads version {FORMAT_VERSION}. Train the model again."
         )
+    try:
+        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"'{MANIFEST}' in '{folder}' does not list the files of the model.") from error
     files: Dict[str, bytes] = {}
     for name in FILES:
-        expected = manifest["files"].get(name)
-        if expected is None:  # a model that had nothing to train on
+        if name not in expected:  # a model that had nothing to train on
             continue
+        size, digest = expected[name]
         files[name] = _read(folder, name)
-        if len(files[name]) != expected["bytes"]:
-            raise ArtifactError(f"'{name}' in '{folder}' has {len(files[name])} bytes instead of {expected['bytes']}.")
-        if _digest(files[name]) != expected["sha256"]:
+        if len(files[name]) != size:
+            raise ArtifactError(f"'{name}' in '{folder}' has {len(files[name])} bytes instead of {size}.")
+        if _digest(files[name]) != digest:
             raise ArtifactError(f"'{name}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST}'.")
     return Artifact(manifest, files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Mapping
 
 import numpy as np
@@ -40,7 +41,10 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
         for key in [key for key in stored if key.endswith(_MASK)]:
             name = key[: -len(_MASK)]
             shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
-            present = np.unpackbits(stored[key], count=int(np.prod(shape))).astype(bool)
+            size = math.prod(shape)
+            if min(shape) < 0 or len(stored[key]) != -(-size // 8):
+                raise ValueError(f"the mask of '{name}' does not fit its shape {shape}")
+            present = np.unpackbits(stored[key], count=size).astype(bool)
             tensors[name] = np.zeros(shape, values.dtype)
             tensors[name][present.reshape(shape)] = values
         return tensors

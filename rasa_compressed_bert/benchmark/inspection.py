@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
@@ -67,35 +68,41 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         files={name: len(data) for name, data in artifact.files.items()},
         validation=manifest.get("validation", {}),
         parity=manifest.get("parity", {}),
-        **_sizes(dense, now, tensors=tensors, stored=artifact.size),
+        **_sizes(dense, tensors, files=artifact.files),
         **_encoder(dense, now, tensors=tensors, by_weight=config.get("pruning", {}).get("method") == "weight"),
     )
     return report
 
 
-def _sizes(dense: EncoderShape, now: EncoderShape, *, tensors: Mapping[str, np.ndarray], stored: int) -> Dict[str, Any]:
-    """Parameters and bytes before and after; the head counts on both sides."""
+def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, files: Mapping[str, bytes]) -> Dict[str, Any]:
+    """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
     values = {name: value for name, value in tensors.items() if not name.endswith(_SCALE)}
     classes = values["classifier.bias"].size if "classifier.bias" in values else 0
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (classes + (dense.hidden_size if "pooler.bias" in values else 0))
-    embeddings = [name for name in tensors if name.startswith("embeddings.")]
+    stored, archived = sum(map(len, files.values())), sum(map(_gzip_size, files.values()))
+    embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]
     dense_embeddings = (dense.vocab_size + dense.max_position_embeddings + 2) * dense.hidden_size
-    stored_embeddings = sum(tensors[name].nbytes for name in embeddings)
+    archived_embeddings = sum(map(_gzip_size, embeddings))
     return {
         "parameters": {
             "dense": before,
             "now": sum(value.size for value in values.values()),
             "non_zero": sum(int(np.count_nonzero(value)) for value in values.values()),
         },
-        "bytes": {"dense_fp32": 4 * before, "stored": stored},
+        "bytes": {"dense_fp32": 4 * before, "stored": stored, "archived": archived},
         "embeddings": {
             "dense_fp32": 4 * dense_embeddings,
-            "stored": stored_embeddings,
+            "stored": sum(map(len, embeddings)),
+            "archived": archived_embeddings,
             "share_of_dense": dense_embeddings / before,
-            "share_of_stored": stored_embeddings / stored,
+            "share_of_archived": archived_embeddings / archived,
         },
     }
+
+
+def _gzip_size(data: bytes) -> int:
+    return len(zlib.compress(data, 6))
 
 
 def _encoder(
@@ -122,9 +129,16 @@ def _layer_size(layer: LayerShape, hidden_size: int) -> int:
 
 
 def _bits(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
-    """Bits of a number, as stored."""
-    kernels = {8 * tensor.itemsize for name, tensor in tensors.items() if name.endswith(".kernel")}
+    """Bits of a weight."""
+    kernels = [tensor for name, tensor in tensors.items() if name.startswith("layers.") and name.endswith(".kernel")]
     return {
-        "encoder_bits": min(kernels) if kernels else None,
-        "embedding_bits": 8 * tensors["embeddings.word"].itemsize if "embeddings.word" in tensors else None,
+        "encoder_bits": max(map(_used_bits, kernels), default=None),
+        "embedding_bits": _used_bits(tensors["embeddings.word"]) if "embeddings.word" in tensors else None,
     }
+
+
+def _used_bits(tensor: np.ndarray) -> int:
+    """Bits of a float; of integers -n to n, what 2 n + 1 values need: the archive's compression drops the rest."""
+    if tensor.dtype.kind == "f":
+        return 8 * tensor.itemsize
+    return (2 * int(np.abs(tensor.astype(np.int64)).max())).bit_length()

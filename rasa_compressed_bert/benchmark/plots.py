@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 
 
 def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
-    """Writes a PNG: macro F1 in per cent over the median milliseconds of a message, on a log scale."""
+    """Writes a PNG: macro F1 in per cent over the median milliseconds of a message; without a score, no point."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -16,6 +16,8 @@ def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: 
     figure, axes = pyplot.subplots(figsize=(8, 5))
     try:
         for result in results:
+            if result["macro_f1"] is None:
+                continue
             point = (result["latency_p50_ms"], 100.0 * result["macro_f1"])
             axes.scatter(*point, s=30)
             axes.annotate(result["model"], point, textcoords="offset points", xytext=(5, 4), fontsize=8)

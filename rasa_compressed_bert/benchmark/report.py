@@ -27,7 +27,8 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
     weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
     rows = [
         ["", "before", "now", "change"],
-        ["size, MB", *_pair(size["dense_fp32"] / MB, size["stored"] / MB, digits=1)],
+        ["size in the archive, MB", *_pair(size["dense_fp32"] / MB, size["archived"] / MB, digits=1)],
+        ["size unpacked, MB", *_pair(size["dense_fp32"] / MB, size["stored"] / MB, digits=1)],
         ["parameters, million", *_pair(parameters["dense"] / MB, parameters["now"] / MB, digits=2)],
         ["encoder weights, million", *_pair(weights[0] / MB, weights[1] / MB, digits=2)],
     ]
@@ -40,7 +41,9 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
     for key, name in (("macro_f1", "validation macro F1"), ("accuracy", "validation accuracy")):
         if key in before and key in after:
             rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
-    lines = ["before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component."]
+    lines = [
+        "before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component (in the archive: gzip'd)."
+    ]
     if latency:
         lines.append(
             f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
@@ -72,7 +75,7 @@ def _details(component: Mapping[str, Any]) -> str:
         "pruning": f"{pruning}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})",
         "quantization": f"{quantization['method']}: encoder {quantization['encoder_bits']} bits, "
         f"embeddings {quantization['embedding_bits']} bits",
-        "embeddings": f"{embeddings['stored'] / MB:.1f} MB, {percent(embeddings['share_of_stored'])} of what is stored "
+        "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "
         f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
         "temperature": f"{component['temperature']:.3f} (of the calibrated confidences)",
         "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),

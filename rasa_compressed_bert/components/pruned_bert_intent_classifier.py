@@ -43,7 +43,7 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
     @classmethod
     def fingerprint_addon(cls, config: Dict[str, Any]) -> Optional[str]:
         """Checks the options before anything trains, and renews the cache when our code or the weights change."""
-        return config_io.fingerprint(config_io.parse_config(PrunedBertIntentClassifierConfig, config))
+        return config_io.fingerprint(PrunedBertIntentClassifierConfig, config)
 
     @classmethod
     def create(

@@ -88,6 +88,11 @@ class TrainStep:
         self.pruning.constrain()
         return loss / count
 
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)])
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        """Logits of the model as it is pruned now, without dropout.  # (B, C)"""
+        return self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0]))[0]
+
     def _losses(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, gates: Gates) -> tf.Tensor:
         logits, states = self.model(input_ids, attention_mask, gates=gates, training=True)
         if self.teacher is None:
@@ -137,7 +142,8 @@ def fit(
                 pruning.after_step(steps)
             status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
             if len(validation):
-                score = evaluate(predict_logits(model, validation.input_ids), validation.classes)
+                logits = _in_batches(step.predict, validation.input_ids, model.num_classes)
+                score = evaluate(logits, validation.classes)
                 status["accuracy"] = f"{score.accuracy:.3f}"
                 if epoch >= plan.keep_from and score.better_than(best):
                     best, best_values = score, model.values()

@@ -1,0 +1,1 @@
+"""What makes the published figures, see README.md."""

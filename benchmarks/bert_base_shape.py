@@ -1,0 +1,178 @@
+"""BERT-base's shape with random weights: milliseconds and megabytes, the engine alone and whole messages in Rasa.
+
+python -m benchmarks.bert_base_shape
+
+Random weights are as fast as trained ones, so nothing has to be downloaded or trained for hours. Whole messages go
+through real Rasa archives: LanguageModelFeaturizer with DIET trained for one epoch on a few messages; ours trained on a
+tiny BERT, whose artifact is then replaced by a random one of BERT-base's shape, pruned to 30 % and in int8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+
+from benchmarks.datasets import floor_messages, stratified_sample, write_nlu
+from benchmarks.rows import OURS, language_model_featurizer, row_config
+from benchmarks.training import train_row
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, write_artifact
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.archives import artifacts_in, unpacked
+from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.latency import call_of, in_turns
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, random_artifact
+from rasa_compressed_bert.models.pretrained import local_folder
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+NLU = HERE.parent / "example_bot" / "data" / "nlu.yml"
+LENGTHS = (8, 16, 32, 64, 128)  # wordpieces
+SPARSITY = 0.7
+MB = 1e6
+
+
+def main() -> int:
+    """Measures, and writes bert_base_shape.json and .md."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--max-messages", type=int, default=200, help="of the example bot, for the whole messages")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--engine-only", action="store_true", help="leave Rasa out")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    content: Dict[str, Any] = {"command": "python -m benchmarks.bert_base_shape", "environment": environment()}
+    content["engine"] = measure_engines(arguments.rounds)
+    content["messages"] = [] if arguments.engine_only else measure_messages(arguments.max_messages)
+    text = to_markdown(content)
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "bert_base_shape.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (arguments.results / "bert_base_shape.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return 0
+
+
+def measure_engines(rounds: int) -> List[Dict[str, Any]]:
+    """One message through our ONNX Runtime engine, one thread: p50 milliseconds at each of `LENGTHS`."""
+    dense = bert_base_shape()
+    pruned = evenly_pruned(dense, SPARSITY)
+    artifacts = {
+        "dense fp32": random_artifact(dense, int8=False),
+        "dense int8": random_artifact(dense, int8=True),
+        "pruned int8": random_artifact(pruned, int8=True),
+    }
+    results = [
+        {"model": name, "size_mb": artifact.size / MB, "sparsity": 0.0, "p50_ms": {}}
+        for name, artifact in artifacts.items()
+    ]
+    results[-1]["sparsity"] = 1.0 - pruned.encoder_size() / dense.encoder_size()
+    results[-1]["layer"] = pruned.to_dict()["layers"][0]
+    rng = np.random.default_rng(0)
+    for length in LENGTHS:
+        logger.info(f"engine, {length} wordpieces")
+        input_ids = rng.integers(1000, dense.vocab_size, (1, length))
+        calls = {name: call_of(artifact, input_ids) for name, artifact in artifacts.items()}
+        times = in_turns(calls, rounds=rounds, repeats=10)
+        for result in results:
+            result["p50_ms"][str(length)] = times[result["model"]]
+    return results
+
+
+def measure_messages(max_messages: int) -> List[Dict[str, Any]]:
+    """Whole messages through `Agent.parse_message`: Rasa's floor, LanguageModelFeaturizer with DIET, and ours."""
+    messages = load_messages(NLU)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        write_nlu(stratified_sample(messages, 64), work / "train.yml")
+        write_nlu(floor_messages(messages), work / "keyword.yml")
+        save_random_bert(work / "bert_base", hidden_size=768, layers=12, heads=12, intermediate_size=3072)
+        save_random_bert(work / "tiny", hidden_size=32, layers=2, heads=2, intermediate_size=64)
+        models = {"keyword": work / "keyword", "lmf_diet": work / "lmf_diet", "pruned int8": work / "ours"}
+        logger.info("training three Rasa models on a few messages")
+        train_row(models["keyword"], row_config("keyword"), work / "keyword.yml")
+        train_row(models["lmf_diet"], _config(_lmf_diet(work / "bert_base")), work / "train.yml")
+        train_row(models["pruned int8"], _config([_ours(work / "tiny")]), work / "train.yml")
+        archives = {label: folder / "model.tar.gz" for label, folder in models.items()}
+        replace_encoder(archives["pruned int8"], work / "swapped.tar.gz")
+        archives["pruned int8"] = work / "swapped.tar.gz"
+        results = compare_models(archives, load_messages(NLU, max_messages), threads=1, rounds=10)
+    meaningless = ("accuracy", "macro_f1")  # the weights are random
+    return [{key: value for key, value in result.items() if key not in meaningless} for result in results]
+
+
+def save_random_bert(folder: Path, *, hidden_size: int, layers: int, heads: int, intermediate_size: int) -> None:
+    """What `save_pretrained` writes of a BERT with random weights and BERT's own vocabulary."""
+    import transformers
+
+    config = transformers.BertConfig(
+        hidden_size=hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=intermediate_size,
+    )
+    model = transformers.TFBertModel(config)
+    model(np.array([[101, 102]]))
+    model.save_pretrained(folder, safe_serialization=True)
+    vocabulary = folder / "vocab.txt"
+    shutil.copyfile(str(local_folder("all-MiniLM-L6-v2") / "vocab.txt"), str(vocabulary))  # that of bert-base-uncased
+    transformers.BertTokenizerFast(vocab_file=str(vocabulary), do_lower_case=True).save_pretrained(folder)
+
+
+def replace_encoder(archive: Path, target: Path) -> None:
+    """Copies a trained archive with its model replaced by a random one of BERT-base's shape, pruned and in int8."""
+    with unpacked(archive) as folder:
+        for name, trained in artifacts_in(folder).items():
+            manifest = trained.manifest
+            shape = evenly_pruned(bert_base_shape(max_position_embeddings=manifest["max_length"]), SPARSITY)
+            random = random_artifact(shape, int8=True, classes=len(manifest["labels"]))
+            files = {**random.files, TOKENIZER: trained.files[TOKENIZER]}
+            write_artifact(Artifact({**manifest, **random.manifest}, files), folder / "components" / name)
+        with tarfile.open(target, "w:gz") as tar:
+            tar.add(folder, arcname="")
+
+
+def to_markdown(content: Dict[str, Any]) -> str:
+    """Both tables, and what was made how."""
+    engine = [["engine alone", "size MB", "sparsity", *(f"{length} wordpieces" for length in LENGTHS)]]
+    for result in content["engine"]:
+        times = [f"{result['p50_ms'][str(length)]:.2f} ms" for length in LENGTHS]
+        engine.append([result["model"], f"{result['size_mb']:.0f}", tables.percent(result["sparsity"]), *times])
+    parts = ["# BERT-base's shape, random weights", "One thread, one message at a time, p50, models in turns."]
+    parts.append(tables.markdown_table(engine))
+    if content["messages"]:
+        parts += [
+            f"Whole messages in Rasa. {tables.LEGEND}",
+            tables.markdown_table(tables.comparison_rows(content["messages"])),
+        ]
+        p50 = {result["model"]: result["latency_p50_ms"] for result in content["messages"]}
+        parts.append(f"lmf_diet / pruned int8: {p50['lmf_diet'] / p50['pruned int8']:.0f} times.")
+    parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _config(pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
+    return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}
+
+
+def _lmf_diet(folder: Path) -> List[Dict[str, Any]]:
+    diet = {"name": "DIETClassifier", "epochs": 1, "constrain_similarities": True}
+    return [{"name": "WhitespaceTokenizer"}, language_model_featurizer(str(folder)), diet]
+
+
+def _ours(folder: Path) -> Dict[str, Any]:
+    return {"name": OURS, "model_weights": str(folder), "epochs": 1}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

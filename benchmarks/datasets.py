@@ -1,0 +1,73 @@
+"""Training and test files of a run: the same plain messages for every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.benchmark.messages import load_messages
+
+
+def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: int = 42) -> List[LabelledMessage]:
+    """`size` messages with the intents in proportion, every intent at least once; all of them for a size of 0."""
+    if not size or size >= len(messages):
+        return list(messages)
+    rng = np.random.default_rng(seed)
+    intents = np.array([message.intent for message in messages])
+    ranks = np.empty(len(messages))  # a message's place within its intent, 0 to 1: the smallest ones are taken
+    for intent in np.unique(intents):
+        members = np.flatnonzero(intents == intent)
+        ranks[rng.permutation(members)] = (np.arange(len(members)) + rng.random()) / len(members)
+        ranks[members[np.argmin(ranks[members])]] = -1.0
+    return [messages[index] for index in np.sort(np.argsort(ranks, kind="stable")[:size])]
+
+
+def split(messages: Sequence[LabelledMessage], share: float) -> Tuple[List[LabelledMessage], List[LabelledMessage]]:
+    """Training and test messages; `share` of them, stratified, are for the test."""
+    test = stratified_sample(messages, round(share * len(messages)))
+    chosen = set(test)
+    return [message for message in messages if message not in chosen], test
+
+
+def prepare(source: Path, folder: Path, *, sample: int) -> Tuple[Path, Path]:
+    """Writes `train.yml` and `test.yml` of a data set into `folder`.
+
+    Entities are left out: every row then learns the same task, and DIET does not pay for a second one.
+
+    Args:
+        source: a folder with train.yml and test.yml, or one file, of which a fifth becomes the test data.
+        folder: where to write.
+        sample: stratified sample of the training messages; 0 for all.
+    """
+    if source.is_file():
+        training, test = split(load_messages(source), 0.2)
+    else:
+        training, test = load_messages(source / "train.yml"), load_messages(source / "test.yml")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_nlu(stratified_sample(training, sample), folder / "train.yml")
+    write_nlu(test, folder / "test.yml")
+    write_nlu(floor_messages(training), folder / "keyword.yml")
+    return folder / "train.yml", folder / "test.yml"
+
+
+def floor_messages(messages: Sequence[LabelledMessage]) -> List[LabelledMessage]:
+    """Training data of the keyword row: one keyword for each of two intents.
+
+    KeywordIntentClassifier turns every training message into a regular expression; with real ones it fails on ambiguous
+    data and gets slower with each. It is here for the time that Rasa itself takes, so its score means nothing.
+    """
+    intents = sorted({message.intent for message in messages})[:2]
+    return [LabelledMessage(f"keyword{index}", intent) for index, intent in enumerate(intents)]
+
+
+def write_nlu(messages: Sequence[LabelledMessage], path: Path) -> None:
+    """Writes Rasa's YAML, in which nothing of a text is taken for an entity."""
+    from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLWriter
+    from rasa.shared.nlu.training_data.message import Message
+    from rasa.shared.nlu.training_data.training_data import TrainingData
+
+    examples = [Message.build(text=message.text, intent=message.intent) for message in messages]
+    RasaYAMLWriter().dump(str(path), TrainingData(examples))

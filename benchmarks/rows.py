@@ -1,0 +1,74 @@
+"""The rows of the pruning table: a Rasa configuration each."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
+ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
+SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
+
+
+def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:
+    """A complete config.yml.
+
+    Args:
+        row: one of `ROWS`, or any other percentage.
+        epochs: of our component; 0 for its default.
+        diet_epochs: of DIET; 100 in Rasa's default pipeline.
+    """
+    pipeline = _rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)]
+    return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}
+
+
+def is_ours(row: str) -> bool:
+    """Whether a row is a model of this package."""
+    return row not in ("keyword", "diet", "lmf_diet")
+
+
+def model_name(row: str) -> str:
+    """The row's name in tables."""
+    return f"pruned_{row}_int8" if row.isdigit() else row
+
+
+def _ours(row: str, epochs: int) -> Dict[str, Any]:
+    options: Dict[str, Any] = {"name": OURS}
+    if epochs:
+        options["epochs"] = epochs
+    if row.isdigit():
+        options["pruning"] = {"final_sparsity": int(row) / 100}
+    else:
+        options["pruning"] = {"method": "none"}
+        options["quantization"] = {"method": "none" if row == "dense_fp32" else "dynamic_int8"}
+    return options
+
+
+def _rasa_pipeline(row: str, diet_epochs: int) -> List[Dict[str, Any]]:
+    diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True}
+    if row == "keyword":  # the floor: what Rasa itself takes for a message
+        return [{"name": "KeywordIntentClassifier"}]
+    if row == "diet":  # what `rasa init` writes; without ResponseSelector, which retrieval intents alone need
+        return [
+            {"name": "WhitespaceTokenizer"},
+            {"name": "RegexFeaturizer"},
+            {"name": "LexicalSyntacticFeaturizer"},
+            {"name": "CountVectorsFeaturizer"},
+            {"name": "CountVectorsFeaturizer", "analyzer": "char_wb", "min_ngram": 1, "max_ngram": 4},
+            diet,
+            {"name": "EntitySynonymMapper"},
+            {"name": "FallbackClassifier", "threshold": 0.3, "ambiguity_threshold": 0.1},
+        ]
+    if row == "lmf_diet":
+        return [{"name": "WhitespaceTokenizer"}, language_model_featurizer(_shipped_weights()), diet]
+    return []
+
+
+def language_model_featurizer(folder: str) -> Dict[str, Any]:
+    """Rasa's BERT featurizer with the weights of a folder."""
+    return {"name": "LanguageModelFeaturizer", "model_name": "bert", "model_weights": folder}
+
+
+def _shipped_weights() -> str:
+    from rasa_compressed_bert.models.pretrained import local_folder
+
+    return str(local_folder("all-MiniLM-L6-v2"))

@@ -1,0 +1,158 @@
+"""Score, latency, size, memory, load and training time at several sparsities, beside Rasa's own pipelines.
+
+python -m benchmarks.run_pruning --data snips=DATA/snips --data clinc150=DATA/clinc150
+python -m benchmarks.run_pruning --short
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from benchmarks import rows as row_definitions
+from benchmarks.datasets import prepare
+from benchmarks.training import train_row
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.inspection import inspect_model
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.errors import CompressedBertError
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+EXAMPLE_BOT = HERE.parent / "example_bot" / "data" / "nlu.yml"
+
+
+def main() -> int:
+    """Trains what is missing, measures all rows of a data set in one run, and writes the results."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    try:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+    except CompressedBertError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
+    """One data set: the files `<name>.json`, `<name>.md` and `<name>.png` in the folder of results."""
+    title = name if arguments.sample or arguments.short else f"{name}_full"
+    work = arguments.work / title
+    if arguments.fresh and work.exists():
+        shutil.rmtree(work)
+    training, test = prepare(source, work / "data", sample=arguments.sample)
+    trained: Dict[str, Dict[str, Any]] = {}
+    for row in arguments.rows:
+        config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
+        nlu = work / "data" / "keyword.yml" if row == "keyword" else training
+        logger.info(f"{title}: {row_definitions.model_name(row)}")
+        trained[row] = train_row(work / row, config, nlu)
+    messages = load_messages(test, arguments.max_messages)
+    models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
+    results = compare_models(models, messages, threads=1, rounds=10)
+    for row, result in zip(arguments.rows, results):
+        result["training_s"] = trained[row]["training_s"]
+        result["training_command"] = trained[row]["command"]
+        result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"])
+        if row == "keyword":  # two keywords: there for the time that Rasa itself takes
+            result.update(accuracy=None, macro_f1=None)
+        if row_definitions.is_ours(row):
+            result["sparsity"] = _sparsity(models[result["model"]])
+    content = {
+        "data": name,
+        "training_messages": len(load_messages(training)),
+        "test_messages": len(messages),
+        "command": _command(),
+        "environment": environment(),
+        "results": results,
+    }
+    write_results(title, content, folder=arguments.results)
+
+
+def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
+    """JSON, Markdown and PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    rows = tables.comparison_rows(content["results"])
+    text = f"""# {title}
+
+{content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
+time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
+
+{tables.markdown_table(rows)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+    (folder / f"{title}.md").write_text(text, encoding="utf-8")
+    plot_comparison(content["results"], folder / f"{title}.png", title=title)
+    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {title}.json, {title}.md and {title}.png\n")
+
+
+def _sparsity(model: Path) -> float:
+    component = next(iter(inspect_model(model)["components"].values()))
+    return component["sparsity"]
+
+
+def _without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Results are published: the folder of weights becomes its alias."""
+    return [{**item, "model_weights": "all-MiniLM-L6-v2"} if "model_weights" in item else item for item in pipeline]
+
+
+def _command() -> str:
+    """The command line, with folders outside of this project as DATA."""
+    words = []
+    for word in sys.argv[1:]:
+        name, found, path = word.rpartition("=")
+        absolute = Path(path).is_absolute()
+        words.append(f"{name}{found}DATA/{Path(path).name}" if absolute else word)
+    return " ".join(["python -m benchmarks.run_pruning", *words])
+
+
+def _named_folder(text: str) -> Tuple[str, Path]:
+    name, found, path = text.partition("=")
+    return (name, Path(path)) if found else (Path(text).name, Path(text))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", action="append", type=_named_folder, help="[NAME=]DIR with train.yml and test.yml")
+    parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
+    parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
+    parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
+    parser.add_argument("--fresh", action="store_true", help="train everything again")
+    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
+    parser.add_argument("--diet-epochs", type=int, default=0, help="0 for 100, or 20 with --short")
+    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--results", type=Path, help="default: benchmarks/results, or the work folder with --short")
+    arguments = parser.parse_args()
+    if not arguments.data and not arguments.short:
+        parser.error("--data or --short is needed")
+    _fill_in(parser, arguments)
+    return arguments
+
+
+def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    short = arguments.short
+    arguments.data = arguments.data or [("short", EXAMPLE_BOT)]
+    arguments.rows = arguments.rows or list(row_definitions.SHORT_ROWS if short else row_definitions.ROWS)
+    arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
+    arguments.epochs = arguments.epochs or (12 if short else 0)
+    arguments.results = arguments.results or (arguments.work if short else HERE / "results")
+    unknown = [row for row in arguments.rows if row not in row_definitions.ROWS and not row.isdigit()]
+    if unknown:
+        parser.error(f"unknown rows: {', '.join(unknown)}; known: {', '.join(row_definitions.ROWS)} or a percentage")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

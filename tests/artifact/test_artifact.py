@@ -1,0 +1,156 @@
+"""An artifact is read as it was written, or not at all."""
+
+import hashlib
+import json
+
+import pytest
+
+from rasa_compressed_bert.artifact.artifact import (
+    FILES,
+    FORMAT_VERSION,
+    GRAPH,
+    MANIFEST,
+    MANIFEST_DIGEST,
+    TOKENIZER,
+    WEIGHTS,
+    Artifact,
+    read_artifact,
+    write_artifact,
+)
+from rasa_compressed_bert.errors import ArtifactError
+
+ARTIFACT = Artifact({"labels": ["weather", "späße"], "temperature": 1.25}, {name: name.encode() * 9 for name in FILES})
+ON_DISK = (MANIFEST, MANIFEST_DIGEST, *FILES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_artifact(ARTIFACT, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def write_manifest(folder, text):
+    """A manifest with the digest that belongs to it."""
+    (folder / MANIFEST).write_bytes(text)
+    (folder / MANIFEST_DIGEST).write_text(hashlib.sha256(text).hexdigest())
+
+
+def test_round_trip(folder):
+    read = read_artifact(folder)
+    assert read.files == ARTIFACT.files and read.size == sum(9 * len(name) for name in FILES)
+    assert {name: read.manifest[name] for name in ARTIFACT.manifest} == ARTIFACT.manifest
+    assert {path.name for path in folder.iterdir()} == set(ON_DISK)
+
+
+def test_artifact_that_was_read_can_be_written_again(folder, tmp_path):
+    write_artifact(read_artifact(folder), tmp_path / "again")
+    for name in ON_DISK:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_model_that_had_nothing_to_train_on_has_no_files(tmp_path):
+    write_artifact(Artifact({"labels": []}, {}), tmp_path)
+    assert read_artifact(tmp_path).files == {}
+
+
+def test_writing_over_another_model_leaves_nothing_of_it(folder):
+    write_artifact(Artifact({"labels": ["a"]}, {name: b"new" for name in FILES}), folder)
+    read = read_artifact(folder)
+    assert read.manifest["labels"] == ["a"] and set(read.files.values()) == {b"new"}
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        read_artifact(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=f"'{name}'"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_folder_in_place_of_a_file_is_named(folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(ArtifactError, match=f"'{name}'"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("length", [0, 1, -1])
+@pytest.mark.parametrize("name", ON_DISK)
+def test_truncated_file_is_named(folder, name, length):
+    (folder / name).write_bytes((folder / name).read_bytes()[:length])
+    with pytest.raises(ArtifactError, match=f"'{name}'"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_longer_file_is_named(folder, name):
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ArtifactError, match=f"'{name}'"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_every_single_bit_counts(folder, name):
+    data = (folder / name).read_bytes()
+    for position in range(0, 8 * len(data), 1 + len(data) // 60):
+        altered = bytearray(data)
+        altered[position // 8] ^= 1 << position % 8
+        (folder / name).write_bytes(altered)
+        with pytest.raises(ArtifactError, match=f"'{name}'"):
+            read_artifact(folder)
+    (folder / name).write_bytes(data)
+    read_artifact(folder)
+
+
+def test_swapped_files_are_noticed(folder):
+    first, second = (folder / GRAPH).read_bytes(), (folder / WEIGHTS).read_bytes()
+    (folder / GRAPH).write_bytes(second)
+    (folder / WEIGHTS).write_bytes(first)
+    with pytest.raises(ArtifactError, match=GRAPH):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("version", [None, 0, FORMAT_VERSION + 1, "1"])
+def test_other_format_version(folder, version):
+    manifest = {**json.loads((folder / MANIFEST).read_text()), "format_version": version}
+    write_manifest(folder, json.dumps(manifest).encode())
+    with pytest.raises(ArtifactError, match=f"format version {version}; this release.*Train the model again"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"1"])
+def test_manifest_that_is_no_json_object(folder, text):
+    write_manifest(folder, text)
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("files", [None, [], {WEIGHTS: {}}, {TOKENIZER: 3}])
+def test_manifest_that_does_not_say_what_files_there_are(folder, files):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    write_manifest(folder, json.dumps({**manifest, "files": files}).encode())
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        read_artifact(folder)
+
+
+def test_folder_whose_writing_was_interrupted_is_not_read(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    written = Path.write_bytes
+
+    def interrupted(path, data):
+        if path.name == MANIFEST:
+            raise KeyboardInterrupt
+        return written(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_artifact(ARTIFACT, tmp_path)
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        read_artifact(tmp_path)

@@ -1,0 +1,77 @@
+import io
+import os
+import tarfile
+
+import pytest
+from benchmark_harness import NODE, write_archive
+
+from rasa_compressed_bert.benchmark import archives
+from rasa_compressed_bert.errors import CompressedBertError
+
+
+def make_tar(path, *members):
+    with tarfile.open(str(path), "w:gz") as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_unpacks_what_rasa_packed(archive):
+    with archives.unpacked(archive) as folder:
+        assert (folder / "components" / NODE / "manifest.json").is_file()
+        assert list(archives.artifacts_in(folder)) == [NODE]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["../escaped.txt", "/tmp/escaped.txt", "components/../../escaped.txt"])
+def test_members_that_escape_are_refused(tmp_path, name):
+    path = make_tar(tmp_path / "model.tar.gz", (tarfile.TarInfo(name), b"x"))
+    with pytest.raises(CompressedBertError, match="not safe to unpack"), archives.unpacked(path):
+        pass
+    assert not (tmp_path / "escaped.txt").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_refused(tmp_path, kind):
+    member = tarfile.TarInfo("components/link")
+    member.type, member.linkname = kind, "/etc/passwd"
+    path = make_tar(tmp_path / "model.tar.gz", (member, b""))
+    with pytest.raises(CompressedBertError, match="not safe to unpack"), archives.unpacked(path):
+        pass
+
+
+def test_no_archive_and_a_truncated_one_are_refused(tmp_path, archive):
+    broken = tmp_path / "broken.tar.gz"
+    for data in (b"", b"no archive", archive.read_bytes()[: archive.stat().st_size // 2]):
+        broken.write_bytes(data)
+        with pytest.raises(CompressedBertError, match="not a readable Rasa model"), archives.unpacked(broken):
+            pass
+
+
+def test_newest_of_a_folder(tmp_path):
+    for age, name in enumerate(("b", "c", "a")):
+        path = tmp_path / f"{name}.tar.gz"
+        path.write_bytes(b"")
+        os.utime(str(path), (age, age))
+    assert archives.archive_path(tmp_path).name == "a.tar.gz"
+
+
+def test_missing_model_and_empty_folder(tmp_path):
+    with pytest.raises(CompressedBertError, match="There is no model"):
+        archives.archive_path(tmp_path / "nothing.tar.gz")
+    with pytest.raises(CompressedBertError, match="holds no trained model"):
+        archives.archive_path(tmp_path)
+
+
+def test_archive_without_nlu_is_refused(tmp_path):
+    core = write_archive(tmp_path / "core.tar.gz", {}, nlu=False)
+    with pytest.raises(CompressedBertError, match="no NLU model"):
+        archives.require_nlu(core)
+    archives.require_nlu(write_archive(tmp_path / "nlu.tar.gz", {}))
+
+
+def test_archive_of_something_else_is_refused(tmp_path):
+    other = make_tar(tmp_path / "other.tar.gz", (tarfile.TarInfo("readme.txt"), b"hello"))
+    with pytest.raises(CompressedBertError, match="not a trained Rasa model"):
+        archives.require_nlu(other)

@@ -1,0 +1,129 @@
+import json
+
+import pytest
+
+from rasa_compressed_bert.benchmark import comparison, tables
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models, scores
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.benchmark.workers import WorkerProcess, worker_environment
+from rasa_compressed_bert.errors import CompressedBertError, DataError
+
+REPORT = {"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0}
+
+
+class FakeWorker:
+    """Says the last word of a message, after a millisecond."""
+
+    order = []
+
+    def __init__(self, archive, threads):
+        self.name, self.report = archive.name, REPORT
+
+    def parse(self, texts):
+        FakeWorker.order.append(self.name)
+        count = len(texts)
+        intents = [text.split()[-1] for text in texts]
+        return {"intents": intents, "seconds": [0.001] * count, "cpu_s": 0.001, "wall_s": 0.001, "memory_mb": 21.0}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+@pytest.fixture
+def two_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "WorkerProcess", FakeWorker)
+    FakeWorker.order = []
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+    return {name: tmp_path / name for name in ("one", "two")}
+
+
+MESSAGES = [LabelledMessage(f"message {index} {intent}", intent) for index, intent in enumerate("abcabcabca")]
+
+
+def test_models_take_turns_on_the_same_messages(two_models):
+    results = compare_models(two_models, MESSAGES, rounds=3)
+    assert FakeWorker.order == ["one", "two"] * 3
+    assert [result["model"] for result in results] == ["one", "two"]
+    assert all(result["messages"] == 10 and result["accuracy"] == 1.0 for result in results)
+    assert results[0]["latency_p50_ms"] == pytest.approx(1.0)
+    assert results[0]["archive_mb"] == pytest.approx(0.001)
+
+
+def test_little_memory_means_one_after_the_other(two_models, monkeypatch):
+    monkeypatch.setattr(comparison, "_MEMORY_PER_WORKER", 1e15)
+    results = compare_models(two_models, MESSAGES, rounds=2)
+    assert FakeWorker.order == ["one", "one", "two", "two"]
+    assert [result["group"] for result in results] == [0, 1]
+
+
+def test_more_rounds_than_messages(two_models):
+    assert compare_models(two_models, MESSAGES[:2], rounds=5)[0]["messages"] == 2
+
+
+def test_scores_count_only_the_intents_of_the_test_data():
+    assert scores(["a", "a", "b", "b"], ["a", "a", "b", None]) == {
+        "accuracy": 0.75,
+        "macro_f1": pytest.approx((1.0 + 2 / 3) / 2),
+    }
+
+
+def test_tables_leave_out_what_no_model_has():
+    results = [{"model": "a", "accuracy": 0.5}, {"model": "long name", "accuracy": 0.25, "training_s": 12.3}]
+    rows = tables.comparison_rows(results)
+    assert rows == [["model", "accuracy", "training s"], ["a", "50.0 %", ""], ["long name", "25.0 %", "12"]]
+    assert tables.markdown_table(rows).splitlines()[1] == "|---|---:|---:|"
+    assert len({len(line) for line in tables.text_table(rows).splitlines()[:2]}) == 1
+
+
+def test_plot_is_a_png(tmp_path):
+    results = [{"model": "a", "latency_p50_ms": 1.0, "macro_f1": 0.5}]
+    plot_comparison(results, tmp_path / "new" / "plot.png", title="test")
+    assert (tmp_path / "new" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_environment_is_json_and_names_no_machine():
+    import platform
+
+    text = json.dumps(environment())
+    assert platform.node() not in text and "rasa 3.6" in in_words(environment())
+
+
+def test_threads_are_set_for_every_library():
+    variables = worker_environment(3)
+    assert {variables[name] for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")} == {"3"}
+
+
+def write_nlu(path, *lines):
+    path.write_text("\n".join(['version: "3.1"', "nlu:", *lines]), encoding="utf-8")
+    return path
+
+
+def test_messages_of_rasa_yaml_without_their_markup(tmp_path):
+    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", "    - play [jazz](music)", "    - stop it")
+    assert load_messages(path) == [LabelledMessage("play jazz", "a"), LabelledMessage("stop it", "a")]
+    assert load_messages(path, 1) == load_messages(path, 1)
+    assert len(load_messages(path, 1)) == 1
+
+
+def test_bad_test_data_is_one_clear_error(tmp_path):
+    with pytest.raises(CompressedBertError, match="There is no test data"):
+        load_messages(tmp_path / "none.yml")
+    lookup = write_nlu(tmp_path / "lookup.yml", "- lookup: city", "  examples: |", "    - Rome")
+    with pytest.raises(DataError, match="no message with an intent"):
+        load_messages(lookup)
+    (tmp_path / "broken.yml").write_text("nlu: [", encoding="utf-8")
+    with pytest.raises(DataError):
+        load_messages(tmp_path / "broken.yml")
+
+
+@pytest.mark.slow
+def test_worker_reports_why_a_model_does_not_load(tmp_path):
+    (tmp_path / "model.tar.gz").write_bytes(b"nothing")
+    with pytest.raises(CompressedBertError, match="cannot be measured"):
+        WorkerProcess(tmp_path / "model.tar.gz", 1)

@@ -1,0 +1,89 @@
+import tarfile
+
+import numpy as np
+import pytest
+from benchmark_harness import DENSE, NODE, PRUNED, small_artifact, write_archive
+
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
+from rasa_compressed_bert.benchmark.inspection import describe, inspect_model
+from rasa_compressed_bert.benchmark.latency import before_and_after
+from rasa_compressed_bert.benchmark.report import inspection_text
+from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
+
+
+def test_sparsity_is_that_of_the_removed_weights():
+    report = describe(small_artifact())
+    assert report["sparsity"] == pytest.approx(1 - PRUNED.encoder_size() / DENSE.encoder_size())
+    assert [layer["num_attention_heads"] for layer in report["layers"]] == [[2, 1], [2, 0]]
+    assert report["layers"][1]["weights"] == [4 * 16 * 16 + 2 * 16 * 32, 2 * 16 * 16]
+
+
+def test_nothing_pruned_is_no_sparsity_and_all_parameters():
+    report = describe(small_artifact(shape=DENSE, int8=False))
+    assert report["sparsity"] == 0.0
+    assert report["parameters"]["now"] == report["parameters"]["dense"]
+    assert report["quantization"]["encoder_bits"] == report["quantization"]["embedding_bits"] == 32
+
+
+def test_parameters_and_sizes_count_the_head():
+    report = describe(small_artifact())
+    dense = sum(int(np.prod(shape)) for shape in DENSE.parameter_shapes().values()) + 16 * 3 + 3
+    now = sum(int(np.prod(shape)) for shape in PRUNED.parameter_shapes().values()) + 16 * 3 + 3
+    assert (report["parameters"]["dense"], report["parameters"]["now"]) == (dense, now)
+    assert report["bytes"]["dense_fp32"] == 4 * dense
+    assert report["bytes"]["stored"] == sum(report["files"].values())
+    assert 0 < report["embeddings"]["share_of_archived"] < 1
+
+
+def test_bits_are_those_that_the_values_need():
+    quantization = describe(small_artifact())["quantization"]
+    assert (quantization["encoder_bits"], quantization["embedding_bits"]) == (8, 6)
+
+
+def test_weight_pruning_counts_zeros_layer_by_layer():
+    artifact = small_artifact(shape=DENSE, int8=False, method="weight")
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    for name in tensors:
+        if name.startswith("layers.0.") and name.endswith(".kernel"):
+            tensors[name][...] = 0
+    report = describe(Artifact(artifact.manifest, {**artifact.files, WEIGHTS: tensors_to_bytes(tensors)}))
+    assert [layer["sparsity"] for layer in report["layers"]] == [1.0, 0.0]
+    assert report["sparsity"] == pytest.approx(0.5)
+    assert report["sparsity_is"] == "zero weights"
+
+
+def test_archive_folder_of_archives_and_artifact_folder_say_the_same(archive, tmp_path):
+    write_artifact(small_artifact(), tmp_path / "artifact")
+    expected = inspect_model(archive)["components"][NODE]
+    assert inspect_model(archive.parent)["components"][NODE] == expected
+    assert inspect_model(tmp_path / "artifact")["components"]["artifact"] == expected
+
+
+def test_text_has_widths_scores_and_latency():
+    report = describe(small_artifact())
+    report["latency"] = before_and_after(small_artifact(), text="oh it is hot")
+    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
+    for part in ("model.tar.gz: 2.0 MB", "2 -> 1", "32 -> 16", "90.0 %", "-2.0", "fp32 before", "6 wordpieces"):
+        assert part in text, text
+
+
+def test_untrained_component_is_said_to_be_untrained(tmp_path):
+    archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({"kind": "untrained"}, {})})
+    assert "Untrained" in inspection_text(inspect_model(archive))
+
+
+def test_archive_without_our_components_is_refused(tmp_path):
+    with pytest.raises(CompressedBertError, match="no component of rasa_compressed_bert"):
+        inspect_model(write_archive(tmp_path / "model.tar.gz", {}))
+
+
+def test_damaged_component_is_named(tmp_path):
+    artifact = small_artifact()
+    folder = tmp_path / "model.tar.gz_content" / "components" / NODE
+    write_archive(tmp_path / "model.tar.gz", {NODE: artifact})
+    (folder / WEIGHTS).write_bytes(b"short")
+    with tarfile.open(str(tmp_path / "damaged.tar.gz"), "w:gz") as tar:
+        tar.add(str(tmp_path / "model.tar.gz_content"), arcname="")
+    with pytest.raises(ArtifactError, match=f"{NODE}.*{WEIGHTS}"):
+        inspect_model(tmp_path / "damaged.tar.gz")

@@ -1,0 +1,119 @@
+"""Runs one component through Rasa's graph interfaces, without the rest of a pipeline.
+
+As a program it loads a trained component from a storage folder and prints what it says to the messages on stdin:
+`python component_harness.py COMPONENT CONFIG STORAGE RESOURCE < messages.json`.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from rasa.engine.graph import ExecutionContext, GraphSchema
+from rasa.engine.storage.local_model_storage import LocalModelStorage
+from rasa.engine.storage.resource import Resource
+from rasa.shared.nlu.constants import TEXT
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+ROOT = Path(__file__).resolve().parents[2]
+RESOURCE = Resource("train_component")
+CONTEXT = ExecutionContext(GraphSchema({}))
+
+EXAMPLES = {
+    "greet": ["hello", "hi", "hey", "good morning", "hello you", "hi hi", "oh hello", "hey good morning"],
+    "weather": ["will it rain", "is it hot today", "weather tomorrow", "sun or rain", "it is cold", "oh it is hot"],
+    "food": ["order a pizza", "i like curry", "the food is spicy", "a table please", "too much spice", "hot curry"],
+    "music": ["play a song", "play music", "stop the music", "play the song", "turn the music off", "music please"],
+}
+MESSAGES = ["oh it is hot", "hello", "the curry is very hot", "zzz qqq xxx", "play it", "?", ""]
+
+
+def training_data(examples: Dict[str, Iterable[str]] = EXAMPLES) -> TrainingData:
+    """NLU data; a name such as `faq/ask_name` is a retrieval intent with its response key."""
+    pairs = [(text, intent) for intent, texts in examples.items() for text in texts]
+    return TrainingData([Message.build(text=text, intent=intent) for text, intent in pairs])
+
+
+def make_storage(folder: Path) -> LocalModelStorage:
+    folder.mkdir(parents=True, exist_ok=True)
+    return LocalModelStorage.create(folder)
+
+
+def create(component: Any, config: Dict[str, Any], storage: LocalModelStorage) -> Any:
+    """An untrained component, configured as Rasa configures it."""
+    return component.create({**component.get_default_config(), **config}, storage, RESOURCE, CONTEXT)
+
+
+def load(component: Any, config: Dict[str, Any], storage: LocalModelStorage, *, resource: Resource = RESOURCE) -> Any:
+    """A trained component, as Rasa loads it to serve it or to train it further."""
+    return component.load({**component.get_default_config(), **config}, storage, resource, CONTEXT)
+
+
+def train(component: Any, config: Dict[str, Any], data: TrainingData, storage: LocalModelStorage) -> Any:
+    """Creates, trains and loads."""
+    resource = create(component, config, storage).train(data)
+    return load(component, config, storage, resource=resource)
+
+
+def predict(component: Any, texts: Sequence[Optional[str]]) -> List[Dict[str, Any]]:
+    """What each message carries out of the component; None is a message without a text."""
+    messages = [Message({} if text is None else {TEXT: text}) for text in texts]
+    return [message.as_dict(only_output_properties=True) for message in component.process(messages)]
+
+
+def rankings(component: Any, texts: Sequence[str]) -> List[List[Tuple[str, float]]]:
+    """Names and confidences of the ranking of each message."""
+    return [
+        [(entry["name"], entry["confidence"]) for entry in prediction["intent_ranking"]]
+        for prediction in predict(component, texts)
+    ]
+
+
+def assert_well_formed(prediction: Dict[str, Any], *, labels: Iterable[str], ranking_length: int = 10) -> None:
+    """Checks what Rasa's policies, channels and trackers rely on."""
+    json.dumps(prediction, allow_nan=False)
+    best, ranking = prediction["intent"], prediction["intent_ranking"]
+    names = [entry["name"] for entry in ranking]
+    confidences = [entry["confidence"] for entry in ranking]
+    if not ranking:
+        assert best == {"name": None, "confidence": 0.0}
+        return
+    assert best == ranking[0]
+    assert len(ranking) <= ranking_length
+    assert len(set(names)) == len(names) and set(names) <= set(labels)
+    assert all(type(confidence) is float and 0.0 <= confidence <= 1.0 for confidence in confidences)
+    assert confidences == sorted(confidences, reverse=True)
+    assert math.fsum(confidences) <= 1.0
+
+
+def predict_elsewhere(component: Any, config: Dict[str, Any], folder: Path, texts: Sequence[str]) -> List[Any]:
+    """`predict` of a component that a new process loads from a storage folder."""
+    name = f"{component.__module__}:{component.__name__}"
+    finished = subprocess.run(
+        [sys.executable, __file__, name, json.dumps(config), str(folder), RESOURCE.name],
+        input=json.dumps(list(texts)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def main(name: str, config: str, folder: str, resource: str) -> None:
+    import importlib
+
+    module, attribute = name.split(":")
+    component = getattr(importlib.import_module(module), attribute)
+    storage = LocalModelStorage.create(Path(folder))
+    loaded = load(component, json.loads(config), storage, resource=Resource(resource))
+    print(json.dumps(predict(loaded, json.load(sys.stdin))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,123 @@
+"""A stored model that lost something: its file is named, and it never passes for an untrained model."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from component_harness import RESOURCE, create, load, make_storage, predict, training_data
+from rasa.engine.storage.resource import Resource
+from rasa.shared.exceptions import RasaException
+
+from rasa_compressed_bert.errors import ArtifactError
+
+FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of the trained component's storage, and the folder of its artifact."""
+    shutil.copytree(trained.folder, tmp_path / "copied")
+    return make_storage(tmp_path / "copied"), tmp_path / "copied" / RESOURCE.name
+
+
+def assert_load_fails(case, storage, *words, resource=RESOURCE):
+    """With an exception whose words Rasa shows."""
+    with pytest.raises(RasaException) as caught:
+        load(case.component, case.config, storage, resource=resource)
+    assert isinstance(caught.value.__cause__, ArtifactError)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_these_are_all_files(copied):
+    assert sorted(path.name for path in copied[1].iterdir()) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file(case, copied, name):
+    storage, folder = copied
+    (folder / name).unlink()
+    assert_load_fails(case, storage, f"'{name}'", "cannot be read")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0, 0.5, -1], ids=["begin", "middle", "end"])
+def test_altered_file(case, copied, name, place):
+    storage, folder = copied
+    data = bytearray((folder / name).read_bytes())
+    data[int(place * len(data)) if place > 0 else place] ^= 1
+    (folder / name).write_bytes(bytes(data))
+    assert_load_fails(case, storage, f"'{name}'", "altered")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
+def test_truncated_file(case, copied, name, share):
+    storage, folder = copied
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: int(share * len(data))])
+    assert_load_fails(case, storage, f"'{name}'")
+
+
+def test_missing_folder(case, copied):
+    storage, folder = copied
+    shutil.rmtree(folder)
+    assert_load_fails(case, storage, f"no folder '{RESOURCE.name}'")
+
+
+def test_empty_folder(case, copied):
+    storage, folder = copied
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert_load_fails(case, storage, "'manifest.json'")
+
+
+def test_resource_that_was_never_written(case, storage):
+    assert_load_fails(case, storage, "no folder 'another'", resource=Resource("another"))
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_half_written_model_is_never_loaded(quick, storage, monkeypatch, written):
+    """The process dies, or the disk is full, after `written` of the five files."""
+    fail_after(monkeypatch, written)
+    with pytest.raises(OSError, match="No space left"):
+        create(quick.component, quick.config, storage).train(training_data())
+    monkeypatch.undo()
+    assert_load_fails(quick, storage, "manifest")
+
+
+@pytest.mark.parametrize("written", [1, 3])
+def test_half_overwritten_model_is_never_loaded(quick, copied, monkeypatch, written):
+    """`--finetune` writes where the model lies that it started from."""
+    storage, _ = copied
+    component = load(quick.component, quick.config, storage)
+    fail_after(monkeypatch, written)
+    with pytest.raises(OSError, match="No space left"):
+        component.train(training_data())
+    monkeypatch.undo()
+    assert_load_fails(quick, storage, "'model.onnx'" if written == 1 else "'manifest.json'")
+
+
+def test_training_after_an_interrupted_one(quick, storage, monkeypatch):
+    fail_after(monkeypatch, 2)
+    with pytest.raises(OSError, match="No space left"):
+        create(quick.component, quick.config, storage).train(training_data())
+    monkeypatch.undo()
+    create(quick.component, quick.config, storage).train(training_data())
+    (prediction,) = predict(load(quick.component, quick.config, storage), ["hello"])
+    assert prediction["intent"]["name"]
+
+
+def fail_after(monkeypatch, count):
+    """Lets `count` files be written, and half of the next one."""
+    write, done = Path.write_bytes, []
+
+    def write_bytes(path, data):
+        if len(done) == count:
+            write(path, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        done.append(path)
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(Path, "write_text", lambda path, text: path.write_bytes(text.encode()))

@@ -1,0 +1,324 @@
+"""Rasa's own life with our components, through its real command line: train, finetune, test, shell, server."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import pytest
+import yaml
+from component_harness import EXAMPLES, ROOT, assert_well_formed, load, predict
+from rasa.engine.storage.local_model_storage import LocalModelStorage
+from rasa.engine.storage.resource import Resource
+
+import rasa_compressed_bert
+
+pytestmark = pytest.mark.slow
+
+COMPONENT = "rasa_compressed_bert.PrunedBertIntentClassifier"
+FAQ = {
+    "faq/ask_name": ["what is your name", "your name please", "tell me your name"],
+    "faq/ask_age": ["what is your age", "your age please", "how old is the bot"],
+}
+MESSAGES = ["oh it is hot", "hello", "the curry is spicy", "what is your name", "zzz qqq", "😀", "שלום", "?"]
+TINY = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32}
+TRAINED = f"Finished training component '{COMPONENT.rsplit('.', 1)[1]}'"
+RESTORED = f"Restored component '{COMPONENT.rsplit('.', 1)[1]}' from cache"
+
+
+class Project(NamedTuple):
+    """A small Rasa project in a folder of its own."""
+
+    folder: Path
+    options: Dict[str, Any]
+
+    def write_config(self, name: str, **options: Any) -> None:
+        """A configuration with a trainable component before ours, to see what trains when."""
+        pipeline = [
+            {"name": "WhitespaceTokenizer"},
+            {"name": "CountVectorsFeaturizer"},
+            {"name": COMPONENT, **self.options, **options},
+            {"name": "ResponseSelector", "epochs": 1, "retrieval_intent": "faq"},
+        ]
+        config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": pipeline}
+        (self.folder / name).write_text(yaml.safe_dump({**config, "policies": [{"name": "RulePolicy"}]}))
+
+    def start(self, *arguments: str, **streams: Any) -> "subprocess.Popen[str]":
+        """Starts a command in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "rasa", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"},
+            start_new_session=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
+        )
+
+    def rasa(self, *arguments: str, fails: bool = False) -> str:
+        """Runs a command to its end; returns what it says."""
+        process = self.start(*arguments, stdin=subprocess.DEVNULL)
+        with ended(process):
+            said, _ = process.communicate(timeout=300)
+        assert (process.returncode != 0) == fails, said
+        return said
+
+    def train(self, name: str, *arguments: str, fails: bool = False) -> str:
+        return self.rasa("train", "nlu", "--fixed-model-name", name, *arguments, fails=fails)
+
+    def model(self, name: str) -> Path:
+        return self.folder / "models" / f"{name}.tar.gz"
+
+
+@contextlib.contextmanager
+def ended(process):
+    """Ends the process and its children, by their own group, whatever happens."""
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_weights):
+    folder = tmp_path_factory.mktemp("project")
+    options = {
+        "model_weights": str(tiny_weights),
+        "epochs": 8,
+        "batch_size": 4,
+        "learning_rate": 2e-3,
+        "max_length": 32,
+    }
+    project = Project(folder, options)
+    project.write_config("config.yml")
+    intents = {**EXAMPLES, **FAQ}
+    nlu = [{"intent": name, "examples": "".join(f"- {text}\n" for text in texts)} for name, texts in intents.items()]
+    rules = [{"rule": name, "steps": [{"intent": name}, {"action": f"utter_{name}"}]} for name in [*EXAMPLES, "faq"]]
+    responses = {f"utter_{name}": [{"text": name}] for name in intents}
+    domain = {"intents": [*EXAMPLES, "faq"], "responses": responses, "actions": ["utter_faq"]}
+    (folder / "data").mkdir()
+    for path, content in {
+        "data/nlu.yml": {"nlu": nlu},
+        "data/rules.yml": {"rules": rules},
+        "domain.yml": domain,
+    }.items():
+        (folder / path).write_text(yaml.safe_dump({"version": "3.1", **content}, allow_unicode=True))
+    return project
+
+
+@pytest.fixture(scope="module")
+def killed(project):
+    """What was said by a training that was killed half-way, before there is any other model."""
+    project.write_config("long.yml", epochs=5_000)
+    process = project.start("train", "nlu", "--fixed-model-name", "killed", "--config", "long.yml")
+    with ended(process):
+        os.set_blocking(process.stdout.fileno(), False)
+        said = wait_for(process.stdout.fileno(), r"epoch=[2-9]/", seconds=120)
+    return said
+
+
+@pytest.fixture(scope="module")
+def first(project, killed):
+    """What the first complete training said; its model is `models/first.tar.gz`."""
+    return project.train("first")
+
+
+@pytest.fixture(scope="module")
+def expected(project, first, tmp_path_factory):
+    """What the component alone says to each of the messages, taken out of the archive of the first training."""
+    component = component_of(project.model("first"), tmp_path_factory.mktemp("unpacked"))
+    return dict(zip(MESSAGES, predict(component, MESSAGES)))
+
+
+def component_of(archive, folder):
+    storage, metadata = LocalModelStorage.from_model_archive(folder, archive)
+    (node,) = [node for node in metadata.predict_schema.nodes.values() if COMPONENT.endswith(node.uses.__name__)]
+    return load(node.uses, node.config, storage, resource=Resource(node.resource.name))
+
+
+def manifest_of(archive, folder) -> Dict[str, Any]:
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder)
+    (path,) = folder.rglob("manifest.json")
+    return json.loads(path.read_text())
+
+
+def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
+    """Reads until `pattern` was said; fails after `seconds`, or when nothing more can come."""
+    said, deadline = "", time.monotonic() + seconds
+    while not re.search(pattern, said):
+        assert time.monotonic() < deadline, f"waited for {pattern!r}: {said}"
+        if not select.select([descriptor], [], [], 1.0)[0]:
+            continue
+        try:
+            piece = os.read(descriptor, 65536)
+        except OSError:  # what a pseudo-terminal gives when its program ended
+            piece = b""
+        assert piece, f"ended before {pattern!r}: {said}"
+        said += piece.decode("utf-8", "replace")
+    return said
+
+
+def assert_same_answers(answers: List[Dict[str, Any]], expected: Dict[str, Any]) -> None:
+    for text, answer in zip(MESSAGES, answers):
+        assert answer["text"] == text
+        intent = {key: value for key, value in answer["intent"].items() if key in ("name", "confidence")}
+        assert intent == pytest.approx(expected[text]["intent"], abs=1e-6)
+        for entry, other in zip(answer["intent_ranking"], expected[text]["intent_ranking"]):
+            assert entry == pytest.approx(other, abs=1e-6)
+        assert len(answer["intent_ranking"]) == len(expected[text]["intent_ranking"])
+        assert_well_formed({"intent": intent, "intent_ranking": answer["intent_ranking"]}, labels=[*EXAMPLES, "faq"])
+
+
+def test_training_that_was_killed_leaves_no_model(project, killed):
+    assert "fine-tune" in killed
+    assert not project.model("killed").exists()
+
+
+def test_training_after_a_killed_one(project, first, expected):
+    assert TRAINED in first
+    assert project.model("first").exists()
+    assert expected["hello"]["intent"]["name"] == "greet"
+
+
+def test_progress_is_shown(first):
+    assert re.search(r"fine-tune: +100%.*accuracy=[0-9.]+", first)
+    assert re.search(r"prune \(neuron\): +100%.*sparsity=0\.[5-6]", first)
+
+
+def test_second_training_takes_the_model_from_the_cache(project, first):
+    said = project.train("second")
+    assert RESTORED in said
+    assert TRAINED not in said
+
+
+def test_finetuning_twice(project, first, tmp_path):
+    epochs = manifest_of(project.model("first"), tmp_path / "first")["config"]["epochs"]
+    for index, (model, fraction) in enumerate([("first", 0.5), ("finetuned0", 1.0)]):
+        said = project.train(
+            f"finetuned{index}", "--finetune", str(project.model(model)), "--epoch-fraction", str(fraction)
+        )
+        assert TRAINED in said
+        manifest = manifest_of(project.model(f"finetuned{index}"), tmp_path / str(index))
+        assert manifest["config"]["epochs"] == fraction * epochs
+        assert "finetuned" in manifest["validation"] and "pruned" in manifest["validation"]
+        assert manifest["labels"] == sorted([*EXAMPLES, "faq"])
+
+
+def test_rasa_test_nlu(project, first, tmp_path):
+    project.rasa("test", "nlu", "-m", str(project.model("first")), "-u", "data", "--no-plot", "--out", str(tmp_path))
+    report = json.loads((tmp_path / "intent_report.json").read_text())
+    assert set(report) >= {*EXAMPLES, "faq"}
+    assert report["macro avg"]["f1-score"] > 0.6
+
+
+def test_rasa_data_validate(project):
+    project.rasa("data", "validate", "--fail-on-warnings")
+
+
+def test_shell_gives_the_answers_of_the_component(project, first, expected):
+    master, slave = pty.openpty()
+    process = project.start("shell", "nlu", "-m", str(project.model("first")), stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    answers = []
+    try:
+        with ended(process):
+            wait_for(master, "Next message:", seconds=120)
+            for text in MESSAGES:
+                os.write(master, f"{text}\n".encode())
+                said = wait_for(master, "(?s){.*Next message:", seconds=30)
+                answers.append(json.JSONDecoder().raw_decode(said[said.index("{") :])[0])
+            os.write(master, b"\n")
+            said = wait_for(master, "(?s){.*Next message:", seconds=30)
+            nothing = json.JSONDecoder().raw_decode(said[said.index("{") :])[0]
+            os.write(master, b"\x04")
+            wait_for(master, "Wrapping up", seconds=30)
+            assert process.wait(timeout=30) == 0
+    finally:
+        os.close(master)
+    assert_same_answers(answers, expected)
+    assert nothing["intent"] == {"name": None, "confidence": 0.0}
+
+
+def test_server_gives_the_answers_of_the_component(project, first, expected, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["run", "--enable-api", "-i", "127.0.0.1", "-p", str(port), "-m", str(project.model("first"))]
+    log = tmp_path / "log"
+    with log.open("w") as file, ended(project.start(*arguments, stdin=subprocess.DEVNULL, stdout=file)) as process:
+        deadline = time.monotonic() + 120
+        while "Rasa server is up and running" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+        answers = [parse_over_http(port, text) for text in MESSAGES]
+        nothing = parse_over_http(port, " ")
+        long = parse_over_http(port, "oh it is hot " * 7_700)
+    assert_same_answers(answers, expected)
+    assert answers[3]["response_selector"]["faq"]["response"]["intent_response_key"] in FAQ
+    assert nothing["intent"] == {"name": None, "confidence": 0.0}
+    assert long["intent"]["name"] in [*EXAMPLES, "faq"]
+
+
+def parse_over_http(port: int, text: str) -> Dict[str, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/model/parse",
+        data=json.dumps({"text": text}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as response:
+        return json.load(response)
+
+
+def test_all_mistakes_of_a_config_are_shown_before_anything_trains(project):
+    project.write_config("mistakes.yml", epochs=0, batch_sice=3, pruning={"final_sparsity": 2}, model_weights="/none")
+    said = project.train("mistakes", "--config", "mistakes.yml", fails=True)
+    for words in ("epochs: 0 is not", "did you mean 'batch_size'", "pruning.final_sparsity: 2 is not"):
+        assert words in said
+    assert "Traceback" not in said
+    assert "Starting to train" not in said
+    assert not project.model("mistakes").exists()
+
+
+def test_damaged_weights_are_one_clear_sentence(project, tiny_weights, tmp_path):
+    shutil.copytree(tiny_weights, tmp_path / "weights")
+    weights = tmp_path / "weights" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    project.write_config("damaged.yml", model_weights=str(tmp_path / "weights"))
+    said = project.train("damaged", "--config", "damaged.yml", fails=True)
+    assert f"Cannot read the weights in the folder '{tmp_path / 'weights'}'" in said
+    assert "Traceback" not in said
+    assert not project.model("damaged").exists()
+
+
+def test_damaged_model_names_its_file(project, first, tmp_path):
+    """Rasa's server starts without a model then, and says why."""
+    with tarfile.open(project.model("first")) as tar:
+        tar.extractall(tmp_path / "unpacked")
+    (damaged,) = (tmp_path / "unpacked").rglob("weights.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with tarfile.open(tmp_path / "damaged.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "unpacked", arcname="")
+    said = project.rasa("shell", "nlu", "-m", str(tmp_path / "damaged.tar.gz"), fails=True)
+    assert "'weights.safetensors'" in said and "bytes instead of" in said
+    assert "Traceback" not in said
+
+
+def test_package_is_the_one_under_test():
+    """The commands above import the checkout, as this process does."""
+    assert Path(rasa_compressed_bert.__file__).is_relative_to(ROOT)

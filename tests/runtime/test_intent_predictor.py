@@ -1,0 +1,140 @@
+"""Text to a ranking, through ONNX Runtime alone."""
+
+import builtins
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from random_models import UNEVEN, random_parameters, random_shape
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.export.intent_classifier import export_intent_classifier
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, softmax
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+LABELS = ["greet", "goodbye", "weather", "spice", "music"]
+TEXTS = ["it is hot today", "hello", "please play the music very very loud", "pizza?", "a b c"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_weights):
+    return (tiny_weights / "tokenizer.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def model():
+    shape = random_shape(UNEVEN, vocab_size=139)
+    return IntentModel(shape, random_parameters(shape, num_classes=5))
+
+
+@pytest.fixture(scope="module")
+def artifact(tokenizer, model):
+    ids = WordpieceTokenizer(tokenizer, 40).encode_all(TEXTS)
+    logits = np.concatenate([model(row[np.newaxis], np.ones((1, len(row)), np.int32))[0] for row in ids])
+    return export_intent_classifier(
+        model.encoder.shape,
+        model.values(),
+        tokenizer=tokenizer,
+        quantization=QuantizationConfig(method="none"),
+        manifest={"labels": LABELS, "max_length": 40, "temperature": 0.7},
+        input_ids=ids,
+        logits=logits,
+        classes=logits.argmax(axis=1),
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor(artifact):
+    return IntentPredictor(artifact)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_ranking_is_the_softmax_of_the_models_logits(predictor, model, tokenizer, text):
+    ranking = predictor.predict(text)
+    ids = WordpieceTokenizer(tokenizer, 40).encode(text)[np.newaxis]
+    logits = model(ids, np.ones_like(ids))[0].numpy()[0] / 0.7
+    expected = dict(zip(LABELS, np.exp(logits) / np.exp(logits).sum()))
+    assert {label for label, _ in ranking} == set(LABELS)
+    for label, confidence in ranking:
+        assert confidence == pytest.approx(expected[label], abs=1e-4)
+    confidences = [confidence for _, confidence in ranking]
+    assert confidences == sorted(confidences, reverse=True)
+    assert math.fsum(confidences) <= 1.0 and sum(confidences) == pytest.approx(1.0)
+    assert json.loads(json.dumps(ranking)) == [list(entry) for entry in ranking]
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\u200b\u200d", "\x00", "\ufeff", "\ud800"])
+def test_text_without_a_wordpiece_has_no_intents(predictor, text):
+    assert predictor.predict(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["🌶🔥", "\u202eمرحبا", "\ud800 hot", "x" * 100_000, "hot " * 25_000, "a\x00b", "[SEP] [PAD]"]
+)
+def test_odd_texts_have_a_ranking(predictor, text):
+    ranking = predictor.predict(text)
+    assert len(ranking) == 5 and all(0.0 <= confidence <= 1.0 for _, confidence in ranking)
+
+
+def test_end_of_a_long_message_is_not_seen(predictor):
+    assert predictor.predict("hot " * 38 + "hello") == predictor.predict("hot " * 38 + "bye bye") != []
+
+
+def test_threads_give_the_same_answers(artifact):
+    for predictor in (IntentPredictor(artifact), IntentPredictor(artifact, num_threads=2)):
+        alone = [predictor.predict(text) for text in TEXTS]
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(predictor.predict, TEXTS * 40))
+        assert together == alone * 40
+
+
+def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
+    original = builtins.__import__
+
+    def without_onnxruntime(name, *args, **kwargs):
+        if name.split(".")[0] == "onnxruntime":
+            raise ImportError("No module named 'onnxruntime'")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_onnxruntime)
+    with pytest.raises(RuntimeMissingError, match="pip install onnxruntime"):
+        IntentPredictor(artifact)
+
+
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
+@pytest.mark.parametrize("data", [b"", b"no model", None])
+def test_damaged_files_are_refused(artifact, name, data):
+    files = {**artifact.files, name: artifact.files[name][:-100] if data is None else data}
+    with pytest.raises(ArtifactError):
+        IntentPredictor(Artifact(artifact.manifest, files))
+
+
+def test_weights_that_are_not_in_the_file_are_refused(artifact):
+    manifest = {**artifact.manifest, "graph_weights": [*artifact.manifest["graph_weights"], "no.such.weights"]}
+    with pytest.raises(ArtifactError):
+        IntentPredictor(Artifact(manifest, artifact.files))
+
+
+@given(
+    arrays.arrays(np.float32, st.integers(1, 40), elements=st.floats(-1e4, 1e4, width=32)),
+    st.floats(0.13, 8.0),
+)
+def test_softmax(logits, temperature):
+    confidences = softmax(logits, temperature)
+    assert math.fsum(confidences) <= 1.0 and sum(confidences.tolist()) == pytest.approx(1.0)
+    assert (confidences >= 0).all() and confidences.argmax() == logits.astype(np.float64).argmax()
+    shifted = softmax(logits.astype(np.float64) + 3.0, temperature)
+    np.testing.assert_allclose(shifted, confidences, atol=1e-9)
+
+
+def test_softmax_by_hand():
+    np.testing.assert_allclose(softmax(np.log([1.0, 3.0]), 1.0), [0.25, 0.75])
+    np.testing.assert_allclose(softmax(np.log([1.0, 9.0]), 2.0), [0.25, 0.75])

@@ -1,0 +1,251 @@
+"""From messages to an artifact and back, on tiny weights."""
+
+import json
+import logging
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
+from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
+from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.tasks.intent_classification import finetune_intent_classifier, train_intent_classifier
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.loop import evaluate, predict_logits
+
+WORDS = {
+    "weather": "weather rain sun warm cold".split(),
+    "spice": "spicy food pizza curry spice".split(),
+    "music": "play music song stop loud".split(),
+}
+
+
+def examples_of(size=10, intents=tuple(WORDS)):
+    rng = np.random.default_rng(0)
+    fillers = "a the is it my to of please today very".split()
+    return [
+        Example(
+            " ".join([rng.choice(fillers), WORDS[intent][index % 5], rng.choice(fillers), rng.choice(fillers)]), intent
+        )
+        for index in range(size)
+        for intent in intents
+    ]
+
+
+EXAMPLES = examples_of()
+
+
+@pytest.fixture(scope="module")
+def configure(tiny_weights):
+    def build(**options):
+        defaults = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.2}
+        return PrunedBertIntentClassifierConfig.from_dict({"model_weights": str(tiny_weights), **defaults, **options})
+
+    return build
+
+
+def encoder_size(artifact):
+    return EncoderShape.from_dict(artifact.manifest["encoder"]).encoder_size()
+
+
+def parameters_of(artifact):
+    return unpack(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors_from_bytes(artifact.files[WEIGHTS]))
+
+
+def zeros_of(artifact):
+    shape, parameters = EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact)
+    return {name: parameters[name] == 0 for name in shape.kernel_names()}
+
+
+def accuracy(artifact, examples=EXAMPLES):
+    predictor = IntentPredictor(artifact)
+    return np.mean([predictor.predict(example.text)[0][0] == example.intent for example in examples])
+
+
+def check(artifact, config):
+    """What holds for every artifact."""
+    manifest = json.loads(json.dumps(artifact.manifest))
+    assert manifest["labels"] == sorted(WORDS) and manifest["max_length"] == config.max_length
+    assert manifest["config"] == config.to_dict() and manifest["temperature"] > 0
+    ranking = IntentPredictor(artifact).predict("it is very hot today")
+    assert {label for label, _ in ranking} == set(WORDS)
+
+
+@pytest.fixture(scope="module")
+def dense(configure):
+    return train_intent_classifier(EXAMPLES, configure(pruning={"method": "none"}, epochs=6))
+
+
+@pytest.fixture(scope="module")
+def weight_pruned(configure):
+    return train_intent_classifier(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
+
+
+def test_dense(dense, configure, tmp_path):
+    check(dense, configure(pruning={"method": "none"}, epochs=6))
+    assert accuracy(dense) > 0.7
+    assert dense.manifest["dense_encoder"] == dense.manifest["encoder"]
+    assert set(dense.manifest["validation"]) == {"dense"}
+    write_artifact(dense, tmp_path)
+    read = read_artifact(tmp_path)
+    assert IntentPredictor(read).predict("is it spicy") == IntentPredictor(dense).predict("is it spicy")
+
+
+@pytest.mark.slow
+def test_neuron_pruning(configure):
+    config = configure(pruning={"final_sparsity": 0.5})
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
+    assert 0.35 < 1 - encoder_size(artifact) / before <= 0.5
+    assert set(artifact.manifest["validation"]) == {"dense", "pruned"}
+
+
+@pytest.mark.slow
+def test_training_is_repeatable(configure):
+    config = configure(pruning={"final_sparsity": 0.5})
+    first, second = (train_intent_classifier(EXAMPLES, config) for _ in range(2))
+    for name, value in parameters_of(first).items():
+        np.testing.assert_allclose(parameters_of(second)[name], value, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_head_pruning_by_magnitude_without_a_teacher(configure):
+    config = configure(
+        pruning={"method": "head", "final_sparsity": 0.5, "importance": "magnitude"}, distillation={"enabled": False}
+    )
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    layers = artifact.manifest["encoder"]["layers"]
+    assert sum(layer["num_attention_heads"] for layer in layers) == 2
+    assert [layer["intermediate_size"] for layer in layers] == [64, 64]
+
+
+def test_weight_pruning(weight_pruned, dense, configure):
+    check(weight_pruned, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
+    assert weight_pruned.manifest["encoder"] == weight_pruned.manifest["dense_encoder"]
+    for name, zero in zeros_of(weight_pruned).items():
+        assert zero.mean() >= 0.79, name
+    saved = 0.8 * encoder_size(dense) - encoder_size(dense) / 8
+    assert len(weight_pruned.files[WEIGHTS]) < len(dense.files[WEIGHTS]) - 0.8 * saved
+
+
+def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
+    config = configure(pruning={"method": "weight", "final_sparsity": 0.8}, epochs=2)
+    tuned = finetune_intent_classifier(EXAMPLES, config, weight_pruned)
+    check(tuned, config)
+    for name, zero in zeros_of(weight_pruned).items():
+        assert zeros_of(tuned)[name][zero].all(), name
+    assert set(tuned.manifest["validation"]) == {"dense", "pruned", "finetuned"}
+    assert tuned.manifest["dense_encoder"] == weight_pruned.manifest["dense_encoder"]
+    before, after = parameters_of(weight_pruned), parameters_of(tuned)
+    assert any(np.abs(before[name] - after[name]).max() > 1e-4 for name in before)
+
+
+@pytest.mark.slow
+def test_finetuning_a_shrunk_model_keeps_its_widths(configure):
+    config = configure(pooling="cls", pruning={"final_sparsity": 0.7, "pooler": 0.5})
+    artifact = train_intent_classifier(EXAMPLES, config)
+    assert parameters_of(artifact)["pooler.bias"].shape == (16,)
+    tuned = finetune_intent_classifier(EXAMPLES, config, artifact)
+    check(tuned, config)
+    assert tuned.manifest["encoder"] == artifact.manifest["encoder"]
+    assert parameters_of(tuned)["pooler.bias"].shape == (16,)
+
+
+@pytest.mark.parametrize(
+    "intents, message",
+    [(("weather", "spice"), "New: none; gone: .'music'."), (("weather",), "gone: .'music', 'spice'.")],
+)
+def test_finetuning_with_other_labels_is_refused(dense, configure, intents, message):
+    with pytest.raises(DataError, match=message):
+        finetune_intent_classifier(examples_of(intents=intents), configure(), dense)
+
+
+def test_finetuning_with_new_labels_is_refused(dense, configure):
+    with pytest.raises(DataError, match="New: .'greet'.; gone: none. Train without --finetune"):
+        finetune_intent_classifier([*EXAMPLES, Example("hello", "greet")], configure(), dense)
+
+
+def test_finetuning_on_nothing_is_refused(dense, configure):
+    with pytest.raises(DataError, match="no examples"):
+        finetune_intent_classifier([], configure(), dense)
+
+
+def test_no_examples(configure):
+    with pytest.raises(DataError, match="no examples with an intent"):
+        train_intent_classifier([], configure())
+
+
+@pytest.mark.parametrize("pooling", ["mean", pytest.param("cls", marks=pytest.mark.slow)])
+def test_one_example_an_intent_without_validation(configure, pooling):
+    examples = examples_of(size=1)
+    config = configure(validation_split=0, pooling=pooling, epochs=1)
+    artifact = train_intent_classifier(examples, config)
+    check(artifact, config)
+    assert artifact.manifest["temperature"] == 1.0 and artifact.manifest["validation"] == {}
+
+
+@pytest.mark.slow
+def test_one_intent_only(configure):
+    config = configure(epochs=1, pruning={"final_sparsity": 0.5})
+    artifact = train_intent_classifier(examples_of(intents=("music",)), config)
+    assert artifact.manifest["labels"] == ["music"]
+    assert IntentPredictor(artifact).predict("play a song") == [("music", 1.0)]
+    before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
+    assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
+
+
+@pytest.mark.slow
+def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure):
+    """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
+    config = configure(epochs=1, pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
+    artifact = train_intent_classifier(EXAMPLES, config)
+    classes = class_indices(EXAMPLES, artifact.manifest["labels"])
+    _, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), config.max_length)
+    ids = [ids.astype(np.int32) for ids in tokenizer.encode_all([EXAMPLES[index].text for index in validation])]
+    model = IntentModel(EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact))
+    score = asdict(evaluate(predict_logits(model, ids), classes[validation]))
+    assert artifact.manifest["validation"]["pruned"] == pytest.approx(score, abs=1e-4)
+
+
+def test_distilbert(tiny_distilbert_weights, configure):
+    config = configure(model_weights=str(tiny_distilbert_weights), pruning={"method": "none"}, epochs=1, pooling="cls")
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    assert parameters_of(artifact)["pooler.kernel"].shape == (32, 32), "DistilBERT has no pooler, so it gets a new one"
+
+
+def test_messages_that_are_hard_to_read(configure, caplog):
+    examples = [
+        *examples_of(size=3),
+        Example("\u200b", "weather"),
+        Example("\ud800 hot", "weather"),
+        Example("🌶", "spice"),
+        Example("a\x00b", "music"),
+        Example("hot " * 1000, "weather"),
+    ]
+    config = configure(epochs=1, pruning={"method": "none"})
+    with caplog.at_level(logging.WARNING):
+        check(train_intent_classifier(examples, config), config)
+    assert [record.getMessage()[:17] for record in caplog.records if "max_length" in record.getMessage()] == [
+        "1 of 14 messages "
+    ]
+
+
+def test_more_wordpieces_than_the_weights_have_positions(configure):
+    with pytest.raises(ConfigError, match="max_length: 200 is more than the 160 positions"):
+        train_intent_classifier(EXAMPLES, configure(max_length=200))
+
+
+def test_missing_weights(configure):
+    with pytest.raises(WeightsError, match="does not exist"):
+        train_intent_classifier(EXAMPLES, configure(model_weights="/no/such/folder"))

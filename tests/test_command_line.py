@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rasa_compressed_bert.__main__ import labelled, main
+from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.errors import CompressedBertError
+
+SCRIPT = "import sys; sys.path.insert(0, 'tests/benchmark'); import benchmark_harness; "
+OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
+NLU = """
+version: "3.1"
+nlu:
+- intent: weather
+  examples: |
+    - it is hot today
+    - what is the weather
+    - is it cold
+    - will it rain today
+- intent: food
+  examples: |
+    - i order a pizza
+    - is the curry hot
+    - spicy food please
+    - book a table
+"""
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """An artifact folder, made by the helper of tests/benchmark."""
+    code = "from pathlib import Path; from rasa_compressed_bert.artifact.artifact import write_artifact; "
+    code += f"write_artifact(benchmark_harness.small_artifact(), Path({str(tmp_path / 'artifact')!r}))"
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", SCRIPT + code], cwd=str(root), env=worker_environment(1), check=True)
+    return tmp_path / "artifact"
+
+
+def test_inspect_writes_text_json_and_latency(artifact, capsys):
+    assert main(["inspect", str(artifact)]) == 0
+    assert "2 -> 1" in capsys.readouterr().out
+    assert main(["inspect", "--json", "--latency", str(artifact)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["components"]["artifact"]["latency"]["p50_ms"]) >= {"dense_fp32", "now"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect", "missing.tar.gz"], ["benchmark", "--nlu", "x.yml", "missing.tar.gz"]]
+)
+def test_our_errors_are_one_message_and_status_2(arguments, capsys):
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and output.err == "There is no model 'missing.tar.gz'.\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["inspekt"], ["benchmark", "m"], ["benchmark", "--threads", "0"]])
+def test_wrong_usage_is_argparse_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_labels_tell_archives_apart():
+    paths = [Path("a/models/x.tar.gz"), Path("b/models/x.tar.gz")]
+    assert list(labelled(paths)) == ["a/models/x", "b/models/x"]
+    assert list(labelled([Path("a/x.tar.gz"), Path("a/y.tar.gz")])) == ["x", "y"]
+    with pytest.raises(CompressedBertError, match="twice"):
+        labelled([Path("x.tar.gz"), Path("x.tar.gz")])
+
+
+def test_inspect_needs_no_tensorflow(artifact):
+    code = f"from rasa_compressed_bert.__main__ import main; main(['inspect', {str(artifact)!r}]); import sys; "
+    code += "assert not {'tensorflow', 'rasa', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env=worker_environment(1), check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys):
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    ours = {"name": OURS, "model_weights": str(tiny_weights), "epochs": 1}
+    rasas = [{"name": "WhitespaceTokenizer"}, {"name": "CountVectorsFeaturizer"}]
+    rasas.append({"name": "LogisticRegressionClassifier"})
+    for name, pipeline in (("ours", [ours]), ("logistic", rasas)):
+        config = {"recipe": "default.v1", "assistant_id": "test", "language": "en", "pipeline": pipeline}
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        command = [sys.executable, "-m", "rasa", "train", "nlu", "--nlu", "nlu.yml", "--config", f"{name}.yml"]
+        command += ["--out", ".", "--fixed-model-name", name]
+        subprocess.run(command, cwd=str(tmp_path), env=worker_environment(1), check=True, capture_output=True)
+    models = [str(tmp_path / f"{name}.tar.gz") for name in ("ours", "logistic")]
+    out = tmp_path / "results"
+    assert main(["benchmark", "--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--rounds", "2", *models]) == 0
+    assert "logistic" in capsys.readouterr().out
+    results = json.loads((out / "results.json").read_text())["results"]
+    assert [result["model"] for result in results] == ["ours", "logistic"]
+    for result in results:
+        assert result["messages"] == 8 and 0 < result["latency_p50_ms"] <= result["latency_p95_ms"]
+        assert 0 <= result["macro_f1"] <= 1 and result["memory_mb"] < 200
+    assert (out / "results.png").is_file()
+    assert str(tmp_path) not in (out / "results.json").read_text()

@@ -1,0 +1,76 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+
+PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yml"))
+OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
+NLU = """
+version: "3.1"
+nlu:
+- intent: weather
+  examples: |
+    - it is hot today
+    - what is the weather
+    - is it cold
+    - will it rain today
+    - oh it is hot
+    - no sun today
+- intent: food
+  examples: |
+    - i order a pizza
+    - is the curry hot
+    - spicy food please
+    - book a table
+    - the food is too hot
+    - i will order curry
+"""
+
+
+def our_options(config):
+    """The options of our component in a config.yml."""
+    ours = [item for item in config["pipeline"] if item["name"] == OURS]
+    assert len(ours) == 1
+    return {key: value for key, value in ours[0].items() if key != "name"}
+
+
+def test_there_are_pipelines():
+    assert {path.stem for path in PIPELINES} >= {"pruned", "pruned_head", "pruned_weight", "dense", "quantized_only"}
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_pipeline_is_complete_and_valid(path):
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert {"recipe", "assistant_id", "language", "pipeline"} <= set(config)
+    PrunedBertIntentClassifierConfig.from_dict(our_options(config))
+
+
+def test_pruned_spells_out_the_defaults():
+    config = yaml.safe_load((PIPELINES[0].parent / "pruned.yml").read_text(encoding="utf-8"))
+    assert PrunedBertIntentClassifierConfig.from_dict(our_options(config)) == PrunedBertIntentClassifierConfig()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_pipeline_trains_and_answers(path, tiny_weights, tmp_path, monkeypatch):
+    import rasa.model_training
+    from rasa.core.agent import Agent
+
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for item in config["pipeline"]:
+        if item["name"] == OURS:
+            item.update(model_weights=str(tiny_weights), epochs=2)
+            if "pruning" in item:
+                item["pruning"].pop("end_epoch", None)
+                item["pruning"]["frequency"] = 1
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    model = rasa.model_training.train_nlu("config.yml", "nlu.yml", "models", fixed_model_name="model")
+    parsed = asyncio.run(Agent.load(model).parse_message("is it hot today"))
+    assert {entry["name"] for entry in parsed["intent_ranking"]} >= {"weather", "food"}
+    assert sum(entry["confidence"] for entry in parsed["intent_ranking"] if entry["name"] in ("weather", "food")) <= 1

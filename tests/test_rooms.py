@@ -1,0 +1,141 @@
+"""Rooms import what the architecture lets them import, and modules stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rasa_compressed_bert
+
+PACKAGE = Path(rasa_compressed_bert.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+BELOW_TASKS = {
+    *("errors", "config", "data", "tokenization", "models", "compression", "training", "artifact", "export", "runtime")
+}
+ROOMS = {
+    "errors": set(),
+    "config": {"errors"},
+    "data": {"errors"},
+    "tokenization": {"errors", "data"},
+    "models": {"errors", "config"},
+    "compression": {"errors", "config", "models"},
+    "training": {"errors", "config", "data", "tokenization", "models", "compression"},
+    "artifact": {"errors", "data"},
+    "export": {"errors", "config", "tokenization", "models", "artifact", "runtime"},
+    "runtime": {"errors", "data", "tokenization", "artifact"},
+    "tasks": BELOW_TASKS,
+    # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
+    "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
+    "benchmark": {*BELOW_TASKS, "tasks", "components"},
+    "__main__": {*BELOW_TASKS, "tasks", "components", "benchmark"},
+    "__init__": {"components"},
+}
+"""What a room may import from the package, besides itself."""
+
+TENSORFLOW = {"tensorflow", "tensorflow_model_optimization"}
+THIRD_PARTY = {
+    "errors": set(),
+    "config": set(),
+    "data": {"numpy"},
+    "tokenization": {"numpy", "tokenizers"},
+    "models": {"numpy", "tensorflow", "transformers", "huggingface_hub"},
+    "compression": {"numpy", "sklearn", *TENSORFLOW},
+    "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
+    "artifact": {"numpy", "safetensors"},
+    "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},
+    "runtime": {"numpy", "onnxruntime"},
+    "tasks": {"numpy"},
+    "components": {"rasa"},
+    "__init__": set(),
+}
+"""What a room may import from elsewhere; `benchmark` and `__main__` may import anything."""
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].replace(".py", "")
+
+
+def imports_of(path):
+    """Dotted names of all that a module imports, also inside of functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield f"relative import in line {node.lineno}"
+            elif node.module == "rasa_compressed_bert":
+                yield from (f"rasa_compressed_bert.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def modules():
+    return pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+
+
+def test_there_are_modules_to_look_at():
+    assert len(MODULES) > 40 and {room_of(path) for path in MODULES} <= set(ROOMS)
+
+
+@modules()
+def test_imports_from_the_package(path):
+    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("rasa_compressed_bert.")}
+    assert rooms - {room_of(path), "__version__"} <= ROOMS[room_of(path)]
+
+
+@modules()
+def test_imports_from_elsewhere(path):
+    packages = {name.split(".")[0] for name in imports_of(path)} - set(sys.stdlib_module_names)
+    if room_of(path) in THIRD_PARTY:
+        assert packages - {"rasa_compressed_bert"} <= THIRD_PARTY[room_of(path)]
+    assert not any(name.startswith("relative") for name in packages)
+
+
+@modules()
+def test_one_file_knows_hugging_face(path):
+    if any(name.split(".")[0] in ("transformers", "huggingface_hub") for name in imports_of(path)):
+        assert path.name == "hugging_face.py" or room_of(path) == "benchmark"
+
+
+@modules()
+def test_size(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@modules()
+def test_no_assert_no_print_no_pickle(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "raise an error of `errors` instead"
+    printing = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not printing or room_of(path) in ("__main__", "benchmark"), "use a logger"
+    assert not {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"} & {
+        name.split(".")[0] for name in imports_of(path)
+    }
+
+
+HEAVY = ("tensorflow", "transformers", "rasa", "torch", "sklearn", "onnx")
+
+
+@pytest.mark.parametrize(
+    "module", ["rasa_compressed_bert.runtime.intent_predictor", "rasa_compressed_bert.config", "rasa_compressed_bert"]
+)
+def test_serving_half_imports_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
+    )
+    assert loaded.stdout.split() == []
+
+
+def test_there_is_no_component_of_another_name():
+    with pytest.raises(
+        AttributeError, match="no attribute 'PrunedBert'; its components are PrunedBertIntentClassifier"
+    ):
+        rasa_compressed_bert.PrunedBert  # noqa: B018

@@ -1,0 +1,155 @@
+"""Wordpieces equal transformers', whatever the text."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.models.pretrained import local_folder
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, well_formed
+
+MAX_LENGTH = 24
+REFERENCE = transformers.BertTokenizerFast.from_pretrained(str(local_folder("all-MiniLM-L6-v2")))
+JSON = REFERENCE.backend_tokenizer.to_str()
+TOKENIZER = WordpieceTokenizer(JSON, MAX_LENGTH)
+
+PADDING = {
+    "strategy": {"Fixed": 128},
+    "direction": "Right",
+    "pad_to_multiple_of": None,
+    "pad_id": 0,
+    "pad_type_id": 0,
+    "pad_token": "[PAD]",
+}
+
+TEXTS = {
+    "plain": "oh it is hot",
+    "mixed case and accents": "Crème BRÛLÉE, por favor!",
+    "two words": "don't  stop",
+    "empty": "",
+    "blank": " \t\n\u3000 ",
+    "emoji": "🌶🔥😀👩‍👩‍👧",
+    "zero-width": "h\u200bo\u200dt\ufeff",
+    "only zero-width": "\u200b\u200d\ufeff",
+    "right to left": "\u202eمرحبا بالعالم\u202c שלום",
+    "control": "a\x00b\x01c\x1b[0m\x7f",
+    "only NUL": "\x00",
+    "chinese": "今天天气很热",
+    "unknown": "\U0001f9ff\u16a0\u16a1",
+    "noncharacters": "\uffff\ufffe\U0010ffff",
+    "special": "[CLS] [MASK] [SEP] [PAD]",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_equals_transformers(text):
+    expected = REFERENCE(text, truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    assert TOKENIZER.encode(text).tolist() == expected
+    assert TOKENIZER.encode_all([text])[0].tolist() == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text())
+def test_equals_transformers_on_any_text(text):
+    assert TOKENIZER.encode(text).tolist() == REFERENCE(text, truncation=True, max_length=MAX_LENGTH)["input_ids"]
+
+
+@pytest.mark.parametrize("name", ["empty", "blank", "only zero-width", "only NUL"])
+def test_nothing_has_the_two_special_wordpieces_alone(name):
+    assert len(TOKENIZER.encode(TEXTS[name])) == 2
+
+
+def test_ids_are_64_bit():
+    assert TOKENIZER.encode("hot").dtype == np.int64
+    assert TOKENIZER.encode_all(["hot"])[0].dtype == np.int64
+
+
+@pytest.mark.parametrize("lone", ["\ud800", "\udfff", "hot \ud83c", "\udf36 hot", "\udf36\ud83c"])
+def test_lone_surrogates_are_replaced(lone):
+    replaced = lone.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert "\ufffd" in replaced
+    assert TOKENIZER.encode(lone).tolist() == TOKENIZER.encode(replaced).tolist()
+    assert TOKENIZER.encode_all([lone, "hot"])[0].tolist() == TOKENIZER.encode(replaced).tolist()
+
+
+def test_surrogate_pairs_are_characters():
+    assert well_formed("hot \ud83c\udf36!") == "hot \U0001f336!"
+    assert TOKENIZER.encode("hot \ud83c\udf36").tolist() == TOKENIZER.encode("hot \U0001f336").tolist()
+
+
+@given(st.text())
+def test_well_formed_text_is_left_as_it_is(text):
+    assert well_formed(text) is text
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=()), max_size=20))
+def test_any_python_string_becomes_well_formed(text):
+    result = well_formed(text)
+    result.encode("utf-8")
+    assert well_formed(result) == result
+
+
+def test_long_message_is_cut_at_its_end():
+    ids = TOKENIZER.encode("hot " * 25_000)
+    assert len(ids) == MAX_LENGTH
+    assert ids[0] == REFERENCE.cls_token_id and ids[-1] == REFERENCE.sep_token_id
+    assert ids[1:-1].tolist() == [REFERENCE.convert_tokens_to_ids("hot")] * (MAX_LENGTH - 2)
+
+
+def test_100_000_characters_without_a_space():
+    assert TOKENIZER.encode("x" * 100_000).tolist() == [
+        REFERENCE.cls_token_id,
+        REFERENCE.unk_token_id,
+        REFERENCE.sep_token_id,
+    ]
+
+
+def warnings_of(caplog, texts, tokenizer=TOKENIZER):
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="rasa_compressed_bert"):
+        encoded = tokenizer.encode_all(texts)
+    return encoded, [record.getMessage() for record in caplog.records]
+
+
+def test_one_warning_counts_what_was_cut(caplog):
+    encoded, messages = warnings_of(caplog, ["hot " * 30, "hot", "hot " * 22, "hot " * 23, "hot " * 100])
+    assert [len(ids) for ids in encoded] == [24, 3, 24, 24, 24]
+    assert len(messages) == 1
+    assert messages[0].startswith("3 of 5 messages are longer than max_length: 24 wordpieces; 87 wordpieces at their")
+    assert (30 - 22) + (23 - 22) + (100 - 22) == 87
+
+
+def test_no_warning_when_all_fits(caplog):
+    assert warnings_of(caplog, ["hot " * 22, ""])[1] == []
+
+
+def test_no_messages(caplog):
+    assert warnings_of(caplog, []) == ([], [])
+
+
+def test_shortest_max_length():
+    assert len(WordpieceTokenizer(JSON, 3).encode("hot hot")) == 3
+
+
+def test_json_is_that_of_the_library_without_truncation():
+    text = TOKENIZER.to_json()
+    assert json.loads(text)["truncation"] is None and json.loads(text)["padding"] is None
+    again = WordpieceTokenizer(text, MAX_LENGTH)
+    assert again.encode("hot spice " * 30).tolist() == TOKENIZER.encode("hot spice " * 30).tolist()
+    assert len(TOKENIZER.encode("hot " * 30)) == MAX_LENGTH, "truncation is still on afterwards"
+
+
+def test_padding_that_was_saved_with_the_weights_is_off():
+    saved = {**json.loads(JSON), "padding": PADDING}
+    assert len(WordpieceTokenizer(json.dumps(saved), 128).encode("hot")) == 3
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "null", "{}", JSON[: len(JSON) // 2], JSON.replace('"WordPiece"', '"X"')])
+def test_what_is_no_tokenizer_is_refused(damaged):
+    with pytest.raises(ArtifactError, match="tokenizer cannot be read"):
+        WordpieceTokenizer(damaged, MAX_LENGTH)

@@ -1,0 +1,252 @@
+"""The training loop learns, repeats itself, keeps the best epoch and prunes on the way."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from random_models import random_parameters, random_shape
+from scipy.special import softmax
+
+from rasa_compressed_bert.compression.distillation import hidden_state_loss
+from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
+from rasa_compressed_bert.config import DistillationConfig, PruningConfig
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.training import loop
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
+from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+from rasa_compressed_bert.training.pruning import HeldZeros, WeightPruning, pruning_for
+
+SHAPE = random_shape(((4, 8, 8, 32),), hidden_size=16, vocab_size=12)
+
+
+def toy_examples(size, *, classes=3, seed=0):
+    """Messages of random wordpieces of which one, 1 to `classes`, is the label."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(size) % classes).astype(np.int32)
+    input_ids = []
+    for label in labels:
+        ids = rng.integers(5, 12, rng.integers(3, 7)).astype(np.int32)
+        ids[rng.integers(0, len(ids))] = 1 + label
+        input_ids.append(ids)
+    return EncodedExamples(input_ids, labels)
+
+
+TRAINING, VALIDATION = toy_examples(60), toy_examples(30, seed=1)
+NONE = EncodedExamples([], np.zeros(0, np.int32))
+
+
+def new_model(*, dropout=0.1, pooler_size=0):
+    parameters = random_parameters(SHAPE, num_classes=3, pooler_size=pooler_size)
+    return IntentModel(SHAPE, parameters, dropout=Dropout(dropout, seed=0))
+
+
+def plan(epochs, *, rate=0.01, **options):
+    steps = epochs * batch_count(len(TRAINING), 12)
+    return Plan("test", epochs, 12, WarmUpLinearDecay(rate, steps), **options)
+
+
+def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pruning=None, teacher=None):
+    return fit(
+        model, training, validation, training_plan, rng=np.random.default_rng(0), pruning=pruning, teacher=teacher
+    )
+
+
+@pytest.mark.parametrize("pooler_size", [0, 16])
+def test_learns_a_separable_problem(pooler_size):
+    model = new_model(pooler_size=pooler_size)
+    before = evaluate(predict_logits(model, VALIDATION.input_ids), VALIDATION.classes)
+    score = train(model, plan(12))
+    assert before.accuracy < 0.7 and score.accuracy > 0.85
+    assert score == evaluate(predict_logits(model, VALIDATION.input_ids), VALIDATION.classes)
+
+
+def test_same_seed_gives_the_same_model():
+    first, second = new_model(), new_model()
+    train(first, plan(2))
+    train(second, plan(2))
+    for name, value in first.values().items():
+        np.testing.assert_allclose(value, second.values()[name], atol=1e-6, err_msg=name)
+    assert np.abs(first.values()["layers.0.query.kernel"] - new_model().values()["layers.0.query.kernel"]).max() > 1e-3
+
+
+def scripted(monkeypatch, f1_scores):
+    """Scores of the epochs as a test wants them, and the classifier's bias at the end of each."""
+    biases, scores = [], iter(f1_scores)
+    original = loop.predict_logits
+
+    def predict_and_note(model, input_ids):
+        biases.append(model.values()["classifier.bias"])
+        return original(model, input_ids)
+
+    monkeypatch.setattr(loop, "predict_logits", predict_and_note)
+    monkeypatch.setattr(loop, "evaluate", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
+    return biases
+
+
+@pytest.mark.parametrize(
+    "f1_scores, keep_from, kept", [((0.3, 0.9, 0.5), 1, 2), ((0.9, 0.2, 0.5), 2, 3), ((0.5, 0.5, 0.5), 1, 1)]
+)
+def test_best_epoch_is_kept(monkeypatch, f1_scores, keep_from, kept):
+    biases = scripted(monkeypatch, f1_scores)
+    model = new_model()
+    score = train(model, plan(3, keep_from=keep_from))
+    assert score.macro_f1 == f1_scores[kept - 1]
+    np.testing.assert_array_equal(model.values()["classifier.bias"], biases[kept - 1])
+    assert len({bias.tobytes() for bias in biases}) == 3
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    model, unscored = new_model(), new_model()
+    assert train(unscored, plan(2), validation=NONE) is None
+    train(model, plan(2, keep_from=2))
+    np.testing.assert_allclose(unscored.values()["classifier.bias"], model.values()["classifier.bias"], atol=1e-6)
+
+
+def test_better_score():
+    score = Score(macro_f1=0.5, accuracy=0.5, loss=1.0)
+    assert score.better_than(None)
+    assert not score.better_than(score)
+    assert replace(score, macro_f1=0.6, loss=2.0).better_than(score)
+    assert replace(score, loss=0.9).better_than(score)
+    assert not replace(score, loss=1.1).better_than(score)
+
+
+def test_evaluate_by_hand():
+    score = evaluate(np.log(np.array([[0.5, 0.5], [0.8, 0.2], [0.1, 0.9]])), np.array([1, 0, 1]))
+    assert score.accuracy == pytest.approx(2 / 3)
+    assert score.macro_f1 == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert score.loss == pytest.approx(-np.log(0.5 * 0.8 * 0.9) / 3)
+
+
+def test_evaluate_of_huge_logits():
+    assert np.isfinite(evaluate(np.array([[1e30, 0.0]], np.float32), np.array([1])).loss)
+
+
+def test_predictions_are_in_the_order_of_the_examples():
+    model = new_model()
+    together = predict_logits(model, VALIDATION.input_ids)
+    features = predict_features(model, VALIDATION.input_ids)
+    for index in (0, 7, 29):
+        alone = VALIDATION.input_ids[index][np.newaxis]
+        np.testing.assert_allclose(together[index], model.predict(alone, np.ones_like(alone))[0], atol=1e-5)
+        np.testing.assert_allclose(features[index], model.features(alone, np.ones_like(alone))[0], atol=1e-5)
+
+
+def test_teacher_is_imitated():
+    """With alpha 0 only the teacher is followed, whatever the labels say."""
+    teacher = new_model(dropout=0.0)
+    wrong = replace(TRAINING, classes=np.zeros_like(TRAINING.classes))
+    model = IntentModel(SHAPE, random_parameters(SHAPE, num_classes=3, seed=5))
+    ids, mask = pad(TRAINING.input_ids)
+
+    def distances():
+        ours, theirs = (softmax(predict_logits(one, TRAINING.input_ids), axis=1) for one in (model, teacher))
+        states = hidden_state_loss(model(ids, mask)[1], teacher(ids, mask)[1], mask)
+        return np.array([np.abs(ours - theirs).mean(), np.mean(states)])
+
+    before, expected = distances(), predict_logits(teacher, TRAINING.input_ids)
+    taught = plan(15, distillation=DistillationConfig(alpha=0.0))
+    train(model, taught, training=wrong, validation=NONE, teacher=teacher)
+    assert (distances() < 0.5 * before).all()
+    np.testing.assert_array_equal(predict_logits(teacher, TRAINING.input_ids), expected)
+
+
+def config(method, **options):
+    return PruningConfig(**{"method": method, "begin_epoch": 0.0, "end_epoch": 2.0, "frequency": 2, **options})
+
+
+def pruned_without_training(options, model):
+    """What the masks become when no step changes the weights."""
+    pruning = pruning_for(options, model, 5)
+    for step in range(1, 11):
+        pruning.after_step(step)
+    return pruning
+
+
+def check_sparsity(pruning, sparsity):
+    assert sparsity - 0.35 < pruning.sparsity <= sparsity + 1e-6
+    open_weights = sum(2 * 16 * gate.sum() for layer in pruning.final_gates() for gate in layer.values())
+    assert pruning.sparsity == pytest.approx(1 - open_weights / SHAPE.encoder_size())
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.6, 0.9])
+def test_neuron_pruning_by_magnitude_reaches_its_sparsity(sparsity):
+    model = new_model()
+    assert pruning_for(config("neuron"), model, 5).sparsity == 0.0
+    check_sparsity(
+        pruned_without_training(config("neuron", final_sparsity=sparsity, importance="magnitude"), model), sparsity
+    )
+
+
+def test_neuron_pruning_by_gradient_reaches_its_sparsity():
+    model = new_model()
+    pruning = pruning_for(config("neuron", final_sparsity=0.6), model, 5)
+    train(model, plan(2), pruning=pruning)
+    check_sparsity(pruning, 0.6)
+
+
+def test_head_pruning_leaves_neurons_alone():
+    gates = pruned_without_training(
+        config("head", final_sparsity=0.5, importance="magnitude"), new_model()
+    ).final_gates()
+    assert gates[0]["intermediate"].all()
+    assert gates[0]["value"].any(axis=1).sum() == gates[0]["query_key"].any(axis=1).sum() == 2
+
+
+@pytest.mark.parametrize("sparsity, left", [(None, 16), (0.5, 8)])
+def test_pooler_is_pruned_only_when_asked(sparsity, left):
+    options = config("neuron", pooler=sparsity, importance="magnitude")
+    gates = pruned_without_training(options, new_model(pooler_size=16)).final_gates()
+    assert gates[-1]["pooler"].sum() == left
+
+
+def test_neuron_pruning_closes_what_does_nothing():
+    """Neurons whose output weights are zero, and that cannot recover, have a gradient of zero at their gates."""
+    model = new_model(dropout=0.0)
+    values = model.values()
+    values["layers.0.output.kernel"][:16] = 0.0
+    model.assign(values)
+    pruning = pruning_for(config("neuron", final_sparsity=0.1), model, 5)
+    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, None)
+    batch = next(loop.sorted_batches(TRAINING.input_ids, 60))
+    step(batch.input_ids, batch.attention_mask, TRAINING.classes[batch.indices])
+    scores = pruning._current_scores()[0]["intermediate"]
+    assert scores[:16].max() < 1e-8 < scores[16:].min()
+
+
+@pytest.mark.parametrize("pattern, sparsity", [("unstructured", 0.7), ("block_4x4", 0.5), ("n2_m4", 0.5)])
+def test_weight_pruning_reaches_its_sparsity(pattern, sparsity):
+    model = new_model()
+    before = model.values()
+    pruning = pruned_without_training(config("weight", final_sparsity=sparsity, pattern=pattern), model)
+    assert isinstance(pruning, WeightPruning) and pruning.sparsity == pytest.approx(sparsity, abs=0.01)
+    for name, value in model.values().items():
+        pruned = name in SHAPE.kernel_names()
+        mask = magnitude_mask(before[name], sparsity, pattern=pattern) if pruned else np.ones_like(value)
+        np.testing.assert_array_equal(value, before[name] * mask)
+
+
+def test_weight_pruning_and_held_zeros_keep_zeros_while_training():
+    model = new_model()
+    pruning = pruning_for(config("weight", final_sparsity=0.7), model, 5)
+    train(model, plan(3), pruning=pruning, validation=NONE)  # pruning ends after two of the three epochs
+    zeros = {name: model.values()[name] == 0 for name in SHAPE.kernel_names()}
+    assert all(zero.mean() == pytest.approx(0.7, abs=0.01) for zero in zeros.values())
+
+    held, before = HeldZeros(model.encoder), model.values()
+    train(model, plan(1), pruning=held, validation=NONE)
+    assert held.sparsity == pytest.approx(pruning.sparsity)
+    for name, zero in zeros.items():
+        np.testing.assert_array_equal(model.values()[name] == 0, zero)
+        assert np.abs(model.values()[name] - before[name]).max() > 1e-5
+
+
+def test_pruning_does_not_depend_on_the_progress_bar(monkeypatch):
+    visible = loop.tqdm
+    monkeypatch.setattr(loop, "tqdm", lambda *args, **kwargs: visible(*args, **kwargs, disable=True))
+    model = new_model()
+    pruning = pruning_for(config("weight", final_sparsity=0.5), model, 5)
+    train(model, plan(2), pruning=pruning)
+    assert pruning.sparsity == pytest.approx(0.5, abs=0.01)
