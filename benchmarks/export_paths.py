@@ -9,6 +9,7 @@ dynamic int8, and times one message of 16 wordpieces on one thread. Writes `benc
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 import time
@@ -65,6 +66,7 @@ def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
     logits = model.predict(np.stack(ids).astype(np.int32), np.ones((1, WORDPIECES), np.int32)).numpy()
     manifest = {"labels": [str(index) for index in range(CLASSES)], "max_length": 128, "temperature": 1.0}
     times = {}
+    batch = np.stack(ids).astype(np.int64)
     for method in ("none", "dynamic_int8"):
         artifact = export_intent_classifier(
             shape,
@@ -77,8 +79,8 @@ def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
             classes=logits.argmax(axis=1),
         )
         engine = OnnxRuntimeEngine(artifact)
-        batch = np.stack(ids).astype(np.int64)
-        times[f"own graph, {method}"] = _median(lambda engine=engine: engine.run(batch, np.ones_like(batch)))
+        run = functools.partial(engine.run, batch, np.ones_like(batch))
+        times[f"own graph, {method}"] = _median(run)
     times.update(_tf2onnx(model, np.stack(ids).astype(np.int32)))
     return times
 

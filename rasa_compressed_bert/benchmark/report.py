@@ -42,7 +42,8 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
         if key in before and key in after:
             rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
     lines = [
-        "before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component (in the archive: gzip'd)."
+        "before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component, which "
+        "the archive compresses with gzip."
     ]
     if latency:
         lines.append(

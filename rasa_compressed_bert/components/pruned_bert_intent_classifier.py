@@ -73,7 +73,11 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         """
         options = config_io.parse_config(PrunedBertIntentClassifierConfig, config)
         with config_io.shown_by_rasa():
-            return cls(options, model_storage, resource, artifact=resource_io.load(model_storage, resource))
+            artifact = resource_io.load(model_storage, resource)
+            predictor = artifact and IntentPredictor(artifact, num_threads=options.num_threads)
+        # a worker that only serves does not keep the files in memory
+        start_from = artifact if execution_context.is_finetuning else None
+        return cls(options, model_storage, resource, predictor=predictor, start_from=start_from)
 
     def __init__(
         self,
@@ -81,13 +85,14 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         model_storage: ModelStorage,
         resource: Resource,
         *,
-        artifact: Optional[Artifact] = None,
+        predictor: Optional[IntentPredictor] = None,
+        start_from: Optional[Artifact] = None,
     ) -> None:
         self._options = options
         self._model_storage = model_storage
         self._resource = resource
-        self._artifact = artifact
-        self._predictor = None if artifact is None else IntentPredictor(artifact, num_threads=options.num_threads)
+        self._predictor = predictor
+        self._start_from = start_from
 
     def train(self, training_data: TrainingData) -> Resource:
         """Trains on the NLU examples that have an intent, and saves the artifact.
@@ -101,11 +106,11 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         with config_io.shown_by_rasa():
             if not examples:
                 logger.warning("There are no examples with an intent: PrunedBertIntentClassifier stays untrained.")
-                artifact = self._artifact
-            elif self._artifact is None:
+                artifact = self._start_from
+            elif self._start_from is None:
                 artifact = intent_classification.train_intent_classifier(examples, self._options)
             else:
-                artifact = intent_classification.finetune_intent_classifier(examples, self._options, self._artifact)
+                artifact = intent_classification.finetune_intent_classifier(examples, self._options, self._start_from)
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

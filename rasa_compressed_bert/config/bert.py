@@ -42,7 +42,13 @@ class BertConfig(ComponentConfig):
         choices=("mean", "cls"),
         help="What is classified: the mean of a message's hidden states, or the first one through BERT's pooler.",
     )
-    learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the optimiser.")
+    learning_rate: float = option(
+        1e-4,
+        float,
+        above=0,
+        below=1,
+        help="Peak learning rate; a pruned model that has a teacher learns at three times this rate.",
+    )
     random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
     validation_split: float = option(
         0.1,

@@ -31,6 +31,7 @@ from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPr
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 _DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
+_STUDENT_RATE = 3.0  # times the learning rate: a pruned model has further to go, and its teacher holds it
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 _PARITY_MESSAGES = 500
 
@@ -167,9 +168,9 @@ def _model(
     return IntentModel(narrow, parameters, dropout=Dropout(dropout, seed=config.random_seed))
 
 
-def _plan(name: str, epochs: int, data: Data, config: PrunedBertIntentClassifierConfig) -> Plan:
+def _plan(name: str, epochs: int, data: Data, config: PrunedBertIntentClassifierConfig, *, rate: float = 1.0) -> Plan:
     steps = epochs * batch_count(len(data.training), config.batch_size)
-    schedule = WarmUpLinearDecay(config.learning_rate, steps)
+    schedule = WarmUpLinearDecay(config.learning_rate * rate, steps)
     return Plan(name, epochs, config.batch_size, schedule, distillation=config.distillation)
 
 
@@ -181,7 +182,8 @@ def _prune(
     dropout = 0.0 if teacher else _DROPOUT
     model = _model(dense.encoder.shape, dense.values(), config, dropout=dropout)
     pruning = pruning_for(config.pruning, model, batch_count(len(data.training), config.batch_size))
-    whole = _plan(f"prune ({config.pruning.method})", config.epochs, data, config)
+    rate = _STUDENT_RATE if teacher else 1.0
+    whole = _plan(f"prune ({config.pruning.method})", config.epochs, data, config, rate=rate)
     pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
     plan = replace(whole, epochs=pruning_epochs, keep_from=pruning_epochs)
     score = fit(model, data.training, data.validation, plan, rng=rng, pruning=pruning, teacher=teacher)

@@ -71,16 +71,16 @@ def test_same_seed_gives_the_same_model():
     assert np.abs(first.values()["layers.0.query.kernel"] - new_model().values()["layers.0.query.kernel"]).max() > 1e-3
 
 
-def scripted(monkeypatch, f1_scores):
+def scripted(monkeypatch, model, f1_scores):
     """Scores of the epochs as a test wants them, and the classifier's bias at the end of each."""
     biases, scores = [], iter(f1_scores)
-    original = loop.predict_logits
+    original = loop._in_batches
 
-    def predict_and_note(model, input_ids):
+    def predict_and_note(function, input_ids, width):
         biases.append(model.values()["classifier.bias"])
-        return original(model, input_ids)
+        return original(function, input_ids, width)
 
-    monkeypatch.setattr(loop, "predict_logits", predict_and_note)
+    monkeypatch.setattr(loop, "_in_batches", predict_and_note)
     monkeypatch.setattr(loop, "evaluate", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
     return biases
 
@@ -89,8 +89,8 @@ def scripted(monkeypatch, f1_scores):
     "f1_scores, keep_from, kept", [((0.3, 0.9, 0.5), 1, 2), ((0.9, 0.2, 0.5), 2, 3), ((0.5, 0.5, 0.5), 1, 1)]
 )
 def test_best_epoch_is_kept(monkeypatch, f1_scores, keep_from, kept):
-    biases = scripted(monkeypatch, f1_scores)
     model = new_model()
+    biases = scripted(monkeypatch, model, f1_scores)
     score = train(model, plan(3, keep_from=keep_from))
     assert score.macro_f1 == f1_scores[kept - 1]
     np.testing.assert_array_equal(model.values()["classifier.bias"], biases[kept - 1])
