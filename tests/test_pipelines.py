@@ -56,21 +56,25 @@ def test_pruned_spells_out_the_defaults():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
 def test_pipeline_trains_and_answers(path, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
+    monkeypatch.chdir(tmp_path)
+    parsed = train_and_parse(yaml.safe_load(path.read_text(encoding="utf-8")), tiny_weights, tmp_path)
+    assert {entry["name"] for entry in parsed["intent_ranking"]} >= {"weather", "food"}
+    assert sum(entry["confidence"] for entry in parsed["intent_ranking"] if entry["name"] in ("weather", "food")) <= 1
+
+
+def train_and_parse(config, weights, folder):
+    """Trains a config.yml in `folder` with other weights and few epochs, and parses a message."""
     import rasa.model_training
     from rasa.core.agent import Agent
 
-    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
-    monkeypatch.chdir(tmp_path)
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
     for item in config["pipeline"]:
         if item["name"] == OURS:
-            item.update(model_weights=str(tiny_weights), epochs=2)
+            item.update(model_weights=str(weights), epochs=2)
             if "pruning" in item:
                 item["pruning"].pop("end_epoch", None)
                 item["pruning"]["frequency"] = 1
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    (folder / "config.yml").write_text(yaml.safe_dump({"assistant_id": "test", **config}), encoding="utf-8")
+    (folder / "nlu.yml").write_text(NLU, encoding="utf-8")
     model = rasa.model_training.train_nlu("config.yml", "nlu.yml", "models", fixed_model_name="model")
-    parsed = asyncio.run(Agent.load(model).parse_message("is it hot today"))
-    assert {entry["name"] for entry in parsed["intent_ranking"]} >= {"weather", "food"}
-    assert sum(entry["confidence"] for entry in parsed["intent_ranking"] if entry["name"] in ("weather", "food")) <= 1
+    return asyncio.run(Agent.load(model).parse_message("is it hot today"))

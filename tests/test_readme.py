@@ -1,0 +1,59 @@
+"""Every YAML of the README is valid and trains, its tables are the committed results, and its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from test_pipelines import OURS, our_options, train_and_parse
+
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+YAMLS = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+TABLES = re.findall(r"<!-- table: (\w+) -->\n(.*?)\n\n", README, flags=re.DOTALL)
+
+
+def test_there_are_snippets():
+    assert len(YAMLS) >= 2
+    assert {name for name, _ in TABLES} == {"clinc150", "snips"}
+
+
+@pytest.mark.parametrize("text", YAMLS)
+def test_yaml_is_valid(text):
+    PrunedBertIntentClassifierConfig.from_dict(our_options(yaml.safe_load(text)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", YAMLS)
+def test_yaml_trains(text, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parsed = train_and_parse(yaml.safe_load(text), tiny_weights, tmp_path)
+    assert {entry["name"] for entry in parsed["intent_ranking"]} >= {"weather", "food"}
+
+
+@pytest.mark.parametrize("option", re.findall(r"\| `(\w+: [^`]*)` \|", README))
+def test_options_of_the_table_of_choices_are_valid(option):
+    PrunedBertIntentClassifierConfig.from_dict(yaml.safe_load(option))
+
+
+@pytest.mark.parametrize("name, table", TABLES)
+def test_table_is_the_committed_result(name, table):
+    result = (ROOT / "benchmarks" / "results" / f"{name}.md").read_text(encoding="utf-8")
+    assert table in result
+    assert table.startswith("|")
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z-]+)$", README, flags=re.MULTILINE))
+def test_make_targets_exist(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_files_that_are_named_exist():
+    for name in re.findall(r"`((?:benchmarks|tests|pipelines)/[\w./]*)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_snippet_names_our_component():
+    assert all(OURS in text for text in YAMLS)
