@@ -35,7 +35,9 @@ class BertConfig(ComponentConfig):
         128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
     )
     epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data.")
-    batch_size: int = option(32, int, low=1, help="Messages in a train step.")
+    batch_size: int = option(
+        32, int, low=1, help="Messages in a train step; fewer, down to 8, for small training sets."
+    )
     pooling: str = option(
         "mean",
         str,

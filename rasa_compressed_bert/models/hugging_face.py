@@ -111,11 +111,12 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Any:
 
 
 def _from_pretrained(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Mapping[str, Any]]:
-    folder = Path(name)
-    if folder.is_dir() and (folder / "pytorch_model.bin").exists():
-        if not (folder / "tf_model.h5").exists() and not (folder / "model.safetensors").exists():
-            return transformers.TFAutoModel.from_pretrained(name, from_pt=True, **arguments)
-    return transformers.TFAutoModel.from_pretrained(name, **arguments)
+    try:
+        return transformers.TFAutoModel.from_pretrained(name, **arguments)
+    except OSError as error:  # says so where there are only PyTorch's files, which need PyTorch
+        if "from_pt" not in str(error):
+            raise
+        return transformers.TFAutoModel.from_pretrained(name, from_pt=True, **arguments)
 
 
 def _short_name(name: str) -> str:

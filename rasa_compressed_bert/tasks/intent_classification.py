@@ -22,7 +22,7 @@ from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import EncodedExamples, batch_count
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_logits
@@ -169,9 +169,10 @@ def _model(
 
 
 def _plan(name: str, epochs: int, data: Data, config: PrunedBertIntentClassifierConfig, *, rate: float = 1.0) -> Plan:
-    steps = epochs * batch_count(len(data.training), config.batch_size)
+    batch_size = batch_size_for(len(data.training), config.batch_size)
+    steps = epochs * batch_count(len(data.training), batch_size)
     schedule = WarmUpLinearDecay(config.learning_rate * rate, steps)
-    return Plan(name, epochs, config.batch_size, schedule, distillation=config.distillation)
+    return Plan(name, epochs, batch_size, schedule, distillation=config.distillation)
 
 
 def _prune(
@@ -181,9 +182,9 @@ def _prune(
     teacher = dense if config.distillation.enabled else None
     dropout = 0.0 if teacher else _DROPOUT
     model = _model(dense.encoder.shape, dense.values(), config, dropout=dropout)
-    pruning = pruning_for(config.pruning, model, batch_count(len(data.training), config.batch_size))
     rate = _STUDENT_RATE if teacher else 1.0
     whole = _plan(f"prune ({config.pruning.method})", config.epochs, data, config, rate=rate)
+    pruning = pruning_for(config.pruning, model, batch_count(len(data.training), whole.batch_size))
     pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
     plan = replace(whole, epochs=pruning_epochs, keep_from=pruning_epochs)
     score = fit(model, data.training, data.validation, plan, rng=rng, pruning=pruning, teacher=teacher)

@@ -8,6 +8,7 @@ from typing import Iterator, List, Sequence
 import numpy as np
 
 _POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
+_MIN_STEPS, _MIN_BATCH = 50, 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ def pad(input_ids: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     padded = np.zeros(mask.shape, np.int32)
     padded[mask == 1] = np.concatenate(input_ids)
     return padded, mask
+
+
+def batch_size_for(size: int, batch_size: int) -> int:
+    """The batch size for a training set: a small set gets smaller batches, for an epoch of `_MIN_STEPS` steps.
+
+    A pruned model needs train steps to recover, however few examples there are.
+    """
+    return min(batch_size, max(_MIN_BATCH, size // _MIN_STEPS))
 
 
 def batch_count(size: int, batch_size: int) -> int:

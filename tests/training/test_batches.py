@@ -1,10 +1,11 @@
 """Batches hold every example once, and vocabularies give their rows back."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.training.batches import batch_count, pad, shuffled_batches, sorted_batches
+from rasa_compressed_bert.training.batches import batch_count, batch_size_for, pad, shuffled_batches, sorted_batches
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 messages = st.lists(st.integers(1, 40), min_size=1, max_size=300).map(
@@ -86,3 +87,11 @@ def test_used_vocabulary_round_trip(input_ids):
     np.testing.assert_array_equal(widened[used], table[used] + 1)
     np.testing.assert_array_equal(widened[~used], table[~used])
     np.testing.assert_array_equal(table, original)
+
+
+@pytest.mark.parametrize(
+    "size, batch_size, expected",
+    [(3000, 32, 32), (1000, 32, 20), (100, 32, 8), (1, 32, 8), (100, 4, 4)],
+)
+def test_small_sets_get_smaller_batches(size, batch_size, expected):
+    assert batch_size_for(size, batch_size) == expected
