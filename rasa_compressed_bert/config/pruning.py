@@ -51,7 +51,9 @@ class PruningConfig:
         help="How sparsity grows between begin_epoch and end_epoch.",
     )
     initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch.")
-    final_sparsity: float = _sparsity(0.6, "Share of the encoder's weights that are gone at end_epoch.")
+    final_sparsity: float = _sparsity(
+        0.6, "Share of the encoder's weights that are gone at end_epoch; of the heads' weights with method head."
+    )
     begin_epoch: float = option(0.0, float, low=0, help="When pruning begins.")
     end_epoch: Optional[float] = option(
         None,
