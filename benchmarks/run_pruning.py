@@ -147,7 +147,6 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.data = arguments.data or [("short", EXAMPLE_BOT)]
     arguments.rows = arguments.rows or list(row_definitions.SHORT_ROWS if short else row_definitions.ROWS)
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
-    arguments.epochs = arguments.epochs or (12 if short else 0)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     unknown = [row for row in arguments.rows if row not in row_definitions.ROWS and not row.isdigit()]
     if unknown:
