@@ -14,7 +14,6 @@ from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, message_io, resource_io
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
@@ -75,9 +74,7 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         with config_io.shown_by_rasa():
             artifact = resource_io.load(model_storage, resource)
             predictor = artifact and IntentPredictor(artifact, num_threads=options.num_threads)
-        # a worker that only serves does not keep the files in memory
-        start_from = artifact if execution_context.is_finetuning else None
-        return cls(options, model_storage, resource, predictor=predictor, start_from=start_from)
+        return cls(options, model_storage, resource, predictor=predictor)
 
     def __init__(
         self,
@@ -86,13 +83,11 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
         resource: Resource,
         *,
         predictor: Optional[IntentPredictor] = None,
-        start_from: Optional[Artifact] = None,
     ) -> None:
         self._options = options
         self._model_storage = model_storage
         self._resource = resource
         self._predictor = predictor
-        self._start_from = start_from
 
     def train(self, training_data: TrainingData) -> Resource:
         """Trains on the NLU examples that have an intent, and saves the artifact.
@@ -104,13 +99,14 @@ class PrunedBertIntentClassifier(GraphComponent, IntentClassifier):
 
         examples = message_io.intent_examples(training_data)
         with config_io.shown_by_rasa():
+            # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
+            artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if not examples:
-                logger.warning("There are no examples with an intent: PrunedBertIntentClassifier stays untrained.")
-                artifact = self._start_from
-            elif self._start_from is None:
+                logger.warning("There are no examples with an intent: PrunedBertIntentClassifier learns nothing.")
+            elif artifact is None:
                 artifact = intent_classification.train_intent_classifier(examples, self._options)
             else:
-                artifact = intent_classification.finetune_intent_classifier(examples, self._options, self._start_from)
+                artifact = intent_classification.finetune_intent_classifier(examples, self._options, artifact)
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
