@@ -14,7 +14,7 @@ from rasa_compressed_bert.config.quantization import QuantizationConfig
 
 @dataclass(frozen=True)
 class BertConfig(ComponentConfig):
-    """Shared options; `pruning.end_epoch` is always a number here, also where the user left it out.
+    """Shared options; `pruning.end_epoch` and `pooling` always have a value here, also where the user left them out.
 
     `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and
     lets the user change nothing else, so a begin and an end of pruning that were set follow here; then it is dropped.
@@ -38,11 +38,13 @@ class BertConfig(ComponentConfig):
     batch_size: int = option(
         32, int, low=1, help="Messages in a train step; fewer, down to 8, for small training sets."
     )
-    pooling: str = option(
-        "mean",
+    pooling: Optional[str] = option(
+        None,
         str,
         choices=("mean", "cls"),
-        help="What is classified: the mean of a message's hidden states, or the first one through BERT's pooler.",
+        optional=True,
+        help="What is classified: the mean of a message's hidden states, or the first one through BERT's pooler (cls); "
+        "null means mean, and cls where pruning.pooler is set.",
     )
     learning_rate: float = option(
         1e-4,
@@ -70,6 +72,8 @@ class BertConfig(ComponentConfig):
     def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
         fraction = 1.0 if finetuning_epoch_fraction is None else finetuning_epoch_fraction
         object.__setattr__(self, "pruning", self.pruning.resolved(self.epochs, fraction))
+        if self.pooling is None:
+            object.__setattr__(self, "pooling", "mean" if self.pruning.pooler is None else "cls")
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within `pruning` and between its end and the end of training."""

@@ -58,6 +58,14 @@ def test_own_sparsities_need_their_method(method, name):
     assert f"not {method}; change method or leave {name} out" in problem
 
 
+def test_a_sparsity_of_the_pooler_brings_the_pooler():
+    assert read({}).pooling == "mean"
+    assert read({"pruning": {"pooler": 0.5}}).pooling == "cls"
+    assert read({"pooling": "cls"}).pruning.pooler is None
+    (problem,) = problems_of({"pooling": "mean", "pruning": {"pooler": 0.5}})
+    assert problem.startswith("pruning.pooler: 0.5 is only for pooling: cls")
+
+
 @pytest.mark.parametrize("pattern", ["block_4x4", "n2_m4"])
 @pytest.mark.parametrize("method", ["none", "neuron", "head"])
 def test_patterns_are_for_weights(method, pattern):

@@ -20,6 +20,7 @@ DEFAULTS = {
     "max_length": 128,
     "epochs": 8,
     "batch_size": 32,
+    "pooling": "mean",
     "learning_rate": 1.0e-4,
     "random_seed": 42,
     "validation_split": 0.1,
@@ -41,7 +42,7 @@ DEFAULTS = {
         "pooler": None,
         "pattern": "unstructured",
     },
-    "distillation": {"enabled": True, "temperature": 2.0, "alpha": 0.3},
+    "distillation": {"enabled": True, "temperature": 2.0, "hidden_states": 10.0, "alpha": 0.3},
     "quantization": {"method": "dynamic_int8", "per_channel": True},
     "ranking_length": 10,
 }
@@ -91,7 +92,7 @@ def test_dump_is_json():
 def test_default_config_gives_rasa_null_sections_that_read_as_the_defaults():
     default_config = PrunedBertIntentClassifierConfig.default_config()
     sections = ("pruning", "distillation", "quantization")
-    assert default_config == {**DEFAULTS, **dict.fromkeys(sections)}
+    assert default_config == {**DEFAULTS, **dict.fromkeys(sections), "pooling": None}
     assert read(default_config) == read({})
 
 
@@ -228,7 +229,7 @@ def test_a_typo_names_the_nearest_option(path, suggestion):
 
 def test_an_unknown_name_near_to_nothing_lists_the_options():
     assert problems_of({"distillation": {"xyz": None}}) == (
-        "distillation.xyz: unknown option (value None); known options: enabled, temperature, alpha",
+        "distillation.xyz: unknown option (value None); known options: enabled, temperature, hidden_states, alpha",
     )
 
 
