@@ -4,7 +4,8 @@
     python -m benchmarks.export_paths
 
 Exports the same fine-tunable MiniLM (dense, and with uneven widths as pruning leaves them) both ways, to fp32 and to
-dynamic int8, and times one message of 16 wordpieces on one thread. Writes `benchmarks/results/export_paths.json`.
+dynamic int8, and times one message of 16 wordpieces on one thread. tf2onnx gets a fixed length: of dynamic ones it makes
+a graph that ONNX Runtime refuses (a Reshape to the wrong rank). Writes `benchmarks/results/export_paths.json`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _tf2onnx(model: IntentModel, batch: np.ndarray) -> Dict[str, float]:
     import tf2onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    signature = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("input_ids", "attention_mask")]
+    signature = [tf.TensorSpec(batch.shape, tf.int32, name=name) for name in ("input_ids", "attention_mask")]
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         exact, int8 = str(Path(folder) / "fp32.onnx"), str(Path(folder) / "int8.onnx")
