@@ -4,8 +4,8 @@
     python -m benchmarks.export_paths
 
 Exports the same fine-tunable MiniLM (dense, and with uneven widths as pruning leaves them) both ways, to fp32 and to
-dynamic int8, and times one message of 16 wordpieces on one thread. tf2onnx gets a fixed length: of dynamic ones it makes
-a graph that ONNX Runtime refuses (a Reshape to the wrong rank). Writes `benchmarks/results/export_paths.json`.
+dynamic int8, and times one message of 16 wordpieces on one thread. tf2onnx gets a fixed length: of dynamic ones it
+makes a graph that ONNX Runtime refuses (a Reshape to the wrong rank). Writes `benchmarks/results/export_paths.json`.
 """
 
 from __future__ import annotations
