@@ -34,7 +34,14 @@ class BertConfig(ComponentConfig):
     max_length: int = option(
         128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
     )
-    epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data.")
+    epochs: int = option(
+        8,
+        int,
+        low=1,
+        high=1_000_000,
+        help="Passes over the training data while pruning and recovering, after half as many of the dense model; "
+        "without pruning all are the dense model's.",
+    )
     batch_size: int = option(
         32, int, low=1, help="Messages in a train step; fewer, down to 8, for small training sets."
     )
