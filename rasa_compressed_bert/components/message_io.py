@@ -28,7 +28,8 @@ def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, rankin
         ranking: intents and confidences, best first.
         ranking_length: how many are listed; 0 for all.
     """
-    entries = [{INTENT_NAME_KEY: name, PREDICTED_CONFIDENCE_KEY: confidence} for name, confidence in ranking]
+    listed = ranking[: ranking_length or None]
+    entries = [{INTENT_NAME_KEY: name, PREDICTED_CONFIDENCE_KEY: confidence} for name, confidence in listed]
     best = dict(entries[0]) if entries else {INTENT_NAME_KEY: None, PREDICTED_CONFIDENCE_KEY: 0.0}  # Rasa adds to it
     message.set(INTENT, best, add_to_output=True)
-    message.set(INTENT_RANKING_KEY, entries[: ranking_length or None], add_to_output=True)
+    message.set(INTENT_RANKING_KEY, entries, add_to_output=True)

@@ -30,9 +30,8 @@ class WordpieceTokenizer:
         except Exception as error:  # the library raises a bare Exception
             raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
         self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self.max_length = max_length
         self._tokenizer.enable_truncation(max_length)
+        self._max_length = max_length
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
@@ -45,17 +44,9 @@ class WordpieceTokenizer:
         if any(cut):
             logger.warning(
                 f"{sum(1 for count in cut if count)} of {len(texts)} messages are longer than max_length: "
-                f"{self.max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
+                f"{self._max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
             )
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
-
-    def to_json(self) -> str:
-        """The library's serialisation, without truncation."""
-        self._tokenizer.no_truncation()
-        try:
-            return self._tokenizer.to_str()
-        finally:
-            self._tokenizer.enable_truncation(self.max_length)
 
 
 def well_formed(text: str) -> str:

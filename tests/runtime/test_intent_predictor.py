@@ -130,7 +130,7 @@ def test_weights_that_are_not_in_the_file_are_refused(artifact):
 def test_softmax(logits, temperature):
     confidences = softmax(logits, temperature)
     assert math.fsum(confidences) <= 1.0 and sum(confidences.tolist()) == pytest.approx(1.0)
-    assert (confidences >= 0).all() and confidences.argmax() == logits.astype(np.float64).argmax()
+    assert (confidences >= 0).all() and confidences[logits.argmax()] == confidences.max()  # logits may differ by 1e-45
     shifted = softmax(logits.astype(np.float64) + 3.0, temperature)
     np.testing.assert_allclose(shifted, confidences, atol=1e-9)
 

@@ -136,14 +136,6 @@ def test_shortest_max_length():
     assert len(WordpieceTokenizer(JSON, 3).encode("hot hot")) == 3
 
 
-def test_json_is_that_of_the_library_without_truncation():
-    text = TOKENIZER.to_json()
-    assert json.loads(text)["truncation"] is None and json.loads(text)["padding"] is None
-    again = WordpieceTokenizer(text, MAX_LENGTH)
-    assert again.encode("hot spice " * 30).tolist() == TOKENIZER.encode("hot spice " * 30).tolist()
-    assert len(TOKENIZER.encode("hot " * 30)) == MAX_LENGTH, "truncation is still on afterwards"
-
-
 def test_padding_that_was_saved_with_the_weights_is_off():
     saved = {**json.loads(JSON), "padding": PADDING}
     assert len(WordpieceTokenizer(json.dumps(saved), 128).encode("hot")) == 3
