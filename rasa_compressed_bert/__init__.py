@@ -8,8 +8,11 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_COMPONENTS = {"PrunedBertIntentClassifier": "rasa_compressed_bert.components.pruned_bert_intent_classifier"}
-__all__ = ["PrunedBertIntentClassifier"]
+_COMPONENTS = {
+    "PrunedBertIntentClassifier": "rasa_compressed_bert.components.pruned_bert_intent_classifier",
+    "QuantizedBertFeaturizer": "rasa_compressed_bert.components.quantized_bert_featurizer",
+}
+__all__ = list(_COMPONENTS)
 
 
 def __getattr__(name: str) -> Any:

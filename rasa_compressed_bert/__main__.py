@@ -8,25 +8,30 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from rasa_compressed_bert import __version__
 from rasa_compressed_bert.errors import CompressedBertError
 
+_QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _FAILED = 2
+_INTERRUPTED = 130  # as shells have it
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Runs a sub-command; returns the exit status, 2 for what this package refuses."""
+    """Runs a sub-command; returns the exit status: 2 for what this package refuses, 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
-    for name, value in (("RASA_TELEMETRY_ENABLED", "false"), ("SQLALCHEMY_SILENCE_UBER_WARNING", "1")):
+    for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
         arguments.run(arguments)
     except CompressedBertError as error:
         sys.stderr.write(f"{error}\n")
         return _FAILED
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"\n{' '.join(('Stopped.', *stop.args))}\n")
+        return _INTERRUPTED
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
     return 0
@@ -69,6 +74,28 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
     _write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
 
 
+def run_sensitivity(arguments: argparse.Namespace) -> None:
+    """Which parts of a trained model bear few bits or few weights."""
+    from rasa_compressed_bert.benchmark.environment import environment
+    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.benchmark.parts import Sweep
+    from rasa_compressed_bert.benchmark.plots import plot_sensitivity
+    from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
+    from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_sensitivity
+
+    sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
+    artifact = intent_artifact(arguments.model)
+    messages = load_messages(arguments.nlu, arguments.max_messages)
+    header = {"model": arguments.model.resolve().name, "nlu": arguments.nlu.name}
+    header.update(max_messages=arguments.max_messages, **environment())
+    paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
+    content = measure_sensitivity(artifact, messages, sweep, path=paths[0], header=header, fresh=arguments.fresh)
+    paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
+    plot_sensitivity(content, paths[2])
+    _write(sensitivity_text(content))
+    _write(f"Written: {', '.join(map(str, paths))}\n")
+
+
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
     """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
     full = [archive.resolve().with_name(archive.name.replace(".tar.gz", "")).parts for archive in archives]
@@ -103,7 +130,57 @@ def _parser() -> argparse.ArgumentParser:
     benchmark.add_argument(
         "--max-messages", type=_positive, default=0, metavar="N", help="a random sample of the test data"
     )
+    _add_sensitivity(commands)
     return parser
+
+
+def _add_sensitivity(commands: argparse._SubParsersAction) -> None:
+    sensitivity = commands.add_parser(
+        "sensitivity",
+        help="which parts of a trained model bear few bits or few weights",
+        description="Compresses one part of an intent classifier at a time (a component, a layer, a component of a "
+        "layer, the word embeddings) and scores it on NLU data. A later call goes on where an interrupted one stopped.",
+    )
+    sensitivity.set_defaults(run=run_sensitivity)
+    sensitivity.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="a trained model, a folder of models (the newest) or an artifact; best one that is not compressed, "
+        "trained with `pruning: {method: none}` and `quantization: {method: none}`",
+    )
+    sensitivity.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
+    sensitivity.add_argument(
+        "--out", type=Path, default=Path("sensitivity_results"), help="folder for results.json, .md and .png"
+    )
+    sensitivity.add_argument(
+        "--bits", type=_list_of(int), default="8,4,3,2,1", help="of k-means, 1 to 8 (default: %(default)s)"
+    )
+    sensitivity.add_argument(
+        "--sparsity",
+        type=_list_of(float),
+        default="0.2,0.4,0.6,0.8,0.9",
+        help="shares of weights set to zero (default: %(default)s)",
+    )
+    sensitivity.add_argument(
+        "--per-tensor", action="store_true", help="k-means with one scale a matrix, not one an output channel"
+    )
+    sensitivity.add_argument(
+        "--max-messages", type=_positive, default=0, metavar="N", help="a random sample of the test data"
+    )
+    sensitivity.add_argument("--fresh", action="store_true", help="throw away what an earlier call has left in --out")
+
+
+def _list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:
+    """A reader of numbers with commas between them."""
+
+    def read(text: str) -> Tuple[float, ...]:
+        try:
+            return tuple(dict.fromkeys(map(number, text.split(","))))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}; numbers are separated by commas, as in 8,4,2") from error
+
+    return read
 
 
 def _positive(text: str) -> int:

@@ -49,7 +49,12 @@ def test_inspect_writes_text_json_and_latency(artifact, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["inspect", "missing.tar.gz"], ["benchmark", "--nlu", "x.yml", "missing.tar.gz"]]
+    "arguments",
+    [
+        ["inspect", "missing.tar.gz"],
+        ["benchmark", "--nlu", "x.yml", "missing.tar.gz"],
+        ["sensitivity", "--nlu", "x.yml", "missing.tar.gz"],
+    ],
 )
 def test_our_errors_are_one_message_and_status_2(arguments, capsys):
     assert main(arguments) == 2
@@ -57,7 +62,19 @@ def test_our_errors_are_one_message_and_status_2(arguments, capsys):
     assert output.out == "" and output.err == "There is no model 'missing.tar.gz'.\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["inspekt"], ["benchmark", "m"], ["benchmark", "--threads", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["inspekt"],
+        ["benchmark", "m"],
+        ["benchmark", "--threads", "0"],
+        ["sensitivity", "m"],
+        ["sensitivity", "m", "--nlu", "n", "--bits", "8,x"],
+        ["sensitivity", "m", "--nlu", "n", "--bits", "2.5"],
+        ["sensitivity", "m", "--nlu", "n", "--sparsity", ""],
+    ],
+)
 def test_wrong_usage_is_argparse_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -76,6 +93,59 @@ def test_inspect_needs_no_tensorflow(artifact):
     code = f"from rasa_compressed_bert.__main__ import main; main(['inspect', {str(artifact)!r}]); import sys; "
     code += "assert not {'tensorflow', 'rasa', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], env=worker_environment(1), check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def sensitivity(artifact, tmp_path, monkeypatch):
+    """The sub-command on that artifact, with a few messages, in a folder of its own."""
+    lines = [line for label in "abc" for line in (f"- intent: {label}", "  examples: |", "    - it is hot", "    - oh")]
+    (tmp_path / "test.yml").write_text("\n".join(['version: "3.1"', "nlu:", *lines]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return lambda *options: main(["sensitivity", "artifact", "--nlu", "test.yml", *options])
+
+
+def test_sensitivity_writes_a_table_json_markdown_and_a_plot_and_goes_on(sensitivity, tmp_path, capsys, caplog):
+    options = ["--bits", "4,1", "--sparsity", "0.5", "--per-tensor", "--max-messages", "5"]
+    assert sensitivity(*options) == 0
+    assert "compressed already (pruning: neuron, quantization: dynamic_int8)" in caplog.text
+    out = tmp_path / "sensitivity_results"
+    assert sorted(path.suffix for path in out.iterdir()) == [".json", ".md", ".png"]
+    text = capsys.readouterr().out
+    assert "layer 0, query_key" in text and "4 bits" in text and "5 messages of test.yml" in text
+    assert " ".join(options) in (out / "results.md").read_text()
+    content = json.loads((out / "results.json").read_text())
+    assert content["made_from"]["settings"] == {"bits": [4, 1], "sparsity": [0.5], "per_channel": False}
+    assert content["versions"]["rasa"] and str(tmp_path) not in json.dumps(content)
+    assert sensitivity(*options) == 0 and capsys.readouterr().out == text
+    assert sensitivity("--bits", "2") == 2 and "--fresh" in capsys.readouterr().err
+    assert sensitivity("--bits", "2", "--sparsity", "0.5", "--fresh") == 0
+
+
+def test_sensitivity_refuses_settings_out_of_range(sensitivity, capsys):
+    assert sensitivity("--bits", "8,9", "--sparsity", "1") == 2
+    error = capsys.readouterr().err
+    assert "bits: 9 is not from 1 to 8" in error and "sparsity: 1.0 is not" in error
+
+
+def test_interrupted_sensitivity_says_how_to_go_on(sensitivity, monkeypatch, capsys):
+    from rasa_compressed_bert.benchmark.sensitivity import Probe
+
+    with monkeypatch.context() as patch:
+        original, calls = Probe.score, iter(range(5))
+        patch.setattr(Probe, "score", lambda *values: original(*values) if next(calls) < 4 else stop())
+        assert sensitivity("--bits", "1", "--sparsity", "0.5") == 130
+    assert "Stopped. 3 of " in capsys.readouterr().err
+    assert sensitivity("--bits", "1", "--sparsity", "0.5") == 0
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_interruption_elsewhere_is_one_word(monkeypatch, artifact, capsys):
+    monkeypatch.setattr("rasa_compressed_bert.benchmark.inspection.inspect_model", lambda model: stop())
+    assert main(["inspect", str(artifact)]) == 130
+    assert capsys.readouterr().err == "\nStopped.\n"
 
 
 @pytest.mark.slow

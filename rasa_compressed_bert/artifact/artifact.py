@@ -3,8 +3,8 @@
     manifest.json         what the model is, how it was made, and the sha256 of every other file
     manifest.sha256       of the manifest itself
     tokenizer.json        the `tokenizers` library's serialisation
-    model.onnx            the serving graph, without weights
-    weights.safetensors   the weights, quantized, pruned ones sparse
+    model.onnx            the serving graph, without weights (or model.pb; or model.tflite, with weights of its own)
+    weights.safetensors   the weights: quantized, pruned ones sparse, clustered ones as code book and indices
 
 Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
 """
@@ -22,7 +22,8 @@ from rasa_compressed_bert.errors import ArtifactError
 FORMAT_VERSION = 1
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
-FILES = (TOKENIZER, GRAPH, WEIGHTS)
+TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
+FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Artifact:
 
     Attributes:
         manifest: what the model is; JSON values.
-        files: content of each of `FILES`; none of a model that had nothing to train on.
+        files: content of those of `FILES` that its runtime needs; none of a model that had nothing to train on.
     """
 
     manifest: Mapping[str, Any]
@@ -85,7 +86,7 @@ def read_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"'{MANIFEST}' in '{folder}' does not list the files of the model.") from error
     files: Dict[str, bytes] = {}
     for name in FILES:
-        if name not in expected:  # a model that had nothing to train on
+        if name not in expected:  # of another runtime, or of a model that had nothing to train on
             continue
         size, digest = expected[name]
         files[name] = _read(folder, name)

@@ -1,4 +1,10 @@
-"""Tensors as bytes: safetensors, with mostly-zero tensors stored sparse."""
+"""Tensors as bytes: safetensors, with tensors of few values or mostly of zeros stored as such.
+
+A tensor of few distinct values is stored as its code book and an index an element: of 1 to 4 bits, packed, or else of a
+byte, where that is smaller than the values themselves. (Indices of 5 to 7 bits are left in bytes: the gzip of Rasa's
+archives stores them in fewer bits than packing would, which it then could not.) A mostly-zero tensor is stored as a bit
+mask and its other values.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +17,19 @@ from safetensors.numpy import load, save
 
 from rasa_compressed_bert.errors import ArtifactError
 
-_MASK, _VALUES = "#mask", "#values"  # of a sparse tensor: a bit for each element, and the elements that are not zero
-_SHAPE = "#shape"
+_MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; the values may be coded again
+_INDICES, _CODEBOOK, _SIZE = "#indices", "#codebook", "#size"
+_PACKED_BITS, _BYTE = 4, 8
+_LOOK = 4096  # elements that tell whether there may be few distinct values
+_PAYS = 7 / 8  # largest share of non-zero bytes at which a bit mask saves anything
 
 
 def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """One safetensors file; a tensor is stored as bit mask and non-zero values where that is smaller."""
+    """One safetensors file."""
     stored: Dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
-        present = tensor != 0
-        if tensor.size / 8 + present.sum() * tensor.itemsize < tensor.nbytes:
-            stored[name + _MASK] = np.packbits(present)
-            stored[name + _VALUES] = np.ascontiguousarray(tensor[present])
-            stored[name + _SHAPE] = np.array(tensor.shape, np.int64)
-        else:
-            stored[name] = np.ascontiguousarray(tensor)
+        forms = ({name: np.asarray(tensor, order="C")}, _coded(name, tensor), _sparse(name, tensor))
+        stored.update(min(filter(None, forms), key=lambda form: sum(part.nbytes for part in form.values())))
     return save(stored)
 
 
@@ -37,16 +41,61 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
     """
     try:
         stored = load(data)
-        tensors = {name: tensor for name, tensor in stored.items() if "#" not in name}
-        for key in [key for key in stored if key.endswith(_MASK)]:
-            name = key[: -len(_MASK)]
-            shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
-            size = math.prod(shape)
-            if min(shape) < 0 or len(stored[key]) != -(-size // 8):
-                raise ValueError(f"the mask of '{name}' does not fit its shape {shape}")
-            present = np.unpackbits(stored[key], count=size).astype(bool)
-            tensors[name] = np.zeros(shape, values.dtype)
-            tensors[name][present.reshape(shape)] = values
-        return tensors
+        for name in [key[: -len(_CODEBOOK)] for key in stored if key.endswith(_CODEBOOK)]:
+            stored[name] = _decoded(name, stored)
+        for name in [key[: -len(_MASK)] for key in stored if key.endswith(_MASK)]:
+            stored[name] = _spread(name, stored)
+        return {name: tensor for name, tensor in stored.items() if "#" not in name}
     except (SafetensorError, KeyError, ValueError, IndexError) as error:
         raise ArtifactError(f"weights.safetensors cannot be read: {error}") from error
+
+
+def _coded(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
+    """Code book and indices; empty if there are too many distinct values."""
+    most = 2**_PACKED_BITS if tensor.itemsize == 1 else 2**_BYTE
+    if not tensor.size or len(np.unique(tensor.ravel()[:_LOOK])) > most:
+        return {}
+    codebook, indices = np.unique(tensor, return_inverse=True)
+    if len(codebook) > most:
+        return {}
+    bits = max(1, (len(codebook) - 1).bit_length())
+    bits = bits if bits <= _PACKED_BITS else _BYTE
+    flags = np.unpackbits(indices.astype(np.uint8)[:, np.newaxis], axis=1)[:, -bits:]  # (n, bits)
+    return {
+        name + _INDICES: np.packbits(flags),
+        name + _CODEBOOK: codebook,
+        name + _SIZE: np.array([bits, *tensor.shape], np.int64),
+    }
+
+
+def _sparse(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
+    """Bit mask and non-zero values, which may be coded themselves; empty if no bit mask pays."""
+    present = tensor != 0
+    if not tensor.size or present.mean() > _PAYS:
+        return {}
+    values = np.ascontiguousarray(tensor[present])
+    return {
+        name + _MASK: np.packbits(present),
+        name + _SHAPE: np.array(tensor.shape, np.int64),
+        **(_coded(name + _VALUES, values) or {name + _VALUES: values}),
+    }
+
+
+def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
+    bits, *shape = stored[name + _SIZE].tolist()
+    size = math.prod(shape)
+    if min(shape) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
+        raise ValueError(f"the indices of '{name}' do not fit its shape {tuple(shape)}")
+    flags = np.unpackbits(stored[name + _INDICES], count=size * bits).reshape(size, bits)
+    indices = flags @ (1 << np.arange(bits)[::-1]).astype(np.uint8)
+    return stored[name + _CODEBOOK][indices].reshape(shape)
+
+
+def _spread(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
+    shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
+    size = math.prod(shape)
+    if min(shape) < 0 or len(stored[name + _MASK]) != -(-size // 8):
+        raise ValueError(f"the mask of '{name}' does not fit its shape {shape}")
+    tensor = np.zeros(size, values.dtype)
+    tensor[np.unpackbits(stored[name + _MASK], count=size).astype(bool)] = values
+    return tensor.reshape(shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import psutil
@@ -20,11 +20,22 @@ _NO_INTENT = ""
 MB = 1e6
 
 
+class EntitySpan(NamedTuple):
+    """Where an entity begins and ends in its text, its type and, where there are any, role and group."""
+
+    start: int
+    end: int
+    entity: str
+    role: Optional[str] = None
+    group: Optional[str] = None
+
+
 class LabelledMessage(NamedTuple):
-    """A text and the intent that it should get."""
+    """A text, and the intent and the entities that it should get."""
 
     text: str
     intent: str
+    entities: Tuple[EntitySpan, ...] = ()
 
 
 def compare_models(
@@ -63,6 +74,28 @@ def scores(expected: Sequence[str], predicted: Sequence[Any]) -> Dict[str, float
     return {"accuracy": float(accuracy_score(expected, names)), "macro_f1": float(macro_f1)}
 
 
+def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> Optional[float]:
+    """Micro F1 of the entities of all messages, as a share: 2 * right / (expected + predicted).
+
+    A prediction is right if start, end and type are, and role and group where the test data has them. What several
+    extractors agree on counts once.
+
+    Returns:
+        None where there is nothing to compare: no entity in the test data, or a model that never finds any.
+    """
+    gold, found = _numbered(expected), set()
+    annotated = {span[:4]: span[4:] for span in gold}
+    for span in _numbered(predicted):
+        wanted = annotated.get(span[:4], (None, None))
+        found.add((*span[:4], *(value if want else None for want, value in zip(wanted, span[4:]))))
+    return 2 * len(gold & found) / (len(gold) + len(found)) if gold and found else None
+
+
+def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:
+    """Each span once, after the number of its message."""
+    return {(index, *span) for index, spans in enumerate(messages) for span in spans}
+
+
 def _compare_group(
     models: Mapping[str, Path], parts: Sequence[List[LabelledMessage]], *, threads: int, bar: tqdm
 ) -> List[Dict[str, Any]]:
@@ -77,7 +110,7 @@ def _compare_group(
                 bar.set_postfix_str(label)
                 answers[label].append(worker.parse([message.text for message in part]))
                 bar.update(len(part))
-    expected = [message.intent for part in parts for message in part]
+    expected = [message for part in parts for message in part]
     return [
         {"model": label, **_summary(answers[label], expected, archive=archive, report=workers[label].report)}
         for label, archive in models.items()
@@ -85,12 +118,20 @@ def _compare_group(
 
 
 def _summary(
-    answers: Sequence[Mapping[str, Any]], expected: Sequence[str], *, archive: Path, report: Mapping[str, float]
+    answers: Sequence[Mapping[str, Any]],
+    expected: Sequence[LabelledMessage],
+    *,
+    archive: Path,
+    report: Mapping[str, float],
 ) -> Dict[str, Any]:
     milliseconds = 1000.0 * np.array([value for answer in answers for value in answer["seconds"]])
     predicted = [intent for answer in answers for intent in answer["intents"]]
+    summary: Dict[str, Any] = scores([message.intent for message in expected], predicted)
+    if any(message.entities for message in expected):
+        found = [entities for answer in answers for entities in answer["entities"]]
+        summary["entity_f1"] = entity_f1([message.entities for message in expected], found)
     return {
-        **scores(expected, predicted),
+        **summary,
         "messages": len(expected),
         "latency_p50_ms": float(np.percentile(milliseconds, 50)),
         "latency_p95_ms": float(np.percentile(milliseconds, 95)),

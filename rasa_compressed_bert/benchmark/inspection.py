@@ -9,12 +9,12 @@ from typing import Any, Dict, List, Mapping
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact
+from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.benchmark import archives
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
-_SCALE = ".scale"
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 MB = 1e6
 
@@ -62,7 +62,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         intents=len(manifest.get("labels", ())),
         model_weights=Path(config.get("model_weights", "")).name,
         max_length=manifest["max_length"],
-        temperature=manifest["temperature"],
+        temperature=manifest.get("temperature"),
         pruning=config.get("pruning", {}),
         quantization={**manifest["quantization"], **_bits(tensors)},
         files={name: len(data) for name, data in artifact.files.items()},
@@ -76,7 +76,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
 
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, files: Mapping[str, bytes]) -> Dict[str, Any]:
     """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
-    values = {name: value for name, value in tensors.items() if not name.endswith(_SCALE)}
+    values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
     classes = values["classifier.bias"].size if "classifier.bias" in values else 0
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (classes + (dense.hidden_size if "pooler.bias" in values else 0))
@@ -138,7 +138,8 @@ def _bits(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
 
 
 def _used_bits(tensor: np.ndarray) -> int:
-    """Bits of a float; of integers -n to n, what 2 n + 1 values need: the archive's compression drops the rest."""
+    """Bits of a float; of integers, what their distinct values need."""
     if tensor.dtype.kind == "f":
         return 8 * tensor.itemsize
-    return (2 * int(np.abs(tensor.astype(np.int64)).max())).bit_length()
+    distinct = np.count_nonzero(np.bincount(tensor.view(np.uint8).ravel(), minlength=1))
+    return max(1, (distinct - 1).bit_length())

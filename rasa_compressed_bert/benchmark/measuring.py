@@ -3,8 +3,8 @@
     python -m rasa_compressed_bert.benchmark.measuring ARCHIVE THREADS
 
 It loads the model as `rasa shell nlu` does and writes one JSON line; then, for every line on its standard input (a JSON
-list of texts), it parses the texts one by one and writes one JSON line with intents and seconds. Whatever Rasa itself
-writes to standard output goes to standard error.
+list of texts), it parses the texts one by one and writes one JSON line with intents, entities and seconds. Whatever
+Rasa itself writes to standard output goes to standard error.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Dict, List, TextIO
 import psutil
 
 _WARM_UP = 5  # messages parsed and not timed before each batch
+_SPAN = ("start", "end", "entity", "role", "group")  # the fields of comparison.EntitySpan
 MB = 1e6
 
 
@@ -53,18 +54,20 @@ class Worker:
         }
 
     async def parse(self, texts: List[str]) -> Dict[str, Any]:
-        """Intents, and seconds of each message; memory after the last one."""
+        """Intent, entities and seconds of each message; memory after the last one."""
         for text in texts[:_WARM_UP]:
             await self._agent.parse_message(text)
-        intents, seconds = [], []
+        intents, entities, seconds = [], [], []
         cpu, start = _cpu_seconds(self._process), time.perf_counter()
         for text in texts:
             before = time.perf_counter()
             parsed = await self._agent.parse_message(text)
             seconds.append(time.perf_counter() - before)
             intents.append(_intent(parsed))
+            entities.append([[entity.get(key) for key in _SPAN] for entity in parsed.get("entities", [])])
         return {
             "intents": intents,
+            "entities": entities,
             "seconds": seconds,
             "cpu_s": _cpu_seconds(self._process) - cpu,
             "wall_s": time.perf_counter() - start,

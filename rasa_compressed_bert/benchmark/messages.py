@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List
+from typing import Any, List
 
 import numpy as np
 
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
 
-def load_messages(path: Path, max_messages: int = 0, *, seed: int = 42) -> List[LabelledMessage]:
+def load_messages(
+    path: Path, max_messages: int = 0, *, seed: int = 42, entities: bool = False
+) -> List[LabelledMessage]:
     """The messages of a file or folder that have a text and an intent.
 
     Args:
         path: NLU data in any of Rasa's formats.
         max_messages: a random sample of that many; 0 for all.
         seed: of the sample.
+        entities: kept with the messages, so that they are scored too.
 
     Raises:
         CompressedBertError: if there is no such file.
@@ -32,11 +35,15 @@ def load_messages(path: Path, max_messages: int = 0, *, seed: int = 42) -> List[
         examples = load_data(str(path)).intent_examples
     except (RasaException, OSError, ValueError) as error:
         raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {error}") from error
-    messages = [LabelledMessage(example.get("text"), example.get("intent")) for example in examples]
-    messages = [message for message in messages if (message.text or "").strip()]
+    messages = [_labelled(example, entities=entities) for example in examples if (example.get("text") or "").strip()]
     if not messages:
         raise DataError(f"'{path}' holds no message with an intent.")
     if max_messages and max_messages < len(messages):
         chosen = np.random.default_rng(seed).permutation(len(messages))[:max_messages]
         messages = [messages[index] for index in sorted(chosen)]
     return messages
+
+
+def _labelled(example: Any, *, entities: bool) -> LabelledMessage:
+    spans = [EntitySpan(*map(entity.get, EntitySpan._fields)) for entity in example.get("entities", ()) if entities]
+    return LabelledMessage(example.get("text"), example.get("intent"), tuple(spans))

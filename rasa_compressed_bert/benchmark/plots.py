@@ -1,9 +1,17 @@
-"""Score against latency."""
+"""Score against latency, and against bits and sparsity."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.benchmark.tables import SENSITIVITY, macro_f1_changes, points, setting_name
+
+_TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
+_TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
+_DARK = 9.0  # points of change whose colour needs white letters
 
 
 def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
@@ -32,3 +40,59 @@ def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: 
         figure.savefig(str(path), dpi=120)
     finally:
         pyplot.close(figure)
+
+
+def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
+    """Writes a PNG: two heat maps, the parts of a model over bits and over sparsity; the colour is the change of score.
+
+    Colours are linear up to a point and logarithmic beyond it, so that a tenth of a point and a ruin can both be seen.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import colors, pyplot
+
+    norm = colors.SymLogNorm(linthresh=1.0, linscale=0.3, vmin=-100.0, vmax=100.0)
+    height = 2.2 + 0.2 * len(content["targets"])
+    figure, panels = pyplot.subplots(1, 2, sharey=True, figsize=(10, height), constrained_layout=True)
+    try:
+        for axes, kind in zip(panels, SENSITIVITY):
+            image = _heat_map(axes, macro_f1_changes(content, kind), kind=kind, norm=norm)
+        _name_parts(panels, content["targets"])
+        bar = figure.colorbar(image, ax=panels, location="bottom", aspect=60, pad=0.01, ticks=_TICKS)
+        bar.ax.set_xticklabels([f"{tick:+d}" if tick else "0" for tick in _TICKS])
+        bar.ax.set_xlim(_TICKS[0], _TICKS[-1])
+        bar.set_label("change of macro F1, percentage points")
+        before = 100 * content["uncompressed"]["macro_f1"]
+        figure.suptitle(
+            f"{content['model']}: one part compressed at a time\n"
+            f"macro F1 uncompressed: {before:.1f} %, {content['messages']} messages of {content['nlu']}"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(str(path), dpi=120)
+    finally:
+        pyplot.close(figure)
+
+
+def _heat_map(axes: Any, changes: Dict[float, List[float]], *, kind: str, norm: Any) -> Any:
+    values = np.array(list(changes.values())).T  # (parts, settings)
+    image = axes.imshow(values, aspect="auto", cmap="RdBu", norm=norm)
+    axes.set_title(_TITLES[kind], fontsize=10)
+    axes.set_xticks(range(len(changes)))
+    axes.set_xticklabels([setting_name(kind, value) for value in changes])
+    axes.tick_params(top=True, labeltop=True, length=0, labelsize=8)
+    for (row, column), change in np.ndenumerate(values):
+        color = "white" if abs(change) > _DARK else "black"
+        axes.text(column, row, points(change), ha="center", va="center", fontsize=7, color=color)
+    return image
+
+
+def _name_parts(panels: Sequence[Any], targets: Sequence[Mapping[str, Any]]) -> None:
+    """Labels, and a line between groups of parts; in the last group, between layers."""
+    panels[0].set_yticks(range(len(targets)))
+    panels[0].set_yticklabels([target["name"] for target in targets])
+    kinds = [target["group"] if target["group"] != "part" else target["name"].split(",")[0] for target in targets]
+    for row in range(1, len(targets)):
+        if kinds[row] != kinds[row - 1]:
+            for axes in panels:
+                axes.axhline(row - 0.5, color="black", linewidth=0.8)

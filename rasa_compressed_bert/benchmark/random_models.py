@@ -7,8 +7,8 @@ from typing import Dict
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
-from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 
@@ -31,20 +31,11 @@ def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
 
 def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, seed: int = 0) -> Artifact:
     """An artifact that an engine runs, without tokenizer and labels."""
-    from rasa_compressed_bert.export.onnx_graph import LOGITS, EncoderGraph  # onnx is needed to write models only
-    from rasa_compressed_bert.export.packing import pack
+    from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact  # needed to write models only
 
-    tensors = pack(shape, _random_parameters(shape, classes, seed=seed), int8=int8, per_channel=True)
-    graph = EncoderGraph(shape, tensors)
-    graph.classify(graph.encode())
-    manifest = {
-        "kind": "intent_classifier",
-        "encoder": shape.to_dict(),
-        "graph_weights": graph.weights(),
-        "quantization": {"method": "dynamic_int8" if int8 else "none", "per_channel": True},
-    }
-    model = graph.model(LOGITS, ["batch", classes])
-    return Artifact(manifest, {GRAPH: model.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)})
+    form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
+    model = Exported(shape, _random_parameters(shape, classes, seed=seed), tokenizer="")
+    return serving_artifact(model, form, kind="intent_classifier", manifest={})
 
 
 def _random_parameters(shape: EncoderShape, classes: int, *, seed: int) -> Dict[str, np.ndarray]:

@@ -1,10 +1,11 @@
-"""An inspection as text."""
+"""Inspections and sensitivities as text."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from rasa_compressed_bert.benchmark.tables import percent, text_table
+from rasa_compressed_bert.benchmark.environment import in_words
+from rasa_compressed_bert.benchmark.tables import markdown_table, percent, sensitivity_rows, text_table
 
 MB = 1e6
 
@@ -19,6 +20,41 @@ def inspection_text(report: Mapping[str, Any]) -> str:
             continue
         blocks += [_before_and_after(component), _layers(component), _details(component)]
     return "\n\n".join(blocks) + "\n"
+
+
+def sensitivity_text(content: Mapping[str, Any]) -> str:
+    """A table with the change of macro F1 for each part of a model, and what it means."""
+    return f"{text_table(sensitivity_rows(content))}\n\n{_sensitivity_legend(content)}\n"
+
+
+def sensitivity_markdown(content: Mapping[str, Any]) -> str:
+    """The same as a document, with the command, the machine and `results.png` beside it."""
+    settings = content["made_from"]["settings"]
+    options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in ("bits", "sparsity")]
+    options += [] if settings["per_channel"] else ["--per-tensor"]
+    options += [f"--max-messages {content['max_messages']}"] if content["max_messages"] else []
+    return (
+        f"# Sensitivity of {content['model']}\n\n{_sensitivity_legend(content)}\n\n"
+        f"{markdown_table(sensitivity_rows(content))}\n\n![change of macro F1](results.png)\n\n"
+        f"`rasa-compressed-bert sensitivity {content['model']} --nlu {content['nlu']} {' '.join(options)}`\n\n"
+        f"{in_words(content)}\n"
+    )
+
+
+def _sensitivity_legend(content: Mapping[str, Any]) -> str:
+    before, unknown = content["uncompressed"], content["unknown_messages"]
+    scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
+    lines = [
+        f"Uncompressed: macro F1 {percent(before['macro_f1'])}, accuracy {percent(before['accuracy'])} on "
+        f"{content['messages']} messages of {content['nlu']}; one message is {100 / content['messages']:.2g} points of "
+        "accuracy.",
+        "Columns: the change of macro F1 in points where that part alone is compressed and nothing is trained after "
+        f"it: by k-means with so many bits (a code book for each matrix, a scale for {scale}), and by setting so large "
+        "a share of each matrix to zero, the smallest weights first.",
+    ]
+    if unknown:
+        lines.append(f"{unknown} messages have intents that the model does not know.")
+    return "\n".join(lines)
 
 
 def _before_and_after(component: Mapping[str, Any]) -> str:

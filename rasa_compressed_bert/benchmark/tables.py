@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 
 class Column(NamedTuple):
@@ -26,6 +26,7 @@ COMPARISON = (
     Column("model", "model", str),
     Column("accuracy", "accuracy", percent),
     Column("macro F1", "macro_f1", percent),
+    Column("entity F1", "entity_f1", percent),
     Column("p50 ms", "latency_p50_ms", _number(2)),
     Column("p95 ms", "latency_p95_ms", _number(2)),
     Column("archive MB", "archive_mb", _number(1)),
@@ -39,6 +40,8 @@ LEGEND = (
     "worker's resident memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. "
     "A fallback is undone, as `rasa test nlu` does."
 )
+SENSITIVITY = ("bits", "sparsity")
+MB = 1e6
 
 
 def comparison_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
@@ -49,6 +52,39 @@ def comparison_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
         values = [result.get(column.key) for column in columns]
         rows.append(["" if value is None else column.write(value) for column, value in zip(columns, values)])
     return rows
+
+
+def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:
+    """Heading and one row a part of the model: its weights, and the change of macro F1 in points by each setting."""
+    rows = [[target["name"], f"{target['weights'] / MB:.2f}"] for target in content["targets"]]
+    heading = ["part", "million weights"]
+    for kind in SENSITIVITY:
+        for value, changes in macro_f1_changes(content, kind).items():
+            heading.append(setting_name(kind, value))
+            for row, change in zip(rows, changes):
+                row.append(points(change))
+    return [heading, *rows]
+
+
+def macro_f1_changes(content: Mapping[str, Any], kind: str) -> Dict[float, List[float]]:
+    """By bits or by sparsity, and for each part: macro F1 minus that of the whole model uncompressed, in points."""
+    scores = {(cell["target"], cell["value"]): cell["macro_f1"] for cell in content["cells"] if cell["kind"] == kind}
+    before = content["uncompressed"]["macro_f1"]
+    return {
+        value: [100 * (scores[target["name"], value] - before) for target in content["targets"]]
+        for value in content["made_from"]["settings"][kind]
+    }
+
+
+def setting_name(kind: str, value: float) -> str:
+    """`4 bits`, or `80 %` for a sparsity."""
+    return f"{100 * value:g} %" if kind == "sparsity" else f"{value} bit" + "s" * (value != 1)
+
+
+def points(change: float) -> str:
+    """Percentage points with a sign; 0 has none."""
+    text = f"{change:+.1f}"
+    return text[1:] if float(text) == 0 else text
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

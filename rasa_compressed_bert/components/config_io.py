@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Type, TypeVar
+from typing import Any, Dict, Iterator, Optional, Sequence, Type, TypeVar
 
 from rasa.engine.caching import Cacheable
 from rasa.shared.exceptions import InvalidConfigException, RasaException
 
-from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
 from rasa_compressed_bert.models.pretrained import weights_digest
 
@@ -60,6 +61,16 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     except WeightsError as error:
         raise InvalidConfigException(str(error)) from error
     return f"{_source_digest()}-{weights}"
+
+
+def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
+    """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
+    digest = hashlib.sha256(_source_digest().encode("ascii") + weights_digest(options.model_weights).encode("ascii"))
+    serving = {"alias": None, "pooling": None, "num_threads": None}
+    digest.update(json.dumps({**options.to_dict(), **serving}, sort_keys=True).encode("ascii"))
+    if options.vocabulary == "trim" or options.quantization.method == "static_int8":
+        digest.update(json.dumps(messages).encode("ascii"))
+    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=None)

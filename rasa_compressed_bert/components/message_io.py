@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import Iterable, Iterator, List, Sequence, Tuple
 
+from rasa.nlu.constants import DENSE_FEATURIZABLE_ATTRIBUTES, TOKENS_NAMES
 from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY, INTENT_RANKING_KEY, PREDICTED_CONFIDENCE_KEY, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.example import Example
+
+_SHOWN = 40
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -18,6 +22,25 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
         for message in training_data.intent_examples
         if (message.get(TEXT) or "").strip()
     ]
+
+
+def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, str, List[str]]]:
+    """Every message that has a text, response or action text, the name of that attribute, and its words.
+
+    Raises:
+        ComponentError: if no tokenizer was there before.
+    """
+    for message in messages:
+        for attribute in DENSE_FEATURIZABLE_ATTRIBUTES:
+            if message.get(attribute):
+                tokens = message.get(TOKENS_NAMES[attribute])
+                if tokens is None:
+                    raise ComponentError(
+                        f"The message '{message.get(attribute)[:_SHOWN]}' has no words. Put a tokenizer, such as "
+                        "WhitespaceTokenizer, before QuantizedBertFeaturizer in the pipeline."
+                    )
+                if tokens:
+                    yield message, attribute, [token.text for token in tokens]
 
 
 def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, ranking_length: int) -> None:

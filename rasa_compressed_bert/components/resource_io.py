@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Optional
+import os
+from pathlib import Path
+from typing import Callable, Optional
 
+from rasa.engine import caching
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
 
+from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.errors import ArtifactError
 
@@ -31,3 +35,11 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
     except ValueError as error:  # what Rasa raises for a resource that is not there
         raise ArtifactError(f"The model has no folder '{resource.name}': {error}. Train it again.") from error
     return None if artifact.manifest["kind"] == _UNTRAINED.manifest["kind"] else artifact
+
+
+def cached(key: str, make: Callable[[], Artifact]) -> Artifact:
+    """What was made for the same key before, in a folder of Rasa's own training cache, where that is switched on."""
+    if os.environ.get(caching.CACHE_SIZE_ENV, "").strip() in ("0", "0.0"):
+        return make()
+    folder = Path(os.environ.get(caching.CACHE_LOCATION_ENV, caching.DEFAULT_CACHE_LOCATION))
+    return cache.cached(folder / "rasa_compressed_bert", key, make)

@@ -3,6 +3,8 @@
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.encoder import EncoderConfig
+from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
 from rasa_compressed_bert.config.pruning import PruningConfig
@@ -12,11 +14,13 @@ __all__ = [
     "BertConfig",
     "ComponentConfig",
     "DistillationConfig",
+    "EncoderConfig",
     "Option",
     "Problem",
     "PrunedBertIntentClassifierConfig",
     "PruningConfig",
     "QuantizationConfig",
+    "QuantizedBertFeaturizerConfig",
     "option",
     "options_of",
     "section",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass
 from typing import ClassVar, Iterator, Mapping, Optional
 
-from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.pruning import END_EPOCH_SHARE, PruningConfig
-from rasa_compressed_bert.config.quantization import QuantizationConfig
 
 
 @dataclass(frozen=True)
-class BertConfig(ComponentConfig):
+class BertConfig(EncoderConfig):
     """Shared options; `pruning.end_epoch` and `pooling` always have a value here, also where the user left them out.
 
     `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and
@@ -26,14 +26,6 @@ class BertConfig(ComponentConfig):
         )
     }
 
-    model_weights: str = option(
-        "all-MiniLM-L6-v2",
-        str,
-        help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
-    )
-    max_length: int = option(
-        128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
-    )
     epochs: int = option(
         8,
         int,
@@ -68,22 +60,21 @@ class BertConfig(ComponentConfig):
         high=0.5,
         help="Share of the examples held out to pick the best epoch and to calibrate confidences; 0 switches both off.",
     )
-    num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
-    runtime: str = option("onnxruntime", str, choices=("onnxruntime",), help="Inference library that serves the model.")
     pruning: PruningConfig = section(PruningConfig)
     distillation: DistillationConfig = section(DistillationConfig)
-    quantization: QuantizationConfig = section(QuantizationConfig)
 
     finetuning_epoch_fraction: InitVar[Optional[float]] = None
 
     def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
+        super().__post_init__()
         fraction = 1.0 if finetuning_epoch_fraction is None else finetuning_epoch_fraction
         object.__setattr__(self, "pruning", self.pruning.resolved(self.epochs, fraction))
         if self.pooling is None:
             object.__setattr__(self, "pooling", "mean" if self.pruning.pooler is None else "cls")
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield contradictions within `pruning` and between its end and the end of training."""
+        """Yield contradictions within the sections and between the end of pruning and the end of training."""
+        yield from super().conflicts()
         yield from self.pruning.conflicts()
         if self.pruning.pooler is not None and self.pooling != "cls":
             yield Problem(

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rasa_compressed_bert.export.packing import SCALE
+from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE
 from rasa_compressed_bert.models.shape import EncoderShape
 
 INPUT_IDS, ATTENTION_MASK, HIDDEN_STATES, LOGITS = "input_ids", "attention_mask", "hidden_states", "logits"
@@ -76,8 +76,15 @@ class EncoderGraph:
         return name
 
     def dense(self, x: str, name: str, *, bias: bool = True, output: Optional[str] = None) -> str:
-        """`x @ kernel (+ bias)`; int8 kernels multiply activations that are quantized on the fly."""
+        """`x @ kernel (+ bias)`; int8 kernels multiply activations quantized on the fly or by a known range."""
         kernel, addend = f"{name}.kernel", f"{name}.bias"
+        if name + FACTORS in self.tensors:
+            x = self.add("Mul", [x, name + FACTORS])
+        if name + INPUT_SCALE in self.tensors:
+            quantized = [name + INPUT_SCALE, name + INPUT_ZERO_POINT]
+            x = self.add("QuantizeLinear", [x, *quantized])
+            inputs = [x, kernel, quantized[0], kernel + SCALE, quantized[1], "", *([addend] if bias else [])]
+            return self.add("MatMulIntegerToFloat", inputs, output=output, domain=_CONTRIB)
         if kernel + SCALE in self.tensors:
             inputs = [x, kernel, kernel + SCALE, "", addend] if bias else [x, kernel, kernel + SCALE]
             return self.add("DynamicQuantizeMatMul", inputs, output=output, domain=_CONTRIB)

@@ -1,59 +1,72 @@
 """Parameters as the tensors that a serving graph needs, and back.
 
-Packing joins query, key and value into one matrix (one product instead of three) and quantizes matrices to int8,
-symmetrically, `q = round(w / s)` with `s = max|w| / 127` (Jacob et al. 2017, arXiv 1712.05877) per column, or per
-tensor. Word embeddings, half of a small BERT, are quantized per row, since a row is what is looked up, and to 6 bits:
-they are not multiplied, so that rounding hardly matters, and a compressed archive stores 6-bit values in 6 bits.
-Unpacking gives the parameters that the packed ones stand for: it is what `--finetune` continues from, so that an
-archive carries no second copy of the model.
+Packing quantizes matrices (`compression.quantization`), joins query, key and value into one matrix (one product instead
+of three), and adds the ranges of activations where they are known beforehand. Unpacking gives the parameters that the
+packed ones stand for: it is what `--finetune` continues from, so that an archive carries no second copy of the model.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
+from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE, dequantized
+from rasa_compressed_bert.compression.quantization import (
+    NOT_CALIBRATED,
+    Calibration,
+    fit_codebook,
+    quantize,
+    quantize_by_codebook,
+    root_mean_square,
+)
+from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import EncoderShape
 
 Tensors = Dict[str, np.ndarray]
-SCALE = ".scale"  # suffix of the scales of a quantized tensor
 _JOINED = ("query", "key", "value")
-_WORD = "embeddings.word"
-_LEVELS, _WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
+_POSITION = "embeddings.position"
+_STEPS = 255  # between the smallest and the largest of 8 bits
 
 
-def pack(shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, int8: bool, per_channel: bool) -> Tensors:
+def pack(
+    shape: EncoderShape,
+    parameters: Mapping[str, np.ndarray],
+    quantization: QuantizationConfig,
+    calibration: Calibration = NOT_CALIBRATED,
+) -> Tensors:
     """The tensors of a serving graph.
 
     Args:
         shape: the widths.
         parameters: the parameters that `shape` names, and those of a head.
-        int8: quantize the matrices, or keep all in float32.
-        per_channel: one scale a column (a row for word embeddings) instead of one a matrix.
+        quantization: the format.
+        calibration: code books and ranges, where the format needs them.
 
     Returns:
-        Name to tensor; a quantized tensor `x` is int8 and has its scales in `x.scale`.
+        Name to tensor, see `artifact.dequantization`.
     """
-    tensors: Tensors = {}
-    for name, value in _joined(shape, parameters).items():
-        if int8 and value.ndim == 2 and value.size and name != "embeddings.position":
-            by_row = per_channel and name == _WORD
-            axis = (1 if by_row else 0) if per_channel else None
-            levels = _WORD_LEVELS if by_row else _LEVELS
-            tensors[name], tensors[name + SCALE] = quantize(value, axis=axis, levels=levels)
+    pieces: Tensors = {}
+    for name, value in parameters.items():
+        if quantization.method != "none" and value.ndim == 2 and value.size and name != _POSITION:
+            pieces[name], scale = quantize(name, value, quantization, calibration=calibration)
+            pieces[name + SCALE] = scale.reshape(-1)
         elif value.size:
-            tensors[name] = np.ascontiguousarray(value, np.float32)
+            pieces[name] = np.ascontiguousarray(value, np.float32)
+    if quantization.method == "kmeans":
+        pieces[_POSITION] = _few_values(parameters[_POSITION], quantization.embedding_bits)
+    tensors = _joined(shape, pieces)
+    for name, factors in calibration.smoothing.items():
+        tensors[name + FACTORS] = 1.0 / factors
+    for name, (low, high) in calibration.ranges.items():
+        scale, zero_point = input_format(low, high)
+        tensors[name + INPUT_SCALE], tensors[name + INPUT_ZERO_POINT] = np.array(scale), np.array(zero_point)
     return tensors
 
 
 def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
     """The parameters that `pack` was given, up to the rounding of the quantization."""
-    values = {
-        name: dequantize(value, tensors[name + SCALE], by_row=name == _WORD) if name + SCALE in tensors else value
-        for name, value in tensors.items()
-        if not name.endswith(SCALE)
-    }
+    values = dequantized(tensors)
     parameters = {name: value for name, value in values.items() if ".query_key_value." not in name}
     for index, layer in enumerate(shape.layers):
         widths = [layer.kernel_shapes(shape.hidden_size)[component][1] for component in _JOINED]
@@ -67,29 +80,34 @@ def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
     return parameters
 
 
-def quantize(value: np.ndarray, *, axis: Optional[int], levels: int = _LEVELS) -> Tuple[np.ndarray, np.ndarray]:
-    """Integers from -levels to levels and their float32 scales.
-
-    Args:
-        value: a matrix.
-        axis: the one whose elements share a scale; None for one scale of the whole matrix.
-        levels: the largest integer, at most 127.
-    """
-    largest = np.max(np.abs(value), axis=axis, keepdims=True)
-    scale = np.where(largest > 0, largest / levels, 1.0).astype(np.float32)
-    quantized = np.clip(np.rint(value / scale), -levels, levels).astype(np.int8)
-    return np.ascontiguousarray(quantized), np.ascontiguousarray(scale.reshape(-1))
+def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:
+    """Scale and zero point of unsigned 8-bit values that cover a range which includes 0."""
+    scale = np.float32(max(high - low, 1e-8) / _STEPS)
+    return scale, np.uint8(np.clip(np.rint(-low / scale), 0, _STEPS))
 
 
-def dequantize(value: np.ndarray, scale: np.ndarray, *, by_row: bool) -> np.ndarray:
-    """The float32 values that int8 values and their scales stand for."""
-    return value.astype(np.float32) * (scale[:, np.newaxis] if by_row else scale)
+def _few_values(table: np.ndarray, bits: int) -> np.ndarray:
+    """Floats that take `2^bits` values: positions are added, never multiplied, and stay floats."""
+    codebook = fit_codebook(table / root_mean_square(table, None), bits)
+    return quantize_by_codebook(table, codebook, axis=None).dequantized()
 
 
-def _joined(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> Tensors:
-    joined = {name: value for name, value in parameters.items() if name.split(".")[-2] not in _JOINED}
-    for index in range(len(shape.layers)):
+def _joined(shape: EncoderShape, pieces: Mapping[str, np.ndarray]) -> Tensors:
+    """Pieces with one scale get one for each of their columns, so that they can stand beside each other."""
+    of_part = {f"{component}.{part}" for component in _JOINED for part in ("kernel", "bias", "kernel" + SCALE)}
+    joined = {name: value for name, value in pieces.items() if ".".join(name.split(".")[2:]) not in of_part}
+    for index, layer in enumerate(shape.layers):
+        prefix = f"layers.{index}."
+        if not layer.num_attention_heads:
+            continue
+        widths = layer.kernel_shapes(shape.hidden_size)
         for part in ("kernel", "bias"):
-            pieces = [parameters[f"layers.{index}.{component}.{part}"] for component in _JOINED]
-            joined[f"layers.{index}.query_key_value.{part}"] = np.concatenate(pieces, axis=-1)
+            parts = [pieces[f"{prefix}{component}.{part}"] for component in _JOINED]
+            joined[f"{prefix}query_key_value.{part}"] = np.concatenate(parts, axis=-1)
+        if f"{prefix}query.kernel{SCALE}" in pieces:
+            scales = [
+                np.broadcast_to(pieces[f"{prefix}{component}.kernel{SCALE}"], widths[component][1])
+                for component in _JOINED
+            ]
+            joined[f"{prefix}query_key_value.kernel{SCALE}"] = np.concatenate(scales)
     return joined

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 
 Parameters = Dict[str, np.ndarray]
@@ -33,12 +34,21 @@ class BertEncoder(tf.keras.layers.Layer):
         shape: the widths.
         parameters: values of every parameter that `shape` names.
         dropout: what is dropped while training, after the embeddings, both sublayers and on attention probabilities.
+        quantizer: what happens to matrices and activations in the forward pass.
     """
 
-    def __init__(self, shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
+    def __init__(
+        self,
+        shape: EncoderShape,
+        parameters: Mapping[str, np.ndarray],
+        *,
+        dropout: Optional[Dropout] = None,
+        quantizer: Optional[Quantizer] = None,
+    ):
         super().__init__(name="encoder")
         self.shape = shape
         self.dropout = dropout or Dropout(0.0)
+        self.quantizer = quantizer or Quantizer()
         self.activation = ACTIVATIONS[shape.hidden_act]
         self.parameters = {
             name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in shape.parameter_shapes()
@@ -65,7 +75,8 @@ class BertEncoder(tf.keras.layers.Layer):
         return {name: variable.numpy() for name, variable in self.parameters.items()}
 
     def _embed(self, input_ids: tf.Tensor, training: bool) -> tf.Tensor:
-        word = tf.gather(self.parameters["embeddings.word"], input_ids)  # (B, T, H)
+        table = self.parameters["embeddings.word"]
+        word = self.quantizer.rows("embeddings.word", table, tf.gather(table, input_ids))  # (B, T, H)
         position = self.parameters["embeddings.position"][: tf.shape(input_ids)[1]]  # (T, H)
         return self.dropout(self._normalise(word + position, "embeddings.norm"), training)
 
@@ -77,9 +88,10 @@ class BertEncoder(tf.keras.layers.Layer):
         if heads == 0:  # what is left of a layer without heads is the output's bias
             attended = self.parameters[f"{name}.attention_output.bias"]
         else:
-            query = self._split(self._dense(hidden, f"{name}.query"), heads, layer.query_key_size)  # (B, T, N, K)
-            key = self._split(self._dense(hidden, f"{name}.key"), heads, layer.query_key_size)
-            value = self._split(self._dense(hidden, f"{name}.value"), heads, layer.value_size)  # (B, T, N, V)
+            entering = self.quantizer.activation(f"{name}.query_key_value", hidden)
+            query = self._split(self._product(entering, f"{name}.query"), heads, layer.query_key_size)  # (B, T, N, K)
+            key = self._split(self._product(entering, f"{name}.key"), heads, layer.query_key_size)
+            value = self._split(self._product(entering, f"{name}.value"), heads, layer.value_size)  # (B, T, N, V)
             if "query_key" in gate:
                 query *= gate["query_key"][:, tf.newaxis]  # (B, 1, N, K)
             scores = tf.einsum("btnk,bsnk->bnts", query, key) / math.sqrt(self.shape.head_size) + mask  # (B, N, T, T)
@@ -105,7 +117,10 @@ class BertEncoder(tf.keras.layers.Layer):
         return self._normalise(hidden + output, f"{name}.output_norm")
 
     def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        kernel = self.parameters[f"{name}.kernel"]
+        return self._product(self.quantizer.activation(name, x), name)
+
+    def _product(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        kernel = self.quantizer.kernel(f"{name}.kernel", self.parameters[f"{name}.kernel"])
         flat = tf.reshape(x, [-1, kernel.shape[0]])  # one large product is faster than a batch of small ones
         product = tf.nn.bias_add(tf.matmul(flat, kernel), self.parameters[f"{name}.bias"])
         return tf.reshape(product, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))

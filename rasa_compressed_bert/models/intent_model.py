@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
+from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 
 HEAD = ("pooler.kernel", "pooler.bias", "classifier.kernel", "classifier.bias")
@@ -25,11 +26,19 @@ class IntentModel(tf.keras.layers.Layer):
         shape: the encoder's widths.
         parameters: of the encoder and of the head: `classifier.*` and, where there is a pooler, `pooler.*`.
         dropout: of the encoder and before the linear layer, while training.
+        quantizer: of encoder and head.
     """
 
-    def __init__(self, shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
+    def __init__(
+        self,
+        shape: EncoderShape,
+        parameters: Mapping[str, np.ndarray],
+        *,
+        dropout: Optional[Dropout] = None,
+        quantizer: Optional[Quantizer] = None,
+    ):
         super().__init__(name="intent_model")
-        self.encoder = BertEncoder(shape, parameters, dropout=dropout)
+        self.encoder = BertEncoder(shape, parameters, dropout=dropout, quantizer=quantizer)
         self.head = {
             name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in HEAD if name in parameters
         }
@@ -53,13 +62,18 @@ class IntentModel(tf.keras.layers.Layer):
         if gates and "pooler" in gates[-1]:
             features *= gates[-1]["pooler"]
         features = self.encoder.dropout(features, training)
-        return tf.matmul(features, self.head["classifier.kernel"]) + self.head["classifier.bias"], states
+        return self._dense(features, "classifier"), states
 
     def _pool(self, hidden: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         if self.pooler_size:
-            return tf.tanh(tf.matmul(hidden[:, 0], self.head["pooler.kernel"]) + self.head["pooler.bias"])
+            return tf.tanh(self._dense(hidden[:, 0], "pooler"))
         weights = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         return tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
+
+    def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        quantizer = self.encoder.quantizer
+        kernel = quantizer.kernel(f"{name}.kernel", self.head[f"{name}.kernel"])
+        return tf.matmul(quantizer.activation(name, x), kernel) + self.head[f"{name}.bias"]
 
     @tf.function(input_signature=_BATCH)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:

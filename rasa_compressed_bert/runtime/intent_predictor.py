@@ -8,7 +8,7 @@ from typing import List, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 Ranking = List[Tuple[str, float]]
@@ -26,7 +26,7 @@ class IntentPredictor:
         self.labels: List[str] = artifact.manifest["labels"]
         self._temperature: float = artifact.manifest["temperature"]
         self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
-        self._engine = OnnxRuntimeEngine(artifact, num_threads=num_threads)
+        self._engine = open_engine(artifact, num_threads=num_threads)
 
     def predict(self, text: str) -> Ranking:
         """All intents with their confidences, best first; empty for a text without any wordpiece."""

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
+from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
-from rasa_compressed_bert.errors import ConfigError, DataError
-from rasa_compressed_bert.export.intent_classifier import export_intent_classifier
-from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
+from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.intent_model import IntentModel
-from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.activations import activation_extremes
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -33,15 +36,9 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 _DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
 _STUDENT_RATE = 3.0  # times the learning rate: a pruned model has further to go, and its teacher holds it
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
+_QUANTIZED_SHARE = 0.5  # of the epochs, at the rate of a student
 _PARITY_MESSAGES = 500
-
-
-class Start(NamedTuple):
-    """What training starts from."""
-
-    shape: EncoderShape
-    parameters: Parameters  # of encoder and head
-    tokenizer: str
+_CALIBRATION_MESSAGES = 300
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
         ExportError: if the exported model disagrees with the trained one.
     """
     labels = _labels(examples)
-    start = _start_from_pretrained(config, len(labels))
+    start = _with_head(start_from_pretrained(config, [example.text for example in examples]), len(labels), config)
     data = _prepare(examples, labels, start.tokenizer, config)
     rng = np.random.default_rng(config.random_seed)
 
@@ -78,7 +75,7 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
     scores = {"dense": fit(model, data.training, data.validation, plan, rng=rng)}
     if pruned:
         model, scores["pruned"] = _prune(model, data, config, rng)
-    return _export(model, start, data, labels, config, scores)
+    return _export(model, start, data, labels, config, scores, rng=rng)
 
 
 def finetune_intent_classifier(
@@ -92,14 +89,37 @@ def finetune_intent_classifier(
     """
     labels = _labels(examples)
     _require_same_labels(artifact.manifest["labels"], labels)
-    start = _start_from_artifact(artifact)
+    start = start_from_artifact(artifact)
     data = _prepare(examples, labels, start.tokenizer, config)
     rng = np.random.default_rng(config.random_seed)
 
     model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
     plan = _plan("fine-tune", config.epochs, data, config)
     scores = {"finetuned": fit(model, data.training, data.validation, plan, rng=rng, pruning=HeldZeros(model.encoder))}
-    return _export(model, start, data, labels, config, scores, origin=artifact)
+    return _export(model, start, data, labels, config, scores, rng=rng, origin=artifact)
+
+
+def requantize_intent_classifier(
+    examples: Sequence[Example], config: PrunedBertIntentClassifierConfig, artifact: Artifact
+) -> Artifact:
+    """The same model in the format and for the runtime of other options; `aware_training` trains it for them.
+
+    Args:
+        examples: of the same labels: for calibration, for validation, and to train on.
+        config: the options.
+        artifact: of a trained model, best one in floats.
+
+    Raises:
+        DataError: if there are no examples, or if their labels are not those of the artifact.
+        ExportError: if the exported model disagrees with the trained one.
+    """
+    labels = _labels(examples)
+    _require_same_labels(artifact.manifest["labels"], labels)
+    start = start_from_artifact(artifact)
+    data = _prepare(examples, labels, start.tokenizer, config)
+    model = _model(start.shape, data.vocabulary.narrow(start.parameters), config)
+    rng = np.random.default_rng(config.random_seed)
+    return _export(model, start, data, labels, config, {}, rng=rng, origin=artifact)
 
 
 def _labels(examples: Sequence[Example]) -> Tuple[str, ...]:
@@ -118,32 +138,21 @@ def _require_same_labels(before: Sequence[str], now: Sequence[str]) -> None:
         )
 
 
-def _start_from_pretrained(config: PrunedBertIntentClassifierConfig, num_classes: int) -> Start:
-    checkpoint = load_pretrained(config.model_weights)
-    positions = checkpoint.shape.max_position_embeddings
-    if config.max_length > positions:
-        raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
-    shape = replace(checkpoint.shape, max_position_embeddings=config.max_length)
-    parameters = dict(checkpoint.parameters)
-    parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
+def _with_head(start: Start, num_classes: int, config: PrunedBertIntentClassifierConfig) -> Start:
+    """Adds a linear layer and, for `pooling: cls`, the pooler of the weights or a new one."""
+    parameters, features = dict(start.parameters), start.shape.hidden_size
     if config.pooling == "cls":
-        parameters.update(checkpoint.pooler or _new_pooler(shape, config))
-    features = parameters["pooler.kernel"].shape[1] if config.pooling == "cls" else shape.hidden_size
+        parameters.update(start.pooler or _new_pooler(start.shape, config))
+        features = parameters["pooler.kernel"].shape[1]
     parameters["classifier.kernel"] = np.zeros((features, num_classes), np.float32)
     parameters["classifier.bias"] = np.zeros(num_classes, np.float32)
-    return Start(shape, parameters, checkpoint.tokenizer)
+    return start._replace(parameters=parameters)
 
 
 def _new_pooler(shape: EncoderShape, config: PrunedBertIntentClassifierConfig) -> Parameters:
     rng = np.random.default_rng(config.random_seed)
     kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
     return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
-
-
-def _start_from_artifact(artifact: Artifact) -> Start:
-    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
-    parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
-    return Start(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"))
 
 
 def _prepare(
@@ -162,10 +171,15 @@ def _prepare(
 
 
 def _model(
-    shape: EncoderShape, parameters: Parameters, config: PrunedBertIntentClassifierConfig, *, dropout: float = _DROPOUT
+    shape: EncoderShape,
+    parameters: Parameters,
+    config: PrunedBertIntentClassifierConfig,
+    *,
+    dropout: float = _DROPOUT,
+    quantizer: Optional[Quantizer] = None,
 ) -> IntentModel:
     narrow = replace(shape, vocab_size=len(parameters["embeddings.word"]))
-    return IntentModel(narrow, parameters, dropout=Dropout(dropout, seed=config.random_seed))
+    return IntentModel(narrow, parameters, dropout=Dropout(dropout, seed=config.random_seed), quantizer=quantizer)
 
 
 def _plan(name: str, epochs: int, data: Data, config: PrunedBertIntentClassifierConfig, *, rate: float = 1.0) -> Plan:
@@ -205,6 +219,33 @@ def _rest(whole: Plan, done: Plan) -> WarmUpLinearDecay:
     return WarmUpLinearDecay(whole.schedule.peak, steps, first_step=steps * done.epochs // whole.epochs)
 
 
+def _calibrate(model: IntentModel, data: Data, config: PrunedBertIntentClassifierConfig) -> Calibration:
+    """What quantization needs to know of a trained model; dynamic_int8 keeps its scores without smoothing."""
+    extremes = {}
+    if config.quantization.method == "static_int8":
+        extremes = activation_extremes(model, model.encoder, data.training.input_ids[:_CALIBRATION_MESSAGES])
+    return calibration_for(model.values(), config.quantization, extremes)
+
+
+def _train_quantized(
+    model: IntentModel,
+    data: Data,
+    config: PrunedBertIntentClassifierConfig,
+    rng: np.random.Generator,
+    *,
+    calibration: Calibration,
+) -> Tuple[IntentModel, Optional[Score]]:
+    """A last stretch, with the model before it as the teacher: what is served is what learns."""
+    quantizer = FakeQuantizer(config.quantization, calibration)
+    quantized = _model(model.encoder.shape, model.values(), config, dropout=0.0, quantizer=quantizer)
+    epochs = math.ceil(config.epochs * _QUANTIZED_SHARE)
+    plan = _plan("quantize", epochs, data, config, rate=_STUDENT_RATE)
+    held = HeldZeros(quantized.encoder)
+    teacher = model if config.distillation.enabled else None
+    score = fit(quantized, data.training, data.validation, plan, rng=rng, pruning=held, teacher=teacher)
+    return quantized, score
+
+
 def _export(
     model: IntentModel,
     start: Start,
@@ -213,10 +254,19 @@ def _export(
     config: PrunedBertIntentClassifierConfig,
     scores: Dict[str, Optional[Score]],
     *,
+    rng: np.random.Generator,
     origin: Optional[Artifact] = None,
 ) -> Artifact:
+    calibration = _calibrate(model, data, config)
+    if config.quantization.aware_training:
+        model, scores["quantized"] = _train_quantized(model, data, config, rng, calibration=calibration)
+    elif config.quantization.method == "kmeans":
+        quantizer = FakeQuantizer(config.quantization, calibration)
+        model = _model(model.encoder.shape, model.values(), config, quantizer=quantizer)
     held_out = data.validation if len(data.validation) else data.training
     logits = predict_logits(model, held_out.input_ids)
+    if config.quantization.method == "kmeans" and len(data.validation):
+        scores["quantized"] = evaluate(logits, held_out.classes)
     temperature = calibration_temperature(logits, held_out.classes) if len(data.validation) else 1.0
     shape = replace(model.encoder.shape, vocab_size=start.shape.vocab_size)
     manifest = {
@@ -230,13 +280,17 @@ def _export(
         },
         "config": config.to_dict(),
     }
+    exported = Exported(
+        shape, data.vocabulary.widen(model.values(), start.parameters["embeddings.word"]), start.tokenizer
+    )
+    messages = [data.vocabulary.rows[ids] for ids in data.training.input_ids[:_CALIBRATION_MESSAGES]]
     return export_intent_classifier(
-        shape,
-        data.vocabulary.widen(model.values(), start.parameters["embeddings.word"]),
-        tokenizer=start.tokenizer,
-        quantization=config.quantization,
+        exported,
+        Format(config.quantization, config.runtime, calibration, messages),
         manifest=manifest,
-        input_ids=[data.vocabulary.rows[ids] for ids in held_out.input_ids[:_PARITY_MESSAGES]],
-        logits=logits[:_PARITY_MESSAGES],
-        classes=held_out.classes[:_PARITY_MESSAGES],
+        held_out=HeldOut(
+            [data.vocabulary.rows[ids] for ids in held_out.input_ids[:_PARITY_MESSAGES]],
+            logits[:_PARITY_MESSAGES],
+            held_out.classes[:_PARITY_MESSAGES],
+        ),
     )

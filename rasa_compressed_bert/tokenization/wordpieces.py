@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import List, Sequence
+from typing import List, NamedTuple, Sequence
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from rasa_compressed_bert.errors import ArtifactError
 
@@ -40,13 +40,54 @@ class WordpieceTokenizer:
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of messages and wordpieces that were cut."""
         encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
+        self._warn_of_cuts(encodings)
+        return [np.array(encoding.ids, np.int64) for encoding in encodings]
+
+    def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
+        """Wordpieces of many messages that another tokenizer has split into words; warns like `encode_all`.
+
+        Words are all that is looked at, so that a row of features belongs to a word whatever the message's text is.
+        """
+        words = [[well_formed(word) for word in message] for message in messages]
+        encodings = self._tokenizer.encode_batch(words, is_pretokenized=True)
+        self._warn_of_cuts(encodings)
+        return [
+            Words(
+                np.array(encoding.ids, np.int64),
+                np.array([-1 if word is None else word for word in encoding.word_ids], np.int64),
+                len(message),
+            )
+            for encoding, message in zip(encodings, words)
+        ]
+
+    def _warn_of_cuts(self, encodings: Sequence[Encoding]) -> None:
         cut = [sum(len(rest.ids) - 2 for rest in encoding.overflowing) for encoding in encodings]
         if any(cut):
             logger.warning(
-                f"{sum(1 for count in cut if count)} of {len(texts)} messages are longer than max_length: "
+                f"{sum(1 for count in cut if count)} of {len(encodings)} messages are longer than max_length: "
                 f"{self._max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
             )
-        return [np.array(encoding.ids, np.int64) for encoding in encodings]
+
+
+class Words(NamedTuple):
+    """A message that is given as words, in wordpieces."""
+
+    input_ids: np.ndarray  # (T,) int64, the two special ones included
+    words: np.ndarray  # (T,) int64, the word of each wordpiece; -1 for the special ones
+    count: int  # words, those without any wordpiece included
+
+    def pooled(self, hidden: np.ndarray) -> np.ndarray:
+        """The mean of each word's hidden states; zeros for a word without wordpieces.
+
+        Args:
+            hidden: of each wordpiece, `(T, H)`.
+
+        Returns:
+            One row a word, `(count, H)`.
+        """
+        members = self.words == np.arange(self.count)[:, np.newaxis]  # (count, T)
+        sums = members.astype(np.float32) @ hidden
+        return sums / np.maximum(members.sum(axis=1, keepdims=True), 1).astype(np.float32)
 
 
 def well_formed(text: str) -> str:

@@ -1,0 +1,49 @@
+"""Artifacts that are the same whenever the same is asked for, kept in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+_KEPT = 5
+
+
+def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
+    """The artifact of a key: read if it is there and whole, else made and written; the newest few are kept.
+
+    A folder that cannot be written costs time in the next training and nothing else.
+
+    Args:
+        folder: of the cache; made if need be.
+        key: a digest of all that the artifact depends on.
+        make: makes it.
+    """
+    with contextlib.suppress(ArtifactError):
+        artifact = read_artifact(folder / key)
+        (folder / key).touch()
+        return artifact
+    artifact = make()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=str(folder)) as name:
+            write_artifact(artifact, Path(name) / key)
+            shutil.rmtree(str(folder / key), ignore_errors=True)  # what could not be read
+            (Path(name) / key).rename(folder / key)
+        _forget(folder)
+    except OSError as error:
+        logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
+    return artifact
+
+
+def _forget(folder: Path) -> None:
+    newest_first = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest_first[_KEPT:]:
+        shutil.rmtree(str(path), ignore_errors=True)

@@ -1,0 +1,70 @@
+"""Results of a long measurement that an interruption does not lose."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Mapping
+
+from rasa_compressed_bert.errors import CompressedBertError
+
+_CELLS, _IDENTITY = "cells", "made_from"
+
+
+class Results:
+    """Cells in a JSON file, which is replaced as a whole whenever one comes: it is never half-written.
+
+    Args:
+        path: the file; if it is there, what it holds is kept and gone on with.
+        header: what a new file begins with.
+        identity: what the cells are made from, JSON values under names that an error can say.
+        fresh: whether a file that is there is ignored.
+
+    Raises:
+        CompressedBertError: if the file was made from something else, or cannot be read.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any], *, identity: Mapping[str, Any], fresh: bool = False):
+        self._path = path
+        self._identity = json.loads(json.dumps(identity))  # as it will be read
+        self.content: Dict[str, Any] = {**header, _IDENTITY: self._identity, _CELLS: []}
+        if path.exists() and not fresh:
+            self.content = self._read()
+
+    def __len__(self) -> int:
+        return len(self.content[_CELLS])
+
+    def __contains__(self, values: Mapping[str, Any]) -> bool:
+        """Whether there is a cell with these values, and with whatever else."""
+        return any(values.items() <= cell.items() for cell in self.content[_CELLS])
+
+    def add(self, cell: Mapping[str, Any]) -> None:
+        """One more cell."""
+        self.content[_CELLS].append(dict(cell))
+        self._write()
+
+    def update(self, **values: Any) -> None:
+        """Sets what belongs to all cells."""
+        self.content.update(values)
+        self._write()
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        os.replace(str(new), str(self._path))
+
+    def _read(self) -> Dict[str, Any]:
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            found = content.get(_IDENTITY, {})
+            different = [name for name, value in self._identity.items() if found.get(name) != value]
+        except (OSError, ValueError, AttributeError) as error:
+            raise CompressedBertError(f"'{self._path}' cannot be read ({error}); start over with --fresh.") from error
+        if different:
+            raise CompressedBertError(
+                f"'{self._path}' was made from other {' and '.join(different)}: choose another --out, or start over "
+                "with --fresh."
+            )
+        return content

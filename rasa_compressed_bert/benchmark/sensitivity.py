@@ -1,0 +1,175 @@
+"""Which parts of a model bear few bits, and which few weights: one part is compressed at a time, all others stay.
+
+Nothing is trained after it: the scores say where compression hurts, not what is left of it once training has answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
+from rasa_compressed_bert.benchmark.inspection import artifacts_of
+from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
+from rasa_compressed_bert.benchmark.resumable import Results
+from rasa_compressed_bert.compression.quantization import WORD
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.export.intent_classifier import KIND
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.tasks.start import start_from_artifact
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.loop import predict_logits
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+logger = logging.getLogger(__name__)
+
+
+class Probe:
+    """A model in floats whose matrices can be replaced, and the messages that it is scored on.
+
+    Args:
+        artifact: of an intent classifier.
+        messages: what it is scored on; only the word embeddings that they use are loaded into the model.
+    """
+
+    def __init__(self, artifact: Artifact, messages: Sequence[LabelledMessage]):
+        self.shape, self._parameters, tokenizer, _ = start_from_artifact(artifact)
+        self._labels: List[str] = artifact.manifest["labels"]
+        self.expected = [message.intent for message in messages]
+        wordpieces = WordpieceTokenizer(tokenizer, artifact.manifest["max_length"])
+        input_ids = wordpieces.encode_all([message.text for message in messages])
+        self._vocabulary = UsedVocabulary.of(input_ids)
+        self._input_ids = self._vocabulary.renumber(input_ids)
+        self._used = self._vocabulary.narrow(self._parameters)
+        self._model = IntentModel(replace(self.shape, vocab_size=len(self._vocabulary.rows)), self._used)
+
+    def unknown(self) -> List[str]:
+        """The intent of each message whose intent the model does not know."""
+        return [intent for intent in self.expected if intent not in self._labels]
+
+    def size(self, target: Target) -> int:
+        """Weights of a part."""
+        return sum(self._parameters[name].size for name in target.matrices)
+
+    def compressed(self, name: str, sweep: Sweep, setting: Setting) -> np.ndarray:
+        """A matrix as a setting leaves it; of the word embeddings, all of which count, the rows that are used."""
+        matrix = sweep.compressed(name, self._parameters[name], setting)
+        return self._vocabulary.narrow({name: matrix})[name] if name == WORD else matrix
+
+    def score(self, changed: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """Accuracy and macro F1, as shares, with these matrices in the place of the model's own."""
+        self._model.assign({**self._used, **changed})
+        logits = predict_logits(self._model, self._input_ids)
+        return scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
+
+
+def intent_artifact(model: Path) -> Artifact:
+    """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
+
+    Raises:
+        CompressedBertError: if there is none.
+    """
+    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == KIND]
+    if not found:
+        raise CompressedBertError(f"'{model}' holds no trained intent classifier of rasa_compressed_bert.")
+    manifest = found[-1].manifest
+    methods = {"pruning": manifest.get("config", {}).get("pruning", {}), "quantization": manifest["quantization"]}
+    used = {name: options.get("method", "none") for name, options in methods.items()}
+    if set(used.values()) != {"none"}:
+        said = ", ".join(f"{name}: {method}" for name, method in used.items())
+        logger.warning(
+            f"This model is compressed already ({said}): what is measured is what it bears on top of that. "
+            "`pruning: {method: none}` and `quantization: {method: none}` train one that tells more."
+        )
+    return found[-1]
+
+
+def measure_sensitivity(
+    artifact: Artifact,
+    messages: Sequence[LabelledMessage],
+    sweep: Sweep,
+    *,
+    path: Path,
+    header: Mapping[str, Any],
+    fresh: bool = False,
+) -> Dict[str, Any]:
+    """Scores the model with each part compressed in each way, and goes on where an earlier call stopped.
+
+    Args:
+        artifact: of an intent classifier.
+        messages: what it is scored on.
+        sweep: the ways.
+        path: the JSON file of the results.
+        header: what else is to be known of them.
+        fresh: whether results that are there are thrown away.
+
+    Returns:
+        The file's content: the header, `made_from` (digests of model and messages, the settings), `messages` and
+        `unknown_messages` (counts), `targets` (name, group, weights), the scores `uncompressed`, and `cells` (target,
+        kind, value, accuracy, macro_f1).
+
+    Raises:
+        CompressedBertError: see `Results`.
+        KeyboardInterrupt: says how much is done.
+    """
+    model = (artifact.files[WEIGHTS], artifact.files[TOKENIZER], _json(artifact.manifest["labels"]))
+    identity = {"model": _digest(*model), "test messages": _digest(_json(messages)), "settings": asdict(sweep)}
+    results = Results(path, header, identity=identity, fresh=fresh)
+    probe = Probe(artifact, messages)
+    _score_uncompressed(probe, results)
+    total = len(targets(probe.shape)) * len(sweep.settings())
+    try:
+        with tqdm(total=total, initial=len(results), desc="sensitivity", unit=" cells", dynamic_ncols=True) as bar:
+            for target, setting, score in _missing_cells(probe, sweep, results):
+                results.add({"target": target.name, **setting._asdict(), **score})
+                bar.set_postfix_str(f"{target.name}, {setting.kind} {setting.value}", refresh=False)
+                bar.update()
+    except KeyboardInterrupt:
+        done = f"{len(results)} of {total} scores are in '{path}'"
+        raise KeyboardInterrupt(f"{done}; the same command goes on from there.") from None
+    return results.content
+
+
+def _score_uncompressed(probe: Probe, results: Results) -> None:
+    """What every cell is compared with."""
+    unknown = probe.unknown()
+    if unknown:
+        names = ", ".join(sorted(set(unknown)))
+        logger.warning(f"{len(unknown)} messages cannot be right: the model does not know their intents ({names}).")
+    if "uncompressed" not in results.content:
+        parts = targets(probe.shape)
+        results.update(
+            messages=len(probe.expected),
+            unknown_messages=len(unknown),
+            targets=[{"name": part.name, "group": part.group, "weights": probe.size(part)} for part in parts],
+            uncompressed=probe.score({}),
+        )
+
+
+def _missing_cells(probe: Probe, sweep: Sweep, results: Results) -> Iterator[Tuple[Target, Setting, Dict[str, float]]]:
+    """Setting by setting, since parts share matrices: each is compressed once."""
+    for setting in sweep.settings():
+        changed: Dict[str, np.ndarray] = {}
+        for target in targets(probe.shape):
+            if {"target": target.name, **setting._asdict()} in results:
+                continue
+            for name in target.matrices:
+                if name not in changed:
+                    changed[name] = probe.compressed(name, sweep, setting)
+            yield target, setting, probe.score({name: changed[name] for name in target.matrices})
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _json(values: Any) -> bytes:
+    return json.dumps(values).encode("ascii")

@@ -1,0 +1,138 @@
+"""`QuantizedBertFeaturizer`: a quantized BERT as a Rasa featurizer."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from rasa.engine.graph import ExecutionContext, GraphComponent
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.nlu.featurizers.dense_featurizer.dense_featurizer import DenseFeaturizer
+from rasa.nlu.tokenizers.tokenizer import Tokenizer
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from rasa_compressed_bert.components import config_io, message_io, resource_io
+from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_FEATURIZER, is_trainable=True)
+class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
+    """Gives every word of a message, and the message, the hidden states of a quantized BERT.
+
+    Takes the place of `LanguageModelFeaturizer`: behind a tokenizer, in front of whatever learns from dense features.
+    Options: see `rasa_compressed_bert.config.QuantizedBertFeaturizerConfig`.
+    """
+
+    @classmethod
+    def required_components(cls) -> List[type]:
+        """Components that must stand before this one."""
+        return [Tokenizer]
+
+    @staticmethod
+    def required_packages() -> List[str]:
+        """Packages that must be installed."""
+        return ["tokenizers", "onnxruntime", "safetensors"]
+
+    @staticmethod
+    def get_default_config() -> Dict[str, Any]:
+        """The options and their defaults."""
+        return QuantizedBertFeaturizerConfig.default_config()
+
+    @classmethod
+    def validate_config(cls, config: Dict[str, Any]) -> None:
+        """Raises `InvalidConfigException` with everything that is wrong."""
+        config_io.parse_config(QuantizedBertFeaturizerConfig, config)
+
+    @classmethod
+    def fingerprint_addon(cls, config: Dict[str, Any]) -> Optional[str]:
+        """Checks the options before anything trains, and renews the cache when our code or the weights change."""
+        return config_io.fingerprint(QuantizedBertFeaturizerConfig, config)
+
+    @classmethod
+    def create(
+        cls,
+        config: Dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+    ) -> QuantizedBertFeaturizer:
+        """A component that has no weights yet."""
+        return cls(config, model_storage, resource, execution_context)
+
+    @classmethod
+    def load(
+        cls,
+        config: Dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> QuantizedBertFeaturizer:
+        """A component with its compressed weights.
+
+        Raises:
+            ComponentError: if a file of the model is missing or damaged.
+        """
+        component = cls(config, model_storage, resource, execution_context)
+        component._open_featurizer(num_threads=component._options.num_threads)
+        return component
+
+    def __init__(
+        self,
+        config: Dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+    ) -> None:
+        super().__init__(execution_context.node_name, config)
+        self._options = config_io.parse_config(QuantizedBertFeaturizerConfig, config)
+        self._model_storage = model_storage
+        self._resource = resource
+        self._featurizer: Optional[WordFeaturizer] = None
+
+    def train(self, training_data: TrainingData) -> Resource:
+        """Compresses the pretrained weights and saves them; under `--finetune` those that are there stay.
+
+        Raises:
+            ComponentError: if the weights cannot be read; nothing is saved then.
+        """
+        from rasa_compressed_bert.tasks.featurization import compress_encoder  # TensorFlow is needed here only
+
+        with config_io.shown_by_rasa():
+            if self._featurizer:
+                artifact = resource_io.load(self._model_storage, self._resource)
+            else:
+                messages = [words for _, _, words in message_io.words_to_featurize(training_data.training_examples)]
+                artifact = resource_io.cached(
+                    config_io.compression_key(self._options, messages),
+                    lambda: compress_encoder(messages, self._options),
+                )
+        resource_io.save(artifact, self._model_storage, self._resource)
+        return self._resource
+
+    def process_training_data(self, training_data: TrainingData) -> TrainingData:
+        """Sets the features of all training examples, with all cores."""
+        from rasa_compressed_bert.tasks.featurization import featurize
+
+        self._open_featurizer(num_threads=0)
+        found = list(message_io.words_to_featurize(training_data.training_examples))
+        for (message, attribute, _), features in zip(
+            found, featurize(self._featurizer, [words for *_, words in found])
+        ):
+            self.add_features_to_message(features.words, features.sentence, attribute, message)
+        return training_data
+
+    def process(self, messages: List[Message]) -> List[Message]:
+        """Sets the features of messages, one at a time."""
+        for message, attribute, words in message_io.words_to_featurize(messages):
+            (features,) = self._featurizer.features(self._featurizer.encode_words([words]))
+            self.add_features_to_message(features.words, features.sentence, attribute, message)
+        return messages
+
+    def _open_featurizer(self, *, num_threads: int) -> None:
+        with config_io.shown_by_rasa():
+            artifact = resource_io.load(self._model_storage, self._resource)
+            self._featurizer = WordFeaturizer(artifact, pooling=self._options.pooling, num_threads=num_threads)

@@ -1,0 +1,63 @@
+"""Options shared by all components that serve a compressed BERT encoder, trained or as it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.options import option, section
+from rasa_compressed_bert.config.quantization import QuantizationConfig
+
+DEFAULT_VOCABULARY_SIZE = 16_000
+
+
+@dataclass(frozen=True)
+class EncoderConfig(ComponentConfig):
+    """Which weights, how they are compressed and what serves them; `vocabulary_size` has a value where it is used."""
+
+    model_weights: str = option(
+        "all-MiniLM-L6-v2",
+        str,
+        help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
+    )
+    max_length: int = option(
+        128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
+    )
+    vocabulary: str = option(
+        "full",
+        str,
+        choices=("full", "trim"),
+        help="Whether all wordpieces are kept, or those of the training data, all single characters and the most "
+        "frequent others (trim): any text can still be written, in more wordpieces.",
+    )
+    vocabulary_size: Optional[int] = option(
+        None,
+        int,
+        low=1,
+        optional=True,
+        help=f"Wordpieces that trim keeps, special and single-character ones included; null means "
+        f"{DEFAULT_VOCABULARY_SIZE}.",
+    )
+    num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
+    runtime: str = option(
+        "onnxruntime",
+        str,
+        choices=("onnxruntime", "tflite", "tensorflow"),
+        help="Inference library that serves the model; tensorflow computes in floats, whatever the weights' format.",
+    )
+    quantization: QuantizationConfig = section(QuantizationConfig)
+
+    def __post_init__(self) -> None:
+        if self.vocabulary == "trim" and self.vocabulary_size is None:
+            object.__setattr__(self, "vocabulary_size", DEFAULT_VOCABULARY_SIZE)
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield contradictions within `quantization`, and a vocabulary size that nothing uses."""
+        yield from self.quantization.conflicts()
+        if self.vocabulary_size is not None and self.vocabulary != "trim":
+            yield Problem(
+                ("vocabulary_size", "vocabulary"),
+                f"vocabulary_size: {self.vocabulary_size} is only for vocabulary: trim; set it or leave "
+                "vocabulary_size out",
+            )

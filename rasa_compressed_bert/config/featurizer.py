@@ -1,0 +1,33 @@
+"""Options of `rasa_compressed_bert.QuantizedBertFeaturizer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.encoder import EncoderConfig
+from rasa_compressed_bert.config.options import option
+
+
+@dataclass(frozen=True)
+class QuantizedBertFeaturizerConfig(EncoderConfig):
+    """Options of the quantized BERT featurizer, which trains nothing."""
+
+    pooling: str = option(
+        "mean",
+        str,
+        choices=("mean", "cls"),
+        help="The sentence feature: the mean of a message's hidden states, or the first one (cls).",
+    )
+    alias: Optional[str] = option(None, str, optional=True, help="Name of the features; null means the component's.")
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the shared contradictions, and quantization-aware training, for which there is no training."""
+        yield from super().conflicts()
+        if self.quantization.aware_training:
+            yield Problem(
+                ("quantization.aware_training",),
+                "quantization.aware_training: true is for components that are trained, and a featurizer is not; "
+                "leave it out, or use PrunedBertIntentClassifier",
+            )

@@ -1,0 +1,40 @@
+"""An encoder as an artifact, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.export.parity import check_features
+from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
+from rasa_compressed_bert.runtime.engines import open_engine
+
+KIND = "featurizer"
+
+
+def export_featurizer(
+    model: Exported,
+    form: Format,
+    *,
+    manifest: Mapping[str, Any],
+    input_ids: Sequence[np.ndarray],
+    hidden_states: Sequence[np.ndarray],
+) -> Artifact:
+    """Builds the serving graph, serves messages with it and compares.
+
+    Args:
+        model: the encoder, without a head.
+        form: how it is exported.
+        manifest: max_length, and whatever else shall be known of the model.
+        input_ids: messages to compare on, `n` arrays of `(T_i,)`.
+        hidden_states: what the encoder says to them, `n` arrays of `(T_i, H)`.
+
+    Raises:
+        ExportError: if the exported encoder disagrees.
+    """
+    artifact = serving_artifact(model, form, kind=KIND, manifest=manifest)
+    similarity = check_features(hidden_states, serve(open_engine(artifact), input_ids))
+    parity = {"messages": len(input_ids), "similarity": similarity}
+    return Artifact({**artifact.manifest, "parity": parity}, artifact.files)

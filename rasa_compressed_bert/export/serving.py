@@ -1,0 +1,103 @@
+"""A packed model in the form that its runtime serves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, TENSORFLOW_GRAPH, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
+from rasa_compressed_bert.compression.quantization import NOT_CALIBRATED, Calibration
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.export.onnx_graph import EncoderGraph
+from rasa_compressed_bert.export.packing import Tensors, pack, unpack
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.engines import Engine
+
+
+class Exported(NamedTuple):
+    """What is exported: widths, parameters of encoder and head, and the tokenizer (the `tokenizers` library's JSON)."""
+
+    shape: EncoderShape
+    parameters: Mapping[str, np.ndarray]
+    tokenizer: str
+
+
+class Format(NamedTuple):
+    """How it is exported.
+
+    Attributes:
+        quantization: the options.
+        runtime: `onnxruntime`, `tflite` or `tensorflow`.
+        calibration: of the quantization.
+        messages: wordpiece ids of messages, for a converter that calibrates by itself (TFLite).
+    """
+
+    quantization: QuantizationConfig
+    runtime: str = "onnxruntime"
+    calibration: Calibration = NOT_CALIBRATED
+    messages: Sequence[np.ndarray] = ()
+
+
+def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapping[str, Any]) -> Artifact:
+    """The artifact of a model: its logits, where it has a linear layer, or else its hidden states, are served."""
+    tensors = pack(model.shape, model.parameters, form.quantization, form.calibration)
+    graph_file, graph_manifest = _GRAPHS[form.runtime](model, form, tensors)
+    return Artifact(
+        {
+            **manifest,
+            **graph_manifest,
+            "kind": kind,
+            "runtime": form.runtime,
+            "encoder": model.shape.to_dict(),
+            "quantization": asdict(form.quantization),
+        },
+        {TOKENIZER: model.tokenizer.encode("utf-8"), **graph_file, WEIGHTS: tensors_to_bytes(tensors)},
+    )
+
+
+def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The engine's outputs for messages, one at a time, as they are served."""
+    return [engine.run(ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64))[0] for ids in input_ids]
+
+
+def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+    graph = EncoderGraph(model.shape, tensors)
+    hidden = graph.encode()
+    if "classifier.bias" in model.parameters:
+        proto = graph.model(graph.classify(hidden), ["batch", model.parameters["classifier.bias"].size])
+    else:
+        proto = graph.model(hidden, ["batch", "wordpieces", model.shape.hidden_size])
+    return {GRAPH: proto.SerializeToString()}, {"graph_weights": graph.weights()}
+
+
+def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+    from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
+
+    quantization = "dynamic_int8" if form.quantization.method == "kmeans" else form.quantization.method
+    forward = _forward(model, tensors)
+    return {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=form.messages)}, {}
+
+
+def _forward(model: Exported, tensors: Tensors) -> Callable[[Any, Any], Any]:
+    """The Keras model that packed tensors stand for."""
+    from rasa_compressed_bert.models.encoder import BertEncoder
+    from rasa_compressed_bert.models.intent_model import IntentModel
+
+    parameters = unpack(model.shape, tensors)
+    if "classifier.bias" in parameters:
+        intent_model = IntentModel(model.shape, parameters)
+        return lambda input_ids, attention_mask: intent_model(input_ids, attention_mask)[0]
+    encoder = BertEncoder(model.shape, parameters)
+    return lambda input_ids, attention_mask: encoder(input_ids, attention_mask)[-1]
+
+
+def _tensorflow(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+    from rasa_compressed_bert.export.tensorflow_graph import to_graph_def
+
+    return {TENSORFLOW_GRAPH: to_graph_def(model.shape, tensors)}, {}
+
+
+_GRAPHS = {"onnxruntime": _onnx, "tflite": _tflite, "tensorflow": _tensorflow}

@@ -1,0 +1,56 @@
+"""The forward pass as a TensorFlow graph without weights: the fp32 reference.
+
+Its placeholders are named after the packed tensors that the engine feeds, so that weights are stored once: `x` takes
+the tensor of that name, `x/3/5` its columns from 3 up to 5 (packing joins query, key and value, the encoder does not).
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.compression.quantization import stored_name
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.intent_model import HEAD, IntentModel
+from rasa_compressed_bert.models.shape import EncoderShape
+
+
+def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> bytes:
+    """A serialized `GraphDef` from `input_ids` and `attention_mask`, (B, T) int32, to `output`.
+
+    The output is the logits (B, C) where there is a linear layer, or else the hidden states (B, T, H).
+
+    Args:
+        shape: the widths.
+        tensors: from `packing.pack`; only names and shapes are read.
+    """
+    with tf.Graph().as_default() as graph, tf.variable_creator_scope(_no_variable):
+        batch = [tf.compat.v1.placeholder(tf.int32, (None, None), name) for name in ("input_ids", "attention_mask")]
+        parameters = _placeholders(shape, tensors)
+        if "classifier.bias" in tensors:
+            output = IntentModel(shape, parameters)(*batch)[0]
+        else:
+            output = BertEncoder(shape, parameters)(*batch)[-1]
+        tf.identity(output, name="output")
+    return graph.as_graph_def().SerializeToString(deterministic=True)
+
+
+def _no_variable(_, initial_value: tf.Tensor, **options: object) -> tf.Tensor:
+    """In place of a new variable, the placeholder whose value it would start from."""
+    return initial_value
+
+
+def _placeholders(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Dict[str, tf.Tensor]:
+    sizes = {**shape.parameter_shapes(), **{name: tensors[name].shape for name in HEAD if name in tensors}}
+    parameters, columns = {}, dict.fromkeys(tensors, 0)  # columns of each tensor that have an owner
+    for name, size in sizes.items():
+        stored = stored_name(name)
+        if 0 in size:  # what a layer has lost is not stored
+            parameters[name] = tf.zeros(size)
+            continue
+        begin, columns[stored] = columns[stored], columns[stored] + size[-1]
+        label = name if stored == name else f"{stored}/{begin}/{columns[stored]}"
+        parameters[name] = tf.compat.v1.placeholder(tf.float32, size, label)
+    return parameters

@@ -1,0 +1,48 @@
+"""The inference libraries behind one protocol."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.errors import ArtifactError
+
+_ENGINES = {
+    "onnxruntime": ("onnxruntime_engine", "OnnxRuntimeEngine"),
+    "tflite": ("tflite_engine", "TfliteEngine"),
+    "tensorflow": ("tensorflow_engine", "TensorflowEngine"),
+}
+
+
+class Engine(Protocol):
+    """Runs the graph of an artifact; safe to call from several threads."""
+
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """Logits (B, C) or hidden states (B, T, H) of a batch.
+
+        Args:
+            input_ids: `(B, T)` int64.
+            attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+        """
+
+
+def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
+    """The engine that an artifact was exported for.
+
+    Args:
+        artifact: with the graph of a runtime.
+        num_threads: of one call; 0 means all cores.
+
+    Raises:
+        RuntimeMissingError: if the runtime's library is not installed.
+        ArtifactError: if the runtime is unknown here, or refuses the graph.
+    """
+    runtime = artifact.manifest["runtime"]
+    if runtime not in _ENGINES:
+        raise ArtifactError(f"The model is for the runtime '{runtime}'; known here: {', '.join(_ENGINES)}.")
+    module, name = _ENGINES[runtime]
+    engine = getattr(importlib.import_module(f"rasa_compressed_bert.runtime.{module}"), name)
+    return engine(artifact, num_threads=num_threads)

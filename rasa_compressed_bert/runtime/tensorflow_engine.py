@@ -1,0 +1,69 @@
+"""Serving with TensorFlow on a CPU: the reference, in 32-bit floats whatever the format of the weights."""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TENSORFLOW_GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.dequantization import dequantized
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+
+_INPUTS = ("input_ids", "attention_mask")
+
+
+class TensorflowEngine:
+    """Runs an artifact's TensorFlow graph; safe to call from several threads.
+
+    Args:
+        artifact: with a graph and its weights.
+        num_threads: of one call; 0 means all cores. TensorFlow's threads are those of the process: the number holds for
+            whatever TensorFlow does in it, and has no effect once it has done anything.
+
+    Raises:
+        RuntimeMissingError: if TensorFlow is not installed.
+        ArtifactError: if TensorFlow refuses the graph.
+    """
+
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise RuntimeMissingError("The runtime 'tensorflow' is not installed: pip install tensorflow") from error
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+        except RuntimeError:  # it has computed something
+            pass
+        floats = dequantized(tensors_from_bytes(artifact.files[WEIGHTS]))
+        try:
+            graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
+            names = [node.name for node in graph.node if node.op == "Placeholder" and node.name not in _INPUTS]
+            weights = {name: tf.constant(_read(floats, name)) for name in names}
+
+            def run(*batch: tf.Tensor) -> tf.Tensor:
+                inputs = {name: tf.identity(tensor) for name, tensor in weights.items()}
+                inputs.update(zip(_INPUTS, batch))
+                return tf.import_graph_def(graph, inputs, return_elements=["output:0"])[0]
+
+            signature = [tf.TensorSpec([None, None], tf.int32)] * len(_INPUTS)
+            self._run = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+        except Exception as error:  # what TensorFlow raises has no common base
+            raise ArtifactError(f"TensorFlow cannot load the model: {error}") from error
+        self._constant = tf.constant
+
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """The graph's output for a batch of wordpiece ids.
+
+        Args:
+            input_ids: `(B, T)` int64.
+            attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+        """
+        return self._run(*(self._constant(values, "int32") for values in (input_ids, attention_mask))).numpy()
+
+
+def _read(floats: Mapping[str, np.ndarray], placeholder: str) -> np.ndarray:
+    """A tensor, or those of its columns that the placeholder's name tells."""
+    name, *columns = placeholder.split("/")
+    return floats[name][..., slice(*map(int, columns))] if columns else floats[name]

@@ -1,0 +1,85 @@
+"""Serving with a TFLite interpreter on a CPU."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+
+logger = logging.getLogger(__name__)
+
+
+class TfliteEngine:
+    """Runs an artifact's TFLite model, one message at a time; safe to call from several threads, which take turns.
+
+    Args:
+        artifact: with a TFLite model, which has weights of its own.
+        num_threads: of one call; 0 means all cores.
+
+    Raises:
+        RuntimeMissingError: if no interpreter is installed.
+        ArtifactError: if the interpreter refuses the model.
+    """
+
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        interpreter = _interpreter()
+        try:
+            self._interpreter = interpreter(
+                model_content=artifact.files[TFLITE_MODEL], num_threads=num_threads or os.cpu_count() or 1
+            )
+            inputs = {entry["name"]: entry["index"] for entry in self._interpreter.get_input_details()}
+            self._ids, self._mask = inputs["input_ids"], inputs["attention_mask"]
+            self._output = self._interpreter.get_output_details()[0]["index"]
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise ArtifactError(f"The TFLite interpreter cannot load the model: {error}") from error
+        self._length = 0
+        self._lock = threading.Lock()
+
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """The model's output for a batch of wordpiece ids; hidden states of padding are 0.
+
+        Args:
+            input_ids: `(B, T)` int64.
+            attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+        """
+        ids, masks = input_ids.astype(np.int32), attention_mask.astype(np.int32)
+        lengths = [int(np.flatnonzero(mask).max(initial=0)) + 1 for mask in masks]
+        with self._lock:
+            rows = [self._run(row[:length], mask[:length]) for row, mask, length in zip(ids, masks, lengths)]
+        if rows[0].ndim == 1:  # logits (C,)
+            return np.stack(rows)
+        padded = np.zeros((*ids.shape, rows[0].shape[1]), np.float32)  # (B, T, H)
+        for states, row in zip(padded, rows):
+            states[: len(row)] = row
+        return padded
+
+    def _run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        if len(input_ids) != self._length:
+            self._length = 0  # until the interpreter has taken the new one
+            self._interpreter.resize_tensor_input(self._ids, (1, len(input_ids)))
+            self._interpreter.resize_tensor_input(self._mask, (1, len(input_ids)))
+            self._interpreter.allocate_tensors()
+            self._length = len(input_ids)
+        self._interpreter.set_tensor(self._ids, input_ids[np.newaxis])
+        self._interpreter.set_tensor(self._mask, attention_mask[np.newaxis])
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)[0]
+
+
+def _interpreter() -> Any:
+    """LiteRT's, or else the one that TensorFlow contains."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tensorflow.lite.python.interpreter import Interpreter
+        except ImportError as error:
+            raise RuntimeMissingError("The runtime 'tflite' is not installed: pip install ai-edge-litert") from error
+        logger.warning("TensorFlow's own TFLite interpreter is many times slower than: pip install ai-edge-litert")
+    return Interpreter

@@ -1,0 +1,53 @@
+"""Words to features: what runs once per message in front of other components."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, Words
+
+
+class Features(NamedTuple):
+    """Features of a message, float32."""
+
+    words: np.ndarray  # (W, H), one row a word
+    sentence: np.ndarray  # (1, H)
+
+
+class WordFeaturizer:
+    """Tokenizer and engine of one artifact.
+
+    Args:
+        artifact: of an encoder without a head.
+        pooling: the sentence feature: `mean` of the hidden states of all wordpieces, the two special ones included
+            (what sentence encoders such as MiniLM were pretrained with), or the first one's (`cls`).
+        num_threads: of the engine.
+    """
+
+    def __init__(self, artifact: Artifact, *, pooling: str = "mean", num_threads: int = 1):
+        self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+        self._engine = open_engine(artifact, num_threads=num_threads)
+        self._pooling = pooling
+
+    def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
+        """The wordpieces of messages that are given as words; warns once about what was cut."""
+        return self._tokenizer.encode_words(messages)
+
+    def features(self, batch: Sequence[Words]) -> List[Features]:
+        """Features of messages, which go through the engine together."""
+        lengths = np.array([len(words.input_ids) for words in batch])
+        mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)  # (B, T)
+        input_ids = np.zeros(mask.shape, np.int64)
+        input_ids[mask == 1] = np.concatenate([words.input_ids for words in batch])
+        hidden = self._engine.run(input_ids, mask)  # (B, T, H)
+        return [
+            Features(words.pooled(states[:length]), self._sentence(states[:length]))
+            for words, states, length in zip(batch, hidden, lengths)
+        ]
+
+    def _sentence(self, hidden: np.ndarray) -> np.ndarray:
+        return hidden[:1].copy() if self._pooling == "cls" else hidden.mean(axis=0, keepdims=True)

@@ -1,0 +1,68 @@
+"""What a task starts from: pretrained weights, or an artifact of an earlier training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import EncoderConfig
+from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.tokenization.vocabulary import trim
+
+
+class Start(NamedTuple):
+    """What training starts from.
+
+    Attributes:
+        shape: widths of the encoder.
+        parameters: of the encoder, and of a head where an artifact has one.
+        tokenizer: the `tokenizers` library's JSON.
+        pooler: of pretrained weights that have one.
+    """
+
+    shape: EncoderShape
+    parameters: Dict[str, np.ndarray]
+    tokenizer: str
+    pooler: Optional[Dict[str, np.ndarray]] = None
+
+
+def start_from_pretrained(config: EncoderConfig, texts: Sequence[str]) -> Start:
+    """The pretrained encoder with as many positions and wordpieces as the options keep.
+
+    Args:
+        config: the options.
+        texts: of the training data, whose wordpieces a trimmed vocabulary keeps first.
+
+    Raises:
+        WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
+        ConfigError: if `max_length` is more than the weights have positions for.
+    """
+    checkpoint = load_pretrained(config.model_weights)
+    positions = checkpoint.shape.max_position_embeddings
+    if config.max_length > positions:
+        raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
+    parameters, tokenizer = dict(checkpoint.parameters), checkpoint.tokenizer
+    parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
+    if config.vocabulary == "trim":
+        tokenizer, rows = trim(tokenizer, texts, config.vocabulary_size)
+        parameters["embeddings.word"] = parameters["embeddings.word"][rows]
+    shape = replace(
+        checkpoint.shape,
+        max_position_embeddings=config.max_length,
+        vocab_size=len(parameters["embeddings.word"]),
+    )
+    return Start(shape, parameters, tokenizer, checkpoint.pooler)
+
+
+def start_from_artifact(artifact: Artifact) -> Start:
+    """The compressed model as it is, in floats."""
+    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
+    parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
+    return Start(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"))

@@ -1,0 +1,64 @@
+"""How large activations get, for products whose inputs are quantized with scales that are known beforehand."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.quantizer import Quantizer
+
+
+class _Observer(Quantizer):
+    """Notes the smallest and the largest value of each channel that enters each product."""
+
+    def __init__(self) -> None:
+        self.extremes: Dict[str, tf.Tensor] = {}
+
+    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
+        rows = tf.reshape(x, [-1, x.shape[-1]])
+        self.extremes[name] = tf.stack([tf.reduce_min(rows, axis=0), tf.reduce_max(rows, axis=0)])
+        return x
+
+
+def activation_extremes(
+    forward: Callable[[tf.Tensor, tf.Tensor], Any], encoder: BertEncoder, input_ids: Sequence[np.ndarray]
+) -> Dict[str, np.ndarray]:
+    """Smallest and largest value of each channel that enters each product, 0 included.
+
+    Args:
+        forward: the forward pass of a model, of ids and mask `(1, T)`.
+        encoder: the encoder in it.
+        input_ids: messages, `n` arrays of `(T_i,)`.
+
+    Returns:
+        By the stored name of the matrix without `.kernel`, `(2, rows)`.
+
+    Raises:
+        DataError: if there are no messages.
+    """
+    if not len(input_ids):
+        raise DataError(
+            "quantization.method static_int8 needs messages to calibrate on, and there are none. Add NLU examples, or "
+            "set the method to dynamic_int8."
+        )
+    observer, before = _Observer(), encoder.quantizer
+
+    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.int32)])
+    def observe(ids: tf.Tensor) -> Dict[str, tf.Tensor]:
+        forward(ids, tf.ones_like(ids))
+        return dict(observer.extremes)
+
+    encoder.quantizer = observer
+    try:
+        seen = [observe(ids[np.newaxis]) for ids in input_ids]
+    finally:
+        encoder.quantizer = before
+    extremes = {}
+    for name in seen[0]:
+        low, high = np.stack([message[name].numpy() for message in seen], axis=1)  # (n, rows) each
+        extremes[name] = np.stack([np.minimum(low.min(axis=0), 0.0), np.maximum(high.max(axis=0), 0.0)])
+    return extremes
