@@ -15,6 +15,7 @@ from rasa_compressed_bert.errors import CompressedBertError
 
 _QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _FAILED = 2
+_CALIBRATION_MESSAGES = 300
 _INTERRUPTED = 130  # as shells have it
 
 
@@ -96,6 +97,32 @@ def run_sensitivity(arguments: argparse.Namespace) -> None:
     _write(f"Written: {', '.join(map(str, paths))}\n")
 
 
+def run_export(arguments: argparse.Namespace) -> None:
+    """A trained model for other programs."""
+    from rasa_compressed_bert.benchmark.inspection import artifacts_of
+    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
+
+    if arguments.format == "onnx" and (arguments.quantization or arguments.nlu):
+        raise CompressedBertError("--quantization and --nlu are for --format tflite: ONNX has the model's own format.")
+    texts = []
+    if arguments.nlu:
+        texts = [message.text for message in load_messages(arguments.nlu, _CALIBRATION_MESSAGES)]
+    found = artifacts_of(arguments.model)
+    if not found:
+        raise CompressedBertError(f"'{arguments.model}' holds no component of rasa_compressed_bert.")
+    for name, artifact in found.items():
+        if arguments.format == "onnx":
+            files = onnx_files(artifact)
+        else:
+            files = tflite_files(artifact, quantization=arguments.quantization or "dynamic_int8", texts=texts)
+        folder = arguments.out / name if len(found) > 1 else arguments.out
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
+            _write(f"Written: {folder / file} ({len(data) / 1e6:.2f} MB)\n")
+
+
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
     """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
     full = [archive.resolve().with_name(archive.name.replace(".tar.gz", "")).parts for archive in archives]
@@ -131,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-messages", type=_positive, default=0, metavar="N", help="a random sample of the test data"
     )
     _add_sensitivity(commands)
+    _add_export(commands)
     return parser
 
 
@@ -169,6 +197,25 @@ def _add_sensitivity(commands: argparse._SubParsersAction) -> None:
         "--max-messages", type=_positive, default=0, metavar="N", help="a random sample of the test data"
     )
     sensitivity.add_argument("--fresh", action="store_true", help="throw away what an earlier call has left in --out")
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser(
+        "export",
+        help="a trained model for other programs, as ONNX or TFLite",
+        description="Writes a model file with its weights, tokenizer.json (of the `tokenizers` library) and "
+        "manifest.json (labels in the order of the logits, and the temperature that logits are divided by).",
+    )
+    export.set_defaults(run=run_export)
+    export.add_argument("model", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact")
+    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="default: %(default)s")
+    export.add_argument(
+        "--quantization",
+        choices=("none", "dynamic_int8", "static_int8"),
+        help="of TFLite: floats, 8-bit weights (default), or 8-bit activations too, which needs --nlu",
+    )
+    export.add_argument("--nlu", type=Path, metavar="NLU.yml", help="messages that static_int8 is calibrated on")
+    export.add_argument("--out", type=Path, default=Path("exported"), help="folder (default: %(default)s)")
 
 
 def _list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:

@@ -11,7 +11,7 @@ The graph holds no weights: its initializers name tensors of `packing.pack`, whi
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 import onnx
@@ -24,6 +24,25 @@ INPUT_IDS, ATTENTION_MASK, HIDDEN_STATES, LOGITS = "input_ids", "attention_mask"
 _CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(_CONTRIB, 1)]
 _IR_VERSION = 8
+
+
+class OnnxModel(NamedTuple):
+    """A model whose initializers, named in `weights`, are elsewhere."""
+
+    proto: onnx.ModelProto
+    weights: List[str]
+
+
+def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> OnnxModel:
+    """Ids and mask (B, T) int64 to logits (B, C), where the tensors have a linear layer, or hidden states (B, T, H)."""
+    graph = EncoderGraph(shape, tensors)
+    hidden = graph.encode()
+    if "classifier.bias" in tensors:
+        proto = graph.model(graph.classify(hidden), ["batch", tensors["classifier.bias"].size])
+    else:
+        output = graph.add("Identity", [hidden], output=HIDDEN_STATES)
+        proto = graph.model(output, ["batch", "wordpieces", shape.hidden_size])
+    return OnnxModel(proto, graph.weights())
 
 
 class EncoderGraph:

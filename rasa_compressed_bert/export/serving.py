@@ -11,7 +11,7 @@ from rasa_compressed_bert.artifact.artifact import GRAPH, TENSORFLOW_GRAPH, TFLI
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.compression.quantization import NOT_CALIBRATED, Calibration
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.onnx_graph import EncoderGraph
+from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import Tensors, pack, unpack
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.engines import Engine
@@ -64,33 +64,27 @@ def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarra
 
 
 def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
-    graph = EncoderGraph(model.shape, tensors)
-    hidden = graph.encode()
-    if "classifier.bias" in model.parameters:
-        proto = graph.model(graph.classify(hidden), ["batch", model.parameters["classifier.bias"].size])
-    else:
-        proto = graph.model(hidden, ["batch", "wordpieces", model.shape.hidden_size])
-    return {GRAPH: proto.SerializeToString()}, {"graph_weights": graph.weights()}
+    graph = onnx_model(model.shape, tensors)
+    return {GRAPH: graph.proto.SerializeToString()}, {"graph_weights": graph.weights}
 
 
 def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
 
     quantization = "dynamic_int8" if form.quantization.method == "kmeans" else form.quantization.method
-    forward = _forward(model, tensors)
+    forward = forward_pass(model.shape, unpack(model.shape, tensors))
     return {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=form.messages)}, {}
 
 
-def _forward(model: Exported, tensors: Tensors) -> Callable[[Any, Any], Any]:
-    """The Keras model that packed tensors stand for."""
+def forward_pass(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> Callable[[Any, Any], Any]:
+    """The Keras model's logits, where there is a linear layer, or hidden states."""
     from rasa_compressed_bert.models.encoder import BertEncoder
     from rasa_compressed_bert.models.intent_model import IntentModel
 
-    parameters = unpack(model.shape, tensors)
     if "classifier.bias" in parameters:
-        intent_model = IntentModel(model.shape, parameters)
+        intent_model = IntentModel(shape, parameters)
         return lambda input_ids, attention_mask: intent_model(input_ids, attention_mask)[0]
-    encoder = BertEncoder(model.shape, parameters)
+    encoder = BertEncoder(shape, parameters)
     return lambda input_ids, attention_mask: encoder(input_ids, attention_mask)[-1]
 
 

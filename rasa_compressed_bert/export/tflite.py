@@ -2,9 +2,9 @@
 
 TensorFlow's converter gives a matrix one scale, and its full integer quantization rounds norms and softmax too: the
 features of MiniLM keep a cosine similarity to fp32 of 0.97 and 0.75. So the converted floats are rewritten. A product
-becomes `s (x Q + b / s)`, with a matrix `Q` of integers and a scale `s` for each of its columns that is multiplied
-afterwards, which every TFLite interpreter can compute and which leaves the columns of an integer product of like size:
-0.999 and 0.99. Rows that are looked up have a scale each.
+becomes `s (x Q) + b`, with a matrix `Q` of integers and a scale `s` for each of its columns that is multiplied after
+it. Every TFLite interpreter can compute that, and the columns of `x Q`, which a full integer product rounds to 8 bits,
+are of like size: 0.999 and 0.99. Rows that are looked up have a scale each.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _convert(model: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> bytes:
 def _calibrate(floats: bytes, products: Dict[int, _Product], calibration: Sequence[np.ndarray]) -> _Formats:
     interpreter = tf.lite.Interpreter(model_content=floats, experimental_preserve_all_tensors=True)
     ids, mask = (entry["index"] for entry in interpreter.get_input_details())
+    matrices = {result: product.matrix.values.T.astype(np.float32) for result, product in products.items()}
     extremes = {result: np.zeros((2, 2)) for result in products}  # smallest and largest of what enters, what leaves
     for message in calibration:
         values = np.asarray(message, np.int32)[np.newaxis]  # (1, T)
@@ -87,13 +88,17 @@ def _calibrate(floats: bytes, products: Dict[int, _Product], calibration: Sequen
         interpreter.invoke()
         for result, product in products.items():
             entering = interpreter.get_tensor(product.entering)
-            for seen, x in zip(extremes[result], (entering, entering @ product.matrix.values.T.astype(np.float32))):
+            for seen, x in zip(extremes[result], (entering, entering @ matrices[result])):
                 seen[:] = min(seen[0], x.min()), max(seen[1], x.max())
-    return {result: (_format(*entering), _format(*leaving)) for result, (entering, leaving) in extremes.items()}
+    formats = {}
+    for result, (entering, leaving) in extremes.items():
+        finest = _format(*entering, finest=_TINY)
+        formats[result] = finest, _format(*leaving, finest=finest.step)  # products with integers are multiples of it
+    return formats
 
 
-def _format(low: float, high: float) -> _Format:
-    step = max(high - low, _TINY) / _STEPS
+def _format(low: float, high: float, *, finest: float) -> _Format:
+    step = max((high - low) / _STEPS, finest)
     return _Format(step, int(np.clip(np.rint(_LOWEST - low / step), _LOWEST, _LOWEST + _STEPS)))
 
 
@@ -143,14 +148,14 @@ class _Rewriter:
         product = self._tensor(result)
         if formats is None:
             options.asymmetricQuantizeInputs = True
-            shifted = self._tensor(table, values=offset / matrix.scale[:, 0])
+            shifted = self._tensor(table, values=offset / matrix.scale[:, 0])  # an operator less: s (x Q + b / s)
             self._add(_CODES.FULLY_CONNECTED, [x, integers, shifted], product, options=options, version=9)
             self._add(_CODES.MUL, [product, scale], result, options=schema.MulOptionsT())
             return
         if x not in self._rounded:
             self._rounded[x] = self._tensor(x, form=formats[0])
             self._add(_CODES.QUANTIZE, [x], self._rounded[x])
-        adding = schema.AddOptionsT()
+        adding = schema.AddOptionsT()  # after the product, whose 8 bits are not to cover b / s
         adding.fusedActivationFunction, options.fusedActivationFunction = options.fusedActivationFunction, 0
         leaving, scaled = self._tensor(result, form=formats[1]), self._tensor(result)
         self._add(_CODES.FULLY_CONNECTED, [self._rounded[x], integers], leaving, options=options, version=4)
@@ -159,16 +164,13 @@ class _Rewriter:
         self._add(_CODES.ADD, [scaled, self._tensor(table, values=offset)], result, options=adding)
 
     def _look_up(self, operator: schema.OperatorT, table: Quantized) -> None:
-        (floats, rows), result, options = operator.inputs, operator.outputs[0], operator.builtinOptions
-        tables = self._tensor(floats, values=table.values, form=_PLAIN), self._tensor(floats, values=table.scale)
-        integers, product, scale = (
-            self._tensor(result, form=_PLAIN),
-            self._tensor(result),
-            self._tensor(result, width=1),
-        )
-        self._add(_CODES.GATHER, [tables[0], rows], integers, options=options, version=2)
-        self._add(_CODES.GATHER, [tables[1], rows], scale, options=options)
-        self._add(_CODES.DEQUANTIZE, [integers], product, version=2)
+        (floats, numbers), result, options = operator.inputs, operator.outputs[0], operator.builtinOptions
+        integers = self._tensor(floats, values=table.values, form=_PLAIN)
+        scales = self._tensor(floats, values=table.scale)
+        rounded, scale, product = self._tensor(result, form=_PLAIN), self._tensor(result, width=1), self._tensor(result)
+        self._add(_CODES.GATHER, [integers, numbers], rounded, options=options, version=2)
+        self._add(_CODES.GATHER, [scales, numbers], scale, options=options)
+        self._add(_CODES.DEQUANTIZE, [rounded], product, version=2)
         self._add(_CODES.MUL, [product, scale], result, options=schema.MulOptionsT())
 
     def _constant(self, number: int) -> Optional[np.ndarray]:

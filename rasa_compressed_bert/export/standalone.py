@@ -1,0 +1,63 @@
+"""A trained model for other programs: one file with graph and weights, and what they need to feed it."""
+
+from __future__ import annotations
+
+import json
+from typing import Dict, Sequence
+
+import numpy as np
+from onnx import numpy_helper
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.export.onnx_graph import onnx_model
+from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.export.serving import forward_pass
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+_DESCRIBED = ("kind", "labels", "temperature", "max_length", "quantization", "encoder")
+
+
+def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
+    """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used)."""
+    shape, tensors = _model(artifact)
+    graph = onnx_model(shape, tensors)
+    inside = [numpy_helper.from_array(tensors[name], name) for name in graph.weights]
+    others = [tensor for tensor in graph.proto.graph.initializer if tensor.name not in graph.weights]
+    del graph.proto.graph.initializer[:]
+    graph.proto.graph.initializer.extend([*inside, *others])
+    return {GRAPH: graph.proto.SerializeToString(), **_description(artifact)}
+
+
+def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str]) -> Dict[str, bytes]:
+    """`model.tflite` of builtin operators: ids and mask (1, T) int32, of any length, to logits or hidden states.
+
+    Args:
+        artifact: of a trained model.
+        quantization: `none`, `dynamic_int8`, or `static_int8`, which is calibrated on texts.
+        texts: messages.
+
+    Raises:
+        ExportError: if there is nothing to calibrate on.
+    """
+    from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
+
+    shape, tensors = _model(artifact)
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+    forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)
+    model = to_tflite(forward, quantization=quantization, calibration=messages)
+    return {TFLITE_MODEL: model, **_description(artifact)}
+
+
+def _model(artifact: Artifact) -> tuple[EncoderShape, Dict[str, np.ndarray]]:
+    if WEIGHTS not in artifact.files:
+        raise ExportError("The model had nothing to train on: there is nothing to export.")
+    return EncoderShape.from_dict(artifact.manifest["encoder"]), tensors_from_bytes(artifact.files[WEIGHTS])
+
+
+def _description(artifact: Artifact) -> Dict[str, bytes]:
+    """The tokenizer, and labels (in the order of the logits) and temperature (which logits are divided by)."""
+    values = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
+    return {TOKENIZER: artifact.files[TOKENIZER], MANIFEST: json.dumps(values, indent=1).encode("ascii")}
