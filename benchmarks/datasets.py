@@ -1,4 +1,4 @@
-"""Training and test files of a run: the same plain messages for every row."""
+"""Training and test files of a run: the same messages for every row."""
 
 from __future__ import annotations
 
@@ -32,20 +32,19 @@ def split(messages: Sequence[LabelledMessage], share: float) -> Tuple[List[Label
     return [message for message in messages if message not in chosen], test
 
 
-def prepare(source: Path, folder: Path, *, sample: int) -> Tuple[Path, Path]:
+def prepare(source: Path, folder: Path, *, sample: int, entities: bool = False) -> Tuple[Path, Path]:
     """Writes `train.yml` and `test.yml` of a data set into `folder`.
-
-    Entities are left out: every row then learns the same task, and DIET does not pay for a second one.
 
     Args:
         source: a folder with train.yml and test.yml, or one file, of which a fifth becomes the test data.
         folder: where to write.
         sample: stratified sample of the training messages; 0 for all.
+        entities: left out by default, so that every row learns the same task and DIET does not pay for a second one.
     """
     if source.is_file():
-        training, test = split(load_messages(source), 0.2)
+        training, test = split(load_messages(source, entities=entities), 0.2)
     else:
-        training, test = load_messages(source / "train.yml"), load_messages(source / "test.yml")
+        training, test = (load_messages(source / name, entities=entities) for name in ("train.yml", "test.yml"))
     folder.mkdir(parents=True, exist_ok=True)
     write_nlu(stratified_sample(training, sample), folder / "train.yml")
     write_nlu(test, folder / "test.yml")
@@ -64,10 +63,13 @@ def floor_messages(messages: Sequence[LabelledMessage]) -> List[LabelledMessage]
 
 
 def write_nlu(messages: Sequence[LabelledMessage], path: Path) -> None:
-    """Writes Rasa's YAML, in which nothing of a text is taken for an entity."""
+    """Writes Rasa's YAML, in which nothing of a text but its entities is taken for one."""
     from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLWriter
     from rasa.shared.nlu.training_data.message import Message
     from rasa.shared.nlu.training_data.training_data import TrainingData
 
-    examples = [Message.build(text=message.text, intent=message.intent) for message in messages]
+    examples = [
+        Message.build(message.text, message.intent, [span._asdict() for span in message.entities])
+        for message in messages
+    ]
     RasaYAMLWriter().dump(str(path), TrainingData(examples))

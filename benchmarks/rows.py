@@ -1,10 +1,13 @@
-"""The rows of the pruning table: a Rasa configuration each."""
+"""The rows of the tables: a Rasa configuration each."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from rasa_compressed_bert.models.pretrained import local_folder
+
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
+LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
 ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
 SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
 
@@ -17,8 +20,19 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
-    pipeline = _rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)]
-    return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}
+    return _complete(_rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)])
+
+
+def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
+    """Both BERT featurizers, by name, with the weights of an alias or a folder."""
+    lmf = language_model_featurizer(str(local_folder(weights)))
+    return {LMF: lmf, QUANTIZED: {"name": QUANTIZED, "model_weights": weights}}
+
+
+def featurizer_config(featurizer: Dict[str, Any], *, diet_epochs: int) -> Dict[str, Any]:
+    """A complete config.yml: a featurizer, and DIET for intents and entities with a fixed seed."""
+    diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True, "random_seed": 42}
+    return _complete([{"name": "WhitespaceTokenizer"}, featurizer, diet])
 
 
 def is_ours(row: str) -> bool:
@@ -59,16 +73,14 @@ def _rasa_pipeline(row: str, diet_epochs: int) -> List[Dict[str, Any]]:
             {"name": "FallbackClassifier", "threshold": 0.3, "ambiguity_threshold": 0.1},
         ]
     if row == "lmf_diet":
-        return [{"name": "WhitespaceTokenizer"}, language_model_featurizer(_shipped_weights()), diet]
+        return [{"name": "WhitespaceTokenizer"}, featurizers("all-MiniLM-L6-v2")[LMF], diet]
     return []
 
 
 def language_model_featurizer(folder: str) -> Dict[str, Any]:
     """Rasa's BERT featurizer with the weights of a folder."""
-    return {"name": "LanguageModelFeaturizer", "model_name": "bert", "model_weights": folder}
+    return {"name": LMF, "model_name": "bert", "model_weights": folder}
 
 
-def _shipped_weights() -> str:
-    from rasa_compressed_bert.models.pretrained import local_folder
-
-    return str(local_folder("all-MiniLM-L6-v2"))
+def _complete(pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
+    return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}

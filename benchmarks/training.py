@@ -19,7 +19,7 @@ from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 
 logger = logging.getLogger(__name__)
-_SINGLE_THREAD = "_THREADS"  # training uses all cores
+_SINGLE_THREAD = "_THREADS"  # in the names of the variables that say how many a library may use
 
 
 def train_row(folder: Path, config: Dict[str, Any], nlu: Path) -> Dict[str, Any]:
@@ -55,10 +55,14 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path) -> Dict[str, Any]
     return done
 
 
+def training_environment() -> Dict[str, str]:
+    """The environment of a process that may use all cores."""
+    return {name: value for name, value in worker_environment(1).items() if _SINGLE_THREAD not in name}
+
+
 def _run(command: Any, folder: Path) -> None:
     """Runs in `folder`, without Rasa's cache; the output is kept in train.log."""
-    environment = {name: value for name, value in worker_environment(1).items() if _SINGLE_THREAD not in name}
-    environment.update(RASA_MAX_CACHE_SIZE="0", LOG_LEVEL="INFO")
+    environment = {**training_environment(), "RASA_MAX_CACHE_SIZE": "0", "LOG_LEVEL": "INFO"}
     log = folder / "train.log"
     with log.open("w") as output:
         code = subprocess.run(

@@ -65,7 +65,7 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
     archives = [archive_path(model) for model in arguments.models]
     for archive in archives:
         require_nlu(archive)
-    messages = load_messages(arguments.nlu, arguments.max_messages)
+    messages = load_messages(arguments.nlu, arguments.max_messages, entities=True)
     results = compare_models(labelled(archives), messages, threads=arguments.threads, rounds=arguments.rounds)
     arguments.out.mkdir(parents=True, exist_ok=True)
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}

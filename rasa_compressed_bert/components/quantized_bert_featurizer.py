@@ -77,7 +77,10 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
             ComponentError: if a file of the model is missing or damaged.
         """
         component = cls(config, model_storage, resource, execution_context)
-        component._open_featurizer(num_threads=component._options.num_threads)
+        options = component._options
+        with config_io.shown_by_rasa():
+            artifact = resource_io.load(model_storage, resource)
+            component._featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
         return component
 
     def __init__(
@@ -117,7 +120,6 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """Sets the features of all training examples, with all cores."""
         from rasa_compressed_bert.tasks.featurization import featurize
 
-        self._open_featurizer(num_threads=0)
         found = list(message_io.words_to_featurize(training_data.training_examples))
         for (message, attribute, _), features in zip(
             found, featurize(self._featurizer, [words for *_, words in found])
@@ -131,8 +133,3 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
             (features,) = self._featurizer.features(self._featurizer.encode_words([words]))
             self.add_features_to_message(features.words, features.sentence, attribute, message)
         return messages
-
-    def _open_featurizer(self, *, num_threads: int) -> None:
-        with config_io.shown_by_rasa():
-            artifact = resource_io.load(self._model_storage, self._resource)
-            self._featurizer = WordFeaturizer(artifact, pooling=self._options.pooling, num_threads=num_threads)

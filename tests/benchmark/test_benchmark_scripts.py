@@ -1,13 +1,20 @@
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
-from benchmarks.rows import OURS, ROWS, is_ours, row_config
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from benchmarks.featurizers import measured
+from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, featurizer_config, featurizers, is_ours, row_config
+from benchmarks.run_featurizer import to_markdown
+from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
+from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.errors import CompressedBertError
 
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
@@ -49,6 +56,67 @@ def test_prepare_splits_a_single_file(tmp_path):
     training, test = prepare(tmp_path / "nlu.yml", tmp_path / "work", sample=100)
     assert (len(load_messages(training)), len(load_messages(test))) == (100, 40)
     assert len(load_messages(tmp_path / "work" / "keyword.yml")) == 2
+
+
+@pytest.mark.parametrize("entities", [False, True])
+def test_prepare_keeps_entities_where_it_is_asked_to(tmp_path, entities):
+    city = EntitySpan(8, 9, "city", role="from")
+    messages = [message._replace(entities=(city, EntitySpan(0, 7, "word"))[::-1]) for message in MESSAGES]
+    write_nlu(messages, tmp_path / "nlu.yml")
+    for path in prepare(tmp_path / "nlu.yml", tmp_path / "work", sample=0, entities=entities):
+        assert {message in messages for message in load_messages(path, entities=True)} == {entities}
+
+
+def test_both_featurizers_stand_in_the_same_pipeline(tiny_weights):
+    items = featurizers(str(tiny_weights))
+    assert {Path(item["model_weights"]) for item in items.values()} == {tiny_weights}
+    configs = [featurizer_config(items[name], diet_epochs=7) for name in (LMF, QUANTIZED)]
+    for config in configs:
+        config["pipeline"].pop(1)
+    assert configs[0] == configs[1]
+    assert configs[0]["pipeline"][-1]["epochs"] == 7 and "random_seed" in configs[0]["pipeline"][-1]
+
+
+def test_featurizer_results_as_markdown():
+    times = {LMF: {"p50_ms": 40.0, "p95_ms": 50.0}, QUANTIZED: {"p50_ms": 1.0, "p95_ms": 2.0}}
+    near = {name: {"rows": 9, "mean": 0.999, "percentile_1": 0.991} for name in ("words", "sentence")}
+    row = {"accuracy": 0.9, "macro_f1": 0.8, "entity_f1": 0.7}
+    content = {
+        "training_messages": 200,
+        "test_messages": 3,
+        "command": "python -m something",
+        "environment": environment(),
+        "alone": [{"weights": "tiny", **times, "ratio": 40.0, "similarity": near}],
+        "training": {"messages": 500, "seconds": {LMF: 60.0, QUANTIZED: 10.0}},
+        "results": [{"model": "lmf_diet", **row}, {"model": "quantized_diet", **row}],
+    }
+    text = to_markdown("some data", content)
+    assert "| tiny | 40.00 | 50.00 | 1.00 | 2.00 | 40.0 |" in text and "0.9990 on average" in text
+    assert "6.0 times faster" in text and "| quantized_diet | 90.0 % | 80.0 % | 70.0 % |" in text
+
+
+@pytest.mark.slow
+def test_featurizers_are_measured_alone(tiny_weights, tmp_path):
+    texts = ["hello you", "will it rain today", "play a song please", "oh it is hot"]
+    write_nlu([LabelledMessage(text, "a") for text in texts], tmp_path / "nlu.yml")
+    folders = {"training": tmp_path / "nlu.yml", "test": tmp_path / "nlu.yml", "folder": tmp_path}
+    times = measured("latency", str(tiny_weights), **folders)
+    assert all(0 < times[name]["p50_ms"] <= times[name]["p95_ms"] for name in (LMF, QUANTIZED))
+    near = measured("similarity", str(tiny_weights), **folders)
+    assert (near["words"]["rows"], near["sentence"]["rows"]) == (14, 4)
+    assert (
+        near["words"]["mean"] > 0.98
+    )  # the first hidden states differ: Rasa takes the ids 101 and 102 for [CLS], [SEP]
+    training = measured("training", str(tiny_weights), **folders)
+    assert training["messages"] == 4 and set(training["seconds"]) == {LMF, QUANTIZED}
+    with pytest.raises(CompressedBertError, match="Measuring latency .* failed"):
+        measured("latency", str(tmp_path / "nothing"), **folders)
+
+
+def test_published_command_names_no_folder_outside(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script", "--data", "snips=/some/where/snips", "--sample", "5"])
+    assert command_line("benchmarks.x") == "python -m benchmarks.x --data snips=DATA/snips --sample 5"
+    assert named_folder("a=b/c") == ("a", Path("b/c")) and named_folder("b/c") == ("c", Path("b/c"))
 
 
 @pytest.mark.parametrize("sparsity", [0.4, 0.7])

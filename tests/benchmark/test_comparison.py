@@ -1,9 +1,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rasa_compressed_bert.benchmark import comparison, tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models, scores
+from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage, compare_models, entity_f1, scores
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
@@ -73,6 +75,64 @@ def test_scores_count_only_the_intents_of_the_test_data():
     }
 
 
+CITY, MUSIC = EntitySpan(0, 4, "city"), EntitySpan(5, 9, "music")
+FROM = EntitySpan(0, 4, "city", role="from")
+
+
+@pytest.mark.parametrize(
+    "expected, predicted, share",
+    [
+        ([[CITY], [MUSIC]], [[CITY], [MUSIC]], 1.0),
+        ([[CITY], [MUSIC]], [[CITY], []], 2 / 3),
+        ([[CITY, MUSIC]], [[CITY, EntitySpan(5, 8, "music")]], 1 / 2),  # another end
+        ([[CITY]], [[EntitySpan(0, 4, "country")]], 0.0),
+        ([[CITY], []], [[], [CITY]], 0.0),  # of another message
+        ([[CITY]], [[CITY, CITY]], 1.0),  # two extractors
+        ([[CITY]], [[FROM, FROM._replace(role="to")]], 1.0),  # the test data has no role there
+        ([[FROM]], [[CITY]], 0.0),
+        ([[FROM]], [[FROM._replace(group="1")]], 1.0),
+        ([[FROM]], [[FROM, FROM._replace(role="to")]], 2 / 3),
+        ([[CITY]], [[]], None),
+        ([[]], [[CITY]], None),
+    ],
+)
+def test_entities_are_right_where_span_type_and_annotated_role_are(expected, predicted, share):
+    as_json = json.loads(json.dumps(predicted))
+    assert entity_f1(expected, as_json) == (share if share is None else pytest.approx(share))
+
+
+SPAN = st.tuples(st.integers(0, 2), st.integers(3, 4), st.sampled_from("ab")).map(lambda values: EntitySpan(*values))
+SPANS = st.lists(st.frozensets(SPAN))
+
+
+@given(SPANS, SPANS)
+def test_entity_f1_is_that_of_precision_and_recall(expected, predicted):
+    right = sum(len(gold & found) for gold, found in zip(expected, predicted))
+    share = entity_f1([list(gold) for gold in expected], [list(found) for found in predicted])
+    if right:
+        precision, recall = right / sum(map(len, predicted)), right / sum(map(len, expected))
+        assert share == pytest.approx(2 * precision * recall / (precision + recall))
+    else:
+        assert not share
+
+
+class FakeExtractor(FakeWorker):
+    """Finds the first four characters of every message."""
+
+    def parse(self, texts):
+        return {**super().parse(texts), "entities": [[[0, 4, "city", None, None]] for _ in texts]}
+
+
+def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatch):
+    monkeypatch.setattr(comparison, "WorkerProcess", FakeExtractor)
+    without = compare_models(two_models, MESSAGES)
+    assert all("entity_f1" not in result for result in without)
+    messages = [message._replace(entities=(CITY,)) if message.intent == "a" else message for message in MESSAGES]
+    results = compare_models(two_models, messages, rounds=3)
+    assert [result["entity_f1"] for result in results] == [pytest.approx(2 * 4 / (4 + 10))] * 2
+    assert tables.comparison_rows(results)[0][2:4] == ["macro F1", "entity F1"]
+
+
 def test_tables_leave_out_what_no_model_has():
     results = [{"model": "a", "accuracy": 0.5}, {"model": "long name", "accuracy": 0.25, "training_s": 12.3}]
     rows = tables.comparison_rows(results)
@@ -109,6 +169,16 @@ def test_messages_of_rasa_yaml_without_their_markup(tmp_path):
     assert load_messages(path) == [LabelledMessage("play jazz", "a"), LabelledMessage("stop it", "a")]
     assert load_messages(path, 1) == load_messages(path, 1)
     assert len(load_messages(path, 1)) == 1
+
+
+def test_entities_of_rasa_yaml_are_kept_where_they_are_asked_for(tmp_path):
+    line = '    - fly from [Rome]{"entity": "city", "role": "from"} on [May 1](date)'
+    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", line, "    - stop it")
+    rome, date = EntitySpan(9, 13, "city", role="from"), EntitySpan(17, 22, "date")
+    assert load_messages(path, entities=True) == [
+        LabelledMessage("fly from Rome on May 1", "a", (rome, date)),
+        LabelledMessage("stop it", "a"),
+    ]
 
 
 def test_bad_test_data_is_one_clear_error(tmp_path):

@@ -1,0 +1,162 @@
+"""Our featurizer against Rasa's LanguageModelFeaturizer with the same weights: alone, and in front of DIET.
+
+python -m benchmarks.run_featurizer --data snips=DATA/snips --data sara2019=DATA/sara2019
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+from benchmarks.bert_base_shape import save_random_bert
+from benchmarks.commands import command_line, named_folder
+from benchmarks.datasets import prepare, write_nlu
+from benchmarks.featurizers import measured
+from benchmarks.rows import LMF, QUANTIZED, featurizer_config, featurizers
+from benchmarks.training import train_row
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.errors import CompressedBertError
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+MINILM, BERT_BASE = "all-MiniLM-L6-v2", "BERT-base's shape, random"
+LABELS = {LMF: "lmf_diet", QUANTIZED: "quantized_diet"}
+
+
+def main() -> int:
+    """Measures both featurizers on each data set in one run, and writes the results."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    try:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+    except CompressedBertError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
+    """One data set: the files `featurizer_<name>` with the endings json, md and png in the folder of results."""
+    title = f"featurizer_{name}"
+    work = arguments.work / title
+    if arguments.fresh and work.exists():
+        shutil.rmtree(work)
+    whole, _ = prepare(source, work / "whole", sample=0, entities=True)
+    sample, test = prepare(source, work / "data", sample=arguments.sample, entities=True)
+    messages = load_messages(test, arguments.max_messages, entities=True)
+    write_nlu(messages, test)
+    content = {
+        "data": name,
+        "training_messages": len(load_messages(sample)),
+        "test_messages": len(messages),
+        "command": command_line("benchmarks.run_featurizer"),
+        "environment": environment(),
+        "alone": measure_alone(sample, test, work=work),
+        "training": measured("training", MINILM, training=whole, test=test, folder=work),
+        "results": measure_diet(sample, messages, work=work, epochs=arguments.diet_epochs),
+    }
+    write_results(title, content, folder=arguments.results)
+
+
+def measure_alone(training: Path, test: Path, *, work: Path) -> List[Dict[str, Any]]:
+    """Each component alone, with MiniLM and with BERT-base's shape; similarity of the features of the former."""
+    results = []
+    with tempfile.TemporaryDirectory() as random_bert:
+        save_random_bert(Path(random_bert), hidden_size=768, layers=12, heads=12, intermediate_size=3072)
+        for name, weights in ((MINILM, MINILM), (BERT_BASE, random_bert)):
+            logger.info(f"{name}: the components alone")
+            result = {"weights": name, **measured("latency", weights, training=training, test=test, folder=work)}
+            results.append({**result, "ratio": result[LMF]["p50_ms"] / result[QUANTIZED]["p50_ms"]})
+    results[0]["similarity"] = measured("similarity", MINILM, training=training, test=test, folder=work)
+    return results
+
+
+def measure_diet(training: Path, messages: List[LabelledMessage], *, work: Path, epochs: int) -> List[Dict[str, Any]]:
+    """DIET trained on either featurizer with the same MiniLM weights, side by side."""
+    trained = {}
+    for name, item in featurizers(MINILM).items():
+        logger.info(f"training {LABELS[name]}")
+        trained[LABELS[name]] = train_row(work / LABELS[name], featurizer_config(item, diet_epochs=epochs), training)
+    archives = {label: work / label / "model.tar.gz" for label in trained}
+    results = compare_models(archives, messages, threads=1, rounds=10)
+    for result in results:
+        row = trained[result["model"]]
+        result.update(training_s=row["training_s"], training_command=row["command"])
+        result["pipeline"] = [
+            {**item, "model_weights": MINILM} if "model_weights" in item else item for item in row["config"]["pipeline"]
+        ]
+    return results
+
+
+def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
+    """JSON, Markdown and PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = to_markdown(title, content)
+    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{title}.md").write_text(text, encoding="utf-8")
+    plot_comparison(content["results"], folder / f"{title}.png", title=title)
+    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
+
+
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
+    """The tables, and what was made how."""
+    alone = [["weights", f"{LMF} p50 ms", "p95 ms", "ours p50 ms", "p95 ms", "times faster"]]
+    for result in content["alone"]:
+        times = [f"{result[name][key]:.2f}" for name in (LMF, QUANTIZED) for key in ("p50_ms", "p95_ms")]
+        alone.append([result["weights"], *times, f"{result['ratio']:.1f}"])
+    near = content["alone"][0]["similarity"]
+    seconds = content["training"]["seconds"]
+    return f"""# {title}
+
+The components alone: `process` of one message, one thread, {content["test_messages"]} test messages, in turns.
+
+{tables.markdown_table(alone)}
+
+Cosine similarity of our features to {LMF}'s, {MINILM}: words {_similarity(near["words"])}; sentence
+(`pooling: cls`) {_similarity(near["sentence"])}.
+
+`process_training_data` of {content["training"]["messages"]} messages on all cores: {LMF} {seconds[LMF]:.1f} s, ours
+{seconds[QUANTIZED]:.1f} s, {seconds[LMF] / seconds[QUANTIZED]:.1f} times faster.
+
+DIET on either, {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread,
+one message at a time. {tables.LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
+seconds of the whole `rasa train nlu`, on all cores.
+
+{tables.markdown_table(tables.comparison_rows(content["results"]))}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def _similarity(values: Dict[str, float]) -> str:
+    return f"{values['mean']:.4f} on average, 1st percentile {values['percentile_1']:.4f}, {values['rows']} rows"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
+    )
+    parser.add_argument("--sample", type=int, default=2000, help="stratified sample that DIET learns; 0 for all")
+    parser.add_argument("--diet-epochs", type=int, default=40)
+    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument("--fresh", action="store_true", help="train everything again")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, Artifact
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
+from rasa_compressed_bert.runtime.engines import open_engine
+from tests.random_models import UNEVEN, random_parameters, random_shape
+
+IDS = np.array([[2, 7, 9, 11, 3]])
+VOCABULARY = {piece: index for index, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(46))])}
+TOKENIZER_JSON = json.dumps(
+    {
+        "version": "1.0",
+        "added_tokens": [],
+        "model": {"type": "WordLevel", "vocab": VOCABULARY, "unk_token": "[UNK]"},
+        "pre_tokenizer": {"type": "Whitespace"},
+    }
+)
+
+
+def artifact(method="dynamic_int8", *, head=True):
+    shape = random_shape(UNEVEN)
+    parameters = random_parameters(shape)
+    if not head:
+        parameters = {name: value for name, value in parameters.items() if not name.startswith("classifier.")}
+    return serving_artifact(
+        Exported(shape, parameters, TOKENIZER_JSON),
+        Format(QuantizationConfig(method=method)),
+        kind="intent_classifier",
+        manifest={"labels": list("abcde"), "temperature": 1.5, "max_length": 40} if head else {"max_length": 40},
+    )
+
+
+def served(model):
+    return open_engine(model).run(IDS, np.ones_like(IDS))
+
+
+@pytest.mark.parametrize("head", [True, False])
+@pytest.mark.parametrize("method", ["none", "dynamic_int8"])
+def test_onnx_runs_without_this_package(method, head):
+    model = artifact(method, head=head)
+    files = onnx_files(model)
+    session = onnxruntime.InferenceSession(files[GRAPH], providers=["CPUExecutionProvider"])
+    assert session.get_outputs()[0].name == ("logits" if head else "hidden_states")
+    output = session.run(None, {"input_ids": IDS, "attention_mask": np.ones_like(IDS)})[0]
+    np.testing.assert_allclose(output, served(model), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantization", ["none", "dynamic_int8", "static_int8"])
+def test_tflite_runs_without_this_package(quantization):
+    import tensorflow as tf
+
+    model = artifact("none")
+    files = tflite_files(model, quantization=quantization, texts=["1 2 3", "4 9 30 41"])
+    interpreter = tf.lite.Interpreter(model_content=files[TFLITE_MODEL])
+    inputs = {entry["name"]: entry["index"] for entry in interpreter.get_input_details()}
+    for index in inputs.values():
+        interpreter.resize_tensor_input(index, IDS.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(inputs["input_ids"], IDS.astype(np.int32))
+    interpreter.set_tensor(inputs["attention_mask"], np.ones(IDS.shape, np.int32))
+    interpreter.invoke()
+    output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    tolerance = {"none": 1e-4, "dynamic_int8": 0.2, "static_int8": 1.0}[quantization]
+    np.testing.assert_allclose(output, served(model), atol=tolerance)
+
+
+def test_what_lies_beside_the_model():
+    files = onnx_files(artifact())
+    described = json.loads(files[MANIFEST])
+    assert described["labels"] == list("abcde") and described["temperature"] == 1.5
+    assert files[TOKENIZER].decode("utf-8") == TOKENIZER_JSON
+
+
+def test_static_int8_needs_messages():
+    with pytest.raises(ExportError, match="messages to calibrate on"):
+        tflite_files(artifact("none"), quantization="static_int8", texts=[])
+
+
+def test_an_untrained_model_is_refused():
+    with pytest.raises(ExportError, match="nothing to export"):
+        onnx_files(Artifact({"kind": "untrained"}, {}))
