@@ -8,15 +8,17 @@ from rasa_compressed_bert.models.pretrained import local_folder
 
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
+TRIM = "trim_"
 ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
-SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
+SHORT_TRIM = "trim_"
+ROWS = ("keyword", "diet", "dense_int8", "60", "80")
 
 
 def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:
     """A complete config.yml.
 
     Args:
-        row: one of `ROWS`, or any other percentage.
+        row: one of `ROWS`, any other percentage, or `trim_` and the size of a vocabulary.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
@@ -51,6 +53,8 @@ def _ours(row: str, epochs: int) -> Dict[str, Any]:
         options["epochs"] = epochs
     if row.isdigit():
         options["pruning"] = {"final_sparsity": int(row) / 100}
+    elif row.startswith(TRIM):
+        options.update(vocabulary="trim", vocabulary_size=int(row[len(TRIM) :]))
     else:
         options["pruning"] = {"method": "none"}
         options["quantization"] = {"method": "none" if row == "dense_fp32" else "dynamic_int8"}

@@ -12,9 +12,10 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
 from benchmarks import rows as row_definitions
+from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare
 from benchmarks.training import train_row
 from rasa_compressed_bert.benchmark import tables
@@ -72,7 +73,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         "data": name,
         "training_messages": len(load_messages(training)),
         "test_messages": len(messages),
-        "command": _command(),
+        "command": command_line("benchmarks.run_pruning"),
         "environment": environment(),
         "results": results,
     }
@@ -108,24 +109,9 @@ def _without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]
     return [{**item, "model_weights": "all-MiniLM-L6-v2"} if "model_weights" in item else item for item in pipeline]
 
 
-def _command() -> str:
-    """The command line, with folders outside of this project as DATA."""
-    words = []
-    for word in sys.argv[1:]:
-        name, found, path = word.rpartition("=")
-        absolute = Path(path).is_absolute()
-        words.append(f"{name}{found}DATA/{Path(path).name}" if absolute else word)
-    return " ".join(["python -m benchmarks.run_pruning", *words])
-
-
-def _named_folder(text: str) -> Tuple[str, Path]:
-    name, found, path = text.partition("=")
-    return (name, Path(path)) if found else (Path(text).name, Path(text))
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", action="append", type=_named_folder, help="[NAME=]DIR with train.yml and test.yml")
+    parser.add_argument("--data", action="append", type=named_folder, help="[NAME=]DIR with train.yml and test.yml")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
@@ -148,9 +134,12 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.rows = arguments.rows or list(row_definitions.SHORT_ROWS if short else row_definitions.ROWS)
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
-    unknown = [row for row in arguments.rows if row not in row_definitions.ROWS and not row.isdigit()]
+    known = row_definitions.ROWS
+    unknown = [
+        row for row in arguments.rows if row not in known and not row.replace(row_definitions.TRIM, "").isdigit()
+    ]
     if unknown:
-        parser.error(f"unknown rows: {', '.join(unknown)}; known: {', '.join(row_definitions.ROWS)} or a percentage")
+        parser.error(f"unknown rows: {', '.join(unknown)}; known: {', '.join(known)}, a percentage, trim_SIZE")
 
 
 if __name__ == "__main__":
