@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import tempfile
@@ -14,12 +15,13 @@ from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
 _KEPT = 5
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
     """The artifact of a key: read if it is there and whole, else made and written; the newest few are kept.
 
-    A folder that cannot be written costs time in the next training and nothing else.
+    A folder that cannot be written costs time in the next training and nothing else, and several processes may use it.
 
     Args:
         folder: of the cache; made if need be.
@@ -28,7 +30,8 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
     """
     with contextlib.suppress(ArtifactError):
         artifact = read_artifact(folder / key)
-        (folder / key).touch()
+        with contextlib.suppress(OSError):  # of a folder that can be read only
+            (folder / key).touch()
         return artifact
     artifact = make()
     try:
@@ -37,9 +40,11 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
             write_artifact(artifact, Path(name) / key)
             shutil.rmtree(str(folder / key), ignore_errors=True)  # what could not be read
             (Path(name) / key).rename(folder / key)
-        _forget(folder)
+        with contextlib.suppress(FileNotFoundError):  # another process forgets as well
+            _forget(folder)
     except OSError as error:
-        logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
+        if error.errno not in _TAKEN:  # by a process that made the same and was quicker
+            logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
     return artifact
 
 

@@ -46,7 +46,7 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
         for name in [key[: -len(_MASK)] for key in stored if key.endswith(_MASK)]:
             stored[name] = _spread(name, stored)
         return {name: tensor for name, tensor in stored.items() if "#" not in name}
-    except (SafetensorError, KeyError, ValueError, IndexError) as error:
+    except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
         raise ArtifactError(f"weights.safetensors cannot be read: {error}") from error
 
 
@@ -84,7 +84,7 @@ def _sparse(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
 def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     bits, *shape = stored[name + _SIZE].tolist()
     size = math.prod(shape)
-    if min(shape) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
+    if min(shape, default=0) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
         raise ValueError(f"the indices of '{name}' do not fit its shape {tuple(shape)}")
     flags = np.unpackbits(stored[name + _INDICES], count=size * bits).reshape(size, bits)
     indices = flags @ (1 << np.arange(bits)[::-1]).astype(np.uint8)
@@ -94,7 +94,7 @@ def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
 def _spread(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
     size = math.prod(shape)
-    if min(shape) < 0 or len(stored[name + _MASK]) != -(-size // 8):
+    if min(shape, default=0) < 0 or len(stored[name + _MASK]) != -(-size // 8):
         raise ValueError(f"the mask of '{name}' does not fit its shape {shape}")
     tensor = np.zeros(size, values.dtype)
     tensor[np.unpackbits(stored[name + _MASK], count=size).astype(bool)] = values

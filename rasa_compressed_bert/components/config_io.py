@@ -66,8 +66,7 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
     """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
     digest = hashlib.sha256(_source_digest().encode("ascii") + weights_digest(options.model_weights).encode("ascii"))
-    serving = {"alias": None, "pooling": None, "num_threads": None}
-    digest.update(json.dumps({**options.to_dict(), **serving}, sort_keys=True).encode("ascii"))
+    digest.update(json.dumps(options.compression(), sort_keys=True).encode("ascii"))
     if options.vocabulary == "trim" or options.quantization.method == "static_int8":
         digest.update(json.dumps(messages).encode("ascii"))
     return digest.hexdigest()

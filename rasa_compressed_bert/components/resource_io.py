@@ -39,7 +39,7 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
 
 def cached(key: str, make: Callable[[], Artifact]) -> Artifact:
     """What was made for the same key before, in a folder of Rasa's own training cache, where that is switched on."""
-    if os.environ.get(caching.CACHE_SIZE_ENV, "").strip() in ("0", "0.0"):
+    if float(os.environ.get(caching.CACHE_SIZE_ENV, caching.DEFAULT_CACHE_SIZE_MB)) == 0:
         return make()
     folder = Path(os.environ.get(caching.CACHE_LOCATION_ENV, caching.DEFAULT_CACHE_LOCATION))
     return cache.cached(folder / "rasa_compressed_bert", key, make)

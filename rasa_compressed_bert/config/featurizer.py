@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import option
+
+_SERVING = ("alias", "pooling", "num_threads")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class QuantizedBertFeaturizerConfig(EncoderConfig):
         help="The sentence feature: the mean of a message's hidden states, or the first one (cls).",
     )
     alias: Optional[str] = option(None, str, optional=True, help="Name of the features; null means the component's.")
+
+    def compression(self) -> Dict[str, Any]:
+        """Return the options that compressed weights depend on; the others matter when they are served."""
+        return {name: value for name, value in self.to_dict().items() if name not in _SERVING}
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield the shared contradictions, and quantization-aware training, for which there is no training."""

@@ -8,7 +8,7 @@ of parameters, the one that `EncoderShape.parameter_shapes` names.
 from __future__ import annotations
 
 import math
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -123,12 +123,17 @@ class BertEncoder(tf.keras.layers.Layer):
         kernel = self.quantizer.kernel(f"{name}.kernel", self.parameters[f"{name}.kernel"])
         flat = tf.reshape(x, [-1, kernel.shape[0]])  # one large product is faster than a batch of small ones
         product = tf.nn.bias_add(tf.matmul(flat, kernel), self.parameters[f"{name}.bias"])
-        return tf.reshape(product, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))
+        return tf.reshape(product, [_batch_size(x), -1, kernel.shape[1]])
 
     def _split(self, x: tf.Tensor, heads: int, size: int) -> tf.Tensor:
-        return tf.reshape(x, tf.concat([tf.shape(x)[:2], [heads, size]], axis=0))
+        return tf.reshape(x, [_batch_size(x), -1, heads, size])
 
     def _normalise(self, x: tf.Tensor, name: str) -> tf.Tensor:
         mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
         scale = tf.math.rsqrt(variance + self.shape.layer_norm_eps) * self.parameters[f"{name}.gamma"]
         return (x - mean) * scale + self.parameters[f"{name}.beta"]
+
+
+def _batch_size(x: tf.Tensor) -> Any:
+    """A number where it is known: TFLite, whose messages come one by one, then prepares a new length faster."""
+    return x.shape[0] or tf.shape(x)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Any, Mapping
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 _INPUTS = ("input_ids", "attention_mask")
+_OPERATORS = frozenset(  # what the forward pass consists of: others could read and write files
+    "AddV2 BiasAdd Cast ConcatV2 Const Einsum Erf Fill GatherV2 Identity MatMul Maximum Mean Mul Pack Placeholder Pow "
+    "RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient StridedSlice Sub Sum Tanh".split()
+)
 
 
 class TensorflowEngine:
@@ -39,6 +43,7 @@ class TensorflowEngine:
         floats = dequantized(tensors_from_bytes(artifact.files[WEIGHTS]))
         try:
             graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
+            _require_known(graph)
             names = [node.name for node in graph.node if node.op == "Placeholder" and node.name not in _INPUTS]
             weights = {name: tf.constant(_read(floats, name)) for name in names}
 
@@ -61,6 +66,12 @@ class TensorflowEngine:
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
         """
         return self._run(*(self._constant(values, "int32") for values in (input_ids, attention_mask))).numpy()
+
+
+def _require_known(graph: Any) -> None:
+    unknown = {node.op for node in graph.node} - _OPERATORS
+    if unknown or len(graph.library.function):
+        raise ValueError(f"it has operators that are none of a forward pass: {sorted(unknown) or 'functions'}")
 
 
 def _read(floats: Mapping[str, np.ndarray], placeholder: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import List, Sequence
 
 import numpy as np
@@ -26,7 +27,7 @@ Message = Sequence[str]  # its words
 _BATCH = 32
 _CALIBRATION_MESSAGES, _PARITY_MESSAGES, _RANDOM_MESSAGES = 300, 50, 200
 _RANDOM_LENGTH = 24
-_ANY_MESSAGE: Message = ("hello", "world")  # what an export is checked with where there are no messages
+_ANY_MESSAGE = "hello world"  # what an export is checked with where there are no messages
 
 
 def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturizerConfig) -> Artifact:
@@ -41,19 +42,20 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
         DataError: if the method needs messages to calibrate on, and there are none.
         ExportError: if the exported encoder disagrees with the pretrained one.
     """
-    start = start_from_pretrained(config, [" ".join(words) for words in messages])
+    texts = [" ".join(words) for words in messages]
+    start = start_from_pretrained(config, texts)
     tokenizer = WordpieceTokenizer(start.tokenizer, config.max_length)
     encoder = BertEncoder(start.shape, start.parameters)
-    encoded = [words.input_ids for words in tokenizer.encode_words(messages[:_CALIBRATION_MESSAGES])]
+    encoded = [tokenizer.encode(text) for text in texts[:_CALIBRATION_MESSAGES]]
     calibration = _calibrate(encoder, encoded, config, special_ids=tokenizer.encode(""))
-    checked = encoded[:_PARITY_MESSAGES] or [tokenizer.encode_words([_ANY_MESSAGE])[0].input_ids]
+    checked = encoded[:_PARITY_MESSAGES] or [tokenizer.encode(_ANY_MESSAGE)]
     return export_featurizer(
         Exported(start.shape, start.parameters, start.tokenizer),
         Format(config.quantization, config.runtime, calibration, encoded),
         manifest={
             "max_length": config.max_length,
             "dense_encoder": start.shape.to_dict(),
-            "config": config.to_dict(),
+            "config": config.compression(),
         },
         input_ids=checked,
         hidden_states=_hidden_states(encoder, checked, config, calibration=calibration),
@@ -71,10 +73,11 @@ def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[F
     shortest_first = np.argsort([len(words.input_ids) for words in encoded], kind="stable")
     batches = [shortest_first[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
     features = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(
+        pool.map(lambda batch: featurizer.features([encoded[index] for index in batch]), batches)
+    ) as results:  # closed, so that Ctrl-C does not wait for batches that have not begun
         with tqdm(total=len(distinct), desc="featurize", unit="message", dynamic_ncols=True, mininterval=1.0) as bar:
-            done = pool.map(lambda batch: featurizer.features([encoded[index] for index in batch]), batches)
-            for batch, found in zip(batches, done):
+            for batch, found in zip(batches, results):
                 features.update(zip((distinct[index] for index in batch), found))
                 bar.update(len(batch))
     return [features[tuple(words)] for words in messages]
