@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
 _KEPT = 5
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_BY_OTHERS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT)  # another process makes, or forgets, the same
 
 
 def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
@@ -30,8 +31,8 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
     """
     with contextlib.suppress(ArtifactError):
         artifact = read_artifact(folder / key)
-        with contextlib.suppress(OSError):  # of a folder that can be read only
-            (folder / key).touch()
+        with contextlib.suppress(OSError):  # of a folder that can be read only, or forgotten by now
+            os.utime(str(folder / key))
         return artifact
     artifact = make()
     try:
@@ -40,10 +41,9 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
             write_artifact(artifact, Path(name) / key)
             shutil.rmtree(str(folder / key), ignore_errors=True)  # what could not be read
             (Path(name) / key).rename(folder / key)
-        with contextlib.suppress(FileNotFoundError):  # another process forgets as well
-            _forget(folder)
+        _forget(folder)
     except OSError as error:
-        if error.errno not in _TAKEN:  # by a process that made the same and was quicker
+        if error.errno not in _BY_OTHERS:
             logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
     return artifact
 

@@ -11,6 +11,8 @@ from rasa_compressed_bert.artifact.artifact import (
     GRAPH,
     MANIFEST,
     MANIFEST_DIGEST,
+    TENSORFLOW_GRAPH,
+    TFLITE_MODEL,
     TOKENIZER,
     WEIGHTS,
     Artifact,
@@ -57,6 +59,17 @@ def test_writing_over_another_model_leaves_nothing_of_it(folder):
     write_artifact(Artifact({"labels": ["a"]}, {name: b"new" for name in FILES}), folder)
     read = read_artifact(folder)
     assert read.manifest["labels"] == ["a"] and set(read.files.values()) == {b"new"}
+
+
+@pytest.mark.parametrize("graph", [GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH])
+def test_model_of_one_runtime_has_the_files_of_that_runtime(folder, graph):
+    files = {TOKENIZER: b"t", graph: b"g", WEIGHTS: b"w"}
+    write_artifact(Artifact({"runtime": "one"}, files), folder)
+    read = read_artifact(folder)
+    assert read.files == files and read.size == 3, "what another model left in the folder is none of this one"
+    (folder / graph).unlink()
+    with pytest.raises(ArtifactError, match=f"'{graph}'"):
+        read_artifact(folder)
 
 
 def test_missing_folder(tmp_path):

@@ -1,21 +1,33 @@
-"""Tensors survive being stored, and are small when they are mostly zero."""
+"""Tensors survive being stored, and are small when they are mostly zero or take few values."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from safetensors.numpy import load, save
 
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.errors import ArtifactError
 
-shapes = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
+shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)
 floats = arrays.arrays(np.float32, shapes, elements=st.just(0.0) | st.floats(width=32))
 integers = arrays.arrays(np.int8, shapes, elements=st.just(0) | st.integers(-128, 127))
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.text("abc.01", min_size=1, max_size=6), floats | integers, max_size=4))
+@st.composite
+def clustered(draw):
+    """Tensors of few values, of which zeros may be many."""
+    dtype = draw(st.sampled_from([np.float32, np.int8, np.uint8]))
+    count, zeros = draw(st.integers(1, 300)), draw(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    shape = draw(arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=20))
+    tensor = rng.integers(0, count, shape) - count // 2
+    return np.where(rng.random(shape) < zeros, 0, tensor).astype(dtype)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.text("abc.01", min_size=1, max_size=6), floats | integers | clustered(), max_size=4))
 def test_round_trip(tensors):
     read = tensors_from_bytes(tensors_to_bytes(tensors))
     assert set(read) == set(tensors)
@@ -55,7 +67,100 @@ def test_no_tensors():
     assert tensors_from_bytes(tensors_to_bytes({})) == {}
 
 
-DATA = tensors_to_bytes({"dense": pruned(0.0)[:3, :5], "sparse": pruned(0.9)[:9, :8]})
+def content(stored):
+    """Bytes after the names, shapes and places."""
+    return len(stored) - 8 - int.from_bytes(stored[:8], "little")
+
+
+def of_few_values(count, size=20_000, dtype=np.int8):
+    """A tensor that takes `count` values, each of them and none of them 0."""
+    values = np.arange(1, count + 1).astype(dtype)
+    indices = np.random.default_rng(0).integers(0, count, size)
+    indices[:count] = np.arange(count)
+    return values[indices].reshape(-1, 100)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float32])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 15, 16])
+def test_tensors_of_few_values_take_the_bits_of_an_index(count, dtype):
+    tensor = of_few_values(count, dtype=dtype)
+    bits = max(1, int(np.ceil(np.log2(count))))
+    stored = tensors_to_bytes({"w": tensor})
+    assert 0 <= content(stored) - tensor.size * bits / 8 <= count * tensor.itemsize + 24 + 8
+    np.testing.assert_array_equal(tensors_from_bytes(stored)["w"], tensor)
+
+
+@pytest.mark.parametrize("count", [17, 100, 255, 256, 257, 1000])
+def test_floats_of_up_to_256_values_take_a_byte_and_bytes_are_left_as_they_are(count):
+    floats, bits = of_few_values(count, dtype=np.float32), of_few_values(min(count, 255))
+    assert len(tensors_to_bytes({"w": floats})) <= floats.size * (1 if count <= 256 else 4) + 4 * count + 300
+    assert bits.nbytes <= len(tensors_to_bytes({"w": bits})) <= bits.nbytes + 100
+    for tensor in (floats, bits):
+        np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
+
+
+def test_values_that_come_late_are_not_missed():
+    tensor = np.zeros(50_000, np.float32) + 3
+    tensor[-1000:] = np.arange(1000)
+    np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("sparsity", [0.7, 0.9])
+def test_sparse_tensors_of_few_values_are_small_in_both_ways(sparsity, bits):
+    tensor = np.where(np.random.default_rng(1).random((200, 100)) < sparsity, 0, of_few_values(2**bits))
+    count, present = tensor.size, np.count_nonzero(tensor)
+    assert content(tensors_to_bytes({"w": tensor})) <= min(count * (1 + bits), count + present * bits) / 8 + 100
+    np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
+
+
+def damaged(**parts):
+    """The bytes of a clustered tensor, some of its parts replaced."""
+    stored = load(tensors_to_bytes({"w": of_few_values(7)}))
+    assert set(stored) == {"w#indices", "w#codebook", "w#size"}
+    stored.update({f"w#{name}": np.array(value) for name, value in parts.items()})
+    return save({name: value for name, value in stored.items() if value.dtype != object})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"indices": np.zeros(10, np.uint8)},
+        {"indices": np.zeros(0, np.uint8)},
+        {"indices": np.zeros(7500, np.int8)},
+        {"indices": np.zeros(7500, np.float32)},
+        {"indices": None},
+        {"codebook": np.zeros(0, np.int8)},
+        {"codebook": np.zeros(3, np.int8)},
+        {"codebook": np.zeros((8, 2), np.int8)},
+        {"codebook": np.int8(1)},
+        {"size": np.array([3, 200, 99])},
+        {"size": np.array([3, -200, -100])},
+        {"size": np.array([0, 200, 100])},
+        {"size": np.array([-3, 200, 100])},
+        {"size": np.array([9, 200, 100])},
+        {"size": np.array([3, 2**62, 2**62])},
+        {"size": np.array([3.0, 200.0, 100.0])},
+        {"size": np.zeros(0, np.int64)},
+        {"size": np.int64(3)},
+        {"size": None},
+    ],
+    ids=lambda parts: " ".join(f"{name} {getattr(value, 'tolist', str)()}"[:40] for name, value in parts.items()),
+)
+def test_damaged_code_books_and_indices_are_refused(parts):
+    with pytest.raises(ArtifactError, match="weights.safetensors cannot be read"):
+        tensors_from_bytes(damaged(**parts))
+
+
+def test_undamaged_code_books_and_indices_are_read():
+    np.testing.assert_array_equal(tensors_from_bytes(damaged())["w"], of_few_values(7))
+    reshaped = tensors_from_bytes(damaged(size=np.array([3, 100, 200])))["w"]
+    np.testing.assert_array_equal(reshaped, of_few_values(7).reshape(100, 200))
+
+
+DATA = tensors_to_bytes(
+    {"dense": pruned(0.0)[:3, :5], "sparse": pruned(0.9)[:9, :8], "clustered": of_few_values(5, size=300)}
+)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 40, len(DATA) - 1])

@@ -3,15 +3,12 @@
 from typing import Any, Dict, NamedTuple
 
 import pytest
-from component_harness import make_storage, train, training_data
+from component_harness import CASES, make_storage, needs_words, train, training_data
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 
 import rasa_compressed_bert
 
-TINY = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32, "pruning": {"frequency": 4}}
-CASES = {  # a new component is one more line
-    "PrunedBertIntentClassifier": TINY,
-}
+QUICK = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0}
 
 
 class Case(NamedTuple):
@@ -30,18 +27,39 @@ class Trained(NamedTuple):
     folder: Any
 
 
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_the_checkout(cache_folder, monkeypatch):
+    """What training keeps for the next one is kept for the tests alone."""
+    monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
+
+
 @pytest.fixture(scope="session", params=CASES)
 def case(request, tiny_weights):
+    """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
     return Case(
         getattr(rasa_compressed_bert, request.param), {"model_weights": str(tiny_weights), **CASES[request.param]}
     )
 
 
 @pytest.fixture(scope="session")
-def trained(case, tmp_path_factory):
+def trained(case, cache_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     storage = make_storage(folder)
-    return Trained(case, train(case.component, case.config, training_data(), storage), storage, folder)
+    data = training_data(words=needs_words(case.component))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
+        return Trained(case, train(case.component, case.config, data, storage), storage, folder)
+
+
+@pytest.fixture
+def data(case):
+    """Messages of four intents, with words where the component needs them."""
+    return training_data(words=needs_words(case.component))
 
 
 @pytest.fixture
@@ -52,4 +70,5 @@ def storage(tmp_path):
 @pytest.fixture
 def quick(case):
     """The case with the shortest training that there is."""
-    return Case(case.component, {**case.config, "epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0})
+    options = case.component.get_default_config()
+    return Case(case.component, {**case.config, **{name: QUICK[name] for name in QUICK if name in options}})

@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from component_harness import RESOURCE, create, load, make_storage, predict, training_data
+from component_harness import RESOURCE, create, load, make_storage, predict
 from rasa.engine.storage.resource import Resource
 from rasa.shared.exceptions import RasaException
 
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
+from rasa_compressed_bert.components import resource_io
 from rasa_compressed_bert.errors import ArtifactError
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
@@ -76,40 +78,38 @@ def test_resource_that_was_never_written(case, storage):
     assert_load_fails(case, storage, "no folder 'another'", resource=Resource("another"))
 
 
+@pytest.fixture
+def other(copied):
+    """An artifact that shares no file with the one that is stored."""
+    artifact = read_artifact(copied[1])
+    return Artifact(artifact.manifest, {name: data + b" " for name, data in artifact.files.items()})
+
+
 @pytest.mark.parametrize("written", range(5))
-def test_half_written_model_is_never_loaded(quick, storage, monkeypatch, written):
+def test_half_written_model_is_never_loaded(case, other, storage, monkeypatch, written):
     """The process dies, or the disk is full, after `written` of the five files."""
-    fail_after(monkeypatch, written)
-    with pytest.raises(OSError, match="No space left"):
-        create(quick.component, quick.config, storage).train(training_data())
-    monkeypatch.undo()
-    assert_load_fails(quick, storage, "manifest")
+    save_and_fail(other, storage, monkeypatch, written)
+    assert_load_fails(case, storage, "manifest")
 
 
-@pytest.mark.parametrize("written", [1, 3])
-def test_half_overwritten_model_is_never_loaded(quick, copied, monkeypatch, written):
+@pytest.mark.parametrize("written", range(5))
+def test_half_overwritten_model_is_never_loaded(case, other, copied, monkeypatch, written):
     """`--finetune` writes where the model lies that it started from."""
     storage, _ = copied
-    component = load(quick.component, quick.config, storage)
-    fail_after(monkeypatch, written)
-    with pytest.raises(OSError, match="No space left"):
-        component.train(training_data())
-    monkeypatch.undo()
-    assert_load_fails(quick, storage, "'model.onnx'" if written == 1 else "'manifest.json'")
+    save_and_fail(other, storage, monkeypatch, written)
+    name = ["tokenizer.json", "tokenizer.json", "tokenizer.json", "manifest.json", "manifest.json"][written]
+    assert_load_fails(case, storage, f"'{name}'")
 
 
-def test_training_after_an_interrupted_one(quick, storage, monkeypatch):
-    fail_after(monkeypatch, 2)
-    with pytest.raises(OSError, match="No space left"):
-        create(quick.component, quick.config, storage).train(training_data())
-    monkeypatch.undo()
-    create(quick.component, quick.config, storage).train(training_data())
+def test_training_after_an_interrupted_one(quick, other, data, storage, monkeypatch):
+    save_and_fail(other, storage, monkeypatch, 2)
+    create(quick.component, quick.config, storage).train(data)
     (prediction,) = predict(load(quick.component, quick.config, storage), ["hello"])
-    assert prediction["intent"]["name"]
+    assert prediction
 
 
-def fail_after(monkeypatch, count):
-    """Lets `count` files be written, and half of the next one."""
+def save_and_fail(artifact, storage, monkeypatch, count):
+    """What every training ends with; `count` files can be written, and half of the next one."""
     write, done = Path.write_bytes, []
 
     def write_bytes(path, data):
@@ -119,5 +119,8 @@ def fail_after(monkeypatch, count):
         done.append(path)
         return write(path, data)
 
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    monkeypatch.setattr(Path, "write_text", lambda path, text: path.write_bytes(text.encode()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_bytes)
+        patch.setattr(Path, "write_text", lambda path, text: path.write_bytes(text.encode()))
+        with pytest.raises(OSError, match="No space left"):
+            resource_io.save(artifact, storage, RESOURCE)

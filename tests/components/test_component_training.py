@@ -1,16 +1,18 @@
-"""Training data that is small, odd or not there, and training on from a trained model."""
+"""Training data of intents that is small, odd or not there, and training on from a trained model."""
 
 import logging
 import shutil
 
 import pytest
-from component_harness import EXAMPLES, create, load, make_storage, predict, rankings, train, training_data
+from component_harness import CLASSIFIERS, EXAMPLES, create, load, make_storage, predict, rankings, train, training_data
 from rasa.shared.exceptions import RasaException
 from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.errors import DataError
+
+pytestmark = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ def test_nothing_to_train_on_gives_an_untrained_model(case, storage, caplog, dat
         assert prediction["intent_ranking"] == []
 
 
+@pytest.mark.slow
 def test_untrained_model_can_be_trained_further(quick, storage):
     component = train(quick.component, quick.config, TrainingData(), storage)
     component.train(training_data())
@@ -66,6 +69,7 @@ def test_odd_texts_among_the_examples(quick, storage):
     assert len(rankings(component, ["hello"])[0]) == 5
 
 
+@pytest.mark.slow
 def test_cut_examples_are_counted_in_one_warning(quick, storage, caplog):
     data = training_data({**EXAMPLES, "long": ["hello " * 100, "hi " * 200]})
     with caplog.at_level(logging.WARNING):
@@ -76,23 +80,27 @@ def test_cut_examples_are_counted_in_one_warning(quick, storage, caplog):
     assert "240 wordpieces" in warnings[0]  # 100 + 200, of each 30 are kept
 
 
+@pytest.mark.slow
 def test_the_same_text_with_two_intents(quick, storage):
     component = train(quick.component, quick.config, training_data({"a": ["hot"] * 4, "b": ["hot"] * 4}), storage)
     assert {name for name, _ in rankings(component, ["hot"])[0]} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_intents_with_odd_names(quick, storage):
     names = ["größe", "与", "a b", "😀", "x" * 300]
     component = train(quick.component, quick.config, training_data({name: ["hello", "hi"] for name in names}), storage)
     assert {name for name, _ in rankings(component, ["hello"])[0]} == set(names)
 
 
+@pytest.mark.slow
 def test_of_retrieval_intents_the_intent_is_learned(quick, storage):
     faq = {"faq/ask_name": ["what is your name", "your name please"], "faq/ask_age": ["your age please", "how old"]}
     component = train(quick.component, quick.config, training_data({**EXAMPLES, **faq}), storage)
     assert {name for name, _ in rankings(component, ["your name"])[0]} == {*EXAMPLES, "faq"}
 
 
+@pytest.mark.slow
 def test_examples_without_an_intent_are_left_out(quick, storage):
     data = training_data()
     data.training_examples.append(Message({TEXT: "an example of an entity only"}))
@@ -149,6 +157,7 @@ def test_finetuning_without_data_keeps_the_model(case, finetuned_storage):
     assert predict(load(case.component, case.config, finetuned_storage), ["hello"]) == before
 
 
+@pytest.mark.slow
 def test_training_needs_no_validation_examples(quick, storage):
     config = {**quick.config, "pruning": None, "validation_split": 0.0}
     component = create(quick.component, config, storage)

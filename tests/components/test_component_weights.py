@@ -6,7 +6,7 @@ import time
 
 import huggingface_hub
 import pytest
-from component_harness import create, training_data
+from component_harness import create, needs_words, training_data
 from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.errors import WeightsError
@@ -22,7 +22,7 @@ def copied(case, tmp_path):
 def assert_train_fails(case, config, storage, match):
     """Rasa shows the words of its own exceptions only."""
     with pytest.raises(RasaException, match=match) as caught:
-        create(case.component, config, storage).train(training_data())
+        create(case.component, config, storage).train(training_data(words=needs_words(case.component)))
     assert isinstance(caught.value.__cause__, WeightsError)
     assert not list(storage._storage_path.rglob("manifest.json"))
 
@@ -63,10 +63,10 @@ def test_truncated_file(case, storage, copied, name):
     assert_train_fails(case, config, storage, f"Cannot read .* in the folder '{folder}'")
 
 
-def test_fewer_positions_than_max_length(case, storage):
+def test_fewer_positions_than_max_length(case, data, storage):
     config = {**case.config, "max_length": 500}
     with pytest.raises(RasaException, match="max_length: 500 is more than the 160 positions"):
-        create(case.component, config, storage).train(training_data())
+        create(case.component, config, storage).train(data)
 
 
 def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):

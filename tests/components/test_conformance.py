@@ -1,5 +1,6 @@
 """What Rasa, its users and their bots may expect of every component of this package."""
 
+import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -7,18 +8,15 @@ from pathlib import Path
 import pytest
 from component_harness import (
     CONTEXT,
-    EXAMPLES,
     MESSAGES,
     RESOURCE,
-    assert_well_formed,
+    WORDS,
     create,
     load,
     make_storage,
+    needs_words,
     predict,
     predict_elsewhere,
-    rankings,
-    train,
-    training_data,
 )
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.validation import validate
@@ -41,8 +39,19 @@ def test_is_registered_under_the_name_that_a_config_says(case):
 
 def test_graph_accepts_it(case):
     """Rasa's own validation of the training and the prediction graph: annotations, needs, required packages."""
-    config = {"pipeline": [{"name": f"rasa_compressed_bert.{case.component.__name__}", **case.config}], "policies": []}
-    validate(DefaultV1Recipe().graph_config_for_recipe(config, {}, is_finetuning=False))
+    pipeline = [{"name": f"rasa_compressed_bert.{case.component.__name__}", **case.config}]
+    if needs_words(case.component):
+        pipeline.insert(0, {"name": "WhitespaceTokenizer"})
+    config = {"pipeline": pipeline, "policies": []}
+    for is_finetuning in (False, True):
+        cli = {"finetuning_epoch_fraction": 0.5, "num_threads": 2}
+        validate(DefaultV1Recipe().graph_config_for_recipe(config, cli, is_finetuning=is_finetuning))
+
+
+def test_required_packages_are_installed_under_these_names(case):
+    for package in case.component.required_packages():
+        importlib.import_module(package)
+        assert importlib.metadata.version(package)
 
 
 def test_default_config_is_accepted_as_it_is(case, storage):
@@ -51,12 +60,12 @@ def test_default_config_is_accepted_as_it_is(case, storage):
     assert case.component.fingerprint_addon(config)
 
 
-def test_sections_may_be_null(case, storage):
-    create(case.component, {"pruning": None, "distillation": None, "quantization": None}, storage)
-
-
-def test_options_that_rasa_adds_for_finetuning_are_accepted(case, storage):
-    create(case.component, {**case.config, "finetuning_epoch_fraction": 0.5}, storage)
+def test_default_config_is_json_and_sections_may_be_null(case, storage):
+    """Rasa hashes it, and would merge a section that is a map into the user's, one level deep."""
+    config = case.component.get_default_config()
+    assert json.loads(json.dumps(config, allow_nan=False)) == config
+    assert config["quantization"] is None
+    assert not any(isinstance(value, dict) for value in config.values())
 
 
 def calls(component, storage):
@@ -70,18 +79,24 @@ def calls(component, storage):
 
 def test_unknown_option_is_rejected_with_a_suggestion(case, storage):
     for call in calls(case.component, storage):
-        with pytest.raises(InvalidConfigException, match="epoch: unknown option.*did you mean 'epochs'"):
-            call({"epoch": 3})
+        with pytest.raises(InvalidConfigException, match="max_lenght: unknown option.*did you mean 'max_length'"):
+            call({"max_lenght": 64})
 
 
 def test_all_mistakes_are_reported_together(case, storage):
-    mistakes = {"epochs": 0, "batch_size": "many", "prunning": {}, "pruning": {"final_sparsty": 0.5}}
+    mistakes = {
+        "max_length": 0,
+        "num_threads": "many",
+        "quantisation": {},
+        "quantization": {"per_chanel": True, "encoder_bits": 9},
+    }
     for call in calls(case.component, storage):
         with pytest.raises(InvalidConfigException) as caught:
             call(mistakes)
         text = str(caught.value)
-        for part in ("epochs: 0", "batch_size: 'many'", "prunning: unknown", "did you mean 'final_sparsity'"):
+        for part in ("max_length: 0", "num_threads: 'many'", "quantisation: unknown", "did you mean 'per_channel'"):
             assert part in text
+        assert "quantization.encoder_bits: 9 is not an integer in [1, 8]" in text
 
 
 def test_fingerprint_is_stable(case):
@@ -127,19 +142,6 @@ def test_output_is_no_option(case):
         case.component.fingerprint_addon({"output": "a file"})
 
 
-def test_predictions_are_well_formed(trained):
-    for prediction in predict(trained.component, MESSAGES):
-        assert_well_formed(prediction, labels=EXAMPLES)
-
-
-def test_learns_its_tiny_data(trained):
-    """Words decide these intents, so even a random BERT must get most of its own training messages right."""
-    pairs = [(text, intent) for intent, texts in EXAMPLES.items() for text in texts]
-    predictions = predict(trained.component, [text for text, _ in pairs])
-    right = [prediction["intent"]["name"] == intent for prediction, (_, intent) in zip(predictions, pairs)]
-    assert sum(right) >= 0.7 * len(pairs)
-
-
 def test_loading_again_gives_the_same_predictions(trained):
     again = load(trained.case.component, trained.case.config, trained.storage)
     assert predict(again, MESSAGES) == predict(trained.component, MESSAGES)
@@ -160,41 +162,14 @@ def test_another_process_gives_the_same_predictions(trained, tmp_path):
     assert elsewhere == json.loads(json.dumps(predict(trained.component, MESSAGES)))
 
 
-@pytest.mark.slow
-def test_training_again_gives_the_same_model(trained, storage):
-    again = train(trained.case.component, trained.case.config, training_data(), storage)
-    for one, other in zip(rankings(again, MESSAGES), rankings(trained.component, MESSAGES)):
-        assert [name for name, _ in one] == [name for name, _ in other]
-        assert [value for _, value in one] == pytest.approx([value for _, value in other], abs=1e-3)
-
-
-def test_what_rasa_adds_to_the_intent_does_not_reach_the_ranking(trained):
-    """Rasa writes the full name of a retrieval intent into `intent`."""
-    (prediction,) = predict(trained.component, ["hello"])
-    prediction["intent"]["full_retrieval_intent_name"] = "faq/ask_name"
-    assert set(prediction["intent_ranking"][0]) == {"name", "confidence"}
-
-
-@pytest.mark.parametrize("length, listed", [(1, 1), (2, 2), (10, 4), (0, 4)])
-def test_ranking_length(trained, length, listed):
-    component = load(trained.case.component, {**trained.case.config, "ranking_length": length}, trained.storage)
-    whole = rankings(trained.component, MESSAGES[:2])
-    assert rankings(component, MESSAGES[:2]) == [ranking[:listed] for ranking in whole]
-
-
-@pytest.mark.parametrize("text", ["", " ", "\t\r\n", None], ids=repr)
-def test_nothing_to_read_is_no_intent(trained, text):
-    (prediction,) = predict(trained.component, [text])
-    assert prediction["intent"] == {"name": None, "confidence": 0.0}
-    assert prediction["intent_ranking"] == []
-
-
 def test_process_returns_its_messages_and_leaves_the_rest_of_them_alone(trained):
-    messages = [Message({TEXT: "hello", "metadata": {"a": 1}}), Message({"metadata": {"b": 2}})]
+    messages = [Message({TEXT: "hello", "metadata": {"a": 1}}), Message({"metadata": {"b": 2}}), Message({TEXT: ""})]
+    if needs_words(trained.case.component):
+        WORDS.process(messages)
     returned = trained.component.process(messages)
     assert [id(message) for message in returned] == [id(message) for message in messages]
     assert messages[0].get(TEXT) == "hello"
-    assert [message.get("metadata") for message in messages] == [{"a": 1}, {"b": 2}]
+    assert [message.get("metadata") for message in messages] == [{"a": 1}, {"b": 2}, None]
     assert trained.component.process([]) == []
 
 
@@ -204,13 +179,7 @@ def test_a_prediction_does_not_depend_on_the_other_messages(trained):
     assert together == predict(trained.component, MESSAGES)
 
 
-def test_training_leaves_the_training_data_alone(quick, storage):
-    data = training_data()
+def test_training_leaves_the_training_data_alone_and_returns_its_own_resource(quick, data, storage):
     before = data.fingerprint()
-    create(quick.component, quick.config, storage).train(data)
+    assert create(quick.component, quick.config, storage).train(data) == RESOURCE
     assert data.fingerprint() == before
-
-
-def test_training_returns_its_own_resource(quick, storage):
-    resource = create(quick.component, quick.config, storage).train(training_data())
-    assert resource == RESOURCE

@@ -98,7 +98,7 @@ def test_all_problems_come_in_one_error():
             "learning_rat": 0.1,
             "pruning": {"method": "head", "pooler": 0.5, "initial_sparsity": 0.8, "frequency": "often"},
             "distillation": True,
-            "quantization": {"method": "kmeans", "bits": 4},
+            "quantization": {"method": "int4", "bits": 4},
         }
     )
     named = ["distillation", "epochs", "learning_rat", "pruning.frequency", "pruning.initial_sparsity"]

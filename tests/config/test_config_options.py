@@ -9,15 +9,20 @@ from rasa_compressed_bert.config import (
     Option,
     PrunedBertIntentClassifierConfig,
     PruningConfig,
+    QuantizedBertFeaturizerConfig,
     options_of,
     sections_of,
 )
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 
 HUGE = pytest.param(10**5000, id="huge")  # more digits than Python prints
+CLASSES = (PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig)
+CLASSES += tuple(sections_of(PrunedBertIntentClassifierConfig).values())
 DEFAULTS = {
     "model_weights": "all-MiniLM-L6-v2",
     "max_length": 128,
+    "vocabulary": "full",
+    "vocabulary_size": None,
     "epochs": 8,
     "batch_size": 32,
     "pooling": "mean",
@@ -43,7 +48,10 @@ DEFAULTS = {
         "pattern": "unstructured",
     },
     "distillation": {"enabled": True, "temperature": 2.0, "hidden_states": 10.0, "alpha": 0.3},
-    "quantization": {"method": "dynamic_int8", "per_channel": True},
+    "quantization": {
+        **{"method": "dynamic_int8", "aware_training": False, "per_channel": True},
+        **{"encoder_bits": 8, "embedding_bits": 8},
+    },
     "ranking_length": 10,
 }
 
@@ -172,7 +180,7 @@ REJECTED = [
     *[("random_seed", value, f"{INTEGER} in [0, 4294967295]") for value in (-1, 2**32, None)],
     *[("validation_split", value, f"{NUMBER} in [0, 0.5]") for value in (-0.1, 0.51, False)],
     *[("num_threads", value, f"{INTEGER} in [0, 256]") for value in (-1, 257, "all")],
-    *[("runtime", value, "one of: onnxruntime") for value in ("tflite", "tensorflow", "", None, 1)],
+    *[("runtime", value, "one of: onnxruntime, tflite, tensorflow") for value in ("openvino", "", None, 1)],
     *[("ranking_length", value, f"{INTEGER} >= 0") for value in (-1, None)],
     *[("pruning.method", value, "one of: none, neuron, head, weight") for value in ("neurons", None, False)],
     ("pruning.importance", "random", "one of: taylor, magnitude"),
@@ -190,11 +198,9 @@ REJECTED = [
     *[("distillation.enabled", value, BOOLEAN) for value in ("true", 1, 0, None)],
     *[("distillation.temperature", value, f"{NUMBER} in (0, 100]") for value in (0, 100.5)],
     *[("distillation.alpha", value, f"{NUMBER} in [0, 1]") for value in (-0.5, 1.5)],
-    *[
-        ("quantization.method", value, "one of: none, dynamic_int8")
-        for value in ("static_int8", "kmeans", "int8", None)
-    ],
+    *[("quantization.method", value, "one of: none, dynamic_int8, static_int8, kmeans") for value in ("int8", None, 8)],
     *[("quantization.per_channel", value, BOOLEAN) for value in ("yes", 1, None)],
+    *[("quantization.aware_training", value, BOOLEAN) for value in ("yes", 1, None)],
 ]
 
 
@@ -219,6 +225,10 @@ def test_numbers_that_are_not_finite_or_too_large_are_errors(path, value):
         ("pruning.finl_sparsity", "final_sparsity"),
         ("distillation.temprature", "temperature"),
         ("quantization.per_chanel", "per_channel"),
+        ("quantization.aware_trainig", "aware_training"),
+        ("quantization.encoder_bit", "encoder_bits"),
+        ("quantization.embeding_bits", "embedding_bits"),
+        ("encoder_bits", "quantization.encoder_bits"),
         ("final_sparsity", "pruning.final_sparsity"),
         ("temperatur", "distillation.temperature"),
     ],
@@ -259,7 +269,7 @@ def test_config_error_carries_and_lists_every_problem():
 
 
 def test_every_field_is_an_option_or_a_section_and_every_option_has_help():
-    for cls in (PrunedBertIntentClassifierConfig, *sections_of(PrunedBertIntentClassifierConfig).values()):
+    for cls in CLASSES:
         assert {item.name for item in fields(cls)} == options_of(cls).keys() | sections_of(cls).keys()
         for option in options_of(cls).values():
             assert option.help.endswith(".")
@@ -267,7 +277,7 @@ def test_every_field_is_an_option_or_a_section_and_every_option_has_help():
 
 
 def test_defaults_are_accepted_by_their_own_options():
-    for cls in (PrunedBertIntentClassifierConfig, *sections_of(PrunedBertIntentClassifierConfig).values()):
+    for cls in CLASSES:
         for item in fields(cls):
             if "option" in item.metadata:
                 assert item.metadata["option"].coerce(item.default) == item.default

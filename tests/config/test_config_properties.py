@@ -2,13 +2,21 @@
 
 import json
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, options_of, sections_of
+from rasa_compressed_bert.config import (
+    PrunedBertIntentClassifierConfig,
+    QuantizedBertFeaturizerConfig,
+    options_of,
+    sections_of,
+)
 from rasa_compressed_bert.errors import ConfigError
 
+COMPONENTS = (PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig)
 SECTIONS = sections_of(PrunedBertIntentClassifierConfig)
+ON_A_BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NAMES = [name for cls in (PrunedBertIntentClassifierConfig, *SECTIONS.values()) for name in options_of(cls)]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400)
@@ -39,11 +47,23 @@ def declared(cls):
 
 
 @st.composite
-def valid_options(draw):
+def valid_options(draw, component=PrunedBertIntentClassifierConfig):
     """Options of every section, with the ones that depend on each other made to fit."""
-    options = draw(st.fixed_dictionaries({}, optional=declared(PrunedBertIntentClassifierConfig)))
-    sections = {name: st.none() | st.fixed_dictionaries({}, optional=declared(cls)) for name, cls in SECTIONS.items()}
+    options = draw(st.fixed_dictionaries({}, optional=declared(component)))
+    sections = {
+        name: st.none() | st.fixed_dictionaries({}, optional=declared(cls))
+        for name, cls in sections_of(component).items()
+    }
     options.update(draw(st.fixed_dictionaries({}, optional=sections)))
+    if options.get("vocabulary") != "trim":
+        options.pop("vocabulary_size", None)
+    quantization = options.get("quantization")
+    if quantization:
+        if quantization.get("method") != "kmeans":
+            quantization.pop("encoder_bits", None)
+            quantization.pop("embedding_bits", None)
+        if quantization.get("method") == "none" or component is QuantizedBertFeaturizerConfig:
+            quantization.pop("aware_training", None)
     pruning = options.get("pruning")
     if pruning:
         for name in ("query_key", "value", "attention_heads", "intermediate", "pooler"):
@@ -65,6 +85,7 @@ def valid_options(draw):
     return options
 
 
+@ON_A_BUSY_MACHINE
 @given(valid_options(), st.none() | st.floats(0, 1))
 def test_a_valid_config_survives_the_round_trip(options, fraction):
     config = PrunedBertIntentClassifierConfig.from_dict({**options, "finetuning_epoch_fraction": fraction})
@@ -72,6 +93,15 @@ def test_a_valid_config_survives_the_round_trip(options, fraction):
     assert PrunedBertIntentClassifierConfig.from_dict(dump) == config
 
 
+@ON_A_BUSY_MACHINE
+@given(valid_options(QuantizedBertFeaturizerConfig))
+def test_a_valid_config_of_the_featurizer_survives_the_round_trip(options):
+    config = QuantizedBertFeaturizerConfig.from_dict(options)
+    assert QuantizedBertFeaturizerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert all(getattr(config, name) == value for name, value in options.items() if name != "quantization" and value)
+
+
+@ON_A_BUSY_MACHINE
 @given(valid_options())
 def test_what_the_user_set_is_kept(options):
     dump = PrunedBertIntentClassifierConfig.from_dict(options).to_dict()
@@ -81,17 +111,20 @@ def test_what_the_user_set_is_kept(options):
         assert all(dump[section][name] == value for name, value in values.items() if value is not None)
 
 
-@given(garbage | maps)
-def test_garbage_raises_nothing_but_config_error(options):
+@pytest.mark.parametrize("component", COMPONENTS)
+@ON_A_BUSY_MACHINE
+@given(options=garbage | maps)
+def test_garbage_raises_nothing_but_config_error(component, options):
     try:
-        config = PrunedBertIntentClassifierConfig.from_dict(options)
+        config = component.from_dict(options)
     except ConfigError as error:
         assert error.problems
         assert all(len(problem.splitlines()) == 1 for problem in error.problems)
     else:
-        assert PrunedBertIntentClassifierConfig.from_dict(config.to_dict()) == config
+        assert component.from_dict(config.to_dict()) == config
 
 
+@ON_A_BUSY_MACHINE
 @given(st.dictionaries(st.sampled_from(NAMES), garbage), st.sampled_from(sorted(SECTIONS)))
 def test_garbage_in_a_section_raises_nothing_but_config_error(options, section):
     try:

@@ -15,7 +15,8 @@ from random_models import UNEVEN, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
-from rasa_compressed_bert.export.intent_classifier import export_intent_classifier
+from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
+from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, softmax
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -40,14 +41,10 @@ def artifact(tokenizer, model):
     ids = WordpieceTokenizer(tokenizer, 40).encode_all(TEXTS)
     logits = np.concatenate([model(row[np.newaxis], np.ones((1, len(row)), np.int32))[0] for row in ids])
     return export_intent_classifier(
-        model.encoder.shape,
-        model.values(),
-        tokenizer=tokenizer,
-        quantization=QuantizationConfig(method="none"),
+        Exported(model.encoder.shape, model.values(), tokenizer),
+        Format(QuantizationConfig(method="none")),
         manifest={"labels": LABELS, "max_length": 40, "temperature": 0.7},
-        input_ids=ids,
-        logits=logits,
-        classes=logits.argmax(axis=1),
+        held_out=HeldOut(ids, logits, logits.argmax(axis=1)),
     )
 
 

@@ -1,81 +1,21 @@
 """From messages to an artifact and back, on tiny weights."""
 
-import json
 import logging
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, parameters_of, zeros_of
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
-from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.tasks.intent_classification import finetune_intent_classifier, train_intent_classifier
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import evaluate, predict_logits
-
-WORDS = {
-    "weather": "weather rain sun warm cold".split(),
-    "spice": "spicy food pizza curry spice".split(),
-    "music": "play music song stop loud".split(),
-}
-
-
-def examples_of(size=10, intents=tuple(WORDS)):
-    rng = np.random.default_rng(0)
-    fillers = "a the is it my to of please today very".split()
-    return [
-        Example(
-            " ".join([rng.choice(fillers), WORDS[intent][index % 5], rng.choice(fillers), rng.choice(fillers)]), intent
-        )
-        for index in range(size)
-        for intent in intents
-    ]
-
-
-EXAMPLES = examples_of()
-
-
-@pytest.fixture(scope="module")
-def configure(tiny_weights):
-    def build(**options):
-        defaults = {"epochs": 3, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.2}
-        return PrunedBertIntentClassifierConfig.from_dict({"model_weights": str(tiny_weights), **defaults, **options})
-
-    return build
-
-
-def encoder_size(artifact):
-    return EncoderShape.from_dict(artifact.manifest["encoder"]).encoder_size()
-
-
-def parameters_of(artifact):
-    return unpack(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors_from_bytes(artifact.files[WEIGHTS]))
-
-
-def zeros_of(artifact):
-    shape, parameters = EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact)
-    return {name: parameters[name] == 0 for name in shape.kernel_names()}
-
-
-def accuracy(artifact, examples=EXAMPLES):
-    predictor = IntentPredictor(artifact)
-    return np.mean([predictor.predict(example.text)[0][0] == example.intent for example in examples])
-
-
-def check(artifact, config):
-    """What holds for every artifact."""
-    manifest = json.loads(json.dumps(artifact.manifest))
-    assert manifest["labels"] == sorted(WORDS) and manifest["max_length"] == config.max_length
-    assert manifest["config"] == config.to_dict() and manifest["temperature"] > 0
-    ranking = IntentPredictor(artifact).predict("it is very hot today")
-    assert {label for label, _ in ranking} == set(WORDS)
 
 
 @pytest.fixture(scope="module")

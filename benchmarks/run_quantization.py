@@ -1,0 +1,103 @@
+"""Quantization of one trained intent model: k-means of 8 to 1 bits, and every method in every runtime.
+
+python -m benchmarks.run_quantization --data clinc150=DATA/clinc150
+python -m benchmarks.run_quantization --data clinc150=DATA/clinc150 --part runtimes
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Mapping
+
+from benchmarks import kmeans_bits, runtimes
+from benchmarks.commands import command_line, named_folder
+from benchmarks.datasets import prepare
+from benchmarks.quantized import Dense
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.errors import CompressedBertError
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+PARTS = ("bits", "runtimes")
+
+
+def main() -> int:
+    """Trains a dense model of each data set, quantizes and measures it, and writes the results."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    try:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+    except CompressedBertError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from here.\n")
+        return 130
+    return 0
+
+
+def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
+    """One data set: `kmeans_<name>` and `runtimes_<name>`, with the endings json, md and png."""
+    name = name if arguments.sample else f"{name}_full"
+    work = arguments.work / f"quantization_{name}"
+    if arguments.fresh and work.exists():
+        shutil.rmtree(work)
+    training, test = prepare(source, work / "data", sample=arguments.sample)
+    messages = load_messages(test, arguments.max_messages)
+    logger.info(f"{name}: the dense model")
+    dense = Dense.trained(work / "dense", training, epochs=arguments.epochs)
+    about = {
+        "data": name,
+        "training_messages": len(dense.examples),
+        "test_messages": len(messages),
+        "command": command_line("benchmarks.run_quantization"),
+        "environment": environment(),
+    }
+    if "bits" in arguments.part:
+        content = kmeans_bits.measure(dense, messages, path=work / "kmeans.json")
+        write_results(f"kmeans_{name}", {**about, **content}, part=kmeans_bits, folder=arguments.results)
+    if "runtimes" in arguments.part:
+        content = runtimes.measure(dense, messages, folder=work / "runtimes")
+        write_results(f"runtimes_{name}", {**about, **content}, part=runtimes, folder=arguments.results)
+
+
+def write_results(title: str, content: Mapping[str, Any], *, part: ModuleType, folder: Path) -> None:
+    """JSON, Markdown and PNG of a part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = f"{content['training_messages']} training messages, {content['test_messages']} test messages."
+    made = f"Made by `{content['command']}` on {in_words(content['environment'])}."
+    text = f"{part.to_markdown(title, content)}\n{counts}\n{made}\n"
+    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{title}.md").write_text(text, encoding="utf-8")
+    part.plot(content, folder / f"{title}.png", title=title)
+    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
+    )
+    parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
+    parser.add_argument("--part", action="append", choices=PARTS, help="what is measured; both unless told")
+    parser.add_argument("--epochs", type=int, default=0, help="of the dense model; 0 for the default")
+    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument("--fresh", action="store_true", help="train, quantize and measure everything again")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    arguments.part = arguments.part or PARTS
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Every quantization method in every runtime: whole messages through Rasa, and the engines alone.
+
+python -m benchmarks.runtimes RESULT.json ARCHIVE...
+
+is what measures the engines of archives in a process of its own, one thread each, in turns.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.quantized import Dense
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
+from rasa_compressed_bert.benchmark.latency import in_turns
+from rasa_compressed_bert.benchmark.sensitivity import intent_artifact
+from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import CompressedBertError, ExportError
+from rasa_compressed_bert.runtime.engines import open_engine
+
+logger = logging.getLogger("benchmarks")
+METHODS = {
+    "none": QuantizationConfig("none"),
+    "dynamic_int8": QuantizationConfig("dynamic_int8"),
+    "dynamic_int8 per tensor": QuantizationConfig("dynamic_int8", per_channel=False),
+    "static_int8": QuantizationConfig("static_int8"),
+    "static_int8 aware": QuantizationConfig("static_int8", aware_training=True),
+    "kmeans 4/4": QuantizationConfig("kmeans", encoder_bits=4, embedding_bits=4),
+    "kmeans 2/4 aware": QuantizationConfig("kmeans", encoder_bits=2, embedding_bits=4, aware_training=True),
+}
+RUNTIMES = ("onnxruntime", "tflite", "tensorflow")
+WORDPIECES = 16
+
+
+def measure(dense: Dense, messages: Sequence[LabelledMessage], *, folder: Path) -> Dict[str, Any]:
+    """Makes the archives that are not in `folder` yet, and measures all of them in one run.
+
+    Returns:
+        `results`: what `compare_models` says of each, its method and runtime, what the export's check said (`parity`),
+        and milliseconds of the engine alone (`engine_p50_ms`); `refused`: why some were not exported.
+    """
+    folder = folder / dense.digest[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    archives, refused = _archives(dense, folder)
+    engines = _engines_alone(list(archives.values()), folder / "engines.json")
+    results = compare_models({_label(*key): archive for key, archive in archives.items()}, messages, rounds=10)
+    for result, (method, runtime), archive in zip(results, archives, archives.values()):
+        result.update(method=method, runtime=runtime, engine_p50_ms=engines[str(archive)])
+        result["parity"] = intent_artifact(archive).manifest["parity"]
+    return {"tflite_interpreter": tflite_interpreter(), "results": results, "refused": refused}
+
+
+def _label(method: str, runtime: str) -> str:
+    return f"{method}, {runtime}"
+
+
+def _archives(dense: Dense, folder: Path) -> Tuple[Dict[Tuple[str, str], Path], Dict[str, str]]:
+    """Archives by method and runtime, and the reasons why some are refused."""
+    archives, refused = {}, {}
+    pairs = [(method, runtime) for method in METHODS for runtime in RUNTIMES]
+    with tqdm(total=len(pairs), desc="runtimes", unit=" models", dynamic_ncols=True) as bar:
+        for method, runtime in pairs:
+            bar.set_postfix_str(_label(method, runtime))
+            archive = folder / f"{method.replace(' ', '_').replace('/', '-')}_{runtime}.tar.gz"
+            try:
+                if not archive.is_file():
+                    dense.archived(dense.quantized(METHODS[method], runtime=runtime), archive)
+                archives[method, runtime] = archive
+            except ExportError as error:
+                refused[_label(method, runtime)] = str(error)
+            bar.update()
+    return archives, refused
+
+
+def _engines_alone(archives: Sequence[Path], result: Path) -> Dict[str, float]:
+    """p50 milliseconds by archive."""
+    command = [sys.executable, "-m", "benchmarks.runtimes", *map(str, (result, *archives))]
+    logger.info("the engines alone")
+    code = subprocess.run(command, env=worker_environment(1), check=False).returncode
+    if code:
+        raise CompressedBertError(f"Measuring the engines alone failed (exit status {code}).")
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def main() -> int:
+    """Measures engines in this process, which has one thread for each library."""
+    result, *archives = sys.argv[1:]
+    input_ids = np.random.default_rng(0).integers(1000, 30000, (1, WORDPIECES))
+    calls = {
+        archive: functools.partial(open_engine(intent_artifact(Path(archive))).run, input_ids, np.ones_like(input_ids))
+        for archive in archives
+    }
+    Path(result).write_text(json.dumps(in_turns(calls)), encoding="utf-8")
+    return 0
+
+
+def tflite_interpreter() -> str:
+    """The one that runs TFLite models here: LiteRT's is faster than TensorFlow's own."""
+    try:
+        return f"ai-edge-litert {metadata.version('ai-edge-litert')}"
+    except metadata.PackageNotFoundError:
+        return "TensorFlow's own (ai-edge-litert is not installed)"
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """The table, and what was promised of it."""
+    results = content["results"]
+    rows = tables.comparison_rows(results)
+    rows[0].append("engine ms")
+    for row, result in zip(rows[1:], results):
+        row.append(f"{result['engine_p50_ms']:.2f}")
+    refused = [f"- {label}: {reason}" for label, reason in content["refused"].items()]
+    return f"""# {title}
+
+One intent model (MiniLM, fine-tuned, nothing pruned) in every format, for every runtime; one thread, one message at a
+time, in turns. kmeans: bits of encoder / embeddings. Aware: trained for its format. Per tensor: one scale a matrix.
+TensorFlow computes in 32-bit floats, whatever the format. {tables.LEGEND} engine: milliseconds (p50) of
+the engine alone, a message of {WORDPIECES} wordpieces. TFLite's interpreter: {content["tflite_interpreter"]}.
+
+{tables.markdown_table(rows)}
+
+{chr(10).join(f"- {sentence}" for sentence in sentences(results))}
+{chr(10).join(["", "Refused by the check of the export:", "", *refused, ""]) if refused else ""}"""
+
+
+def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
+    """Sizes against those promised, and the seed's claim about TFLite's speed, as far as they were measured."""
+    found = {(result["method"], result["runtime"]): result for result in results}
+    said = []
+    for method, most in (("dynamic_int8", "27 %"), ("kmeans 2/4 aware", "10 %")):
+        pair = [found.get((name, "onnxruntime")) for name in (method, "none")]
+        if all(pair):
+            share = pair[0]["archive_mb"] / pair[1]["archive_mb"]
+            said.append(f"Archive with {method}: {tables.percent(share)} of that in 32-bit floats (promised: {most}).")
+    floats = found.get(("none", "tensorflow"))
+    for (method, runtime), result in found.items():
+        if floats and method in ("none", "dynamic_int8") and runtime != "tensorflow":
+            ratio = result["engine_p50_ms"] / floats["engine_p50_ms"]
+            said.append(f"Engine alone, {method}, {runtime}: {ratio:.2f} times TensorFlow's time in 32-bit floats.")
+    return said
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: macro F1 over the milliseconds of a message; a colour a runtime, a marker a method."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
+    try:
+        for result in content["results"]:
+            style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
+            axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
+        for runtime, colour in colours.items():
+            axes.scatter([], [], color=colour, label=runtime)
+        for method, marker in markers.items():
+            axes.scatter([], [], color="grey", marker=marker, label=method)
+        axes.set_xscale("log")
+        axes.set_xlabel("milliseconds a message (p50, log scale)")
+        axes.set_ylabel("macro F1, %")
+        axes.set_title(title)
+        axes.grid(True, which="both", alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(str(path), dpi=120)
+    finally:
+        pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Pretrained weights are compressed once for each folder of weights and each setting, in Rasa's own training cache."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from component_harness import FEATURIZERS, MESSAGES, create, make_storage, predict, train, training_data
+
+from rasa_compressed_bert.artifact import cache
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
+from rasa_compressed_bert.components import config_io
+from rasa_compressed_bert.tasks import featurization
+
+FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
+WHATEVER = Artifact({"kind": "featurizer"}, {"tokenizer.json": b"{}"})
+compression = pytest.mark.parametrize("case", FEATURIZERS, indirect=True)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Where compressed weights are kept; empty before the test."""
+    monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
+    return tmp_path / "kept" / "rasa_compressed_bert"
+
+
+@pytest.fixture
+def compressed(kept, monkeypatch):
+    """The options of each compression, which is done as ever."""
+    calls, compress = [], featurization.compress_encoder
+    monkeypatch.setattr(
+        featurization, "compress_encoder", lambda messages, config: calls.append(config) or compress(messages, config)
+    )
+    return calls
+
+
+@pytest.fixture
+def pretended(kept, monkeypatch):
+    """The options of each compression, which is left out."""
+    calls = []
+    monkeypatch.setattr(featurization, "compress_encoder", lambda _, config: calls.append(config) or WHATEVER)
+    return calls
+
+
+@pytest.fixture
+def train_with(case, tmp_path):
+    """Trains in a new storage each time."""
+
+    def train_with(examples={"greet": ["hello", "hi"]}, **options):  # noqa: B006
+        storage = make_storage(tmp_path / f"storage{len(list(tmp_path.glob('storage*')))}")
+        create(case.component, {**case.config, **options}, storage).train(training_data(examples, words=True))
+
+    return train_with
+
+
+@compression
+def test_second_training_takes_what_the_first_one_compressed(case, compressed, tmp_path):
+    storages = [make_storage(tmp_path / name) for name in ("one", "two")]
+    examples = [{"greet": ["hello"]}, {"greet": ["other messages"], "weather": ["oh it is hot"]}]
+    one, two = (
+        train(case.component, case.config, training_data(data, words=True), storage)
+        for data, storage in zip(examples, storages)
+    )
+    assert len(compressed) == 1
+    assert predict(one, MESSAGES) == predict(two, MESSAGES)
+
+
+@compression
+def test_options_of_serving_do_not_matter(train_with, pretended):
+    for options in ({}, {"alias": "bert"}, {"pooling": "cls"}, {"num_threads": 2}):
+        train_with(**options)
+    assert len(pretended) == 1
+
+
+@compression
+def test_each_other_setting_is_compressed_once(train_with, pretended, kept):
+    settings = [
+        {},
+        {"max_length": 31},
+        {"runtime": "tensorflow"},
+        {"quantization": {"per_channel": False}},
+        {"quantization": {"method": "kmeans", "embedding_bits": 4}},
+    ]
+    for _ in range(2):
+        for options in settings:
+            train_with(**options)
+    assert len(pretended) == len(settings) == len(list(kept.iterdir()))
+    assert len(set(map(str, pretended))) == len(settings)
+
+
+@compression
+@pytest.mark.parametrize("options", [{"vocabulary": "trim"}, {"quantization": {"method": "static_int8"}}], ids=str)
+def test_messages_matter_where_they_are_looked_at(train_with, pretended, options):
+    for examples in ({"a": ["hot"]}, {"b": ["hot"]}, {"a": ["cold"]}, {"a": ["hot"]}):
+        train_with(examples, **options)
+    assert len(pretended) == 2
+
+
+@compression
+def test_other_content_of_the_weights_is_compressed_anew(case, train_with, pretended, tmp_path):
+    folder = shutil.copytree(case.config["model_weights"], tmp_path / "weights")
+    train_with(model_weights=str(folder))
+    with (folder / "tokenizer.json").open("a") as file:
+        file.write("\n")
+    train_with(model_weights=str(folder))
+    assert len(pretended) == 2
+
+
+@compression
+def test_other_source_of_the_package_compresses_anew(train_with, pretended, monkeypatch):
+    train_with()
+    monkeypatch.setattr(config_io, "_source_digest", lambda: "changed")
+    train_with()
+    assert len(pretended) == 2
+
+
+@compression
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["gone", "cut", "altered"])
+def test_damaged_entry_is_made_again(train_with, pretended, kept, name, damage, caplog, monkeypatch):
+    made = Artifact({"kind": "featurizer"}, {name: name.encode() for name in FILES[2:]})
+    monkeypatch.setattr(featurization, "compress_encoder", lambda _, config: pretended.append(config) or made)
+    train_with()
+    (entry,) = kept.iterdir()
+    data = (entry / name).read_bytes()
+    (entry / name).unlink()
+    if damage != "gone":
+        (entry / name).write_bytes(data[:-1] + (b"" if damage == "cut" else bytes([data[-1] ^ 1])))
+    train_with()
+    assert len(pretended) == 2
+    train_with()
+    assert len(pretended) == 2 and read_artifact(entry).files == made.files and not caplog.records
+
+
+@compression
+def test_folder_that_cannot_be_made_is_one_warning(train_with, pretended, kept, caplog):
+    kept.parent.write_text("a file in its place")
+    for count in (1, 2):
+        with caplog.at_level(logging.WARNING):
+            train_with()
+        assert len(pretended) == count
+    assert [record.getMessage()[:60] for record in caplog.records] == [
+        "The compressed weights cannot be kept for the next training i"[:60]
+    ] * 2
+
+
+@compression
+def test_full_disk_is_one_warning_and_leaves_nothing_half_done(train_with, pretended, kept, monkeypatch, caplog):
+    def fail(artifact, folder):
+        folder.mkdir()
+        (folder / "tokenizer.json").write_bytes(b"{")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(cache, "write_artifact", fail)
+        train_with()
+    assert "No space left" in caplog.text and not list(kept.iterdir())
+    train_with()
+    train_with()
+    assert len(pretended) == 2
+
+
+@compression
+def test_entry_of_somebody_else_is_read(train_with, pretended, monkeypatch, caplog):
+    """As in an image whose cache was written by another user."""
+    train_with()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.os, "utime", refuse)
+    monkeypatch.setattr(cache.tempfile, "TemporaryDirectory", refuse)
+    train_with()
+    assert len(pretended) == 1 and not caplog.records
+
+
+@compression
+@pytest.mark.parametrize("size", ["0", "0.0"])
+def test_rasas_switch_is_ours(train_with, pretended, kept, monkeypatch, size):
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", size)
+    train_with()
+    train_with()
+    assert len(pretended) == 2 and not kept.exists()
+
+
+@compression
+def test_failed_compression_keeps_nothing(train_with, kept, monkeypatch):
+    monkeypatch.setattr(featurization, "compress_encoder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train_with()
+    assert not kept.exists()
+
+
+def keep(folder, key, made):
+    return cache.cached(folder, key, lambda: made.append(key) or WHATEVER)
+
+
+def test_the_five_that_were_used_last_are_kept(tmp_path):
+    made = []
+    for age, key in enumerate("abcde"):
+        keep(tmp_path, key, made)
+        os.utime(tmp_path / key, (1000 + age, 1000 + age))
+    keep(tmp_path, "a", made)
+    keep(tmp_path, "f", made)
+    assert made == list("abcdef")
+    assert sorted(path.name for path in tmp_path.iterdir()) == list("acdef")
+
+
+def test_processes_that_make_the_same_do_not_disturb_each_other(tmp_path):
+    """They make, read, damage and forget the same entries; nobody is told of it."""
+    script = """
+import sys
+from pathlib import Path
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.artifact.cache import cached
+folder = Path(sys.argv[1])
+for turn in range(150):
+    key = f"key{turn % 7}"
+    expected = Artifact({"kind": "featurizer"}, {"tokenizer.json": key.encode() * 50_000, "model.onnx": b"x"})
+    artifact = cached(folder, key, lambda: expected)
+    assert artifact.files == expected.files
+    if turn % 5 == 0:
+        (folder / key / "model.onnx").unlink(missing_ok=True)
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert said == ["", ""] and [process.returncode for process in processes] == [0, 0]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left and left <= {f"key{number}" for number in range(7)}

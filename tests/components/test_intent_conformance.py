@@ -1,0 +1,63 @@
+"""What Rasa, its users and their bots may expect of every component that predicts intents."""
+
+import pytest
+from component_harness import (
+    CLASSIFIERS,
+    EXAMPLES,
+    MESSAGES,
+    assert_well_formed,
+    create,
+    load,
+    predict,
+    rankings,
+    train,
+    training_data,
+)
+
+pytestmark = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
+
+
+def test_options_that_rasa_adds_for_finetuning_are_accepted(case, storage):
+    create(case.component, {**case.config, "finetuning_epoch_fraction": 0.5}, storage)
+
+
+def test_predictions_are_well_formed(trained):
+    for prediction in predict(trained.component, MESSAGES):
+        assert_well_formed(prediction, labels=EXAMPLES)
+
+
+def test_learns_its_tiny_data(trained):
+    """Words decide these intents, so even a random BERT must get most of its own training messages right."""
+    pairs = [(text, intent) for intent, texts in EXAMPLES.items() for text in texts]
+    predictions = predict(trained.component, [text for text, _ in pairs])
+    right = [prediction["intent"]["name"] == intent for prediction, (_, intent) in zip(predictions, pairs)]
+    assert sum(right) >= 0.7 * len(pairs)
+
+
+def test_what_rasa_adds_to_the_intent_does_not_reach_the_ranking(trained):
+    """Rasa writes the full name of a retrieval intent into `intent`."""
+    (prediction,) = predict(trained.component, ["hello"])
+    prediction["intent"]["full_retrieval_intent_name"] = "faq/ask_name"
+    assert set(prediction["intent_ranking"][0]) == {"name", "confidence"}
+
+
+@pytest.mark.parametrize("length, listed", [(1, 1), (2, 2), (10, 4), (0, 4)])
+def test_ranking_length(trained, length, listed):
+    component = load(trained.case.component, {**trained.case.config, "ranking_length": length}, trained.storage)
+    whole = rankings(trained.component, MESSAGES[:2])
+    assert rankings(component, MESSAGES[:2]) == [ranking[:listed] for ranking in whole]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\r\n", None], ids=repr)
+def test_nothing_to_read_is_no_intent(trained, text):
+    (prediction,) = predict(trained.component, [text])
+    assert prediction["intent"] == {"name": None, "confidence": 0.0}
+    assert prediction["intent_ranking"] == []
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_same_model(trained, storage):
+    again = train(trained.case.component, trained.case.config, training_data(), storage)
+    for one, other in zip(rankings(again, MESSAGES), rankings(trained.component, MESSAGES)):
+        assert [name for name, _ in one] == [name for name, _ in other]
+        assert [value for _, value in one] == pytest.approx([value for _, value in other], abs=1e-3)

@@ -1,0 +1,125 @@
+"""A model becomes an artifact that an engine serves, or an error."""
+
+import json
+
+import numpy as np
+import pytest
+from random_models import UNEVEN, random_batch, random_parameters, random_shape
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, TOKENIZER, WEIGHTS
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.compression.quantization import calibration_for
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.export import serving
+from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
+from rasa_compressed_bert.export.packing import pack, unpack
+from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.training.activations import activation_extremes
+
+SHAPE = random_shape(UNEVEN)
+FORMATS = {
+    "none": {},
+    "dynamic_int8": {},
+    "static_int8": {},
+    "kmeans": {"encoder_bits": 2, "embedding_bits": 4},
+}
+
+
+def messages(*lengths):
+    rng = np.random.default_rng(0)
+    return [rng.integers(1, SHAPE.vocab_size, length).astype(np.int32) for length in lengths]
+
+
+def artifact_of(parameters, method="none", **manifest):
+    config, extremes = QuantizationConfig(method=method, **FORMATS[method]), {}
+    if method == "static_int8":
+        model = (IntentModel if "classifier.bias" in parameters else BertEncoder)(SHAPE, parameters)
+        extremes = activation_extremes(model, getattr(model, "encoder", model), messages(*range(1, 20)))
+    form = Format(config, calibration=calibration_for(parameters, config, extremes))
+    return serving_artifact(Exported(SHAPE, parameters, "{}"), form, kind="test", manifest=manifest)
+
+
+def encoder_parameters():
+    return {name: value for name, value in random_parameters(SHAPE).items() if not name.startswith("classifier")}
+
+
+@pytest.mark.parametrize("method", FORMATS)
+def test_what_an_artifact_says_and_holds(method):
+    artifact = artifact_of(random_parameters(SHAPE), method, labels=["a"])
+    manifest = json.loads(json.dumps(artifact.manifest))
+    assert (manifest["kind"], manifest["runtime"], manifest["labels"]) == ("test", "onnxruntime", ["a"])
+    assert manifest["encoder"] == json.loads(json.dumps(SHAPE.to_dict()))
+    assert QuantizationConfig(**manifest["quantization"]) == QuantizationConfig(method=method, **FORMATS[method])
+    assert set(artifact.files) == {TOKENIZER, GRAPH, WEIGHTS} and artifact.files[TOKENIZER] == b"{}"
+    assert set(manifest["graph_weights"]) == set(tensors_from_bytes(artifact.files[WEIGHTS]))
+
+
+@pytest.mark.parametrize("method", FORMATS)
+def test_an_encoder_without_a_head_serves_hidden_states(method):
+    parameters = encoder_parameters()
+    artifact = artifact_of(parameters, method)
+    expected = BertEncoder(SHAPE, unpack(SHAPE, tensors_from_bytes(artifact.files[WEIGHTS])))
+    engine = open_engine(artifact)
+    ids, mask = random_batch(SHAPE, lengths=(7, 7))
+    served = engine.run(ids.astype(np.int64), mask.astype(np.int64))
+    assert served.shape == (2, 7, SHAPE.hidden_size) and served.dtype == np.float32
+    np.testing.assert_allclose(served, expected(ids, mask)[-1], atol=1e-4 if method == "none" else 0.3)
+
+
+def test_messages_are_served_one_at_a_time():
+    parameters = random_parameters(SHAPE)
+    model, input_ids = IntentModel(SHAPE, parameters), messages(3, 9, 1)
+    served = serve(open_engine(artifact_of(parameters)), input_ids)
+    for ids, logits in zip(input_ids, served):
+        expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0][0]
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+    hidden = serve(open_engine(artifact_of(encoder_parameters())), input_ids)
+    assert [states.shape for states in hidden] == [(3, 32), (9, 32), (1, 32)]
+
+
+@pytest.mark.parametrize("method", FORMATS)
+def test_an_artifact_is_repeatable(method):
+    assert artifact_of(random_parameters(SHAPE), method) == artifact_of(random_parameters(SHAPE), method)
+
+
+def export(parameters, logits=None, **options):
+    model = IntentModel(SHAPE, parameters)
+    input_ids = messages(3, 9, 5, 7, 4, 6)
+    if logits is None:
+        logits = np.concatenate([model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0] for ids in input_ids])
+    return export_intent_classifier(
+        Exported(SHAPE, parameters, tokenizer="{}"),
+        Format(QuantizationConfig(**options)),
+        manifest={"labels": list("abcde"), "max_length": 40, "temperature": 1.5},
+        held_out=HeldOut(input_ids, logits, logits.argmax(axis=1)),
+    )
+
+
+def test_export_says_how_it_compares():
+    artifact = export(random_parameters(SHAPE), method="none")
+    parity = artifact.manifest["parity"]
+    assert parity["messages"] == 6 and parity["changed"] == 0 and parity["accuracy"] == 1.0
+    assert parity["distance"] < 1e-4
+    assert artifact.manifest["kind"] == "intent_classifier" and artifact.manifest["encoder"] == SHAPE.to_dict()
+    again = export(random_parameters(SHAPE), method="none")
+    assert again == artifact, "an export is repeatable"
+
+
+def test_export_that_disagrees_is_refused():
+    wrong = np.eye(5, dtype=np.float32)[[0, 1, 2, 3, 4, 0]] * 20.0
+    with pytest.raises(ExportError, match="disagrees"):
+        export(random_parameters(SHAPE), logits=wrong)
+
+
+def test_export_with_damaged_weights_is_refused(monkeypatch):
+    def damaged(*args, **kwargs):
+        tensors = pack(*args, **kwargs)
+        return {**tensors, "classifier.bias": np.full_like(tensors["classifier.bias"], np.nan)}
+
+    monkeypatch.setattr(serving, "pack", damaged)
+    with pytest.raises(ExportError):
+        export(random_parameters(SHAPE))

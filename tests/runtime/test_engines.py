@@ -1,0 +1,93 @@
+"""Whatever the runtime, an artifact opens with its own engine, or says what is missing."""
+
+import builtins
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from random_models import UNEVEN, random_batch, random_parameters, random_shape
+
+from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.runtime.engines import open_engine
+
+SHAPE = random_shape(UNEVEN)
+LIBRARIES = {"onnxruntime": "onnxruntime", "tflite": "ai-edge-litert", "tensorflow": "tensorflow"}
+RUNTIMES = pytest.mark.parametrize("runtime", LIBRARIES)
+
+
+def artifact_for(runtime, parameters, method):
+    form = Format(QuantizationConfig(method=method), runtime)
+    return serving_artifact(Exported(SHAPE, parameters, "{}"), form, kind="test", manifest={})
+
+
+@pytest.fixture(scope="module")
+def artifacts():
+    """Of a classifier in floats, by runtime."""
+    return {runtime: artifact_for(runtime, random_parameters(SHAPE), "none") for runtime in LIBRARIES}
+
+
+def batch(*lengths):
+    ids, mask = random_batch(SHAPE, lengths=lengths)
+    return ids.astype(np.int64), mask.astype(np.int64)
+
+
+@RUNTIMES
+@pytest.mark.parametrize("num_threads", [0, 1, 2])
+def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
+    ids, mask = batch(9, 4, 1)
+    logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)
+    assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
+    np.testing.assert_allclose(logits, IntentModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
+
+
+@RUNTIMES
+@pytest.mark.parametrize("method", ["none", "dynamic_int8", "kmeans"])
+def test_hidden_states_are_those_of_the_encoder(runtime, method):
+    parameters = {name: value for name, value in random_parameters(SHAPE).items() if "classifier" not in name}
+    ids, mask = batch(9, 4, 1)
+    hidden = open_engine(artifact_for(runtime, parameters, method)).run(ids, mask)
+    expected = BertEncoder(SHAPE, parameters)(ids, mask)[-1].numpy()
+    assert hidden.shape == (3, 9, SHAPE.hidden_size) and hidden.dtype == np.float32
+    for row, length in enumerate((9, 4, 1)):
+        np.testing.assert_allclose(hidden[row, :length], expected[row, :length], atol=1e-4 if method == "none" else 0.3)
+
+
+@RUNTIMES
+def test_a_runtime_whose_library_is_missing_is_named_with_what_to_install(artifacts, runtime, monkeypatch):
+    original = builtins.__import__
+
+    def without_libraries(name, *args, **kwargs):
+        if name.split(".")[0] in ("onnxruntime", "tensorflow", "ai_edge_litert", "tflite_runtime"):
+            raise ImportError(f"No module named '{name}'")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_libraries)
+    with pytest.raises(RuntimeMissingError, match=f"'{runtime}' is not installed: pip install {LIBRARIES[runtime]}$"):
+        open_engine(artifacts[runtime])
+
+
+def test_serving_with_onnx_runtime_loads_nothing_else(artifacts, tmp_path):
+    write_artifact(artifacts["onnxruntime"], tmp_path)
+    code = f"""
+import pathlib, sys, numpy
+from rasa_compressed_bert.artifact.artifact import read_artifact
+from rasa_compressed_bert.runtime.engines import open_engine
+ids = numpy.array([[2, 7, 3]])
+print(open_engine(read_artifact(pathlib.Path({str(tmp_path)!r}))).run(ids, numpy.ones_like(ids)).shape)
+print(*sorted(set(sys.modules) & {{"tensorflow", "transformers", "rasa", "torch", "sklearn", "onnx"}}))
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == ["(1, 5)", ""]
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "", "OnnxRuntime"])
+def test_an_unknown_runtime_is_named_with_the_known_ones(artifacts, runtime):
+    artifact = artifacts["onnxruntime"]
+    with pytest.raises(ArtifactError, match=f"runtime '{runtime}'; known here: onnxruntime, tflite, tensorflow"):
+        open_engine(Artifact({**artifact.manifest, "runtime": runtime}, artifact.files))

@@ -1,0 +1,140 @@
+"""One message at a time through a TFLite interpreter: LiteRT's, where it is installed, and TensorFlow's."""
+
+import builtins
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from random_models import UNEVEN, random_batch, random_parameters, random_shape
+
+from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.export.tflite import to_tflite
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.runtime.tflite_engine import TfliteEngine
+
+SHAPE = random_shape(UNEVEN)
+LENGTHS = (9, 4, 1, 9, 3)
+
+
+def hide(monkeypatch, *packages):
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith(packages):
+            raise ImportError(f"No module named '{name}'")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+
+
+@pytest.fixture(params=["ai_edge_litert", "tensorflow"])
+def interpreter(request, monkeypatch):
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    if request.param == "tensorflow":
+        hide(monkeypatch, "ai_edge_litert")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def intent_model():
+    return IntentModel(SHAPE, random_parameters(SHAPE))
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return BertEncoder(SHAPE, random_parameters(SHAPE))
+
+
+def artifact_of(forward, quantization):
+    return Artifact({}, {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=[])})
+
+
+@pytest.fixture(scope="module")
+def classifier(intent_model):
+    return artifact_of(lambda ids, mask: intent_model(ids, mask)[0], "none")
+
+
+@pytest.fixture(scope="module")
+def featurizer(encoder):
+    return artifact_of(lambda ids, mask: encoder(ids, mask)[-1], "dynamic_int8")
+
+
+def batch(lengths=LENGTHS):
+    ids, mask = random_batch(SHAPE, lengths=lengths)
+    return ids.astype(np.int64), mask.astype(np.int64)
+
+
+def test_logits_of_a_batch(interpreter, classifier, intent_model):
+    ids, mask = batch()
+    logits = TfliteEngine(classifier).run(ids, mask)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, intent_model(ids, mask)[0], atol=1e-4)
+
+
+def test_hidden_states_of_a_batch(interpreter, featurizer, encoder):
+    ids, mask = batch()
+    engine = TfliteEngine(featurizer)
+    states = engine.run(ids, mask)
+    assert states.shape == (5, 9, 32) and not states[mask == 0].any()
+    np.testing.assert_allclose(states[mask == 1], encoder(ids, mask)[-1].numpy()[mask == 1], atol=0.3)
+    for row, length in enumerate(LENGTHS):
+        alone = engine.run(ids[row : row + 1, :length], mask[row : row + 1, :length])
+        np.testing.assert_array_equal(alone[0], states[row, :length])
+
+
+def test_a_hole_in_the_mask_is_masked(interpreter, classifier, intent_model):
+    ids, mask = batch((7,))
+    mask[0, 3] = 0
+    np.testing.assert_allclose(TfliteEngine(classifier).run(ids, mask), intent_model(ids, mask)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 2])
+def test_threads_give_the_same_answers(interpreter, classifier, num_threads):
+    engine = TfliteEngine(classifier, num_threads=num_threads)
+    messages = [batch((length,)) for length in (3, 40, 17, 3, 9)] * 20
+    alone = [engine.run(*message) for message in messages]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda message: engine.run(*message), messages))
+    for one, other in zip(alone, together):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_message_that_is_too_long_does_no_harm(interpreter, classifier):
+    engine = TfliteEngine(classifier)
+    before = engine.run(*batch((5,)))
+    with pytest.raises(RuntimeError):
+        engine.run(*batch((41,)))  # there are 40 positions
+    for lengths in ((5,), (40,), (5,)):
+        after = engine.run(*batch(lengths))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_slow_interpreter_is_mentioned(classifier, monkeypatch, caplog):
+    hide(monkeypatch, "ai_edge_litert")
+    TfliteEngine(classifier)
+    assert "pip install ai-edge-litert" in caplog.text
+
+
+def test_missing_interpreter_is_named(classifier, monkeypatch):
+    hide(monkeypatch, "ai_edge_litert", "tensorflow")
+    with pytest.raises(RuntimeMissingError, match="pip install ai-edge-litert"):
+        TfliteEngine(classifier)
+
+
+@pytest.mark.parametrize("data", [b"", b"no model"])
+def test_damaged_models_are_refused(interpreter, data):
+    with pytest.raises(ArtifactError):
+        TfliteEngine(Artifact({}, {TFLITE_MODEL: data}))
+
+
+def test_model_with_other_inputs_is_refused(interpreter):
+    import tensorflow as tf
+
+    function = tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec([1], tf.float32)])
+    data = tf.lite.TFLiteConverter([function.get_concrete_function()]).convert()
+    with pytest.raises(ArtifactError):
+        TfliteEngine(Artifact({}, {TFLITE_MODEL: data}))

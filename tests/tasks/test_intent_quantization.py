@@ -1,0 +1,222 @@
+"""Every format ends in an artifact that predicts and that can be trained further."""
+
+import json
+
+import numpy as np
+import pytest
+from task_harness import EXAMPLES, accuracy, check, examples_of, parameters_of, zeros_of
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.tasks.intent_classification import (
+    finetune_intent_classifier,
+    requantize_intent_classifier,
+    train_intent_classifier,
+)
+
+NO_PRUNING = {"method": "none"}
+KMEANS = {"method": "kmeans", "encoder_bits": 2, "embedding_bits": 4}
+FORMATS = {
+    "none": {"method": "none"},
+    "dynamic_int8": {"per_channel": False},
+    "static_int8": {"method": "static_int8"},
+    "kmeans": KMEANS,
+    "kmeans a matrix": {**KMEANS, "per_channel": False},
+}
+AWARE = {
+    "dynamic_int8": {"aware_training": True},
+    "static_int8": {"method": "static_int8", "aware_training": True},
+    "kmeans": {**KMEANS, "aware_training": True},
+}
+
+
+@pytest.fixture(scope="module")
+def floats(configure):
+    """A trained model that loses nothing to its format."""
+    config = configure(pruning=NO_PRUNING, epochs=6, quantization={"method": "none"})
+    return train_intent_classifier(EXAMPLES, config)
+
+
+def bytes_of_weights(artifact):
+    return len(artifact.files[WEIGHTS])
+
+
+def kernels_of(artifact):
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    return {name: value for name, value in tensors.items() if name.startswith("layers.") and name.endswith(".kernel")}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_trained_model_in_another_format(floats, configure, name):
+    config = configure(quantization=FORMATS[name])
+    artifact = requantize_intent_classifier(EXAMPLES, config, floats)
+    check(artifact, config)
+    assert accuracy(artifact) > 0.6
+    assert artifact.manifest["quantization"] == config.to_dict()["quantization"]
+    assert artifact.manifest["validation"]["dense"] == floats.manifest["validation"]["dense"]
+    assert ("quantized" in artifact.manifest["validation"]) == name.startswith("kmeans")
+    if name == "none":
+        for parameter, value in parameters_of(floats).items():
+            np.testing.assert_array_equal(parameters_of(artifact)[parameter], value)
+        return
+    assert all(kernel.dtype == np.int8 for kernel in kernels_of(artifact).values())
+    assert bytes_of_weights(artifact) < (0.25 if name.startswith("kmeans") else 0.45) * bytes_of_weights(floats)
+    if name.startswith("kmeans"):
+        assert {len(np.unique(kernel)) for kernel in kernels_of(artifact).values()} == {4}
+
+
+def test_the_quantized_score_is_that_of_what_is_served(floats, configure):
+    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=KMEANS), floats)
+    parity, score = artifact.manifest["parity"], artifact.manifest["validation"]["quantized"]
+    assert abs(parity["accuracy"] - score["accuracy"]) * parity["messages"] <= parity["changed"] + 1e-6
+    assert parity["distance"] < 0.05
+    assert score["loss"] != artifact.manifest["validation"]["dense"]["loss"]
+
+
+def test_without_validation_there_is_no_quantized_score(floats, configure):
+    config = configure(quantization=KMEANS, validation_split=0)
+    artifact = requantize_intent_classifier(examples_of(size=1), config, floats)
+    check(artifact, config)
+    assert "quantized" not in artifact.manifest["validation"] and artifact.manifest["temperature"] == 1.0
+
+
+def test_formats_for_other_labels_are_refused(floats, configure):
+    with pytest.raises(DataError, match="gone: .'music'."):
+        requantize_intent_classifier(examples_of(intents=("weather", "spice")), configure(), floats)
+    with pytest.raises(DataError, match="no examples"):
+        requantize_intent_classifier([], configure(), floats)
+
+
+def test_a_static_format_knows_the_ranges_of_every_product(floats, configure):
+    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=FORMATS["static_int8"]), floats)
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    products = [name[: -len(".kernel")] for name in tensors if name.endswith(".kernel")]
+    assert len(products) == 2 * 4 + 1
+    assert all(tensors[f"{name}.input_scale"] > 0 and f"{name}.input_zero_point" in tensors for name in products)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AWARE)
+def test_training_for_a_format_lowers_its_loss(floats, configure, name):
+    plain, aware = (
+        requantize_intent_classifier(EXAMPLES, configure(epochs=6, quantization=quantization), floats)
+        for quantization in ({**AWARE[name], "aware_training": False}, AWARE[name])
+    )
+    check(aware, configure(epochs=6, quantization=AWARE[name]))
+    scores = {**plain.manifest["validation"], "aware": aware.manifest["validation"]["quantized"]}
+    assert scores["aware"]["loss"] < scores.get("quantized", scores["dense"])["loss"]
+    assert aware.manifest["parity"]["changed"] == 0 and accuracy(aware) > 0.65
+    assert bytes_of_weights(aware) <= 1.02 * bytes_of_weights(plain)
+
+
+@pytest.mark.slow
+def test_the_model_that_is_trained_for_8_bits_is_the_one_that_is_served(floats, configure):
+    for name in ("dynamic_int8", "static_int8"):
+        artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=AWARE[name]), floats)
+        assert artifact.manifest["parity"]["distance"] < 0.01
+
+
+TRAINED = {
+    "static_int8": {"quantization": FORMATS["static_int8"]},
+    "kmeans": {"quantization": KMEANS},
+    "kmeans aware": {"quantization": AWARE["kmeans"], "distillation": {"enabled": False}},
+    "trim": {"vocabulary": "trim", "vocabulary_size": 110},
+}
+
+
+def check_finetuning(artifact, config):
+    """What holds for a model that is trained further with the same options."""
+    tuned = finetune_intent_classifier(EXAMPLES, config, artifact)
+    check(tuned, config)
+    assert "finetuned" in tuned.manifest["validation"]
+    for key in ("encoder", "dense_encoder", "quantization"):
+        assert tuned.manifest[key] == artifact.manifest[key]
+    assert tuned.files[TOKENIZER] == artifact.files[TOKENIZER]
+    assert bytes_of_weights(tuned) <= 1.05 * bytes_of_weights(artifact)
+    before, after = parameters_of(artifact), parameters_of(tuned)
+    assert any(np.abs(before[parameter] - after[parameter]).max() > 1e-3 for parameter in before)
+    return tuned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_and_finetuning(configure, name):
+    options = {"pruning": NO_PRUNING, **TRAINED[name]}
+    config = configure(epochs=6, **options)
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    assert set(artifact.manifest["validation"]) == {"dense", *(["quantized"] if "kmeans" in name else [])}
+    tuned = check_finetuning(artifact, configure(epochs=2, **options))
+    assert accuracy(artifact) > 0.6 and accuracy(tuned) > 0.6
+
+
+@pytest.mark.slow
+def test_everything_at_once(configure):
+    options = {
+        "quantization": AWARE["static_int8"],
+        **{"vocabulary": "trim", "vocabulary_size": 110},
+        **{"pooling": "cls", "pruning": {"final_sparsity": 0.5, "pooler": 0.5}},
+    }
+    config = configure(epochs=2, **options)
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    assert set(artifact.manifest["validation"]) == {"dense", "pruned", "quantized"}
+    check_finetuning(artifact, configure(epochs=1, **options))
+
+
+@pytest.fixture(scope="module")
+def trimmed(configure):
+    config = configure(epochs=1, pruning=NO_PRUNING, vocabulary="trim", vocabulary_size=110)
+    return train_intent_classifier(EXAMPLES, config)
+
+
+def test_a_trimmed_vocabulary_has_the_size_that_was_asked_for(trimmed):
+    vocabulary = json.loads(trimmed.files[TOKENIZER])["model"]["vocab"]
+    assert len(vocabulary) == 110 and sorted(vocabulary.values()) == list(range(110))
+    assert trimmed.manifest["encoder"]["vocab_size"] == trimmed.manifest["dense_encoder"]["vocab_size"] == 110
+    assert parameters_of(trimmed)["embeddings.word"].shape == (110, 32)
+    assert {"weather", "pizza", "music", "[CLS]", "a", "##a"} <= set(vocabulary) and "bank" not in vocabulary
+
+
+@pytest.mark.parametrize("text", ["bank card money", "goodbye", "zebra 42!", "it is very hot"])
+def test_words_that_were_trimmed_can_still_be_written(trimmed, text):
+    ranking = IntentPredictor(trimmed).predict(text)
+    assert len(ranking) == 3 and abs(sum(confidence for _, confidence in ranking) - 1) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("aware_training", [False, True])
+def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_training):
+    options = {
+        "pruning": {"method": "weight", "final_sparsity": 0.8},
+        "quantization": {**KMEANS, "aware_training": aware_training},
+    }
+    config = configure(**options)
+    artifact = train_intent_classifier(EXAMPLES, config)
+    check(artifact, config)
+    assert {"dense", "pruned", "quantized"} == set(artifact.manifest["validation"])
+    tuned = finetune_intent_classifier(EXAMPLES, configure(**{**options, "epochs": 1}), artifact)
+    for name, zero in zeros_of(artifact).items():
+        assert 0.79 <= zero.mean() <= 0.85, name
+        assert zeros_of(tuned)[name][zero].all(), name
+    assert max(len(np.unique(kernel)) for kernel in kernels_of(artifact).values()) == 5, "four values and zero"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["none", "dynamic_int8", "static_int8", "kmeans"])
+def test_runtimes_give_the_same_labels_and_nearly_the_same_confidences(floats, configure, method):
+    rankings = {}
+    for runtime in ("onnxruntime", "tflite", "tensorflow"):
+        config = configure(quantization=FORMATS[method], runtime=runtime)
+        artifact = requantize_intent_classifier(EXAMPLES, config, floats)
+        check(artifact, config)
+        predictor = IntentPredictor(artifact)
+        rankings[runtime] = [predictor.predict(example.text) for example in EXAMPLES]
+    for runtime in ("tflite", "tensorflow"):
+        pairs = list(zip(rankings["onnxruntime"], rankings[runtime]))
+        assert np.mean([ours[0][0] == theirs[0][0] for ours, theirs in pairs]) >= 0.9
+        for ours, theirs in pairs:
+            theirs = dict(theirs)
+            assert max(abs(confidence - theirs[label]) for label, confidence in ours) < 0.1

@@ -1,0 +1,75 @@
+"""What training starts from has as many positions and wordpieces as the options keep."""
+
+import numpy as np
+import pytest
+from random_models import UNEVEN, random_parameters, random_shape
+
+from rasa_compressed_bert.compression.quantization import calibration_for
+from rasa_compressed_bert.config import QuantizationConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.errors import ConfigError, WeightsError
+from rasa_compressed_bert.export.packing import pack, unpack
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+TEXTS = ["it is hot today", "play music!", "pizza"]
+
+
+@pytest.fixture
+def start(tiny_weights):
+    def build(texts=TEXTS, **options):
+        config = QuantizedBertFeaturizerConfig.from_dict({"model_weights": str(tiny_weights), **options})
+        return start_from_pretrained(config, texts)
+
+    return build
+
+
+@pytest.mark.parametrize("max_length", [3, 32, 160])
+def test_as_many_positions_as_messages_may_have(start, tiny_weights, max_length):
+    checkpoint, begun = load_pretrained(str(tiny_weights)), start(max_length=max_length)
+    assert begun.shape.max_position_embeddings == max_length
+    assert {name: value.shape for name, value in begun.parameters.items()} == begun.shape.parameter_shapes()
+    for name, value in begun.parameters.items():
+        np.testing.assert_array_equal(value, checkpoint.parameters[name][: len(value)])
+    assert begun.tokenizer == checkpoint.tokenizer and set(begun.pooler) == {"pooler.kernel", "pooler.bias"}
+
+
+def test_more_positions_than_the_weights_have(start):
+    with pytest.raises(ConfigError, match="max_length: 161 is more than the 160 positions"):
+        start(max_length=161)
+
+
+def test_missing_weights(start):
+    with pytest.raises(WeightsError, match="does not exist"):
+        start(model_weights="/no/such/folder")
+
+
+@pytest.mark.parametrize("size", [90, 110, 10_000])
+def test_a_trimmed_vocabulary_keeps_what_its_texts_say(start, size):
+    whole, trimmed = start(), start(vocabulary="trim", vocabulary_size=size)
+    assert trimmed.shape.vocab_size == min(size, whole.shape.vocab_size) == len(trimmed.parameters["embeddings.word"])
+    states = []
+    for begun in (whole, trimmed):
+        (ids, *_) = WordpieceTokenizer(begun.tokenizer, 32).encode_all(["hot music today" if size > 90 else "a b 3"])
+        states.append(BertEncoder(begun.shape, begun.parameters)(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[-1])
+    np.testing.assert_allclose(*states, atol=1e-5)
+
+
+def test_a_trimmed_vocabulary_of_no_texts(start):
+    assert start(texts=[], vocabulary="trim", vocabulary_size=100).shape.vocab_size == 100
+
+
+@pytest.mark.parametrize("method", ["none", "dynamic_int8", "kmeans"])
+def test_an_artifact_gives_back_what_it_stands_for(method):
+    shape, config = random_shape(UNEVEN), QuantizationConfig(method=method)
+    parameters = random_parameters(shape, pooler_size=16)
+    calibration = calibration_for(parameters, config, {})
+    form = Format(config, calibration=calibration)
+    begun = start_from_artifact(serving_artifact(Exported(shape, parameters, "{}"), form, kind="test", manifest={}))
+    assert begun.shape == shape and begun.tokenizer == "{}" and begun.pooler is None
+    expected = unpack(shape, pack(shape, parameters, config, calibration))
+    assert set(begun.parameters) == set(parameters)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(begun.parameters[name], value)
