@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.quantization import (
     LEVELS,
+    POSITION,
     SPARSE,
     Calibration,
     levels_of,
@@ -61,6 +62,8 @@ class FakeQuantizer(Quantizer):
         return self._weights(name, smoothed, statistics_of=smoothed, axis=scale_axis(name, self._config))
 
     def rows(self, name: str, table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        if name == POSITION and name not in self._codebooks:
+            return rows
         if scale_axis(name, self._config) is None:
             return self._weights(name, rows, statistics_of=table, axis=None)
         return self._weights(name, rows, statistics_of=rows, axis=-1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from rasa_compressed_bert.config import QuantizationConfig
 
-WORD = "embeddings.word"
+WORD, POSITION = "embeddings.word", "embeddings.position"
 LEVELS, WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
 _BINS, _ROUNDS = 4096, 100
 _SMOOTHING, _LEAST = 0.7, 1e-3  # share of the unevenness that weights take over; channels below count as this large
@@ -88,8 +88,8 @@ def quantize_by_codebook(matrix: np.ndarray, codebook: np.ndarray, *, axis: Opti
 def fit_codebook(values: np.ndarray, bits: int) -> np.ndarray:
     """The centres that k-means finds, on the grid of 8-bit integers.
 
-    Lloyd's algorithm on a histogram, which in one dimension is as good as all values and takes no time; it starts from
-    the density's cube root, which is where many centres would lie (Panter and Dite 1951).
+    Lloyd's algorithm on a histogram, which in one dimension is as good as all values of a large matrix and takes no
+    time; it starts from the density's cube root, which is where many centres would lie (Panter and Dite 1951).
 
     Args:
         values: numbers of any shape, in units of their channels' root mean square.
@@ -126,16 +126,16 @@ def is_sparse(matrix: np.ndarray) -> bool:
 
 
 def codebooks_for(parameters: Mapping[str, np.ndarray], config: QuantizationConfig) -> Dict[str, np.ndarray]:
-    """A code book for the word embeddings and for each matrix of the layers, by the names under which they are stored.
+    """A code book for each table of embeddings and matrix of the layers, by the names under which they are stored.
 
     Heads stay in evenly spaced 8 bits: they are small, and what they say is what counts.
     """
     groups: Dict[str, List[np.ndarray]] = defaultdict(list)
     for name, value in parameters.items():
-        if name == WORD or (name.startswith("layers.") and value.ndim == 2 and value.size):
+        if value.ndim == 2 and value.size and name.startswith(("embeddings.", "layers.")):
             scaled = value / root_mean_square(value, scale_axis(name, config))
             groups[stored_name(name)].append(scaled[scaled != 0] if is_sparse(value) else scaled.ravel())
-    bits = {name: config.embedding_bits if name == WORD else config.encoder_bits for name in groups}
+    bits = {name: config.embedding_bits if name in (WORD, POSITION) else config.encoder_bits for name in groups}
     return {name: fit_codebook(np.concatenate(parts), bits[name]) for name, parts in groups.items()}
 
 
@@ -195,7 +195,7 @@ def quantize(name: str, matrix: np.ndarray, config: QuantizationConfig, *, calib
 
 def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:
     """The axis along which a scale is shared: a column's elements, a row's of the table that is looked up, or all."""
-    if not config.per_channel:
+    if not config.per_channel or name == POSITION:
         return None
     return 1 if name == WORD else 0
 

@@ -14,18 +14,16 @@ import numpy as np
 from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE, dequantized
 from rasa_compressed_bert.compression.quantization import (
     NOT_CALIBRATED,
+    POSITION,
     Calibration,
-    fit_codebook,
     quantize,
     quantize_by_codebook,
-    root_mean_square,
 )
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import EncoderShape
 
 Tensors = Dict[str, np.ndarray]
 _JOINED = ("query", "key", "value")
-_POSITION = "embeddings.position"
 _STEPS = 255  # between the smallest and the largest of 8 bits
 
 
@@ -48,13 +46,14 @@ def pack(
     """
     pieces: Tensors = {}
     for name, value in parameters.items():
-        if quantization.method != "none" and value.ndim == 2 and value.size and name != _POSITION:
+        if quantization.method != "none" and value.ndim == 2 and value.size and name != POSITION:
             pieces[name], scale = quantize(name, value, quantization, calibration=calibration)
             pieces[name + SCALE] = scale.reshape(-1)
         elif value.size:
             pieces[name] = np.ascontiguousarray(value, np.float32)
-    if quantization.method == "kmeans":
-        pieces[_POSITION] = _few_values(parameters[_POSITION], quantization.embedding_bits)
+    if POSITION in calibration.codebooks:  # floats of few values: positions are added, never multiplied
+        codebook = calibration.codebooks[POSITION]
+        pieces[POSITION] = quantize_by_codebook(parameters[POSITION], codebook, axis=None).dequantized()
     tensors = _joined(shape, pieces)
     for name, factors in calibration.smoothing.items():
         tensors[name + FACTORS] = 1.0 / factors
@@ -84,12 +83,6 @@ def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:
     """Scale and zero point of unsigned 8-bit values that cover a range which includes 0."""
     scale = np.float32(max(high - low, 1e-8) / _STEPS)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, _STEPS))
-
-
-def _few_values(table: np.ndarray, bits: int) -> np.ndarray:
-    """Floats that take `2^bits` values: positions are added, never multiplied, and stay floats."""
-    codebook = fit_codebook(table / root_mean_square(table, None), bits)
-    return quantize_by_codebook(table, codebook, axis=None).dequantized()
 
 
 def _joined(shape: EncoderShape, pieces: Mapping[str, np.ndarray]) -> Tensors:

@@ -77,7 +77,8 @@ class BertEncoder(tf.keras.layers.Layer):
     def _embed(self, input_ids: tf.Tensor, training: bool) -> tf.Tensor:
         table = self.parameters["embeddings.word"]
         word = self.quantizer.rows("embeddings.word", table, tf.gather(table, input_ids))  # (B, T, H)
-        position = self.parameters["embeddings.position"][: tf.shape(input_ids)[1]]  # (T, H)
+        positions = self.parameters["embeddings.position"]
+        position = self.quantizer.rows("embeddings.position", positions, positions[: tf.shape(input_ids)[1]])  # (T, H)
         return self.dropout(self._normalise(word + position, "embeddings.norm"), training)
 
     def _attend(

@@ -98,7 +98,7 @@ def _require_same_labels(before: Sequence[str], now: Sequence[str]) -> None:
     added, removed = sorted(set(now) - set(before)), sorted(set(before) - set(now))
     if added or removed:
         raise DataError(
-            f"--finetune needs the intents that the model was trained on. New: {added or 'none'}; "
+            f"The intents are not those that the model was trained on. New: {added or 'none'}; "
             f"gone: {removed or 'none'}. Train without --finetune."
         )
 

@@ -1,20 +1,29 @@
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmark_harness import DENSE, small_artifact
 
+from benchmarks import kmeans_bits, runtimes
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
+from benchmarks.kmeans_bits import SETTINGS, Setting
+from benchmarks.quantized import Dense
 from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, featurizer_config, featurizers, is_ours, row_config
 from benchmarks.run_featurizer import to_markdown
+from benchmarks.training import train_row
+from rasa_compressed_bert.benchmark.archives import metadata, unpacked
 from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.benchmark.sensitivity import intent_artifact
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError, ExportError
 
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
@@ -124,3 +133,130 @@ def test_evenly_pruned_has_the_sparsity(sparsity):
     shape = bert_base_shape()
     left = evenly_pruned(shape, sparsity).encoder_size() / shape.encoder_size()
     assert left == pytest.approx(1 - sparsity, abs=0.005)
+
+
+def test_bits_are_those_of_the_seed_and_every_setting_is_valid():
+    assert len(SETTINGS) == len(set(SETTINGS)) == 34
+    for setting in SETTINGS:
+        assert not list(QuantizationConfig("kmeans", **setting._asdict()).conflicts())
+    plain = {setting[:2] for setting in SETTINGS if setting.per_channel and not setting.aware_training}
+    assert plain == {pair for b in (8, 4, 3, 2, 1) for pair in ((b, b), (b, 8), (8, b))} | {(2, 4)}
+
+
+def scored_cells():
+    """Scores that fall with the bits."""
+    others = {"accuracy": 0.5, "stored": 100, "archived": 50}
+    return {s: {**s._asdict(), "macro_f1": 0.1 * (s.encoder_bits + s.embedding_bits) / 2, **others} for s in SETTINGS}
+
+
+def test_claims_of_the_seed_follow_from_the_scores():
+    cells = scored_cells()
+    for setting, f1 in {
+        Setting(2, 2): 0.79,
+        Setting(2, 2, per_channel=False): 0.70,
+        Setting(1, 8): 0.796,
+        Setting(1, 8, per_channel=False): 0.79,
+        Setting(8, 1): 0.6,
+    }.items():
+        cells[setting]["macro_f1"] = f1
+    cells[Setting(2, 2, aware_training=True)] = {"refused": "why"}
+    two, binary, sensitive = kmeans_bits.claims(cells, {"macro_f1": 0.8})
+    assert "as the seed's 0.800 -> 0.700, 12.5 % less: does not hold; one scale a channel 0.800 -> 0.790" in two
+    assert "1.2 % less: holds; trained for it 0.800 -> refused: unknown." in two
+    assert "a matrix, as the seed's 0.800 -> 0.790, 1.2 % less: does not hold" in binary
+    assert "a channel 0.800 -> 0.796, 0.5 % less: holds" in binary
+    assert "one scale a channel: 1-bit embeddings 0.600, 1-bit encoder 0.796: holds" in sensitive
+
+
+def test_bits_as_markdown_and_plot(tmp_path):
+    cells = scored_cells()
+    cells[Setting(1, 1)] = {**Setting(1, 1)._asdict(), "refused": "why"}
+    dense = {"macro_f1": 0.9, "accuracy": 0.95, "stored": 1000, "archived": 800}
+    content = {"dense": dense, "cells": list(cells.values())}
+    text = kmeans_bits.to_markdown("some data", content)
+    assert "| all | a channel |  | 80.0 % | 40.0 % | 30.0 % | 20.0 % | refused |" in text
+    assert "| encoder only | a channel | yes |  |  |  |  | 45.0 % |" in text
+    assert "| 2 | 4 | a channel |  | 30.0 % | -60.0 | 50.0 % | 10.0 % | 6.2 % |" in text
+    kmeans_bits.plot(content, tmp_path / "bits.png", title="some data")
+    assert (tmp_path / "bits.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def dense():
+    """A model that knows nothing; its archive is not there."""
+    options = {"max_length": 32, "pruning": {"method": "none"}, "quantization": {"method": "none"}}
+    artifact = small_artifact(shape=DENSE, int8=False)
+    manifest = {**artifact.manifest, "config": PrunedBertIntentClassifierConfig.from_dict(options).to_dict()}
+    examples = [Example(text, "abc"[index % 3]) for index, text in enumerate(["oh it is", "hot", "cold oh"] * 4)]
+    return Dense(Path("nowhere"), replace(artifact, manifest=manifest), examples)
+
+
+def test_bits_that_were_measured_before_an_interruption_are_kept(dense, tmp_path, monkeypatch):
+    some = (Setting(8, 8), Setting(2, 4), Setting(1, 8))
+    monkeypatch.setattr(kmeans_bits, "SETTINGS", some)
+    made, quantized = [], Dense.quantized
+
+    def interrupted(self, quantization):
+        made.append(quantization.encoder_bits)
+        if made == [8]:
+            return quantized(self, quantization)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        raise ExportError("no")
+
+    monkeypatch.setattr(Dense, "quantized", interrupted)
+    messages = [LabelledMessage("it is hot", "a"), LabelledMessage("", "b")]
+    with pytest.raises(KeyboardInterrupt):
+        kmeans_bits.measure(dense, messages, path=tmp_path / "bits.json")
+    content = kmeans_bits.measure(dense, messages, path=tmp_path / "bits.json")
+    assert made == [8, 2, 2, 1]
+    first, *others = content["cells"]
+    assert first["encoder_bits"] == 8 and 0 < first["archived"] <= first["stored"] < content["dense"]["stored"]
+    assert [cell["refused"] for cell in others] == ["no", "no"]
+    with pytest.raises(CompressedBertError, match="other test messages"):
+        kmeans_bits.measure(dense, messages[:1], path=tmp_path / "bits.json")
+
+
+def test_runtimes_as_markdown_and_plot(tmp_path):
+    results = []
+    for index, (method, runtime) in enumerate((m, r) for m in runtimes.METHODS for r in runtimes.RUNTIMES):
+        result = {"model": f"{method}, {runtime}", "method": method, "runtime": runtime, "engine_p50_ms": 1.0 + index}
+        results.append({**result, "accuracy": 0.9, "macro_f1": 0.8, "latency_p50_ms": 2.0, "archive_mb": 80.0 - index})
+    content = {"results": results, "refused": {"one, of them": "It disagrees."}, "tflite_interpreter": "this one 1.0"}
+    text = runtimes.to_markdown("some data", content)
+    assert "| dynamic_int8, tflite | 90.0 % | 80.0 % | 2.00 | 76.0 | 5.00 |" in text and "this one 1.0" in text
+    assert "Archive with kmeans 2/4 aware: 77.5 % of that in 32-bit floats (promised: 10 %)." in text
+    assert "Engine alone, dynamic_int8, tflite: 1.67 times TensorFlow's time in 32-bit floats." in text
+    assert "- one, of them: It disagrees.\n" in text
+    runtimes.plot(content, tmp_path / "runtimes.png", title="some data")
+    assert (tmp_path / "runtimes.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_a_model_in_several_runtimes_is_measured_through_rasa(tiny_weights, tmp_path, monkeypatch):
+    texts = {"weather": ["is it hot today", "rain tomorrow"], "food": ["a spicy pizza please", "order curry"]}
+    messages = [LabelledMessage(text, intent) for intent, group in texts.items() for text in group]
+    write_nlu(messages * 5, tmp_path / "nlu.yml")
+    config = row_config("dense_fp32", epochs=1)
+    config["pipeline"][0]["model_weights"] = str(tiny_weights)
+    train_row(tmp_path / "dense", config, tmp_path / "nlu.yml")
+    archive = tmp_path / "dense" / "model.tar.gz"
+    examples = [Example(message.text, message.intent) for message in messages * 5]
+    dense = Dense(archive, intent_artifact(archive), examples)
+    methods = {name: runtimes.METHODS[name] for name in ("none", "kmeans 4/4")}
+    monkeypatch.setattr(runtimes, "METHODS", methods)
+    monkeypatch.setattr(runtimes, "RUNTIMES", ("onnxruntime", "tensorflow"))
+    content = runtimes.measure(dense, messages, folder=tmp_path / "runtimes")
+    assert not content["refused"]
+    assert [(row["method"], row["runtime"]) for row in content["results"]] == [
+        (method, runtime) for method in methods for runtime in runtimes.RUNTIMES
+    ]
+    assert all(row["engine_p50_ms"] > 0 and row["latency_p50_ms"] > 0 for row in content["results"])
+    (made,) = (tmp_path / "runtimes").rglob("kmeans_4-4_tensorflow.tar.gz")
+    with unpacked(made) as folder:
+        nodes = metadata(folder)["predict_schema"]["nodes"].values()
+        (options,) = [node["config"] for node in nodes if "runtime" in node["config"]]
+        assert not list(folder.rglob("model.onnx")) and len(list(folder.rglob("model.pb"))) == 1
+    assert options["runtime"] == "tensorflow" and options["quantization"]["encoder_bits"] == 4
+    monkeypatch.setattr(Dense, "quantized", None)  # all archives are there
+    assert len(runtimes.measure(dense, messages, folder=tmp_path / "runtimes")["results"]) == 4

@@ -10,7 +10,6 @@ from sklearn.cluster import KMeans
 
 from rasa_compressed_bert.compression.quantization import (
     LEVELS,
-    WORD,
     Calibration,
     codebooks_for,
     fit_codebook,
@@ -230,11 +229,11 @@ def test_one_codebook_for_query_key_and_value_and_none_for_the_head(per_channel)
     parts = ("query_key_value", "attention_output", "intermediate", "output")
     there = {0: parts, 1: parts, 2: parts[2:], 3: parts[:2]}  # what pruning left
     assert set(codebooks) == {
-        "embeddings.word",
+        *("embeddings.word", "embeddings.position"),
         *(f"layers.{index}.{part}.kernel" for index, names in there.items() for part in names),
     }
     assert {name: len(codebook) for name, codebook in codebooks.items()} == {
-        name: 8 if name == WORD else 4 for name in codebooks
+        name: 8 if name.startswith("embeddings.") else 4 for name in codebooks
     }
 
 

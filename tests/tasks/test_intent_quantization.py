@@ -75,6 +75,13 @@ def test_the_quantized_score_is_that_of_what_is_served(floats, configure):
     assert score["loss"] != artifact.manifest["validation"]["dense"]["loss"]
 
 
+@pytest.mark.parametrize("encoder_bits, embedding_bits", [(1, 1), (2, 2), (8, 1), (1, 8)])
+def test_few_bits_are_exported_as_they_were_scored(floats, configure, encoder_bits, embedding_bits):
+    quantization = {"method": "kmeans", "encoder_bits": encoder_bits, "embedding_bits": embedding_bits}
+    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=quantization), floats)
+    assert artifact.manifest["parity"]["distance"] < 0.01
+
+
 def test_without_validation_there_is_no_quantized_score(floats, configure):
     config = configure(quantization=KMEANS, validation_split=0)
     artifact = requantize_intent_classifier(examples_of(size=1), config, floats)
@@ -97,25 +104,32 @@ def test_a_static_format_knows_the_ranges_of_every_product(floats, configure):
     assert all(tensors[f"{name}.input_scale"] > 0 and f"{name}.input_zero_point" in tensors for name in products)
 
 
+def loss(artifact):
+    """Of the labels, in nats."""
+    predictor = IntentPredictor(artifact)
+    return -np.mean([np.log(dict(predictor.predict(example.text))[example.intent]) for example in EXAMPLES])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AWARE)
 def test_training_for_a_format_lowers_its_loss(floats, configure, name):
+    options = {"epochs": 10, "validation_split": 0, "distillation": {"enabled": False}}
     plain, aware = (
-        requantize_intent_classifier(EXAMPLES, configure(epochs=6, quantization=quantization), floats)
+        requantize_intent_classifier(EXAMPLES, configure(**options, quantization=quantization), floats)
         for quantization in ({**AWARE[name], "aware_training": False}, AWARE[name])
     )
-    check(aware, configure(epochs=6, quantization=AWARE[name]))
-    scores = {**plain.manifest["validation"], "aware": aware.manifest["validation"]["quantized"]}
-    assert scores["aware"]["loss"] < scores.get("quantized", scores["dense"])["loss"]
-    assert aware.manifest["parity"]["changed"] == 0 and accuracy(aware) > 0.65
+    check(aware, configure(**options, quantization=AWARE[name]))
+    assert loss(aware) < 0.5 * loss(plain)
+    assert aware.manifest["parity"]["distance"] < (0.05 if name == "kmeans" else 0.01)
     assert bytes_of_weights(aware) <= 1.02 * bytes_of_weights(plain)
 
 
 @pytest.mark.slow
-def test_the_model_that_is_trained_for_8_bits_is_the_one_that_is_served(floats, configure):
-    for name in ("dynamic_int8", "static_int8"):
-        artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=AWARE[name]), floats)
-        assert artifact.manifest["parity"]["distance"] < 0.01
+def test_training_for_a_format_has_a_score(floats, configure):
+    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=AWARE["dynamic_int8"]), floats)
+    validation, parity = artifact.manifest["validation"], artifact.manifest["parity"]
+    assert set(validation) == {"dense", "quantized"} and validation["dense"] == floats.manifest["validation"]["dense"]
+    assert validation["quantized"]["accuracy"] == pytest.approx(parity["accuracy"], abs=0.17)
 
 
 TRAINED = {

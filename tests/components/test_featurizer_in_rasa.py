@@ -1,0 +1,278 @@
+"""The featurizer in front of everything of Rasa's that learns from dense features."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import pytest
+import yaml
+from component_harness import EXAMPLES, ROOT
+from odd_texts import NOTHING_TO_READ, SOMETHING_TO_READ
+from rasa.shared.exceptions import RasaException
+
+pytestmark = pytest.mark.slow
+
+OURS = "rasa_compressed_bert.QuantizedBertFeaturizer"
+INTENTS = {
+    **{name: texts for name, texts in EXAMPLES.items() if name != "food"},
+    "food": [
+        f"{start} [{dish}](dish){end}"
+        for dish in ("pizza", "curry")
+        for start, end in (("order a", ""), ("i like", ""), ("the", " is spicy"), ("a", " please"), ("book", " today"))
+    ],
+    "faq/ask_name": ["what is your name", "your name please", "tell me your name"],
+    "faq/ask_age": ["what is your age", "your age please", "how old is the bot"],
+}
+END_TO_END = ("turn the light off", "good night then")
+SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
+DIET = {"name": "DIETClassifier", "epochs": 150, **SMALL}
+SELECTOR = {"name": "ResponseSelector", "epochs": 60, "retrieval_intent": "faq", "constrain_similarities": True}
+TED = {"name": "TEDPolicy", "epochs": 80, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
+SAY = """
+import asyncio, json, sys
+from rasa.core.agent import Agent
+
+async def say(model, texts, conversation):
+    agent = Agent.load(model)
+    parsed = [await agent.parse_message(text) for text in texts]
+    answers = [[answer.get("text") for answer in await agent.handle_text(text, sender_id=text)] for text in conversation]
+    return {"parsed": parsed, "answers": answers}
+
+print("\\n" + json.dumps(asyncio.run(say(sys.argv[1], *json.load(sys.stdin)))))
+"""
+
+
+class Project(NamedTuple):
+    """A Rasa project in a folder of its own, and weights that it may delete."""
+
+    folder: Path
+    weights: Path
+
+    def train(self, name: str, *components: Dict[str, Any], policies: Any = (), **arguments: Any) -> Path:
+        """Trains whatever the configuration needs; the featurizer stands before `components`."""
+        import rasa.model_training
+
+        options = {"model_weights": str(self.weights), "max_length": 32, "alias": "bert"}
+        pipeline = [{"name": "WhitespaceTokenizer"}, {"name": OURS, **options, **arguments.pop("options", {})}]
+        config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "policies": list(policies)}
+        path = self.folder / f"{name}.yml"
+        path.write_text(yaml.safe_dump({**config, "pipeline": [*pipeline, *components]}))
+        training_files = [str(self.folder / f"{part}.yml") for part in (("nlu", "stories") if policies else ("nlu",))]
+        trained = rasa.model_training.train(
+            str(self.folder / "domain.yml"),
+            str(path),
+            training_files,
+            output=str(self.folder / "models"),
+            fixed_model_name=name,
+            core_additional_arguments={"augmentation_factor": 0},
+            **arguments,
+        )
+        return Path(trained.model)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_weights):
+    return make_project(tmp_path_factory.mktemp("project"), tiny_weights)
+
+
+def make_project(folder, tiny_weights) -> Project:
+    examples = [
+        {"intent": name, "examples": "".join(f"- {text}\n" for text in texts)} for name, texts in INTENTS.items()
+    ]
+    faq = {f"utter_{name}": [{"text": f"about {name}"}] for name in INTENTS if name.startswith("faq/")}
+    plain = [*EXAMPLES, "faq"]
+    domain = {
+        "intents": plain,
+        "entities": ["dish"],
+        "actions": ["utter_faq"],
+        "responses": {**{f"utter_{name}": [{"text": name}] for name in EXAMPLES}, **faq},
+    }
+    stories = [
+        {"story": name, "steps": [{"intent": name}, {"action": f"utter_{name}"}, {"action": "action_listen"}]}
+        for name in plain
+    ]
+    stories.append({"story": "end to end", "steps": [{"user": END_TO_END[0]}, {"bot": END_TO_END[1]}]})
+    for name, content in {"nlu": {"nlu": examples}, "stories": {"stories": stories}, "domain": domain}.items():
+        (folder / f"{name}.yml").write_text(yaml.safe_dump({"version": "3.1", **content}, allow_unicode=True))
+    return Project(folder, Path(shutil.copytree(tiny_weights, folder / "weights")))
+
+
+def parse(model: Path, texts) -> List[Dict[str, Any]]:
+    """What Rasa says to messages, in this process."""
+    from rasa.core.agent import Agent
+
+    agent = Agent.load(str(model))
+
+    async def parse_all():
+        return [await agent.parse_message(text) for text in texts]
+
+    return asyncio.run(parse_all())
+
+
+def right(parsed) -> float:
+    """As `rasa test nlu`, on the training data: the share of messages whose intent is right."""
+    intents = [name.split("/")[0] for name, texts in INTENTS.items() for _ in texts]
+    found = [said["intent"]["name"] for said in parsed]
+    return sum(one == other for one, other in zip(found, intents)) / len(intents)
+
+
+TEXTS = [re.sub(r"\[(\w+)\]\(dish\)", r"\1", text) for texts in INTENTS.values() for text in texts]
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory, tiny_weights):
+    """What DIET, ResponseSelector and TED say in another process, when the pretrained weights are gone."""
+    folder = tmp_path_factory.mktemp("whole")
+    project = make_project(folder, tiny_weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RASA_CACHE_DIRECTORY", str(folder / "cache"))
+        model = project.train("whole", {**DIET, "featurizers": ["bert"]}, SELECTOR, policies=[TED])
+    shutil.rmtree(project.weights)
+    shutil.rmtree(folder / "cache")
+    finished = subprocess.run(
+        [sys.executable, "-c", SAY, str(model)],
+        input=json.dumps([TEXTS, ["order a pizza", END_TO_END[0]]]),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=str(folder),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def test_diet_learns_intents(said):
+    assert right(said["parsed"]) > 0.8
+
+
+def test_diet_learns_entities_at_their_places(said):
+    dishes = [(text, parsed["entities"]) for text, parsed in zip(TEXTS, said["parsed"]) if "pizza" in text]
+    found = [
+        (text[entity["start"] : entity["end"]], entity["entity"]) for text, entities in dishes for entity in entities
+    ]
+    assert found.count(("pizza", "dish")) >= 0.8 * len(dishes)
+    assert len(found) <= 1.5 * len(dishes)
+
+
+def test_response_selector_learns_responses(said):
+    answers = {
+        text: parsed["response_selector"]["faq"]["response"]["intent_response_key"]
+        for text, parsed in zip(TEXTS, said["parsed"])
+    }
+    expected = {text: name for name, texts in INTENTS.items() if name.startswith("faq/") for text in texts}
+    assert sum(answers[text] == name for text, name in expected.items()) >= 5
+
+
+def test_ted_learns_texts_end_to_end(said):
+    assert said["answers"] == [["food"], [END_TO_END[1]]]
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        {"name": "SklearnIntentClassifier", "cross_validation_folds": 2},
+        {"name": "LogisticRegressionClassifier", "max_iter": 300},
+        {"name": "rasa_compressed_bert.PrunedBertIntentClassifier", "epochs": 1, "batch_size": 4, "max_length": 32},
+    ],
+    ids=lambda options: options["name"],
+)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_every_classifier_learns_from_it(project, classifier, pooling):
+    ours = classifier["name"].startswith("rasa_compressed_bert")
+    if ours:
+        classifier = {**classifier, "model_weights": str(project.weights), "pruning": {"method": "none"}}
+    model = project.train(f"{classifier['name']}_{pooling}", classifier, options={"pooling": pooling})
+    assert right(parse(model, TEXTS)) > (0.3 if ours else 0.7)
+
+
+@pytest.fixture(scope="module")
+def beside(project):
+    """DIET on our features and those of another featurizer."""
+    return project.train("beside", {"name": "CountVectorsFeaturizer"}, DIET)
+
+
+def test_beside_another_featurizer(beside):
+    assert right(parse(beside, TEXTS)) > 0.8
+
+
+def test_any_text_is_parsed(beside):
+    """DIET pairs the rows of all featurizers with the words of the message."""
+    texts = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "hot \u200b \ufe0f pizza", "pizza " * 2_000]
+    for text, parsed in zip(texts, parse(beside, texts)):
+        assert parsed["text"] == text and len(json.dumps(parsed)) > 0
+
+
+def files_of(archive: Path, folder: Path):
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder)
+    (path,) = (path.parent for path in folder.rglob("manifest.json") if "Featurizer" in path.parent.name)
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_finetuning_keeps_the_features_and_trains_the_rest(project, beside, caplog, tmp_path):
+    options = {"model_to_finetune": str(beside), "finetuning_epoch_fraction": 0.1}
+    with caplog.at_level(logging.INFO):
+        finetuned = project.train("finetuned", {"name": "CountVectorsFeaturizer"}, DIET, **options)
+    assert "Finished training component 'DIETClassifier'" in caplog.text
+    assert files_of(beside, tmp_path / "before") == files_of(finetuned, tmp_path / "after")
+    assert right(parse(finetuned, TEXTS)) > 0.8
+
+
+@pytest.fixture
+def finished(caplog):
+    """What was trained since the last call, and what came from Rasa's cache."""
+
+    def finished():
+        text = caplog.text
+        caplog.clear()
+        verbs = ("Finished training", "Restored")
+        return [
+            sorted(re.findall(f"{verb} component '(?:QuantizedBert)?(Featurizer|Logistic)", text)) for verb in verbs
+        ]
+
+    caplog.set_level(logging.INFO)
+    return finished
+
+
+def test_rasas_cache_knows_when_features_are_others(tmp_path, tiny_weights, finished, monkeypatch):
+    """A stale classifier on new features would be wrong without a word."""
+    monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "cache"))
+    project = make_project(tmp_path, tiny_weights)
+    logistic = {"name": "LogisticRegressionClassifier"}
+    both, neither = ["Featurizer", "Logistic"], []
+
+    project.train("first", logistic)
+    assert finished() == [both, neither]
+    project.train("second", logistic)
+    assert finished() == [neither, both]
+    project.train("third", logistic, options={"quantization": {"method": "kmeans", "encoder_bits": 2}})
+    assert finished() == [both, neither]
+    project.train("fourth", logistic, options={"pooling": "cls"})
+    assert finished() == [both, neither]
+    with (project.weights / "config.json").open("a") as file:
+        file.write("\n")
+    project.train("fifth", logistic)
+    assert finished() == [both, neither]
+    project.train("sixth", {**logistic, "max_iter": 50})
+    assert finished() == [["Logistic"], ["Featurizer"]]
+
+
+def test_without_a_tokenizer_rasa_says_so_before_anything_trains(project):
+    import rasa.model_training
+
+    path = project.folder / "without.yml"
+    ours = {"name": OURS, "model_weights": str(project.weights)}
+    path.write_text(
+        yaml.safe_dump({"recipe": "default.v1", "assistant_id": "tiny", "language": "en", "pipeline": [ours]})
+    )
+    with pytest.raises(RasaException, match="QuantizedBertFeaturizer.*Tokenizer"):
+        rasa.model_training.train_nlu(str(path), str(project.folder / "nlu.yml"), str(project.folder / "models"))
