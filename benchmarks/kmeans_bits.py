@@ -150,25 +150,24 @@ def claims(cells: Cells, dense: Mapping[str, Any]) -> List[str]:
     """A sentence for each of the seed's claims, made of what was measured."""
     before = dense["macro_f1"]
     found = {pair: [(way, _f1(cells[Setting(*pair, **o)])) for way, o in _WAYS.items()] for pair in ((2, 2), (1, 8))}
-    two = [f"{way} {_change(f1, before)}: {_verdict(f1, before * (1 - _SEED_LOSS))}" for way, f1 in found[2, 2]]
-    one = [f"{way} {_change(f1, before)}: {_verdict(f1, before - _NOTHING)}" for way, f1 in found[1, 8]]
+    two = [f"{way}: {_change(f1, before)}, {_verdict(f1, before * (1 - _SEED_LOSS))}" for way, f1 in found[2, 2]]
+    one = [f"{way}: {_change(f1, before)}, {_verdict(f1, before - _NOTHING)}" for way, f1 in found[1, 8]]
     return [
-        f"2 bits cost little (0.80 -> 0.79, {tables.percent(_SEED_LOSS)} less). {'; '.join(two)}.",
-        f"A binary encoder with 8-bit embeddings costs nothing (here: less than 0.5 points). {'; '.join(one)}.",
-        f"Embeddings are more sensitive than the encoder. {'; '.join(_more_sensitive(cells))}.",
+        f"2 bits cost little (0.80 -> 0.79, {tables.percent(_SEED_LOSS)} less). Here, {'; '.join(two)}.",
+        f"A binary encoder with 8-bit embeddings costs nothing (less than 0.5 points). Here, {'; '.join(one)}.",
+        f"Embeddings are more sensitive than the encoder. Here, {'; '.join(_more_sensitive(cells))}.",
     ]
 
 
 def _more_sensitive(cells: Cells) -> List[str]:
-    """Both at 1 bit, the other part at 8, in each way that both were measured in."""
+    """Either at 1 bit, the other part at 8, in each way that both were measured in."""
     sentences = []
     for way, options in _WAYS.items():
         pair = [cells.get(Setting(*bits, **options)) for bits in ((8, 1), (1, 8))]
         if all(pair):
             embeddings, encoder = map(_f1, pair)
             words = f"{way}: 1-bit embeddings {_shown(embeddings)}, 1-bit encoder {_shown(encoder)}"
-            known = embeddings is not None and encoder is not None
-            sentences.append(f"{words}: {_verdict(encoder, embeddings) if known else _verdict(None, 0)}")
+            sentences.append(f"{words}, {_verdict(encoder, embeddings)}")
     return sentences
 
 
@@ -177,14 +176,14 @@ def _f1(cell: Mapping[str, Any]) -> Optional[float]:
 
 
 def _change(f1: Optional[float], before: float) -> str:
-    """`0.94 -> 0.93, 1.1 % less`"""
+    """`0.940 -> 0.930 (1.1 % less)`"""
     if f1 is None:
         return f"{before:.3f} -> {_shown(f1)}"
-    return f"{before:.3f} -> {f1:.3f}, {tables.percent(abs(1 - f1 / before))} {'less' if f1 <= before else 'more'}"
+    return f"{before:.3f} -> {f1:.3f} ({tables.percent(abs(1 - f1 / before))} {'less' if f1 <= before else 'more'})"
 
 
-def _verdict(f1: Optional[float], least: float) -> str:
-    if f1 is None:
+def _verdict(f1: Optional[float], least: Optional[float]) -> str:
+    if f1 is None or least is None:
         return "unknown"
     return "holds" if f1 >= least else "does not hold"
 

@@ -14,8 +14,8 @@ from benchmarks.rows import OURS, row_config
 from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.benchmark.archives import artifacts_in, metadata, unpacked
+from rasa_compressed_bert.benchmark.inspection import artifacts_of
 from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.sensitivity import intent_artifact
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.tasks.intent_classification import requantize_intent_classifier
@@ -43,7 +43,7 @@ class Dense:
         train_row(folder, row_config("dense_fp32", epochs=epochs), nlu)
         archive = folder / "model.tar.gz"
         examples = [Example(message.text, message.intent) for message in load_messages(nlu)]
-        return cls(archive, intent_artifact(archive), examples)
+        return cls(archive, artifact_in(archive), examples)
 
     @property
     def digest(self) -> str:
@@ -77,3 +77,9 @@ class Dense:
             with tarfile.open(unfinished, "w:gz") as tar:
                 tar.add(folder, arcname="")
         unfinished.replace(target)
+
+
+def artifact_in(archive: Path) -> Artifact:
+    """The only artifact in an archive."""
+    (artifact,) = artifacts_of(archive).values()
+    return artifact

@@ -32,7 +32,8 @@ def main() -> int:
     """Trains a dense model of each data set, quantizes and measures it, and writes the results."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    for name in ("matplotlib", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         for name, source in arguments.data:
             run_data_set(name, source, arguments=arguments)

@@ -19,11 +19,10 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.quantized import Dense
+from benchmarks.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.sensitivity import intent_artifact
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
@@ -57,7 +56,7 @@ def measure(dense: Dense, messages: Sequence[LabelledMessage], *, folder: Path) 
     results = compare_models({_label(*key): archive for key, archive in archives.items()}, messages, rounds=10)
     for result, (method, runtime), archive in zip(results, archives, archives.values()):
         result.update(method=method, runtime=runtime, engine_p50_ms=engines[str(archive)])
-        result["parity"] = intent_artifact(archive).manifest["parity"]
+        result["parity"] = artifact_in(archive).manifest["parity"]
     return {"tflite_interpreter": tflite_interpreter(), "results": results, "refused": refused}
 
 
@@ -96,10 +95,12 @@ def _engines_alone(archives: Sequence[Path], result: Path) -> Dict[str, float]:
 def main() -> int:
     """Measures engines in this process, which has one thread for each library."""
     result, *archives = sys.argv[1:]
-    input_ids = np.random.default_rng(0).integers(1000, 30000, (1, WORDPIECES))
+    artifacts = {archive: artifact_in(Path(archive)) for archive in archives}
+    vocabulary = min(artifact.manifest["encoder"]["vocab_size"] for artifact in artifacts.values())
+    input_ids = np.random.default_rng(0).integers(vocabulary, size=(1, WORDPIECES))
     calls = {
-        archive: functools.partial(open_engine(intent_artifact(Path(archive))).run, input_ids, np.ones_like(input_ids))
-        for archive in archives
+        archive: functools.partial(open_engine(artifact).run, input_ids, np.ones_like(input_ids))
+        for archive, artifact in artifacts.items()
     }
     Path(result).write_text(json.dumps(in_turns(calls)), encoding="utf-8")
     return 0

@@ -25,22 +25,23 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
 
 
 def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, str, List[str]]]:
-    """Every message that has a text, response or action text, the name of that attribute, and its words.
+    """Every message that has words in its text, response or action text, the name of that attribute, and the words.
+
+    Of an empty text tokenizers make one empty word: it counts, as some classifiers fail on messages without features.
 
     Raises:
         ComponentError: if no tokenizer was there before.
     """
     for message in messages:
         for attribute in DENSE_FEATURIZABLE_ATTRIBUTES:
-            if message.get(attribute):
-                tokens = message.get(TOKENS_NAMES[attribute])
-                if tokens is None:
-                    raise ComponentError(
-                        f"The message '{message.get(attribute)[:_SHOWN]}' has no words. Put a tokenizer, such as "
-                        "WhitespaceTokenizer, before QuantizedBertFeaturizer in the pipeline."
-                    )
-                if tokens:
-                    yield message, attribute, [token.text for token in tokens]
+            text, tokens = message.get(attribute), message.get(TOKENS_NAMES[attribute])
+            if text and tokens is None:
+                raise ComponentError(
+                    f"The message '{text[:_SHOWN]}' has no words. Put a tokenizer, such as WhitespaceTokenizer, before "
+                    "QuantizedBertFeaturizer in the pipeline."
+                )
+            if tokens:
+                yield message, attribute, [token.text for token in tokens]
 
 
 def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, ranking_length: int) -> None:

@@ -11,7 +11,7 @@ from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
 from benchmarks.kmeans_bits import SETTINGS, Setting
-from benchmarks.quantized import Dense
+from benchmarks.quantized import Dense, artifact_in
 from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, featurizer_config, featurizers, is_ours, row_config
 from benchmarks.run_featurizer import to_markdown
 from benchmarks.training import train_row
@@ -20,7 +20,6 @@ from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessag
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
-from rasa_compressed_bert.benchmark.sensitivity import intent_artifact
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
@@ -161,11 +160,11 @@ def test_claims_of_the_seed_follow_from_the_scores():
         cells[setting]["macro_f1"] = f1
     cells[Setting(2, 2, aware_training=True)] = {"refused": "why"}
     two, binary, sensitive = kmeans_bits.claims(cells, {"macro_f1": 0.8})
-    assert "as the seed's 0.800 -> 0.700, 12.5 % less: does not hold; one scale a channel 0.800 -> 0.790" in two
-    assert "1.2 % less: holds; trained for it 0.800 -> refused: unknown." in two
-    assert "a matrix, as the seed's 0.800 -> 0.790, 1.2 % less: does not hold" in binary
-    assert "a channel 0.800 -> 0.796, 0.5 % less: holds" in binary
-    assert "one scale a channel: 1-bit embeddings 0.600, 1-bit encoder 0.796: holds" in sensitive
+    assert "as the seed's: 0.800 -> 0.700 (12.5 % less), does not hold; one scale a channel: 0.800 -> 0.790" in two
+    assert "(1.2 % less), holds; trained for it: 0.800 -> refused, unknown." in two
+    assert "a matrix, as the seed's: 0.800 -> 0.790 (1.2 % less), does not hold" in binary
+    assert "a channel: 0.800 -> 0.796 (0.5 % less), holds" in binary
+    assert "one scale a channel: 1-bit embeddings 0.600, 1-bit encoder 0.796, holds" in sensitive
 
 
 def test_bits_as_markdown_and_plot(tmp_path):
@@ -242,7 +241,7 @@ def test_a_model_in_several_runtimes_is_measured_through_rasa(tiny_weights, tmp_
     train_row(tmp_path / "dense", config, tmp_path / "nlu.yml")
     archive = tmp_path / "dense" / "model.tar.gz"
     examples = [Example(message.text, message.intent) for message in messages * 5]
-    dense = Dense(archive, intent_artifact(archive), examples)
+    dense = Dense(archive, artifact_in(archive), examples)
     methods = {name: runtimes.METHODS[name] for name in ("none", "kmeans 4/4")}
     monkeypatch.setattr(runtimes, "METHODS", methods)
     monkeypatch.setattr(runtimes, "RUNTIMES", ("onnxruntime", "tensorflow"))

@@ -43,8 +43,8 @@ from rasa.core.agent import Agent
 async def say(model, texts, conversation):
     agent = Agent.load(model)
     parsed = [await agent.parse_message(text) for text in texts]
-    answers = [[answer.get("text") for answer in await agent.handle_text(text, sender_id=text)] for text in conversation]
-    return {"parsed": parsed, "answers": answers}
+    answers = [await agent.handle_text(text, sender_id=text) for text in conversation]
+    return {"parsed": parsed, "answers": [[part["text"] for part in answer] for answer in answers]}
 
 print("\\n" + json.dumps(asyncio.run(say(sys.argv[1], *json.load(sys.stdin)))))
 """
@@ -108,7 +108,9 @@ def make_project(folder, tiny_weights) -> Project:
 def parse(model: Path, texts) -> List[Dict[str, Any]]:
     """What Rasa says to messages, in this process."""
     from rasa.core.agent import Agent
+    from rasa.utils.log_utils import configure_structlog
 
+    configure_structlog(logging.ERROR)  # as Rasa's command line does; it would log every message
     agent = Agent.load(str(model))
 
     async def parse_all():
@@ -207,8 +209,8 @@ def test_beside_another_featurizer(beside):
 def test_any_text_is_parsed(beside):
     """DIET pairs the rows of all featurizers with the words of the message."""
     texts = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "hot \u200b \ufe0f pizza", "pizza " * 2_000]
-    for text, parsed in zip(texts, parse(beside, texts)):
-        assert parsed["text"] == text and len(json.dumps(parsed)) > 0
+    for parsed in parse(beside, texts):
+        assert json.dumps(parsed) and parsed["intent"]["name"] in [*EXAMPLES, "faq"]
 
 
 def files_of(archive: Path, folder: Path):
@@ -274,5 +276,5 @@ def test_without_a_tokenizer_rasa_says_so_before_anything_trains(project):
     path.write_text(
         yaml.safe_dump({"recipe": "default.v1", "assistant_id": "tiny", "language": "en", "pipeline": [ours]})
     )
-    with pytest.raises(RasaException, match="QuantizedBertFeaturizer.*Tokenizer"):
+    with pytest.raises(RasaException, match="require a Tokenizer: train_rasa_compressed_bert.QuantizedBertFeaturizer"):
         rasa.model_training.train_nlu(str(path), str(project.folder / "nlu.yml"), str(project.folder / "models"))

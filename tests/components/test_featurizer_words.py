@@ -56,10 +56,8 @@ def features_of(component, message, attribute=TEXT):
     return words.features, sentence.features
 
 
-@pytest.mark.parametrize("text", [*MESSAGES[:-1], *ODD.values()], ids=[*MESSAGES[:-1], *ODD])
+@pytest.mark.parametrize("text", [*MESSAGES, *ODD.values()], ids=[*MESSAGES, *ODD])
 def test_one_row_for_each_of_rasas_words(trained, text):
-    if text in ("", NOTHING_TO_READ["blank"]):
-        text = " "
     (message,) = WORDS.process([Message({TEXT: text})])
     words, sentence = features_of(trained.component, message)
     assert words.shape == (len(message.get(TOKENS_NAMES[TEXT])), HIDDEN)
