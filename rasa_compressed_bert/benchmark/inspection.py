@@ -62,6 +62,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         intents=len(manifest.get("labels", ())),
         model_weights=Path(config.get("model_weights", "")).name,
         max_length=manifest["max_length"],
+        runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),
         pruning=config.get("pruning", {}),
         quantization={**manifest["quantization"], **_bits(tensors)},

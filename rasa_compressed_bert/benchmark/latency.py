@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, Callable, Dict, List, Mapping
 
@@ -10,8 +11,9 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
-from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 SHORT_MESSAGE = "oh it is hot today, could we go somewhere cool?"
@@ -25,7 +27,7 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     input_ids = tokenizer.encode(text)[np.newaxis]  # (1, T)
-    classes = len(artifact.manifest["labels"])
+    classes = len(artifact.manifest.get("labels", ()))
     calls: Dict[str, Callable[[], Any]] = {
         name: call_of(model, input_ids)
         for name, model in (
@@ -34,14 +36,17 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
             ("now", artifact),
         )
     }
-    predictor = IntentPredictor(artifact, num_threads=1)
-    calls["now_with_tokenizer"] = lambda: predictor.predict(text)
+    if classes:
+        calls["now_with_tokenizer"] = functools.partial(IntentPredictor(artifact).predict, text)
+    else:
+        featurizer = WordFeaturizer(artifact)
+        calls["now_with_tokenizer"] = lambda: featurizer.features(featurizer.encode_words([text.split()]))
     return {"text": text, "wordpieces": int(input_ids.shape[1]), "threads": 1, "p50_ms": in_turns(calls)}
 
 
 def call_of(artifact: Artifact, input_ids: np.ndarray) -> Callable[[], Any]:
     """One message through a one-thread engine of its own."""
-    engine, mask = OnnxRuntimeEngine(artifact, num_threads=1), np.ones_like(input_ids)
+    engine, mask = open_engine(artifact), np.ones_like(input_ids)
     return lambda: engine.run(input_ids, mask)
 
 

@@ -30,7 +30,7 @@ def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
 
 
 def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, seed: int = 0) -> Artifact:
-    """An artifact that an engine runs, without tokenizer and labels."""
+    """An artifact that an engine runs, without tokenizer and labels; with 0 classes, an encoder without a head."""
     from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact  # needed to write models only
 
     form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
@@ -40,11 +40,8 @@ def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, seed:
 
 def _random_parameters(shape: EncoderShape, classes: int, *, seed: int) -> Dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    shapes = {
-        **shape.parameter_shapes(),
-        "classifier.kernel": (shape.hidden_size, classes),
-        "classifier.bias": (classes,),
-    }
+    head = {"classifier.kernel": (shape.hidden_size, classes), "classifier.bias": (classes,)} if classes else {}
+    shapes = {**shape.parameter_shapes(), **head}
     return {
         name: np.ones(dimensions, np.float32)
         if name.endswith(".gamma")

@@ -77,14 +77,12 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
     for key, name in (("macro_f1", "validation macro F1"), ("accuracy", "validation accuracy")):
         if key in before and key in after:
             rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
-    lines = [
-        "before: the dense fine-tuned model in 32-bit floats, head included; now: the files of this component, which "
-        "the archive compresses with gzip."
-    ]
+    dense = "dense fine-tuned model in 32-bit floats, head included" if component["intents"] else "encoder in floats"
+    lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:
         lines.append(
             f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
-            f"before have random weights of the same shape. With the tokenizer, now: "
+            f"before have random weights of the same shape and run in ONNX Runtime. With the tokenizer, now: "
             f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
         )
     return "\n".join([text_table(rows), *lines])
@@ -104,28 +102,44 @@ def _layers(component: Mapping[str, Any]) -> str:
 
 def _details(component: Mapping[str, Any]) -> str:
     embeddings, quantization = component["embeddings"], component["quantization"]
-    pruning = component["pruning"].get("method", "unknown")
     parity = component["parity"]
     values: Dict[str, str] = {
-        "weights": f"{component['model_weights']}, {component['intents']} intents, "
-        f"messages of up to {component['max_length']} wordpieces",
-        "pruning": f"{pruning}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})",
-        "quantization": f"{quantization['method']}: encoder {quantization['encoder_bits']} bits, "
-        f"embeddings {quantization['embedding_bits']} bits",
+        "weights": f"{component['model_weights']}, "
+        + (f"{component['intents']} intents, " if component["intents"] else "")
+        + f"messages of up to {component['max_length']} wordpieces",
+        "quantization": _format(quantization),
+        "runtime": component["runtime"],
         "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "
         f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
-        "temperature": f"{component['temperature']:.3f} (of the calibrated confidences)",
         "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
     }
+    if component["pruning"]:
+        values["pruning"] = (
+            f"{component['pruning']['method']}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})"
+        )
+    if component["temperature"] is not None:
+        values["temperature"] = f"{component['temperature']:.3f} (of the calibrated confidences)"
     for stage, score in component["validation"].items():
         values[f"validation, {stage}"] = _score(score)
-    if parity:
+    if "similarity" in parity:
+        values["parity"] = (
+            f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
+            "before and after the export"
+        )
+    elif parity:
         values["parity"] = (
             f"{parity['changed']} of {parity['messages']} labels changed by the export, "
             f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
         )
     width = max(map(len, values))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
+
+
+def _format(quantization: Mapping[str, Any]) -> str:
+    bits = f"encoder {quantization['encoder_bits']} bits, embeddings {quantization['embedding_bits']} bits"
+    scales = "a scale a channel" if quantization["per_channel"] else "a scale a matrix"
+    trained = ", trained for it" if quantization["aware_training"] else ""
+    return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
 
 
 def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:

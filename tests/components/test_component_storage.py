@@ -1,6 +1,9 @@
 """A stored model that lost something: its file is named, and it never passes for an untrained model."""
 
+import hashlib
+import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from rasa.shared.exceptions import RasaException
 
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
 from rasa_compressed_bert.components import resource_io
-from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
 
@@ -76,6 +79,22 @@ def test_empty_folder(case, copied):
 
 def test_resource_that_was_never_written(case, storage):
     assert_load_fails(case, storage, "no folder 'another'", resource=Resource("another"))
+
+
+def test_missing_inference_library_is_named_with_what_to_install(trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(RasaException, match="'onnxruntime' is not installed: pip install onnxruntime") as caught:
+        load(trained.case.component, trained.case.config, trained.storage)
+    assert isinstance(caught.value.__cause__, RuntimeMissingError)
+
+
+@pytest.mark.parametrize("change, words", [({"format_version": 99}, "99"), ({"runtime": "abacus"}, "'abacus'")])
+def test_model_of_another_release_says_so(case, copied, change, words):
+    storage, folder = copied
+    text = json.dumps({**json.loads((folder / "manifest.json").read_text()), **change})
+    (folder / "manifest.json").write_text(text)
+    (folder / "manifest.sha256").write_text(hashlib.sha256(text.encode()).hexdigest())
+    assert_load_fails(case, storage, words)
 
 
 @pytest.fixture
