@@ -86,13 +86,12 @@ class FakeQuantizer(Quantizer):
             largest = tf.reduce_max(tf.abs(statistics_of), axis, keepdims=axis is not None)
             scale = tf.maximum(largest, _TINY) / levels_of(name, self._config)
             return _straight_through(weights, tf.round(weights / scale) * scale)
-        size = tf.sqrt(tf.reduce_mean(tf.square(statistics_of), axis, keepdims=axis is not None))
+        size = 1.0 if axis is None else tf.sqrt(tf.reduce_mean(tf.square(statistics_of), axis, keepdims=True))
         halves = tf.floor(weights / tf.maximum(size, _TINY) / codebook.half_step)
         indices = tf.cast(tf.clip_by_value(halves, -_HALVES, _HALVES - 1), tf.int32) + _HALVES
         nearest = tf.gather(codebook.nearest, indices)
-        zero = weights == 0.0  # what weight pruning took stays away
-        pruned = tf.reduce_mean(tf.cast(zero, tf.float32)) > SPARSE
-        return _straight_through(weights, tf.where(zero & pruned, 0.0, nearest * size))
+        pruned = tf.reduce_mean(tf.cast(statistics_of == 0.0, tf.float32)) > SPARSE
+        return _straight_through(weights, tf.where((weights == 0.0) & pruned, 0.0, nearest * size))  # pruned: stays away
 
 
 def _straight_through(x: tf.Tensor, quantized: tf.Tensor) -> tf.Tensor:
