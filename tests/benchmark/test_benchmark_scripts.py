@@ -112,13 +112,7 @@ def test_featurizers_are_measured_alone(tiny_weights, tmp_path):
     assert all(0 < times[name]["p50_ms"] <= times[name]["p95_ms"] for name in (LMF, QUANTIZED))
     near = measured("similarity", str(tiny_weights), **folders)
     assert (near["words"]["rows"], near["sentence"]["rows"]) == (14, 4)
-    assert (
-        near["words"]["mean"] > 0.98
-    )  # the first hidden states differ: Rasa takes the ids 101 and 102 for [CLS], [SEP]
-    training = measured("training", str(tiny_weights), **folders)
-    assert training["messages"] == 4 and set(training["seconds"]) == {LMF, QUANTIZED}
-    with pytest.raises(CompressedBertError, match="Measuring latency .* failed"):
-        measured("latency", str(tmp_path / "nothing"), **folders)
+    assert near["words"]["mean"] > 0.98  # sentences differ: Rasa takes the ids 101 and 102 for [CLS] and [SEP]
 
 
 def test_published_command_names_no_folder_outside(monkeypatch):

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from component_harness import EXAMPLES, ROOT
 from odd_texts import NOTHING_TO_READ, SOMETHING_TO_READ
-from rasa.shared.exceptions import RasaException
+from rasa.engine.exceptions import GraphSchemaValidationException
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ INTENTS = {
     "faq/ask_name": ["what is your name", "your name please", "tell me your name"],
     "faq/ask_age": ["what is your age", "your age please", "how old is the bot"],
 }
-END_TO_END = ("turn the light off", "good night then")
+END_TO_END = {"turn the light off": "good night then", "call the bank": "no money today"}
 SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
 DIET = {"name": "DIETClassifier", "epochs": 150, **SMALL}
 SELECTOR = {"name": "ResponseSelector", "epochs": 60, "retrieval_intent": "faq", "constrain_similarities": True}
@@ -99,7 +99,7 @@ def make_project(folder, tiny_weights) -> Project:
         {"story": name, "steps": [{"intent": name}, {"action": f"utter_{name}"}, {"action": "action_listen"}]}
         for name in plain
     ]
-    stories.append({"story": "end to end", "steps": [{"user": END_TO_END[0]}, {"bot": END_TO_END[1]}]})
+    stories += [{"story": text, "steps": [{"user": text}, {"bot": answer}]} for text, answer in END_TO_END.items()]
     for name, content in {"nlu": {"nlu": examples}, "stories": {"stories": stories}, "domain": domain}.items():
         (folder / f"{name}.yml").write_text(yaml.safe_dump({"version": "3.1", **content}, allow_unicode=True))
     return Project(folder, Path(shutil.copytree(tiny_weights, folder / "weights")))
@@ -141,7 +141,7 @@ def said(tmp_path_factory, tiny_weights):
     shutil.rmtree(folder / "cache")
     finished = subprocess.run(
         [sys.executable, "-c", SAY, str(model)],
-        input=json.dumps([TEXTS, ["order a pizza", END_TO_END[0]]]),
+        input=json.dumps([TEXTS, list(END_TO_END)]),
         capture_output=True,
         text=True,
         timeout=300,
@@ -175,7 +175,7 @@ def test_response_selector_learns_responses(said):
 
 
 def test_ted_learns_texts_end_to_end(said):
-    assert said["answers"] == [["food"], [END_TO_END[1]]]
+    assert said["answers"] == [[answer] for answer in END_TO_END.values()]
 
 
 @pytest.mark.parametrize(
@@ -276,5 +276,7 @@ def test_without_a_tokenizer_rasa_says_so_before_anything_trains(project):
     path.write_text(
         yaml.safe_dump({"recipe": "default.v1", "assistant_id": "tiny", "language": "en", "pipeline": [ours]})
     )
-    with pytest.raises(RasaException, match="require a Tokenizer: train_rasa_compressed_bert.QuantizedBertFeaturizer"):
+    with pytest.raises(
+        GraphSchemaValidationException, match="require a Tokenizer: train_rasa_compressed_bert.QuantizedBertFeaturizer"
+    ):
         rasa.model_training.train_nlu(str(path), str(project.folder / "nlu.yml"), str(project.folder / "models"))
