@@ -47,13 +47,21 @@ def case(request, tiny_weights):
 
 
 @pytest.fixture(scope="session")
-def trained(case, cache_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    storage = make_storage(folder)
-    data = training_data(words=needs_words(case.component))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
-        return Trained(case, train(case.component, case.config, data, storage), storage, folder)
+def trainings():
+    """What was trained already, by component: pytest forgets a fixture when it comes to another parameter."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def trained(case, trainings, cache_folder, tmp_path_factory):
+    if case.component not in trainings:
+        folder = tmp_path_factory.mktemp("trained")
+        storage, data = make_storage(folder), training_data(words=needs_words(case.component))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
+            component = train(case.component, case.config, data, storage)
+        trainings[case.component] = Trained(case, component, storage, folder)
+    return trainings[case.component]
 
 
 @pytest.fixture
