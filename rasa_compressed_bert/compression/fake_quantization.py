@@ -91,7 +91,7 @@ class FakeQuantizer(Quantizer):
         indices = tf.cast(tf.clip_by_value(halves, -_HALVES, _HALVES - 1), tf.int32) + _HALVES
         nearest = tf.gather(codebook.nearest, indices)
         pruned = tf.reduce_mean(tf.cast(statistics_of == 0.0, tf.float32)) > SPARSE
-        return _straight_through(weights, tf.where((weights == 0.0) & pruned, 0.0, nearest * size))  # pruned: stays away
+        return _straight_through(weights, tf.where((weights == 0.0) & pruned, 0.0, nearest * size))  # zeros stay
 
 
 def _straight_through(x: tf.Tensor, quantized: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import List, Sequence
 
 import numpy as np
@@ -73,11 +72,10 @@ def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[F
     shortest_first = np.argsort([len(words.input_ids) for words in encoded], kind="stable")
     batches = [shortest_first[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
     features = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(
-        pool.map(lambda batch: featurizer.features([encoded[index] for index in batch]), batches)
-    ) as results:  # closed, so that Ctrl-C does not wait for batches that have not begun
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         with tqdm(total=len(distinct), desc="featurize", unit="message", dynamic_ncols=True, mininterval=1.0) as bar:
-            for batch, found in zip(batches, results):
+            done = pool.map(lambda batch: featurizer.features([encoded[index] for index in batch]), batches)
+            for batch, found in zip(batches, done):
                 features.update(zip((distinct[index] for index in batch), found))
                 bar.update(len(batch))
     return [features[tuple(words)] for words in messages]
