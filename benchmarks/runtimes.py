@@ -126,8 +126,9 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
 
 One intent model (MiniLM, fine-tuned, nothing pruned) in every format, for every runtime; one thread, one message at a
 time, in turns. kmeans: bits of encoder / embeddings. Aware: trained for its format. Per tensor: one scale a matrix.
-TensorFlow computes in 32-bit floats, whatever the format. {tables.LEGEND} engine: milliseconds (p50) of
-the engine alone, a message of {WORDPIECES} wordpieces. TFLite's interpreter: {content["tflite_interpreter"]}.
+TensorFlow computes in 32-bit floats, whatever the format. TFLite's interpreter: {content["tflite_interpreter"]}.
+engine: milliseconds (p50) of the engine alone, a message of {WORDPIECES} wordpieces.
+{tables.LEGEND}
 
 {tables.markdown_table(rows)}
 
@@ -136,7 +137,7 @@ the engine alone, a message of {WORDPIECES} wordpieces. TFLite's interpreter: {c
 
 
 def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Sizes against those promised, and the seed's claim about TFLite's speed, as far as they were measured."""
+    """Sizes against those promised, and engines against TensorFlow's, as far as they were measured."""
     found = {(result["method"], result["runtime"]): result for result in results}
     said = []
     for method, most in (("dynamic_int8", "27 %"), ("kmeans 2/4 aware", "10 %")):
@@ -157,7 +158,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(9, 5))
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
@@ -170,6 +171,8 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         for method, marker in markers.items():
             axes.scatter([], [], color="grey", marker=marker, label=method)
         axes.set_xscale("log")
+        for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            set_formatter(ticker.FormatStrFormatter("%g"))
         axes.set_xlabel("milliseconds a message (p50, log scale)")
         axes.set_ylabel("macro F1, %")
         axes.set_title(title)

@@ -128,7 +128,7 @@ def test_evenly_pruned_has_the_sparsity(sparsity):
     assert left == pytest.approx(1 - sparsity, abs=0.005)
 
 
-def test_bits_are_those_of_the_seed_and_every_setting_is_valid():
+def test_bits_are_those_of_the_post_and_every_setting_is_valid():
     assert len(SETTINGS) == len(set(SETTINGS)) == 34
     for setting in SETTINGS:
         assert not list(QuantizationConfig("kmeans", **setting._asdict()).conflicts())
@@ -142,7 +142,7 @@ def scored_cells():
     return {s: {**s._asdict(), "macro_f1": 0.1 * (s.encoder_bits + s.embedding_bits) / 2, **others} for s in SETTINGS}
 
 
-def test_claims_of_the_seed_follow_from_the_scores():
+def test_claims_of_the_post_follow_from_the_scores():
     cells = scored_cells()
     for setting, f1 in {
         Setting(2, 2): 0.79,
@@ -154,9 +154,9 @@ def test_claims_of_the_seed_follow_from_the_scores():
         cells[setting]["macro_f1"] = f1
     cells[Setting(2, 2, aware_training=True)] = {"refused": "why"}
     two, binary, sensitive = kmeans_bits.claims(cells, {"macro_f1": 0.8})
-    assert "as the seed's: 0.800 -> 0.700 (12.5 % less), does not hold; one scale a channel: 0.800 -> 0.790" in two
+    assert "as in the post: 0.800 -> 0.700 (12.5 % less), does not hold; one scale a channel: 0.800 -> 0.790" in two
     assert "(1.2 % less), holds; trained for it: 0.800 -> refused, unknown." in two
-    assert "a matrix, as the seed's: 0.800 -> 0.790 (1.2 % less), does not hold" in binary
+    assert "a matrix, as in the post: 0.800 -> 0.790 (1.2 % less), does not hold" in binary
     assert "a channel: 0.800 -> 0.796 (0.5 % less), holds" in binary
     assert "one scale a channel: 1-bit embeddings 0.600, 1-bit encoder 0.796, holds" in sensitive
 

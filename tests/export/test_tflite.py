@@ -16,6 +16,8 @@ from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.runtime.tflite_engine import TfliteEngine
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "dense": {},
     "uneven": {"layers": UNEVEN},

