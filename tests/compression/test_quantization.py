@@ -126,7 +126,7 @@ def test_every_element_is_the_nearest_value_of_the_codebook(matrix, axis, bits):
             assert served == 0
         else:
             nearest = min(abs(weight - value * channel) for value in codebook)
-            assert abs(weight - served) <= nearest + 1e-5 * max(channel, abs(weight))
+            assert abs(weight - served) <= nearest + 1e-5 * channel * max(1.0, np.abs(codebook).max())
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])
