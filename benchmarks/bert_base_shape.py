@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.datasets import floor_messages, stratified_sample, write_nlu
 from benchmarks.rows import OURS, language_model_featurizer, row_config
 from benchmarks.training import train_row
+from rasa_compressed_bert.artifact.archives import artifacts_in, unpacked
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, write_artifact
 from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.archives import artifacts_in, unpacked
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns

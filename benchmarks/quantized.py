@@ -12,9 +12,8 @@ from typing import Sequence
 
 from benchmarks.rows import OURS, row_config
 from benchmarks.training import train_row
+from rasa_compressed_bert.artifact.archives import artifacts_in, artifacts_of, metadata, unpacked
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
-from rasa_compressed_bert.benchmark.archives import artifacts_in, metadata, unpacked
-from rasa_compressed_bert.benchmark.inspection import artifacts_of
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example

@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _COMPONENTS = {
+    "DistilledIntentClassifier": "rasa_compressed_bert.components.distilled_intent_classifier",
     "PrunedBertIntentClassifier": "rasa_compressed_bert.components.pruned_bert_intent_classifier",
     "QuantizedBertFeaturizer": "rasa_compressed_bert.components.quantized_bert_featurizer",
 }

@@ -40,7 +40,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def run_inspect(arguments: argparse.Namespace) -> None:
     """What is inside a trained model."""
-    from rasa_compressed_bert.benchmark.inspection import artifacts_of, inspect_model
+    from rasa_compressed_bert.artifact.archives import artifacts_of
+    from rasa_compressed_bert.benchmark.inspection import inspect_model
     from rasa_compressed_bert.benchmark.report import inspection_text
 
     report = inspect_model(arguments.model)
@@ -55,8 +56,8 @@ def run_inspect(arguments: argparse.Namespace) -> None:
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
     """Trained models side by side."""
+    from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
     from rasa_compressed_bert.benchmark import tables
-    from rasa_compressed_bert.benchmark.archives import archive_path, require_nlu
     from rasa_compressed_bert.benchmark.comparison import compare_models
     from rasa_compressed_bert.benchmark.environment import environment
     from rasa_compressed_bert.benchmark.messages import load_messages
@@ -99,7 +100,7 @@ def run_sensitivity(arguments: argparse.Namespace) -> None:
 
 def run_export(arguments: argparse.Namespace) -> None:
     """A trained model for other programs."""
-    from rasa_compressed_bert.benchmark.inspection import artifacts_of
+    from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.benchmark.messages import load_messages
     from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 

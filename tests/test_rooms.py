@@ -13,7 +13,19 @@ PACKAGE = Path(rasa_compressed_bert.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 BELOW_TASKS = {
-    *("errors", "config", "data", "tokenization", "models", "compression", "training", "artifact", "export", "runtime")
+    *(
+        "errors",
+        "config",
+        "data",
+        "tokenization",
+        "models",
+        "compression",
+        "training",
+        "students",
+        "artifact",
+        "export",
+    ),
+    "runtime",
 }
 ROOMS = {
     "errors": set(),
@@ -23,6 +35,7 @@ ROOMS = {
     "models": {"errors", "config"},
     "compression": {"errors", "config", "models"},
     "training": {"errors", "config", "data", "tokenization", "models", "compression"},
+    "students": {"errors", "config", "data", "tokenization", "models", "compression", "training"},
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},
     "runtime": {"errors", "data", "tokenization", "artifact"},
@@ -44,16 +57,18 @@ THIRD_PARTY = {
     "models": {"numpy", "tensorflow", "transformers", "huggingface_hub"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
+    "students": {"numpy", "sklearn", "scipy", "regex", "tqdm", "spacy", *TENSORFLOW},
     "artifact": {"numpy", "safetensors"},
     "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},
     "runtime": {"numpy"},
-    "tasks": {"numpy", "tqdm"},
+    "tasks": {"numpy", "scipy", "tqdm"},
     "components": {"rasa"},
     "__init__": set(),
 }
 """What a room may import from elsewhere; `benchmark` and `__main__` may import anything."""
 INFERENCE_LIBRARIES = {
     "runtime/onnxruntime_engine.py": {"onnxruntime"},
+    "runtime/spacy_predictor.py": {"spacy"},
     "runtime/tensorflow_engine.py": {"tensorflow"},
     "runtime/tflite_engine.py": {"tensorflow", "tflite_runtime", "ai_edge_litert"},
 }
@@ -127,7 +142,7 @@ def test_no_assert_no_print_no_pickle(path):
     }
 
 
-HEAVY = ("tensorflow", "transformers", "rasa", "torch", "sklearn", "onnx", "ai_edge_litert", "tflite_runtime")
+HEAVY = ("tensorflow", "transformers", "spacy", "rasa", "torch", "sklearn", "onnx", "ai_edge_litert", "tflite_runtime")
 SERVING = [path.relative_to(PACKAGE).with_suffix("").as_posix() for path in MODULES if room_of(path) == "runtime"]
 
 
@@ -147,7 +162,5 @@ def test_serving_half_imports_nothing_heavy(modules):
 
 
 def test_there_is_no_component_of_another_name():
-    with pytest.raises(
-        AttributeError, match="no attribute 'PrunedBert'; its components are PrunedBertIntentClassifier"
-    ):
+    with pytest.raises(AttributeError, match="no attribute 'PrunedBert'; its components are DistilledIntentClassifier"):
         rasa_compressed_bert.PrunedBert  # noqa: B018

@@ -5,6 +5,7 @@
     tokenizer.json        the `tokenizers` library's serialisation
     model.onnx            the serving graph, without weights (or model.pb; or model.tflite, with weights of its own)
     weights.safetensors   the weights: quantized, pruned ones sparse, clustered ones as code book and indices
+    spacy.msgpack         a spaCy pipeline's own bytes, in the place of the three before
 
 Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
 """
@@ -23,7 +24,8 @@ FORMAT_VERSION = 2
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
-FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS)
+SPACY_MODEL = "spacy.msgpack"
+FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL)
 
 
 @dataclass(frozen=True)

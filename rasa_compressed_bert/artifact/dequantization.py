@@ -1,6 +1,6 @@
 """Quantized tensors as the floats that they stand for.
 
-A quantized tensor `x` is int8 and has its scales in `x.scale`: one for each column (each row of the word embeddings),
+A quantized tensor `x` is int8 and has its scales in `x.scale`: one for each column (each row of embeddings),
 or one. The input of a matrix `m.kernel` is multiplied by `m.input_factors`, where they are, and has `m.input_scale` and
 `m.input_zero_point` where its range is known: `real = input_scale (quantized - input_zero_point)`.
 """
@@ -14,7 +14,7 @@ import numpy as np
 SCALE, FACTORS = ".scale", ".input_factors"
 INPUT_SCALE, INPUT_ZERO_POINT = ".input_scale", ".input_zero_point"
 FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # what is no weight, but tells how to read one
-_KERNEL, _BY_ROW = ".kernel", "embeddings.word"
+_KERNEL, _BY_ROW = ".kernel", "embeddings."
 
 
 def dequantized(tensors: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
@@ -23,7 +23,9 @@ def dequantized(tensors: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
     for name in floats:
         if name + SCALE in tensors:
             scale = tensors[name + SCALE]
-            floats[name] = floats[name].astype(np.float32) * (scale[:, np.newaxis] if name == _BY_ROW else scale)
+            floats[name] = floats[name].astype(np.float32) * (
+                scale[:, np.newaxis] if name.startswith(_BY_ROW) and scale.size > 1 else scale
+            )
         factors = tensors.get(name[: -len(_KERNEL)] + FACTORS) if name.endswith(_KERNEL) else None
         if factors is not None:
             floats[name] = floats[name] * factors[:, np.newaxis]

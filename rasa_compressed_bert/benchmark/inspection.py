@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
+from rasa_compressed_bert.artifact import archives
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact
 from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.benchmark import archives
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
@@ -39,14 +39,6 @@ def inspect_model(model: Path) -> Dict[str, Any]:
         raise CompressedBertError(f"'{archive}' holds no component of rasa_compressed_bert.")
     components = {name: describe(artifact) for name, artifact in found.items()}
     return {"archive": archive.name, "archive_bytes": archive.stat().st_size, "components": components}
-
-
-def artifacts_of(model: Path) -> Dict[str, Artifact]:
-    """The artifacts that `inspect_model` describes."""
-    if archives.is_artifact(model):
-        return {model.name: read_artifact(model)}
-    with archives.unpacked(archives.archive_path(model)) as folder:
-        return archives.artifacts_in(folder)
 
 
 def describe(artifact: Artifact) -> Dict[str, Any]:

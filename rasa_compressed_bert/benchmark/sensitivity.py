@@ -15,9 +15,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
-from rasa_compressed_bert.benchmark.inspection import artifacts_of
 from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD

@@ -55,28 +55,44 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     """
     if isinstance(config.get("output"), Cacheable):
         return None
-    options = parse_config(cls, config)
     try:
-        weights = weights_digest(options.model_weights)
+        return surroundings(parse_config(cls, config))
     except WeightsError as error:
         raise InvalidConfigException(str(error)) from error
-    return f"{_source_digest()}-{weights}"
+
+
+def surroundings(options: ComponentConfig) -> str:
+    """A digest of what training depends on beside options and data: our source, and the files that options name.
+
+    Raises:
+        WeightsError: if pretrained weights are missing.
+    """
+    weights = options.weights_to_start_from
+    files = [_file_digest(Path(name)) for name in options.files_to_read()]
+    return digest(_source_digest(), weights_digest(weights) if weights else "", *files)
+
+
+def digest(*parts: str) -> str:
+    """A digest of texts in their order."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
     """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
-    digest = hashlib.sha256(_source_digest().encode("ascii") + weights_digest(options.model_weights).encode("ascii"))
-    digest.update(json.dumps(options.compression(), sort_keys=True).encode("ascii"))
-    if options.vocabulary == "trim" or options.quantization.method == "static_int8":
-        digest.update(json.dumps(messages).encode("ascii"))
-    return digest.hexdigest()
+    texts = messages if options.vocabulary == "trim" or options.quantization.method == "static_int8" else []
+    return digest(surroundings(options), json.dumps(options.compression(), sort_keys=True), json.dumps(texts))
 
 
 @functools.lru_cache(maxsize=None)
 def _source_digest() -> str:
-    digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode("utf-8"))
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    files = sorted(package.rglob("*.py"))
+    return digest(*(f"{path.relative_to(package).as_posix()} {_file_digest(path)}" for path in files))
+
+
+def _file_digest(path: Path) -> str:
+    """Of a file, or of the files in a folder; of what is not there, the path alone, as training will say so."""
+    if path.is_dir():
+        inside = sorted(inner for inner in path.rglob("*") if inner.is_file())
+        return digest(*(f"{inner.relative_to(path).as_posix()} {_file_digest(inner)}" for inner in inside))
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)

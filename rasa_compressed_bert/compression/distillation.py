@@ -1,4 +1,4 @@
-"""What a student learns from: labels, a teacher's logits and a teacher's hidden states."""
+"""What a student learns from: labels, a teacher's logits or probabilities, and a teacher's hidden states."""
 
 from __future__ import annotations
 
@@ -27,10 +27,43 @@ def distillation_loss(
     hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
     if alpha == 1.0:
         return hard
+    return alpha * hard + (1.0 - alpha) * divergence_loss(logits, soft_targets, temperature=temperature)
+
+
+def divergence_loss(logits: tf.Tensor, soft_targets: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """`T^2 KL(softmax(z_t / T) || softmax(z / T))` of each example, in nats (Hinton et al. 2015).
+
+    Args:
+        logits: the student's, `z`, `(B, C)`.
+        soft_targets: the teacher's, `z_t`, `(B, C)`.
+        temperature: `T`.
+    """
     teacher = tf.nn.softmax(soft_targets / temperature)
     entropy = -tf.reduce_sum(teacher * tf.nn.log_softmax(soft_targets / temperature), axis=-1)
     cross = tf.nn.softmax_cross_entropy_with_logits(teacher, logits / temperature)
-    return alpha * hard + (1.0 - alpha) * temperature**2 * (cross - entropy)
+    return temperature**2 * (cross - entropy)
+
+
+def logit_loss(logits: tf.Tensor, soft_targets: tf.Tensor) -> tf.Tensor:
+    """`||z_t - z||^2 / C` of each example: Tang et al. 2019 (arXiv 1903.12136), but a mean over the classes.
+
+    Args:
+        logits: the student's, `z`, `(B, C)`.
+        soft_targets: the teacher's, `z_t`, `(B, C)`.
+    """
+    return tf.reduce_mean(tf.square(soft_targets - logits), axis=-1)
+
+
+def probability_loss(logits: tf.Tensor, soft_targets: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """`T^2 ||softmax(z_t / T) - softmax(z / T)||^2` of each example (the loss of NLP Town's students, 2019).
+
+    Args:
+        logits: the student's, `z`, `(B, C)`.
+        soft_targets: the teacher's, `z_t`, `(B, C)`.
+        temperature: `T`.
+    """
+    difference = tf.nn.softmax(soft_targets / temperature) - tf.nn.softmax(logits / temperature)
+    return temperature**2 * tf.reduce_sum(tf.square(difference), axis=-1)
 
 
 def hidden_state_loss(

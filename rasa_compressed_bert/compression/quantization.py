@@ -16,6 +16,7 @@ import numpy as np
 
 from rasa_compressed_bert.config import QuantizationConfig
 
+TABLES = "embeddings."  # what names of tables begin with
 WORD, POSITION = "embeddings.word", "embeddings.position"
 LEVELS, WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
 _BINS, _ROUNDS = 4096, 100
@@ -206,17 +207,18 @@ def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:
     Clustered tables have one scale: a row's own gains nothing there (MiniLM, 53 intents, 2 bits: 84.4 % macro F1 with,
     86.6 % without).
     """
-    if not config.per_channel or name == POSITION or (name == WORD and config.method == "kmeans"):
+    table = name.startswith(TABLES)
+    if not config.per_channel or name == POSITION or (table and config.method == "kmeans"):
         return None
-    return 1 if name == WORD else 0
+    return 1 if table else 0
 
 
 def levels_of(name: str, config: QuantizationConfig) -> int:
-    """Largest integer of evenly spaced values: word embeddings with a scale a row do with 6 bits.
+    """Largest integer of evenly spaced values: embeddings with a scale a row do with 6 bits.
 
     They are not multiplied, so that rounding hardly matters, and an archive stores 6-bit values in fewer than 6 bits.
     """
-    return WORD_LEVELS if name == WORD and config.per_channel else LEVELS
+    return WORD_LEVELS if name.startswith(TABLES) and config.per_channel else LEVELS
 
 
 def stored_name(name: str) -> str:

@@ -1,19 +1,28 @@
 """Options of the components: defaults, types and validity, one frozen dataclass a section."""
 
+from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.distilled_classifier import (
+    DistilledIntentClassifierConfig,
+    StudentDistillationConfig,
+    TeacherConfig,
+)
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
+from rasa_compressed_bert.config.student import StudentConfig
 
 __all__ = [
+    "AugmentationConfig",
     "BertConfig",
     "ComponentConfig",
     "DistillationConfig",
+    "DistilledIntentClassifierConfig",
     "EncoderConfig",
     "Option",
     "Problem",
@@ -21,6 +30,9 @@ __all__ = [
     "PruningConfig",
     "QuantizationConfig",
     "QuantizedBertFeaturizerConfig",
+    "StudentConfig",
+    "StudentDistillationConfig",
+    "TeacherConfig",
     "option",
     "options_of",
     "section",

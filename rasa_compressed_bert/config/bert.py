@@ -11,6 +11,12 @@ from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.pruning import END_EPOCH_SHARE, PruningConfig
 
+FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
+    "finetuning_epoch_fraction": Option(
+        float, low=0, high=100, optional=True, help="Share of the usual epochs to fine-tune for; set by Rasa."
+    )
+}
+
 
 @dataclass(frozen=True)
 class BertConfig(EncoderConfig):
@@ -20,11 +26,7 @@ class BertConfig(EncoderConfig):
     lets the user change nothing else, so a begin and an end of pruning that were set follow here; then it is dropped.
     """
 
-    injected: ClassVar[Mapping[str, Option]] = {
-        "finetuning_epoch_fraction": Option(
-            float, low=0, high=100, optional=True, help="Share of the usual epochs to fine-tune for; set by Rasa."
-        )
-    }
+    injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
 
     epochs: int = option(
         8,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Tuple, Type, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 from rasa_compressed_bert.config.options import Option, options_of, sections_of
 from rasa_compressed_bert.errors import ConfigError
@@ -57,6 +57,15 @@ class ComponentConfig:
     def conflicts(self) -> Iterator[Problem]:
         """Yield the options that are valid one by one and contradict each other."""
         return iter(())
+
+    @property
+    def weights_to_start_from(self) -> Optional[str]:
+        """Pretrained weights that training needs; None if it needs none."""
+        raise NotImplementedError
+
+    def files_to_read(self) -> Sequence[str]:
+        """Paths, beside those of weights, whose content matters to training."""
+        return ()
 
 
 def _read(

@@ -52,6 +52,11 @@ class EncoderConfig(ComponentConfig):
         if self.vocabulary == "trim" and self.vocabulary_size is None:
             object.__setattr__(self, "vocabulary_size", DEFAULT_VOCABULARY_SIZE)
 
+    @property
+    def weights_to_start_from(self) -> Optional[str]:
+        """The pretrained weights."""
+        return self.model_weights
+
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within `quantization`, and a vocabulary size that nothing uses."""
         yield from self.quantization.conflicts()

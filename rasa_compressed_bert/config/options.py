@@ -102,5 +102,20 @@ def _to_str(value: Any) -> str:
     return str(value)
 
 
-_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str}
-_KIND_NAMES = {float: "a number", int: "an integer", bool: "a boolean (true or false)", str: "a non-empty string"}
+def _to_indices(value: Any) -> Tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(value)
+    indices = tuple(_to_int(item) for item in value)
+    if min(indices) < 0 or len(set(indices)) < len(indices):
+        raise ValueError(value)
+    return indices
+
+
+_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str, tuple: _to_indices}
+_KIND_NAMES = {
+    float: "a number",
+    int: "an integer",
+    bool: "a boolean (true or false)",
+    str: "a non-empty string",
+    tuple: "a list of different integers >= 0",
+}

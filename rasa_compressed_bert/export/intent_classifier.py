@@ -44,9 +44,17 @@ def export_intent_classifier(
     Raises:
         ExportError: if the exported model disagrees with the trained one.
     """
-    artifact = serving_artifact(model, form, kind=KIND, manifest=manifest)
+    return checked(serving_artifact(model, form, kind=KIND, manifest=manifest), held_out)
+
+
+def checked(artifact: Artifact, held_out: HeldOut) -> Artifact:
+    """The artifact of an intent classifier with `parity` in its manifest, after messages were served with it.
+
+    Raises:
+        ExportError: if it disagrees with the trained model.
+    """
     served = np.array(serve(open_engine(artifact), held_out.input_ids))  # (n, C)
-    temperature = manifest["temperature"]
+    temperature = artifact.manifest["temperature"]
     parity = compare_confidences(
         np.array([softmax(row, temperature) for row in held_out.logits]),
         np.array([softmax(row, temperature) for row in served]),

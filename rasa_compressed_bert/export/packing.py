@@ -44,13 +44,7 @@ def pack(
     Returns:
         Name to tensor, see `artifact.dequantization`.
     """
-    pieces: Tensors = {}
-    for name, value in parameters.items():
-        if quantization.method != "none" and value.ndim == 2 and value.size and name != POSITION:
-            pieces[name], scale = quantize(name, value, quantization, calibration=calibration)
-            pieces[name + SCALE] = scale.reshape(-1)
-        elif value.size:
-            pieces[name] = np.ascontiguousarray(value, np.float32)
+    pieces = pack_each(parameters, quantization, calibration)
     if POSITION in calibration.codebooks:  # floats of few values: positions are added, never multiplied
         codebook = calibration.codebooks[POSITION]
         pieces[POSITION] = quantize_by_codebook(parameters[POSITION], codebook, axis=None).dequantized()
@@ -61,6 +55,20 @@ def pack(
         scale, zero_point = input_format(low, high)
         tensors[name + INPUT_SCALE], tensors[name + INPUT_ZERO_POINT] = np.array(scale), np.array(zero_point)
     return tensors
+
+
+def pack_each(
+    parameters: Mapping[str, np.ndarray], quantization: QuantizationConfig, calibration: Calibration = NOT_CALIBRATED
+) -> Tensors:
+    """Every parameter by itself: matrices in the format, whatever else in floats; empty ones are left out."""
+    pieces: Tensors = {}
+    for name, value in parameters.items():
+        if quantization.method != "none" and value.ndim == 2 and value.size and name != POSITION:
+            pieces[name], scale = quantize(name, value, quantization, calibration=calibration)
+            pieces[name + SCALE] = scale.reshape(-1)
+        elif value.size:
+            pieces[name] = np.ascontiguousarray(value, np.float32)
+    return pieces
 
 
 def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:

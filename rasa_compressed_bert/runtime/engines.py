@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -46,3 +46,12 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
     module, name = _ENGINES[runtime]
     engine = getattr(importlib.import_module(f"rasa_compressed_bert.runtime.{module}"), name)
     return engine(artifact, num_threads=num_threads)
+
+
+def padded(batch: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    """Ids and mask of messages as an engine takes them.  # (B, T), (B, T) int64"""
+    lengths = np.array([len(ids) for ids in batch])
+    mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)
+    input_ids = np.zeros(mask.shape, np.int64)
+    input_ids[mask == 1] = np.concatenate(batch)
+    return input_ids, mask

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import List, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.engines import open_engine, padded
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 Ranking = List[Tuple[str, float]]
@@ -23,10 +23,10 @@ class IntentPredictor:
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        self._engine = open_engine(artifact, num_threads=num_threads)
         self.labels: List[str] = artifact.manifest["labels"]
         self._temperature: float = artifact.manifest["temperature"]
         self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
-        self._engine = open_engine(artifact, num_threads=num_threads)
 
     def predict(self, text: str) -> Ranking:
         """All intents with their confidences, best first; empty for a text without any wordpiece."""
@@ -34,8 +34,21 @@ class IntentPredictor:
         if input_ids.shape[1] <= 2:
             return []
         logits = self._engine.run(input_ids, np.ones_like(input_ids))[0]  # (C,)
-        confidences = softmax(logits, self._temperature)
-        return [(self.labels[index], float(confidences[index])) for index in np.argsort(-confidences, kind="stable")]
+        return ranked(self.labels, logits, self._temperature)
+
+    def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
+        """Wordpiece ids of many messages; warns once about what was cut."""
+        return self._tokenizer.encode_all(texts)
+
+    def logits(self, batch: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits of messages, given as wordpiece ids, which go through the engine together.  # (B, C)"""
+        return self._engine.run(*padded(batch))
+
+
+def ranked(labels: Sequence[str], logits: np.ndarray, temperature: float) -> Ranking:
+    """Labels with their confidences, best first."""
+    confidences = softmax(logits, temperature)
+    return [(labels[index], float(confidences[index])) for index in np.argsort(-confidences, kind="stable")]
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:

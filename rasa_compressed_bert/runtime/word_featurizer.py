@@ -7,7 +7,7 @@ from typing import List, NamedTuple, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.engines import open_engine, padded
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, Words
 
 
@@ -39,14 +39,10 @@ class WordFeaturizer:
 
     def features(self, batch: Sequence[Words]) -> List[Features]:
         """Features of messages, which go through the engine together."""
-        lengths = np.array([len(words.input_ids) for words in batch])
-        mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)  # (B, T)
-        input_ids = np.zeros(mask.shape, np.int64)
-        input_ids[mask == 1] = np.concatenate([words.input_ids for words in batch])
-        hidden = self._engine.run(input_ids, mask)  # (B, T, H)
+        hidden = self._engine.run(*padded([words.input_ids for words in batch]))  # (B, T, H)
         return [
-            Features(words.pooled(states[:length]), self._sentence(states[:length]))
-            for words, states, length in zip(batch, hidden, lengths)
+            Features(words.pooled(states[: len(words.input_ids)]), self._sentence(states[: len(words.input_ids)]))
+            for words, states in zip(batch, hidden)
         ]
 
     def _sentence(self, hidden: np.ndarray) -> np.ndarray:

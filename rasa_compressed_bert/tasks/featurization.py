@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import List, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
@@ -17,13 +14,13 @@ from rasa_compressed_bert.export.featurizer import export_featurizer
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.word_featurizer import Features, WordFeaturizer
+from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.activations import activation_extremes
 
 Message = Sequence[str]  # its words
 
-_BATCH = 32
 _CALIBRATION_MESSAGES, _PARITY_MESSAGES, _RANDOM_MESSAGES = 300, 50, 200
 _RANDOM_LENGTH = 24
 _ANY_MESSAGE = "hello world"  # what an export is checked with where there are no messages
@@ -62,22 +59,15 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
 
 
 def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[Features]:
-    """Features of messages in their order; a message that is repeated is encoded once, and its features are shared.
-
-    Batches of messages of similar length go through the engine on all cores at once, each on one: three times as fast
-    as one batch after the other on all (MiniLM, two cores).
-    """
+    """Features of messages in their order; a message that is repeated is encoded once, and its features are shared."""
     distinct = list(dict.fromkeys(tuple(words) for words in messages))
     encoded = featurizer.encode_words(distinct)
-    shortest_first = np.argsort([len(words.input_ids) for words in encoded], kind="stable")
-    batches = [shortest_first[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
+    lengths = [len(words.input_ids) for words in encoded]
     features = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        with tqdm(total=len(distinct), desc="featurize", unit="message", dynamic_ncols=True, mininterval=1.0) as bar:
-            done = pool.map(lambda batch: featurizer.features([encoded[index] for index in batch]), batches)
-            for batch, found in zip(batches, done):
-                features.update(zip((distinct[index] for index in batch), found))
-                bar.update(len(batch))
+    for batch, found in on_all_cores(
+        lambda batch: featurizer.features([encoded[index] for index in batch]), lengths, name="featurize"
+    ):
+        features.update(zip((distinct[index] for index in batch), found))
     return [features[tuple(words)] for words in messages]
 
 

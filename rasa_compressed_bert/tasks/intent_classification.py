@@ -12,12 +12,11 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tasks.intent_quantization import Scores, quantize_and_export
-from rasa_compressed_bert.tasks.intent_task import DROPOUT, STUDENT_RATE, IntentTask, labels_of
+from rasa_compressed_bert.tasks.intent_task import DROPOUT, STUDENT_RATE, IntentTask, labels_of, require_same_labels
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.linear_probe import linear_probe
@@ -52,7 +51,7 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
     plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
     scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng)}
     if pruned:
-        model, scores["pruned"] = _prune(model, task, rng)
+        model, scores["pruned"] = prune(model, task, rng)
     return quantize_and_export(model, task, scores, rng=rng)
 
 
@@ -65,7 +64,7 @@ def finetune_intent_classifier(
         DataError: if there are no examples, or if their labels are not those of the artifact.
         ExportError: if the exported model disagrees with the trained one.
     """
-    _require_same_labels(artifact.manifest["labels"], labels_of(examples))
+    require_same_labels(artifact.manifest["labels"], labels_of(examples))
     task = IntentTask.of(examples, start_from_artifact(artifact), config)
     rng = np.random.default_rng(config.random_seed)
 
@@ -88,19 +87,10 @@ def requantize_intent_classifier(
         DataError: if there are no examples, or if their labels are not those of the artifact.
         ExportError: if the exported model disagrees with the trained one.
     """
-    _require_same_labels(artifact.manifest["labels"], labels_of(examples))
+    require_same_labels(artifact.manifest["labels"], labels_of(examples))
     task = IntentTask.of(examples, start_from_artifact(artifact), config)
     rng = np.random.default_rng(config.random_seed)
     return quantize_and_export(task.first_model(), task, {}, rng=rng, origin=artifact)
-
-
-def _require_same_labels(before: Sequence[str], now: Sequence[str]) -> None:
-    added, removed = sorted(set(now) - set(before)), sorted(set(before) - set(now))
-    if added or removed:
-        raise DataError(
-            f"The intents are not those that the model was trained on. New: {added or 'none'}; "
-            f"gone: {removed or 'none'}. Train without --finetune."
-        )
 
 
 def _with_head(start: Start, num_classes: int, config: PrunedBertIntentClassifierConfig) -> Start:
@@ -120,8 +110,17 @@ def _new_pooler(shape: EncoderShape, config: PrunedBertIntentClassifierConfig) -
     return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
 
 
-def _prune(dense: IntentModel, task: IntentTask, rng: np.random.Generator) -> Tuple[IntentModel, Optional[Score]]:
-    """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover."""
+def prune(dense: IntentModel, task: IntentTask, rng: np.random.Generator) -> Tuple[IntentModel, Optional[Score]]:
+    """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
+
+    Args:
+        dense: the model; it is left as it is.
+        task: what it was trained on.
+        rng: of the order of the examples.
+
+    Returns:
+        The pruned model, and its score, None without validation examples.
+    """
     config, training, validation = task.config, task.training, task.validation
     teacher = dense if config.distillation.enabled else None
     dropout, rate = (0.0, STUDENT_RATE) if teacher else (DROPOUT, 1.0)
@@ -130,7 +129,7 @@ def _prune(dense: IntentModel, task: IntentTask, rng: np.random.Generator) -> Tu
     pruning = pruning_for(config.pruning, model, batch_count(len(training), whole.batch_size))
     pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
     plan = replace(whole, epochs=pruning_epochs, keep_from=pruning_epochs)
-    score = fit(model, training, validation, plan, rng=rng, pruning=pruning, teacher=teacher)
+    score = fit(model, training, validation, plan, rng=rng, pruning=pruning, objective=task.follow(teacher))
 
     afterwards: NoPruning = HeldZeros(model.encoder)
     if isinstance(pruning, NeuronPruning):
@@ -139,7 +138,7 @@ def _prune(dense: IntentModel, task: IntentTask, rng: np.random.Generator) -> Tu
         afterwards = NoPruning(pruning.sparsity)
     if pruning_epochs < config.epochs:
         plan = replace(whole, name="recover", epochs=config.epochs - pruning_epochs, schedule=_rest(whole, plan))
-        score = fit(model, training, validation, plan, rng=rng, pruning=afterwards, teacher=teacher)
+        score = fit(model, training, validation, plan, rng=rng, pruning=afterwards, objective=task.follow(teacher))
     return model, score
 
 

@@ -77,7 +77,7 @@ def _train_quantized(
     plan = task.plan("quantize", math.ceil(config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
     held = HeldZeros(quantized.encoder)
     teacher = model if config.distillation.enabled else None
-    score = fit(quantized, task.training, task.validation, plan, rng=rng, pruning=held, teacher=teacher)
+    score = fit(quantized, task.training, task.validation, plan, rng=rng, pruning=held, objective=task.follow(teacher))
     return quantized, score
 
 

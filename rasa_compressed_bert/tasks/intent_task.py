@@ -19,6 +19,7 @@ from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
+from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
@@ -74,7 +75,11 @@ class IntentTask:
         batch_size = batch_size_for(len(self.training), self.config.batch_size)
         steps = epochs * batch_count(len(self.training), batch_size)
         schedule = WarmUpLinearDecay(self.config.learning_rate * rate, steps)
-        return Plan(name, epochs, batch_size, schedule, distillation=self.config.distillation)
+        return Plan(name, epochs, batch_size, schedule)
+
+    def follow(self, teacher: Optional[IntentModel]) -> Labels:
+        """The objective of a stretch of training with a teacher, or without one."""
+        return Labels() if teacher is None else Teacher(teacher, self.config.distillation)
 
     def whole_ids(self, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Ids of the whole vocabulary, which the exported model has."""
@@ -91,3 +96,17 @@ def labels_of(examples: Sequence[Example]) -> Tuple[str, ...]:
     if not labels:
         raise DataError("There are no examples with an intent to train on.")
     return labels
+
+
+def require_same_labels(before: Sequence[str], now: Sequence[str]) -> None:
+    """Refuses labels that are not those of before.
+
+    Raises:
+        DataError: with what is new and what is gone.
+    """
+    added, removed = sorted(set(now) - set(before)), sorted(set(before) - set(now))
+    if added or removed:
+        raise DataError(
+            f"The intents are not those that the model was trained on. New: {added or 'none'}; "
+            f"gone: {removed or 'none'}. Train without --finetune."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -32,6 +32,11 @@ class WordpieceTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
         self._max_length = max_length
+
+    @property
+    def vocabulary(self) -> Dict[str, int]:
+        """The id of each wordpiece."""
+        return self._tokenizer.get_vocab()
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""

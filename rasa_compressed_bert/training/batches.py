@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, List, Sequence
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,10 +13,16 @@ _MIN_STEPS, _MIN_BATCH = 50, 8
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Tokenized examples with their labels."""
+    """Tokenized examples with their labels, and what a teacher said of them."""
 
     input_ids: Sequence[np.ndarray]  # n arrays of (T_i,)
     classes: np.ndarray  # (n,)
+    soft_targets: Optional[np.ndarray] = None  # (n, C) logits
+
+    def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Classes and soft targets of some examples.  # (B,), (B, C) or, without a teacher, (B, 0)"""
+        soft = np.zeros((len(indices), 0), np.float32) if self.soft_targets is None else self.soft_targets[indices]
+        return self.classes[indices], soft
 
     def __len__(self) -> int:
         return len(self.input_ids)

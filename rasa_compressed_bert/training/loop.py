@@ -11,12 +11,11 @@ import tensorflow as tf
 from sklearn.metrics import f1_score
 from tqdm import tqdm
 
-from rasa_compressed_bert.compression.distillation import distillation_loss, hidden_state_loss
-from rasa_compressed_bert.config import DistillationConfig
 from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
+from rasa_compressed_bert.training.objectives import Labels, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
-from rasa_compressed_bert.training.pruning import Gates, NoPruning
+from rasa_compressed_bert.training.pruning import NoPruning
 
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
@@ -44,23 +43,23 @@ class Plan:
         epochs: passes over the examples.
         batch_size: messages in a step.
         schedule: of the learning rate.
-        distillation: how a teacher is followed.
         keep_from: first epoch (from 1) that may be kept as the best one.
+        patience: epochs in a row without a better one after which it ends; None goes on to the end.
     """
 
     name: str
     epochs: int
     batch_size: int
     schedule: WarmUpLinearDecay
-    distillation: DistillationConfig = DistillationConfig()
     keep_from: int = 1
+    patience: Optional[int] = None
 
 
 class TrainStep:
     """One step: forward, backward, gate scores, update of the weights, masks."""
 
-    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning, teacher: Optional[IntentModel]):
-        self.model, self.plan, self.pruning, self.teacher = model, plan, pruning, teacher
+    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning, objective: Labels):
+        self.model, self.pruning, self.objective = model, pruning, objective
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
 
@@ -69,16 +68,21 @@ class TrainStep:
             tf.TensorSpec([None, None], tf.int32),  # input_ids (B, T)
             tf.TensorSpec([None, None], tf.int32),  # attention_mask (B, T)
             tf.TensorSpec([None], tf.int32),  # classes (B,)
+            tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C) or (B, 0)
         ]
     )
-    def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, soft_targets: tf.Tensor
+    ) -> tf.Tensor:
         """The mean loss of the batch before the update."""
         batch_size = tf.shape(input_ids)[0]
         gates = self.pruning.gates(batch_size)
         with tf.GradientTape() as tape:
             tape.watch(gates)
             # summed, not averaged, so that a gate's gradient is that of its own example's loss
-            loss = tf.reduce_sum(self._losses(input_ids, attention_mask, classes, gates))
+            logits, states = self.model(input_ids, attention_mask, gates=gates, training=True)
+            inputs = StepInputs(input_ids, attention_mask, classes, soft_targets)
+            loss = tf.reduce_sum(self.objective.losses(logits, states, inputs))
         gradients, gate_gradients = tape.gradient(  # a layer without heads has variables that nothing uses: zero
             loss, [self.variables, gates], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -93,15 +97,6 @@ class TrainStep:
         """Logits of the model as it is pruned now, without dropout.  # (B, C)"""
         return self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0]))[0]
 
-    def _losses(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, gates: Gates) -> tf.Tensor:
-        logits, states = self.model(input_ids, attention_mask, gates=gates, training=True)
-        if self.teacher is None:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)  # (B,)
-        options = self.plan.distillation
-        soft_targets, teacher_states = self.teacher(input_ids, attention_mask)
-        losses = distillation_loss(logits, classes, soft_targets, alpha=options.alpha, temperature=options.temperature)
-        return losses + options.hidden_states * hidden_state_loss(states, teacher_states, attention_mask)
-
 
 def fit(
     model: IntentModel,
@@ -111,7 +106,7 @@ def fit(
     *,
     rng: np.random.Generator,
     pruning: Optional[NoPruning] = None,
-    teacher: Optional[IntentModel] = None,
+    objective: Optional[Labels] = None,
 ) -> Optional[Score]:
     """Trains in place and leaves the model as it was after its best epoch.
 
@@ -119,24 +114,24 @@ def fit(
         model: what is trained.
         examples: what it is trained on.
         validation: what epochs are compared on; where there is none the last epoch is kept.
-        plan: for how long, and with which loss.
+        plan: for how long, and how fast.
         rng: of the order of the examples.
         pruning: what is pruned on the way.
-        teacher: a model of the same layers that the model follows besides the labels.
+        objective: what the loss is; that of the labels unless given.
 
     Returns:
         The score of the epoch that was kept, None without validation examples.
     """
     pruning = pruning or NoPruning()
-    step = TrainStep(model, plan, pruning, teacher)
-    best, best_values = None, model.values()
+    step = TrainStep(model, plan, pruning, objective or Labels())
+    best, best_epoch, best_values = None, 0, model.values()
     steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
     total = plan.epochs * batch_count(len(examples), plan.batch_size)
     with tqdm(total=total, desc=plan.name, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
         for epoch in range(1, plan.epochs + 1):
             losses: List[tf.Tensor] = []
             for batch in shuffled_batches(examples.input_ids, plan.batch_size, rng):
-                losses.append(step(batch.input_ids, batch.attention_mask, examples.classes[batch.indices]))
+                losses.append(step(batch.input_ids, batch.attention_mask, *examples.targets(batch.indices)))
                 bar.update()
                 steps += 1
                 pruning.after_step(steps)
@@ -146,8 +141,10 @@ def fit(
                 score = evaluate(logits, validation.classes)
                 status["accuracy"] = f"{score.accuracy:.3f}"
                 if epoch >= plan.keep_from and score.better_than(best):
-                    best, best_values = score, model.values()
+                    best, best_epoch, best_values = score, epoch, model.values()
             bar.set_postfix(**status, sparsity=f"{pruning.sparsity:.2f}")
+            if best is not None and plan.patience and epoch - best_epoch >= plan.patience:
+                break
     if best is not None:
         model.assign(best_values)
     return best

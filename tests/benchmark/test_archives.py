@@ -5,7 +5,7 @@ import tarfile
 import pytest
 from benchmark_harness import NODE, write_archive
 
-from rasa_compressed_bert.benchmark import archives
+from rasa_compressed_bert.artifact import archives
 from rasa_compressed_bert.errors import CompressedBertError
 
 

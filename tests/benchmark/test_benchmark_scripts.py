@@ -15,7 +15,7 @@ from benchmarks.quantized import Dense, artifact_in
 from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, featurizer_config, featurizers, is_ours, row_config
 from benchmarks.run_featurizer import to_markdown
 from benchmarks.training import train_row
-from rasa_compressed_bert.benchmark.archives import metadata, unpacked
+from rasa_compressed_bert.artifact.archives import metadata, unpacked
 from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages

@@ -21,11 +21,21 @@ from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+import rasa_compressed_bert
+
 ROOT = Path(__file__).resolve().parents[2]
 RESOURCE = Resource("train_component")
 CONTEXT = ExecutionContext(GraphSchema({}), node_name="component")
 WORDS = WhitespaceTokenizer(WhitespaceTokenizer.get_default_config())
 
+STUDENT = {
+    "epochs": 6,
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "max_length": 32,
+    "teacher": {"epochs": 8, "learning_rate": 2e-3},
+    "augmentation": {"n_iter": 4},
+}
 CLASSIFIERS = {  # options with which a component trains within seconds; a new component is one more line
     "PrunedBertIntentClassifier": {
         "epochs": 8,
@@ -34,7 +44,11 @@ CLASSIFIERS = {  # options with which a component trains within seconds; a new c
         "max_length": 32,
         "pruning": {"frequency": 4},
     },
+    "DistilledIntentClassifier": {**STUDENT, "student": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32}},
+    "DistilledIntentClassifier spacy": {**STUDENT, "student": {"architecture": "spacy_textcat"}},
 }
+WORDPIECES = [name for name in CLASSIFIERS if "spacy" not in name]
+"""Classifiers that read text as the weights' own tokenizer does."""
 FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }
@@ -47,6 +61,23 @@ EXAMPLES = {
     "music": ["play a song", "play music", "stop the music", "play the song", "turn the music off", "music please"],
 }
 MESSAGES = ["oh it is hot", "hello", "the curry is very hot", "zzz qqq xxx", "play it", "?", ""]
+
+
+def component_of(case: str) -> Any:
+    """The component of a case, whose name is the first word of the case's."""
+    return getattr(rasa_compressed_bert, case.split()[0])
+
+
+def weights_of(config: Dict[str, Any]) -> str:
+    """The pretrained weights that a configuration names."""
+    return config["teacher"]["model_weights"] if "teacher" in config else config["model_weights"]
+
+
+def with_weights(config: Dict[str, Any], weights: Any) -> Dict[str, Any]:
+    """The configuration with other pretrained weights, which a student's teacher has."""
+    if "teacher" in config:
+        return {**config, "teacher": {**config["teacher"], "model_weights": str(weights)}}
+    return {**config, "model_weights": str(weights)}
 
 
 def needs_words(component: Any) -> bool:

@@ -3,10 +3,8 @@
 from typing import Any, Dict, NamedTuple
 
 import pytest
-from component_harness import CASES, make_storage, needs_words, train, training_data
+from component_harness import CASES, component_of, make_storage, needs_words, train, training_data, with_weights
 from rasa.engine.storage.local_model_storage import LocalModelStorage
-
-import rasa_compressed_bert
 
 QUICK = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0}
 
@@ -14,6 +12,7 @@ QUICK = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0}
 class Case(NamedTuple):
     """A component and options with which it trains within seconds."""
 
+    name: str
     component: Any
     config: Dict[str, Any]
 
@@ -41,9 +40,7 @@ def no_cache_of_the_checkout(cache_folder, monkeypatch):
 @pytest.fixture(scope="session", params=CASES)
 def case(request, tiny_weights):
     """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
-    return Case(
-        getattr(rasa_compressed_bert, request.param), {"model_weights": str(tiny_weights), **CASES[request.param]}
-    )
+    return Case(request.param, component_of(request.param), with_weights(CASES[request.param], tiny_weights))
 
 
 @pytest.fixture(scope="session")
@@ -54,14 +51,14 @@ def trainings():
 
 @pytest.fixture(scope="session")
 def trained(case, trainings, cache_folder, tmp_path_factory):
-    if case.component not in trainings:
+    if case.name not in trainings:
         folder = tmp_path_factory.mktemp("trained")
         storage, data = make_storage(folder), training_data(words=needs_words(case.component))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
             component = train(case.component, case.config, data, storage)
-        trainings[case.component] = Trained(case, component, storage, folder)
-    return trainings[case.component]
+        trainings[case.name] = Trained(case, component, storage, folder)
+    return trainings[case.name]
 
 
 @pytest.fixture
@@ -79,4 +76,5 @@ def storage(tmp_path):
 def quick(case):
     """The case with the shortest training that there is."""
     options = case.component.get_default_config()
-    return Case(case.component, {**case.config, **{name: QUICK[name] for name in QUICK if name in options}})
+    quick = {name: QUICK[name] for name in QUICK if name in options}
+    return case._replace(config={**case.config, **quick})

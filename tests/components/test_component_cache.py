@@ -7,7 +7,16 @@ import subprocess
 import sys
 
 import pytest
-from component_harness import FEATURIZERS, MESSAGES, create, make_storage, predict, train, training_data
+from component_harness import (
+    FEATURIZERS,
+    MESSAGES,
+    create,
+    make_storage,
+    predict,
+    train,
+    training_data,
+    weights_of,
+)
 
 from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
@@ -100,7 +109,7 @@ def test_messages_matter_where_they_are_looked_at(train_with, pretended, options
 
 @compression
 def test_other_content_of_the_weights_is_compressed_anew(case, train_with, pretended, tmp_path):
-    folder = shutil.copytree(case.config["model_weights"], tmp_path / "weights")
+    folder = shutil.copytree(weights_of(case.config), tmp_path / "weights")
     train_with(model_weights=str(folder))
     with (folder / "tokenizer.json").open("a") as file:
         file.write("\n")

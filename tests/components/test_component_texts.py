@@ -4,12 +4,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from component_harness import CLASSIFIERS, EXAMPLES, MESSAGES, assert_well_formed, predict
+from component_harness import CLASSIFIERS, EXAMPLES, MESSAGES, WORDPIECES, assert_well_formed, predict
 from odd_texts import LONG, NOTHING_TO_READ, SOMETHING_TO_READ
 
-pytestmark = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
+classifiers = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
 
+@classifiers
 @pytest.mark.parametrize("text", NOTHING_TO_READ.values(), ids=NOTHING_TO_READ.keys())
 def test_text_without_a_wordpiece_is_no_intent(trained, text):
     (prediction,) = predict(trained.component, [text])
@@ -17,6 +18,7 @@ def test_text_without_a_wordpiece_is_no_intent(trained, text):
     assert prediction["intent_ranking"] == []
 
 
+@classifiers
 @pytest.mark.parametrize("text", SOMETHING_TO_READ.values(), ids=SOMETHING_TO_READ.keys())
 def test_any_other_text_gets_an_intent(trained, text):
     (prediction,) = predict(trained.component, [text])
@@ -24,6 +26,7 @@ def test_any_other_text_gets_an_intent(trained, text):
     assert prediction["intent"]["name"] in EXAMPLES
 
 
+@classifiers
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
 def test_long_text_is_answered_quickly(trained, text):
     start = time.perf_counter()
@@ -32,17 +35,20 @@ def test_long_text_is_answered_quickly(trained, text):
     assert_well_formed(prediction, labels=EXAMPLES)
 
 
+@classifiers
 def test_long_text_is_what_its_beginning_is(trained):
     beginning, whole = predict(trained.component, ["oh it is hot " * 100, "oh it is hot " * 7_700])
     assert beginning["intent_ranking"] == whole["intent_ranking"]
 
 
+@pytest.mark.parametrize("case", WORDPIECES, indirect=True)
 def test_case_accents_and_control_characters_do_not_matter(trained):
     """The tokenizer of the weights is an uncased one; it drops accents and control characters."""
     plain, *others = predict(trained.component, ["hello you", "HELLO You", "héllo you", "hel\x00lo \u200byou"])
     assert [other["intent_ranking"] for other in others] == [plain["intent_ranking"]] * 3
 
 
+@classifiers
 def test_threads_that_parse_at_once_do_not_disturb_each_other(trained):
     texts = [*MESSAGES, *NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "oh it is hot " * 1_000] * 10
     alone = predict(trained.component, texts)

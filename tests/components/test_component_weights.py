@@ -6,7 +6,7 @@ import time
 
 import huggingface_hub
 import pytest
-from component_harness import create, needs_words, training_data
+from component_harness import create, needs_words, training_data, weights_of, with_weights
 from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.errors import WeightsError
@@ -15,8 +15,8 @@ from rasa_compressed_bert.errors import WeightsError
 @pytest.fixture
 def copied(case, tmp_path):
     """A copy of the tiny weights that a test may damage, and the configuration that names it."""
-    folder = shutil.copytree(case.config["model_weights"], tmp_path / "weights")
-    return folder, {**case.config, "model_weights": str(folder)}
+    folder = shutil.copytree(weights_of(case.config), tmp_path / "weights")
+    return folder, with_weights(case.config, folder)
 
 
 def assert_train_fails(case, config, storage, match):
@@ -29,14 +29,14 @@ def assert_train_fails(case, config, storage, match):
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./weights", "~/no-such-folder"])
 def test_missing_folder_is_found_before_anything_trains(case, storage, name):
-    config = {**case.config, "model_weights": name}
+    config = with_weights(case.config, name)
     with pytest.raises(InvalidConfigException, match=f"'{name}' does not exist"):
         case.component.fingerprint_addon(config)
     assert_train_fails(case, config, storage, "does not exist")
 
 
 def test_empty_folder_is_found_before_anything_trains(case, storage, tmp_path):
-    config = {**case.config, "model_weights": str(tmp_path)}
+    config = with_weights(case.config, tmp_path)
     with pytest.raises(InvalidConfigException, match="holds none of model.safetensors"):
         case.component.fingerprint_addon(config)
     assert_train_fails(case, config, storage, "holds none of model.safetensors")
@@ -45,7 +45,7 @@ def test_empty_folder_is_found_before_anything_trains(case, storage, tmp_path):
 def test_file_in_place_of_a_folder_is_found_before_anything_trains(case, copied):
     folder, config = copied
     with pytest.raises(InvalidConfigException, match="is a file; give the folder"):
-        case.component.fingerprint_addon({**config, "model_weights": str(folder / "model.safetensors")})
+        case.component.fingerprint_addon(with_weights(config, folder / "model.safetensors"))
 
 
 def test_other_architecture(case, storage, copied):
@@ -75,7 +75,7 @@ def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):
     monkeypatch.setattr(
         huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/{repo_id}/{revision}/{filename}"
     )
-    config = {**case.config, "model_weights": "no-such-organisation/no-such-model"}
+    config = with_weights(case.config, "no-such-organisation/no-such-model")
     start = time.perf_counter()
     assert_train_fails(case, config, storage, "no-such-model': it is no folder.*hub did not give it.*all-MiniLM-L6-v2")
     assert time.perf_counter() - start < 12
@@ -83,6 +83,6 @@ def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):
 
 def test_hub_name_needs_no_network_for_its_fingerprint(case):
     start = time.perf_counter()
-    one, other = (case.component.fingerprint_addon({**case.config, "model_weights": f"name/{n}"}) for n in (1, 2))
+    one, other = (case.component.fingerprint_addon(with_weights(case.config, f"name/{n}")) for n in (1, 2))
     assert one != other
     assert time.perf_counter() - start < 2

@@ -17,6 +17,8 @@ from component_harness import (
     needs_words,
     predict,
     predict_elsewhere,
+    weights_of,
+    with_weights,
 )
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.validation import validate
@@ -105,8 +107,8 @@ def test_fingerprint_is_stable(case):
 
 def test_fingerprint_follows_the_content_of_the_weights(case, tmp_path):
     copy = tmp_path / "weights"
-    shutil.copytree(case.config["model_weights"], copy)
-    config = {**case.config, "model_weights": str(copy)}
+    shutil.copytree(weights_of(case.config), copy)
+    config = with_weights(case.config, copy)
     before = case.component.fingerprint_addon(config)
     weights = copy / "model.safetensors"
     data = bytearray(weights.read_bytes())
@@ -157,7 +159,7 @@ def test_a_moved_folder_gives_the_same_predictions(trained, tmp_path):
 def test_another_process_gives_the_same_predictions(trained, tmp_path):
     """And it has no pretrained weights: the model carries all that it needs."""
     shutil.copytree(trained.folder, tmp_path / "moved")
-    config = {**trained.case.config, "model_weights": str(tmp_path / "gone")}
+    config = with_weights(trained.case.config, tmp_path / "gone")
     elsewhere = predict_elsewhere(trained.case.component, config, tmp_path / "moved", MESSAGES)
     assert elsewhere == json.loads(json.dumps(predict(trained.component, MESSAGES)))
 

@@ -19,6 +19,7 @@ from component_harness import (
     predict,
     train,
     training_data,
+    with_weights,
 )
 from rasa.nlu.constants import TOKENS_NAMES
 from rasa.shared.exceptions import RasaException
@@ -211,7 +212,7 @@ def test_finetuning_leaves_the_features_as_they_are(case, data, storage, monkeyp
     before = train(case.component, case.config, data, storage)
     files = contents(storage)
     monkeypatch.setattr(featurization, "compress_encoder", lambda *_: pytest.fail("compressed again"))
-    config = {**case.config, "model_weights": str(tmp_path / "gone")}
+    config = with_weights(case.config, tmp_path / "gone")
     further = load(case.component, config, storage)
     assert further.train(training_data({"greet": ["other messages than before"]}, words=True)) == RESOURCE
     assert contents(storage) == files
@@ -223,7 +224,7 @@ def contents(storage):
 
 
 def test_weights_are_needed_in_training_only(case, data, storage, tmp_path):
-    config = {**case.config, "model_weights": str(tmp_path / "gone")}
+    config = with_weights(case.config, tmp_path / "gone")
     with pytest.raises(RasaException, match="does not exist") as caught:
         create(case.component, config, storage).train(data)
     assert isinstance(caught.value.__cause__, WeightsError)

@@ -15,6 +15,7 @@ from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.training import loop
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
 from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, WeightPruning, pruning_for
 
@@ -47,9 +48,9 @@ def plan(epochs, *, rate=0.01, **options):
     return Plan("test", epochs, 12, WarmUpLinearDecay(rate, steps), **options)
 
 
-def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pruning=None, teacher=None):
+def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pruning=None, objective=None):
     return fit(
-        model, training, validation, training_plan, rng=np.random.default_rng(0), pruning=pruning, teacher=teacher
+        model, training, validation, training_plan, rng=np.random.default_rng(0), pruning=pruning, objective=objective
     )
 
 
@@ -147,8 +148,8 @@ def test_teacher_is_imitated():
         return np.array([np.abs(ours - theirs).mean(), np.mean(states)])
 
     before, expected = distances(), predict_logits(teacher, TRAINING.input_ids)
-    taught = plan(15, distillation=DistillationConfig(alpha=0.0))
-    train(model, taught, training=wrong, validation=NONE, teacher=teacher)
+    objective = Teacher(teacher, DistillationConfig(alpha=0.0))
+    train(model, plan(15), training=wrong, validation=NONE, objective=objective)
     assert (distances() < 0.5 * before).all()
     np.testing.assert_array_equal(predict_logits(teacher, TRAINING.input_ids), expected)
 
@@ -209,9 +210,9 @@ def test_neuron_pruning_closes_what_does_nothing():
     values["layers.0.output.kernel"][:16] = 0.0
     model.assign(values)
     pruning = pruning_for(config("neuron", final_sparsity=0.1), model, 5)
-    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, None)
+    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, Labels())
     batch = next(loop.sorted_batches(TRAINING.input_ids, 60))
-    step(batch.input_ids, batch.attention_mask, TRAINING.classes[batch.indices])
+    step(batch.input_ids, batch.attention_mask, *TRAINING.targets(batch.indices))
     scores = pruning._current_scores()[0]["intermediate"]
     assert scores[:16].max() < 1e-8 < scores[16:].min()
 

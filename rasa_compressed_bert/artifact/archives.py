@@ -85,6 +85,18 @@ def artifacts_in(folder: Path) -> Dict[str, Artifact]:
     return found
 
 
+def artifacts_of(model: Path) -> Dict[str, Artifact]:
+    """The artifacts of our components in an archive, in the newest of a folder of archives, or in an artifact folder.
+
+    Raises:
+        CompressedBertError: if there is no model, or if a file of it is missing or damaged.
+    """
+    if is_artifact(model):
+        return {model.name: read_artifact(model)}
+    with unpacked(archive_path(model)) as folder:
+        return artifacts_in(folder)
+
+
 def require_nlu(archive: Path) -> None:
     """Refuses an archive that cannot parse messages.
 

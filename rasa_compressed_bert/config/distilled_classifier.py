@@ -1,0 +1,241 @@
+"""Options of `rasa_compressed_bert.DistilledIntentClassifier`."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass, replace
+from typing import ClassVar, Iterator, Mapping, Optional, Sequence
+
+from rasa_compressed_bert.config.augmentation import AugmentationConfig
+from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION
+from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config.options import Option, option, section
+from rasa_compressed_bert.config.pruning import PruningConfig
+from rasa_compressed_bert.config.quantization import QuantizationConfig
+from rasa_compressed_bert.config.student import StudentConfig
+
+_WEIGHTS = "all-MiniLM-L6-v2"
+_N_ITER = 20  # Tang et al. 2019
+_OF_TRANSFORMERS = "student.architecture: transformer"
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """Options of the section `teacher`: BERT weights that are fine-tuned, a trained model, or a file of predictions."""
+
+    model_weights: Optional[str] = option(
+        None,
+        str,
+        optional=True,
+        help="Pretrained weights that are fine-tuned: a local folder, an alias of weights that a package ships or a "
+        "Hugging Face name; null means all-MiniLM-L6-v2. With predictions, the student has their wordpieces.",
+    )
+    epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data of the teacher.")
+    learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the teacher.")
+    model: Optional[str] = option(
+        None,
+        str,
+        optional=True,
+        help="A trained teacher instead: a Rasa archive with one of our intent classifiers, or its artifact folder.",
+    )
+    predictions: Optional[str] = option(
+        None,
+        str,
+        optional=True,
+        help="What any other teacher said instead: a CSV file with a column `text` and a column of probabilities for "
+        "each intent, with a row for every training message and as many more as there are.",
+    )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield two teachers at once."""
+        for other in ("model_weights", "predictions"):
+            if self.model is not None and getattr(self, other) is not None:
+                yield Problem(
+                    ("teacher.model", f"teacher.{other}"),
+                    f"teacher.model and teacher.{other} are two teachers; leave one of them out",
+                )
+
+
+@dataclass(frozen=True)
+class StudentDistillationConfig:
+    """Options of the section `distillation`: how the student follows its teacher."""
+
+    targets: str = option(
+        "probabilities",
+        str,
+        choices=("logits", "probabilities"),
+        help="What the student imitates: the teacher's logits (their squared distance), or its probabilities.",
+    )
+    loss: Optional[str] = option(
+        None,
+        str,
+        choices=("mse", "kl"),
+        optional=True,
+        help="Distance of probabilities: squared (mse) or Kullback-Leibler (kl); logits and spacy_textcat have mse "
+        "alone, and null means kl for the others.",
+    )
+    temperature: float = option(
+        2.0, float, above=0, high=100, help="What logits are divided by before they become probabilities."
+    )
+    alpha: float = option(
+        0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
+    )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield a distance that there is not between logits."""
+        if self.targets == "logits" and self.loss == "kl":
+            yield Problem(
+                ("distillation.loss", "distillation.targets"),
+                "distillation.loss: kl is a distance of probabilities; set distillation.targets to probabilities",
+            )
+
+
+@dataclass(frozen=True)
+class DistilledIntentClassifierConfig(ComponentConfig):
+    """Options of the distilled intent classifier."""
+
+    injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
+
+    max_length: int = option(
+        128,
+        int,
+        low=3,
+        high=512,
+        help="Wordpieces of a message, the two special ones included, or words of spacy_textcat; the rest is cut.",
+    )
+    epochs: int = option(
+        10, int, low=1, high=1_000_000, help="Passes of the student over the training data and the synthetic messages."
+    )
+    patience: int = option(
+        3,
+        int,
+        low=1,
+        help="Training ends when so many epochs in a row have not been better on the validation examples.",
+    )
+    batch_size: int = option(64, int, low=1, help="Messages in a train step of the student.")
+    learning_rate: Optional[float] = option(
+        None,
+        float,
+        above=0,
+        below=1,
+        optional=True,
+        help="Peak learning rate of the student; null means what suits its architecture.",
+    )
+    random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
+    validation_split: float = option(
+        0.1,
+        float,
+        low=0,
+        high=0.5,
+        help="Share of the examples held out to pick the best epoch and to calibrate confidences; 0 switches both off.",
+    )
+    num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
+    ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    teacher: TeacherConfig = section(TeacherConfig)
+    student: StudentConfig = section(StudentConfig)
+    augmentation: AugmentationConfig = section(AugmentationConfig)
+    distillation: StudentDistillationConfig = section(StudentDistillationConfig)
+    pruning: PruningConfig = section(PruningConfig)
+    quantization: QuantizationConfig = section(QuantizationConfig)
+
+    finetuning_epoch_fraction: InitVar[Optional[float]] = None
+
+    def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
+        n_iter = self.augmentation.n_iter
+        resolved = {
+            "student": self.student.resolved(),
+            "learning_rate": self.student.learning_rate if self.learning_rate is None else self.learning_rate,
+            "augmentation": replace(self.augmentation, n_iter=self._default_n_iter if n_iter is None else n_iter),
+            "distillation": replace(self.distillation, loss=self.distillation.loss or self._default_loss),
+        }
+        if self.is_transformer:
+            resolved["pruning"] = self.pruning.resolved(self.epochs, finetuning_epoch_fraction or 1.0)
+        elif self.pruning == PruningConfig():
+            resolved["pruning"] = replace(self.pruning, method="none")
+        for name, value in resolved.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def is_transformer(self) -> bool:
+        """Whether the student is a BERT, which can be pruned and quantized like any other."""
+        return self.student.architecture == "transformer"
+
+    @property
+    def _is_spacy(self) -> bool:
+        return self.student.architecture == "spacy_textcat"
+
+    @property
+    def weights_to_start_from(self) -> Optional[str]:
+        """Pretrained weights that are fine-tuned, or, with a file of predictions, give the student its wordpieces."""
+        return None if self.teacher.model is not None else self.teacher.model_weights or _WEIGHTS
+
+    def files_to_read(self) -> Sequence[str]:
+        """A given teacher, and messages without an intent."""
+        named = (self.teacher.model, self.teacher.predictions, self.augmentation.unlabelled)
+        return [name for name in named if name is not None]
+
+    @property
+    def _default_n_iter(self) -> int:
+        return 0 if self.teacher.predictions is not None else _N_ITER
+
+    @property
+    def _default_loss(self) -> str:
+        return "mse" if self.distillation.targets == "logits" or self._is_spacy else "kl"
+
+    def teacher_options(self) -> PrunedBertIntentClassifierConfig:
+        """The teacher as a classifier of its own: fine-tuned, neither pruned nor quantized."""
+        return PrunedBertIntentClassifierConfig(
+            model_weights=self.weights_to_start_from or _WEIGHTS,
+            max_length=self.max_length,
+            epochs=self.teacher.epochs,
+            learning_rate=self.teacher.learning_rate,
+            random_seed=self.random_seed,
+            validation_split=self.validation_split,
+            pruning=PruningConfig(method="none"),
+            quantization=QuantizationConfig(method="none"),
+        )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the contradictions within the sections and between them."""
+        for part in (self.teacher, self.student, self.augmentation, self.distillation, self.quantization):
+            yield from part.conflicts()
+        if self.is_transformer:
+            yield from self.pruning.conflicts()
+        elif self.pruning.method != "none":
+            yield Problem(
+                ("pruning.method", "student.architecture"),
+                f"pruning is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; leave it out",
+            )
+        yield from self._quantization_conflicts()
+        if self._is_spacy and (self.distillation.targets, self.distillation.loss) != ("probabilities", "mse"):
+            yield Problem(
+                ("distillation.targets", "distillation.loss", "student.architecture"),
+                f"distillation: student.architecture: spacy_textcat learns probabilities by their mse, not "
+                f"{self.distillation.targets} by {self.distillation.loss}; leave targets and loss out",
+            )
+        if self.teacher.predictions is not None and self.augmentation.n_iter:
+            yield Problem(
+                ("augmentation.n_iter", "teacher.predictions"),
+                f"augmentation.n_iter: {self.augmentation.n_iter} needs a teacher that can be asked, and "
+                "teacher.predictions is a file; leave n_iter out and add rows to the file",
+            )
+        if self.teacher.predictions is not None and self.is_transformer:
+            yield Problem(
+                ("student.architecture", "teacher.predictions"),
+                "student.architecture: transformer starts from the layers of its teacher, and teacher.predictions has "
+                "none; choose another architecture",
+            )
+
+    def _quantization_conflicts(self) -> Iterator[Problem]:
+        method = self.quantization.method
+        if not self.is_transformer and method not in ("none", "dynamic_int8"):
+            yield Problem(
+                ("quantization.method", "student.architecture"),
+                f"quantization.method: {method} is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; "
+                "choose dynamic_int8 or none",
+            )
+        if not self.is_transformer and self.quantization.aware_training:
+            yield Problem(
+                ("quantization.aware_training", "student.architecture"),
+                f"quantization.aware_training: true is only for {_OF_TRANSFORMERS}; leave it out",
+            )

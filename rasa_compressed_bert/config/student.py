@@ -1,0 +1,104 @@
+"""Options of the section `student`: which architecture learns from the teacher, and its sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.options import option
+
+ARCHITECTURES = ("bilstm", "transformer", "ngrams", "spacy_textcat")
+_DEFAULTS: Dict[str, Dict[str, Any]] = {  # what each option is unless set, by architecture; others have no use for it
+    "vocabulary_size": {"bilstm": 8000, "transformer": 8000, "ngrams": 8000},
+    "embedding_size": {"bilstm": 128, "ngrams": 128},
+    "hidden_size": {"bilstm": 128},
+    "dense_size": {"bilstm": 256},
+    "pooling": {"bilstm": "max"},
+    "buckets": {"ngrams": 20_000},
+    "num_layers": {"transformer": 2},
+    "layers": {"transformer": None},
+    "hidden_states": {"transformer": 1.0},
+    "language": {"spacy_textcat": "xx"},
+}
+_LEARNING_RATES = {"bilstm": 2e-3, "transformer": 3e-4, "ngrams": 5e-3, "spacy_textcat": 1e-3}
+
+
+def _size(text: str, *, low: int = 1, high: Optional[int] = None) -> Any:
+    return option(None, int, low=low, high=high, optional=True, help=text)
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Options of the student; those that its architecture has no use for stay null."""
+
+    architecture: str = option(
+        "bilstm",
+        str,
+        choices=ARCHITECTURES,
+        help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier.",
+    )
+    vocabulary_size: Optional[int] = _size(
+        "Wordpieces of bilstm, transformer and ngrams, those of the training data first; null means 8000."
+    )
+    embedding_size: Optional[int] = _size("Width of the embeddings of bilstm and ngrams; null means 128.", high=4096)
+    hidden_size: Optional[int] = _size("Units of each direction of bilstm; null means 128.", high=4096)
+    dense_size: Optional[int] = _size("Units of the ReLU layer of bilstm; null means 256.", high=4096)
+    pooling: Optional[str] = option(
+        None,
+        str,
+        choices=("max", "last"),
+        optional=True,
+        help="What bilstm classifies: the largest value of each unit (max), or the last state of each direction (last, "
+        "as in Tang et al. 2019); null means max.",
+    )
+    buckets: Optional[int] = _size("Rows of the table of ngrams that pairs of wordpieces share; null means 20000.")
+    num_layers: Optional[int] = _size("Layers of transformer; null means 2, or as many as layers names.", high=100)
+    layers: Optional[Tuple[int, ...]] = option(
+        None,
+        tuple,
+        optional=True,
+        help="Layers of the teacher, from 0, that transformer starts from; null means num_layers evenly spaced ones.",
+    )
+    hidden_states: Optional[float] = option(
+        None,
+        float,
+        low=0,
+        high=1000,
+        optional=True,
+        help="Weight of the distance of transformer's hidden states to the teacher's; null means 1.",
+    )
+    language: Optional[str] = option(
+        None,
+        str,
+        optional=True,
+        help="Language of spacy_textcat's tokenizer, such as en; null means any (xx).",
+    )
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate that suits the architecture."""
+        return _LEARNING_RATES[self.architecture]
+
+    def resolved(self) -> StudentConfig:
+        """The options with a value wherever the architecture needs one."""
+        defaults = {name: values.get(self.architecture) for name, values in _DEFAULTS.items()}
+        if self.layers is not None and self.num_layers is None:
+            defaults["num_layers"] = len(self.layers) or None
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield options of other architectures, and layers that are not as many as they should be."""
+        for item in fields(self):
+            value, users = getattr(self, item.name), _DEFAULTS.get(item.name, {})
+            if value is not None and users and self.architecture not in users:
+                yield Problem(
+                    (f"student.{item.name}", "student.architecture"),
+                    f"student.{item.name}: {value} is only for student.architecture: {' or '.join(users)}, not "
+                    f"{self.architecture}; change architecture or leave {item.name} out",
+                )
+        if self.layers is not None and self.num_layers != len(self.layers):
+            yield Problem(
+                ("student.layers", "student.num_layers"),
+                f"student.layers: {list(self.layers)} are not student.num_layers: {self.num_layers}; leave one out",
+            )

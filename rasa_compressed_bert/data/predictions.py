@@ -1,0 +1,83 @@
+"""What a teacher outside of this package said: a CSV file of probabilities.
+
+text,affirm,greet
+hello,0.02,0.98
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.errors import DataError
+
+_TEXT = "text"
+_TOLERANCE = 0.01  # of a sum of probabilities that were rounded
+_SHOWN = 40
+
+
+def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]:
+    """Probabilities `(C,)` in the order of `labels`, by the text; they sum to exactly one.
+
+    Raises:
+        DataError: if the file cannot be read, has other labels, or has rows that are no probabilities.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"teacher.predictions: '{path}' cannot be read: {error}") from error
+    if not rows or _TEXT not in rows[0]:
+        raise DataError(
+            f"teacher.predictions: '{path}' has no column named '{_TEXT}'; its first line names the columns."
+        )
+    header = rows[0]
+    columns = [name for name in header if name != _TEXT]
+    missing, unknown = sorted(set(labels) - set(columns)), sorted(set(columns) - set(labels))
+    if missing or unknown or len(columns) != len(labels):
+        raise DataError(
+            f"teacher.predictions: the columns of '{path}' are not the intents of the training data. Missing: "
+            f"{missing or 'none'}; unknown: {unknown or 'none'}; there must be one column for each intent."
+        )
+    order = [header.index(label) for label in labels]
+    text_column, found = header.index(_TEXT), {}
+    for number, row in enumerate(rows[1:], start=2):
+        if row:
+            found[row[text_column] if len(row) > text_column else ""] = _probabilities(path, number, row, header, order)
+    return found
+
+
+def require_all(predictions: Dict[str, np.ndarray], texts: Sequence[str], path: Path) -> None:
+    """Refuses predictions that lack messages of the training data.
+
+    Raises:
+        DataError: with how many there are, and the first ones.
+    """
+    missing: List[str] = [text for text in texts if text not in predictions]
+    if missing:
+        examples = ", ".join(f"'{text[:_SHOWN]}'" for text in missing[:3])
+        raise DataError(
+            f"teacher.predictions: '{path}' has no row for {len(missing)} of {len(texts)} training messages, such as "
+            f"{examples}."
+        )
+
+
+def _probabilities(path: Path, number: int, row: Sequence[str], header: Sequence[str], order: List[int]) -> np.ndarray:
+    if len(row) != len(header):
+        raise DataError(
+            f"teacher.predictions: line {number} of '{path}' has {len(row)} columns instead of {len(header)}."
+        )
+    try:
+        values = np.array([float(row[index]) for index in order])
+    except ValueError as error:
+        raise DataError(f"teacher.predictions: line {number} of '{path}': {error}.") from error
+    total = values.sum()
+    if not (values >= 0).all() or abs(total - 1.0) > _TOLERANCE:  # so written, also true of NaN
+        raise DataError(
+            f"teacher.predictions: the probabilities in line {number} of '{path}' sum to {total:g} (smallest "
+            f"{values.min():g}); they must be at least 0 and sum to 1."
+        )
+    return values / total

@@ -1,0 +1,109 @@
+"""Writing ONNX graphs whose weights are elsewhere.
+
+A graph holds no weights: its initializers name tensors of `packing`, which the engine reads from the artifact.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE
+
+INPUT_IDS, ATTENTION_MASK, HIDDEN_STATES, LOGITS = "input_ids", "attention_mask", "hidden_states", "logits"
+CONTRIB = "com.microsoft"
+_OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
+_IR_VERSION = 8
+
+
+class OnnxModel(NamedTuple):
+    """A model whose initializers, named in `weights`, are elsewhere."""
+
+    proto: onnx.ModelProto
+    weights: List[str]
+
+
+class Graph:
+    """Writes nodes; each method returns the name of its result.
+
+    Args:
+        tensors: what initializers may name.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]):
+        self.tensors = tensors
+        self.nodes: List[onnx.NodeProto] = []
+        self.constants: Dict[str, onnx.TensorProto] = {}
+
+    def model(self, output: str, dimensions: Sequence[Any]) -> OnnxModel:
+        """The finished graph with its inputs, its output and its external initializers."""
+        inputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "wordpieces"])
+            for name in (INPUT_IDS, ATTENTION_MASK)
+        ]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, dimensions)]
+        weights = self._weights()
+        initializers = [_external(name, self.tensors[name]) for name in weights]
+        graph = helper.make_graph(
+            self.nodes, "model", inputs, outputs, initializer=[*initializers, *self.constants.values()]
+        )
+        proto = helper.make_model(
+            graph, opset_imports=_OPSETS, ir_version=_IR_VERSION, producer_name="rasa_compressed_bert"
+        )
+        return OnnxModel(proto, weights)
+
+    def add(
+        self, operator: str, inputs: Sequence[str], *, output: Optional[str] = None, domain: str = "", **attributes: Any
+    ) -> str:
+        """Appends a node with one result."""
+        output = output or f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], domain=domain, **attributes))
+        return output
+
+    def constant(self, name: str, values: Sequence[int]) -> str:
+        """A small integer constant, stored once."""
+        self.constants.setdefault(name, helper.make_tensor(name, TensorProto.INT64, [len(values)], list(values)))
+        return name
+
+    def dense(self, x: str, name: str, *, bias: bool = True, output: Optional[str] = None) -> str:
+        """`x @ kernel (+ bias)`; int8 kernels multiply activations quantized on the fly or by a known range."""
+        kernel, addend = f"{name}.kernel", f"{name}.bias"
+        if name + FACTORS in self.tensors:
+            x = self.add("Mul", [x, name + FACTORS])
+        if name + INPUT_SCALE in self.tensors:
+            quantized = [name + INPUT_SCALE, name + INPUT_ZERO_POINT]
+            x = self.add("QuantizeLinear", [x, *quantized])
+            inputs = [x, kernel, quantized[0], kernel + SCALE, quantized[1], "", *([addend] if bias else [])]
+            return self.add("MatMulIntegerToFloat", inputs, output=output, domain=CONTRIB)
+        if kernel + SCALE in self.tensors:
+            inputs = [x, kernel, kernel + SCALE, "", addend] if bias else [x, kernel, kernel + SCALE]
+            return self.add("DynamicQuantizeMatMul", inputs, output=output, domain=CONTRIB)
+        if not bias:
+            return self.add("MatMul", [x, kernel], output=output)
+        return self.add("Add", [self.add("MatMul", [x, kernel]), addend], output=output)
+
+    def rows(self, table: str, ids: str) -> str:
+        """Rows of a table, in floats.  # ids' shape + (H,)"""
+        rows, scale = self.add("Gather", [table, ids]), table + SCALE
+        if scale not in self.tensors:
+            return rows
+        rows = self.add("Cast", [rows], to=TensorProto.FLOAT)
+        if self.tensors[scale].size > 1:
+            of_rows = self.add("Gather", [scale, ids])
+            scale = self.add("Unsqueeze", [of_rows, self.constant("minus_one", [-1])])
+        return self.add("Mul", [rows, scale])
+
+    def _weights(self) -> List[str]:
+        """Names of the tensors that the nodes use, in the order of the tensors."""
+        used = {name for node in self.nodes for name in node.input}
+        return [name for name in self.tensors if name in used]
+
+
+def _external(name: str, value: np.ndarray) -> onnx.TensorProto:
+    tensor = TensorProto(name=name, dims=value.shape, data_type=helper.np_dtype_to_tensor_dtype(value.dtype))
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.safetensors")
+    return tensor

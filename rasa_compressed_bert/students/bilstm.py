@@ -1,0 +1,93 @@
+"""The student of Tang et al. 2019 (arXiv 1903.12136): embeddings, one bidirectional LSTM, a ReLU layer, a linear layer.
+
+The paper classifies the last states of both directions. The largest value of each unit over the whole message
+(`pooling: max`; Conneau et al. 2017, arXiv 1705.02364) does better, and is the default here.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.config import StudentConfig
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.students.keras_student import KerasStudent, glorot
+
+DIRECTIONS = ("forward", "backward")
+GATES = 4  # input, output, forget, cell: in ONNX's order
+_FORGET_BIAS = 1.0
+_FAR_BELOW = -1e9
+
+
+class BiLstm(KerasStudent):
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`.
+
+    Args:
+        parameters: see `bilstm_parameters`.
+        pooling: `max` or `last`.
+        dropout: of embeddings, and before both layers behind the LSTM, while training.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, np.ndarray], *, pooling: str = "max", dropout: Optional[Dropout] = None
+    ):
+        super().__init__(parameters, dropout=dropout)
+        self.pooling = pooling
+
+    def logits(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Logits (B, C), see `KerasStudent.logits`."""
+        embedded = self.dropout(tf.gather(self.parameters["embeddings.word"], input_ids), training)  # (B, T, E)
+        steps = tf.transpose(mask, [1, 0, 2])  # (T, B, 1)
+        states = [self._run(embedded, steps, direction) for direction in DIRECTIONS]
+        if self.pooling == "last":  # of the message's own wordpieces: padding keeps a state as it is
+            pooled = tf.concat([states[0][-1], states[1][0]], axis=-1)  # (B, 2 S)
+        else:
+            joined = tf.concat(states, axis=-1) + (1.0 - steps) * _FAR_BELOW  # (T, B, 2 S)
+            pooled = tf.reduce_max(joined, axis=0)
+        hidden = tf.nn.relu(self.dense(self.dropout(pooled, training), "dense"))
+        return self.dense(self.dropout(hidden, training), "classifier")
+
+    def _run(self, embedded: tf.Tensor, mask: tf.Tensor, direction: str) -> tf.Tensor:
+        """States of one direction, in the order of the wordpieces.  # (T, B, S)"""
+        weights, recurrent = (self.parameters[f"{direction}.{name}.kernel"] for name in ("input", "recurrent"))
+        inputs = tf.einsum("bte,ef->tbf", embedded, weights) + self.parameters[f"{direction}.bias"]  # (T, B, 4 S)
+        zeros = tf.zeros([tf.shape(embedded)[0], recurrent.shape[0]])
+
+        def step(before, now):
+            state, cell = before
+            entering, present = now
+            i, o, f, c = tf.split(entering + tf.matmul(state, recurrent), GATES, axis=-1)
+            new_cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(c)
+            new_state = tf.sigmoid(o) * tf.tanh(new_cell)
+            return present * new_state + (1.0 - present) * state, present * new_cell + (1.0 - present) * cell
+
+        return tf.scan(step, (inputs, mask), (zeros, zeros), reverse=direction == "backward")[0]
+
+
+def bilstm_parameters(
+    table: np.ndarray, options: StudentConfig, *, num_classes: int, seed: int
+) -> Dict[str, np.ndarray]:
+    """Random parameters around a table of embeddings.
+
+    Args:
+        table: of the wordpieces, `(V, E)`.
+        options: of the student.
+        num_classes: `C`.
+        seed: of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    size, dense = options.hidden_size, options.dense_size
+    bias = np.zeros(GATES * size, np.float32)
+    bias[2 * size : 3 * size] = _FORGET_BIAS
+    parameters: Dict[str, np.ndarray] = {"embeddings.word": table.astype(np.float32)}
+    for direction in DIRECTIONS:
+        parameters[f"{direction}.input.kernel"] = glorot(rng, table.shape[1], GATES * size)
+        orthogonal = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(GATES)]
+        parameters[f"{direction}.recurrent.kernel"] = np.concatenate(orthogonal, axis=1).astype(np.float32)
+        parameters[f"{direction}.bias"] = bias
+    parameters["dense.kernel"], parameters["dense.bias"] = glorot(rng, 2 * size, dense), np.zeros(dense, np.float32)
+    parameters["classifier.kernel"] = glorot(rng, dense, num_classes)
+    parameters["classifier.bias"] = np.zeros(num_classes, np.float32)
+    return parameters

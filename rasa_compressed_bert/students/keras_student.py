@@ -1,0 +1,70 @@
+"""What students in Keras share: parameters by name, and logits of wordpieces."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.models.dropout import Dropout
+
+_BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
+
+
+class KerasStudent(tf.keras.layers.Layer):
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`; `logits` says how.
+
+    Args:
+        parameters: values by name, `classifier.bias` among them.
+        dropout: while training.
+    """
+
+    def __init__(self, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
+        super().__init__(name=type(self).__name__.lower())
+        self.dropout = dropout or Dropout(0.0)
+        self.parameters = {name: tf.Variable(value, name=name, dtype=tf.float32) for name, value in parameters.items()}
+        self.num_classes = int(self.parameters["classifier.bias"].shape[0])
+
+    def logits(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Logits (B, C) of ids (B, T) under a mask (B, T, 1) of floats."""
+        raise NotImplementedError
+
+    def call(
+        self,
+        input_ids: tf.Tensor,  # (B, T)
+        attention_mask: tf.Tensor,  # (B, T)
+        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # there are none
+        training: bool = False,
+    ) -> Tuple[tf.Tensor, List[tf.Tensor]]:
+        """Logits (B, C), and no hidden states."""
+        mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
+        return self.logits(input_ids, mask, training=training), []
+
+    @tf.function(input_signature=_BATCH)
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        """Logits, without dropout.  # (B, C)"""
+        return self(input_ids, attention_mask)[0]
+
+    def dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        """`x @ kernel + bias`."""
+        return tf.matmul(x, self.parameters[f"{name}.kernel"]) + self.parameters[f"{name}.bias"]
+
+    def variables_in_order(self) -> List[tf.Variable]:
+        """Every variable that is trained."""
+        return list(self.parameters.values())
+
+    def values(self) -> Dict[str, np.ndarray]:
+        """The parameters as numbers."""
+        return {name: variable.numpy() for name, variable in self.parameters.items()}
+
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """The inverse of `values`."""
+        for name, value in values.items():
+            self.parameters[name].assign(value)
+
+
+def glorot(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Uniform random numbers that keep the variance of what they are multiplied with (Glorot and Bengio 2010)."""
+    limit = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)

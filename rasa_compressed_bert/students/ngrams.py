@@ -1,0 +1,49 @@
+"""The smallest student: a sum over the embeddings of wordpieces and of pairs of them (fastText: arXiv 1607.01759).
+
+Pairs share the rows of a table by a hash. Each wordpiece and each pair counts by a learnt weight, so that frequent ones
+that say nothing need no small embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.config import StudentConfig
+from rasa_compressed_bert.students.keras_student import KerasStudent, glorot
+
+FACTOR = 31_337  # of the first of a pair: `(31337 a + b) mod buckets`
+
+
+class NGrams(KerasStudent):
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`."""
+
+    def logits(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Logits (B, C), see `KerasStudent.logits`."""
+        pairs = self.parameters["embeddings.pair"]
+        buckets = tf.math.floormod(
+            tf.cast(input_ids[:, :-1], tf.int64) * FACTOR + tf.cast(input_ids[:, 1:], tf.int64), pairs.shape[0]
+        )
+        words = tf.reduce_sum(tf.gather(self.parameters["embeddings.word"], input_ids) * mask, axis=1)
+        summed = words + tf.reduce_sum(tf.gather(pairs, buckets) * mask[:, 1:], axis=1)  # (B, E)
+        pooled = summed / tf.sqrt(tf.reduce_sum(mask, axis=1))
+        hidden = tf.nn.relu(self.dense(self.dropout(pooled, training), "dense"))
+        return self.dense(self.dropout(hidden, training), "classifier")
+
+
+def ngram_parameters(
+    table: np.ndarray, options: StudentConfig, *, num_classes: int, seed: int
+) -> Dict[str, np.ndarray]:
+    """Random parameters around a table of embeddings; see `bilstm.bilstm_parameters`."""
+    rng = np.random.default_rng(seed)
+    size, dense = table.shape[1], 256
+    return {
+        "embeddings.word": table.astype(np.float32),
+        "embeddings.pair": np.zeros((options.buckets, size), np.float32),
+        "dense.kernel": glorot(rng, size, dense),
+        "dense.bias": np.zeros(dense, np.float32),
+        "classifier.kernel": glorot(rng, dense, num_classes),
+        "classifier.bias": np.zeros(num_classes, np.float32),
+    }

@@ -1,0 +1,41 @@
+"""The words of a message, and the message that words make."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Sequence, Tuple
+
+import regex
+
+_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_STOPS, _SPACELESS_STOPS = ".!?…", "。！？"
+_WORD = regex.compile(
+    rf"(?P<before>\s*)(?P<word>{_SPACELESS}\p{{M}}*|(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_'’-])+|"
+    rf"(?:(?!{_SPACELESS})[^\s\p{{L}}\p{{N}}_])+)"
+)
+
+
+class Word(NamedTuple):
+    """A word, a character of a script without spaces, or a run of other characters."""
+
+    text: str
+    before: str  # blanks between the word before and this one
+
+
+def split_words(text: str) -> List[Word]:
+    """The words of a message, in order; a combining mark is never parted from its character."""
+    return [Word(match["word"], match["before"]) for match in _WORD.finditer(text)]
+
+
+def joined(words: Sequence[Word]) -> str:
+    """The message that the words make; blanks at its ends are left out."""
+    return "".join(word.before + word.text for word in words).strip()
+
+
+def sentence_bounds(words: Sequence[Word]) -> List[Tuple[int, int]]:
+    """First word of each sentence, and the one after its last."""
+    ends = [
+        position + 1
+        for position, (word, after) in enumerate(zip(words, words[1:]))
+        if (word.text[-1] in _STOPS and after.before) or word.text[-1] in _SPACELESS_STOPS or "\n" in after.before
+    ]
+    return list(zip([0, *ends], [*ends, len(words)]))

@@ -1,0 +1,118 @@
+"""Students in Keras: a BiLSTM, or n-grams, over the wordpieces of the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.dequantization import dequantized
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.export.intent_classifier import HeldOut
+from rasa_compressed_bert.export.student import export_student
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
+from rasa_compressed_bert.students.embeddings import encoded_wordpieces, projected
+from rasa_compressed_bert.students.keras_student import KerasStudent
+from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
+from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.tokenization.vocabulary import trim
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.calibration import calibration_temperature
+from rasa_compressed_bert.training.loop import Plan, fit, predict_logits
+from rasa_compressed_bert.training.objectives import SoftTargets
+from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+
+_DROPOUT = 0.1
+_PARITY_MESSAGES = 500
+_TABLE = "embeddings.word"
+_PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
+
+
+def train(
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+) -> Artifact:
+    """Trains, calibrates and exports a student.
+
+    Args:
+        lesson: what it learns.
+        teacher: whose wordpieces and hidden states its embeddings start from.
+        config: all options.
+        origin: a student that is trained further instead of a new one.
+
+    Raises:
+        ExportError: if the exported student disagrees with the trained one.
+    """
+    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, lesson, config)
+    pieces = WordpieceTokenizer(tokenizer, config.max_length)
+    training = EncodedExamples(_encoded(pieces, lesson.texts), lesson.classes, lesson.soft_targets)
+    validation = EncodedExamples(_encoded(pieces, lesson.validation_texts), lesson.validation_classes)
+    student = _build(parameters, config)
+    score = fit(
+        student,
+        training,
+        validation,
+        _plan(len(training), config),
+        rng=np.random.default_rng(config.random_seed),
+        objective=SoftTargets(config.distillation),
+    )
+    held_out = validation if len(validation) else replace(training, classes=lesson.soft_targets.argmax(axis=1))
+    logits = predict_logits(student, held_out.input_ids)
+    manifest = {
+        "labels": list(lesson.labels),
+        "max_length": config.max_length,
+        "temperature": calibration_temperature(logits, held_out.classes) if len(validation) else 1.0,
+        "validation": {"student": asdict(score)} if score else {},
+        "config": config.to_dict(),
+    }
+    return export_student(
+        student.values(),
+        config.student,
+        tokenizer=tokenizer,
+        quantization=config.quantization,
+        manifest=manifest,
+        held_out=HeldOut(*(part[:_PARITY_MESSAGES] for part in (held_out.input_ids, logits, held_out.classes))),
+    )
+
+
+def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
+    """Tokenizer and parameters of a trained student, in floats."""
+    return artifact.files[TOKENIZER].decode("utf-8"), dequantized(tensors_from_bytes(artifact.files[WEIGHTS]))
+
+
+def _from_teacher(
+    teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig
+) -> Tuple[str, Dict[str, np.ndarray]]:
+    """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
+    options = config.student
+    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, options.vocabulary_size or 0)
+    parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
+    encoder = BertEncoder(replace(teacher.shape, vocab_size=len(rows)), parameters)
+    first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
+    table = projected(encoded_wordpieces(encoder, first=first, last=last), options.embedding_size or 0)
+    make = _PARAMETERS[options.architecture]
+    return tokenizer, make(table, options, num_classes=len(lesson.labels), seed=config.random_seed)
+
+
+def _build(parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig) -> KerasStudent:
+    dropout = Dropout(_DROPOUT, seed=config.random_seed)
+    if config.student.architecture == "bilstm":
+        return BiLstm(parameters, pooling=config.student.pooling or "", dropout=dropout)
+    return NGrams(parameters, dropout=dropout)
+
+
+def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
+    batch_size = batch_size_for(size, config.batch_size)
+    schedule = WarmUpLinearDecay(config.learning_rate or 0.0, config.epochs * batch_count(size, batch_size))
+    name = f"student ({config.student.architecture})"
+    return Plan(name, config.epochs, batch_size, schedule, patience=config.patience)
+
+
+def _encoded(pieces: WordpieceTokenizer, texts: Sequence[str]) -> List[np.ndarray]:
+    return [ids.astype(np.int32) for ids in pieces.encode_all(texts)]

@@ -1,0 +1,59 @@
+"""spaCy's text classifier as a student."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Optional
+
+from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.export.intent_classifier import KIND
+from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.spacy_textcat import log_probabilities, train_spacy_textcat
+from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.training.calibration import calibration_temperature
+
+
+def train(
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+) -> Artifact:
+    """Trains and calibrates a student; spaCy's own bytes are what is stored.
+
+    Args:
+        lesson: what it learns.
+        teacher: whose wordpieces are none of spaCy's.
+        config: all options.
+        origin: a student that is trained further instead of a new one.
+
+    Raises:
+        RuntimeMissingError: if spaCy is not installed.
+        ConfigError: if spaCy does not know the language.
+        DataError: if there is but one intent.
+    """
+    nlp, score = train_spacy_textcat(
+        lesson,
+        config.distillation,
+        language=config.student.language or "",
+        max_length=config.max_length,
+        epochs=config.epochs,
+        patience=config.patience,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate or 0.0,
+        seed=config.random_seed,
+        start=origin.files[SPACY_MODEL] if origin else None,
+    )
+    temperature = 1.0
+    if len(lesson.validation_texts):
+        logits = log_probabilities(nlp, lesson.validation_texts, max_length=config.max_length)
+        temperature = calibration_temperature(logits, lesson.validation_classes)
+    manifest = {
+        "kind": KIND,
+        "runtime": "spacy",
+        "labels": list(lesson.labels),
+        "max_length": config.max_length,
+        "temperature": temperature,
+        "student": asdict(config.student),
+        "validation": {"student": asdict(score)} if score else {},
+        "config": config.to_dict(),
+    }
+    return Artifact(manifest, {SPACY_MODEL: nlp.to_bytes()})

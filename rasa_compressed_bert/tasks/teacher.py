@@ -1,0 +1,94 @@
+"""The teacher of a student: trained here, given as a model, or known by a file of what it said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.archives import artifacts_of
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError, DataError
+from rasa_compressed_bert.export.intent_classifier import KIND
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.tasks.all_cores import on_all_cores
+from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
+
+Cache = Callable[[str, Callable[[], Artifact]], Artifact]
+"""Takes a key and a function that makes an artifact; may answer with what it made for the same key before."""
+
+_LOGITS = "logits"
+
+
+def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierConfig, cache: Cache) -> Artifact:
+    """A trained intent classifier of the labels of the examples: given, or fine-tuned on them.
+
+    Raises:
+        CompressedBertError: if `teacher.model` cannot be read, or is no intent classifier.
+        DataError: if its labels are others.
+    """
+    if config.teacher.model is not None:
+        return given_teacher(Path(config.teacher.model), sorted({example.intent for example in examples}))
+    options = config.teacher_options()
+    pairs = [[example.text, example.intent] for example in examples]
+    return cache(_key("teacher", options.to_dict(), pairs), lambda: train_intent_classifier(examples, options))
+
+
+def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
+    """The intent classifier in a trained Rasa archive, in a folder of archives or in an artifact folder.
+
+    Raises:
+        CompressedBertError: if there is none, or more than one.
+        DataError: if its labels are not `labels`.
+    """
+    if not model.exists():
+        raise CompressedBertError(f"teacher.model: there is no '{model}'; give a trained Rasa archive or a folder.")
+    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == KIND]
+    if len(found) != 1:
+        raise CompressedBertError(
+            f"teacher.model: '{model}' holds {len(found) or 'no'} trained intent classifiers of rasa_compressed_bert; "
+            "a teacher is exactly one."
+        )
+    theirs = found[0].manifest["labels"]
+    missing, unknown = sorted(set(labels) - set(theirs)), sorted(set(theirs) - set(labels))
+    if missing or unknown:
+        raise DataError(
+            f"teacher.model: the intents of '{model}' are not those of the training data. Missing: "
+            f"{missing or 'none'}; unknown: {unknown or 'none'}. Train the teacher again."
+        )
+    return found[0]
+
+
+def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.ndarray:
+    """The teacher's logits, asked once for each text, in length-sorted batches on all cores.  # (n, C)"""
+
+    def ask() -> Artifact:
+        logits = _logits(IntentPredictor(teacher), texts)
+        return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
+
+    digest = hashlib.sha256(b"".join(teacher.files[name] for name in sorted(teacher.files))).hexdigest()
+    answer = cache(_key("soft targets", digest, list(texts)), ask)
+    return tensors_from_bytes(answer.files[WEIGHTS])[_LOGITS]
+
+
+def _logits(predictor: IntentPredictor, texts: Sequence[str]) -> np.ndarray:
+    encoded = predictor.encode_all(texts)
+    logits = np.zeros((len(texts), len(predictor.labels)), np.float32)
+    lengths = [len(ids) for ids in encoded]
+
+    def ask(batch: np.ndarray) -> np.ndarray:
+        return predictor.logits([encoded[index] for index in batch])
+
+    for batch, rows in on_all_cores(ask, lengths, name="ask the teacher"):
+        logits[batch] = rows
+    return logits
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()

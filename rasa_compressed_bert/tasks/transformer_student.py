@@ -1,0 +1,115 @@
+"""A BERT of few layers as a student, which is pruned and quantized like any other BERT."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.tasks.intent_classification import prune
+from rasa_compressed_bert.tasks.intent_quantization import Scores, quantize_and_export
+from rasa_compressed_bert.tasks.intent_task import IntentTask
+from rasa_compressed_bert.tasks.start import Start, start_from_artifact
+from rasa_compressed_bert.tokenization.vocabulary import trim
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.batches import EncodedExamples
+from rasa_compressed_bert.training.loop import fit
+from rasa_compressed_bert.training.objectives import SoftTargets
+from rasa_compressed_bert.training.pruning import HeldZeros
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+
+def train(
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+) -> Artifact:
+    """Trains, prunes, calibrates, quantizes and exports a student.
+
+    Args:
+        lesson: what it learns.
+        teacher: whose layers it starts from.
+        config: all options.
+        origin: a student that is trained further instead of a new one; it stays as small as it is.
+
+    Raises:
+        ConfigError: if the teacher has no such layers.
+        ExportError: if the exported student disagrees with the trained one.
+    """
+    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, lesson, config)
+    task = _task(lesson, start, config)
+    rng = np.random.default_rng(config.random_seed)
+    model = task.first_model()
+    plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
+    held = HeldZeros(model.encoder) if origin else None
+    objective = SoftTargets(config.distillation)
+    scores: Scores = {
+        "student": fit(model, task.training, task.validation, plan, rng=rng, pruning=held, objective=objective)
+    }
+    if config.pruning.method != "none" and origin is None:
+        model, scores["pruned"] = prune(model, task, rng)
+    artifact = quantize_and_export(model, task, scores, rng=rng, origin=origin)
+    return Artifact({**artifact.manifest, **_described(teacher, config, origin)}, artifact.files)
+
+
+def _described(teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]) -> Dict[str, Any]:
+    dense = origin.manifest["dense_encoder"] if origin else teacher.shape.to_dict()
+    return {"config": config.to_dict(), "dense_encoder": dense}
+
+
+def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> IntentTask:
+    """The student's messages; the class of a synthetic one is what the teacher takes it for."""
+    options = _options(config)
+    pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
+    encoded, held_out = pieces.encode_all(lesson.texts), pieces.encode_all(lesson.validation_texts)
+    vocabulary = UsedVocabulary.of([*encoded, *held_out])
+    classes = np.where(lesson.classes >= 0, lesson.classes, lesson.soft_targets.argmax(axis=1)).astype(np.int32)
+    return IntentTask(
+        options,
+        lesson.labels,
+        start,
+        EncodedExamples(vocabulary.renumber(encoded), classes, lesson.soft_targets),
+        EncodedExamples(vocabulary.renumber(held_out), lesson.validation_classes),
+        vocabulary,
+    )
+
+
+def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassifierConfig:
+    """The student as a classifier of its own."""
+    return replace(
+        config.teacher_options(),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        pruning=config.pruning,
+        quantization=config.quantization,
+    )
+
+
+def _fewer_layers(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Start:
+    """Chosen layers of the teacher, its head, and fewer wordpieces."""
+    chosen = _chosen(len(teacher.shape.layers), config)
+    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size or 0)
+    parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
+    parameters["embeddings.word"] = parameters["embeddings.word"][rows]
+    for new, old in enumerate(chosen):
+        prefix = f"layers.{old}."
+        layer = {name: value for name, value in teacher.parameters.items() if name.startswith(prefix)}
+        parameters.update({f"layers.{new}.{name[len(prefix) :]}": value for name, value in layer.items()})
+    layers = tuple(teacher.shape.layers[index] for index in chosen)
+    return Start(replace(teacher.shape, layers=layers, vocab_size=len(rows)), parameters, tokenizer)
+
+
+def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:
+    """The layers that are asked for, or evenly spaced ones from the first to the last."""
+    wanted = config.student.layers or ()
+    size = config.student.num_layers or 1
+    if size > count or max(wanted, default=0) >= count:
+        raise ConfigError(
+            f"student: the teacher has {count} layers, 0 to {count - 1}; num_layers is {size} and layers is "
+            f"{list(wanted) or 'null'}"
+        )
+    return wanted or tuple(int(index) for index in np.linspace(0, count - 1, size).round())
