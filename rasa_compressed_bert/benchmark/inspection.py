@@ -45,26 +45,48 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     """Sizes, widths, sparsity, bits, parity and scores of one component; sizes in bytes, sparsities as shares."""
     manifest = artifact.manifest
     report: Dict[str, Any] = {"kind": manifest["kind"]}
-    if WEIGHTS not in artifact.files:
+    if not artifact.files:
         return report
-    dense, now = EncoderShape.from_dict(manifest["dense_encoder"]), EncoderShape.from_dict(manifest["encoder"])
-    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
-    config = manifest.get("config", {})
     report.update(
         intents=len(manifest.get("labels", ())),
-        model_weights=Path(config.get("model_weights", "")).name,
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),
-        pruning=config.get("pruning", {}),
-        quantization={**manifest["quantization"], **_bits(tensors)},
         files={name: len(data) for name, data in artifact.files.items()},
         validation=manifest.get("validation", {}),
         parity=manifest.get("parity", {}),
+    )
+    report.update(_compressed(artifact) if "encoder" in manifest else _student(artifact))
+    return report
+
+
+def _student(artifact: Artifact) -> Dict[str, Any]:
+    """Architecture and sizes of a student that is no BERT."""
+    manifest, files = artifact.manifest, artifact.files
+    tensors = tensors_from_bytes(files[WEIGHTS]) if WEIGHTS in files else {}
+    values = [value for name, value in tensors.items() if not name.endswith(FORMAT)]
+    return {
+        "student": {name: value for name, value in manifest["student"].items() if value is not None},
+        "teacher": manifest["teacher"],
+        "quantization": manifest.get("quantization", {}),
+        "parameters": sum(value.size for value in values) or None,  # spaCy does not say
+        "bytes": {"stored": sum(map(len, files.values())), "archived": sum(map(_gzip_size, files.values()))},
+    }
+
+
+def _compressed(artifact: Artifact) -> Dict[str, Any]:
+    """What became of an encoder."""
+    manifest = artifact.manifest
+    dense, now = EncoderShape.from_dict(manifest["dense_encoder"]), EncoderShape.from_dict(manifest["encoder"])
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    config = manifest.get("config", {})
+    return {
+        "model_weights": Path(config.get("model_weights", "")).name,
+        "pruning": config.get("pruning", {}),
+        "quantization": {**manifest["quantization"], **_bits(tensors)},
         **_sizes(dense, tensors, files=artifact.files),
         **_encoder(dense, now, tensors=tensors, by_weight=config.get("pruning", {}).get("method") == "weight"),
-    )
-    return report
+    }
 
 
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, files: Mapping[str, bytes]) -> Dict[str, Any]:

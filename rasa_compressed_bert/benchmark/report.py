@@ -15,10 +15,12 @@ def inspection_text(report: Mapping[str, Any]) -> str:
     blocks = [f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB"]
     for name, component in report["components"].items():
         blocks.append(f"{name} ({component['kind']})")
-        if "layers" not in component:
+        if "layers" in component:
+            blocks += [_before_and_after(component), _layers(component), _aligned(_details(component))]
+        elif "student" in component:
+            blocks.append(_aligned(_student(component)))
+        else:
             blocks.append("Untrained: there was no training data for it.")
-            continue
-        blocks += [_before_and_after(component), _layers(component), _details(component)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -100,23 +102,50 @@ def _layers(component: Mapping[str, Any]) -> str:
     return text_table(rows)
 
 
-def _details(component: Mapping[str, Any]) -> str:
-    embeddings, quantization = component["embeddings"], component["quantization"]
-    parity = component["parity"]
-    values: Dict[str, str] = {
+def _student(component: Mapping[str, Any]) -> Dict[str, str]:
+    student, teacher, size = component["student"], component["teacher"], component["bytes"]
+    options = ", ".join(f"{name} {value}" for name, value in student.items() if name != "architecture")
+    values = {
+        "student": f"{student['architecture']}, {options}; {component['intents']} intents, messages of up to "
+        f"{component['max_length']} " + ("words" if component["runtime"] == "spacy" else "wordpieces"),
+        "learnt from": f"{teacher['training_messages']} training messages and {teacher['other_messages']} others",
+        "size": f"{size['archived'] / MB:.2f} MB in the archive, {size['stored'] / MB:.2f} MB unpacked",
+    }
+    if component["parameters"] is not None:
+        values["parameters"] = f"{component['parameters'] / MB:.2f} million" + _of_teacher(component)
+    if component["quantization"]:
+        values["quantization"] = component["quantization"]["method"]
+    return {**values, **_common_details(component)}
+
+
+def _of_teacher(component: Mapping[str, Any]) -> str:
+    parameters = component["teacher"]["parameters"]
+    return f", the teacher's {parameters / MB:.2f} million" if parameters else ""
+
+
+def _details(component: Mapping[str, Any]) -> Dict[str, str]:
+    embeddings = component["embeddings"]
+    values = {
         "weights": f"{component['model_weights']}, "
         + (f"{component['intents']} intents, " if component["intents"] else "")
         + f"messages of up to {component['max_length']} wordpieces",
-        "quantization": _format(quantization),
-        "runtime": component["runtime"],
+        "quantization": _format(component["quantization"]),
         "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "
         f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
-        "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
     }
     if component["pruning"]:
         values["pruning"] = (
             f"{component['pruning']['method']}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})"
         )
+    return {**values, **_common_details(component)}
+
+
+def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
+    parity = component["parity"]
+    values = {
+        "runtime": component["runtime"],
+        "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
+    }
     if component["temperature"] is not None:
         values["temperature"] = f"{component['temperature']:.3f} (of the calibrated confidences)"
     for stage, score in component["validation"].items():
@@ -131,6 +160,10 @@ def _details(component: Mapping[str, Any]) -> str:
             f"{parity['changed']} of {parity['messages']} labels changed by the export, "
             f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
         )
+    return values
+
+
+def _aligned(values: Mapping[str, str]) -> str:
     width = max(map(len, values))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy.special import softmax
@@ -56,7 +56,18 @@ def train_distilled_classifier(
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
     teacher, lesson = _lesson(examples, labels, config, cache)
-    return _STUDENTS[config.student.architecture](lesson, teacher, config, origin)
+    student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin)
+    return Artifact({**student.manifest, "teacher": _described(teacher, lesson, config)}, student.files)
+
+
+def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
+    """What shall be known of the teacher and of what it was asked."""
+    given = config.teacher.predictions is not None
+    return {
+        "parameters": None if given else sum(value.size for value in teacher.parameters.values()),
+        "training_messages": int((lesson.classes >= 0).sum()),
+        "other_messages": int((lesson.classes < 0).sum()),
+    }
 
 
 def _lesson(

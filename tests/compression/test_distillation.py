@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rasa_compressed_bert.compression.distillation import distillation_loss, hidden_state_loss
+from rasa_compressed_bert.compression.distillation import (
+    distillation_loss,
+    divergence_loss,
+    hidden_state_loss,
+    logit_loss,
+    probability_loss,
+)
 
 # softmax of log(p) is p: the student says 1/4, 3/4, the teacher 1/2, 1/2, the label is class 0
 STUDENT = np.log(np.array([[0.25, 0.75]], np.float32))
@@ -92,3 +98,35 @@ def test_hidden_state_loss_equals_a_loop():
 def test_hidden_state_loss_of_equal_states_is_zero():
     states = [np.ones((2, 3, 4), np.float32)]
     np.testing.assert_array_equal(hidden_state_loss(states, states, np.ones((2, 3), np.int32)), 0.0)
+
+
+def test_squared_distance_of_logits():
+    """(2^2 + 1^2) / 2"""
+    assert logit_loss(tf.constant([[1.0, 3.0]]), tf.constant([[3.0, 2.0]])).numpy() == pytest.approx([2.5])
+
+
+def test_squared_distance_of_probabilities():
+    """(1/4)^2 + (1/4)^2; at T = 2, the odds 1 : 3 are 1 : sqrt(3)."""
+    distance = probability_loss(tf.constant(STUDENT), tf.constant(TEACHER), temperature=1.0)
+    assert distance.numpy() == pytest.approx([0.125], abs=1e-6)
+    share = 1.0 / (1.0 + math.sqrt(3.0))
+    distance = probability_loss(tf.constant(STUDENT), tf.constant(TEACHER), temperature=2.0)
+    assert distance.numpy() == pytest.approx([4.0 * 2.0 * (0.5 - share) ** 2], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        logit_loss,
+        lambda logits, targets: probability_loss(logits, targets, temperature=3.0),
+        lambda logits, targets: divergence_loss(logits, targets, temperature=3.0),
+    ],
+    ids=["logits", "probabilities", "divergence"],
+)
+def test_gradient_is_zero_at_equal_logits_and_not_elsewhere(distance):
+    rng = np.random.default_rng(0)
+    targets = tf.constant(rng.normal(0, 3, (4, 6)), tf.float32)
+    for logits, zero in ((tf.Variable(targets), True), (tf.Variable(targets[:, ::-1]), False)):
+        with tf.GradientTape() as tape:
+            value = distance(logits, targets)
+        assert (np.abs(tape.gradient(value, logits)).max() < 1e-6) == zero

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.config import (
+    DistilledIntentClassifierConfig,
     PrunedBertIntentClassifierConfig,
     QuantizedBertFeaturizerConfig,
     options_of,
@@ -14,7 +15,7 @@ from rasa_compressed_bert.config import (
 )
 from rasa_compressed_bert.errors import ConfigError
 
-COMPONENTS = (PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig)
+COMPONENTS = (PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig, DistilledIntentClassifierConfig)
 SECTIONS = sections_of(PrunedBertIntentClassifierConfig)
 ON_A_BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NAMES = [name for cls in (PrunedBertIntentClassifierConfig, *SECTIONS.values()) for name in options_of(cls)]

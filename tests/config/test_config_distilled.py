@@ -1,0 +1,104 @@
+"""Options of the distilled classifier: what follows from the architecture, and what contradicts it."""
+
+import json
+
+import pytest
+
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.errors import ConfigError
+
+
+def read(**options):
+    return DistilledIntentClassifierConfig.from_dict(options)
+
+
+def problems_of(**options):
+    with pytest.raises(ConfigError) as caught:
+        read(**options)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_contract():
+    config = read()
+    assert config.student.architecture == "bilstm"
+    augmentation = config.augmentation
+    assert (augmentation.n_iter, augmentation.mask, augmentation.pos, augmentation.ngram) == (20, 0.1, 0.1, 0.25)
+    assert augmentation.sentence == 0.0
+    assert config.weights_to_start_from == "all-MiniLM-L6-v2"
+    assert config.pruning.method == "none" and config.quantization.method == "dynamic_int8"
+
+
+@pytest.mark.parametrize("architecture", ["bilstm", "transformer", "ngrams", "spacy_textcat"])
+def test_every_architecture_survives_the_round_trip(architecture):
+    config = read(student={"architecture": architecture})
+    options = json.loads(json.dumps(config.to_dict()))
+    assert DistilledIntentClassifierConfig.from_dict(options) == config
+    assert config.learning_rate > 0
+
+
+def test_default_config_reads_as_the_defaults():
+    assert read(**DistilledIntentClassifierConfig.default_config()) == read()
+
+
+def test_a_transformer_is_pruned_like_any_bert():
+    config = read(student={"architecture": "transformer"}, epochs=8)
+    assert (config.pruning.method, config.pruning.end_epoch, config.student.num_layers) == ("neuron", 5.0, 2)
+    assert config.student.embedding_size is None
+
+
+def test_layers_say_how_many_there_are():
+    student = read(student={"architecture": "transformer", "layers": [0, 2, 5]}).student
+    assert (student.num_layers, student.layers) == (3, (0, 2, 5))
+
+
+def test_predictions_of_a_file_are_not_augmented():
+    assert read(teacher={"predictions": "p.csv"}).augmentation.n_iter == 0
+
+
+def test_loss_follows_the_targets():
+    assert read().distillation.loss == "kl"
+    assert read(distillation={"targets": "logits"}).distillation.loss == "mse"
+    assert read(distillation={"loss": "mse"}).distillation.loss == "mse"
+    assert read(student={"architecture": "spacy_textcat"}).distillation.loss == "mse"
+
+
+def test_epochs_of_finetuning():
+    options = {"student": {"architecture": "transformer"}, "pruning": {"end_epoch": 4}, "epochs": 4}
+    assert read(**options, finetuning_epoch_fraction=0.5).pruning.end_epoch == 2.0
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (
+            {"student": {"hidden_size": 64, "architecture": "ngrams"}},
+            "student.hidden_size: 64 is only for student.arch",
+        ),
+        ({"student": {"num_layers": 3}}, "only for student.architecture: transformer, not bilstm"),
+        (
+            {"student": {"architecture": "transformer", "layers": [0, 1], "num_layers": 3}},
+            "are not student.num_layers: 3",
+        ),
+        ({"student": {"architecture": "transformer", "layers": [1, 1]}}, "not a list of different integers >= 0"),
+        ({"student": {"architecture": "transformer", "layers": "0,1"}}, "not a list of different integers >= 0"),
+        ({"student": {"architecture": "gru"}}, "one of: bilstm, transformer, ngrams, spacy_textcat"),
+        ({"pruning": {"final_sparsity": 0.5}}, "pruning is only for student.architecture: transformer"),
+        ({"quantization": {"method": "kmeans"}}, "kmeans is only for student.architecture: transformer"),
+        ({"quantization": {"aware_training": True}}, "aware_training: true is only for student.architecture: transf"),
+        ({"teacher": {"model": "a", "predictions": "b"}}, "teacher.model and teacher.predictions are two teachers"),
+        ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
+        ({"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}}, "needs a teacher that can be asked"),
+        ({"teacher": {"predictions": "b"}, "student": {"architecture": "transformer"}}, "choose another architecture"),
+        ({"distillation": {"targets": "logits", "loss": "kl"}}, "kl is a distance of probabilities"),
+        (
+            {"distillation": {"loss": "kl"}, "student": {"architecture": "spacy_textcat"}},
+            "learns probabilities by their mse",
+        ),
+        ({"augmentation": {"mask": 0.6, "pos": 0.6}}, "are 1.3 together; make them 1 at most"),
+        ({"augmentation": {"pos": 0, "spacy_model": "en_core_web_sm"}}, "'en_core_web_sm' is only for pos"),
+        ({"augmentation": {"n_iters": 2}}, "did you mean 'n_iter'"),
+    ],
+)
+def test_contradictions(options, words):
+    (problem,) = problems_of(**options)
+    assert words in problem

@@ -1,0 +1,117 @@
+"""Students in Keras, and what is served of them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
+from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
+from rasa_compressed_bert.export.packing import pack_each
+from rasa_compressed_bert.export.student import student_model
+from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
+from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
+
+IDS = np.random.default_rng(1).integers(0, 50, (3, 9)).astype(np.int32)
+MASK = np.array([[1] * 9, [1] * 5 + [0] * 4, [1] + [0] * 8], np.int32)
+SIZES = {
+    "bilstm max": {"architecture": "bilstm", "hidden_size": 6, "dense_size": 8, "pooling": "max"},
+    "bilstm last": {"architecture": "bilstm", "hidden_size": 6, "dense_size": 8, "pooling": "last"},
+    "ngrams": {"architecture": "ngrams", "buckets": 70},
+}
+every_student = pytest.mark.parametrize("name", SIZES)
+
+
+def student(name):
+    options = StudentConfig(**SIZES[name]).resolved()
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(50, 10)).astype(np.float32)
+    if name == "ngrams":
+        parameters = ngram_parameters(table, options, num_classes=4, seed=0)
+        parameters["embeddings.pair"] = rng.normal(size=(70, 10)).astype(np.float32)
+        return options, NGrams(parameters)
+    return options, BiLstm(bilstm_parameters(table, options, num_classes=4, seed=0), pooling=options.pooling)
+
+
+def logits_of(model):
+    return model(IDS, MASK)[0].numpy()
+
+
+def served(options, model, **format):
+    tensors = pack_each(model.values(), QuantizationConfig(**format))
+    graph = student_model(options, tensors)
+    files = {GRAPH: graph.proto.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)}
+    engine = OnnxRuntimeEngine(Artifact({"graph_weights": graph.weights}, files))
+    return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))
+
+
+@every_student
+def test_floats_are_served_as_they_are(name):
+    options, model = student(name)
+    np.testing.assert_allclose(served(options, model, method="none"), logits_of(model), atol=1e-5)
+
+
+@every_student
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_int8_is_near(name, per_channel):
+    options, model = student(name)
+    expected = logits_of(model)
+    distance = np.abs(served(options, model, method="dynamic_int8", per_channel=per_channel) - expected)
+    assert distance.max() < 0.1 * np.abs(expected).max()
+
+
+@every_student
+def test_padding_changes_nothing(name):
+    _, model = student(name)
+    for row, mask, logits in zip(IDS, MASK, logits_of(model)):
+        alone = model(row[np.newaxis, : mask.sum()], np.ones((1, mask.sum()), np.int32))[0][0]
+        np.testing.assert_allclose(alone, logits, atol=1e-5)
+
+
+@every_student
+def test_every_variable_has_a_gradient(name):
+    _, model = student(name)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(model(IDS, MASK)[0]))
+    gradients = tape.gradient(loss, model.variables_in_order())
+    assert all(float(tf.reduce_sum(tf.abs(tf.convert_to_tensor(gradient)))) > 0 for gradient in gradients)
+
+
+@every_student
+def test_values_can_be_put_back(name):
+    _, model = student(name)
+    before, expected = model.values(), logits_of(model)
+    model.assign({key: value + 1.0 for key, value in before.items()})
+    assert np.abs(logits_of(model) - expected).max() > 0.1
+    model.assign(before)
+    np.testing.assert_array_equal(logits_of(model), expected)
+
+
+@pytest.mark.parametrize("pooling", ["max", "last"])
+def test_bilstm_is_that_of_keras(pooling):
+    """Keras orders the gates i, f, c, o and ours are ONNX's i, o, f, c."""
+    _, model = student(f"bilstm {pooling}")
+    values, size = model.values(), 6
+    states = []
+    for direction in ("forward", "backward"):
+        layer = tf.keras.layers.LSTM(size, return_sequences=True, go_backwards=direction == "backward")
+        layer.build((None, None, 10))
+        order = np.concatenate([np.arange(gate * size, (gate + 1) * size) for gate in (0, 2, 3, 1)])
+        layer.set_weights(
+            [values[f"{direction}.{name}"][..., order] for name in ("input.kernel", "recurrent.kernel", "bias")]
+        )
+        states.append(layer(values["embeddings.word"][IDS[:1]])[0].numpy())
+    if pooling == "max":
+        pooled = np.concatenate([part.max(axis=0) for part in states])
+    else:
+        pooled = np.concatenate([part[-1] for part in states])
+    hidden = np.maximum(pooled @ values["dense.kernel"] + values["dense.bias"], 0.0)
+    expected = hidden @ values["classifier.kernel"] + values["classifier.bias"]
+    np.testing.assert_allclose(logits_of(model)[0], expected, atol=1e-5)
+
+
+def test_ngrams_count_pairs_in_their_order():
+    _, model = student("ngrams")
+    one, other = (model(np.array([ids], np.int32), np.ones((1, 3), np.int32))[0] for ids in ([1, 2, 3], [3, 2, 1]))
+    assert np.abs(one - other).max() > 1e-3

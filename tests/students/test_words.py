@@ -1,0 +1,62 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.students.words import joined, sentence_bounds, split_words
+
+
+def texts_of(text):
+    return [word.text for word in split_words(text)]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("Hello, world! it's 5 o'clock.", ["Hello", ",", "world", "!", "it's", "5", "o'clock", "."]),
+        ("我想订票。明天", ["我", "想", "订", "票", "。", "明", "天"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("e\u0301a b", ["e\u0301a", "b"]),
+        ("a 👩‍👩‍👧 b", ["a", "👩‍👩‍👧", "b"]),
+        ("snake_case re-book", ["snake_case", "re-book"]),
+        ("", []),
+        (" \t ", []),
+    ],
+)
+def test_words(text, words):
+    assert texts_of(text) == words
+
+
+@given(st.text())
+def test_words_make_the_message_again(text):
+    assert joined(split_words(text)) == text.strip()
+
+
+@given(st.text())
+def test_no_word_begins_with_a_combining_mark_of_another(text):
+    for word, before in zip(split_words(text)[1:], split_words(text)):
+        if unicodedata.category(word.text[0]).startswith("M") and not word.before:
+            assert not before.text[-1].isalnum()
+
+
+@pytest.mark.parametrize(
+    "text, sentences",
+    [
+        ("Great book. I liked it! Really?", ["Great book .", "I liked it !", "Really ?"]),
+        ("version 3.5 is out", ["version 3 . 5 is out"]),
+        ("first\nsecond", ["first", "second"]),
+        ("我。你", ["我 。", "你"]),
+        ("one", ["one"]),
+    ],
+)
+def test_sentences(text, sentences):
+    words = split_words(text)
+    found = [" ".join(word.text for word in words[start:end]) for start, end in sentence_bounds(words)]
+    assert found == sentences
+
+
+@given(st.text(alphabet="ab .!?\n。"))
+def test_sentences_are_all_words_in_order(text):
+    words = split_words(text)
+    assert [word for start, end in sentence_bounds(words) for word in words[start:end]] == words
