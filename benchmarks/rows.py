@@ -10,8 +10,7 @@ OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
 TRIM = "trim_"
 ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
-SHORT_TRIM = "trim_"
-ROWS = ("keyword", "diet", "dense_int8", "60", "80")
+SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
 
 
 def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:
@@ -31,9 +30,9 @@ def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
     return {LMF: lmf, QUANTIZED: {"name": QUANTIZED, "model_weights": weights}}
 
 
-def featurizer_config(featurizer: Dict[str, Any], *, diet_epochs: int) -> Dict[str, Any]:
-    """A complete config.yml: a featurizer, and DIET for intents and entities with a fixed seed."""
-    diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True, "random_seed": 42}
+def featurizer_config(featurizer: Dict[str, Any], *, diet_epochs: int, seed: int = 42) -> Dict[str, Any]:
+    """A complete config.yml: a featurizer, and DIET for intents and entities."""
+    diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True, "random_seed": seed}
     return _complete([{"name": "WhitespaceTokenizer"}, featurizer, diet])
 
 

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
 
+import numpy as np
+
 from benchmarks.bert_base_shape import save_random_bert
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, write_nlu
@@ -31,6 +33,7 @@ logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
 MINILM, BERT_BASE = "all-MiniLM-L6-v2", "BERT-base's shape, random"
 LABELS = {LMF: "lmf_diet", QUANTIZED: "quantized_diet"}
+_SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1", "entity_f1": "entity F1"}
 
 
 def main() -> int:
@@ -65,7 +68,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         "environment": environment(),
         "alone": measure_alone(sample, test, work=work),
         "training": measured("training", MINILM, training=whole, test=test, folder=work),
-        "results": measure_diet(sample, messages, work=work, epochs=arguments.diet_epochs),
+        "results": measure_diet(sample, messages, work=work, epochs=arguments.diet_epochs, seeds=arguments.seeds),
     }
     write_results(title, content, folder=arguments.results)
 
@@ -83,12 +86,17 @@ def measure_alone(training: Path, test: Path, *, work: Path) -> List[Dict[str, A
     return results
 
 
-def measure_diet(training: Path, messages: List[LabelledMessage], *, work: Path, epochs: int) -> List[Dict[str, Any]]:
-    """DIET trained on either featurizer with the same MiniLM weights, side by side."""
+def measure_diet(
+    training: Path, messages: List[LabelledMessage], *, work: Path, epochs: int, seeds: int
+) -> List[Dict[str, Any]]:
+    """DIET trained on either featurizer with the same MiniLM weights and the same seeds, side by side."""
     trained = {}
-    for name, item in featurizers(MINILM).items():
-        logger.info(f"training {LABELS[name]}")
-        trained[LABELS[name]] = train_row(work / LABELS[name], featurizer_config(item, diet_epochs=epochs), training)
+    for seed in range(42, 42 + seeds):
+        for name, item in featurizers(MINILM).items():
+            label = f"{LABELS[name]}_{seed}"
+            logger.info(f"training {label}")
+            config = featurizer_config(item, diet_epochs=epochs, seed=seed)
+            trained[label] = train_row(work / label, config, training)
     archives = {label: work / label / "model.tar.gz" for label in trained}
     results = compare_models(archives, messages, threads=1, rounds=10)
     for result in results:
@@ -98,6 +106,19 @@ def measure_diet(training: Path, messages: List[LabelledMessage], *, work: Path,
             {**item, "model_weights": MINILM} if "model_weights" in item else item for item in row["config"]["pipeline"]
         ]
     return results
+
+
+def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
+    """Mean and standard deviation of the seeds' scores for each featurizer, in per cent, and their differences."""
+    rows = [["DIET on", *_SCORES.values()]]
+    means = []
+    for name, label in LABELS.items():
+        own = [result for result in results if result["model"].startswith(label)]
+        scores = np.array([[100.0 * result[key] for key in _SCORES] for result in own])
+        means.append(scores.mean(axis=0))
+        rows.append([name, *(f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(means[-1], scores.std(axis=0)))])
+    rows.append(["difference", *(f"{difference:+.1f}" for difference in means[1] - means[0])])
+    return rows
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
@@ -130,8 +151,13 @@ Cosine similarity of our features to {LMF}'s, {MINILM}: words {_similarity(near[
 `process_training_data` of {content["training"]["messages"]} messages on all cores: {LMF} {seconds[LMF]:.1f} s, ours
 {seconds[QUANTIZED]:.1f} s, {seconds[LMF] / seconds[QUANTIZED]:.1f} times faster.
 
-DIET on either, {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread,
-one message at a time. {tables.LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
+DIET on either, {content["training_messages"]} training messages, {content["test_messages"]} test messages: mean and
+standard deviation of the seeds that the names below end with.
+
+{tables.markdown_table(mean_scores(content["results"]))}
+
+One thread, one message at a time.
+{tables.LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
 seconds of the whole `rasa train nlu`, on all cores.
 
 {tables.markdown_table(tables.comparison_rows(content["results"]))}
@@ -151,6 +177,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--sample", type=int, default=2000, help="stratified sample that DIET learns; 0 for all")
     parser.add_argument("--diet-epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of DIET on each featurizer")
     parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
     parser.add_argument("--fresh", action="store_true", help="train everything again")
     parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")

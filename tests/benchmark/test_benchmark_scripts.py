@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from benchmark_harness import DENSE, small_artifact
 
-from benchmarks import kmeans_bits, runtimes
+from benchmarks import kmeans_bits, run_pruning, runtimes
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
 from benchmarks.kmeans_bits import SETTINGS, Setting
 from benchmarks.quantized import Dense, artifact_in
-from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, featurizer_config, featurizers, is_ours, row_config
+from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, SHORT_ROWS, featurizer_config, featurizers, is_ours, row_config
 from benchmarks.run_featurizer import to_markdown
 from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
@@ -27,7 +27,7 @@ from rasa_compressed_bert.errors import CompressedBertError, ExportError
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [*ROWS, "trim_500"])
 def test_every_row_is_a_complete_configuration(row):
     config = row_config(row)
     assert {"recipe", "assistant_id", "language"} <= set(config)
@@ -37,6 +37,12 @@ def test_every_row_is_a_complete_configuration(row):
         options = {key: value for key, value in item.items() if key != "name"}
         parsed = PrunedBertIntentClassifierConfig.from_dict(options)
         assert not row.isdigit() or parsed.pruning.final_sparsity == int(row) / 100
+
+
+@pytest.mark.parametrize("option, rows", [(["--short"], SHORT_ROWS), (["--data", "x=y"], ROWS)])
+def test_rows_unless_others_are_asked_for(monkeypatch, option, rows):
+    monkeypatch.setattr(sys, "argv", ["run_pruning", *option])
+    assert tuple(run_pruning._arguments().rows) == rows
 
 
 def test_sample_is_seeded_stratified_and_has_every_intent():
@@ -96,11 +102,17 @@ def test_featurizer_results_as_markdown():
         "environment": environment(),
         "alone": [{"weights": "tiny", **times, "ratio": 40.0, "similarity": near}],
         "training": {"messages": 500, "seconds": {LMF: 60.0, QUANTIZED: 10.0}},
-        "results": [{"model": "lmf_diet", **row}, {"model": "quantized_diet", **row}],
+        "results": [
+            {"model": "lmf_diet_42", **row},
+            {"model": "lmf_diet_43", **row, "entity_f1": 0.8},
+            {"model": "quantized_diet_42", **row},
+        ],
     }
     text = to_markdown("some data", content)
     assert "| tiny | 40.00 | 50.00 | 1.00 | 2.00 | 40.0 |" in text and "0.9990 on average" in text
-    assert "6.0 times faster" in text and "| quantized_diet | 90.0 % | 80.0 % | 70.0 % |" in text
+    assert "6.0 times faster" in text and "| quantized_diet_42 | 90.0 % | 80.0 % | 70.0 % |" in text
+    assert "| LanguageModelFeaturizer | 90.0 ± 0.0 | 80.0 ± 0.0 | 75.0 ± 5.0 |" in text
+    assert "| difference | +0.0 | +0.0 | -5.0 |" in text
 
 
 @pytest.mark.slow
