@@ -55,6 +55,11 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
             f"teacher.model: '{model}' holds {len(found) or 'no'} trained intent classifiers of rasa_compressed_bert; "
             "a teacher is exactly one."
         )
+    if "student" in found[0].manifest and "encoder" not in found[0].manifest:
+        raise CompressedBertError(
+            f"teacher.model: the intent classifier in '{model}' is a student itself; a teacher is a BERT, such as "
+            "PrunedBertIntentClassifier trains."
+        )
     theirs = found[0].manifest["labels"]
     missing, unknown = sorted(set(labels) - set(theirs)), sorted(set(theirs) - set(labels))
     if missing or unknown:

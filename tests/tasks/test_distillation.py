@@ -1,0 +1,318 @@
+"""A teacher and its students, end to end."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from task_harness import EXAMPLES, WORDS, examples_of
+
+from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, WEIGHTS, Artifact, write_artifact
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, RuntimeMissingError
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.tasks import distillation, teacher
+from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
+
+STUDENTS = {
+    "bilstm": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32},
+    "ngrams": {"embedding_size": 16, "buckets": 500},
+    "transformer": {"num_layers": 1},
+    "spacy_textcat": {},
+}
+TEACHER = {"epochs": 15, "learning_rate": 5e-3}
+QUICK = {"epochs": 5, "batch_size": 16, "learning_rate": 1e-2, "max_length": 32, "validation_split": 0.2}
+every_student = pytest.mark.parametrize("architecture", STUDENTS)
+
+
+@pytest.fixture(scope="module")
+def configure(tiny_weights):
+    def build(architecture="bilstm", **options):
+        quick = {
+            "student": {"architecture": architecture, **STUDENTS[architecture]},
+            "teacher": {"model_weights": str(tiny_weights), **TEACHER},
+            "augmentation": {"n_iter": 5},
+            **QUICK,
+        }
+        quick["learning_rate"] = {"transformer": 3e-3, "spacy_textcat": 1e-2}.get(architecture, 1e-2)
+        if architecture == "transformer":
+            quick["pruning"] = {"method": "none"}
+        return DistilledIntentClassifierConfig.from_dict({**quick, **options})
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def cache():
+    """What teachers have said, for all tests of the module."""
+    kept = {}
+
+    def take(key, make):
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    take.kept = kept
+    return take
+
+
+@pytest.fixture(scope="module")
+def students(configure, cache):
+    trained = {}
+
+    def get(architecture):
+        if architecture not in trained:
+            trained[architecture] = train_distilled_classifier(EXAMPLES, configure(architecture), cache=cache)
+        return trained[architecture]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def teacher_model(configure):
+    options = configure().teacher_options()
+    return train_intent_classifier(EXAMPLES, options)
+
+
+def accuracy(artifact, examples=EXAMPLES):
+    predictor = open_predictor(artifact)
+    return np.mean([predictor.predict(example.text)[0][0] == example.intent for example in examples])
+
+
+@every_student
+def test_student_learns_and_is_all_that_is_stored(students, architecture):
+    artifact = students(architecture)
+    assert accuracy(artifact) > 0.8
+    stored = {SPACY_MODEL} if architecture == "spacy_textcat" else {"tokenizer.json", "model.onnx", WEIGHTS}
+    assert set(artifact.files) == stored
+    manifest = artifact.manifest
+    assert manifest["kind"] == "intent_classifier" and manifest["labels"] == sorted(WORDS)
+    assert 0 < manifest["validation"]["student"]["macro_f1"] <= 1
+    assert manifest["teacher"]["training_messages"] == 24 and manifest["teacher"]["other_messages"] > 24
+    json.dumps(manifest, allow_nan=False)
+
+
+@pytest.mark.slow
+@every_student
+def test_training_is_repeatable(students, configure, architecture):
+    again = train_distilled_classifier(EXAMPLES, configure(architecture))
+    texts = [example.text for example in EXAMPLES[:6]]
+    for text in texts:
+        one, other = (open_predictor(artifact).predict(text) for artifact in (students(architecture), again))
+        assert [name for name, _ in one] == [name for name, _ in other]
+        np.testing.assert_allclose([c for _, c in one], [c for _, c in other], atol=1e-5)
+
+
+@every_student
+def test_finetuning_goes_on_with_the_student(students, configure, cache, architecture):
+    more = EXAMPLES + [Example(f"zzz {word} qqq", "spice") for word in ("xxx", "yyy")]
+    options = {"epochs": 1, "learning_rate": 1e-6}
+    tuned = train_distilled_classifier(
+        more, configure(architecture, **options), cache=cache, origin=students(architecture)
+    )
+    assert accuracy(tuned) > 0.8, "one epoch from the start would not be enough"
+
+
+def test_finetuning_with_other_intents_is_refused(students, configure):
+    with pytest.raises(DataError, match="New: \\['other'\\].*Train without --finetune"):
+        train_distilled_classifier([*EXAMPLES, Example("x", "other")], configure(), origin=students("bilstm"))
+
+
+def test_teacher_is_asked_once(configure, cache):
+    train_distilled_classifier(EXAMPLES, configure(), cache=cache)
+    before = len(cache.kept)
+    train_distilled_classifier(EXAMPLES, configure("ngrams"), cache=cache)
+    assert len(cache.kept) == before, "another student of the same teacher needs nothing new"
+    train_distilled_classifier(EXAMPLES, configure("ngrams", augmentation={"n_iter": 1}), cache=cache)
+    assert len(cache.kept) == before + 1, "other messages, the same teacher"
+    train_distilled_classifier(EXAMPLES[:-3], configure("ngrams"), cache=cache)
+    assert len(cache.kept) == before + 3, "another teacher, and what it says"
+
+
+def test_a_trained_model_as_the_teacher(configure, teacher_model, tmp_path):
+    write_artifact(teacher_model, tmp_path / "teacher")
+    given = configure(teacher={"model": str(tmp_path / "teacher")})
+    assert accuracy(train_distilled_classifier(EXAMPLES, given)) > 0.8
+
+
+def test_a_student_as_the_teacher(configure, students, tmp_path):
+    write_artifact(students("bilstm"), tmp_path / "teacher")
+    config = configure("ngrams", teacher={"model": str(tmp_path / "teacher")})
+    with pytest.raises(CompressedBertError, match="is a student itself"):
+        train_distilled_classifier(EXAMPLES, config)
+
+
+@pytest.mark.parametrize(
+    "manifest, words",
+    [
+        ({"kind": "featurizer"}, "no trained intent classifiers"),
+        ({"labels": ["music", "spice"]}, "Missing: \\['weather'\\]; unknown: none"),
+        ({"labels": ["music", "other", "spice", "weather"]}, "Missing: none; unknown: \\['other'\\]"),
+        ({"format_version": 1}, "format version 1"),
+    ],
+)
+def test_models_that_are_no_teachers(configure, teacher_model, tmp_path, manifest, words):
+    write_artifact(Artifact({**teacher_model.manifest, **manifest}, teacher_model.files), tmp_path / "teacher")
+    with pytest.raises(CompressedBertError, match=words):
+        train_distilled_classifier(EXAMPLES, configure(teacher={"model": str(tmp_path / "teacher")}))
+
+
+def test_no_teacher_there(configure, tmp_path):
+    with pytest.raises(CompressedBertError, match="there is no '.*none.tar.gz'"):
+        train_distilled_classifier(EXAMPLES, configure(teacher={"model": str(tmp_path / "none.tar.gz")}))
+
+
+def write_predictions(path, texts):
+    """A black box that knows the words."""
+    labels = sorted(WORDS)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", *labels])
+        for text in texts:
+            hits = np.array([0.1 + any(word in text for word in WORDS[label]) for label in labels])
+            writer.writerow([text, *(hits / hits.sum()).round(4)])
+    return path
+
+
+def test_predictions_of_a_black_box(configure, tiny_weights, tmp_path):
+    more = [example.text for example in examples_of(40)]
+    path = write_predictions(tmp_path / "p.csv", [example.text for example in EXAMPLES] + more)
+    config = configure(
+        teacher={"predictions": str(path), "model_weights": str(tiny_weights)}, augmentation={}, epochs=15
+    )
+    artifact = train_distilled_classifier(EXAMPLES, config)
+    assert accuracy(artifact) > 0.8
+    assert artifact.manifest["teacher"]["other_messages"] > 0
+
+
+def test_predictions_that_lack_a_message(configure, tiny_weights, tmp_path):
+    path = write_predictions(tmp_path / "p.csv", [example.text for example in EXAMPLES[1:]])
+    config = configure(teacher={"predictions": str(path), "model_weights": str(tiny_weights)}, augmentation={})
+    with pytest.raises(DataError, match=f"no row for 1 of 30 training messages, such as '{EXAMPLES[0].text}'"):
+        train_distilled_classifier(EXAMPLES, config)
+
+
+def test_unlabelled_messages_are_labelled_too(configure, cache, tmp_path):
+    path = tmp_path / "more.txt"
+    path.write_text("what a rain\n\n  what a rain \nstop this song\n", encoding="utf-8")
+    artifact = train_distilled_classifier(
+        EXAMPLES, configure("ngrams", augmentation={"n_iter": 0, "unlabelled": str(path)}, epochs=1), cache=cache
+    )
+    assert artifact.manifest["teacher"]["other_messages"] == 2
+
+
+def test_unlabelled_messages_that_are_not_there(configure, cache, tmp_path):
+    config = configure(augmentation={"unlabelled": str(tmp_path / "none.txt")})
+    with pytest.raises(DataError, match="augmentation.unlabelled: .*none.txt' cannot be read"):
+        train_distilled_classifier(EXAMPLES, config, cache=cache)
+
+
+def test_what_the_teacher_is_lost_on_is_dropped():
+    logits = np.log(np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]))
+    kept = distillation._confident(logits, np.array([0, 1]), np.array([0, 0, -1]), 0.5)
+    assert kept.tolist() == [0, 2], "an unlabelled message has no intent of its own"
+    assert distillation._confident(logits, np.array([0, 1]), np.array([0, 0, -1]), 0.0).tolist() == [0, 1, 2]
+
+
+def test_neighbours_and_confidence(configure, cache):
+    options = {"n_iter": 3, "neighbours": 0.3, "min_confidence": 0.5}
+    assert accuracy(train_distilled_classifier(EXAMPLES, configure("ngrams", augmentation=options), cache=cache)) > 0.8
+
+
+def test_transformer_from_chosen_layers(configure, teacher_model, tmp_path):
+    write_artifact(teacher_model, tmp_path / "teacher")
+    student = {"architecture": "transformer", "layers": [1]}
+    options = {"teacher": {"model": str(tmp_path / "teacher")}, "epochs": 1, "student": student}
+    options.update(learning_rate=1e-9, quantization={"method": "none"}, augmentation={"n_iter": 0})
+    artifact = train_distilled_classifier(EXAMPLES, configure("transformer", **options))
+    tensors = teacher.tensors_from_bytes(artifact.files[WEIGHTS])
+    of_teacher = teacher.tensors_from_bytes(teacher_model.files[WEIGHTS])
+    for name in ("output.kernel", "intermediate.bias"):
+        np.testing.assert_allclose(tensors[f"layers.0.{name}"], of_teacher[f"layers.1.{name}"], atol=1e-4)
+    assert len(artifact.manifest["encoder"]["layers"]) == 1 and len(artifact.manifest["dense_encoder"]["layers"]) == 2
+
+
+@pytest.mark.parametrize("student", [{"num_layers": 3}, {"layers": [0, 2]}])
+def test_layers_that_the_teacher_has_not(configure, cache, student):
+    config = configure("transformer", student={"architecture": "transformer", **student})
+    with pytest.raises(ConfigError, match="the teacher has 2 layers, 0 to 1"):
+        train_distilled_classifier(EXAMPLES, config, cache=cache)
+
+
+def test_transformer_is_pruned(configure, cache):
+    pruning = {"final_sparsity": 0.5, "frequency": 2, "end_epoch": 1}
+    artifact = train_distilled_classifier(EXAMPLES, configure("transformer", pruning=pruning, epochs=2), cache=cache)
+    layer, before = (artifact.manifest[name]["layers"][0] for name in ("encoder", "dense_encoder"))
+    assert layer["intermediate_size"] < before["intermediate_size"]
+    assert set(artifact.manifest["validation"]) == {"student", "pruned"}
+
+
+@pytest.mark.parametrize("architecture", ["bilstm", "ngrams", "transformer"])
+def test_one_intent(configure, architecture):
+    examples = [Example(f"hello {word}", "greet") for word in "a the it you".split()]
+    artifact = train_distilled_classifier(examples, configure(architecture, epochs=1))
+    assert open_predictor(artifact).predict("hello you") == [("greet", 1.0)]
+
+
+def test_one_intent_is_none_for_spacy(configure):
+    examples = [Example(f"hello {word}", "greet") for word in "a the it you".split()]
+    with pytest.raises(DataError, match="needs at least two intents; choose another architecture"):
+        train_distilled_classifier(examples, configure("spacy_textcat"))
+
+
+def test_no_validation_examples(configure):
+    artifact = train_distilled_classifier(EXAMPLES, configure("ngrams", validation_split=0.0))
+    assert artifact.manifest["validation"] == {} and artifact.manifest["temperature"] == 1.0
+
+
+def test_no_examples(configure):
+    with pytest.raises(DataError, match="no examples with an intent"):
+        train_distilled_classifier([], configure())
+
+
+def test_spacy_does_not_know_the_language(configure, cache):
+    config = configure("spacy_textcat", student={"architecture": "spacy_textcat", "language": "qqq"})
+    with pytest.raises(ConfigError, match="student.language: spaCy does not know 'qqq'"):
+        train_distilled_classifier(EXAMPLES, config, cache=cache)
+
+
+def test_spacy_is_not_installed(configure, cache, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    with pytest.raises(RuntimeMissingError, match="needs spaCy: pip install spacy"):
+        train_distilled_classifier(EXAMPLES, configure("spacy_textcat"), cache=cache)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_spacy_model_is_not_installed(configure, cache, monkeypatch, installed):
+    if not installed:
+        monkeypatch.setitem(sys.modules, "spacy", None)
+    config = configure(augmentation={"n_iter": 1, "spacy_model": "en_no_such_model"})
+    with pytest.raises(ConfigError, match="spacy_model: 'en_no_such_model'.*(spacy download|pip install spacy)"):
+        train_distilled_classifier(EXAMPLES, config, cache=cache)
+
+
+def test_spacy_model_without_a_tagger(configure, cache, tmp_path):
+    import spacy
+
+    spacy.blank("en").to_disk(tmp_path / "model")
+    config = configure(augmentation={"n_iter": 1, "spacy_model": str(tmp_path / "model")})
+    with pytest.raises(ConfigError, match="has no tagger"):
+        train_distilled_classifier(EXAMPLES, config, cache=cache)
+
+
+def test_training_leaves_the_global_random_numbers_alone(configure, cache):
+    np.random.seed(5)
+    expected = np.random.random()
+    np.random.seed(5)
+    train_distilled_classifier(EXAMPLES, configure("spacy_textcat", epochs=1), cache=cache)
+    assert np.random.random() == expected
+
+
+def test_teacher_is_neither_pruned_nor_quantized(configure):
+    options = configure(teacher={"epochs": 3, "learning_rate": 0.01}).teacher_options()
+    assert isinstance(options, PrunedBertIntentClassifierConfig)
+    assert (options.pruning.method, options.quantization.method) == ("none", "none")
+    assert (options.epochs, options.learning_rate) == (3, 0.01)
