@@ -4,13 +4,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.config import (
+    DistilledIntentClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+    QuantizedBertFeaturizerConfig,
+)
 
 PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yml"))
 OURS = {
+    "rasa_compressed_bert.DistilledIntentClassifier": DistilledIntentClassifierConfig,
     "rasa_compressed_bert.PrunedBertIntentClassifier": PrunedBertIntentClassifierConfig,
     "rasa_compressed_bert.QuantizedBertFeaturizer": QuantizedBertFeaturizerConfig,
 }
+TRAINED = {name for name in OURS if name.endswith("Classifier")}
 NLU = """
 version: "3.1"
 nlu:
@@ -43,6 +49,7 @@ def test_there_are_pipelines():
     assert {path.stem for path in PIPELINES} >= {
         *("pruned", "pruned_head", "pruned_weight", "dense", "quantized_only", "quantized"),
         *("quantized_logistic_regression", "quantized_static_int8", "quantized_kmeans", "quantized_aware_training"),
+        *("distilled_bilstm", "distilled_spacy", "distilled_transformer", "distilled_ngrams"),
     }
 
 
@@ -75,10 +82,13 @@ def train_and_parse(config, weights, folder):
     from rasa.core.agent import Agent
 
     for item in config["pipeline"]:
-        if "epochs" in item or item["name"] == "rasa_compressed_bert.PrunedBertIntentClassifier":
+        if "epochs" in item or item["name"] in TRAINED:
             item["epochs"] = 2
-        if item["name"] in OURS:
+        if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":
+            item["teacher"] = {**item.get("teacher", {}), "model_weights": str(weights), "epochs": 1}
+        elif item["name"] in OURS:
             item["model_weights"] = str(weights)
+        if item["name"] in OURS:
             if "pruning" in item:
                 item["pruning"].pop("end_epoch", None)
                 item["pruning"]["frequency"] = 1

@@ -1,0 +1,254 @@
+"""Students that learn from labels alone and from a teacher, beside that teacher: several seeds, one run.
+
+python -m benchmarks.run_distillation --data clinc150=DATA/clinc150 --data sara2019=DATA/sara2019
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+from sklearn.metrics import f1_score
+from tqdm import tqdm
+
+from benchmarks.commands import command_line, named_folder
+from benchmarks.datasets import prepare
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.artifact.cache import cached
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.resumable import Results
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+STUDENTS = ("ngrams", "bilstm", "transformer", "spacy_textcat")
+ALONE = {"epochs": 30, "augmentation": {"n_iter": 0}, "distillation": {"alpha": 1.0}}
+MB = 1e6
+
+
+def main() -> int:
+    """Trains a teacher and its students for each data set, and writes the results."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name in ("matplotlib", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+    except CompressedBertError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from here.\n")
+        return 130
+    return 0
+
+
+def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
+    """One data set: `distillation_<name>` with the endings json, md and png."""
+    title = f"distillation_{name}"
+    work = arguments.work / title
+    train_file, test_file = prepare(source, work / "data", sample=arguments.sample)
+    examples, messages = (
+        [Example(message.text, message.intent) for message in load_messages(path)] for path in (train_file, test_file)
+    )
+    about = {"data": name, "training_messages": len(examples), "test_messages": len(messages)}
+    results = Results(
+        arguments.results / f"{title}.json",
+        {**about, "command": command_line("benchmarks.run_distillation"), "environment": environment()},
+        identity={"data": about, "n_iter": arguments.n_iter},
+        fresh=arguments.fresh,
+    )
+    teacher = _teacher(work / "teacher", examples)
+    results.update(teacher=_measured(teacher, messages))
+    cells = [
+        (student, seed, distilled)
+        for seed in range(1, arguments.seeds + 1)
+        for student in arguments.students
+        for distilled in (False, True)
+    ]
+    with tqdm(cells, desc=title, unit=" trainings", dynamic_ncols=True) as bar:
+        for student, seed, distilled in bar:
+            cell = {"student": student, "seed": seed, "distilled": distilled}
+            bar.set_postfix(cell)
+            if cell not in results:
+                start = time.perf_counter()
+                artifact = _student(examples, work, student, seed, n_iter=arguments.n_iter if distilled else 0)
+                results.add({**cell, **_measured(artifact, messages), "training_s": time.perf_counter() - start})
+                write_artifact(artifact, work / f"{student}_{seed}_{distilled}")
+    results.update(latency_ms=_latencies(work, results.content["cells"]))
+    text = to_markdown(title, results.content)
+    (arguments.results / f"{title}.md").write_text(text, encoding="utf-8")
+    plot(results.content, arguments.results / f"{title}.png", title=title)
+    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
+
+
+def _teacher(folder: Path, examples: Sequence[Example]) -> Artifact:
+    if not folder.exists():
+        options = DistilledIntentClassifierConfig.from_dict({}).teacher_options()
+        write_artifact(train_intent_classifier(examples, options), folder)
+    return read_artifact(folder)
+
+
+def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *, n_iter: int) -> Artifact:
+    """With the teacher's help where there are synthetic messages; else from labels alone, in more epochs."""
+    options: Dict[str, Any] = {"augmentation": {"n_iter": n_iter}} if n_iter else ALONE
+    config = DistilledIntentClassifierConfig.from_dict(
+        {
+            **options,
+            "random_seed": seed,
+            "student": {"architecture": student},
+            "teacher": {"model": str(work / "teacher")},
+        }
+    )
+    keep = functools.partial(cached, work / "cache")
+    return train_distilled_classifier(examples, config, cache=keep)
+
+
+def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]:
+    predictor = open_predictor(artifact)
+    rankings = [predictor.predict(message.text) for message in messages]
+    predicted = [ranking[0][0] if ranking else "" for ranking in rankings]
+    known = sorted({message.intent for message in messages})
+    truth = [message.intent for message in messages]
+    size = sum(len(zlib.compress(data, 6)) for data in artifact.files.values())
+    parameters = None
+    if WEIGHTS in artifact.files:
+        tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+        parameters = sum(value.size for key, value in tensors.items() if not key.endswith(".scale"))
+    return {
+        "macro_f1": float(f1_score(truth, predicted, labels=known, average="macro", zero_division=0)),
+        "accuracy": float(np.mean([one == other for one, other in zip(truth, predicted)])),
+        "archived_mb": size / MB,
+        "parameters": parameters,
+    }
+
+
+def _latencies(work: Path, cells: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
+    """p50 milliseconds of the predictors alone, tokenizer included, one thread, in turns."""
+    folders = {"teacher (fp32)": work / "teacher"}
+    for cell in cells:
+        if cell["distilled"]:
+            folders[cell["student"]] = work / f"{cell['student']}_{cell['seed']}_True"
+    calls = {
+        name: functools.partial(open_predictor(read_artifact(folder)).predict, SHORT_MESSAGE)
+        for name, folder in folders.items()
+    }
+    return in_turns(calls)
+
+
+def summary(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Mean, spread and size of each student, alone and distilled."""
+    rows = []
+    for student in dict.fromkeys(cell["student"] for cell in content["cells"]):
+        for distilled in (False, True):
+            own = [c for c in content["cells"] if (c["student"], c["distilled"]) == (student, distilled)]
+            scores = {key: [cell[key] for cell in own] for key in ("accuracy", "macro_f1")}
+            rows.append({"student": student, "distilled": distilled, "cells": own, "scores": scores})
+    return rows
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """The table, and what was made how."""
+    teacher, latency = content["teacher"], content["latency_ms"]
+    table = [["model", "learnt from", "accuracy", "macro F1", "parameters, million", "MB archived", "ms", "training s"]]
+    table.append(
+        ["teacher", "labels", tables.percent(teacher["accuracy"]), tables.percent(teacher["macro_f1"])]
+        + [f"{teacher['parameters'] / MB:.2f}", f"{teacher['archived_mb']:.2f}", f"{latency['teacher (fp32)']:.3f}", ""]
+    )
+    for row in summary(content):
+        cells = row["cells"]
+        parameters = cells[0]["parameters"]
+        table.append(
+            [row["student"], "teacher" if row["distilled"] else "labels"]
+            + [_mean_and_spread(row["scores"][key]) for key in ("accuracy", "macro_f1")]
+            + [f"{parameters / MB:.2f}" if parameters else "", f"{np.mean([c['archived_mb'] for c in cells]):.2f}"]
+            + [f"{latency[row['student']]:.3f}" if row["distilled"] else ""]
+            + [f"{np.mean([cell['training_s'] for cell in cells]):.0f}"]
+        )
+    return f"""# {title}
+
+{content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
+of {len({cell["seed"] for cell in content["cells"]})} seeds with the same teacher (MiniLM, fine-tuned, floats).
+Learnt from labels: 30 epochs, without a synthetic message. Learnt from the teacher: what is the default, with
+{content["made_from"]["n_iter"]} synthetic messages of each training message before repeated ones are dropped. Both start
+from the teacher's embeddings. ms: p50 of the predictor alone, one thread, tokenizer included, in turns. training: of
+the student, on all cores, with the teacher's answers where it is the first to need them.
+
+{tables.markdown_table(table)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values):.1f} %"
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    try:
+        axes.axhline(100 * content["teacher"]["macro_f1"], color="grey", linestyle="--", label="teacher")
+        rows = summary(content)
+        colours: Dict[str, str] = {row["student"]: f"C{index // 2}" for index, row in enumerate(rows)}
+        for row in rows:
+            point: Tuple[float, float] = (
+                content["latency_ms"][row["student"]],
+                100 * np.mean(row["scores"]["macro_f1"]),
+            )
+            colour = colours[row["student"]]
+            face = colour if row["distilled"] else "none"
+            label = f"{row['student']}, {'distilled' if row['distilled'] else 'labels alone'}"
+            spread = 100 * np.std(row["scores"]["macro_f1"])
+            axes.errorbar(*point, yerr=spread, fmt="o", color=colour, markerfacecolor=face, label=label)
+        axes.set_xscale("log")
+        axes.set_xlabel("milliseconds a message, predictor alone (p50, log scale)")
+        axes.set_ylabel("macro F1, %")
+        axes.set_title(title)
+        axes.grid(True, which="both", alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.tight_layout()
+        figure.savefig(str(path), dpi=120)
+    finally:
+        pyplot.close(figure)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
+    )
+    parser.add_argument("--sample", type=int, default=2000, help="stratified training sample; 0 for all")
+    parser.add_argument("--students", type=lambda text: text.split(","), default=STUDENTS, help=",".join(STUDENTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--n-iter", type=int, default=20, help="synthetic messages of each training message")
+    parser.add_argument("--fresh", action="store_true", help="train all students again")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
