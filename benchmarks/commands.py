@@ -1,10 +1,14 @@
-"""Command lines of the scripts: data sets as options, and the command as it is published."""
+"""Command lines of the scripts: data sets as options, what runs for each, and the command as it is published."""
 
 from __future__ import annotations
 
+import argparse
+import logging
 import sys
 from pathlib import Path
-from typing import Tuple
+from typing import Callable, Tuple
+
+from rasa_compressed_bert.errors import CompressedBertError
 
 
 def named_folder(text: str) -> Tuple[str, Path]:
@@ -21,3 +25,20 @@ def command_line(module: str) -> str:
         absolute = Path(path).is_absolute()
         words.append(f"{name}{found}DATA/{Path(path).name}" if absolute else word)
     return " ".join([f"python -m {module}", *words])
+
+
+def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) -> int:
+    """Runs a script for each of its data sets; returns the exit status: 2 for what is refused, 130 after Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name in ("matplotlib", "tensorflow", "spacy"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+    except CompressedBertError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from here.\n")
+        return 130
+    return 0

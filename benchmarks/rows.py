@@ -8,7 +8,8 @@ from rasa_compressed_bert.models.pretrained import local_folder
 
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
-TRIM = "trim_"
+DISTILLED = "rasa_compressed_bert.DistilledIntentClassifier"
+TRIM, STUDENT = "trim_", "distilled_"
 ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
 SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
 
@@ -17,7 +18,7 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
     """A complete config.yml.
 
     Args:
-        row: one of `ROWS`, any other percentage, or `trim_` and the size of a vocabulary.
+        row: one of `ROWS`, any other percentage, `trim_` and the size of a vocabulary, or `distilled_` and a student.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
@@ -47,6 +48,8 @@ def model_name(row: str) -> str:
 
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
+    if row.startswith(STUDENT):
+        return {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
     options: Dict[str, Any] = {"name": OURS}
     if epochs:
         options["epochs"] = epochs

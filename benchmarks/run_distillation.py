@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 from tqdm import tqdm
 
-from benchmarks.commands import command_line, named_folder
+from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
@@ -30,7 +30,6 @@ from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
@@ -44,20 +43,7 @@ MB = 1e6
 
 def main() -> int:
     """Trains a teacher and its students for each data set, and writes the results."""
-    arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name in ("matplotlib", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        for name, source in arguments.data:
-            run_data_set(name, source, arguments=arguments)
-    except CompressedBertError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from here.\n")
-        return 130
-    return 0
+    return run_all(_arguments(), run_data_set)
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
@@ -186,9 +172,9 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
 of {len({cell["seed"] for cell in content["cells"]})} seeds with the same teacher (MiniLM, fine-tuned, floats).
-Learnt from labels: 30 epochs, without a synthetic message. Learnt from the teacher: what is the default, with
-{content["made_from"]["n_iter"]} synthetic messages of each training message before repeated ones are dropped. Both start
-from the teacher's embeddings. ms: p50 of the predictor alone, one thread, tokenizer included, in turns. training: of
+Learnt from labels: 30 epochs, without a synthetic message. Learnt from the teacher: as it comes, with
+{content["made_from"]["n_iter"]} synthetic messages of each training message, less the repeated ones. Both start from
+the teacher's embeddings. ms: p50 of the predictor alone, one thread, tokenizer included, in turns. training: of
 the student, on all cores, with the teacher's answers where it is the first to need them.
 
 {tables.markdown_table(table)}

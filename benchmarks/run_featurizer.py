@@ -17,7 +17,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.bert_base_shape import save_random_bert
-from benchmarks.commands import command_line, named_folder
+from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare, write_nlu
 from benchmarks.featurizers import measured
 from benchmarks.rows import LMF, QUANTIZED, featurizer_config, featurizers
@@ -27,7 +27,6 @@ from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_m
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
-from rasa_compressed_bert.errors import CompressedBertError
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -38,16 +37,7 @@ _SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1", "entity_f1": "entity 
 
 def main() -> int:
     """Measures both featurizers on each data set in one run, and writes the results."""
-    arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    try:
-        for name, source in arguments.data:
-            run_data_set(name, source, arguments=arguments)
-    except CompressedBertError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    return run_all(_arguments(), run_data_set)
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:

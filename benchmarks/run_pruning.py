@@ -12,10 +12,10 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from benchmarks import rows as row_definitions
-from benchmarks.commands import command_line, named_folder
+from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
 from benchmarks.training import train_row
 from rasa_compressed_bert.benchmark import tables
@@ -24,7 +24,7 @@ from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
-from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.config.student import ARCHITECTURES
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -33,16 +33,7 @@ EXAMPLE_BOT = HERE.parent / "example_bot" / "data" / "nlu.yml"
 
 def main() -> int:
     """Trains what is missing, measures all rows of a data set in one run, and writes the results."""
-    arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    try:
-        for name, source in arguments.data:
-            run_data_set(name, source, arguments=arguments)
-    except CompressedBertError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    return run_all(_arguments(), run_data_set)
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
@@ -99,9 +90,10 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
     sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {title}.json, {title}.md and {title}.png\n")
 
 
-def _sparsity(model: Path) -> float:
+def _sparsity(model: Path) -> Optional[float]:
+    """None of a student that is no BERT."""
     component = next(iter(inspect_model(model)["components"].values()))
-    return component["sparsity"]
+    return component.get("sparsity")
 
 
 def _without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
@@ -135,11 +127,15 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     known = row_definitions.ROWS
+    more = [f"{row_definitions.STUDENT}{name}" for name in ARCHITECTURES]
     unknown = [
-        row for row in arguments.rows if row not in known and not row.replace(row_definitions.TRIM, "").isdigit()
+        row
+        for row in arguments.rows
+        if row not in (*known, *more) and not row.replace(row_definitions.TRIM, "").isdigit()
     ]
     if unknown:
-        parser.error(f"unknown rows: {', '.join(unknown)}; known: {', '.join(known)}, a percentage, trim_SIZE")
+        every = ", ".join([*known, *more])
+        parser.error(f"unknown rows: {', '.join(unknown)}; known: {every}, a percentage, trim_SIZE")
 
 
 if __name__ == "__main__":

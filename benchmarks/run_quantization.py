@@ -16,12 +16,11 @@ from types import ModuleType
 from typing import Any, Mapping
 
 from benchmarks import kmeans_bits, runtimes
-from benchmarks.commands import command_line, named_folder
+from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
 from benchmarks.quantized import Dense
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.errors import CompressedBertError
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -30,20 +29,7 @@ PARTS = ("bits", "runtimes")
 
 def main() -> int:
     """Trains a dense model of each data set, quantizes and measures it, and writes the results."""
-    arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name in ("matplotlib", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        for name, source in arguments.data:
-            run_data_set(name, source, arguments=arguments)
-    except CompressedBertError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from here.\n")
-        return 130
-    return 0
+    return run_all(_arguments(), run_data_set)
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:

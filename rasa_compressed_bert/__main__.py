@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import logging
 import os
@@ -124,6 +125,23 @@ def run_export(arguments: argparse.Namespace) -> None:
             _write(f"Written: {folder / file} ({len(data) / 1e6:.2f} MB)\n")
 
 
+def run_augment(arguments: argparse.Namespace) -> None:
+    """What a teacher of one's own is asked."""
+    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+    from rasa_compressed_bert.tasks.distillation import texts_to_ask
+
+    config = DistilledIntentClassifierConfig.from_dict(
+        {"augmentation": {"n_iter": arguments.n_iter, "sentence": arguments.sentence}, "random_seed": arguments.seed}
+    )
+    texts = list(dict.fromkeys(message.text for message in load_messages(arguments.nlu)))
+    asked = texts_to_ask(texts, config)
+    with arguments.out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["text"], *([text] for text in asked)])
+    _write(f"Written: {arguments.out}, {len(texts)} messages and {len(asked) - len(texts)} synthetic ones\n")
+
+
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
     """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
     full = [archive.resolve().with_name(archive.name.replace(".tar.gz", "")).parts for archive in archives]
@@ -201,6 +219,14 @@ def _add_sensitivity(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
+    augment = commands.add_parser("augment", help="synthetic messages for a teacher of your own to label")
+    augment.set_defaults(run=run_augment)
+    augment.add_argument("--nlu", type=Path, required=True, help="training data")
+    augment.add_argument("--out", type=Path, required=True, help="a CSV file; add a column of probabilities an intent")
+    augment.add_argument("--n-iter", type=int, default=20, help="synthetic messages of each training message")
+    augment.add_argument("--sentence", type=float, default=0.0, help="probability of one sentence of a longer message")
+    augment.add_argument("--seed", type=int, default=42)
+
     export = commands.add_parser(
         "export",
         help="a trained model for other programs, as ONNX or TFLite",

@@ -171,3 +171,12 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys):
         assert 0 <= result["macro_f1"] <= 1 and result["memory_mb"] < 200
     assert (out / "results.png").is_file()
     assert str(tmp_path) not in (out / "results.json").read_text()
+
+
+def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
+    nlu = tmp_path / "nlu.yml"
+    nlu.write_text(NLU, encoding="utf-8")
+    assert main(["augment", "--nlu", str(nlu), "--out", str(tmp_path / "texts.csv"), "--n-iter", "3"]) == 0
+    lines = (tmp_path / "texts.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "text" and len(set(lines)) == len(lines) > 20
+    assert "synthetic ones" in capsys.readouterr().out

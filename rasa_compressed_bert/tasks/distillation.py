@@ -60,6 +60,17 @@ def train_distilled_classifier(
     return Artifact({**student.manifest, "teacher": _described(teacher, lesson, config)}, student.files)
 
 
+def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) -> List[str]:
+    """The messages, and the synthetic and unlabelled ones: what a black box is asked for `teacher.predictions`.
+
+    Args:
+        texts: of the training messages.
+        config: whose section `augmentation` says how many there are.
+    """
+    teacher = start_from_pretrained(config.teacher_options(), texts)
+    return [*texts, *_other_texts(texts, teacher, config)[0]]
+
+
 def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
     """What shall be known of the teacher and of what it was asked."""
     given = config.teacher.predictions is not None

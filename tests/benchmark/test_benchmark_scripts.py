@@ -1,3 +1,4 @@
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -6,13 +7,24 @@ from pathlib import Path
 import pytest
 from benchmark_harness import DENSE, small_artifact
 
-from benchmarks import kmeans_bits, run_pruning, runtimes
+from benchmarks import kmeans_bits, run_distillation, run_pruning, runtimes
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
 from benchmarks.kmeans_bits import SETTINGS, Setting
 from benchmarks.quantized import Dense, artifact_in
-from benchmarks.rows import LMF, OURS, QUANTIZED, ROWS, SHORT_ROWS, featurizer_config, featurizers, is_ours, row_config
+from benchmarks.rows import (
+    DISTILLED,
+    LMF,
+    OURS,
+    QUANTIZED,
+    ROWS,
+    SHORT_ROWS,
+    featurizer_config,
+    featurizers,
+    is_ours,
+    row_config,
+)
 from benchmarks.run_featurizer import to_markdown
 from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
@@ -20,22 +32,27 @@ from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessag
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
+from rasa_compressed_bert.config import (
+    DistilledIntentClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+    QuantizationConfig,
+)
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 
+CLASSIFIERS = {OURS: PrunedBertIntentClassifierConfig, DISTILLED: DistilledIntentClassifierConfig}
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
 
-@pytest.mark.parametrize("row", [*ROWS, "trim_500"])
+@pytest.mark.parametrize("row", [*ROWS, "trim_500", "distilled_ngrams"])
 def test_every_row_is_a_complete_configuration(row):
     config = row_config(row)
     assert {"recipe", "assistant_id", "language"} <= set(config)
-    ours = [item for item in config["pipeline"] if item["name"] == OURS]
+    ours = [item for item in config["pipeline"] if item["name"] in CLASSIFIERS]
     assert bool(ours) == is_ours(row)
     for item in ours:
         options = {key: value for key, value in item.items() if key != "name"}
-        parsed = PrunedBertIntentClassifierConfig.from_dict(options)
+        parsed = CLASSIFIERS[item["name"]].from_dict(options)
         assert not row.isdigit() or parsed.pruning.final_sparsity == int(row) / 100
 
 
@@ -259,3 +276,49 @@ def test_a_model_in_several_runtimes_is_measured_through_rasa(tiny_weights, tmp_
         (options,) = [node["config"] for node in nodes if "runtime" in node["config"]]
         assert not list(folder.rglob("model.onnx")) and len(list(folder.rglob("model.pb"))) == 1
     assert options["runtime"] == "tensorflow" and options["quantization"]["encoder_bits"] == 4
+
+
+def test_distillation_as_markdown_and_plot(tmp_path):
+    cell = {"accuracy": 0.5, "parameters": 1_500_000, "archived_mb": 1.25, "training_s": 9.0}
+    cells = [
+        {"student": name, "seed": seed, "distilled": distilled, "macro_f1": 0.6 + 0.1 * seed + 0.05 * distilled, **cell}
+        for name in ("ngrams", "spacy_textcat")
+        for seed in (1, 2)
+        for distilled in (False, True)
+    ]
+    content = {
+        "training_messages": 200,
+        "test_messages": 3,
+        "teacher": {**cell, "macro_f1": 0.9, "accuracy": 0.91},
+        "latency_ms": {"teacher (fp32)": 4.0, "ngrams": 0.05, "spacy_textcat": 0.5},
+        "cells": cells,
+        "made_from": {"n_iter": 20},
+        "command": "python -m something",
+        "environment": environment(),
+    }
+    text = run_distillation.to_markdown("some data", content)
+    assert "| teacher | labels | 91.0 % | 90.0 % | 1.50 | 1.25 | 4.000 |  |" in text
+    assert "| ngrams | labels | 50.0 ± 0.0 % | 75.0 ± 5.0 % | 1.50 | 1.25 |  | 9 |" in text
+    assert "| ngrams | teacher | 50.0 ± 0.0 % | 80.0 ± 5.0 % | 1.50 | 1.25 | 0.050 | 9 |" in text
+    run_distillation.plot(content, tmp_path / "plot.png", title="some data")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_students_alone_and_distilled(tmp_path, monkeypatch):
+    """The whole script with the shipped weights, on a few messages; a second run trains nothing."""
+    texts = {"a": "hello hi hey morning".split(), "b": "rain sun warm cold".split()}
+    data = [
+        LabelledMessage(f"{word} {more}", name) for name, words in texts.items() for word in words for more in "xyz"
+    ]
+    (tmp_path / "tiny").mkdir()
+    for name in ("train", "test"):
+        write_nlu(data, tmp_path / "tiny" / f"{name}.yml")
+    options = ["--data", str(tmp_path / "tiny"), "--students", "ngrams,spacy_textcat", "--seeds", "1", "--n-iter", "2"]
+    folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["run_distillation", *options, *folders])
+    assert run_distillation.main() == 0
+    content = json.loads((tmp_path / "distillation_tiny.json").read_text())
+    assert len(content["cells"]) == 4 and set(content["latency_ms"]) == {"teacher (fp32)", "ngrams", "spacy_textcat"}
+    monkeypatch.setattr(run_distillation, "train_distilled_classifier", None)
+    assert run_distillation.main() == 0
