@@ -4,18 +4,15 @@ from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
-from rasa_compressed_bert.config.distilled_classifier import (
-    DistilledIntentClassifierConfig,
-    StudentDistillationConfig,
-    TeacherConfig,
-)
+from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
-from rasa_compressed_bert.config.student import StudentConfig
+from rasa_compressed_bert.config.student import PAIR_FACTOR, StudentConfig, StudentDistillationConfig
+from rasa_compressed_bert.config.teacher import TeacherConfig
 
 __all__ = [
     "AugmentationConfig",
@@ -25,6 +22,7 @@ __all__ = [
     "DistilledIntentClassifierConfig",
     "EncoderConfig",
     "Option",
+    "PAIR_FACTOR",
     "Problem",
     "PrunedBertIntentClassifierConfig",
     "PruningConfig",

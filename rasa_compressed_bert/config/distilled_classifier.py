@@ -12,82 +12,12 @@ from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassi
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
-from rasa_compressed_bert.config.student import StudentConfig
+from rasa_compressed_bert.config.student import StudentConfig, StudentDistillationConfig
+from rasa_compressed_bert.config.teacher import TeacherConfig
 
 _WEIGHTS = "all-MiniLM-L6-v2"
 _N_ITER = 20  # Tang et al. 2019
 _OF_TRANSFORMERS = "student.architecture: transformer"
-
-
-@dataclass(frozen=True)
-class TeacherConfig:
-    """Options of the section `teacher`: BERT weights that are fine-tuned, a trained model, or a file of predictions."""
-
-    model_weights: Optional[str] = option(
-        None,
-        str,
-        optional=True,
-        help="Pretrained weights that are fine-tuned: a local folder, an alias of weights that a package ships or a "
-        "Hugging Face name; null means all-MiniLM-L6-v2. With predictions, the student has their wordpieces.",
-    )
-    epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data of the teacher.")
-    learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the teacher.")
-    model: Optional[str] = option(
-        None,
-        str,
-        optional=True,
-        help="A trained teacher instead: a Rasa archive with one of our intent classifiers, or its artifact folder.",
-    )
-    predictions: Optional[str] = option(
-        None,
-        str,
-        optional=True,
-        help="What any other teacher said instead: a CSV file with a column `text` and a column of probabilities for "
-        "each intent, with a row for every training message and as many more as there are.",
-    )
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield two teachers at once."""
-        for other in ("model_weights", "predictions"):
-            if self.model is not None and getattr(self, other) is not None:
-                yield Problem(
-                    ("teacher.model", f"teacher.{other}"),
-                    f"teacher.model and teacher.{other} are two teachers; leave one of them out",
-                )
-
-
-@dataclass(frozen=True)
-class StudentDistillationConfig:
-    """Options of the section `distillation`: how the student follows its teacher."""
-
-    targets: str = option(
-        "probabilities",
-        str,
-        choices=("logits", "probabilities"),
-        help="What the student imitates: the teacher's logits (their squared distance), or its probabilities.",
-    )
-    loss: Optional[str] = option(
-        None,
-        str,
-        choices=("mse", "kl"),
-        optional=True,
-        help="Distance of probabilities: squared (mse) or Kullback-Leibler (kl); logits and spacy_textcat have mse "
-        "alone, and null means kl for the others.",
-    )
-    temperature: float = option(
-        2.0, float, above=0, high=100, help="What logits are divided by before they become probabilities."
-    )
-    alpha: float = option(
-        0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
-    )
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield a distance that there is not between logits."""
-        if self.targets == "logits" and self.loss == "kl":
-            yield Problem(
-                ("distillation.loss", "distillation.targets"),
-                "distillation.loss: kl is a distance of probabilities; set distillation.targets to probabilities",
-            )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Options of the section `student`: which architecture learns from the teacher, and its sizes."""
+"""Options of the sections `student` and `distillation`: who learns from the teacher, and what."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _DEFAULTS: Dict[str, Dict[str, Any]] = {  # what each option is unless set, by a
     "hidden_states": {"transformer": 1.0},
     "language": {"spacy_textcat": "xx"},
 }
+PAIR_FACTOR = 31_337
+"""A pair of wordpieces `a b` has row `(31337 a + b) mod buckets` of the table of ngrams."""
 _LEARNING_RATES = {"bilstm": 2e-3, "transformer": 3e-4, "ngrams": 5e-3, "spacy_textcat": 1e-3}
 
 
@@ -101,4 +103,38 @@ class StudentConfig:
             yield Problem(
                 ("student.layers", "student.num_layers"),
                 f"student.layers: {list(self.layers)} are not student.num_layers: {self.num_layers}; leave one out",
+            )
+
+
+@dataclass(frozen=True)
+class StudentDistillationConfig:
+    """Options of the section `distillation`: how the student follows its teacher."""
+
+    targets: str = option(
+        "probabilities",
+        str,
+        choices=("logits", "probabilities"),
+        help="What the student imitates: the teacher's logits (their squared distance), or its probabilities.",
+    )
+    loss: Optional[str] = option(
+        None,
+        str,
+        choices=("mse", "kl"),
+        optional=True,
+        help="Distance of probabilities: squared (mse) or Kullback-Leibler (kl); logits and spacy_textcat have mse "
+        "alone, and null means kl for the others.",
+    )
+    temperature: float = option(
+        2.0, float, above=0, high=100, help="What logits are divided by before they become probabilities."
+    )
+    alpha: float = option(
+        0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
+    )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield a distance that there is not between logits."""
+        if self.targets == "logits" and self.loss == "kl":
+            yield Problem(
+                ("distillation.loss", "distillation.targets"),
+                "distillation.loss: kl is a distance of probabilities; set distillation.targets to probabilities",
             )

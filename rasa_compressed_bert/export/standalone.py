@@ -8,22 +8,35 @@ from typing import Dict, Sequence
 import numpy as np
 from onnx import numpy_helper
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import (
+    GRAPH,
+    MANIFEST,
+    SPACY_MODEL,
+    TFLITE_MODEL,
+    TOKENIZER,
+    WEIGHTS,
+    Artifact,
+)
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import StudentConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.export.serving import forward_pass
+from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-_DESCRIBED = ("kind", "labels", "temperature", "max_length", "quantization", "encoder")
+_DESCRIBED = ("kind", "labels", "temperature", "max_length", "quantization", "encoder", "student")
 
 
 def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
     """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used)."""
-    shape, tensors = _model(artifact)
-    graph = onnx_model(shape, tensors)
+    tensors = _tensors(artifact)
+    if "encoder" in artifact.manifest:
+        graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
+    else:
+        graph = student_model(StudentConfig(**artifact.manifest["student"]), tensors)
     inside = [numpy_helper.from_array(tensors[name], name) for name in graph.weights]
     others = [tensor for tensor in graph.proto.graph.initializer if tensor.name not in graph.weights]
     del graph.proto.graph.initializer[:]
@@ -40,21 +53,26 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
         texts: messages.
 
     Raises:
-        ExportError: if there is nothing to calibrate on.
+        ExportError: if there is nothing to calibrate on, or if the model is no BERT.
     """
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
 
-    shape, tensors = _model(artifact)
+    tensors = _tensors(artifact)
+    if "encoder" not in artifact.manifest:
+        raise ExportError("This student is no BERT, and is served by ONNX Runtime alone: export it with --format onnx.")
+    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)
     model = to_tflite(forward, quantization=quantization, calibration=messages)
     return {TFLITE_MODEL: model, **_description(artifact)}
 
 
-def _model(artifact: Artifact) -> tuple[EncoderShape, Dict[str, np.ndarray]]:
+def _tensors(artifact: Artifact) -> Dict[str, np.ndarray]:
+    if SPACY_MODEL in artifact.files:
+        raise ExportError("This student is a spaCy pipeline, which spaCy alone serves.")
     if WEIGHTS not in artifact.files:
         raise ExportError("The model had nothing to train on: there is nothing to export.")
-    return EncoderShape.from_dict(artifact.manifest["encoder"]), tensors_from_bytes(artifact.files[WEIGHTS])
+    return tensors_from_bytes(artifact.files[WEIGHTS])
 
 
 def _description(artifact: Artifact) -> Dict[str, bytes]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Tuple
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from rasa_compressed_bert.artifact.dequantization import SCALE
+from rasa_compressed_bert.config import PAIR_FACTOR
 from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, INPUT_IDS, LOGITS, Graph, OnnxModel
 
-PAIR_FACTOR = 31_337  # of the first of a pair of wordpieces, see `ngrams_model`
 _DIRECTIONS = ("forward", "backward")
-_FAR_BELOW = "far_below"
+_FAR_BELOW, _TO_THE_END = "far_below", 2**31
 
 
 def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxModel:
@@ -31,10 +31,7 @@ def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxMode
 
 
 def ngrams_model(tensors: Mapping[str, np.ndarray]) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C): what `students.ngrams.NGrams` computes.
-
-    A pair of wordpieces `a b` has the row `(31337 a + b) mod buckets` of the table `embeddings.pair`.
-    """
+    """Ids and mask (B, T) int64 to logits (B, C): what `students.ngrams.NGrams` computes."""
     graph = _StudentGraph(tensors)
     words = graph.summed(graph.rows("embeddings.word", INPUT_IDS), graph.mask)
     first, second = graph.columns(INPUT_IDS, 0, -1), graph.columns(INPUT_IDS, 1, None)
@@ -55,11 +52,10 @@ class _StudentGraph(Graph):
         """Wordpieces of each message.  # (B,)"""
         return self.add("ReduceSum", [ATTENTION_MASK, self.constant("last", [-1])], keepdims=0)
 
-    def columns(self, x: str, start: int, end: object) -> str:
+    def columns(self, x: str, start: int, end: Optional[int]) -> str:
         """`x[:, start:end]` of (B, T)."""
-        stop = 2**31 if end is None else int(str(end))
-        bounds = [self.constant(f"at_{value}", [value]) for value in (start, stop, 1)]
-        return self.add("Slice", [x, bounds[0], bounds[1], bounds[2]])
+        bounds = (start, _TO_THE_END if end is None else end, 1)
+        return self.add("Slice", [x, *(self.constant(f"at_{value}", [value]) for value in bounds)])
 
     def summed(self, rows: str, mask: str) -> str:
         """The sum of rows (B, T, E) under a mask (B, T).  # (B, E)"""

@@ -1,7 +1,6 @@
 """The smallest student: a sum over the embeddings of wordpieces and of pairs of them (fastText: arXiv 1607.01759).
 
-Pairs share the rows of a table by a hash. Each wordpiece and each pair counts by a learnt weight, so that frequent ones
-that say nothing need no small embedding.
+Pairs share the rows of a table by a hash (`config.PAIR_FACTOR`), and have learnt nothing at first.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from typing import Dict
 import numpy as np
 import tensorflow as tf
 
-from rasa_compressed_bert.config import StudentConfig
+from rasa_compressed_bert.config import PAIR_FACTOR, StudentConfig
 from rasa_compressed_bert.students.keras_student import KerasStudent, glorot
 
-FACTOR = 31_337  # of the first of a pair: `(31337 a + b) mod buckets`
+_DENSE = 256  # units of the ReLU layer
 
 
 class NGrams(KerasStudent):
@@ -24,7 +23,7 @@ class NGrams(KerasStudent):
         """Logits (B, C), see `KerasStudent.logits`."""
         pairs = self.parameters["embeddings.pair"]
         buckets = tf.math.floormod(
-            tf.cast(input_ids[:, :-1], tf.int64) * FACTOR + tf.cast(input_ids[:, 1:], tf.int64), pairs.shape[0]
+            tf.cast(input_ids[:, :-1], tf.int64) * PAIR_FACTOR + tf.cast(input_ids[:, 1:], tf.int64), pairs.shape[0]
         )
         words = tf.reduce_sum(tf.gather(self.parameters["embeddings.word"], input_ids) * mask, axis=1)
         summed = words + tf.reduce_sum(tf.gather(pairs, buckets) * mask[:, 1:], axis=1)  # (B, E)
@@ -38,7 +37,7 @@ def ngram_parameters(
 ) -> Dict[str, np.ndarray]:
     """Random parameters around a table of embeddings; see `bilstm.bilstm_parameters`."""
     rng = np.random.default_rng(seed)
-    size, dense = table.shape[1], 256
+    size, dense = table.shape[1], _DENSE
     return {
         "embeddings.word": table.astype(np.float32),
         "embeddings.pair": np.zeros((options.buckets, size), np.float32),

@@ -11,7 +11,8 @@ from task_harness import EXAMPLES, WORDS, examples_of
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, RuntimeMissingError
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, ExportError, RuntimeMissingError
+from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
@@ -316,3 +317,24 @@ def test_teacher_is_neither_pruned_nor_quantized(configure):
     assert isinstance(options, PrunedBertIntentClassifierConfig)
     assert (options.pruning.method, options.quantization.method) == ("none", "none")
     assert (options.epochs, options.learning_rate) == (3, 0.01)
+
+
+def test_export_for_other_programs(students):
+    """The file has the weights inside, and says what the artifact says."""
+    import onnxruntime
+
+    for architecture in ("bilstm", "ngrams", "transformer"):
+        artifact = students(architecture)
+        predictor = open_predictor(artifact)
+        session = onnxruntime.InferenceSession(onnx_files(artifact)["model.onnx"], providers=["CPUExecutionProvider"])
+        ids = predictor.encode_all(["it is very hot today"])
+        logits = session.run(None, {"input_ids": ids[0][np.newaxis], "attention_mask": np.ones((1, len(ids[0])), int)})
+        np.testing.assert_allclose(logits[0], predictor.logits(ids), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "architecture, words", [("bilstm", "export it with --format onnx"), ("spacy_textcat", "spaCy")]
+)
+def test_what_cannot_be_exported(students, architecture, words):
+    with pytest.raises(ExportError, match=words):
+        tflite_files(students(architecture), quantization="none", texts=[])
