@@ -1,0 +1,62 @@
+"""What a teacher said is kept in Rasa's own training cache, for as long as nothing that it depends on changes."""
+
+import pytest
+from component_harness import create, make_storage, training_data, weights_of
+
+from rasa_compressed_bert.tasks import teacher
+
+pytestmark = pytest.mark.parametrize("case", ["DistilledIntentClassifier"], indirect=True)
+
+
+@pytest.fixture
+def asked(case, tmp_path, monkeypatch):
+    """Trains in a new storage; returns how many teachers were trained and asked for it."""
+    monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
+    calls = []
+    for name in ("train_intent_classifier", "_logits"):
+        whole = getattr(teacher, name)
+        monkeypatch.setattr(
+            teacher, name, lambda *arguments, name=name, whole=whole: calls.append(name) or whole(*arguments)
+        )
+
+    def train(examples=None, **options):
+        calls.clear()
+        config = {**case.config, "epochs": 1, **options}
+        data = training_data(examples) if examples else training_data()
+        create(case.component, config, make_storage(tmp_path / f"storage {len(list(tmp_path.iterdir()))}")).train(data)
+        return calls.count("train_intent_classifier"), calls.count("_logits")
+
+    return train
+
+
+def test_second_training_asks_nothing(asked):
+    assert asked() == (1, 1)
+    assert asked() == asked(epochs=2, learning_rate=1e-3) == (0, 0)
+
+
+def test_other_messages_are_asked_about(asked):
+    assert asked() == (1, 1)
+    assert asked(augmentation={"n_iter": 2}) == (0, 1)
+    assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1)
+
+
+def test_another_teacher_is_asked(asked, case):
+    assert asked() == (1, 1)
+    slower = {**case.config["teacher"], "learning_rate": 1e-3}
+    assert weights_of(case.config) and asked(teacher=slower) == (1, 1)
+
+
+def test_without_rasas_cache_nothing_is_kept(asked, monkeypatch):
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
+    assert asked() == asked() == (1, 1)
+
+
+def test_a_file_of_messages_that_changes_renews_rasas_own_cache(case, tmp_path):
+    path = tmp_path / "more.txt"
+    config = {**case.config, "augmentation": {"unlabelled": str(path)}}
+    fingerprints = set()
+    for text in (None, "hello there\n", "good evening\n"):
+        if text:
+            path.write_text(text)
+        fingerprints.add(case.component.fingerprint_addon(config))
+    assert len(fingerprints) == 3
