@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
@@ -16,6 +17,7 @@ from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
+_NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
 MB = 1e6
 
 
@@ -123,10 +125,10 @@ def _gzip_size(data: bytes) -> int:
 def _encoder(
     dense: EncoderShape, now: EncoderShape, *, tensors: Mapping[str, np.ndarray], by_weight: bool
 ) -> Dict[str, Any]:
-    """Widths and sparsity of each layer, and the sparsity of all."""
+    """Widths and sparsity of each layer, and the sparsity of all; layers that a student has not come last."""
     layers: List[Dict[str, Any]] = []
     kept_weights = 0
-    for index, (before, after) in enumerate(zip(dense.layers, now.layers)):
+    for index, (before, after) in enumerate(zip_longest(dense.layers, now.layers, fillvalue=_NO_LAYER)):
         size, kept = _layer_size(before, dense.hidden_size), _layer_size(after, now.hidden_size)
         if by_weight:
             kernels = (name for name in tensors if name.startswith(f"layers.{index}.") and name.endswith(".kernel"))

@@ -50,7 +50,7 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
         Format(config.quantization, config.runtime, calibration, encoded),
         manifest={
             "max_length": config.max_length,
-            "dense_encoder": start.shape.to_dict(),
+            "dense_encoder": start.dense.to_dict(),
             "config": config.compression(),
         },
         input_ids=checked,

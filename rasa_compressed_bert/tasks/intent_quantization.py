@@ -96,7 +96,7 @@ def _export(
         "labels": list(task.labels),
         "max_length": config.max_length,
         "temperature": calibration_temperature(logits, held_out.classes) if len(task.validation) else 1.0,
-        "dense_encoder": origin.manifest["dense_encoder"] if origin else start.shape.to_dict(),
+        "dense_encoder": start.dense.to_dict(),
         "validation": {
             **(origin.manifest["validation"] if origin else {}),
             **{stage: asdict(score) for stage, score in scores.items() if score is not None},

@@ -22,12 +22,14 @@ class Start(NamedTuple):
 
     Attributes:
         shape: widths of the encoder.
+        dense: those before anything was compressed, or trimmed.
         parameters: of the encoder, and of a head where an artifact has one.
         tokenizer: the `tokenizers` library's JSON.
         pooler: of pretrained weights that have one.
     """
 
     shape: EncoderShape
+    dense: EncoderShape
     parameters: Dict[str, np.ndarray]
     tokenizer: str
     pooler: Optional[Dict[str, np.ndarray]] = None
@@ -53,16 +55,14 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str]) -> Start:
     if config.vocabulary == "trim":
         tokenizer, rows = trim(tokenizer, texts, config.vocabulary_size)
         parameters["embeddings.word"] = parameters["embeddings.word"][rows]
-    shape = replace(
-        checkpoint.shape,
-        max_position_embeddings=config.max_length,
-        vocab_size=len(parameters["embeddings.word"]),
-    )
-    return Start(shape, parameters, tokenizer, checkpoint.pooler)
+    dense = replace(checkpoint.shape, max_position_embeddings=config.max_length)
+    shape = replace(dense, vocab_size=len(parameters["embeddings.word"]))
+    return Start(shape, dense, parameters, tokenizer, checkpoint.pooler)
 
 
 def start_from_artifact(artifact: Artifact) -> Start:
     """The compressed model as it is, in floats."""
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
+    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
-    return Start(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"))
+    return Start(shape, dense, parameters, artifact.files[TOKENIZER].decode("utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -52,12 +52,7 @@ def train(
     if config.pruning.method != "none" and origin is None:
         model, scores["pruned"] = prune(model, task, rng)
     artifact = quantize_and_export(model, task, scores, rng=rng, origin=origin)
-    return Artifact({**artifact.manifest, **_described(teacher, config, origin)}, artifact.files)
-
-
-def _described(teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]) -> Dict[str, Any]:
-    dense = origin.manifest["dense_encoder"] if origin else teacher.shape.to_dict()
-    return {"config": config.to_dict(), "dense_encoder": dense}
+    return Artifact({**artifact.manifest, "config": config.to_dict()}, artifact.files)
 
 
 def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> IntentTask:
@@ -100,7 +95,7 @@ def _fewer_layers(teacher: Start, lesson: Lesson, config: DistilledIntentClassif
         layer = {name: value for name, value in teacher.parameters.items() if name.startswith(prefix)}
         parameters.update({f"layers.{new}.{name[len(prefix) :]}": value for name, value in layer.items()})
     layers = tuple(teacher.shape.layers[index] for index in chosen)
-    return Start(replace(teacher.shape, layers=layers, vocab_size=len(rows)), parameters, tokenizer)
+    return Start(replace(teacher.shape, layers=layers, vocab_size=len(rows)), teacher.dense, parameters, tokenizer)
 
 
 def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:

@@ -9,6 +9,8 @@ import pytest
 from task_harness import EXAMPLES, WORDS, examples_of
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, WEIGHTS, Artifact, write_artifact
+from rasa_compressed_bert.benchmark.inspection import describe
+from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, ExportError, RuntimeMissingError
@@ -338,3 +340,16 @@ def test_export_for_other_programs(students):
 def test_what_cannot_be_exported(students, architecture, words):
     with pytest.raises(ExportError, match=words):
         tflite_files(students(architecture), quantization="none", texts=[])
+
+
+@every_student
+def test_inspection_says_what_a_student_is(students, architecture):
+    """Read from the artifact, and written for people."""
+    report = describe(students(architecture))
+    text = inspection_text({"archive": "model", "archive_bytes": 1, "components": {"student": report}})
+    assert "intents" in text and "MB" in text
+    if architecture == "transformer":
+        assert [layer["num_attention_heads"] for layer in report["layers"]] == [[2, 2], [2, 0]]
+        assert report["sparsity"] == pytest.approx(0.5)
+    else:
+        assert architecture in text and f"and {report['teacher']['other_messages']} others" in text

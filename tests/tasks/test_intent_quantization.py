@@ -187,7 +187,7 @@ def trimmed(configure):
 def test_a_trimmed_vocabulary_has_the_size_that_was_asked_for(trimmed):
     vocabulary = json.loads(trimmed.files[TOKENIZER])["model"]["vocab"]
     assert len(vocabulary) == 110 and sorted(vocabulary.values()) == list(range(110))
-    assert trimmed.manifest["encoder"]["vocab_size"] == trimmed.manifest["dense_encoder"]["vocab_size"] == 110
+    assert trimmed.manifest["encoder"]["vocab_size"] == 110 < trimmed.manifest["dense_encoder"]["vocab_size"]
     assert parameters_of(trimmed)["embeddings.word"].shape == (110, 32)
     assert {"weather", "pizza", "music", "[CLS]", "a", "##a"} <= set(vocabulary) and "bank" not in vocabulary
 
