@@ -36,9 +36,9 @@ class IntentPredictor:
         logits = self._engine.run(input_ids, np.ones_like(input_ids))[0]  # (C,)
         return ranked(self.labels, logits, self._temperature)
 
-    def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
-        """Wordpiece ids of many messages; warns once about what was cut."""
-        return self._tokenizer.encode_all(texts)
+    def encode(self, text: str) -> np.ndarray:
+        """Wordpiece ids of a message.  # (T,) int64"""
+        return self._tokenizer.encode(text)
 
     def logits(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """Logits of messages, given as wordpiece ids, which go through the engine together.  # (B, C)"""

@@ -105,6 +105,10 @@ def _lesson(
         kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
         others = [others[index] for index in kept]
         targets = np.concatenate([targets[: len(texts)], targets[len(texts) :][kept]])
+    if (
+        config.teacher.model is not None or config.teacher.predictions is not None
+    ):  # one that is trained here has warned
+        WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
     held_out_texts = [examples[index].text for index in validation]
     return teacher, Lesson(labels, texts + others, known, targets, held_out_texts, classes[validation])

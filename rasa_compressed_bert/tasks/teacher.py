@@ -83,7 +83,7 @@ def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.nd
 
 
 def _logits(predictor: IntentPredictor, texts: Sequence[str]) -> np.ndarray:
-    encoded = predictor.encode_all(texts)
+    encoded = [predictor.encode(text) for text in texts]
     logits = np.zeros((len(texts), len(predictor.labels)), np.float32)
     lengths = [len(ids) for ids in encoded]
 

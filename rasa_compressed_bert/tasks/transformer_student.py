@@ -59,7 +59,7 @@ def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig)
     """The student's messages; the class of a synthetic one is what the teacher takes it for."""
     options = _options(config)
     pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
-    encoded, held_out = pieces.encode_all(lesson.texts), pieces.encode_all(lesson.validation_texts)
+    encoded, held_out = ([pieces.encode(text) for text in part] for part in (lesson.texts, lesson.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(lesson.classes >= 0, lesson.classes, lesson.soft_targets.argmax(axis=1)).astype(np.int32)
     return IntentTask(

@@ -37,14 +37,21 @@ def test_untrained_model_can_be_trained_further(quick, storage):
     assert prediction["intent"]["name"] in EXAMPLES
 
 
+def needs_no_second_intent(case):
+    if "spacy" in case.name:
+        pytest.skip("spaCy learns two intents at least, and the error that says so has its own test")
+
+
 @pytest.mark.slow
 def test_one_intent(case, storage):
+    needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": EXAMPLES["greet"]}), storage)
     assert rankings(component, ["hello", "order a pizza"]) == [[("greet", 1.0)]] * 2
 
 
 @pytest.mark.slow
 def test_one_example(case, storage):
+    needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": ["hello"]}), storage)
     assert rankings(component, ["hello"]) == [[("greet", 1.0)]]
 
