@@ -33,9 +33,9 @@ INTENTS = {
 }
 END_TO_END = {"turn the light off": "good night then", "call the bank": "no money today"}
 SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
-DIET = {"name": "DIETClassifier", "epochs": 150, **SMALL}
-SELECTOR = {"name": "ResponseSelector", "epochs": 60, "retrieval_intent": "faq", "constrain_similarities": True}
-TED = {"name": "TEDPolicy", "epochs": 80, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
+DIET = {"name": "DIETClassifier", "epochs": 100, **SMALL}
+SELECTOR = {"name": "ResponseSelector", "epochs": 40, "retrieval_intent": "faq", "constrain_similarities": True}
+TED = {"name": "TEDPolicy", "epochs": 30, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
 SAY = """
 import asyncio, json, sys
 from rasa.core.agent import Agent
