@@ -18,7 +18,6 @@ _DEFAULTS: Dict[str, Dict[str, Any]] = {  # what each option is unless set, by a
     "buckets": {"ngrams": 20_000},
     "num_layers": {"transformer": 2},
     "layers": {"transformer": None},
-    "hidden_states": {"transformer": 1.0},
     "language": {"spacy_textcat": "xx"},
 }
 PAIR_FACTOR = 31_337
@@ -61,14 +60,6 @@ class StudentConfig:
         tuple,
         optional=True,
         help="Layers of the teacher, from 0, that transformer starts from; null means num_layers evenly spaced ones.",
-    )
-    hidden_states: Optional[float] = option(
-        None,
-        float,
-        low=0,
-        high=1000,
-        optional=True,
-        help="Weight of the distance of transformer's hidden states to the teacher's; null means 1.",
     )
     language: Optional[str] = option(
         None,
