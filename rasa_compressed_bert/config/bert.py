@@ -9,7 +9,7 @@ from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import Option, option, section
-from rasa_compressed_bert.config.pruning import END_EPOCH_SHARE, PruningConfig
+from rasa_compressed_bert.config.pruning import PruningConfig
 
 FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
     "finetuning_epoch_fraction": Option(
@@ -84,10 +84,4 @@ class BertConfig(EncoderConfig):
                 f"pruning.pooler: {self.pruning.pooler} is only for pooling: cls, as pooling: {self.pooling} has no "
                 "pooler; set pooling to cls or leave pooler out",
             )
-        end_epoch = self.pruning.end_epoch
-        if self.pruning.method != "none" and end_epoch > self.epochs:
-            yield Problem(
-                ("pruning.end_epoch", "epochs", "pruning.method"),
-                f"pruning.end_epoch: {end_epoch} is after the end of training (epochs: {self.epochs}); raise epochs, "
-                f"lower end_epoch or leave it out, which gives {END_EPOCH_SHARE} * epochs",
-            )
+        yield from self.pruning.end_conflicts(self.epochs)

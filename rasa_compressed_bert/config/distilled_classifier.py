@@ -131,6 +131,12 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             yield from part.conflicts()
         if self.is_transformer:
             yield from self.pruning.conflicts()
+            yield from self.pruning.end_conflicts(self.epochs)
+            if self.pruning.pooler is not None:
+                yield Problem(
+                    ("pruning.pooler",),
+                    f"pruning.pooler: {self.pruning.pooler} is for a pooler, which a student has not; leave it out",
+                )
         elif self.pruning.method != "none":
             yield Problem(
                 ("pruning.method", "student.architecture"),

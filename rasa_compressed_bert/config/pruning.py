@@ -101,6 +101,15 @@ class PruningConfig:
             )
         yield from self._method_conflicts()
 
+    def end_conflicts(self, epochs: int) -> Iterator[Problem]:
+        """Yield an end of pruning that comes after that of a training of `epochs` epochs."""
+        if self.method != "none" and self.end_epoch > epochs:
+            yield Problem(
+                ("pruning.end_epoch", "epochs", "pruning.method"),
+                f"pruning.end_epoch: {self.end_epoch} is after the end of training (epochs: {epochs}); raise epochs, "
+                f"lower end_epoch or leave it out, which gives {END_EPOCH_SHARE} * epochs",
+            )
+
     def _method_conflicts(self) -> Iterator[Problem]:
         for name, methods in _METHODS_OF_COMPONENT.items():
             sparsity = getattr(self, name)

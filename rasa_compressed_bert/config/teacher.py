@@ -36,6 +36,11 @@ class TeacherConfig:
         "each intent, with a row for every training message and as many more as there are.",
     )
 
+    @property
+    def is_given(self) -> bool:
+        """Whether nothing is fine-tuned here."""
+        return self.model is not None or self.predictions is not None
+
     def conflicts(self) -> Iterator[Problem]:
         """Yield two teachers at once."""
         for other in ("model_weights", "predictions"):

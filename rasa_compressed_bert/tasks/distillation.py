@@ -93,8 +93,8 @@ def _lesson(
         path = Path(config.teacher.predictions)
         said = read_predictions(path, labels)
         require_all(said, [example.text for example in examples], path)
-        held_out = {examples[index].text for index in validation}
-        others = [text for text in said if text not in set(texts) | held_out]
+        labelled = {example.text for example in examples}
+        others = [text for text in said if text not in labelled]
         targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
         artifact = teacher_for(examples, config, cache)
@@ -105,9 +105,7 @@ def _lesson(
         kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
         others = [others[index] for index in kept]
         targets = np.concatenate([targets[: len(texts)], targets[len(texts) :][kept]])
-    if (
-        config.teacher.model is not None or config.teacher.predictions is not None
-    ):  # one that is trained here has warned
+    if config.teacher.is_given:  # one that is trained here has warned of what is cut
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
     held_out_texts = [examples[index].text for index in validation]

@@ -36,7 +36,7 @@ def train(
         origin: a student that is trained further instead of a new one; it stays as small as it is.
 
     Raises:
-        ConfigError: if the teacher has no such layers.
+        ConfigError: if the teacher has no such layers, or fewer positions than `max_length`.
         ExportError: if the exported student disagrees with the trained one.
     """
     start = start_from_artifact(origin) if origin else _fewer_layers(teacher, lesson, config)
@@ -86,6 +86,9 @@ def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassif
 
 def _fewer_layers(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Start:
     """Chosen layers of the teacher, its head, and fewer wordpieces."""
+    positions = teacher.shape.max_position_embeddings
+    if config.max_length > positions:
+        raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
     chosen = _chosen(len(teacher.shape.layers), config)
     tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size or 0)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}

@@ -7,6 +7,8 @@ import pytest
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import ConfigError
 
+TRANSFORMER = {"student": {"architecture": "transformer"}}
+
 
 def read(**options):
     return DistilledIntentClassifierConfig.from_dict(options)
@@ -94,6 +96,8 @@ def test_epochs_of_finetuning():
             {"distillation": {"loss": "kl"}, "student": {"architecture": "spacy_textcat"}},
             "learns probabilities by their mse",
         ),
+        ({**TRANSFORMER, "pruning": {"end_epoch": 20}}, "pruning.end_epoch: 20.0 is after the end of training"),
+        ({**TRANSFORMER, "pruning": {"pooler": 0.5}}, "is for a pooler, which a student has not"),
         ({"augmentation": {"mask": 0.6, "pos": 0.6}}, "are 1.3 together; make them 1 at most"),
         ({"augmentation": {"pos": 0, "spacy_model": "en_core_web_sm"}}, "'en_core_web_sm' is only for pos"),
         ({"augmentation": {"n_iters": 2}}, "did you mean 'n_iter'"),

@@ -245,6 +245,13 @@ def test_layers_that_the_teacher_has_not(configure, cache, student):
         train_distilled_classifier(EXAMPLES, config, cache=cache)
 
 
+def test_teacher_with_fewer_positions(configure, teacher_model, tmp_path):
+    write_artifact(teacher_model, tmp_path / "teacher")
+    config = configure("transformer", teacher={"model": str(tmp_path / "teacher")}, max_length=64)
+    with pytest.raises(ConfigError, match="max_length: 64 is more than the 32 positions of the teacher"):
+        train_distilled_classifier(EXAMPLES, config)
+
+
 def test_transformer_is_pruned(configure, cache):
     pruning = {"final_sparsity": 0.5, "frequency": 2, "end_epoch": 1}
     artifact = train_distilled_classifier(EXAMPLES, configure("transformer", pruning=pruning, epochs=2), cache=cache)
