@@ -41,10 +41,11 @@ class Probe:
     """
 
     def __init__(self, artifact: Artifact, messages: Sequence[LabelledMessage]):
-        self.shape, self._parameters, tokenizer, _ = start_from_artifact(artifact)
+        start = start_from_artifact(artifact)
+        self.shape, self._parameters = start.shape, start.parameters
         self._labels: List[str] = artifact.manifest["labels"]
         self.expected = [message.intent for message in messages]
-        wordpieces = WordpieceTokenizer(tokenizer, artifact.manifest["max_length"])
+        wordpieces = WordpieceTokenizer(start.tokenizer, artifact.manifest["max_length"])
         input_ids = wordpieces.encode_all([message.text for message in messages])
         self._vocabulary = UsedVocabulary.of(input_ids)
         self._input_ids = self._vocabulary.renumber(input_ids)

@@ -28,7 +28,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.errors import DataError, WeightsError
-from rasa_compressed_bert.tasks import featurization
+from rasa_compressed_bert.tasks import all_cores
 
 pytestmark = pytest.mark.parametrize("case", FEATURIZERS, indirect=True)
 
@@ -126,7 +126,7 @@ def test_interruption_does_not_wait_for_all_other_batches(trained, monkeypatch):
     monkeypatch.setattr(trained.component._featurizer, "features", stop)
     with pytest.raises(KeyboardInterrupt):
         trained.component.process_training_data(data)
-    assert len(batches) < 20 < 2_000 / featurization._BATCH
+    assert len(batches) < 20 < 2_000 / all_cores._BATCH
 
 
 def test_no_messages(case, storage):
