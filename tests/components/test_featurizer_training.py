@@ -28,7 +28,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.errors import DataError, WeightsError
-from rasa_compressed_bert.tasks import all_cores
+from rasa_compressed_bert.tasks import all_cores, featurization
 
 pytestmark = pytest.mark.parametrize("case", FEATURIZERS, indirect=True)
 
