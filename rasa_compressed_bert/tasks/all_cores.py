@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Callable, Iterator, Sequence, Tuple
 
 import numpy as np
@@ -29,8 +30,10 @@ def on_all_cores(
     """
     shortest_first = np.argsort(lengths, kind="stable")
     batches = [shortest_first[start : start + _BATCH] for start in range(0, len(lengths), _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(
+        pool.map(function, batches)
+    ) as results:  # closed, so that Ctrl-C does not wait for batches that have not begun
         with tqdm(total=len(lengths), desc=name, unit="message", dynamic_ncols=True, mininterval=1.0) as bar:
-            for batch, result in zip(batches, pool.map(function, batches)):
+            for batch, result in zip(batches, results):
                 yield batch, result
                 bar.update(len(batch))
