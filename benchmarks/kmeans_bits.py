@@ -17,6 +17,7 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
 from rasa_compressed_bert.benchmark.inspection import describe
+from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
@@ -205,16 +206,11 @@ def _yes(value: bool) -> str:
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over bits."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
     cells = cells_of(content)
     lines = {where: {bits: Setting(*pairs[bits]) for bits in BITS} for where, pairs in WHERE.items()}
     lines["all, trained for it"] = {bits: Setting(bits, bits, aware_training=True) for bits in BITS}
-    figure, axes = pyplot.subplots(figsize=(8, 5))
-    try:
+    with drawn(path, figsize=(8, 5)) as (figure, axes):
         for label, settings in lines.items():
             scores_of = {bits: _f1(cells.get(setting, {})) for bits, setting in settings.items()}
             shown = {bits: 100 * f1 for bits, f1 in scores_of.items() if f1 is not None}
@@ -230,7 +226,3 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         axes.grid(True, alpha=0.3)
         axes.legend()
         figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120)
-    finally:
-        pyplot.close(figure)

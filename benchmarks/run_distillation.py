@@ -10,23 +10,23 @@ import functools
 import logging
 import sys
 import time
-import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
-from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
-from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.comparison import scores
 from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
 from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
@@ -108,21 +108,14 @@ def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *
 
 
 def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]:
-    predictor = open_predictor(artifact)
+    predictor, report = open_predictor(artifact), describe(artifact)
     rankings = [predictor.predict(message.text) for message in messages]
-    predicted = [ranking[0][0] if ranking else "" for ranking in rankings]
-    known = sorted({message.intent for message in messages})
-    truth = [message.intent for message in messages]
-    size = sum(len(zlib.compress(data, 6)) for data in artifact.files.values())
-    parameters = None
-    if WEIGHTS in artifact.files:
-        tensors = tensors_from_bytes(artifact.files[WEIGHTS])
-        parameters = sum(value.size for key, value in tensors.items() if not key.endswith(".scale"))
+    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
+    parameters = report["parameters"]
     return {
-        "macro_f1": float(f1_score(truth, predicted, labels=known, average="macro", zero_division=0)),
-        "accuracy": float(np.mean([one == other for one, other in zip(truth, predicted)])),
-        "archived_mb": size / MB,
-        "parameters": parameters,
+        **scores([message.intent for message in messages], predicted),
+        "archived_mb": report["bytes"]["archived"] / MB,
+        "parameters": parameters["now"] if isinstance(parameters, dict) else parameters,
     }
 
 
@@ -189,13 +182,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    try:
+    with drawn(path, figsize=(8, 4.5)) as (figure, axes):
         axes.axhline(100 * content["teacher"]["macro_f1"], color="grey", linestyle="--", label="teacher")
         rows = summary(content)
         colours: Dict[str, str] = {row["student"]: f"C{index // 2}" for index, row in enumerate(rows)}
@@ -216,9 +203,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         axes.grid(True, which="both", alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         figure.tight_layout()
-        figure.savefig(str(path), dpi=120)
-    finally:
-        pyplot.close(figure)
 
 
 def _arguments() -> argparse.Namespace:

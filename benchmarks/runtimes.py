@@ -23,6 +23,7 @@ from benchmarks.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
+from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
@@ -155,14 +156,10 @@ def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over the milliseconds of a message; a colour a runtime, a marker a method."""
-    import matplotlib
+    from matplotlib import ticker
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
-
-    figure, axes = pyplot.subplots(figsize=(9, 5))
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
-    try:
+    with drawn(path, figsize=(9, 5)) as (figure, axes):
         for result in content["results"]:
             style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
             axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
@@ -179,10 +176,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         axes.grid(True, which="both", alpha=0.3)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120)
-    finally:
-        pyplot.close(figure)
 
 
 if __name__ == "__main__":

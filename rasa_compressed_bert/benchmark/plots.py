@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -14,15 +15,31 @@ _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
 _DARK = 9.0  # points of change whose colour needs white letters
 
 
-def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
-    """Writes a PNG: macro F1 in per cent over the median milliseconds of a message; without a score, no point."""
+@contextlib.contextmanager
+def drawn(path: Path, **arguments: Any) -> Iterator[Tuple[Any, Any]]:
+    """A figure and its axes, written as a PNG after the block; without a display.
+
+    Args:
+        path: of the file; its folder is made if need be.
+        arguments: of `pyplot.subplots`.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5))
+    figure, axes = pyplot.subplots(**arguments)
     try:
+        yield figure, axes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(str(path), dpi=120)
+    finally:
+        pyplot.close(figure)
+
+
+def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
+    """Writes a PNG: macro F1 in per cent over the median milliseconds of a message; without a score, no point."""
+    with drawn(path, figsize=(8, 5)) as (figure, axes):
         for result in results:
             if result["macro_f1"] is None:
                 continue
@@ -36,10 +53,6 @@ def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: 
         axes.margins(x=0.15, y=0.1)
         axes.grid(True, which="both", alpha=0.3)
         figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120)
-    finally:
-        pyplot.close(figure)
 
 
 def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
@@ -47,15 +60,11 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
 
     Colours are linear up to a point and logarithmic beyond it, so that a tenth of a point and a ruin can both be seen.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import colors, pyplot
+    from matplotlib import colors
 
     norm = colors.SymLogNorm(linthresh=1.0, linscale=0.3, vmin=-100.0, vmax=100.0)
     height = 2.2 + 0.2 * len(content["targets"])
-    figure, panels = pyplot.subplots(1, 2, sharey=True, figsize=(10, height), constrained_layout=True)
-    try:
+    with drawn(path, nrows=1, ncols=2, sharey=True, figsize=(10, height), constrained_layout=True) as (figure, panels):
         for axes, kind in zip(panels, SENSITIVITY):
             image = _heat_map(axes, macro_f1_changes(content, kind), kind=kind, norm=norm)
         _name_parts(panels, content["targets"])
@@ -68,10 +77,6 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
             f"{content['model']}: one part compressed at a time\n"
             f"macro F1 uncompressed: {before:.1f} %, {content['messages']} messages of {content['nlu']}"
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120)
-    finally:
-        pyplot.close(figure)
 
 
 def _heat_map(axes: Any, changes: Dict[float, List[float]], *, kind: str, norm: Any) -> Any:
