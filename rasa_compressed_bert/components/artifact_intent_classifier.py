@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from typing import Any, ClassVar, Dict, List, Optional, Sequence, Type
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
@@ -103,9 +104,9 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
+    @abstractmethod
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
         """A new artifact, or one that goes on where `artifact` is."""
-        raise NotImplementedError
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Sets `intent` and `intent_ranking`; without a model, or without text, the intent is None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
@@ -21,7 +22,7 @@ class Problem:
     text: str
 
 
-class ComponentConfig:
+class ComponentConfig(ABC):
     """Base of the frozen dataclasses that hold all options of one component."""
 
     injected: ClassVar[Mapping[str, Option]] = {}
@@ -59,9 +60,9 @@ class ComponentConfig:
         return iter(())
 
     @property
+    @abstractmethod
     def weights_to_start_from(self) -> Optional[str]:
         """Pretrained weights that training needs; None if it needs none."""
-        raise NotImplementedError
 
     def files_to_read(self) -> Sequence[str]:
         """Paths, beside those of weights, whose content matters to training."""

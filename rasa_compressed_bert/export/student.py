@@ -59,5 +59,5 @@ def export_student(
 def student_model(student: StudentConfig, tensors: Tensors) -> OnnxModel:
     """The graph of a student's architecture."""
     if student.architecture == "bilstm":
-        return bilstm_model(tensors, pooling=student.pooling or "")
+        return bilstm_model(tensors, pooling=student.pooling)
     return ngrams_model(tensors)

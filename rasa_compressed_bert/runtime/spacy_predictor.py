@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
-from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.errors import ArtifactError, ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
-from rasa_compressed_bert.tokenization.words import bounded
+from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
+_BATCH = 256
 _LEAST = 1e-9  # probability whose logarithm is taken
 
 
@@ -29,18 +30,11 @@ class SpacyPredictor:
     """
 
     def __init__(self, artifact: Artifact):
-        try:
-            import spacy
-        except ImportError as error:
-            raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
         self.labels: List[str] = artifact.manifest["labels"]
         self._max_length: int = artifact.manifest["max_length"]
         self._temperature: float = artifact.manifest["temperature"]
+        self._nlp = textcat_pipeline(artifact.manifest["student"]["language"], self.labels)
         try:
-            self._nlp = spacy.blank(artifact.manifest["student"]["language"])
-            self._textcat = self._nlp.add_pipe("textcat")
-            for label in self.labels:
-                self._textcat.add_label(label)
             self._nlp.from_bytes(artifact.files[SPACY_MODEL])
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
@@ -53,5 +47,39 @@ class SpacyPredictor:
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Logarithms of the probabilities of messages.  # (n, C)"""
-        docs = [self._nlp.make_doc(bounded(text, self._max_length)) for text in texts]
-        return np.log(np.maximum(self._textcat.predict(docs), _LEAST))
+        return log_probabilities(self._nlp, texts, max_length=self._max_length)
+
+
+def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
+    """A spaCy pipeline of an untrained `textcat` with these labels.
+
+    Raises:
+        RuntimeMissingError: if spaCy is not installed.
+        ConfigError: if spaCy does not know the language.
+    """
+    try:
+        import spacy
+    except ImportError as error:
+        raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
+    try:
+        nlp = spacy.blank(language)
+    except ImportError as error:
+        raise ConfigError(f"student.language: spaCy does not know '{language}', or lacks a package for it") from error
+    textcat = nlp.add_pipe("textcat")
+    for label in labels:
+        textcat.add_label(label)
+    return nlp
+
+
+def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:
+    """What a pipeline of `textcat_pipeline` says of messages, as logits.  # (n, C)
+
+    Args:
+        nlp: the pipeline.
+        texts: of the messages.
+        max_length: words of a message; the rest is cut.
+    """
+    textcat = nlp.get_pipe("textcat")
+    docs = [nlp.make_doc(bounded(text, max_length)) for text in texts]
+    scores = np.concatenate([textcat.predict(docs[start : start + _BATCH]) for start in range(0, len(docs), _BATCH)])
+    return np.log(np.maximum(scores, _LEAST))

@@ -50,7 +50,7 @@ def synthesize(
     sentences = [sentence_bounds(words) for words in messages]
     seen = set(texts)
     synthetic: List[Synthetic] = []
-    for _ in range(options.n_iter or 0):
+    for _ in range(options.n_iter):
         for source, words in enumerate(messages):
             tags = parts_of_speech.of_message(source) if parts_of_speech else [0] * len(words)
             if len(sentences[source]) > 1 and rng.random() < options.sentence:

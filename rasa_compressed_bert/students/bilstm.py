@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.config import StudentConfig
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.keras_student import KerasStudent, glorot
+from rasa_compressed_bert.students.keras_student import KerasStudent, glorot, head_parameters
 
 DIRECTIONS = ("forward", "backward")
 GATES = 4  # input, output, forget, cell: in ONNX's order
@@ -27,7 +27,7 @@ class BiLstm(KerasStudent):
     Args:
         parameters: see `bilstm_parameters`.
         pooling: `max` or `last`.
-        dropout: of embeddings, and before both layers behind the LSTM, while training.
+        dropout: of embeddings, and before both layers of the head, while training.
     """
 
     def __init__(
@@ -36,18 +36,15 @@ class BiLstm(KerasStudent):
         super().__init__(parameters, dropout=dropout)
         self.pooling = pooling
 
-    def logits(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """Logits (B, C), see `KerasStudent.logits`."""
+    def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """The LSTM's states as one vector, see `KerasStudent.pooled`.  # (B, 2 S)"""
         embedded = self.dropout(tf.gather(self.parameters["embeddings.word"], input_ids), training)  # (B, T, E)
         steps = tf.transpose(mask, [1, 0, 2])  # (T, B, 1)
         states = [self._run(embedded, steps, direction) for direction in DIRECTIONS]
         if self.pooling == "last":  # of the message's own wordpieces: padding keeps a state as it is
-            pooled = tf.concat([states[0][-1], states[1][0]], axis=-1)  # (B, 2 S)
-        else:
-            joined = tf.concat(states, axis=-1) + (1.0 - steps) * _FAR_BELOW  # (T, B, 2 S)
-            pooled = tf.reduce_max(joined, axis=0)
-        hidden = tf.nn.relu(self.dense(self.dropout(pooled, training), "dense"))
-        return self.dense(self.dropout(hidden, training), "classifier")
+            return tf.concat([states[0][-1], states[1][0]], axis=-1)
+        joined = tf.concat(states, axis=-1) + (1.0 - steps) * _FAR_BELOW  # (T, B, 2 S)
+        return tf.reduce_max(joined, axis=0)
 
     def _run(self, embedded: tf.Tensor, mask: tf.Tensor, direction: str) -> tf.Tensor:
         """States of one direction, in the order of the wordpieces.  # (T, B, S)"""
@@ -78,7 +75,7 @@ def bilstm_parameters(
         seed: of the random numbers.
     """
     rng = np.random.default_rng(seed)
-    size, dense = options.hidden_size, options.dense_size
+    size = options.hidden_size
     bias = np.zeros(GATES * size, np.float32)
     bias[2 * size : 3 * size] = _FORGET_BIAS
     parameters: Dict[str, np.ndarray] = {"embeddings.word": table.astype(np.float32)}
@@ -87,7 +84,4 @@ def bilstm_parameters(
         orthogonal = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(GATES)]
         parameters[f"{direction}.recurrent.kernel"] = np.concatenate(orthogonal, axis=1).astype(np.float32)
         parameters[f"{direction}.bias"] = bias
-    parameters["dense.kernel"], parameters["dense.bias"] = glorot(rng, 2 * size, dense), np.zeros(dense, np.float32)
-    parameters["classifier.kernel"] = glorot(rng, dense, num_classes)
-    parameters["classifier.bias"] = np.zeros(num_classes, np.float32)
-    return parameters
+    return {**parameters, **head_parameters(rng, 2 * size, options.dense_size, num_classes)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -13,11 +14,11 @@ _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.
 
 
 class KerasStudent(tf.keras.layers.Layer):
-    """Wordpiece ids to logits, `(B, T) -> (B, C)`; `logits` says how.
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and a linear layer.
 
     Args:
-        parameters: values by name, `classifier.bias` among them.
-        dropout: while training.
+        parameters: values by name, those of `head_parameters` among them.
+        dropout: while training, before both layers of the head.
     """
 
     def __init__(self, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
@@ -26,9 +27,9 @@ class KerasStudent(tf.keras.layers.Layer):
         self.parameters = {name: tf.Variable(value, name=name, dtype=tf.float32) for name, value in parameters.items()}
         self.num_classes = int(self.parameters["classifier.bias"].shape[0])
 
-    def logits(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """Logits (B, C) of ids (B, T) under a mask (B, T, 1) of floats."""
-        raise NotImplementedError
+    @abstractmethod
+    def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """One vector (B, P) for each message, of ids (B, T) under a mask (B, T, 1) of floats."""
 
     def call(
         self,
@@ -39,14 +40,16 @@ class KerasStudent(tf.keras.layers.Layer):
     ) -> Tuple[tf.Tensor, List[tf.Tensor]]:
         """Logits (B, C), and no hidden states."""
         mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
-        return self.logits(input_ids, mask, training=training), []
+        pooled = self.pooled(input_ids, mask, training=training)
+        hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
+        return self._dense(self.dropout(hidden, training), "classifier"), []
 
     @tf.function(input_signature=_BATCH)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """Logits, without dropout.  # (B, C)"""
         return self(input_ids, attention_mask)[0]
 
-    def dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
+    def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """`x @ kernel + bias`."""
         return tf.matmul(x, self.parameters[f"{name}.kernel"]) + self.parameters[f"{name}.bias"]
 
@@ -62,6 +65,18 @@ class KerasStudent(tf.keras.layers.Layer):
         """The inverse of `values`."""
         for name, value in values.items():
             self.parameters[name].assign(value)
+
+
+def head_parameters(
+    rng: np.random.Generator, pooled_size: int, dense_size: int, num_classes: int
+) -> Dict[str, np.ndarray]:
+    """A random ReLU layer and a random linear layer behind what is pooled."""
+    return {
+        "dense.kernel": glorot(rng, pooled_size, dense_size),
+        "dense.bias": np.zeros(dense_size, np.float32),
+        "classifier.kernel": glorot(rng, dense_size, num_classes),
+        "classifier.bias": np.zeros(num_classes, np.float32),
+    }
 
 
 def glorot(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
 from rasa_compressed_bert.config import StudentDistillationConfig
-from rasa_compressed_bert.errors import ConfigError, DataError, RuntimeMissingError
 from rasa_compressed_bert.students.lesson import Lesson
-from rasa_compressed_bert.tokenization.words import bounded
+from rasa_compressed_bert.tokenization.bounded import bounded
 from rasa_compressed_bert.training.loop import Score, evaluate
 
 _DROPOUT = 0.2
-_LEAST = 1e-9  # probability whose logarithm is taken
+_SAMPLE = 100  # messages from which spaCy infers the widths of its layers
 
 
 def train_spacy_textcat(
+    nlp: Any,
     lesson: Lesson,
     options: StudentDistillationConfig,
     *,
-    language: str,
+    validate: Callable[[], np.ndarray],
     max_length: int,
     epochs: int,
     patience: int,
@@ -33,15 +32,16 @@ def train_spacy_textcat(
     learning_rate: float,
     seed: int,
     start: Optional[bytes] = None,
-) -> Tuple[Any, Optional[Score]]:
-    """Trains a pipeline of one `textcat` on the teacher's probabilities, through spaCy's own `update`.
+) -> Optional[Score]:
+    """Trains the `textcat` of a pipeline on the teacher's probabilities, through spaCy's own `update`.
 
-    Its loss is the squared distance of probabilities.
+    Its loss is the squared distance of probabilities. The pipeline is left as it was after its best epoch.
 
     Args:
+        nlp: an untrained pipeline with the lesson's labels.
         lesson: what is learnt.
         options: temperature and weight of the labels.
-        language: of the tokenizer.
+        validate: gives the logits of the validation messages, `(m, C)`.
         max_length: words of a message; the rest is cut.
         epochs: at most.
         patience: epochs in a row without a better one after which it ends.
@@ -51,54 +51,16 @@ def train_spacy_textcat(
         start: `to_bytes` of a pipeline that is trained further.
 
     Returns:
-        The pipeline as it was after its best epoch, and that epoch's score, None without validation examples.
-
-    Raises:
-        RuntimeMissingError: if spaCy is not installed.
-        ConfigError: if spaCy does not know the language.
-        DataError: if there is but one intent, which spaCy does not learn.
+        The best epoch's score, None without validation examples.
     """
-    if len(lesson.labels) < 2:
-        raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
     with _seeded(seed):
-        nlp = blank_pipeline(language, lesson.labels)
         examples = _examples(nlp, lesson, options, max_length=max_length)
-        optimizer = nlp.initialize(lambda: examples[: len(lesson.labels)] + examples[:100])
+        optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
         optimizer.learn_rate = learning_rate
         if start is not None:
             nlp.from_bytes(start)
-        validate = partial(log_probabilities, nlp, lesson.validation_texts, max_length=max_length)
-        plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size}
-        return nlp, _fit(nlp, examples, optimizer, validate, lesson.validation_classes, **plan)
-
-
-def blank_pipeline(language: str, labels: Tuple[str, ...]) -> Any:
-    """A pipeline with an untrained `textcat` of these labels.
-
-    Raises:
-        RuntimeMissingError: if spaCy is not installed.
-        ConfigError: if spaCy does not know the language.
-    """
-    try:
-        import spacy
-    except ImportError as error:
-        raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
-    try:
-        nlp = spacy.blank(language)
-    except ImportError as error:
-        raise ConfigError(f"student.language: spaCy does not know '{language}', or lacks a package for it") from error
-    textcat = nlp.add_pipe("textcat")
-    for label in labels:
-        textcat.add_label(label)
-    return nlp
-
-
-def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:
-    """What a pipeline says of messages, as logits.  # (n, C)"""
-    textcat = nlp.get_pipe("textcat")
-    docs = [nlp.make_doc(bounded(text, max_length)) for text in texts]
-    scores = np.concatenate([textcat.predict(docs[start : start + 256]) for start in range(0, len(docs), 256)])
-    return np.log(np.maximum(scores, _LEAST))
+        plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
+        return _fit(nlp, examples, optimizer, validate, lesson.validation_classes, **plan)
 
 
 def _examples(nlp: Any, lesson: Lesson, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:
@@ -124,9 +86,10 @@ def _fit(
     epochs: int,
     patience: int,
     batch_size: int,
+    seed: int,
 ) -> Optional[Score]:
     best, best_epoch, best_bytes = None, 0, b""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     total = epochs * -(-len(examples) // batch_size)
     with tqdm(total=total, desc="student (spacy_textcat)", unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
         for epoch in range(1, epochs + 1):

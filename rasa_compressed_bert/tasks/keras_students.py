@@ -91,11 +91,11 @@ def _from_teacher(
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
     options = config.student
-    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, options.vocabulary_size or 0)
+    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
     encoder = BertEncoder(replace(teacher.shape, vocab_size=len(rows)), parameters)
     first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
-    table = projected(encoded_wordpieces(encoder, first=first, last=last), options.embedding_size or 0)
+    table = projected(encoded_wordpieces(encoder, first=first, last=last), options.embedding_size)
     make = _PARAMETERS[options.architecture]
     return tokenizer, make(table, options, num_classes=len(lesson.labels), seed=config.random_seed)
 
@@ -103,13 +103,13 @@ def _from_teacher(
 def _build(parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig) -> KerasStudent:
     dropout = Dropout(_DROPOUT, seed=config.random_seed)
     if config.student.architecture == "bilstm":
-        return BiLstm(parameters, pooling=config.student.pooling or "", dropout=dropout)
+        return BiLstm(parameters, pooling=config.student.pooling, dropout=dropout)
     return NGrams(parameters, dropout=dropout)
 
 
 def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
     batch_size = batch_size_for(size, config.batch_size)
-    schedule = WarmUpLinearDecay(config.learning_rate or 0.0, config.epochs * batch_count(size, batch_size))
+    schedule = WarmUpLinearDecay(config.learning_rate, config.epochs * batch_count(size, batch_size))
     name = f"student ({config.student.architecture})"
     return Plan(name, config.epochs, batch_size, schedule, patience=config.patience)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Optional
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.errors import DataError, RuntimeMissingError
 from rasa_compressed_bert.export.intent_classifier import KIND
+from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
 from rasa_compressed_bert.students.lesson import Lesson
-from rasa_compressed_bert.students.spacy_textcat import log_probabilities, train_spacy_textcat
+from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.training.calibration import calibration_temperature
 
@@ -30,22 +33,29 @@ def train(
         ConfigError: if spaCy does not know the language.
         DataError: if there is but one intent.
     """
-    nlp, score = train_spacy_textcat(
+    if len(lesson.labels) < 2:
+        raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
+    try:
+        nlp = textcat_pipeline(config.student.language, lesson.labels)
+    except RuntimeMissingError as error:
+        raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
+    validate = partial(log_probabilities, nlp, lesson.validation_texts, max_length=config.max_length)
+    score = train_spacy_textcat(
+        nlp,
         lesson,
         config.distillation,
-        language=config.student.language or "",
+        validate=validate,
         max_length=config.max_length,
         epochs=config.epochs,
         patience=config.patience,
         batch_size=config.batch_size,
-        learning_rate=config.learning_rate or 0.0,
+        learning_rate=config.learning_rate,
         seed=config.random_seed,
         start=origin.files[SPACY_MODEL] if origin else None,
     )
     temperature = 1.0
     if len(lesson.validation_texts):
-        logits = log_probabilities(nlp, lesson.validation_texts, max_length=config.max_length)
-        temperature = calibration_temperature(logits, lesson.validation_classes)
+        temperature = calibration_temperature(validate(), lesson.validation_classes)
     manifest = {
         "kind": KIND,
         "runtime": "spacy",

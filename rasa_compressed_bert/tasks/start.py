@@ -63,6 +63,6 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str]) -> Start:
 def start_from_artifact(artifact: Artifact) -> Start:
     """The compressed model as it is, in floats."""
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
-    dense = EncoderShape.from_dict(artifact.manifest.get("dense_encoder", artifact.manifest["encoder"]))
+    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
     return Start(shape, dense, parameters, artifact.files[TOKENIZER].decode("utf-8"))

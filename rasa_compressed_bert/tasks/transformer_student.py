@@ -90,7 +90,7 @@ def _fewer_layers(teacher: Start, lesson: Lesson, config: DistilledIntentClassif
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
     chosen = _chosen(len(teacher.shape.layers), config)
-    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size or 0)
+    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):

@@ -35,7 +35,7 @@ HEADER.update(system="s", versions={})
 
 
 def artifact_of(shape, parameters, **manifest):
-    known = {"labels": LABELS, "max_length": 32, "temperature": 1.0, **manifest}
+    known = {"labels": LABELS, "max_length": 32, "temperature": 1.0, "dense_encoder": shape.to_dict(), **manifest}
     form = Format(QuantizationConfig(method="none"))
     return serving_artifact(Exported(shape, parameters, TOKENIZER), form, kind=KIND, manifest=known)
 

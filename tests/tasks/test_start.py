@@ -67,8 +67,12 @@ def test_an_artifact_gives_back_what_it_stands_for(method):
     parameters = random_parameters(shape, pooler_size=16)
     calibration = calibration_for(parameters, config, {})
     form = Format(config, calibration=calibration)
-    begun = start_from_artifact(serving_artifact(Exported(shape, parameters, "{}"), form, kind="test", manifest={}))
-    assert begun.shape == shape and begun.tokenizer == "{}" and begun.pooler is None
+    dense = random_shape()
+    manifest = {"dense_encoder": dense.to_dict()}
+    begun = start_from_artifact(
+        serving_artifact(Exported(shape, parameters, "{}"), form, kind="test", manifest=manifest)
+    )
+    assert begun.shape == shape and begun.dense == dense and begun.tokenizer == "{}" and begun.pooler is None
     expected = unpack(shape, pack(shape, parameters, config, calibration))
     assert set(begun.parameters) == set(parameters)
     for name, value in expected.items():
