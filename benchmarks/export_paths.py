@@ -24,10 +24,10 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.intent_classifier import export_intent_classifier
+from rasa_compressed_bert.export.task_model import export_task_model
 from rasa_compressed_bert.models.gates import open_gates
-from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
 
 RESULT = Path(__file__).parent / "results" / "export_paths.json"
@@ -62,14 +62,14 @@ def _row(model: str, path: str, seconds: float) -> Dict[str, Any]:
 
 
 def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     ids = [np.random.default_rng(1).integers(1000, 2000, WORDPIECES)]
     logits = model.predict(np.stack(ids).astype(np.int32), np.ones((1, WORDPIECES), np.int32)).numpy()
     manifest = {"labels": [str(index) for index in range(CLASSES)], "max_length": 128, "temperature": 1.0}
     times = {}
     batch = np.stack(ids).astype(np.int64)
     for method in ("none", "dynamic_int8"):
-        artifact = export_intent_classifier(
+        artifact = export_task_model(
             shape,
             parameters,
             tokenizer="",
@@ -86,7 +86,7 @@ def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
     return times
 
 
-def _tf2onnx(model: IntentModel, batch: np.ndarray) -> Dict[str, float]:
+def _tf2onnx(model: TaskModel, batch: np.ndarray) -> Dict[str, float]:
     import tf2onnx
     from onnxruntime.quantization import quantize_dynamic
 

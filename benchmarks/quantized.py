@@ -17,7 +17,7 @@ from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_arti
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.tasks.intent_classification import requantize_intent_classifier
+from rasa_compressed_bert.tasks.bert_training import requantize_bert
 
 _CLASS = OURS.rpartition(".")[2]
 
@@ -57,7 +57,7 @@ class Dense:
         """
         config = PrunedBertIntentClassifierConfig.from_dict(self.artifact.manifest["config"])
         config = replace(config, quantization=quantization, runtime=runtime)
-        return requantize_intent_classifier(self.examples, config, self.artifact)
+        return requantize_bert(self.examples, config, self.artifact)
 
     def archived(self, artifact: Artifact, target: Path) -> None:
         """Writes an archive as if Rasa had trained this artifact: the component has its options."""

@@ -10,6 +10,7 @@ import functools
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -28,15 +29,20 @@ from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
-from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
-from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
-STUDENTS = ("ngrams", "bilstm", "transformer", "spacy_textcat")
+STUDENTS: Dict[str, Dict[str, Any]] = {
+    **{name: {"architecture": name} for name in ("ngrams", "bilstm", "transformer", "spacy_textcat")},
+    "bilstm_small": {"architecture": "bilstm", "vocabulary_size": 8000},  # a hundredth of BERT-base's parameters
+}
+TEACHER = "teacher"
+TEACHERS = {TEACHER: "none", "teacher_int8": "dynamic_int8"}
 ALONE = {"epochs": 30, "augmentation": {"n_iter": 0}, "distillation": {"alpha": 1.0}}
 MB = 1e6
 
@@ -61,8 +67,8 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         identity={"data": about, "n_iter": arguments.n_iter},
         fresh=arguments.fresh,
     )
-    teacher = _teacher(work / "teacher", examples)
-    results.update(teacher=_measured(teacher, messages))
+    for name, quantization in TEACHERS.items():
+        results.update(**{name: _measured(_teacher(work, name, examples, quantization), messages)})
     cells = [
         (student, seed, distilled)
         for seed in range(1, arguments.seeds + 1)
@@ -85,11 +91,17 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
 
 
-def _teacher(folder: Path, examples: Sequence[Example]) -> Artifact:
-    if not folder.exists():
+def _teacher(work: Path, name: str, examples: Sequence[Example], quantization: str) -> Artifact:
+    """The one that all students learn from, and the same one in int8."""
+    if not (work / name).exists():
         options = DistilledIntentClassifierConfig.from_dict({}).teacher_options()
-        write_artifact(train_intent_classifier(examples, options), folder)
-    return read_artifact(folder)
+        if name == TEACHER:
+            artifact = train_bert(examples, options)
+        else:
+            served = replace(options, quantization=QuantizationConfig(method=quantization))
+            artifact = requantize_bert(examples, served, read_artifact(work / TEACHER))
+        write_artifact(artifact, work / name)
+    return read_artifact(work / name)
 
 
 def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *, n_iter: int) -> Artifact:
@@ -99,8 +111,8 @@ def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *
         {
             **options,
             "random_seed": seed,
-            "student": {"architecture": student},
-            "teacher": {"model": str(work / "teacher")},
+            "student": STUDENTS[student],
+            "teacher": {"model": str(work / TEACHER)},
         }
     )
     keep = functools.partial(cached, work / "cache")
@@ -121,7 +133,7 @@ def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]
 
 def _latencies(work: Path, cells: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
     """p50 milliseconds of the predictors alone, tokenizer included, one thread, in turns."""
-    folders = {"teacher (fp32)": work / "teacher"}
+    folders = {name: work / name for name in TEACHERS}
     for cell in cells:
         if cell["distilled"]:
             folders[cell["student"]] = work / f"{cell['student']}_{cell['seed']}_True"
@@ -145,12 +157,19 @@ def summary(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """The table, and what was made how."""
-    teacher, latency = content["teacher"], content["latency_ms"]
+    latency = content["latency_ms"]
     table = [["model", "learnt from", "accuracy", "macro F1", "parameters, million", "MB archived", "ms", "training s"]]
-    table.append(
-        ["teacher", "labels", tables.percent(teacher["accuracy"]), tables.percent(teacher["macro_f1"])]
-        + [f"{teacher['parameters'] / MB:.2f}", f"{teacher['archived_mb']:.2f}", f"{latency['teacher (fp32)']:.3f}", ""]
-    )
+    for name in TEACHERS:
+        teacher = content[name]
+        table.append(
+            [
+                name.replace("_", ", "),
+                "labels",
+                tables.percent(teacher["accuracy"]),
+                tables.percent(teacher["macro_f1"]),
+            ]
+            + [f"{teacher['parameters'] / MB:.2f}", f"{teacher['archived_mb']:.2f}", f"{latency[name]:.3f}", ""]
+        )
     for row in summary(content):
         cells = row["cells"]
         parameters = cells[0]["parameters"]
@@ -183,7 +202,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
     with drawn(path, figsize=(8, 4.5)) as (figure, axes):
-        axes.axhline(100 * content["teacher"]["macro_f1"], color="grey", linestyle="--", label="teacher")
+        axes.axhline(100 * content[TEACHER]["macro_f1"], color="grey", linestyle="--", label="teacher")
         rows = summary(content)
         colours: Dict[str, str] = {row["student"]: f"C{index // 2}" for index, row in enumerate(rows)}
         for row in rows:

@@ -25,6 +25,8 @@ MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
 SPACY_MODEL = "spacy.msgpack"
+INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
+"""Kinds of artifacts that a text is given to, by what they say of it."""
 FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL)
 
 

@@ -8,6 +8,11 @@ from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.tables import markdown_table, percent, sensitivity_rows, text_table
 
 MB = 1e6
+_SCORES = {
+    "macro_f1": "validation macro F1",
+    "accuracy": "validation accuracy",
+    "entity_f1": "validation entity F1",
+}
 
 
 def inspection_text(report: Mapping[str, Any]) -> str:
@@ -76,8 +81,8 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
         rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
         rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
     before, after = _stages(component)
-    for key, name in (("macro_f1", "validation macro F1"), ("accuracy", "validation accuracy")):
-        if key in before and key in after:
+    for key, name in _SCORES.items():
+        if before.get(key) is not None and after.get(key) is not None:
             rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
     dense = "dense fine-tuned model in 32-bit floats, head included" if component["intents"] else "encoder in floats"
     lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
@@ -186,8 +191,8 @@ def _pair(before: float, now: float, *, digits: int) -> List[str]:
 
 
 def _score(score: Mapping[str, float]) -> str:
-    names = {"macro_f1": "macro F1", "accuracy": "accuracy"}
-    parts = [f"{name} {percent(score[key])}" for key, name in names.items() if key in score]
+    names = {key: name.replace("validation ", "") for key, name in _SCORES.items()}
+    parts = [f"{name} {percent(score[key])}" for key, name in names.items() if score.get(key) is not None]
     return ", ".join([*parts, *(f"{key} {value:.3f}" for key, value in score.items() if key not in names)])
 
 

@@ -16,17 +16,16 @@ import numpy as np
 from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
 from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.errors import CompressedBertError
-from rasa_compressed_bert.export.intent_classifier import KIND
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.loop import predict_logits
+from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Probe:
         self._vocabulary = UsedVocabulary.of(input_ids)
         self._input_ids = self._vocabulary.renumber(input_ids)
         self._used = self._vocabulary.narrow(self._parameters)
-        self._model = IntentModel(replace(self.shape, vocab_size=len(self._vocabulary.rows)), self._used)
+        self._model = TaskModel(replace(self.shape, vocab_size=len(self._vocabulary.rows)), self._used)
 
     def unknown(self) -> List[str]:
         """The intent of each message whose intent the model does not know."""
@@ -68,7 +67,7 @@ class Probe:
     def score(self, changed: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """Accuracy and macro F1, as shares, with these matrices in the place of the model's own."""
         self._model.assign({**self._used, **changed})
-        logits = predict_logits(self._model, self._input_ids)
+        logits = predict(self._model, self._input_ids).logits
         return scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
 
 
@@ -78,7 +77,7 @@ def intent_artifact(model: Path) -> Artifact:
     Raises:
         CompressedBertError: if there is none.
     """
-    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == KIND]
+    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
         raise CompressedBertError(f"'{model}' holds no trained intent classifier of rasa_compressed_bert.")
     manifest = found[-1].manifest

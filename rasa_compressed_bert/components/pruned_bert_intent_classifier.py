@@ -27,8 +27,8 @@ class PrunedBertIntentClassifier(ArtifactIntentClassifier):
         return PrunedBertIntentClassifierConfig.default_config()
 
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
-        from rasa_compressed_bert.tasks import intent_classification  # TensorFlow is needed here only
+        from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
 
         if artifact is None:
-            return intent_classification.train_intent_classifier(examples, self._options)
-        return intent_classification.finetune_intent_classifier(examples, self._options, artifact)
+            return bert_training.train_bert(examples, self._options)
+        return bert_training.finetune_bert(examples, self._options, artifact)

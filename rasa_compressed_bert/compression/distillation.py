@@ -10,19 +10,21 @@ import tensorflow as tf
 def distillation_loss(
     logits: tf.Tensor, classes: tf.Tensor, soft_targets: tf.Tensor, *, alpha: float, temperature: float
 ) -> tf.Tensor:
-    """Loss of each example: labels and the teacher's softened distribution (Hinton et al. 2015, arXiv 1503.02531).
+    """Loss of each example, or wordpiece: labels and the teacher's softened distribution (Hinton et al. 2015).
+
+    Source: arXiv 1503.02531.
 
     `alpha CE(y, z) + (1 - alpha) T^2 KL(softmax(z_t / T) || softmax(z / T))`
 
     Args:
-        logits: the student's, `z`, `(B, C)`.
-        classes: the labels, `y`, `(B,)`.
-        soft_targets: the teacher's logits, `z_t`, `(B, C)`; not looked at where alpha is 1.
+        logits: the student's, `z`, `(..., C)`.
+        classes: the labels, `y`, `(...)`.
+        soft_targets: the teacher's logits, `z_t`, `(..., C)`; not looked at where alpha is 1.
         alpha: weight of the labels.
         temperature: `T`; the factor `T^2` keeps the size of the gradient independent of it.
 
     Returns:
-        Losses in nats, `(B,)`.
+        Losses in nats, `(...)`.
     """
     hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
     if alpha == 1.0:
@@ -64,6 +66,16 @@ def probability_loss(logits: tf.Tensor, soft_targets: tf.Tensor, *, temperature:
     """
     difference = tf.nn.softmax(soft_targets / temperature) - tf.nn.softmax(logits / temperature)
     return temperature**2 * tf.reduce_sum(tf.square(difference), axis=-1)
+
+
+def over_wordpieces(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The mean loss of each example's wordpieces; 0 for an example without any.  # (B,)
+
+    Args:
+        losses: of each wordpiece, `(B, T)`.
+        weights: 1 for one that counts, `(B, T)`.
+    """
+    return tf.reduce_sum(losses * weights, axis=1) / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
 
 
 def hidden_state_loss(

@@ -6,6 +6,7 @@ from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
+from rasa_compressed_bert.config.entities import BertEntityExtractorConfig, EntityConfig, JointBertClassifierConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
@@ -17,10 +18,13 @@ from rasa_compressed_bert.config.teacher import TeacherConfig
 __all__ = [
     "AugmentationConfig",
     "BertConfig",
+    "BertEntityExtractorConfig",
     "ComponentConfig",
     "DistillationConfig",
     "DistilledIntentClassifierConfig",
     "EncoderConfig",
+    "EntityConfig",
+    "JointBertClassifierConfig",
     "Option",
     "PAIR_FACTOR",
     "Problem",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Optional, Tuple, Type
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, Union
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,18 @@ def _to_indices(value: Any) -> Tuple[int, ...]:
     return indices
 
 
-_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str, tuple: _to_indices}
+def _to_switches(value: Any) -> Union[bool, Dict[str, bool]]:
+    if not isinstance(value, Mapping):
+        return _to_bool(value)
+    return {_to_str(name): _to_bool(switch) for name, switch in value.items()}
+
+
+_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str, tuple: _to_indices, dict: _to_switches}
 _KIND_NAMES = {
     float: "a number",
     int: "an integer",
     bool: "a boolean (true or false)",
     str: "a non-empty string",
     tuple: "a list of different integers >= 0",
+    dict: "a boolean (true or false), or a map of names to booleans",
 }

@@ -10,8 +10,8 @@ from rasa_compressed_bert.config.options import option
 
 ARCHITECTURES = ("bilstm", "transformer", "ngrams", "spacy_textcat")
 _DEFAULTS: Dict[str, Dict[str, Any]] = {  # what each option is unless set, by architecture; others have no use for it
-    "vocabulary_size": {"bilstm": 8000, "transformer": 8000, "ngrams": 8000},
-    "embedding_size": {"bilstm": 128, "ngrams": 128},
+    "vocabulary_size": {"bilstm": 32_000, "transformer": 8000, "ngrams": 32_000},
+    "embedding_size": {"bilstm": 96, "ngrams": 64},
     "hidden_size": {"bilstm": 128},
     "dense_size": {"bilstm": 256},
     "pooling": {"bilstm": "max"},
@@ -40,9 +40,12 @@ class StudentConfig:
         help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier.",
     )
     vocabulary_size: Optional[int] = _size(
-        "Wordpieces of bilstm, transformer and ngrams, those of the training data first; null means 8000."
+        "Wordpieces of bilstm, transformer and ngrams, those of the training data first; null means 8000 of a "
+        "transformer and 32000 of the others, more than most weights have: words that training never saw count too."
     )
-    embedding_size: Optional[int] = _size("Width of the embeddings of bilstm and ngrams; null means 128.", high=4096)
+    embedding_size: Optional[int] = _size(
+        "Width of the embeddings of bilstm and ngrams; null means 96 and 64.", high=4096
+    )
     hidden_size: Optional[int] = _size("Units of each direction of bilstm; null means 128.", high=4096)
     dense_size: Optional[int] = _size("Units of the ReLU layer of bilstm; null means 256.", high=4096)
     pooling: Optional[str] = option(

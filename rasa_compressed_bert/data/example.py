@@ -1,11 +1,16 @@
-"""What a model is trained on: a text and its labels, free of Rasa."""
+"""What a model is trained on: a text, its intent and its entities, free of Rasa."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Sequence, Tuple
+from typing import Iterable, Optional, Sequence, Tuple
 
 import numpy as np
+
+from rasa_compressed_bert.data.entities import EntitySpan
+
+NO_CLASS = -1
+"""The class of an example without an intent."""
 
 
 @dataclass(frozen=True)
@@ -13,17 +18,18 @@ class Example:
     """One message of the training data."""
 
     text: str
-    intent: str
+    intent: Optional[str] = None
+    entities: Tuple[EntitySpan, ...] = ()
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
     """The label vocabulary: every intent once, sorted; a label's index is its class."""
-    return tuple(sorted({example.intent for example in examples}))
+    return tuple(sorted({example.intent for example in examples if example.intent is not None}))
 
 
 def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndarray:
-    """Each example's class.  # (n,) int32"""
-    index = {label: position for position, label in enumerate(labels)}
+    """Each example's class, `NO_CLASS` without an intent.  # (n,) int32"""
+    index = {None: NO_CLASS, **{label: position for position, label in enumerate(labels)}}
     return np.array([index[example.intent] for example in examples], np.int32)
 
 

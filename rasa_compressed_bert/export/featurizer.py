@@ -35,6 +35,6 @@ def export_featurizer(
         ExportError: if the exported encoder disagrees.
     """
     artifact = serving_artifact(model, form, kind=KIND, manifest=manifest)
-    similarity = check_features(hidden_states, serve(open_engine(artifact), input_ids))
+    similarity = check_features(hidden_states, serve(open_engine(artifact), input_ids)[0])
     parity = {"messages": len(input_ids), "similarity": similarity}
     return Artifact({**artifact.manifest, "parity": parity}, artifact.files)

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 
 from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE
 
-INPUT_IDS, ATTENTION_MASK, HIDDEN_STATES, LOGITS = "input_ids", "attention_mask", "hidden_states", "logits"
+INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
+HIDDEN_STATES, LOGITS, TAG_LOGITS = "hidden_states", "logits", "tag_logits"
 CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
 _IR_VERSION = 8
@@ -38,13 +39,13 @@ class Graph:
         self.nodes: List[onnx.NodeProto] = []
         self.constants: Dict[str, onnx.TensorProto] = {}
 
-    def model(self, output: str, dimensions: Sequence[Any]) -> OnnxModel:
-        """The finished graph with its inputs, its output and its external initializers."""
+    def model(self, dimensions: Mapping[str, Sequence[Any]]) -> OnnxModel:
+        """The finished graph with its inputs, its outputs and their dimensions, and its external initializers."""
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "wordpieces"])
             for name in (INPUT_IDS, ATTENTION_MASK)
         ]
-        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, dimensions)]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in dimensions.items()]
         weights = self._weights()
         initializers = [_external(name, self.tensors[name]) for name in weights]
         graph = helper.make_graph(

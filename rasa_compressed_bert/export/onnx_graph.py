@@ -9,7 +9,7 @@ measured, see `benchmarks/README.md`). Operators: https://github.com/microsoft/o
 from __future__ import annotations
 
 import math
-from typing import Mapping
+from typing import Any, Dict, List, Mapping
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -20,6 +20,7 @@ from rasa_compressed_bert.export.graph import (
     HIDDEN_STATES,
     INPUT_IDS,
     LOGITS,
+    TAG_LOGITS,
     Graph,
     OnnxModel,
 )
@@ -27,17 +28,24 @@ from rasa_compressed_bert.models.shape import EncoderShape
 
 
 def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C), where the tensors have a linear layer, or hidden states (B, T, H)."""
+    """Ids and mask (B, T) int64 to what the tensors have linear layers for, or else to hidden states (B, T, H).
+
+    The outputs are logits of intents (B, C) and of tags (B, T, K), in this order.
+    """
     graph = EncoderGraph(shape, tensors)
     hidden = graph.encode()
+    outputs: Dict[str, List[Any]] = {}
     if "classifier.bias" in tensors:
-        return graph.model(graph.classify(hidden), ["batch", tensors["classifier.bias"].size])
-    output = graph.add("Identity", [hidden], output=HIDDEN_STATES)
-    return graph.model(output, ["batch", "wordpieces", shape.hidden_size])
+        outputs[graph.classify(hidden)] = ["batch", tensors["classifier.bias"].size]
+    if "tagger.bias" in tensors:
+        outputs[graph.tag(hidden)] = ["batch", "wordpieces", tensors["tagger.bias"].size]
+    if not outputs:
+        outputs[graph.add("Identity", [hidden], output=HIDDEN_STATES)] = ["batch", "wordpieces", shape.hidden_size]
+    return graph.model(outputs)
 
 
 class EncoderGraph(Graph):
-    """The nodes of an encoder and its head."""
+    """The nodes of an encoder and its heads."""
 
     def __init__(self, shape: EncoderShape, tensors: Mapping[str, np.ndarray]):
         super().__init__(tensors)
@@ -54,6 +62,10 @@ class EncoderGraph(Graph):
     def classify(self, hidden: str) -> str:
         """Pooling and linear layer: (B, T, H) to logits (B, C)."""
         return self.dense(self._pool(hidden), "classifier", output=LOGITS)
+
+    def tag(self, hidden: str) -> str:
+        """A linear layer of every wordpiece: (B, T, H) to logits of tags (B, T, K)."""
+        return self.dense(hidden, "tagger", output=TAG_LOGITS)
 
     def _embed(self) -> str:
         word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, H)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Format(NamedTuple):
 
 
 def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapping[str, Any]) -> Artifact:
-    """The artifact of a model: its logits, where it has a linear layer, or else its hidden states, are served."""
+    """The artifact of a model: what it has linear layers for is served, or else its hidden states."""
     tensors = pack(model.shape, model.parameters, form.quantization, form.calibration)
     graph_file, graph_manifest = _GRAPHS[form.runtime](model, form, tensors)
     return Artifact(
@@ -58,9 +58,11 @@ def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapp
     )
 
 
-def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    """The engine's outputs for messages, one at a time, as they are served."""
-    return [engine.run(ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64))[0] for ids in input_ids]
+def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> List[List[np.ndarray]]:
+    """Each of the engine's outputs, for every message; messages go one at a time, as they are served."""
+    batches = ((ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64)) for ids in input_ids)
+    rows = [[output[0] for output in engine.run(*batch)] for batch in batches]
+    return [list(output) for output in zip(*rows)]
 
 
 def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
@@ -70,22 +72,11 @@ def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, by
 
 def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
+    from rasa_compressed_bert.models.task_model import forward_pass
 
     quantization = "dynamic_int8" if form.quantization.method == "kmeans" else form.quantization.method
     forward = forward_pass(model.shape, unpack(model.shape, tensors))
     return {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=form.messages)}, {}
-
-
-def forward_pass(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> Callable[[Any, Any], Any]:
-    """The Keras model's logits, where there is a linear layer, or hidden states."""
-    from rasa_compressed_bert.models.encoder import BertEncoder
-    from rasa_compressed_bert.models.intent_model import IntentModel
-
-    if "classifier.bias" in parameters:
-        intent_model = IntentModel(shape, parameters)
-        return lambda input_ids, attention_mask: intent_model(input_ids, attention_mask)[0]
-    encoder = BertEncoder(shape, parameters)
-    return lambda input_ids, attention_mask: encoder(input_ids, attention_mask)[-1]
 
 
 def _tensorflow(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:

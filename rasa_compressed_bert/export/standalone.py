@@ -22,12 +22,11 @@ from rasa_compressed_bert.config import StudentConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import unpack
-from rasa_compressed_bert.export.serving import forward_pass
 from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-_DESCRIBED = ("kind", "labels", "temperature", "max_length", "quantization", "encoder", "student")
+_DESCRIBED = ("kind", "labels", "temperature", "entities", "max_length", "quantization", "encoder", "student")
 
 
 def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
@@ -56,6 +55,7 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
         ExportError: if there is nothing to calibrate on, or if the model is no BERT.
     """
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
+    from rasa_compressed_bert.models.task_model import forward_pass
 
     tensors = _tensors(artifact)
     if "encoder" not in artifact.manifest:

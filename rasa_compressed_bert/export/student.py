@@ -7,13 +7,13 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import GRAPH, INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
 from rasa_compressed_bert.export.graph import OnnxModel
-from rasa_compressed_bert.export.intent_classifier import KIND, HeldOut, checked
 from rasa_compressed_bert.export.packing import Tensors, pack_each
 from rasa_compressed_bert.export.student_graph import bilstm_model, ngrams_model
+from rasa_compressed_bert.export.task_model import HeldOut, checked
 
 
 def export_student(
@@ -42,7 +42,7 @@ def export_student(
     graph = student_model(student, tensors)
     described = {
         **manifest,
-        "kind": KIND,
+        "kind": INTENT_CLASSIFIER,
         "runtime": "onnxruntime",
         "graph_weights": graph.weights,
         "student": asdict(student),

@@ -88,7 +88,7 @@ class _StudentGraph(Graph):
         """ReLU layer and linear layer: the finished model."""
         hidden = self.add("Relu", [self.dense(pooled, "dense")])
         logits = self.dense(hidden, "classifier", output=LOGITS)
-        return self.model(logits, ["batch", self.tensors["classifier.bias"].size])
+        return self.model({logits: ["batch", self.tensors["classifier.bias"].size]})
 
     def _without_padding(self, states: str) -> str:
         """States (T, B, S), those of padding far below all others."""

@@ -12,15 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.compression.quantization import stored_name
-from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import HEAD, IntentModel
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.task_model import HEAD, forward_pass
 
 
 def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> bytes:
-    """A serialized `GraphDef` from `input_ids` and `attention_mask`, (B, T) int32, to `output`.
+    """A serialized `GraphDef` from `input_ids` and `attention_mask`, (B, T) int32, to `output_0` and `output_1`.
 
-    The output is the logits (B, C) where there is a linear layer, or else the hidden states (B, T, H).
+    The outputs are those of `onnx_graph.onnx_model`.
 
     Args:
         shape: the widths.
@@ -29,11 +28,8 @@ def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> byte
     with tf.Graph().as_default() as graph, tf.variable_creator_scope(_no_variable):
         batch = [tf.compat.v1.placeholder(tf.int32, (None, None), name) for name in ("input_ids", "attention_mask")]
         parameters = _placeholders(shape, tensors)
-        if "classifier.bias" in tensors:
-            output = IntentModel(shape, parameters)(*batch)[0]
-        else:
-            output = BertEncoder(shape, parameters)(*batch)[-1]
-        tf.identity(output, name="output")
+        for number, output in enumerate(forward_pass(shape, parameters)(*batch)):
+            tf.identity(output, name=f"output_{number}")
     return graph.as_graph_def().SerializeToString(deterministic=True)
 
 

@@ -43,12 +43,12 @@ class _Product(NamedTuple):
 
 
 def to_tflite(
-    model: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, quantization: str, calibration: Sequence[np.ndarray]
+    model: Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]], *, quantization: str, calibration: Sequence[np.ndarray]
 ) -> bytes:
     """A TFLite model of builtin operators, for one message of any length.
 
     Args:
-        model: the forward pass: ids and mask (B, T) int32 to logits (B, C) or hidden states (B, T, H).
+        model: the forward pass: ids and mask (B, T) int32 to what is served.
         quantization: `none`; `dynamic_int8`, where what enters a product is scaled wordpiece by wordpiece; or
             `static_int8`, where what enters and what leaves a product has the range that it has in `calibration`.
         calibration: wordpiece ids of messages, `n` arrays of `(T_i,)`; read for `static_int8` only.
@@ -66,7 +66,7 @@ def to_tflite(
     return rewriter.rewritten(formats)
 
 
-def _convert(model: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> bytes:
+def _convert(model: Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]) -> bytes:
     signature = [tf.TensorSpec([1, None], tf.int32, name=name) for name in ("input_ids", "attention_mask")]
     converter = tf.lite.TFLiteConverter([tf.function(model, input_signature=signature).get_concrete_function()])
     converter._experimental_disable_batchmatmul_unfold = True  # else there is a product for each attention head

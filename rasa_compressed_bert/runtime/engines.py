@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Protocol, Sequence, Tuple
+from typing import List, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -20,8 +20,8 @@ _ENGINES = {
 class Engine(Protocol):
     """Runs the graph of an artifact; safe to call from several threads."""
 
-    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """Logits (B, C) or hidden states (B, T, H) of a batch.
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
+        """What the graph gives for a batch: logits (B, C), logits of tags (B, T, K), or both; else states (B, T, H).
 
         Args:
             input_ids: `(B, T)` int64.

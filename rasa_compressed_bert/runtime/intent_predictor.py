@@ -33,8 +33,8 @@ class IntentPredictor:
         input_ids = self._tokenizer.encode(text)[np.newaxis]  # (1, T)
         if input_ids.shape[1] <= 2:
             return []
-        logits = self._engine.run(input_ids, np.ones_like(input_ids))[0]  # (C,)
-        return ranked(self.labels, logits, self._temperature)
+        (logits,) = self._engine.run(input_ids, np.ones_like(input_ids))  # (1, C)
+        return ranked(self.labels, logits[0], self._temperature)
 
     def encode(self, text: str) -> np.ndarray:
         """Wordpiece ids of a message.  # (T,) int64"""
@@ -42,7 +42,7 @@ class IntentPredictor:
 
     def logits(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         """Logits of messages, given as wordpiece ids, which go through the engine together.  # (B, C)"""
-        return self._engine.run(*padded(batch))
+        return self._engine.run(*padded(batch))[0]
 
 
 def ranked(labels: Sequence[str], logits: np.ndarray, temperature: float) -> Ranking:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 
@@ -40,14 +40,14 @@ class OnnxRuntimeEngine:
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise ArtifactError(f"ONNX Runtime cannot load the model: {error}") from error
 
-    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """The graph's output for a batch of wordpiece ids.
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
+        """The graph's outputs for a batch of wordpiece ids.
 
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
         """
-        return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
 
 
 def _session_options(onnxruntime: Any, num_threads: int) -> Any:

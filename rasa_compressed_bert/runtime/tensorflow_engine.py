@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, List, Mapping
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 _INPUTS = ("input_ids", "attention_mask")
+_OUTPUT = "output"  # what names of outputs begin with
 _OPERATORS = frozenset(  # what the forward pass consists of: others could read and write files
     "AddV2 BiasAdd Cast ConcatV2 Const Einsum Erf Fill GatherV2 Identity MatMul Maximum Mean Mul Pack Placeholder Pow "
     "RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient StridedSlice Sub Sum Tanh".split()
@@ -44,13 +45,14 @@ class TensorflowEngine:
         try:
             graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
             _require_known(graph)
+            outputs = [f"{node.name}:0" for node in graph.node if node.name.startswith(_OUTPUT)]
             names = [node.name for node in graph.node if node.op == "Placeholder" and node.name not in _INPUTS]
             weights = {name: tf.constant(_read(floats, name)) for name in names}
 
-            def run(*batch: tf.Tensor) -> tf.Tensor:
+            def run(*batch: tf.Tensor) -> List[tf.Tensor]:
                 inputs = {name: tf.identity(tensor) for name, tensor in weights.items()}
                 inputs.update(zip(_INPUTS, batch))
-                return tf.import_graph_def(graph, inputs, return_elements=["output:0"])[0]
+                return tf.import_graph_def(graph, inputs, return_elements=outputs)
 
             signature = [tf.TensorSpec([None, None], tf.int32)] * len(_INPUTS)
             self._run = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
@@ -58,14 +60,15 @@ class TensorflowEngine:
             raise ArtifactError(f"TensorFlow cannot load the model: {error}") from error
         self._constant = tf.constant
 
-    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """The graph's output for a batch of wordpiece ids.
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
+        """The graph's outputs for a batch of wordpiece ids.
 
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
         """
-        return self._run(*(self._constant(values, "int32") for values in (input_ids, attention_mask))).numpy()
+        batch = (self._constant(values, "int32") for values in (input_ids, attention_mask))
+        return [output.numpy() for output in self._run(*batch)]
 
 
 def _require_known(graph: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import Any
+from typing import Any, List, Sequence
 
 import numpy as np
 
@@ -35,14 +35,15 @@ class TfliteEngine:
             )
             inputs = {entry["name"]: entry["index"] for entry in self._interpreter.get_input_details()}
             self._ids, self._mask = inputs["input_ids"], inputs["attention_mask"]
-            self._output = self._interpreter.get_output_details()[0]["index"]
+            outputs = {entry["name"]: entry["index"] for entry in self._interpreter.get_output_details()}
+            self._outputs = [outputs[name] for name in sorted(outputs)]
         except (ValueError, RuntimeError, KeyError) as error:
             raise ArtifactError(f"The TFLite interpreter cannot load the model: {error}") from error
         self._length = 0
         self._lock = threading.Lock()
 
-    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """The model's output for a batch of wordpiece ids; hidden states of padding are 0.
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
+        """The model's outputs for a batch of wordpiece ids; what padding has is 0.
 
         Args:
             input_ids: `(B, T)` int64.
@@ -52,14 +53,9 @@ class TfliteEngine:
         lengths = [int(np.flatnonzero(mask).max(initial=0)) + 1 for mask in masks]
         with self._lock:
             rows = [self._run(row[:length], mask[:length]) for row, mask, length in zip(ids, masks, lengths)]
-        if rows[0].ndim == 1:  # logits (C,)
-            return np.stack(rows)
-        padded = np.zeros((*ids.shape, rows[0].shape[1]), np.float32)  # (B, T, H)
-        for states, row in zip(padded, rows):
-            states[: len(row)] = row
-        return padded
+        return [_together(output, ids.shape[1]) for output in zip(*rows)]
 
-    def _run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    def _run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
         if len(input_ids) != self._length:
             self._length = 0  # until the interpreter has taken the new one
             self._interpreter.resize_tensor_input(self._ids, (1, len(input_ids)))
@@ -69,7 +65,17 @@ class TfliteEngine:
         self._interpreter.set_tensor(self._ids, input_ids[np.newaxis])
         self._interpreter.set_tensor(self._mask, attention_mask[np.newaxis])
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)[0]
+        return [self._interpreter.get_tensor(output)[0] for output in self._outputs]
+
+
+def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """One output of several messages: logits (C,) as (B, C), and what each wordpiece has (T_i, H) as (B, T, H)."""
+    if rows[0].ndim == 1:
+        return np.stack(rows)
+    padded = np.zeros((len(rows), length, rows[0].shape[1]), np.float32)
+    for whole, row in zip(padded, rows):
+        whole[: len(row)] = row
+    return padded
 
 
 def _interpreter() -> Any:

@@ -39,7 +39,7 @@ class WordFeaturizer:
 
     def features(self, batch: Sequence[Words]) -> List[Features]:
         """Features of messages, which go through the engine together."""
-        hidden = self._engine.run(*padded([words.input_ids for words in batch]))  # (B, T, H)
+        (hidden,) = self._engine.run(*padded([words.input_ids for words in batch]))  # (B, T, H)
         return [
             Features(words.pooled(states[: len(words.input_ids)]), self._sentence(states[: len(words.input_ids)]))
             for words, states in zip(batch, hidden)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.task_model import Outputs
 
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
@@ -25,7 +26,6 @@ class KerasStudent(tf.keras.layers.Layer):
         super().__init__(name=type(self).__name__.lower())
         self.dropout = dropout or Dropout(0.0)
         self.parameters = {name: tf.Variable(value, name=name, dtype=tf.float32) for name, value in parameters.items()}
-        self.num_classes = int(self.parameters["classifier.bias"].shape[0])
 
     @abstractmethod
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
@@ -37,17 +37,18 @@ class KerasStudent(tf.keras.layers.Layer):
         attention_mask: tf.Tensor,  # (B, T)
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # there are none
         training: bool = False,
-    ) -> Tuple[tf.Tensor, List[tf.Tensor]]:
-        """Logits (B, C), and no hidden states."""
+    ) -> Outputs:
+        """Logits (B, C); no tags, and no hidden states."""
         mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         pooled = self.pooled(input_ids, mask, training=training)
         hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
-        return self._dense(self.dropout(hidden, training), "classifier"), []
+        logits = self._dense(self.dropout(hidden, training), "classifier")
+        return Outputs(logits, None, [])
 
     @tf.function(input_signature=_BATCH)
-    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """Logits, without dropout.  # (B, C)"""
-        return self(input_ids, attention_mask)[0]
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Tuple[tf.Tensor, None]:
+        """See `TaskModel.predict`."""
+        return self(input_ids, attention_mask).logits, None
 
     def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """`x @ kernel + bias`."""

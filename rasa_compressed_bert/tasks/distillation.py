@@ -18,8 +18,8 @@ from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.students.words import split_words
 from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
-from rasa_compressed_bert.tasks.intent_task import labels_of, require_same_labels
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.tasks.targets import labels_of, require_same_labels
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 

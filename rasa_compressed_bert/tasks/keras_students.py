@@ -11,8 +11,8 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.dequantization import dequantized
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.export.intent_classifier import HeldOut
 from rasa_compressed_bert.export.student import export_student
+from rasa_compressed_bert.export.task_model import HeldOut
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
@@ -25,7 +25,7 @@ from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.calibration import calibration_temperature
-from rasa_compressed_bert.training.loop import Plan, fit, predict_logits
+from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargets
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 
@@ -63,7 +63,7 @@ def train(
         objective=SoftTargets(config.distillation),
     )
     held_out = validation if len(validation) else replace(training, classes=lesson.soft_targets.argmax(axis=1))
-    logits = predict_logits(student, held_out.input_ids)
+    logits = predict(student, held_out.input_ids).logits
     manifest = {
         "labels": list(lesson.labels),
         "max_length": config.max_length,
@@ -77,7 +77,7 @@ def train(
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
-        held_out=HeldOut(*(part[:_PARITY_MESSAGES] for part in (held_out.input_ids, logits, held_out.classes))),
+        held_out=HeldOut(held_out.input_ids, held_out.classes, logits).first(_PARITY_MESSAGES),
     )
 
 

@@ -6,10 +6,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Optional
 
-from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
+from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
-from rasa_compressed_bert.export.intent_classifier import KIND
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
 from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
@@ -57,7 +56,7 @@ def train(
     if len(lesson.validation_texts):
         temperature = calibration_temperature(validate(), lesson.validation_classes)
     manifest = {
-        "kind": KIND,
+        "kind": INTENT_CLASSIFIER,
         "runtime": "spacy",
         "labels": list(lesson.labels),
         "max_length": config.max_length,

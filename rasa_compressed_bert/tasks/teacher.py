@@ -10,15 +10,14 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, DataError
-from rasa_compressed_bert.export.intent_classifier import KIND
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
-from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
+from rasa_compressed_bert.tasks.bert_training import train_bert
 
 Cache = Callable[[str, Callable[[], Artifact]], Artifact]
 """Takes a key and a function that makes an artifact; may answer with what it made for the same key before."""
@@ -37,7 +36,7 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
         return given_teacher(Path(config.teacher.model), sorted({example.intent for example in examples}))
     options = config.teacher_options()
     pairs = [[example.text, example.intent] for example in examples]
-    return cache(_key("teacher", options.to_dict(), pairs), lambda: train_intent_classifier(examples, options))
+    return cache(_key("teacher", options.to_dict(), pairs), lambda: train_bert(examples, options))
 
 
 def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
@@ -49,7 +48,7 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
     """
     if not model.exists():
         raise CompressedBertError(f"teacher.model: there is no '{model}'; give a trained Rasa archive or a folder.")
-    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == KIND]
+    found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if len(found) != 1:
         raise CompressedBertError(
             f"teacher.model: '{model}' holds {len(found) or 'no'} trained intent classifiers of rasa_compressed_bert; "

@@ -11,10 +11,11 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.students.lesson import Lesson
-from rasa_compressed_bert.tasks.intent_classification import prune
-from rasa_compressed_bert.tasks.intent_quantization import Scores, quantize_and_export
-from rasa_compressed_bert.tasks.intent_task import IntentTask
+from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
+from rasa_compressed_bert.tasks.bert_task import BertTask
+from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact
+from rasa_compressed_bert.tasks.targets import Targets
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples
@@ -55,16 +56,16 @@ def train(
     return Artifact({**artifact.manifest, "config": config.to_dict()}, artifact.files)
 
 
-def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> IntentTask:
+def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> BertTask:
     """The student's messages; the class of a synthetic one is what the teacher takes it for."""
     options = _options(config)
     pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
     encoded, held_out = ([pieces.encode(text) for text in part] for part in (lesson.texts, lesson.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(lesson.classes >= 0, lesson.classes, lesson.soft_targets.argmax(axis=1)).astype(np.int32)
-    return IntentTask(
+    return BertTask(
         options,
-        lesson.labels,
+        Targets(lesson.labels),
         start,
         EncodedExamples(vocabulary.renumber(encoded), classes, lesson.soft_targets),
         EncodedExamples(vocabulary.renumber(held_out), lesson.validation_classes),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, NamedTuple, Sequence
+import re
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -11,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # two surrogates that are one character, or any other
 
 
 class WordpieceTokenizer:
@@ -41,6 +43,35 @@ class WordpieceTokenizer:
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
         return np.array(self._tokenizer.encode(well_formed(text)).ids, np.int64)
+
+    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Ids of one message, where the wordpieces between the special ones lie, their words, and whether it was cut.
+
+        Returns:
+            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and whether some are left out.
+        """
+        encoding = self._tokenizer.encode(well_formed(text))
+        offsets = np.array(encoding.offsets[1:-1], np.int64).reshape(-1, 2)
+        words = np.array(encoding.word_ids[1:-1], np.int64)
+        return np.array(encoding.ids, np.int64), _places(text)[offsets], words, bool(encoding.overflowing)
+
+    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
+        (first, last), room = self.encode(""), self._max_length - 2
+        ids, offsets, words, cut = [], [], [], False
+        for start, text in parts:
+            own_ids, own_offsets, own_words, own_cut = self.encode_with_offsets(text)
+            ids.append(own_ids[1:-1])
+            offsets.append(own_offsets + start)
+            words.append(own_words + start)  # no two parts have words of the same number
+            cut = cut or own_cut
+        kept = np.concatenate(ids)[:room]
+        return (
+            np.concatenate([[first], kept, [last]]),
+            np.concatenate(offsets)[:room],
+            np.concatenate(words)[:room],
+            cut or sum(map(len, ids)) > room,
+        )
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of messages and wordpieces that were cut."""
@@ -93,6 +124,14 @@ class Words(NamedTuple):
         members = self.words == np.arange(self.count)[:, np.newaxis]  # (count, T)
         sums = members.astype(np.float32) @ hidden
         return sums / np.maximum(members.sum(axis=1, keepdims=True), 1).astype(np.float32)
+
+
+def _places(text: str) -> np.ndarray:
+    """Where each character of `well_formed(text)`, and its end, lies in the text itself.  # (n + 1,)"""
+    if text.isascii():
+        return np.arange(len(text) + 1)
+    sizes = [len(pair) for pair in _PAIR.findall(text)]
+    return np.cumsum([0, *sizes])
 
 
 def well_formed(text: str) -> str:

@@ -7,8 +7,12 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from rasa_compressed_bert.data.entities import TagScheme
+
 _POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
 _MIN_STEPS, _MIN_BATCH = 50, 8
+NO_TAG = -1
+"""The tag of what is no wordpiece of the text: the special ones, and padding."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,31 @@ class EncodedExamples:
     input_ids: Sequence[np.ndarray]  # n arrays of (T_i,)
     classes: np.ndarray  # (n,)
     soft_targets: Optional[np.ndarray] = None  # (n, C) logits
+    tags: Optional[Sequence[np.ndarray]] = None  # n arrays of (T_i,), `NO_TAG` where nothing is known
+    scheme: Optional[TagScheme] = None  # of the tags
 
-    def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Classes and soft targets of some examples.  # (B,), (B, C) or, without a teacher, (B, 0)"""
+    def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What there is to learn of some examples.
+
+        Returns:
+            Classes `(B,)`, tags `(B, T)` and soft targets `(B, C)`, which have a width of 0 where there are none.
+        """
         soft = np.zeros((len(indices), 0), np.float32) if self.soft_targets is None else self.soft_targets[indices]
-        return self.classes[indices], soft
+        tags = np.zeros((len(indices), 0), np.int32)
+        if self.tags is not None:
+            tags, mask = pad([self.tags[index] for index in indices])
+            tags[mask == 0] = NO_TAG
+        return self.classes[indices], tags, soft
+
+    def __getitem__(self, indices: np.ndarray) -> EncodedExamples:
+        """Some of the examples."""
+        return EncodedExamples(
+            [self.input_ids[index] for index in indices],
+            self.classes[indices],
+            None if self.soft_targets is None else self.soft_targets[indices],
+            None if self.tags is None else [self.tags[index] for index in indices],
+            self.scheme,
+        )
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 from tqdm import tqdm
 
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.data.entities import TagScheme
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
 from rasa_compressed_bert.training.objectives import Labels, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
@@ -25,13 +27,29 @@ _PREDICTION_BATCH = 64
 class Score:
     """How good a model is on held-out examples; of two scores the larger is better."""
 
-    macro_f1: float
-    accuracy: float
-    loss: float  # nats
+    loss: float  # nats, of intents and tags
+    macro_f1: Optional[float] = None  # of the intents, where there are any
+    accuracy: Optional[float] = None
+    entity_f1: Optional[float] = None  # micro F1 of exact spans, where there are any
 
     def better_than(self, other: Optional[Score]) -> bool:
-        """Higher macro F1, or the same with a lower loss (small validation sets tie often)."""
-        return other is None or (self.macro_f1, -self.loss) > (other.macro_f1, -other.loss)
+        """Higher macro and entity F1, or the same with a lower loss (small validation sets tie often)."""
+        return other is None or self._rank() > other._rank()
+
+    def _rank(self) -> Tuple[float, float]:
+        return (self.macro_f1 or 0.0) + (self.entity_f1 or 0.0), -self.loss
+
+    def in_words(self) -> Dict[str, str]:
+        """For a progress bar."""
+        shown = {"accuracy": self.accuracy, "entity_f1": self.entity_f1}
+        return {name: f"{value:.3f}" for name, value in shown.items() if value is not None}
+
+
+class Predictions(NamedTuple):
+    """What a model says of messages; None for a head that it lacks."""
+
+    logits: Optional[np.ndarray]  # (n, C)
+    tag_logits: Optional[List[np.ndarray]]  # n arrays of (T_i, K)
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,7 @@ class Plan:
 class TrainStep:
     """One step: forward, backward, gate scores, update of the weights, masks."""
 
-    def __init__(self, model: IntentModel, plan: Plan, pruning: NoPruning, objective: Labels):
+    def __init__(self, model: TaskModel, plan: Plan, pruning: NoPruning, objective: Labels):
         self.model, self.pruning, self.objective = model, pruning, objective
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
@@ -68,11 +86,17 @@ class TrainStep:
             tf.TensorSpec([None, None], tf.int32),  # input_ids (B, T)
             tf.TensorSpec([None, None], tf.int32),  # attention_mask (B, T)
             tf.TensorSpec([None], tf.int32),  # classes (B,)
+            tf.TensorSpec([None, None], tf.int32),  # tags (B, T) or (B, 0)
             tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C) or (B, 0)
         ]
     )
     def __call__(
-        self, input_ids: tf.Tensor, attention_mask: tf.Tensor, classes: tf.Tensor, soft_targets: tf.Tensor
+        self,
+        input_ids: tf.Tensor,
+        attention_mask: tf.Tensor,
+        classes: tf.Tensor,
+        tags: tf.Tensor,
+        soft_targets: tf.Tensor,
     ) -> tf.Tensor:
         """The mean loss of the batch before the update."""
         batch_size = tf.shape(input_ids)[0]
@@ -80,9 +104,9 @@ class TrainStep:
         with tf.GradientTape() as tape:
             tape.watch(gates)
             # summed, not averaged, so that a gate's gradient is that of its own example's loss
-            logits, states = self.model(input_ids, attention_mask, gates=gates, training=True)
-            inputs = StepInputs(input_ids, attention_mask, classes, soft_targets)
-            loss = tf.reduce_sum(self.objective.losses(logits, states, inputs))
+            outputs = self.model(input_ids, attention_mask, gates=gates, training=True)
+            inputs = StepInputs(input_ids, attention_mask, classes, tags, soft_targets)
+            loss = tf.reduce_sum(self.objective.losses(outputs, inputs))
         gradients, gate_gradients = tape.gradient(  # a layer without heads has variables that nothing uses: zero
             loss, [self.variables, gates], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -93,13 +117,16 @@ class TrainStep:
         return loss / count
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)])
-    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """Logits of the model as it is pruned now, without dropout.  # (B, C)"""
-        return self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0]))[0]
+    def predict(
+        self, input_ids: tf.Tensor, attention_mask: tf.Tensor
+    ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
+        """Logits of the model as it is pruned now, without dropout, see `TaskModel.predict`."""
+        outputs = self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0]))
+        return outputs.logits, outputs.tag_logits
 
 
 def fit(
-    model: IntentModel,
+    model: TaskModel,
     examples: EncodedExamples,
     validation: EncodedExamples,
     plan: Plan,
@@ -137,9 +164,8 @@ def fit(
                 pruning.after_step(steps)
             status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
             if len(validation):
-                logits = _in_batches(step.predict, validation.input_ids, model.num_classes)
-                score = evaluate(logits, validation.classes)
-                status["accuracy"] = f"{score.accuracy:.3f}"
+                score = score_of(_in_batches(step.predict, validation.input_ids), validation)
+                status.update(score.in_words())
                 if epoch >= plan.keep_from and score.better_than(best):
                     best, best_epoch, best_values = score, epoch, model.values()
             bar.set_postfix(**status, sparsity=f"{pruning.sparsity:.2f}")
@@ -150,30 +176,79 @@ def fit(
     return best
 
 
-def predict_logits(model: IntentModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
-    """Logits of examples in their order.  # (n, C)"""
-    return _in_batches(model.predict, input_ids, model.num_classes)
+def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
+    """What a model says of examples, in their order."""
+    return _in_batches(model.predict, input_ids)
 
 
-def predict_features(model: IntentModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
-    """What the linear layer sees of examples, in their order.  # (n, P)"""
-    return _in_batches(model.features, input_ids, model.head["classifier.kernel"].shape[0])
+def predict_features(model: TaskModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
+    """What the linear layer of the intents sees of examples, in their order.  # (n, P)"""
+    return _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
 
 
-def _in_batches(function: Callable[..., tf.Tensor], input_ids: Sequence[np.ndarray], width: int) -> np.ndarray:
-    rows = np.zeros((len(input_ids), width), np.float32)
+def _in_batches(
+    function: Callable[..., Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]], input_ids: Sequence[np.ndarray]
+) -> Predictions:
+    rows: List[Optional[np.ndarray]] = [None] * len(input_ids)
+    tag_rows: List[Optional[np.ndarray]] = [None] * len(input_ids)
     for batch in sorted_batches(input_ids, _PREDICTION_BATCH):
-        rows[batch.indices] = function(batch.input_ids, batch.attention_mask)
-    return rows
+        outputs = function(batch.input_ids, batch.attention_mask)
+        logits, tag_logits = (None if output is None else output.numpy() for output in outputs)
+        for row, index in enumerate(batch.indices):
+            rows[index] = None if logits is None else logits[row]
+            tag_rows[index] = None if tag_logits is None else tag_logits[row, : len(input_ids[index])]
+    return Predictions(
+        None if not rows or rows[0] is None else np.stack(rows),
+        None if not tag_rows or tag_rows[0] is None else tag_rows,
+    )
+
+
+def score_of(predictions: Predictions, examples: EncodedExamples) -> Score:
+    """How good what a model says of labelled examples is.
+
+    Args:
+        predictions: of the examples.
+        examples: with what is known of them.
+    """
+    score = Score(loss=0.0)
+    labelled = np.flatnonzero(examples.classes >= 0)
+    if predictions.logits is not None and len(labelled):
+        score = evaluate(predictions.logits[labelled], examples.classes[labelled])
+    if predictions.tag_logits is None or examples.tags is None or examples.scheme is None:
+        return score
+    logits, tags = tags_alone(predictions.tag_logits, examples.tags)
+    loss = score.loss + (_negative_log_likelihood(logits, tags) if len(tags) else 0.0)
+    return replace(score, loss=loss, entity_f1=_entity_f1(predictions.tag_logits, examples.tags, examples.scheme))
 
 
 def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
-    """Scores of logits `(n, C)` against classes `(n,)`."""
+    """Scores of the intents' logits `(n, C)` against classes `(n,)`."""
     predicted = logits.argmax(axis=1)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_likelihood = shifted[np.arange(len(classes)), classes] - np.log(np.exp(shifted).sum(axis=1))
     return Score(
+        loss=_negative_log_likelihood(logits, classes),
         macro_f1=float(f1_score(classes, predicted, average="macro")),
         accuracy=float(np.mean(predicted == classes)),
-        loss=float(-log_likelihood.mean()),
     )
+
+
+def _negative_log_likelihood(logits: np.ndarray, classes: np.ndarray) -> float:
+    return -float(log_softmax(logits, axis=1)[np.arange(len(classes)), classes].mean())
+
+
+def tags_alone(tag_logits: Sequence[np.ndarray], tags: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    """Logits and tags of all wordpieces that have a tag.  # (m, K), (m,)"""
+    known = np.concatenate([*tags, np.zeros(0, np.int32)])
+    logits = np.concatenate(tag_logits) if len(tag_logits) else np.zeros((0, 1), np.float32)
+    return logits[known >= 0], known[known >= 0]
+
+
+def _entity_f1(tag_logits: Sequence[np.ndarray], tags: Sequence[np.ndarray], scheme: TagScheme) -> float:
+    """`2 right / (annotated + found)` over the spans of all messages; 1 where there are none, and none are found."""
+    right = total = 0
+    for logits, own in zip(tag_logits, tags):
+        text = own >= 0
+        if not text.any():
+            continue
+        annotated, found = set(scheme.spans(own[text])), set(scheme.spans(scheme.best_tags(logits[text])))
+        right, total = right + len(annotated & found), total + len(annotated) + len(found)
+    return 2 * right / total if total else 1.0

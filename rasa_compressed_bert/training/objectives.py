@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
 
@@ -11,10 +11,11 @@ from rasa_compressed_bert.compression.distillation import (
     divergence_loss,
     hidden_state_loss,
     logit_loss,
+    over_wordpieces,
     probability_loss,
 )
 from rasa_compressed_bert.config import DistillationConfig, StudentDistillationConfig
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import Outputs, TaskModel
 
 
 class StepInputs(NamedTuple):
@@ -22,51 +23,78 @@ class StepInputs(NamedTuple):
 
     input_ids: tf.Tensor  # (B, T) int32
     attention_mask: tf.Tensor  # (B, T) int32
-    classes: tf.Tensor  # (B,) int32; -1 where only a teacher knows
+    classes: tf.Tensor  # (B,) int32; -1 where there is none, or only a teacher knows
+    tags: tf.Tensor  # (B, T) int32, -1 where there is none; or (B, 0)
     soft_targets: tf.Tensor  # (B, C), a teacher's logits, or (B, 0)
 
 
 class Labels:
-    """Cross-entropy with the labels, in nats."""
+    """Cross-entropy with the labels, in nats: of the intent, and the mean of the wordpieces' tags.
 
-    def losses(self, logits: tf.Tensor, states: Sequence[tf.Tensor], inputs: StepInputs) -> tf.Tensor:
+    Args:
+        entity_loss_weight: of the tags; the intent's is 1.
+    """
+
+    def __init__(self, entity_loss_weight: float = 1.0):
+        self._entity_loss_weight = entity_loss_weight
+
+    def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch.  # (B,)
 
         Args:
-            logits: the model's, `(B, C)`.
-            states: its hidden states, `(B, T, H)` after each layer.
+            outputs: the model's.
             inputs: what it was given.
         """
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(inputs.classes, logits)
+        return self._of_labels(outputs, inputs, None)
+
+    def _of_labels(self, outputs: Outputs, inputs: StepInputs, teacher: Optional[Outputs]) -> tf.Tensor:
+        losses = []
+        if outputs.logits is not None:
+            known = tf.cast(inputs.classes >= 0, tf.float32)
+            soft = teacher and teacher.logits
+            losses.append(known * self._distance(outputs.logits, tf.maximum(inputs.classes, 0), soft))
+        if outputs.tag_logits is not None:
+            known = tf.cast(inputs.tags >= 0, tf.float32)
+            soft = teacher and teacher.tag_logits
+            of_tags = self._distance(outputs.tag_logits, tf.maximum(inputs.tags, 0), soft)
+            losses.append(self._entity_loss_weight * over_wordpieces(of_tags, known))
+        return tf.add_n(losses)
+
+    def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """Of logits (..., C) and classes (...)."""
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
 
 
 class Teacher(Labels):
     """Labels, and the logits and hidden states of a model of the same layers."""
 
-    def __init__(self, model: IntentModel, options: DistillationConfig):
+    def __init__(self, model: TaskModel, options: DistillationConfig, *, entity_loss_weight: float = 1.0):
+        super().__init__(entity_loss_weight)
         self._model = model
         self._options = options
 
-    def losses(self, logits: tf.Tensor, states: Sequence[tf.Tensor], inputs: StepInputs) -> tf.Tensor:
+    def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `Labels.losses`.  # (B,)"""
+        teacher = self._model(inputs.input_ids, inputs.attention_mask)
+        distance = hidden_state_loss(outputs.states, teacher.states, inputs.attention_mask)
+        return self._of_labels(outputs, inputs, teacher) + self._options.hidden_states * distance
+
+    def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
         options = self._options
-        soft_targets, teacher_states = self._model(inputs.input_ids, inputs.attention_mask)
-        losses = distillation_loss(
-            logits, inputs.classes, soft_targets, alpha=options.alpha, temperature=options.temperature
-        )
-        return losses + options.hidden_states * hidden_state_loss(states, teacher_states, inputs.attention_mask)
+        return distillation_loss(logits, classes, soft_targets, alpha=options.alpha, temperature=options.temperature)
 
 
 class SoftTargets(Labels):
     """Logits that a teacher gave beforehand, and labels where there are any."""
 
     def __init__(self, options: StudentDistillationConfig):
+        super().__init__()
         self._options = options
 
-    def losses(self, logits: tf.Tensor, states: Sequence[tf.Tensor], inputs: StepInputs) -> tf.Tensor:
+    def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `Labels.losses`; without a label the teacher has the whole weight.  # (B,)"""
-        options = self._options
-        soft = self._distance(logits, inputs.soft_targets)
+        options, logits = self._options, outputs.logits
+        soft = self._imitation(logits, inputs.soft_targets)
         if options.alpha == 0.0:
             return soft
         labelled = inputs.classes >= 0
@@ -74,7 +102,7 @@ class SoftTargets(Labels):
         hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
         return tf.where(labelled, options.alpha * hard + (1.0 - options.alpha) * soft, soft)
 
-    def _distance(self, logits: tf.Tensor, soft_targets: tf.Tensor) -> tf.Tensor:
+    def _imitation(self, logits: tf.Tensor, soft_targets: tf.Tensor) -> tf.Tensor:
         options = self._options
         if options.targets == "logits":
             return logit_loss(logits, soft_targets)

@@ -22,7 +22,7 @@ from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import PruningConfig
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.gates import LayerGates, open_gates, per_example
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 
 Gates = List[Dict[str, tf.Tensor]]
 
@@ -68,7 +68,7 @@ class NeuronPruning(NoPruning):
         importance: `taylor` or `magnitude`.
     """
 
-    def __init__(self, model: IntentModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
+    def __init__(self, model: TaskModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
         self._model = model
         self._schedules = dict(schedules)
         self._taylor = importance == "taylor"
@@ -167,7 +167,7 @@ class WeightPruning(HeldZeros):
             kernel.assign(kernel * mask)
 
 
-def pruning_for(config: PruningConfig, model: IntentModel, steps_per_epoch: int) -> NoPruning:
+def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -> NoPruning:
     """The callback for a pruning method; components with a sparsity of their own leave the global ranking."""
     if config.method == "weight":
         return WeightPruning(model.encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)

@@ -290,7 +290,8 @@ def test_distillation_as_markdown_and_plot(tmp_path):
         "training_messages": 200,
         "test_messages": 3,
         "teacher": {**cell, "macro_f1": 0.9, "accuracy": 0.91},
-        "latency_ms": {"teacher (fp32)": 4.0, "ngrams": 0.05, "spacy_textcat": 0.5},
+        "teacher_int8": {**cell, "macro_f1": 0.89, "accuracy": 0.9},
+        "latency_ms": {"teacher": 4.0, "teacher_int8": 1.0, "ngrams": 0.05, "spacy_textcat": 0.5},
         "cells": cells,
         "made_from": {"n_iter": 20},
         "command": "python -m something",
@@ -298,6 +299,7 @@ def test_distillation_as_markdown_and_plot(tmp_path):
     }
     text = run_distillation.to_markdown("some data", content)
     assert "| teacher | labels | 91.0 % | 90.0 % | 1.50 | 1.25 | 4.000 |  |" in text
+    assert "| teacher, int8 | labels | 90.0 % | 89.0 % | 1.50 | 1.25 | 1.000 |  |" in text
     assert "| ngrams | labels | 50.0 ± 0.0 % | 75.0 ± 5.0 % | 1.50 | 1.25 |  | 9 |" in text
     assert "| ngrams | teacher | 50.0 ± 0.0 % | 80.0 ± 5.0 % | 1.50 | 1.25 | 0.050 | 9 |" in text
     run_distillation.plot(content, tmp_path / "plot.png", title="some data")
@@ -319,6 +321,11 @@ def test_students_alone_and_distilled(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run_distillation", *options, *folders])
     assert run_distillation.main() == 0
     content = json.loads((tmp_path / "distillation_tiny.json").read_text())
-    assert len(content["cells"]) == 4 and set(content["latency_ms"]) == {"teacher (fp32)", "ngrams", "spacy_textcat"}
+    assert len(content["cells"]) == 4 and set(content["latency_ms"]) == {
+        "teacher",
+        "teacher_int8",
+        "ngrams",
+        "spacy_textcat",
+    }
     monkeypatch.setattr(run_distillation, "train_distilled_classifier", None)
     assert run_distillation.main() == 0

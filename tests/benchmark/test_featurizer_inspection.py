@@ -102,8 +102,8 @@ def test_latency_of_a_featurizer_is_measured_without_a_head(tmp_path, capsys):
 
 def test_random_encoder_without_a_head_serves_hidden_states():
     ids = np.ones((2, 7), np.int64)
-    assert open_engine(random_artifact(PRUNED, int8=True, classes=0)).run(ids, ids).shape == (2, 7, 16)
-    assert open_engine(random_artifact(PRUNED, int8=True, classes=3)).run(ids, ids).shape == (2, 3)
+    assert open_engine(random_artifact(PRUNED, int8=True, classes=0)).run(ids, ids)[0].shape == (2, 7, 16)
+    assert open_engine(random_artifact(PRUNED, int8=True, classes=3)).run(ids, ids)[0].shape == (2, 3)
 
 
 def test_bits_of_kmeans_are_those_that_are_stored():

@@ -7,7 +7,7 @@ import pytest
 from benchmark_harness import NODE, small_artifact, word_tokenizer, write_archive
 from random_models import UNEVEN, random_parameters, random_shape
 
-from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, Artifact, write_artifact
 from rasa_compressed_bert.benchmark import sensitivity
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
 from rasa_compressed_bert.benchmark.parts import COMPONENTS, Setting, Sweep, targets
@@ -18,9 +18,8 @@ from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_
 from rasa_compressed_bert.benchmark.tables import macro_f1_changes, points, sensitivity_rows, setting_name
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
-from rasa_compressed_bert.export.intent_classifier import KIND
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import pad
 
@@ -37,13 +36,13 @@ HEADER.update(system="s", versions={})
 def artifact_of(shape, parameters, **manifest):
     known = {"labels": LABELS, "max_length": 32, "temperature": 1.0, "dense_encoder": shape.to_dict(), **manifest}
     form = Format(QuantizationConfig(method="none"))
-    return serving_artifact(Exported(shape, parameters, TOKENIZER), form, kind=KIND, manifest=known)
+    return serving_artifact(Exported(shape, parameters, TOKENIZER), form, kind=INTENT_CLASSIFIER, manifest=known)
 
 
 def logits_of(parameters):
     """What the whole model with these parameters says.  # (n, C)"""
     input_ids = WordpieceTokenizer(TOKENIZER, 32).encode_all(TEXTS)
-    return IntentModel(SHAPE, parameters)(*pad(input_ids))[0].numpy()
+    return TaskModel(SHAPE, parameters)(*pad(input_ids))[0].numpy()
 
 
 def answers(parameters):

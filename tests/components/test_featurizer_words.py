@@ -92,7 +92,7 @@ def test_row_of_a_word_is_the_mean_of_its_wordpieces(exact):
     """`hothot` is written as `hot`, `##h`, `##o`, `##t`."""
     (encoded,) = exact._featurizer.encode_words([["oh", "hothot", "is"]])
     assert encoded.words.tolist() == [-1, 0, 1, 1, 1, 1, 2, -1]
-    hidden = exact._featurizer._engine.run(encoded.input_ids[np.newaxis], np.ones((1, 8), np.int64))[0]
+    hidden = exact._featurizer._engine.run(encoded.input_ids[np.newaxis], np.ones((1, 8), np.int64))[0][0]
     words, sentence = features_of(exact, message_of(["oh", "hothot", "is"]))
     np.testing.assert_allclose(words, [hidden[1], hidden[2:6].mean(axis=0), hidden[6]], atol=1e-6)
     np.testing.assert_allclose(sentence, [hidden.mean(axis=0)], atol=1e-6)
@@ -105,7 +105,7 @@ def test_pooling_cls_is_the_first_hidden_state_and_leaves_words_as_they_are(exac
     same_words, other_sentence = features_of(cls, message_of(["oh", "it", "is"]))
     np.testing.assert_array_equal(same_words, words)
     (encoded,) = cls._featurizer.encode_words([["oh", "it", "is"]])
-    hidden = cls._featurizer._engine.run(encoded.input_ids[np.newaxis], np.ones((1, 5), np.int64))[0]
+    hidden = cls._featurizer._engine.run(encoded.input_ids[np.newaxis], np.ones((1, 5), np.int64))[0][0]
     np.testing.assert_array_equal(other_sentence, hidden[:1])
     assert np.abs(other_sentence - sentence).max() > 0.01
 

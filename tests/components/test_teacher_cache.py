@@ -13,7 +13,7 @@ def asked(case, tmp_path, monkeypatch):
     """Trains in a new storage; returns how many teachers were trained and asked for it."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
-    for name in ("train_intent_classifier", "_logits"):
+    for name in ("train_bert", "_logits"):
         whole = getattr(teacher, name)
         monkeypatch.setattr(
             teacher, name, lambda *arguments, name=name, whole=whole: calls.append(name) or whole(*arguments)
@@ -24,7 +24,7 @@ def asked(case, tmp_path, monkeypatch):
         config = {**case.config, "epochs": 1, **options}
         data = training_data(examples) if examples else training_data()
         create(case.component, config, make_storage(tmp_path / f"storage {len(list(tmp_path.iterdir()))}")).train(data)
-        return calls.count("train_intent_classifier"), calls.count("_logits")
+        return calls.count("train_bert"), calls.count("_logits")
 
     return train
 

@@ -15,7 +15,7 @@ from rasa_compressed_bert.compression.quantization import (
 )
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.packing import input_format, pack, unpack
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 
 SHAPE = random_shape(UNEVEN)
 FORMATS = {
@@ -208,7 +208,7 @@ def test_a_known_range_of_nothing_but_zero(ends):
 def test_a_message_does_not_depend_on_its_batch(name, pooler_size):
     parameters = random_parameters(SHAPE, pooler_size=pooler_size)
     quantizer, *_ = quantizer_for(parameters, FORMATS[name], extremes_for(parameters))
-    model = IntentModel(SHAPE, parameters, quantizer=quantizer)
+    model = TaskModel(SHAPE, parameters, quantizer=quantizer)
     ids, mask = random_batch(SHAPE, lengths=(8, 8, 8))
     together = model(ids, mask)[0].numpy()
     for row in range(3):
@@ -220,10 +220,10 @@ def test_a_message_does_not_depend_on_its_batch(name, pooler_size):
 def test_quantization_changes_the_model_the_more_the_fewer_bits_there_are():
     parameters = random_parameters(SHAPE)
     ids, mask = random_batch(SHAPE, lengths=(8, 8, 8))
-    exact = IntentModel(SHAPE, parameters)(ids, mask)[0].numpy()
+    exact = TaskModel(SHAPE, parameters)(ids, mask)[0].numpy()
     errors = []
     for bits in (1, 2, 4, 8):
         options = {"method": "kmeans", "encoder_bits": bits, "embedding_bits": bits}
         quantizer, *_ = quantizer_for(parameters, options)
-        errors.append(np.abs(IntentModel(SHAPE, parameters, quantizer=quantizer)(ids, mask)[0] - exact).mean())
+        errors.append(np.abs(TaskModel(SHAPE, parameters, quantizer=quantizer)(ids, mask)[0] - exact).mean())
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.1 * errors[0]

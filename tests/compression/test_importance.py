@@ -6,7 +6,7 @@ from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
 from rasa_compressed_bert.compression.importance import magnitude_scores, taylor_scores
 from rasa_compressed_bert.models.gates import open_gates, per_example
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 
 SHAPE = random_shape(((4, 8, 8, 24), (3, 5, 8, 16)))
 PARAMETERS = random_parameters(SHAPE)
@@ -18,7 +18,7 @@ def loss_of(model, ids, mask, classes, gates):
 
 
 def test_taylor_scores_equal_a_loop_over_examples():
-    model = IntentModel(SHAPE, PARAMETERS)
+    model = TaskModel(SHAPE, PARAMETERS)
     ids, mask = random_batch(SHAPE, lengths=(9, 4, 2, 6))
     classes = np.array([0, 3, 1, 4])
     variables = [{kind: tf.Variable(gate) for kind, gate in layer.items()} for layer in open_gates(SHAPE)]
@@ -84,7 +84,7 @@ def test_scores_of_the_pooler():
         ).sum()
         np.testing.assert_allclose(scores[-1]["pooler"][neuron], expected, rtol=1e-5)
 
-    model = IntentModel(SHAPE, parameters)
+    model = TaskModel(SHAPE, parameters)
     ids, mask = random_batch(SHAPE)
     gates = per_example(open_gates(SHAPE, 12), 3)
     with tf.GradientTape() as tape:

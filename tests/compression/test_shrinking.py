@@ -8,11 +8,11 @@ from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.models.gates import open_gates, per_example
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 
 SHAPE = random_shape(((4, 8, 8, 24), (3, 5, 8, 16)))
 PARAMETERS = random_parameters(SHAPE)
-MODEL = IntentModel(SHAPE, PARAMETERS)
+MODEL = TaskModel(SHAPE, PARAMETERS)
 IDS, MASK = random_batch(SHAPE)
 
 
@@ -40,7 +40,7 @@ def test_shrunk_model_equals_the_gated_one(seed, shares):
     assert {name: value.shape for name, value in parameters.items() if name in shape.parameter_shapes()} == dict(
         shape.parameter_shapes()
     )
-    logits = IntentModel(shape, parameters)(IDS, MASK)[0]
+    logits = TaskModel(shape, parameters)(IDS, MASK)[0]
     np.testing.assert_allclose(logits, gated(gates), atol=1e-5)
 
 
@@ -48,7 +48,7 @@ def test_everything_closed_leaves_no_units():
     gates = [{kind: np.zeros_like(gate) for kind, gate in layer.items()} for layer in open_gates(SHAPE)]
     shape, parameters = shrink(SHAPE, PARAMETERS, gates)
     assert shape.encoder_size() == 0
-    np.testing.assert_allclose(IntentModel(shape, parameters)(IDS, MASK)[0], gated(gates), atol=1e-5)
+    np.testing.assert_allclose(TaskModel(shape, parameters)(IDS, MASK)[0], gated(gates), atol=1e-5)
 
 
 def test_open_gates_change_nothing():
@@ -105,7 +105,7 @@ def test_a_gate_of_zero_equals_weights_of_zero(kind):
         parameters["layers.1.attention_output.kernel"][1::8] = 0
     else:
         parameters["layers.1.output.kernel"][1] = 0
-    expected = IntentModel(SHAPE, parameters)(IDS, MASK)[0].numpy()
+    expected = TaskModel(SHAPE, parameters)(IDS, MASK)[0].numpy()
     assert np.abs(expected - MODEL(IDS, MASK)[0]).max() > 1e-4
     np.testing.assert_allclose(gated(gates), expected, atol=1e-5)
 
@@ -120,7 +120,7 @@ def test_each_example_may_have_gates_of_its_own():
 
 def test_gates_of_layers_that_lost_their_units():
     shape = random_shape(UNEVEN)
-    model = IntentModel(shape, random_parameters(shape))
+    model = TaskModel(shape, random_parameters(shape))
     np.testing.assert_allclose(
         model(IDS, MASK, gates=per_example(open_gates(shape), 3))[0], model(IDS, MASK)[0], atol=1e-6
     )
@@ -133,9 +133,9 @@ def test_shrunk_pooler_equals_the_gated_one(seed, open_share):
     gates = open_gates(SHAPE, pooler_size=16)
     gates[-1]["pooler"] = (np.random.default_rng(seed).random(16) < open_share).astype(np.float32)
     gates[-1]["pooler"][3] = 1.0  # a pooler never loses all its neurons
-    model = IntentModel(SHAPE, parameters)
+    model = TaskModel(SHAPE, parameters)
     shape, shrunk = shrink(SHAPE, parameters, gates)
-    left = IntentModel(shape, shrunk)
+    left = TaskModel(shape, shrunk)
     assert shape == SHAPE and left.pooler_size == gates[-1]["pooler"].sum()
     expected = model(IDS, MASK, gates=per_example(gates, len(IDS)))[0]
     np.testing.assert_allclose(left(IDS, MASK)[0], expected, atol=1e-5)

@@ -14,7 +14,7 @@ from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import pack, unpack
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from rasa_compressed_bert.training.activations import activation_extremes
 
@@ -39,7 +39,7 @@ def engine_of(shape, parameters, config=FLOATS, extremes=None):
 
 
 def run(engine, ids, mask):
-    return engine.run(ids.astype(np.int64), mask.astype(np.int64))
+    return engine.run(ids.astype(np.int64), mask.astype(np.int64))[0]
 
 
 @pytest.mark.parametrize("pooler_size", [0, 16])
@@ -48,7 +48,7 @@ def test_fp32_equals_the_model(options, pooler_size):
     shape = random_shape(**options)
     parameters = random_parameters(shape, pooler_size=pooler_size)
     engine, _ = engine_of(shape, parameters)
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     for lengths in ((9, 4, 1), (1,), (40, 40)):
         ids, mask = random_batch(shape, lengths=lengths)
         np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=1e-4)
@@ -92,10 +92,10 @@ def test_quantized_graph_is_close_to_the_model_of_its_own_weights(name, shape_na
     """What is left of the difference is the rounding of activations; the weights are exactly those of `unpack`."""
     shape = random_shape(**SHAPES[shape_name])
     parameters = random_parameters(shape, pooler_size=pooler_size)
-    extremes = extremes_of(IntentModel(shape, parameters), name)
+    extremes = extremes_of(TaskModel(shape, parameters), name)
     engine, tensors = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes)
     ids, mask = random_batch(shape, lengths=(6,))
-    expected = IntentModel(shape, unpack(shape, tensors))(ids, mask)[0].numpy()
+    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask)[0].numpy()
     served = run(engine, ids, mask)
     assert np.abs(served - expected).max() < 0.15
     assert np.abs(served - expected).mean() < 0.25 * np.abs(expected).mean()
@@ -117,10 +117,10 @@ def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_
     """Quantization-aware training sees what is served: weights, activations and where they are rounded."""
     shape = random_shape(**SHAPES[shape_name])
     parameters, config = random_parameters(shape, pooler_size=pooler_size), QuantizationConfig(**FORMATS[name])
-    extremes = extremes_of(IntentModel(shape, parameters), name)
+    extremes = extremes_of(TaskModel(shape, parameters), name)
     engine, _ = engine_of(shape, parameters, config, extremes)
     quantizer = FakeQuantizer(config, calibration_for(parameters, config, extremes))
-    model = IntentModel(shape, parameters, quantizer=quantizer)
+    model = TaskModel(shape, parameters, quantizer=quantizer)
     for length in (1, 6, 30):
         ids, mask = random_batch(shape, lengths=(length,), seed=length)
         np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=tolerance())
@@ -130,7 +130,7 @@ def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_
 def test_8_bits_change_little(name):
     shape = random_shape()
     parameters = random_parameters(shape)
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     engine, _ = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes_of(model, name))
     ids, mask = random_batch(shape, lengths=(12,))
     np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=0.15)
@@ -140,7 +140,7 @@ def test_8_bits_change_little(name):
 def test_graph_holds_no_weights_and_no_names_twice(name):
     shape = random_shape(UNEVEN)
     parameters, config = random_parameters(shape), QuantizationConfig(**FORMATS[name])
-    extremes = extremes_of(IntentModel(shape, parameters), name)
+    extremes = extremes_of(TaskModel(shape, parameters), name)
     tensors = pack(shape, parameters, config, calibration_for(parameters, config, extremes))
     model, weights = onnx_model(shape, tensors)
     assert len(model.SerializeToString()) < 40_000

@@ -12,11 +12,11 @@ from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export import serving
-from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
 from rasa_compressed_bert.export.packing import pack, unpack
 from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
+from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.training.activations import activation_extremes
 
@@ -37,7 +37,7 @@ def messages(*lengths):
 def artifact_of(parameters, method="none", **manifest):
     config, extremes = QuantizationConfig(method=method, **FORMATS[method]), {}
     if method == "static_int8":
-        model = (IntentModel if "classifier.bias" in parameters else BertEncoder)(SHAPE, parameters)
+        model = (TaskModel if "classifier.bias" in parameters else BertEncoder)(SHAPE, parameters)
         extremes = activation_extremes(model, getattr(model, "encoder", model), messages(*range(1, 20)))
     form = Format(config, calibration=calibration_for(parameters, config, extremes))
     return serving_artifact(Exported(SHAPE, parameters, "{}"), form, kind="test", manifest=manifest)
@@ -65,19 +65,19 @@ def test_an_encoder_without_a_head_serves_hidden_states(method):
     expected = BertEncoder(SHAPE, unpack(SHAPE, tensors_from_bytes(artifact.files[WEIGHTS])))
     engine = open_engine(artifact)
     ids, mask = random_batch(SHAPE, lengths=(7, 7))
-    served = engine.run(ids.astype(np.int64), mask.astype(np.int64))
+    served = engine.run(ids.astype(np.int64), mask.astype(np.int64))[0]
     assert served.shape == (2, 7, SHAPE.hidden_size) and served.dtype == np.float32
     np.testing.assert_allclose(served, expected(ids, mask)[-1], atol=1e-4 if method == "none" else 0.3)
 
 
 def test_messages_are_served_one_at_a_time():
     parameters = random_parameters(SHAPE)
-    model, input_ids = IntentModel(SHAPE, parameters), messages(3, 9, 1)
-    served = serve(open_engine(artifact_of(parameters)), input_ids)
+    model, input_ids = TaskModel(SHAPE, parameters), messages(3, 9, 1)
+    (served,) = serve(open_engine(artifact_of(parameters)), input_ids)
     for ids, logits in zip(input_ids, served):
         expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0][0]
         np.testing.assert_allclose(logits, expected, atol=1e-4)
-    hidden = serve(open_engine(artifact_of(encoder_parameters())), input_ids)
+    (hidden,) = serve(open_engine(artifact_of(encoder_parameters())), input_ids)
     assert [states.shape for states in hidden] == [(3, 32), (9, 32), (1, 32)]
 
 
@@ -87,15 +87,16 @@ def test_an_artifact_is_repeatable(method):
 
 
 def export(parameters, logits=None, **options):
-    model = IntentModel(SHAPE, parameters)
+    model = TaskModel(SHAPE, parameters)
     input_ids = messages(3, 9, 5, 7, 4, 6)
     if logits is None:
         logits = np.concatenate([model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0] for ids in input_ids])
-    return export_intent_classifier(
+    return export_task_model(
         Exported(SHAPE, parameters, tokenizer="{}"),
         Format(QuantizationConfig(**options)),
+        kind="intent_classifier",
         manifest={"labels": list("abcde"), "max_length": 40, "temperature": 1.5},
-        held_out=HeldOut(input_ids, logits, logits.argmax(axis=1)),
+        held_out=HeldOut(input_ids, logits.argmax(axis=1), logits),
     )
 
 

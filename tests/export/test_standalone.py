@@ -38,7 +38,7 @@ def artifact(method="dynamic_int8", *, head=True):
 
 
 def served(model):
-    return open_engine(model).run(IDS, np.ones_like(IDS))
+    return open_engine(model).run(IDS, np.ones_like(IDS))[0]
 
 
 @pytest.mark.parametrize("head", [True, False])

@@ -11,7 +11,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.packing import pack, unpack
 from rasa_compressed_bert.export.tensorflow_graph import to_graph_def
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.tensorflow_engine import TensorflowEngine
 
 SHAPES = {
@@ -37,10 +37,10 @@ def engine_of(shape, tensors):
 def test_logits_equal_those_of_the_model_of_these_weights(name, pooler_size, options):
     shape = random_shape(**SHAPES[name])
     tensors = pack(shape, random_parameters(shape, pooler_size=pooler_size), QuantizationConfig(**options))
-    engine, model = engine_of(shape, tensors), IntentModel(shape, unpack(shape, tensors))
+    engine, model = engine_of(shape, tensors), TaskModel(shape, unpack(shape, tensors))
     for lengths in ((9, 4, 1), (3,), (40, 40), (17,)):
         ids, mask = random_batch(shape, lengths=lengths)
-        np.testing.assert_allclose(engine.run(ids, mask), model(ids, mask)[0], atol=1e-5)
+        np.testing.assert_allclose(engine.run(ids, mask)[0], model(ids, mask)[0], atol=1e-5)
 
 
 def test_hidden_states():
@@ -48,7 +48,7 @@ def test_hidden_states():
     parameters = {name: value for name, value in random_parameters(shape).items() if "classifier" not in name}
     tensors = pack(shape, parameters, QuantizationConfig(method="none"))
     ids, mask = random_batch(shape)
-    states = engine_of(shape, tensors).run(ids, mask)
+    states = engine_of(shape, tensors).run(ids, mask)[0]
     np.testing.assert_allclose(states, BertEncoder(shape, parameters)(ids, mask)[-1], atol=1e-5)
 
 
@@ -57,8 +57,8 @@ def test_as_many_rows_as_columns():
     shape = random_shape(vocab_size=32)
     tensors = pack(shape, random_parameters(shape), QuantizationConfig(method="dynamic_int8"))
     ids, mask = random_batch(shape)
-    expected = IntentModel(shape, unpack(shape, tensors))(ids, mask)[0]
-    np.testing.assert_allclose(engine_of(shape, tensors).run(ids, mask), expected, atol=1e-5)
+    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask)[0]
+    np.testing.assert_allclose(engine_of(shape, tensors).run(ids, mask)[0], expected, atol=1e-5)
 
 
 def test_graph_holds_no_weights_and_reads_all_that_are_stored():

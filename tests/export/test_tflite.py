@@ -13,7 +13,7 @@ from rasa_compressed_bert.compression.quantization import quantize_evenly
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.tflite import to_tflite
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.tflite_engine import TfliteEngine
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def engine_of(data):
 
 
 def run(engine, ids):
-    return engine.run(ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64))
+    return engine.run(ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64))[0]
 
 
 def assert_close(model, data, *, farthest, on_average):
@@ -59,7 +59,7 @@ def assert_close(model, data, *, farthest, on_average):
 @lru_cache(maxsize=None)
 def exported(name, quantization, pooler_size=0):
     shape = random_shape(**SHAPES[name])
-    model = IntentModel(shape, random_parameters(shape, pooler_size=pooler_size))
+    model = TaskModel(shape, random_parameters(shape, pooler_size=pooler_size))
     return model, to_tflite(logits_of(model), quantization=quantization, calibration=messages())
 
 
@@ -99,7 +99,7 @@ def test_columns_and_rows_of_very_different_size(quantization):
         parameters[f"layers.0.query.{part}"] *= sizes
         parameters[f"layers.0.key.{part}"] /= sizes
     parameters["classifier.kernel"][:, 0] *= 1e-3
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     data = to_tflite(logits_of(model), quantization=quantization, calibration=messages())
     assert_close(model, data, farthest=FARTHEST[quantization], on_average=ON_AVERAGE[quantization])
 
@@ -112,7 +112,7 @@ def test_zeros(quantization):
     for name in parameters:
         if name.endswith(("bias", "beta")) or ".query." in name:
             parameters[name] = np.zeros_like(parameters[name])
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     data = to_tflite(logits_of(model), quantization=quantization, calibration=messages())
     assert_close(model, data, farthest=FARTHEST[quantization], on_average=ON_AVERAGE[quantization])
 

@@ -8,8 +8,8 @@ from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder
+from rasa_compressed_bert.models.task_model import TaskModel
 
 RNG = np.random.default_rng(3)
 
@@ -86,7 +86,7 @@ def test_encoder_equals_transformers_on_the_shipped_weights():
 def test_pooler_equals_transformers(tiny_weights):
     checkpoint = load_pretrained(str(tiny_weights))
     head = {"classifier.kernel": np.eye(32, dtype=np.float32), "classifier.bias": np.zeros(32, np.float32)}
-    model = IntentModel(checkpoint.shape, {**checkpoint.parameters, **checkpoint.pooler, **head})
+    model = TaskModel(checkpoint.shape, {**checkpoint.parameters, **checkpoint.pooler, **head})
     ids, mask = padded_batch(139, [12, 5])
     expected = transformers.TFBertModel.from_pretrained(str(tiny_weights))(input_ids=ids, attention_mask=mask)
     np.testing.assert_allclose(model(ids, mask)[0], expected.pooler_output, atol=1e-5)
@@ -106,18 +106,18 @@ def test_hidden_states_of_every_layer_equal_transformers(tiny_weights):
 def test_padding_changes_no_logits():
     shape = random_shape(UNEVEN)
     for pooler_size in (0, 16):
-        model = IntentModel(shape, random_parameters(shape, pooler_size=pooler_size))
+        model = TaskModel(shape, random_parameters(shape, pooler_size=pooler_size))
         ids, mask = random_batch(shape, lengths=(9, 4, 1))
-        together = model.predict(ids, mask)
+        together, _ = model.predict(ids, mask)
         for row, length in enumerate((9, 4, 1)):
-            alone = model.predict(ids[row : row + 1, :length], mask[row : row + 1, :length])
+            alone, _ = model.predict(ids[row : row + 1, :length], mask[row : row + 1, :length])
             np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
 
 
 def test_mean_pooling_is_the_mean_of_the_wordpieces():
     shape = random_shape()
     parameters = random_parameters(shape)
-    model = IntentModel(shape, parameters)
+    model = TaskModel(shape, parameters)
     ids, mask = random_batch(shape, lengths=(6,))
     mean = model.encoder(ids, mask)[-1].numpy()[0].mean(axis=0)
     expected = mean @ parameters["classifier.kernel"] + parameters["classifier.bias"]
@@ -127,7 +127,7 @@ def test_mean_pooling_is_the_mean_of_the_wordpieces():
 
 def test_values_and_assign_are_inverse():
     shape = random_shape(UNEVEN)
-    model = IntentModel(shape, random_parameters(shape, seed=1))
+    model = TaskModel(shape, random_parameters(shape, seed=1))
     other = random_parameters(shape, seed=2)
     model.assign(other)
     values = model.values()
@@ -138,7 +138,7 @@ def test_values_and_assign_are_inverse():
 
 def test_values_do_not_follow_later_training():
     shape = random_shape()
-    model = IntentModel(shape, random_parameters(shape))
+    model = TaskModel(shape, random_parameters(shape))
     before = model.values()
     copy = {name: value.copy() for name, value in before.items()}
     for variable in model.variables_in_order():
@@ -151,7 +151,7 @@ def test_every_parameter_is_trained():
     shape = random_shape()
     for pooler_size in (0, 16):
         parameters = random_parameters(shape, pooler_size=pooler_size)
-        model = IntentModel(shape, parameters)
+        model = TaskModel(shape, parameters)
         assert {variable.name.split(":")[0] for variable in model.variables_in_order()} == set(parameters)
 
 

@@ -13,7 +13,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.engines import open_engine
 
 SHAPE = random_shape(UNEVEN)
@@ -41,9 +41,9 @@ def batch(*lengths):
 @pytest.mark.parametrize("num_threads", [0, 1, 2])
 def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     ids, mask = batch(9, 4, 1)
-    logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)
+    logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
-    np.testing.assert_allclose(logits, IntentModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
+    np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
 
 
 @RUNTIMES
@@ -51,7 +51,7 @@ def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
 def test_hidden_states_are_those_of_the_encoder(runtime, method):
     parameters = {name: value for name, value in random_parameters(SHAPE).items() if "classifier" not in name}
     ids, mask = batch(9, 4, 1)
-    hidden = open_engine(artifact_for(runtime, parameters, method)).run(ids, mask)
+    hidden = open_engine(artifact_for(runtime, parameters, method)).run(ids, mask)[0]
     expected = BertEncoder(SHAPE, parameters)(ids, mask)[-1].numpy()
     assert hidden.shape == (3, 9, SHAPE.hidden_size) and hidden.dtype == np.float32
     for row, length in enumerate((9, 4, 1)):
@@ -79,7 +79,7 @@ import pathlib, sys, numpy
 from rasa_compressed_bert.artifact.artifact import read_artifact
 from rasa_compressed_bert.runtime.engines import open_engine
 ids = numpy.array([[2, 7, 3]])
-print(open_engine(read_artifact(pathlib.Path({str(tmp_path)!r}))).run(ids, numpy.ones_like(ids)).shape)
+print(open_engine(read_artifact(pathlib.Path({str(tmp_path)!r}))).run(ids, numpy.ones_like(ids))[0].shape)
 print(*sorted(set(sys.modules) & {{"tensorflow", "transformers", "rasa", "torch", "sklearn", "onnx"}}))
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -15,9 +15,9 @@ from random_models import UNEVEN, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
-from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
 from rasa_compressed_bert.export.serving import Exported, Format
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, softmax
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -33,18 +33,19 @@ def tokenizer(tiny_weights):
 @pytest.fixture(scope="module")
 def model():
     shape = random_shape(UNEVEN, vocab_size=139)
-    return IntentModel(shape, random_parameters(shape, num_classes=5))
+    return TaskModel(shape, random_parameters(shape, num_classes=5))
 
 
 @pytest.fixture(scope="module")
 def artifact(tokenizer, model):
     ids = WordpieceTokenizer(tokenizer, 40).encode_all(TEXTS)
     logits = np.concatenate([model(row[np.newaxis], np.ones((1, len(row)), np.int32))[0] for row in ids])
-    return export_intent_classifier(
+    return export_task_model(
         Exported(model.encoder.shape, model.values(), tokenizer),
         Format(QuantizationConfig(method="none")),
+        kind="intent_classifier",
         manifest={"labels": LABELS, "max_length": 40, "temperature": 0.7},
-        held_out=HeldOut(ids, logits, logits.argmax(axis=1)),
+        held_out=HeldOut(ids, logits.argmax(axis=1), logits),
     )
 
 

@@ -15,7 +15,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.export.packing import pack
 from rasa_compressed_bert.export.tensorflow_graph import to_graph_def
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.tensorflow_engine import TensorflowEngine
 
 SHAPE = random_shape(UNEVEN)
@@ -35,17 +35,17 @@ def batch(*lengths):
 
 def test_logits_of_a_batch(artifact):
     ids, mask = batch(9, 4, 1)
-    logits = TensorflowEngine(artifact).run(ids, mask)
+    logits = TensorflowEngine(artifact).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
-    np.testing.assert_allclose(logits, IntentModel(SHAPE, PARAMETERS)(ids, mask)[0], atol=1e-5)
+    np.testing.assert_allclose(logits, TaskModel(SHAPE, PARAMETERS)(ids, mask)[0], atol=1e-5)
 
 
 def test_threads_give_the_same_answers(artifact):
     engine = TensorflowEngine(artifact, num_threads=0)
     messages = [batch(length) for length in (3, 40, 17, 3, 9)] * 20
-    alone = [engine.run(*message) for message in messages]
+    alone = [engine.run(*message)[0] for message in messages]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda message: engine.run(*message), messages))
+        together = list(pool.map(lambda message: engine.run(*message)[0], messages))
     for one, other in zip(alone, together):
         np.testing.assert_allclose(one, other, atol=1e-5)
 

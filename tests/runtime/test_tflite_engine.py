@@ -12,7 +12,7 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.export.tflite import to_tflite
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.tflite_engine import TfliteEngine
 
 SHAPE = random_shape(UNEVEN)
@@ -41,7 +41,7 @@ def interpreter(request, monkeypatch):
 
 @pytest.fixture(scope="module")
 def intent_model():
-    return IntentModel(SHAPE, random_parameters(SHAPE))
+    return TaskModel(SHAPE, random_parameters(SHAPE))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def batch(lengths=LENGTHS):
 
 def test_logits_of_a_batch(interpreter, classifier, intent_model):
     ids, mask = batch()
-    logits = TfliteEngine(classifier).run(ids, mask)
+    logits = TfliteEngine(classifier).run(ids, mask)[0]
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, intent_model(ids, mask)[0], atol=1e-4)
 
@@ -78,38 +78,38 @@ def test_logits_of_a_batch(interpreter, classifier, intent_model):
 def test_hidden_states_of_a_batch(interpreter, featurizer, encoder):
     ids, mask = batch()
     engine = TfliteEngine(featurizer)
-    states = engine.run(ids, mask)
+    states = engine.run(ids, mask)[0]
     assert states.shape == (5, 9, 32) and not states[mask == 0].any()
     np.testing.assert_allclose(states[mask == 1], encoder(ids, mask)[-1].numpy()[mask == 1], atol=0.3)
     for row, length in enumerate(LENGTHS):
-        alone = engine.run(ids[row : row + 1, :length], mask[row : row + 1, :length])
+        alone = engine.run(ids[row : row + 1, :length], mask[row : row + 1, :length])[0]
         np.testing.assert_array_equal(alone[0], states[row, :length])
 
 
 def test_a_hole_in_the_mask_is_masked(interpreter, classifier, intent_model):
     ids, mask = batch((7,))
     mask[0, 3] = 0
-    np.testing.assert_allclose(TfliteEngine(classifier).run(ids, mask), intent_model(ids, mask)[0], atol=1e-4)
+    np.testing.assert_allclose(TfliteEngine(classifier).run(ids, mask)[0], intent_model(ids, mask)[0], atol=1e-4)
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 2])
 def test_threads_give_the_same_answers(interpreter, classifier, num_threads):
     engine = TfliteEngine(classifier, num_threads=num_threads)
     messages = [batch((length,)) for length in (3, 40, 17, 3, 9)] * 20
-    alone = [engine.run(*message) for message in messages]
+    alone = [engine.run(*message)[0] for message in messages]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda message: engine.run(*message), messages))
+        together = list(pool.map(lambda message: engine.run(*message)[0], messages))
     for one, other in zip(alone, together):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_message_that_is_too_long_does_no_harm(interpreter, classifier):
     engine = TfliteEngine(classifier)
-    before = engine.run(*batch((5,)))
+    before = engine.run(*batch((5,)))[0]
     with pytest.raises(RuntimeError):
         engine.run(*batch((41,)))  # there are 40 positions
     for lengths in ((5,), (40,), (5,)):
-        after = engine.run(*batch(lengths))
+        after = engine.run(*batch(lengths))[0]
     np.testing.assert_array_equal(before, after)
 
 

@@ -43,7 +43,7 @@ def served(options, model, **format):
     graph = student_model(options, tensors)
     files = {GRAPH: graph.proto.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)}
     engine = OnnxRuntimeEngine(Artifact({"graph_weights": graph.weights}, files))
-    return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))
+    return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))[0]
 
 
 @every_student

@@ -17,8 +17,8 @@ from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataEr
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher
+from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
-from rasa_compressed_bert.tasks.intent_classification import train_intent_classifier
 
 STUDENTS = {
     "bilstm": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32},
@@ -77,7 +77,7 @@ def students(configure, cache):
 @pytest.fixture(scope="module")
 def teacher_model(configure):
     options = configure().teacher_options()
-    return train_intent_classifier(EXAMPLES, options)
+    return train_bert(EXAMPLES, options)
 
 
 def accuracy(artifact, examples=EXAMPLES):

@@ -7,8 +7,8 @@ from random_models import UNEVEN, random_parameters, random_shape
 
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.quantizer import Quantizer
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.activations import activation_extremes
 
 SHAPE = random_shape(UNEVEN)
@@ -40,7 +40,7 @@ def recorded(model, encoder, input_ids):
 
 @pytest.mark.parametrize("pooler_size", [0, 16])
 def test_extremes_are_those_of_an_eager_loop(pooler_size):
-    model = IntentModel(SHAPE, random_parameters(SHAPE, pooler_size=pooler_size))
+    model = TaskModel(SHAPE, random_parameters(SHAPE, pooler_size=pooler_size))
     input_ids = messages(3, 9, 1, 9, 20)
     extremes = activation_extremes(model, model.encoder, input_ids)
     expected = recorded(model, model.encoder, input_ids)

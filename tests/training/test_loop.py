@@ -11,10 +11,10 @@ from rasa_compressed_bert.compression.distillation import hidden_state_loss
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import DistillationConfig, PruningConfig
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.intent_model import IntentModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training import loop
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
-from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict_features, predict_logits
+from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict, predict_features
 from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, WeightPruning, pruning_for
@@ -40,7 +40,7 @@ NONE = EncodedExamples([], np.zeros(0, np.int32))
 
 def new_model(*, dropout=0.1, pooler_size=0):
     parameters = random_parameters(SHAPE, num_classes=3, pooler_size=pooler_size)
-    return IntentModel(SHAPE, parameters, dropout=Dropout(dropout, seed=0))
+    return TaskModel(SHAPE, parameters, dropout=Dropout(dropout, seed=0))
 
 
 def plan(epochs, *, rate=0.01, **options):
@@ -57,10 +57,10 @@ def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pru
 @pytest.mark.parametrize("pooler_size", [0, 16])
 def test_learns_a_separable_problem(pooler_size):
     model = new_model(pooler_size=pooler_size)
-    before = evaluate(predict_logits(model, VALIDATION.input_ids), VALIDATION.classes)
+    before = evaluate(predict(model, VALIDATION.input_ids).logits, VALIDATION.classes)
     score = train(model, plan(12))
     assert before.accuracy < 0.7 and score.accuracy > 0.85
-    assert score == evaluate(predict_logits(model, VALIDATION.input_ids), VALIDATION.classes)
+    assert score == evaluate(predict(model, VALIDATION.input_ids).logits, VALIDATION.classes)
 
 
 def test_same_seed_gives_the_same_model():
@@ -77,9 +77,9 @@ def scripted(monkeypatch, model, f1_scores):
     biases, scores = [], iter(f1_scores)
     original = loop._in_batches
 
-    def predict_and_note(function, input_ids, width):
+    def predict_and_note(function, input_ids):
         biases.append(model.values()["classifier.bias"])
-        return original(function, input_ids, width)
+        return original(function, input_ids)
 
     monkeypatch.setattr(loop, "_in_batches", predict_and_note)
     monkeypatch.setattr(loop, "evaluate", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
@@ -127,11 +127,11 @@ def test_evaluate_of_huge_logits():
 
 def test_predictions_are_in_the_order_of_the_examples():
     model = new_model()
-    together = predict_logits(model, VALIDATION.input_ids)
+    together = predict(model, VALIDATION.input_ids).logits
     features = predict_features(model, VALIDATION.input_ids)
     for index in (0, 7, 29):
         alone = VALIDATION.input_ids[index][np.newaxis]
-        np.testing.assert_allclose(together[index], model.predict(alone, np.ones_like(alone))[0], atol=1e-5)
+        np.testing.assert_allclose(together[index], model.predict(alone, np.ones_like(alone))[0][0], atol=1e-5)
         np.testing.assert_allclose(features[index], model.features(alone, np.ones_like(alone))[0], atol=1e-5)
 
 
@@ -139,19 +139,19 @@ def test_teacher_is_imitated():
     """With alpha 0 only the teacher is followed, whatever the labels say."""
     teacher = new_model(dropout=0.0)
     wrong = replace(TRAINING, classes=np.zeros_like(TRAINING.classes))
-    model = IntentModel(SHAPE, random_parameters(SHAPE, num_classes=3, seed=5))
+    model = TaskModel(SHAPE, random_parameters(SHAPE, num_classes=3, seed=5))
     ids, mask = pad(TRAINING.input_ids)
 
     def distances():
-        ours, theirs = (softmax(predict_logits(one, TRAINING.input_ids), axis=1) for one in (model, teacher))
-        states = hidden_state_loss(model(ids, mask)[1], teacher(ids, mask)[1], mask)
+        ours, theirs = (softmax(predict(one, TRAINING.input_ids).logits, axis=1) for one in (model, teacher))
+        states = hidden_state_loss(model(ids, mask).states, teacher(ids, mask).states, mask)
         return np.array([np.abs(ours - theirs).mean(), np.mean(states)])
 
-    before, expected = distances(), predict_logits(teacher, TRAINING.input_ids)
+    before, expected = distances(), predict(teacher, TRAINING.input_ids).logits
     objective = Teacher(teacher, DistillationConfig(alpha=0.0))
     train(model, plan(15), training=wrong, validation=NONE, objective=objective)
     assert (distances() < 0.5 * before).all()
-    np.testing.assert_array_equal(predict_logits(teacher, TRAINING.input_ids), expected)
+    np.testing.assert_array_equal(predict(teacher, TRAINING.input_ids).logits, expected)
 
 
 def config(method, **options):

@@ -1,4 +1,4 @@
-"""The end of the training of an intent classifier: its format, and its export."""
+"""The end of the training of a BERT: its format, and its export."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
-from rasa_compressed_bert.export.intent_classifier import HeldOut, export_intent_classifier
 from rasa_compressed_bert.export.serving import Exported, Format
-from rasa_compressed_bert.models.intent_model import IntentModel
-from rasa_compressed_bert.tasks.intent_task import STUDENT_RATE, IntentTask
+from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
+from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.tasks.bert_task import STUDENT_RATE, BertTask
 from rasa_compressed_bert.training.activations import activation_extremes
 from rasa_compressed_bert.training.calibration import calibration_temperature
-from rasa_compressed_bert.training.loop import Score, evaluate, fit, predict_logits
+from rasa_compressed_bert.training.loop import Predictions, Score, fit, predict, score_of, tags_alone
 from rasa_compressed_bert.training.pruning import HeldZeros
 
 Scores = Dict[str, Optional[Score]]
 
 _AWARE_SHARE = 0.5  # of the epochs
-_CALIBRATION_MESSAGES, _PARITY_MESSAGES = 300, 500
+_CALIBRATION_MESSAGES, _CALIBRATION_WORDPIECES, _PARITY_MESSAGES = 300, 20_000, 500
 
 
 def quantize_and_export(
-    model: IntentModel,
-    task: IntentTask,
+    model: TaskModel,
+    task: BertTask,
     scores: Scores,
     *,
     rng: np.random.Generator,
@@ -55,11 +55,11 @@ def quantize_and_export(
         quantizer = FakeQuantizer(quantization, calibration)
         model = task.model(model.encoder.shape, model.values(), quantizer=quantizer)
         if len(task.validation):
-            scores["quantized"] = evaluate(predict_logits(model, task.validation.input_ids), task.validation.classes)
+            scores["quantized"] = score_of(predict(model, task.validation.input_ids), task.validation)
     return _export(model, task, calibration, scores, origin=origin)
 
 
-def _calibrate(model: IntentModel, task: IntentTask) -> Calibration:
+def _calibrate(model: TaskModel, task: BertTask) -> Calibration:
     """What quantization needs to know of a trained model; dynamic_int8 keeps its scores without smoothing."""
     extremes = {}
     if task.config.quantization.method == "static_int8":
@@ -68,8 +68,8 @@ def _calibrate(model: IntentModel, task: IntentTask) -> Calibration:
 
 
 def _train_quantized(
-    model: IntentModel, task: IntentTask, calibration: Calibration, *, rng: np.random.Generator
-) -> Tuple[IntentModel, Optional[Score]]:
+    model: TaskModel, task: BertTask, calibration: Calibration, *, rng: np.random.Generator
+) -> Tuple[TaskModel, Optional[Score]]:
     """A last stretch, with the model before it as the teacher: what is served is what learns."""
     config = task.config
     quantizer = FakeQuantizer(config.quantization, calibration)
@@ -82,8 +82,8 @@ def _train_quantized(
 
 
 def _export(
-    model: IntentModel,
-    task: IntentTask,
+    model: TaskModel,
+    task: BertTask,
     calibration: Calibration,
     scores: Scores,
     *,
@@ -91,11 +91,14 @@ def _export(
 ) -> Artifact:
     config, start = task.config, task.start
     held_out = task.validation if len(task.validation) else task.training
-    logits = predict_logits(model, held_out.input_ids)
+    said = predict(model, held_out.input_ids)
+    known = task.targets.to_manifest()
+    if task.targets.scheme is not None:
+        known["entities"]["temperature"] = _tag_temperature(said, task)
     manifest = {
-        "labels": list(task.labels),
+        **known,
         "max_length": config.max_length,
-        "temperature": calibration_temperature(logits, held_out.classes) if len(task.validation) else 1.0,
+        "temperature": _temperature(said, task),
         "dense_encoder": start.dense.to_dict(),
         "validation": {
             **(origin.manifest["validation"] if origin else {}),
@@ -105,13 +108,28 @@ def _export(
     }
     parameters = task.vocabulary.widen(model.values(), start.parameters["embeddings.word"])
     messages = task.whole_ids(task.training.input_ids[:_CALIBRATION_MESSAGES])
-    return export_intent_classifier(
+    return export_task_model(
         Exported(replace(model.encoder.shape, vocab_size=start.shape.vocab_size), parameters, start.tokenizer),
         Format(config.quantization, config.runtime, calibration, messages),
+        kind=task.targets.kind,
         manifest=manifest,
         held_out=HeldOut(
-            task.whole_ids(held_out.input_ids[:_PARITY_MESSAGES]),
-            logits[:_PARITY_MESSAGES],
-            held_out.classes[:_PARITY_MESSAGES],
-        ),
+            task.whole_ids(held_out.input_ids[:_PARITY_MESSAGES]), held_out.classes, said.logits, said.tag_logits
+        ).first(_PARITY_MESSAGES),
     )
+
+
+def _temperature(said: Predictions, task: BertTask) -> float:
+    """Of the intents of held-out messages; 1 where none are held out, or have an intent."""
+    labelled = np.flatnonzero(task.validation.classes >= 0)
+    if said.logits is None or not len(labelled):
+        return 1.0
+    return calibration_temperature(said.logits[labelled], task.validation.classes[labelled])
+
+
+def _tag_temperature(said: Predictions, task: BertTask) -> float:
+    """Of the tags of held-out messages' wordpieces; 1 where none are held out."""
+    if not len(task.validation):
+        return 1.0
+    logits, tags = tags_alone(said.tag_logits, task.validation.tags)
+    return calibration_temperature(logits[:_CALIBRATION_WORDPIECES], tags[:_CALIBRATION_WORDPIECES])

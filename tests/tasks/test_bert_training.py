@@ -10,22 +10,22 @@ from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, p
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
 from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
-from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
-from rasa_compressed_bert.tasks.intent_classification import finetune_intent_classifier, train_intent_classifier
+from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.loop import evaluate, predict_logits
+from rasa_compressed_bert.training.loop import evaluate, predict
 
 
 @pytest.fixture(scope="module")
 def dense(configure):
-    return train_intent_classifier(EXAMPLES, configure(pruning={"method": "none"}, epochs=6))
+    return train_bert(EXAMPLES, configure(pruning={"method": "none"}, epochs=6))
 
 
 @pytest.fixture(scope="module")
 def weight_pruned(configure):
-    return train_intent_classifier(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
+    return train_bert(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
 
 
 def test_dense(dense, configure, tmp_path):
@@ -41,7 +41,7 @@ def test_dense(dense, configure, tmp_path):
 @pytest.mark.slow
 def test_neuron_pruning(configure):
     config = configure(pruning={"final_sparsity": 0.5})
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
     assert 0.35 < 1 - encoder_size(artifact) / before <= 0.5
@@ -51,7 +51,7 @@ def test_neuron_pruning(configure):
 @pytest.mark.slow
 def test_training_is_repeatable(configure):
     config = configure(pruning={"final_sparsity": 0.5})
-    first, second = (train_intent_classifier(EXAMPLES, config) for _ in range(2))
+    first, second = (train_bert(EXAMPLES, config) for _ in range(2))
     for name, value in parameters_of(first).items():
         np.testing.assert_allclose(parameters_of(second)[name], value, atol=1e-5, err_msg=name)
 
@@ -61,7 +61,7 @@ def test_head_pruning_by_magnitude_without_a_teacher(configure):
     config = configure(
         pruning={"method": "head", "final_sparsity": 0.5, "importance": "magnitude"}, distillation={"enabled": False}
     )
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     layers = artifact.manifest["encoder"]["layers"]
     assert sum(layer["num_attention_heads"] for layer in layers) == 2
@@ -79,7 +79,7 @@ def test_weight_pruning(weight_pruned, dense, configure):
 
 def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
     config = configure(pruning={"method": "weight", "final_sparsity": 0.8}, epochs=2)
-    tuned = finetune_intent_classifier(EXAMPLES, config, weight_pruned)
+    tuned = finetune_bert(EXAMPLES, config, weight_pruned)
     check(tuned, config)
     for name, zero in zeros_of(weight_pruned).items():
         assert zeros_of(tuned)[name][zero].all(), name
@@ -92,9 +92,9 @@ def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
 @pytest.mark.slow
 def test_finetuning_a_shrunk_model_keeps_its_widths(configure):
     config = configure(pooling="cls", pruning={"final_sparsity": 0.7, "pooler": 0.5})
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     assert parameters_of(artifact)["pooler.bias"].shape == (16,)
-    tuned = finetune_intent_classifier(EXAMPLES, config, artifact)
+    tuned = finetune_bert(EXAMPLES, config, artifact)
     check(tuned, config)
     assert tuned.manifest["encoder"] == artifact.manifest["encoder"]
     assert parameters_of(tuned)["pooler.bias"].shape == (16,)
@@ -106,29 +106,29 @@ def test_finetuning_a_shrunk_model_keeps_its_widths(configure):
 )
 def test_finetuning_with_other_labels_is_refused(dense, configure, intents, message):
     with pytest.raises(DataError, match=message):
-        finetune_intent_classifier(examples_of(intents=intents), configure(), dense)
+        finetune_bert(examples_of(intents=intents), configure(), dense)
 
 
 def test_finetuning_with_new_labels_is_refused(dense, configure):
     with pytest.raises(DataError, match="New: .'greet'.; gone: none. Train without --finetune"):
-        finetune_intent_classifier([*EXAMPLES, Example("hello", "greet")], configure(), dense)
+        finetune_bert([*EXAMPLES, Example("hello", "greet")], configure(), dense)
 
 
 def test_finetuning_on_nothing_is_refused(dense, configure):
     with pytest.raises(DataError, match="no examples"):
-        finetune_intent_classifier([], configure(), dense)
+        finetune_bert([], configure(), dense)
 
 
 def test_no_examples(configure):
     with pytest.raises(DataError, match="no examples with an intent"):
-        train_intent_classifier([], configure())
+        train_bert([], configure())
 
 
 @pytest.mark.parametrize("pooling", ["mean", pytest.param("cls", marks=pytest.mark.slow)])
 def test_one_example_an_intent_without_validation(configure, pooling):
     examples = examples_of(size=1)
     config = configure(validation_split=0, pooling=pooling, epochs=1)
-    artifact = train_intent_classifier(examples, config)
+    artifact = train_bert(examples, config)
     check(artifact, config)
     assert artifact.manifest["temperature"] == 1.0 and artifact.manifest["validation"] == {}
 
@@ -136,7 +136,7 @@ def test_one_example_an_intent_without_validation(configure, pooling):
 @pytest.mark.slow
 def test_one_intent_only(configure):
     config = configure(epochs=1, pruning={"final_sparsity": 0.5})
-    artifact = train_intent_classifier(examples_of(intents=("music",)), config)
+    artifact = train_bert(examples_of(intents=("music",)), config)
     assert artifact.manifest["labels"] == ["music"]
     assert IntentPredictor(artifact).predict("play a song") == [("music", 1.0)]
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
@@ -147,19 +147,19 @@ def test_one_intent_only(configure):
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure):
     """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
     config = configure(epochs=1, pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     classes = class_indices(EXAMPLES, artifact.manifest["labels"])
     _, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), config.max_length)
     ids = [ids.astype(np.int32) for ids in tokenizer.encode_all([EXAMPLES[index].text for index in validation])]
-    model = IntentModel(EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact))
-    score = asdict(evaluate(predict_logits(model, ids), classes[validation]))
+    model = TaskModel(EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact))
+    score = asdict(evaluate(predict(model, ids).logits, classes[validation]))
     assert artifact.manifest["validation"]["pruned"] == pytest.approx(score, abs=1e-4)
 
 
 def test_distilbert(tiny_distilbert_weights, configure):
     config = configure(model_weights=str(tiny_distilbert_weights), pruning={"method": "none"}, epochs=1, pooling="cls")
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     assert parameters_of(artifact)["pooler.kernel"].shape == (32, 32), "DistilBERT has no pooler, so it gets a new one"
 
@@ -175,7 +175,7 @@ def test_messages_that_are_hard_to_read(configure, caplog):
     ]
     config = configure(epochs=1, pruning={"method": "none"})
     with caplog.at_level(logging.WARNING):
-        check(train_intent_classifier(examples, config), config)
+        check(train_bert(examples, config), config)
     assert [record.getMessage()[:17] for record in caplog.records if "max_length" in record.getMessage()] == [
         "1 of 14 messages "
     ]
@@ -183,9 +183,9 @@ def test_messages_that_are_hard_to_read(configure, caplog):
 
 def test_more_wordpieces_than_the_weights_have_positions(configure):
     with pytest.raises(ConfigError, match="max_length: 200 is more than the 160 positions"):
-        train_intent_classifier(EXAMPLES, configure(max_length=200))
+        train_bert(EXAMPLES, configure(max_length=200))
 
 
 def test_missing_weights(configure):
     with pytest.raises(WeightsError, match="does not exist"):
-        train_intent_classifier(EXAMPLES, configure(model_weights="/no/such/folder"))
+        train_bert(EXAMPLES, configure(model_weights="/no/such/folder"))

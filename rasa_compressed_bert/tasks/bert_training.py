@@ -1,4 +1,7 @@
-"""From labelled messages to the artifact of a pruned, quantized BERT classifier, top to bottom."""
+"""From labelled messages to the artifact of a fine-tuned, pruned, quantized BERT, top to bottom.
+
+It learns intents, entities or both: see `bert_task.Targets`.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.shrinking import shrink
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import BertConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.models.encoder import Parameters
-from rasa_compressed_bert.models.intent_model import IntentModel
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.tasks.intent_quantization import Scores, quantize_and_export
-from rasa_compressed_bert.tasks.intent_task import DROPOUT, STUDENT_RATE, IntentTask, labels_of, require_same_labels
+from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
+from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features
@@ -27,7 +31,7 @@ from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPr
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
 
-def train_intent_classifier(examples: Sequence[Example], config: PrunedBertIntentClassifierConfig) -> Artifact:
+def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
@@ -35,18 +39,18 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
         config: all options.
 
     Raises:
-        DataError: if there are no examples.
+        DataError: if there is nothing to learn.
         WeightsError: if the pretrained weights cannot be read.
         ExportError: if the exported model disagrees with the trained one.
     """
-    labels = labels_of(examples)
-    start = _with_head(start_from_pretrained(config, [example.text for example in examples]), len(labels), config)
-    task = IntentTask.of(examples, start, config)
+    start = start_from_pretrained(config, [example.text for example in examples])
+    targets = targets_of(examples, config, start.tokenizer)
+    task = BertTask.of(examples, targets, _with_heads(start, targets, config), config)
     rng = np.random.default_rng(config.random_seed)
 
     model = task.first_model()
-    features = predict_features(model, task.training.input_ids)
-    model.assign(linear_probe(features, task.training.classes, len(labels), seed=config.random_seed))
+    if targets.labels:
+        model.assign(_probed(model, task))
     pruned = config.pruning.method != "none"
     plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
     scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng)}
@@ -55,17 +59,14 @@ def train_intent_classifier(examples: Sequence[Example], config: PrunedBertInten
     return quantize_and_export(model, task, scores, rng=rng)
 
 
-def finetune_intent_classifier(
-    examples: Sequence[Example], config: PrunedBertIntentClassifierConfig, artifact: Artifact
-) -> Artifact:
+def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
     """Continues training a compressed model on examples of the same labels; it stays as small as it is.
 
     Raises:
-        DataError: if there are no examples, or if their labels are not those of the artifact.
+        DataError: if there is nothing to learn, or if labels are not those of the artifact.
         ExportError: if the exported model disagrees with the trained one.
     """
-    require_same_labels(artifact.manifest["labels"], labels_of(examples))
-    task = IntentTask.of(examples, start_from_artifact(artifact), config)
+    task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
 
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
@@ -73,9 +74,7 @@ def finetune_intent_classifier(
     return quantize_and_export(model, task, {"finetuned": score}, rng=rng, origin=artifact)
 
 
-def requantize_intent_classifier(
-    examples: Sequence[Example], config: PrunedBertIntentClassifierConfig, artifact: Artifact
-) -> Artifact:
+def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
     """The same model in the format and for the runtime of other options; `aware_training` trains it for them.
 
     Args:
@@ -84,33 +83,51 @@ def requantize_intent_classifier(
         artifact: of a trained model, best one in floats.
 
     Raises:
-        DataError: if there are no examples, or if their labels are not those of the artifact.
+        DataError: if there is nothing to learn, or if labels are not those of the artifact.
         ExportError: if the exported model disagrees with the trained one.
     """
-    require_same_labels(artifact.manifest["labels"], labels_of(examples))
-    task = IntentTask.of(examples, start_from_artifact(artifact), config)
+    task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
     return quantize_and_export(task.first_model(), task, {}, rng=rng, origin=artifact)
 
 
-def _with_head(start: Start, num_classes: int, config: PrunedBertIntentClassifierConfig) -> Start:
-    """Adds a linear layer and, for `pooling: cls`, the pooler of the weights or a new one."""
+def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> BertTask:
+    """New examples of what an artifact says already."""
+    start = start_from_artifact(artifact)
+    targets = continued(targets_from(artifact), targets_of(examples, config, start.tokenizer))
+    return BertTask.of(examples, targets, start, config)
+
+
+def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:
+    """Adds linear layers that say nothing yet and, for `pooling: cls`, the pooler of the weights or a new one."""
     parameters, features = dict(start.parameters), start.shape.hidden_size
-    if config.pooling == "cls":
-        parameters.update(start.pooler or _new_pooler(start.shape, config))
-        features = parameters["pooler.kernel"].shape[1]
-    parameters["classifier.kernel"] = np.zeros((features, num_classes), np.float32)
-    parameters["classifier.bias"] = np.zeros(num_classes, np.float32)
+    if targets.labels:
+        if config.pooling == "cls":
+            parameters.update(start.pooler or _new_pooler(start.shape, config))
+            features = parameters["pooler.kernel"].shape[1]
+        parameters["classifier.kernel"] = np.zeros((features, len(targets.labels)), np.float32)
+        parameters["classifier.bias"] = np.zeros(len(targets.labels), np.float32)
+    if targets.scheme is not None:
+        parameters["tagger.kernel"] = np.zeros((start.shape.hidden_size, targets.scheme.num_tags), np.float32)
+        parameters["tagger.bias"] = np.zeros(targets.scheme.num_tags, np.float32)
     return start._replace(parameters=parameters)
 
 
-def _new_pooler(shape: EncoderShape, config: PrunedBertIntentClassifierConfig) -> Parameters:
+def _probed(model: TaskModel, task: BertTask) -> Parameters:
+    """The linear layer of the intents as logistic regression finds it."""
+    labelled = np.flatnonzero(task.training.classes >= 0)
+    training = task.training[labelled]
+    features = predict_features(model, training.input_ids)
+    return linear_probe(features, training.classes, len(task.targets.labels), seed=task.config.random_seed)
+
+
+def _new_pooler(shape: EncoderShape, config: BertConfig) -> Parameters:
     rng = np.random.default_rng(config.random_seed)
     kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
     return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
 
 
-def prune(dense: IntentModel, task: IntentTask, rng: np.random.Generator) -> Tuple[IntentModel, Optional[Score]]:
+def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> Tuple[TaskModel, Optional[Score]]:
     """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
 
     Args:

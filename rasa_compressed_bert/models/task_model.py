@@ -1,8 +1,8 @@
-"""The intent classifier: encoder, pooling, linear layer."""
+"""A BERT with what it is fine-tuned for: intents of the pooled message, tags of its wordpieces, or both."""
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,21 +12,48 @@ from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 
-HEAD = ("pooler.kernel", "pooler.bias", "classifier.kernel", "classifier.bias")
+CLASSIFIER, TAGGER = ("classifier.kernel", "classifier.bias"), ("tagger.kernel", "tagger.bias")
+HEAD = ("pooler.kernel", "pooler.bias", *CLASSIFIER, *TAGGER)
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
-class IntentModel(tf.keras.layers.Layer):
-    """Wordpiece ids to logits, `(B, T) -> (B, C)`.
+class Outputs(NamedTuple):
+    """What a model makes of a batch."""
+
+    logits: Optional[tf.Tensor]  # (B, C), of the intents; None without a classifier
+    tag_logits: Optional[tf.Tensor]  # (B, T, K); None without a tagger
+    states: Sequence[tf.Tensor]  # (B, T, H) after each layer
+
+
+def forward_pass(
+    shape: EncoderShape, parameters: Mapping[str, np.ndarray]
+) -> Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]:
+    """Ids and mask to what there are linear layers for, logits of intents before those of tags, or else hidden states.
+
+    Args:
+        shape: the encoder's widths.
+        parameters: of the encoder and of its heads, if it has any.
+    """
+    if not any(name in parameters for name in HEAD):
+        encoder = BertEncoder(shape, parameters)
+        return lambda input_ids, attention_mask: [encoder(input_ids, attention_mask)[-1]]
+    model = TaskModel(shape, parameters)
+    return lambda input_ids, attention_mask: [
+        logits for logits in model(input_ids, attention_mask)[:2] if logits is not None
+    ]
+
+
+class TaskModel(tf.keras.layers.Layer):
+    """Wordpiece ids to logits of intents, `(B, T) -> (B, C)`, and of tags, `(B, T) -> (B, T, K)`.
 
     Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as
     MiniLM were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
 
     Args:
         shape: the encoder's widths.
-        parameters: of the encoder and of the head: `classifier.*` and, where there is a pooler, `pooler.*`.
-        dropout: of the encoder and before the linear layer, while training.
-        quantizer: of encoder and head.
+        parameters: of the encoder and of its heads: `classifier.*` of intents, `tagger.*` of tags, and `pooler.*`.
+        dropout: of the encoder and before the linear layers, while training.
+        quantizer: of encoder and heads.
     """
 
     def __init__(
@@ -37,12 +64,14 @@ class IntentModel(tf.keras.layers.Layer):
         dropout: Optional[Dropout] = None,
         quantizer: Optional[Quantizer] = None,
     ):
-        super().__init__(name="intent_model")
+        super().__init__(name="task_model")
         self.encoder = BertEncoder(shape, parameters, dropout=dropout, quantizer=quantizer)
         self.head = {
             name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in HEAD if name in parameters
         }
-        self.num_classes = int(self.head["classifier.bias"].shape[0])
+        self.num_classes, self.num_tags = (
+            int(self.head[bias].shape[0]) if bias in self.head else 0 for _, bias in (CLASSIFIER, TAGGER)
+        )
 
     @property
     def pooler_size(self) -> int:
@@ -55,14 +84,20 @@ class IntentModel(tf.keras.layers.Layer):
         attention_mask: tf.Tensor,  # (B, T)
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # of each layer and, last, of the pooler
         training: bool = False,
-    ) -> Tuple[tf.Tensor, List[tf.Tensor]]:
-        """Logits (B, C) and the hidden states (B, T, H) that the encoder gives."""
+    ) -> Outputs:
+        """What the heads say, and the hidden states that the encoder gives."""
         states = self.encoder(input_ids, attention_mask, gates=gates, training=training)
-        features = self._pool(states[-1], attention_mask)  # (B, P), P = H without a pooler
+        logits = self._classify(states[-1], attention_mask, gates, training) if self.num_classes else None
+        tag_logits = self._dense(self.encoder.dropout(states[-1], training), "tagger") if self.num_tags else None
+        return Outputs(logits, tag_logits, states)
+
+    def _classify(
+        self, hidden: tf.Tensor, attention_mask: tf.Tensor, gates: Sequence[Mapping[str, tf.Tensor]], training: bool
+    ) -> tf.Tensor:
+        features = self._pool(hidden, attention_mask)  # (B, P), P = H without a pooler
         if gates and "pooler" in gates[-1]:
             features *= gates[-1]["pooler"]
-        features = self.encoder.dropout(features, training)
-        return self._dense(features, "classifier"), states
+        return self._dense(self.encoder.dropout(features, training), "classifier")
 
     def _pool(self, hidden: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         if self.pooler_size:
@@ -76,13 +111,16 @@ class IntentModel(tf.keras.layers.Layer):
         return tf.matmul(quantizer.activation(name, x), kernel) + self.head[f"{name}.bias"]
 
     @tf.function(input_signature=_BATCH)
-    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """Logits, without dropout.  # (B, C)"""
-        return self(input_ids, attention_mask)[0]
+    def predict(
+        self, input_ids: tf.Tensor, attention_mask: tf.Tensor
+    ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
+        """Logits of intents and of tags, without dropout.  # (B, C), (B, T, K)"""
+        outputs = self(input_ids, attention_mask)
+        return outputs.logits, outputs.tag_logits
 
     @tf.function(input_signature=_BATCH)
     def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """What the linear layer sees, without dropout.  # (B, P)"""
+        """What the linear layer of the intents sees, without dropout.  # (B, P)"""
         return self._pool(self.encoder(input_ids, attention_mask)[-1], attention_mask)
 
     def variables_in_order(self) -> List[tf.Variable]:

@@ -10,10 +10,10 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
-from rasa_compressed_bert.tasks.intent_classification import (
-    finetune_intent_classifier,
-    requantize_intent_classifier,
-    train_intent_classifier,
+from rasa_compressed_bert.tasks.bert_training import (
+    finetune_bert,
+    requantize_bert,
+    train_bert,
 )
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ AWARE = {
 def floats(configure):
     """A trained model that loses nothing to its format."""
     config = configure(pruning=NO_PRUNING, epochs=6, quantization={"method": "none"})
-    return train_intent_classifier(EXAMPLES, config)
+    return train_bert(EXAMPLES, config)
 
 
 def bytes_of_weights(artifact):
@@ -53,7 +53,7 @@ def kernels_of(artifact):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_trained_model_in_another_format(floats, configure, name):
     config = configure(quantization=FORMATS[name])
-    artifact = requantize_intent_classifier(EXAMPLES, config, floats)
+    artifact = requantize_bert(EXAMPLES, config, floats)
     check(artifact, config)
     assert accuracy(artifact) > 0.6
     assert artifact.manifest["quantization"] == config.to_dict()["quantization"]
@@ -70,7 +70,7 @@ def test_a_trained_model_in_another_format(floats, configure, name):
 
 
 def test_the_quantized_score_is_that_of_what_is_served(floats, configure):
-    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=KMEANS), floats)
+    artifact = requantize_bert(EXAMPLES, configure(quantization=KMEANS), floats)
     parity, score = artifact.manifest["parity"], artifact.manifest["validation"]["quantized"]
     assert abs(parity["accuracy"] - score["accuracy"]) * parity["messages"] <= parity["changed"] + 1e-6
     assert parity["distance"] < 0.05
@@ -80,26 +80,26 @@ def test_the_quantized_score_is_that_of_what_is_served(floats, configure):
 @pytest.mark.parametrize("encoder_bits, embedding_bits", [(1, 1), (2, 2), (8, 1), (1, 8)])
 def test_few_bits_are_exported_as_they_were_scored(floats, configure, encoder_bits, embedding_bits):
     quantization = {"method": "kmeans", "encoder_bits": encoder_bits, "embedding_bits": embedding_bits}
-    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=quantization), floats)
+    artifact = requantize_bert(EXAMPLES, configure(quantization=quantization), floats)
     assert artifact.manifest["parity"]["distance"] < 0.01
 
 
 def test_without_validation_there_is_no_quantized_score(floats, configure):
     config = configure(quantization=KMEANS, validation_split=0)
-    artifact = requantize_intent_classifier(examples_of(size=1), config, floats)
+    artifact = requantize_bert(examples_of(size=1), config, floats)
     check(artifact, config)
     assert "quantized" not in artifact.manifest["validation"] and artifact.manifest["temperature"] == 1.0
 
 
 def test_formats_for_other_labels_are_refused(floats, configure):
     with pytest.raises(DataError, match="gone: .'music'."):
-        requantize_intent_classifier(examples_of(intents=("weather", "spice")), configure(), floats)
+        requantize_bert(examples_of(intents=("weather", "spice")), configure(), floats)
     with pytest.raises(DataError, match="no examples"):
-        requantize_intent_classifier([], configure(), floats)
+        requantize_bert([], configure(), floats)
 
 
 def test_a_static_format_knows_the_ranges_of_every_product(floats, configure):
-    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=FORMATS["static_int8"]), floats)
+    artifact = requantize_bert(EXAMPLES, configure(quantization=FORMATS["static_int8"]), floats)
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     products = [name[: -len(".kernel")] for name in tensors if name.endswith(".kernel")]
     assert len(products) == 2 * 4 + 1
@@ -116,7 +116,7 @@ def loss(artifact):
 def test_training_for_a_format_lowers_its_loss(floats, configure, name):
     options = {"epochs": 10, "validation_split": 0, "distillation": {"enabled": False}}
     plain, aware = (
-        requantize_intent_classifier(EXAMPLES, configure(**options, quantization=quantization), floats)
+        requantize_bert(EXAMPLES, configure(**options, quantization=quantization), floats)
         for quantization in ({**AWARE[name], "aware_training": False}, AWARE[name])
     )
     check(aware, configure(**options, quantization=AWARE[name]))
@@ -126,7 +126,7 @@ def test_training_for_a_format_lowers_its_loss(floats, configure, name):
 
 
 def test_training_for_a_format_has_a_score(floats, configure):
-    artifact = requantize_intent_classifier(EXAMPLES, configure(quantization=AWARE["dynamic_int8"]), floats)
+    artifact = requantize_bert(EXAMPLES, configure(quantization=AWARE["dynamic_int8"]), floats)
     validation, parity = artifact.manifest["validation"], artifact.manifest["parity"]
     assert set(validation) == {"dense", "quantized"} and validation["dense"] == floats.manifest["validation"]["dense"]
     assert validation["quantized"]["accuracy"] == pytest.approx(parity["accuracy"], abs=0.17)
@@ -142,7 +142,7 @@ TRAINED = {
 
 def check_finetuning(artifact, config):
     """What holds for a model that is trained further with the same options."""
-    tuned = finetune_intent_classifier(EXAMPLES, config, artifact)
+    tuned = finetune_bert(EXAMPLES, config, artifact)
     check(tuned, config)
     assert "finetuned" in tuned.manifest["validation"]
     for key in ("encoder", "dense_encoder", "quantization"):
@@ -158,7 +158,7 @@ def check_finetuning(artifact, config):
 def test_training_and_finetuning(configure, name):
     options = {"pruning": NO_PRUNING, **TRAINED[name]}
     config = configure(epochs=6, **options)
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     assert set(artifact.manifest["validation"]) == {"dense", *(["quantized"] if "kmeans" in name else [])}
     tuned = check_finetuning(artifact, configure(epochs=2, **options))
@@ -172,7 +172,7 @@ def test_everything_at_once(configure):
         **{"pooling": "cls", "pruning": {"final_sparsity": 0.5, "pooler": 0.5}},
     }
     config = configure(epochs=2, **options)
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     assert set(artifact.manifest["validation"]) == {"dense", "pruned", "quantized"}
     check_finetuning(artifact, configure(epochs=1, **options))
@@ -181,7 +181,7 @@ def test_everything_at_once(configure):
 @pytest.fixture(scope="module")
 def trimmed(configure):
     config = configure(epochs=1, pruning=NO_PRUNING, vocabulary="trim", vocabulary_size=110)
-    return train_intent_classifier(EXAMPLES, config)
+    return train_bert(EXAMPLES, config)
 
 
 def test_a_trimmed_vocabulary_has_the_size_that_was_asked_for(trimmed):
@@ -205,10 +205,10 @@ def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_trainin
         "quantization": {**KMEANS, "aware_training": aware_training},
     }
     config = configure(**options)
-    artifact = train_intent_classifier(EXAMPLES, config)
+    artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     assert {"dense", "pruned", "quantized"} == set(artifact.manifest["validation"])
-    tuned = finetune_intent_classifier(EXAMPLES, configure(**{**options, "epochs": 1}), artifact)
+    tuned = finetune_bert(EXAMPLES, configure(**{**options, "epochs": 1}), artifact)
     for name, zero in zeros_of(artifact).items():
         assert 0.79 <= zero.mean() <= 0.85, name
         assert zeros_of(tuned)[name][zero].all(), name
@@ -220,7 +220,7 @@ def test_runtimes_give_the_same_labels_and_nearly_the_same_confidences(floats, c
     rankings = {}
     for runtime in ("onnxruntime", "tflite", "tensorflow"):
         config = configure(quantization=FORMATS[method], runtime=runtime)
-        artifact = requantize_intent_classifier(EXAMPLES, config, floats)
+        artifact = requantize_bert(EXAMPLES, config, floats)
         check(artifact, config)
         predictor = IntentPredictor(artifact)
         rankings[runtime] = [predictor.predict(example.text) for example in EXAMPLES]

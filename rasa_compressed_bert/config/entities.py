@@ -1,0 +1,64 @@
+"""Options of `rasa_compressed_bert.BertEntityExtractor` and `rasa_compressed_bert.JointBertClassifier`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Dict, Iterator, Union
+
+from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.options import option
+
+SPLIT_BY_COMMA = "split_entities_by_comma"
+
+
+@dataclass(frozen=True)
+class EntityConfig(BertConfig):
+    """Options of what learns entities, by the names that Rasa's own components have for them."""
+
+    learns_entities: ClassVar[bool] = True
+
+    BILOU_flag: bool = option(
+        True,
+        bool,
+        help="Whether tags tell begin, inside and end of an entity apart, so that two of one kind may touch.",
+    )
+    split_entities_by_comma: Union[bool, Dict[str, bool]] = option(
+        True,
+        dict,
+        help="Whether an entity ends at a comma, unless the training data has entities of its type with commas; or a "
+        f"map of types to booleans, in which {SPLIT_BY_COMMA} stands for all others.",
+    )
+
+    def splits(self, entity: str) -> bool:
+        """Whether entities of a type end at a comma."""
+        option_value = self.split_entities_by_comma
+        if isinstance(option_value, bool):
+            return option_value
+        return option_value.get(entity, option_value.get(SPLIT_BY_COMMA, True))
+
+
+@dataclass(frozen=True)
+class BertEntityExtractorConfig(EntityConfig):
+    """Options of the entity extractor."""
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the contradictions that all have, and options that are for intents."""
+        yield from super().conflicts()
+        if self.pooling == "cls":
+            yield Problem(
+                ("pooling", "pruning.pooler"),
+                "pooling: cls is for intents, and an entity extractor has none; leave pooling and pruning.pooler out",
+            )
+
+
+@dataclass(frozen=True)
+class JointBertClassifierConfig(EntityConfig):
+    """Options of the classifier that finds the intent and the entities of a message in one forward pass."""
+
+    learns_intents: ClassVar[bool] = True
+
+    ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    entity_loss_weight: float = option(
+        1.0, float, above=0, high=1000, help="Weight of the entities' loss; that of the intents is 1."
+    )

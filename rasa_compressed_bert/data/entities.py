@@ -1,0 +1,179 @@
+"""Entities of a message, and the tags of its wordpieces that stand for them.
+
+With BILOU (Ratinov and Roth 2009) a tag says whether a wordpiece begins (B), continues (I) or ends (L) an entity, or is
+one by itself (U); without it, two entities with the same label that touch become one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+OUTSIDE = 0  # the tag of what belongs to no entity
+_B, _I, _L, _U = range(4)
+
+
+class EntityLabel(NamedTuple):
+    """What an entity is: its type and, where there are any, role and group."""
+
+    entity: str
+    role: Optional[str] = None
+    group: Optional[str] = None
+
+
+class EntitySpan(NamedTuple):
+    """Where an entity begins and ends in its text, its type and, where there are any, role and group."""
+
+    start: int
+    end: int
+    entity: str
+    role: Optional[str] = None
+    group: Optional[str] = None
+
+    @property
+    def label(self) -> EntityLabel:
+        """What it is, wherever it is."""
+        return EntityLabel(*self[2:])
+
+
+class TagSpan(NamedTuple):
+    """Wordpieces from `first` up to `end`, and the position of their label."""
+
+    first: int
+    end: int
+    label: int
+
+
+def entity_labels(entities: Iterable[EntitySpan]) -> Tuple[EntityLabel, ...]:
+    """Every label once, sorted."""
+    return tuple(sorted({span.label for span in entities}, key=lambda label: [part or "" for part in label]))
+
+
+@dataclass(frozen=True)
+class TagScheme:
+    """The tags of some labels.
+
+    Attributes:
+        labels: of entities; tag 0 is none of them.
+        bilou: whether a tag tells begin, inside, end and unit apart.
+    """
+
+    labels: Tuple[EntityLabel, ...]
+    bilou: bool = True
+
+    def to_dict(self) -> Dict[str, Any]:
+        """As JSON values."""
+        return {"labels": [list(label) for label in self.labels], "bilou": self.bilou}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TagScheme:
+        """The inverse of `to_dict`."""
+        return cls(tuple(EntityLabel(*label) for label in values["labels"]), values["bilou"])
+
+    @property
+    def num_tags(self) -> int:
+        """`K`: one, and four or one for each label."""
+        return 1 + (4 if self.bilou else 1) * len(self.labels)
+
+    def tags(self, spans: Iterable[TagSpan], length: int) -> np.ndarray:
+        """The tags of `length` wordpieces.  # (T,) int32"""
+        tags = np.full(length, OUTSIDE, np.int32)
+        for first, end, label in spans:
+            if not self.bilou:
+                tags[first:end] = 1 + label
+            elif end - first == 1:
+                tags[first] = 1 + 4 * label + _U
+            else:
+                tags[first:end] = 1 + 4 * label + _I
+                tags[first], tags[end - 1] = 1 + 4 * label + _B, 1 + 4 * label + _L
+        return tags
+
+    def spans(self, tags: Sequence[int]) -> List[TagSpan]:
+        """The inverse of `tags`, for a sequence that `best_tags` gives."""
+        spans: List[TagSpan] = []
+        for position, tag in enumerate(tags):
+            if tag == OUTSIDE:
+                continue
+            label, part = divmod(int(tag) - 1, 4) if self.bilou else (int(tag) - 1, _I)
+            begins = part in (_B, _U) if self.bilou else position == 0 or tags[position - 1] != tag
+            if begins:
+                spans.append(TagSpan(position, position + 1, label))
+            else:
+                spans[-1] = spans[-1]._replace(end=position + 1)
+        return spans
+
+    def best_tags(self, scores: np.ndarray, continues: Optional[np.ndarray] = None) -> np.ndarray:
+        """The valid sequence of tags with the largest sum of scores (Viterbi 1967).  # (T,) int
+
+        Args:
+            scores: of each wordpiece's tags, such as logits, `(T, K)`.
+            continues: which wordpieces belong to an entity together with the one before them, or neither does, `(T,)`;
+                None where an entity may begin and end anywhere.
+        """
+        best = scores.argmax(axis=1)
+        if self._is_valid(best, continues):
+            return best
+        starts = np.arange(len(scores)) if continues is None else np.flatnonzero(~continues)
+        units = self._best_units(*self._unit_scores(scores, starts))
+        ends = [*starts[1:], len(scores)]
+        return self.tags([TagSpan(starts[span.first], ends[span.end - 1], span.label) for span in units], len(scores))
+
+    def _is_valid(self, tags: np.ndarray, continues: Optional[np.ndarray]) -> bool:
+        if not tags.any():
+            return True
+        if not self.bilou:
+            return continues is None or bool((tags[1:] == tags[:-1])[continues[1:]].all())
+        labels, parts, some = (tags - 1) // 4, (tags - 1) % 4, tags != OUTSIDE
+        opened = some & (parts <= _I)  # its entity goes on after it
+        entered = some & (parts >= _I) & (parts <= _L)  # or went on before it
+        if entered[0] or opened[-1] or (opened[:-1] != entered[1:]).any():
+            return False
+        if (labels[1:] != labels[:-1])[entered[1:]].any():
+            return False
+        return continues is None or bool((entered[1:] | ~(some[1:] | some[:-1]))[continues[1:]].all())
+
+    def _unit_scores(self, scores: np.ndarray, starts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Scores of being outside (n,), and of B, I, L and U of each label (4, n, L), for words as units."""
+        outside = np.add.reduceat(scores[:, OUTSIDE], starts)
+        if not self.bilou:
+            inside = np.add.reduceat(scores[:, 1:], starts)
+            return outside, np.stack([inside] * 4)
+        begin, inside, last, unit = (scores[:, 1 + part :: 4] for part in range(4))
+        ends = np.append(starts[1:], len(scores)) - 1
+        whole = np.add.reduceat(inside, starts)  # I I I
+        from_begin, to_last = begin[starts] - inside[starts], last[ends] - inside[ends]
+        single = (starts == ends)[:, np.newaxis]
+        return outside, np.stack(
+            [whole + from_begin, whole, whole + to_last, np.where(single, unit[starts], whole + from_begin + to_last)]
+        )
+
+    def _best_units(self, outside: np.ndarray, scores: np.ndarray) -> List[TagSpan]:
+        """The best entities of words, as positions of words."""
+        begin, inside, last, unit = scores  # (n, L) each
+        n, count = begin.shape
+        free = 0.0  # the best score with no entity going on
+        opened = np.full(count, -np.inf)  # and with one of each label
+        began = np.zeros(count, int)  # where the best one of each label began
+        back: List[Tuple[int, int]] = []  # (first word, label) of an entity that ends at a word, or (-1, -1)
+        for word in range(n):
+            ended = opened + last[word]
+            alone = free + unit[word]
+            options = [free + outside[word], alone.max(), ended.max()]
+            choice = int(np.argmax(options))
+            starting = free + begin[word]
+            going = opened + inside[word]
+            best_alone, best_ended = int(alone.argmax()), int(ended.argmax())
+            back.append([(-1, -1), (word, best_alone), (int(began[best_ended]), best_ended)][choice])
+            began = np.where(starting > going, word, began)
+            opened, free = np.maximum(starting, going), options[choice]
+        spans, word = [], n - 1
+        while word >= 0:
+            first, label = back[word]
+            if first < 0:
+                word -= 1
+                continue
+            spans.append(TagSpan(first, word + 1, label))
+            word = first - 1
+        return spans[::-1]

@@ -1,0 +1,153 @@
+"""What all stretches of the training of a BERT share: options, labels, messages and where it starts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.config import BertConfig
+from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
+from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
+from rasa_compressed_bert.models.dropout import Dropout
+from rasa_compressed_bert.models.encoder import Parameters
+from rasa_compressed_bert.models.quantizer import Quantizer
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.tasks.targets import Targets
+from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, PieceTokenizer, located
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.loop import Plan
+from rasa_compressed_bert.training.objectives import Labels, Teacher
+from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+logger = logging.getLogger(__name__)
+DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
+STUDENT_RATE = 3.0  # times the learning rate: a compressed model has further to go, and its teacher holds it
+
+
+@dataclass(frozen=True)
+class BertTask:
+    """Tokenized messages, with ids of `vocabulary`, and what is trained on them."""
+
+    config: BertConfig
+    targets: Targets
+    start: Start
+    training: EncodedExamples
+    validation: EncodedExamples
+    vocabulary: UsedVocabulary
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], targets: Targets, start: Start, config: BertConfig) -> BertTask:
+        """Tokenizes and splits the examples."""
+        texts = [example.text for example in examples]
+        tags: Optional[List[np.ndarray]] = None
+        if targets.scheme is None:
+            input_ids = WordpieceTokenizer(start.tokenizer, config.max_length).encode_all(texts)
+        else:
+            pieces = pieces_of(texts, start.tokenizer, config.max_length, targets.cuts)
+            spans = _tag_spans(examples, pieces, targets.scheme)
+            input_ids = [message.input_ids for message in pieces]
+            tags = [_tags(own, message, targets.scheme) for own, message in zip(spans, pieces)]
+            targets = replace(targets, inside_words=targets.inside_words or _inside_words(spans, pieces))
+        vocabulary = UsedVocabulary.of(input_ids)
+        classes = class_indices(examples, targets.labels) if targets.labels else np.full(len(examples), -1, np.int32)
+        encoded = EncodedExamples(vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme)
+        parts = stratified_split(classes, config.validation_split, seed=config.random_seed)
+        training, validation = (encoded[part] for part in (parts if tags is None else _with_all_tags(tags, *parts)))
+        return cls(config, targets, start, training, validation, vocabulary)
+
+    def first_model(self) -> TaskModel:
+        """The model that training starts from, with the word embeddings that the messages use."""
+        return self.model(self.start.shape, self.vocabulary.narrow(self.start.parameters))
+
+    def model(
+        self,
+        shape: EncoderShape,
+        parameters: Parameters,
+        *,
+        dropout: float = DROPOUT,
+        quantizer: Optional[Quantizer] = None,
+    ) -> TaskModel:
+        """A model of these widths and values."""
+        narrow = replace(shape, vocab_size=len(parameters["embeddings.word"]))
+        seeded = Dropout(dropout, seed=self.config.random_seed)
+        return TaskModel(narrow, parameters, dropout=seeded, quantizer=quantizer)
+
+    def plan(self, name: str, epochs: int, *, rate: float = 1.0) -> Plan:
+        """A stretch of training; `rate` multiplies the learning rate."""
+        batch_size = batch_size_for(len(self.training), self.config.batch_size)
+        steps = epochs * batch_count(len(self.training), batch_size)
+        schedule = WarmUpLinearDecay(self.config.learning_rate * rate, steps)
+        return Plan(name, epochs, batch_size, schedule)
+
+    def follow(self, teacher: Optional[TaskModel]) -> Labels:
+        """The objective of a stretch of training with a teacher, or without one."""
+        weight = self.config.entity_loss_weight
+        return Teacher(teacher, self.config.distillation, entity_loss_weight=weight) if teacher else Labels(weight)
+
+    def whole_ids(self, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Ids of the whole vocabulary, which the exported model has."""
+        return [self.vocabulary.rows[ids] for ids in input_ids]
+
+
+def pieces_of(texts: Sequence[str], tokenizer: str, max_length: int, cuts: Cuts) -> List[Pieces]:
+    """The wordpieces of messages; warns once of messages that are cut."""
+    encoder = PieceTokenizer(tokenizer, max_length, cuts)
+    pieces = [encoder.encode(text) for text in texts]
+    cut = sum(message.cut for message in pieces)
+    if cut:
+        logger.warning(
+            f"{cut} of {len(texts)} messages are longer than max_length: {max_length} wordpieces; their ends are not "
+            "seen by the model."
+        )
+    return pieces
+
+
+def _tag_spans(examples: Sequence[Example], pieces: Sequence[Pieces], scheme: TagScheme) -> List[List[TagSpan]]:
+    """The entities of each message as wordpieces; warns once of entities that cannot be learnt."""
+    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(scheme.labels)}
+    spans, lost = [], []
+    for example, message in zip(examples, pieces):
+        own, gone = located(example.entities, message, index)
+        spans.append(own)
+        lost.extend((example.text[span.start : span.end], span.entity) for span in gone)
+    if lost:
+        logger.warning(
+            f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
+            f"nothing that has a wordpiece. The first is '{lost[0][0][:40]}' ({lost[0][1]})."
+        )
+    return spans
+
+
+def _tags(spans: Sequence[TagSpan], message: Pieces, scheme: TagScheme) -> np.ndarray:
+    """With the special wordpieces, of which nothing is known.  # (T + 2,)"""
+    return np.concatenate([[NO_TAG], scheme.tags(spans, len(message.starts)), [NO_TAG]]).astype(np.int32)
+
+
+def _inside_words(spans: Sequence[Sequence[TagSpan]], pieces: Sequence[Pieces]) -> bool:
+    """Whether an entity begins or ends between the wordpieces of a word."""
+    return any(
+        place < len(message.continues) and bool(message.continues[place])
+        for own, message in zip(spans, pieces)
+        for span in own
+        for place in (span.first, span.end)
+    )
+
+
+def _with_all_tags(
+    tags: Sequence[np.ndarray], training: np.ndarray, validation: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The split, with the first message of each tag that training lacks moved to it."""
+    seen = {int(tag) for index in training for tag in tags[index]}
+    moved: Dict[int, int] = {}
+    for index in validation:
+        for tag in set(tags[index].tolist()) - seen:
+            moved.setdefault(tag, index)
+    chosen = np.array(sorted(set(moved.values())), np.int64)
+    return np.sort(np.concatenate([training, chosen])), np.setdiff1d(validation, chosen)

@@ -1,0 +1,121 @@
+"""Where the wordpieces of a message lie in its text, and which of them an entity consists of.
+
+Entities are tagged wordpiece by wordpiece, of the text as it is: no tokenizer of Rasa's stands between them. An
+annotation that begins or ends inside a wordpiece cuts the word there, wherever the word occurs from then on.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagSpan
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+Cuts = Mapping[str, Sequence[int]]
+"""Where words are cut that annotations begin or end in: positions in the word, by the word."""
+
+_RUN = re.compile(r"\S+")
+_JOINER = "\u200d"  # between the characters of one emoji
+
+
+class Pieces(NamedTuple):
+    """The wordpieces of a text, the two special ones left out but for `input_ids`.
+
+    Attributes:
+        input_ids: with the special ones, `(T + 2,)` int64.
+        starts: where each begins in the text, `(T,)`.
+        ends: where it ends, `(T,)`; the marks that belong to its last character included.
+        continues: whether it continues the word of the one before it, `(T,)`.
+        cut: whether the end of the text is not in it, as it is too long.
+    """
+
+    input_ids: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    continues: np.ndarray
+    cut: bool
+
+
+class PieceTokenizer:
+    """Texts as wordpieces with their places.
+
+    Args:
+        json: the `tokenizers` library's own serialisation.
+        max_length: wordpieces kept, the two special ones included.
+        cuts: of words.
+    """
+
+    def __init__(self, json: str, max_length: int, cuts: Cuts):
+        self._tokenizer = WordpieceTokenizer(json, max_length)
+        self._cuts = {word: tuple(places) for word, places in cuts.items()}
+
+    def encode(self, text: str) -> Pieces:
+        """The wordpieces of a text."""
+        places = self._places(text)
+        if not places:
+            return _pieces(text, *self._tokenizer.encode_with_offsets(text))
+        bounds = [0, *places, len(text)]
+        parts = [(start, text[start:end]) for start, end in zip(bounds, bounds[1:])]
+        return _pieces(text, *self._tokenizer.encode_parts(parts))
+
+    def _places(self, text: str) -> List[int]:
+        """Where a text is cut."""
+        if not self._cuts:
+            return []
+        return [run.start() + place for run in _RUN.finditer(text) for place in self._cuts.get(run[0], ())]
+
+
+def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: bool) -> Pieces:
+    """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
+    starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
+    if not text.isascii():
+        limits = [*starts[1:].tolist(), len(text)]
+        for index, limit in enumerate(limits):
+            end = int(ends[index])
+            while end < limit and (text[end] == _JOINER or unicodedata.category(text[end]).startswith("M")):
+                end += 1
+            ends[index] = end
+    return Pieces(input_ids, starts, ends, np.append(False, words[1:] == words[:-1])[: len(words)], cut)
+
+
+def cuts_for(texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str) -> Dict[str, List[int]]:
+    """The cuts that make every annotation begin and end where a wordpiece does.
+
+    Args:
+        texts: of the training data.
+        entities: of each text.
+        json: the tokenizer.
+    """
+    cuts: Dict[str, Set[int]] = defaultdict(set)
+    for text, spans in zip(texts, entities):
+        pieces = PieceTokenizer(json, max(3, 2 * len(text) + 2), {}).encode(text) if spans else None
+        if pieces is None:
+            continue
+        starts, ends = set(pieces.starts.tolist()), set(pieces.ends.tolist())
+        places = {span.start for span in spans if span.start not in starts}
+        places |= {span.end for span in spans if span.end not in ends}
+        if not places:
+            continue
+        for run in _RUN.finditer(text):
+            cuts[run[0]].update(place - run.start() for place in places if run.start() < place < run.end())
+    return {word: sorted(places) for word, places in sorted(cuts.items()) if places}
+
+
+def located(
+    entities: Iterable[EntitySpan], pieces: Pieces, labels: Mapping[EntityLabel, int]
+) -> Tuple[List[TagSpan], List[EntitySpan]]:
+    """The wordpieces of entities, and those entities that have none, or not all, within what is kept of the text."""
+    spans, lost = [], []
+    for entity in entities:
+        first = int(np.searchsorted(pieces.ends, entity.start, side="right"))
+        end = int(np.searchsorted(pieces.starts, entity.end, side="left"))
+        if first >= end or (pieces.cut and end == len(pieces.starts) and entity.end > pieces.ends[-1]):
+            lost.append(entity)
+        else:
+            spans.append(TagSpan(first, end, labels[entity.label]))
+    return spans, lost
