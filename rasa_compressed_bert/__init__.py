@@ -9,7 +9,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _COMPONENTS = {
+    "BertEntityExtractor": "rasa_compressed_bert.components.bert_entity_extractor",
     "DistilledIntentClassifier": "rasa_compressed_bert.components.distilled_intent_classifier",
+    "JointBertClassifier": "rasa_compressed_bert.components.joint_bert_classifier",
     "PrunedBertIntentClassifier": "rasa_compressed_bert.components.pruned_bert_intent_classifier",
     "QuantizedBertFeaturizer": "rasa_compressed_bert.components.quantized_bert_featurizer",
 }

@@ -47,6 +47,11 @@ class Artifact:
         """Bytes of all files but the manifest."""
         return sum(map(len, self.files.values()))
 
+    @property
+    def digest(self) -> str:
+        """The sha256 of the names and the contents of all files but the manifest."""
+        return _digest(b"".join(part for name in sorted(self.files) for part in (name.encode(), self.files[name])))
+
 
 def write_artifact(artifact: Artifact, folder: Path) -> None:
     """Writes the files, the manifest last: a folder without one is unfinished."""

@@ -8,7 +8,7 @@ from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, resource_io
-from rasa_compressed_bert.components.artifact_intent_classifier import ArtifactIntentClassifier
+from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 

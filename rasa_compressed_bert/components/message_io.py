@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
 
-from rasa.nlu.constants import DENSE_FEATURIZABLE_ATTRIBUTES, TOKENS_NAMES
-from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY, INTENT_RANKING_KEY, PREDICTED_CONFIDENCE_KEY, TEXT
+from rasa.nlu.constants import (
+    DENSE_FEATURIZABLE_ATTRIBUTES,
+    ENTITY_ATTRIBUTE_CONFIDENCE_GROUP,
+    ENTITY_ATTRIBUTE_CONFIDENCE_ROLE,
+    ENTITY_ATTRIBUTE_CONFIDENCE_TYPE,
+    TOKENS_NAMES,
+)
+from rasa.shared.nlu.constants import (
+    ENTITIES,
+    ENTITY_ATTRIBUTE_END,
+    ENTITY_ATTRIBUTE_GROUP,
+    ENTITY_ATTRIBUTE_ROLE,
+    ENTITY_ATTRIBUTE_START,
+    ENTITY_ATTRIBUTE_TYPE,
+    ENTITY_ATTRIBUTE_VALUE,
+    EXTRACTOR,
+    INTENT,
+    INTENT_NAME_KEY,
+    INTENT_RANKING_KEY,
+    PREDICTED_CONFIDENCE_KEY,
+    TEXT,
+)
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components.config_io import ComponentError
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.runtime.message_predictor import FoundEntity
 
-_SHOWN = 40
+_SHOWN, _LISTED = 40, 10
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -22,6 +44,57 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
         for message in training_data.intent_examples
         if (message.get(TEXT) or "").strip()
     ]
+
+
+def entity_examples(training_data: TrainingData, *, extractor: str) -> List[Example]:
+    """Every NLU example that has a text, with its intent, if it has one, and the entities that are not another's.
+
+    Args:
+        training_data: of Rasa.
+        extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are not its.
+
+    Raises:
+        ComponentError: if an annotation is none: with all of them.
+    """
+    examples, problems = [], []
+    for message in training_data.nlu_examples:
+        text = message.get(TEXT) or ""
+        if not text.strip():
+            continue
+        own = [entity for entity in message.get(ENTITIES, []) if entity.get(EXTRACTOR) in (None, "", extractor)]
+        spans, wrong = _spans(text, own)
+        examples.append(Example(text, message.get(INTENT), tuple(spans)))
+        problems += [f"'{text[:_SHOWN]}': {problem}" for problem in wrong]
+    if problems:
+        more = f"\nand {len(problems) - _LISTED} more." if len(problems) > _LISTED else ""
+        listed = "\n".join(problems[:_LISTED])
+        raise ComponentError(f"{extractor} cannot learn from these annotations. Correct them:\n{listed}{more}")
+    return examples
+
+
+def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySpan], List[str]]:
+    """The annotations of a text without the blanks around them, and what is wrong with those that are none."""
+    spans: List[EntitySpan] = []
+    problems = []
+    for entity in entities:
+        start, end = entity.get(ENTITY_ATTRIBUTE_START), entity.get(ENTITY_ATTRIBUTE_END)
+        kind, role, group = (
+            entity.get(name) for name in (ENTITY_ATTRIBUTE_TYPE, ENTITY_ATTRIBUTE_ROLE, ENTITY_ATTRIBUTE_GROUP)
+        )
+        if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start <= end <= len(text):
+            problems.append(f"the entity from {start} to {end} lies outside of its {len(text)} characters")
+        elif not text[start:end].strip():
+            problems.append(f"the entity from {start} to {end} is empty")
+        elif not kind:
+            problems.append(f"'{text[start:end]}' has no entity type (role: {role}, group: {group})")
+        else:
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+            spans.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
+    spans.sort()
+    for one, other in zip(spans, spans[1:]):
+        if other.start < one.end:
+            problems.append(f"'{text[one.start : one.end]}' and '{text[other.start : other.end]}' overlap")
+    return spans, problems
 
 
 def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, str, List[str]]]:
@@ -42,6 +115,30 @@ def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, s
                 )
             if tokens:
                 yield message, attribute, [token.text for token in tokens]
+
+
+def add_entities(message: Message, entities: Sequence[FoundEntity], *, extractor: str) -> None:
+    """Adds entities to those that other extractors found, as Rasa's own extractors do.
+
+    Args:
+        message: gets `entities`.
+        entities: of its text.
+        extractor: name of the component.
+    """
+    found = []
+    for start, end, label, confidence in entities:
+        entity = {
+            ENTITY_ATTRIBUTE_TYPE: label.entity,
+            ENTITY_ATTRIBUTE_START: start,
+            ENTITY_ATTRIBUTE_END: end,
+            ENTITY_ATTRIBUTE_CONFIDENCE_TYPE: confidence,
+        }
+        if label.role is not None:
+            entity.update({ENTITY_ATTRIBUTE_ROLE: label.role, ENTITY_ATTRIBUTE_CONFIDENCE_ROLE: confidence})
+        if label.group is not None:
+            entity.update({ENTITY_ATTRIBUTE_GROUP: label.group, ENTITY_ATTRIBUTE_CONFIDENCE_GROUP: confidence})
+        found.append({**entity, ENTITY_ATTRIBUTE_VALUE: message.get(TEXT)[start:end], EXTRACTOR: extractor})
+    message.set(ENTITIES, [*message.get(ENTITIES, []), *found], add_to_output=True)
 
 
 def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, ranking_length: int) -> None:

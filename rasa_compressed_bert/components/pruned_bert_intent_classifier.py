@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Sequence
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components.artifact_intent_classifier import ArtifactIntentClassifier
+from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 
@@ -29,6 +29,4 @@ class PrunedBertIntentClassifier(ArtifactIntentClassifier):
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
         from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
 
-        if artifact is None:
-            return bert_training.train_bert(examples, self._options)
-        return bert_training.finetune_bert(examples, self._options, artifact)
+        return bert_training.train_or_finetune(examples, self._options, artifact)

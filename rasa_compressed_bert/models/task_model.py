@@ -123,6 +123,11 @@ class TaskModel(tf.keras.layers.Layer):
         """What the linear layer of the intents sees, without dropout.  # (B, P)"""
         return self._pool(self.encoder(input_ids, attention_mask)[-1], attention_mask)
 
+    @tf.function(input_signature=_BATCH)
+    def last_states(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        """What the linear layer of the tags sees, without dropout.  # (B, T, H)"""
+        return self.encoder(input_ids, attention_mask)[-1]
+
     def variables_in_order(self) -> List[tf.Variable]:
         """Every variable that is trained."""
         return [*self.encoder.parameters.values(), *self.head.values()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import List, Protocol, Sequence, Tuple
+from typing import Any, List, MutableMapping, Protocol, Sequence, Tuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -15,6 +16,9 @@ _ENGINES = {
     "tflite": ("tflite_engine", "TfliteEngine"),
     "tensorflow": ("tensorflow_engine", "TensorflowEngine"),
 }
+
+
+_OPEN: MutableMapping[Tuple[str, int, str], Any] = WeakValueDictionary()
 
 
 class Engine(Protocol):
@@ -30,7 +34,7 @@ class Engine(Protocol):
 
 
 def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
-    """The engine that an artifact was exported for.
+    """The engine that an artifact was exported for; one in a process for all who serve the same model.
 
     Args:
         artifact: with the graph of a runtime.
@@ -43,9 +47,13 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
     runtime = artifact.manifest["runtime"]
     if runtime not in _ENGINES:
         raise ArtifactError(f"The model is for the runtime '{runtime}'; known here: {', '.join(_ENGINES)}.")
-    module, name = _ENGINES[runtime]
-    engine = getattr(importlib.import_module(f"rasa_compressed_bert.runtime.{module}"), name)
-    return engine(artifact, num_threads=num_threads)
+    key = (runtime, num_threads, artifact.digest)
+    engine = _OPEN.get(key)
+    if engine is None:
+        module, name = _ENGINES[runtime]
+        engine_class = getattr(importlib.import_module(f"rasa_compressed_bert.runtime.{module}"), name)
+        engine = _OPEN[key] = engine_class(artifact, num_threads=num_threads)
+    return engine
 
 
 def padded(batch: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:

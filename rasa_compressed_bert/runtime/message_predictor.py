@@ -13,6 +13,13 @@ from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
 
+_NO_ENTITIES = {
+    **TagScheme(()).to_dict(),
+    "temperature": 1.0,
+    "cuts": {},
+    "inside_words": False,
+    "comma_separated": [],
+}
 _COMMA = re.compile(r"\s*,\s+")  # with a blank behind it, as in a list; the one of 1,000 has none
 
 
@@ -46,13 +53,13 @@ class MessagePredictor:
     """Tokenizer, engine, calibrated softmax and decoding of one artifact; safe to call from several threads.
 
     Args:
-        artifact: of an entity extractor or a joint classifier.
+        artifact: of a BERT that says intents, entities or both.
         num_threads: of the engine.
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
         manifest = artifact.manifest
-        entities = manifest["entities"]
+        entities = manifest.get("entities", _NO_ENTITIES)
         self._engine = open_engine(artifact, num_threads=num_threads)
         self._labels: List[str] = manifest["labels"]
         self._temperature: float = manifest["temperature"]
@@ -72,7 +79,8 @@ class MessagePredictor:
         ids = pieces.input_ids[np.newaxis]  # (1, T + 2)
         outputs = self._engine.run(ids, np.ones_like(ids))
         ranking = ranked(self._labels, outputs[0][0], self._temperature) if self._labels else []
-        return Prediction(ranking, self._entities(text, pieces, outputs[-1][0, 1:-1]))
+        entities = self._entities(text, pieces, outputs[-1][0, 1:-1]) if self._scheme.labels else []
+        return Prediction(ranking, entities)
 
     def _entities(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:
         """Of the logits of the wordpieces' tags, `(T, K)`."""

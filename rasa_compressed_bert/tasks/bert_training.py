@@ -17,18 +17,24 @@ from rasa_compressed_bert.config import BertConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.models.task_model import CLASSIFIER, TAGGER, TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features
+from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_states, tags_alone
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
 
+_PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
+
+
+def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact: Optional[Artifact]) -> Artifact:
+    """A new model, or one that goes on where `artifact` is; see `train_bert` and `finetune_bert`."""
+    return train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
 
 
 def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
@@ -49,8 +55,7 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     rng = np.random.default_rng(config.random_seed)
 
     model = task.first_model()
-    if targets.labels:
-        model.assign(_probed(model, task))
+    model.assign(_probed(model, task))
     pruned = config.pruning.method != "none"
     plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
     scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng)}
@@ -114,11 +119,19 @@ def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:
 
 
 def _probed(model: TaskModel, task: BertTask) -> Parameters:
-    """The linear layer of the intents as logistic regression finds it."""
-    labelled = np.flatnonzero(task.training.classes >= 0)
-    training = task.training[labelled]
-    features = predict_features(model, training.input_ids)
-    return linear_probe(features, training.classes, len(task.targets.labels), seed=task.config.random_seed)
+    """The linear layers as logistic regression finds them."""
+    training, targets, seed = task.training, task.targets, task.config.random_seed
+    parameters: Parameters = {}
+    if targets.labels:
+        labelled = training[np.flatnonzero(training.classes >= 0)]
+        features = predict_features(model, labelled.input_ids)
+        probe = linear_probe(features, labelled.classes, len(targets.labels), seed=seed)
+        parameters.update(zip(CLASSIFIER, probe))
+    if targets.scheme is not None and training.tags is not None:
+        few = np.random.default_rng(seed).permutation(len(training))[:_PROBED_MESSAGES]
+        states, tags = tags_alone(predict_states(model, training[few].input_ids), training[few].tags)
+        parameters.update(zip(TAGGER, linear_probe(states, tags, targets.scheme.num_tags, seed=seed)))
+    return parameters
 
 
 def _new_pooler(shape: EncoderShape, config: BertConfig) -> Parameters:

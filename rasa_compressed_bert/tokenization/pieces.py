@@ -20,6 +20,7 @@ Cuts = Mapping[str, Sequence[int]]
 """Where words are cut that annotations begin or end in: positions in the word, by the word."""
 
 _RUN = re.compile(r"\S+")
+_WHOLE = 1_000_000  # wordpieces: texts are not cut off
 _JOINER = "\u200d"  # between the characters of one emoji
 
 
@@ -74,9 +75,7 @@ def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.nda
     """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():
-        limits = [*starts[1:].tolist(), len(text)]
-        for index, limit in enumerate(limits):
-            end = int(ends[index])
+        for index, (end, limit) in enumerate(zip(ends.tolist(), [*starts[1:].tolist(), len(text)])):
             while end < limit and (text[end] == _JOINER or unicodedata.category(text[end]).startswith("M")):
                 end += 1
             ends[index] = end
@@ -92,18 +91,18 @@ def cuts_for(texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], jso
         json: the tokenizer.
     """
     cuts: Dict[str, Set[int]] = defaultdict(set)
+    tokenizer = PieceTokenizer(json, _WHOLE, {})
     for text, spans in zip(texts, entities):
-        pieces = PieceTokenizer(json, max(3, 2 * len(text) + 2), {}).encode(text) if spans else None
-        if pieces is None:
+        if not spans:
             continue
+        pieces = tokenizer.encode(text)
         starts, ends = set(pieces.starts.tolist()), set(pieces.ends.tolist())
-        places = {span.start for span in spans if span.start not in starts}
-        places |= {span.end for span in spans if span.end not in ends}
-        if not places:
-            continue
-        for run in _RUN.finditer(text):
-            cuts[run[0]].update(place - run.start() for place in places if run.start() < place < run.end())
-    return {word: sorted(places) for word, places in sorted(cuts.items()) if places}
+        missed = {span.start for span in spans} - starts | {span.end for span in spans} - ends
+        edges = {edge for span in spans for edge in (span.start, span.end)}
+        for run in _RUN.finditer(text) if missed else ():
+            if any(run.start() < edge < run.end() for edge in missed):  # then at its other edges too: pieces change
+                cuts[run[0]].update(edge - run.start() for edge in edges if run.start() < edge < run.end())
+    return {word: sorted(places) for word, places in sorted(cuts.items())}
 
 
 def located(

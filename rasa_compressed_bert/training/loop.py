@@ -186,6 +186,11 @@ def predict_features(model: TaskModel, input_ids: Sequence[np.ndarray]) -> np.nd
     return _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
 
 
+def predict_states(model: TaskModel, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
+    """What the linear layer of the tags sees of examples, in their order.  # n arrays of (T_i, H)"""
+    return _in_batches(lambda *batch: (None, model.last_states(*batch)), input_ids).tag_logits or []
+
+
 def _in_batches(
     function: Callable[..., Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]], input_ids: Sequence[np.ndarray]
 ) -> Predictions:

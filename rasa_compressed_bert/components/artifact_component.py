@@ -1,10 +1,10 @@
-"""What the intent classifiers share as Rasa components."""
+"""What the components that train an artifact and serve it share."""
 
 from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import Any, ClassVar, Dict, List, Optional, Sequence, Type
+from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Type
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.storage.resource import Resource
@@ -18,19 +18,22 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, message_io, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
+from rasa_compressed_bert.runtime.intent_predictor import Ranking
+from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
 
 
-class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
-    """An intent classifier that trains an artifact and serves it.
+class ArtifactComponent(GraphComponent):
+    """A component that trains an artifact and serves it.
 
     Needs no tokenizer and no featurizer in the pipeline: it reads the text of a message. A component says which options
-    it has, and trains.
+    it has and what it learns, trains, and writes what it predicts.
     """
 
     options_class: ClassVar[Type[ComponentConfig]]
+    learns: ClassVar[str]
+    predictor_class: ClassVar[Callable[..., Any]]
 
     @staticmethod
     def required_packages() -> List[str]:
@@ -49,7 +52,7 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         model_storage: ModelStorage,
         resource: Resource,
         execution_context: ExecutionContext,
-    ) -> ArtifactIntentClassifier:
+    ) -> ArtifactComponent:
         """An untrained component."""
         return cls(config_io.parse_config(cls.options_class, config), model_storage, resource)
 
@@ -61,7 +64,7 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         resource: Resource,
         execution_context: ExecutionContext,
         **kwargs: Any,
-    ) -> ArtifactIntentClassifier:
+    ) -> ArtifactComponent:
         """A trained component, to serve or to train further.
 
         Raises:
@@ -70,7 +73,7 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         options = config_io.parse_config(cls.options_class, config)
         with config_io.shown_by_rasa():
             artifact = resource_io.load(model_storage, resource)
-            predictor = artifact and open_predictor(artifact, num_threads=options.num_threads)
+            predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
         return cls(options, model_storage, resource, predictor=predictor)
 
     def __init__(
@@ -79,7 +82,7 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         model_storage: ModelStorage,
         resource: Resource,
         *,
-        predictor: Optional[Predictor] = None,
+        predictor: Any = None,
     ) -> None:
         self._options = options
         self._model_storage = model_storage
@@ -87,31 +90,51 @@ class ArtifactIntentClassifier(GraphComponent, IntentClassifier):
         self._predictor = predictor
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Trains on the NLU examples that have an intent, and saves the artifact.
+        """Trains on the NLU examples, and saves the artifact.
 
         Raises:
-            ComponentError: if weights or another file cannot be read, or labels changed under `--finetune`; nothing is
-                saved then.
+            ComponentError: if weights or another file cannot be read, if an annotation is none, or labels changed under
+                `--finetune`; nothing is saved then.
         """
-        examples = message_io.intent_examples(training_data)
+        examples = self._examples(training_data)
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if examples:
                 artifact = self._train(examples, artifact)
             else:
-                logger.warning(f"There are no examples with an intent: {type(self).__name__} learns nothing.")
+                logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
+
+    @abstractmethod
+    def _examples(self, training_data: TrainingData) -> List[Example]:
+        """What there is to learn from; nothing if there is nothing to learn."""
 
     @abstractmethod
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
         """A new artifact, or one that goes on where `artifact` is."""
 
     def process(self, messages: List[Message]) -> List[Message]:
-        """Sets `intent` and `intent_ranking`; without a model, or without text, the intent is None."""
+        """Writes what the model says of each message's text; without a model, or without text, that is nothing."""
         for message in messages:
             text = message.get(TEXT)
-            ranking = self._predictor.predict(text) if self._predictor and text else []
-            message_io.set_intent(message, ranking, ranking_length=self._options.ranking_length)
+            self._tell(message, self._predictor.predict(text) if self._predictor and text else None)
         return messages
+
+    @abstractmethod
+    def _tell(self, message: Message, prediction: Any) -> None:
+        """Writes a prediction, or None, to a message."""
+
+
+class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
+    """An artifact that says the intent of a message."""
+
+    learns = "an intent"
+    predictor_class = staticmethod(open_predictor)
+
+    def _examples(self, training_data: TrainingData) -> List[Example]:
+        return message_io.intent_examples(training_data)
+
+    def _tell(self, message: Message, prediction: Optional[Ranking]) -> None:
+        message_io.set_intent(message, prediction or [], ranking_length=self._options.ranking_length)

@@ -1,0 +1,140 @@
+"""Entities are found again where they were annotated, whatever the text."""
+
+import unicodedata
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
+from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, cuts_for, located
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
+SINGLE = WordpieceTokenizer(JSON, 64)
+
+
+def round_trip(text, entities, *, max_length=512):
+    """Spans, cuts, wordpieces, tags, and back to spans."""
+    tokenizer = PieceTokenizer(JSON, max_length, cuts_for([text], [entities], JSON))
+    pieces, labels = tokenizer.encode(text), entity_labels(entities)
+    spans, lost = located(entities, pieces, {label: index for index, label in enumerate(labels)})
+    scheme = TagScheme(labels)
+    found = scheme.spans(scheme.tags(spans, len(pieces.starts)))
+    return [EntitySpan(pieces.starts[s.first], pieces.ends[s.end - 1], *labels[s.label]) for s in found], lost
+
+
+def entities_at(*places, kind="thing"):
+    return [EntitySpan(start, end, kind) for start, end in places]
+
+
+@pytest.mark.parametrize(
+    "text, places",
+    {
+        "a word": ("play some jazz", [(10, 14)]),
+        "whole message": ("jazz", [(0, 4)]),
+        "both ends": ("jazz in berlin", [(0, 4), (8, 14)]),
+        "punctuation": ("go to L.A., now!", [(6, 10), (15, 16)]),
+        "inside a word": ("Berliner", [(0, 6)]),
+        "that touch": ("one pmnear", [(0, 6), (6, 10)]),
+        "that touch inside a wordpiece": ("hello", [(0, 2), (2, 5)]),
+        "combining marks": ("cafe\u0301 zoe\u0308", [(0, 5), (6, 10)]),
+        "precomposed": ("café Zoë!", [(0, 4), (5, 8)]),
+        "emoji": ("I ❤️ 👨‍👩‍👧 and 🌶🔥", [(2, 4), (5, 10), (15, 16), (16, 17)]),
+        "chinese": ("今天天气很热", [(0, 2), (2, 4)]),
+        "korean": ("서울에서 부산까지", [(0, 2), (5, 7)]),
+        "right to left": ("مرحبا بالعالم", [(6, 13)]),
+        "unknown": ("ᚠᚡ abc", [(0, 1), (1, 2)]),
+        "surrogate pair": ("\ud83d\ude00 jazz", [(3, 7)]),
+        "lone surrogate": ("\ud83d jazz", [(2, 6)]),
+        "zero width": ("h\u200bo jazz\u200b!", [(0, 3), (4, 8)]),
+        "blanks": ("  jazz \t now ", [(2, 6), (9, 12)]),
+        "number": ("1,000.50 euros", [(0, 8)]),
+    }.values(),
+)
+def test_round_trip(text, places):
+    assert round_trip(text, entities_at(*places)) == (entities_at(*places), [])
+
+
+def has_wordpiece(character):
+    """Whether it is seen at all: blanks, control characters and marks are not."""
+    return not character.isspace() and unicodedata.category(character)[0] not in "CMZ" and character != "\ufffd"
+
+
+@st.composite
+def annotated(draw):
+    """Any text with any entities that begin and end with what can be seen, and do not cut what belongs together."""
+    parts = st.sampled_from(
+        ["berlin", "don't", "café", "e\u0301", "🌶", "👨‍👩‍👧", "❤️", " ", "  ", ", ", "今", "ᚠ", "\u200b", "1,5"]
+    )
+    text = "".join(draw(st.lists(st.one_of(parts, st.text(max_size=3)), max_size=8)))
+    seen = [bool(SINGLE.encode(character).shape[0] > 2) for character in text]
+    starts = [
+        i
+        for i, character in enumerate(text)
+        if has_wordpiece(character) and seen[i] and (i == 0 or text[i - 1] != "\u200d")
+    ]
+    ends = [
+        i + 1
+        for i, character in enumerate(text)
+        if has_wordpiece(character) and seen[i]
+        if i + 1 == len(text) or not (unicodedata.category(text[i + 1])[0] == "M" or text[i + 1] == "\u200d")
+    ]
+    entities, position = [], 0
+    for start in starts:
+        possible = [end for end in ends if end > start]
+        if start >= position and possible and draw(st.booleans()):
+            position = draw(st.sampled_from(possible[:6]))
+            entities.append(
+                EntitySpan(start, position, draw(st.sampled_from("ab")), draw(st.sampled_from([None, "r"])))
+            )
+    return text, entities
+
+
+@settings(max_examples=100, deadline=None)
+@given(annotated())
+def test_any_entities_of_any_text_are_found_again(case):
+    text, entities = case
+    assert round_trip(text, entities) == (entities, [])
+
+
+def test_what_is_cut_off_is_lost_and_told():
+    entities = entities_at((0, 1), (2, 5))
+    assert round_trip("a bcd", entities, max_length=3) == (entities[:1], entities[1:])
+    assert round_trip("pneumonoultramicroscopic", entities_at((0, 24)), max_length=4) == ([], entities_at((0, 24)))
+
+
+@pytest.mark.parametrize("text, places", [("a \u200b b", [(2, 3)]), ("\x00", [(0, 1)])])
+def test_an_entity_without_a_wordpiece_is_lost_and_told(text, places):
+    assert round_trip(text, entities_at(*places)) == ([], entities_at(*places))
+
+
+def test_a_word_is_cut_wherever_it_is():
+    cuts = cuts_for(["oh times"], [entities_at((3, 7))], JSON)
+    assert cuts == {"times": [4]}
+    pieces = PieceTokenizer(JSON, 64, cuts).encode("no times, times")
+    assert list(zip(pieces.starts, pieces.ends))[-2:] == [(10, 14), (14, 15)]
+    assert not pieces.continues[-1], "an entity may end where the word was cut"
+
+
+def test_without_cuts_the_ids_are_those_of_the_whole_text():
+    tokenizer, text = PieceTokenizer(JSON, 20, {}), "Unaffable embeddings, don't!"
+    pieces = tokenizer.encode(text)
+    assert pieces.input_ids.tolist() == WordpieceTokenizer(JSON, 20).encode(text).tolist()
+    assert [text[start:end] for start, end in zip(pieces.starts, pieces.ends)][:3] == ["Una", "ffa", "ble"]
+    assert pieces.continues.tolist()[:4] == [False, True, True, False] and pieces.cut is False
+    assert PieceTokenizer(JSON, 5, {}).encode(text).cut is True
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(), st.integers(3, 20))
+@example("\ud83d\ude00\ud83d", 20)
+def test_places_are_in_the_text_and_in_order(text, max_length):
+    pieces = PieceTokenizer(JSON, max_length, {text.split()[0]: [1]} if text.split() else {}).encode(text)
+    count = len(pieces.starts)
+    assert len(pieces.input_ids) == count + 2 <= max_length and len(pieces.ends) == len(pieces.continues) == count
+    assert all(0 <= start < end <= len(text) for start, end in zip(pieces.starts, pieces.ends))
+    assert sorted(pieces.starts) == list(pieces.starts) and sorted(pieces.ends) == list(pieces.ends)
+    assume(count)
+    assert not pieces.continues[0]
