@@ -19,7 +19,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
 from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, PieceTokenizer, located
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, warn_of_cuts
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
 from rasa_compressed_bert.training.objectives import Labels, Teacher
@@ -100,12 +100,7 @@ def pieces_of(texts: Sequence[str], tokenizer: str, max_length: int, cuts: Cuts)
     """The wordpieces of messages; warns once of messages that are cut."""
     encoder = PieceTokenizer(tokenizer, max_length, cuts)
     pieces = [encoder.encode(text) for text in texts]
-    cut = sum(message.cut for message in pieces)
-    if cut:
-        logger.warning(
-            f"{cut} of {len(texts)} messages are longer than max_length: {max_length} wordpieces; their ends are not "
-            "seen by the model."
-        )
+    warn_of_cuts([message.cut for message in pieces], max_length)
     return pieces
 
 

@@ -32,14 +32,14 @@ class Pieces(NamedTuple):
         starts: where each begins in the text, `(T,)`.
         ends: where it ends, `(T,)`; the marks that belong to its last character included.
         continues: whether it continues the word of the one before it, `(T,)`.
-        cut: whether the end of the text is not in it, as it is too long.
+        cut: wordpieces at the end of the text that are left out, as it is too long.
     """
 
     input_ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
     continues: np.ndarray
-    cut: bool
+    cut: int
 
 
 class PieceTokenizer:
@@ -71,7 +71,7 @@ class PieceTokenizer:
         return [run.start() + place for run in _RUN.finditer(text) for place in self._cuts.get(run[0], ())]
 
 
-def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: bool) -> Pieces:
+def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: int) -> Pieces:
     """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():

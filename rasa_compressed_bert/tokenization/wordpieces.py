@@ -44,39 +44,39 @@ class WordpieceTokenizer:
         """Ids of one message.  # (T,) int64"""
         return np.array(self._tokenizer.encode(well_formed(text)).ids, np.int64)
 
-    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Ids of one message, where the wordpieces between the special ones lie, their words, and whether it was cut.
+    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Ids of one message, where the wordpieces between the special ones lie, their words, and how many are cut.
 
         Returns:
-            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and whether some are left out.
+            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and wordpieces left out.
         """
         encoding = self._tokenizer.encode(well_formed(text))
         offsets = np.array(encoding.offsets[1:-1], np.int64).reshape(-1, 2)
         words = np.array(encoding.word_ids[1:-1], np.int64)
-        return np.array(encoding.ids, np.int64), _places(text)[offsets], words, bool(encoding.overflowing)
+        return np.array(encoding.ids, np.int64), _places(text)[offsets], words, _cut(encoding)
 
-    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
         (first, last), room = self.encode(""), self._max_length - 2
-        ids, offsets, words, cut = [], [], [], False
+        ids, offsets, words, cut = [], [], [], 0
         for start, text in parts:
             own_ids, own_offsets, own_words, own_cut = self.encode_with_offsets(text)
             ids.append(own_ids[1:-1])
             offsets.append(own_offsets + start)
             words.append(own_words + start)  # no two parts have words of the same number
-            cut = cut or own_cut
+            cut += own_cut
         kept = np.concatenate(ids)[:room]
         return (
             np.concatenate([[first], kept, [last]]),
             np.concatenate(offsets)[:room],
             np.concatenate(words)[:room],
-            cut or sum(map(len, ids)) > room,
+            cut + max(0, sum(map(len, ids)) - room),
         )
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of messages and wordpieces that were cut."""
         encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
-        self._warn_of_cuts(encodings)
+        warn_of_cuts([_cut(encoding) for encoding in encodings], self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
@@ -86,7 +86,7 @@ class WordpieceTokenizer:
         """
         words = [[well_formed(word) for word in message] for message in messages]
         encodings = self._tokenizer.encode_batch(words, is_pretokenized=True)
-        self._warn_of_cuts(encodings)
+        warn_of_cuts([_cut(encoding) for encoding in encodings], self._max_length)
         return [
             Words(
                 np.array(encoding.ids, np.int64),
@@ -96,13 +96,24 @@ class WordpieceTokenizer:
             for encoding, message in zip(encodings, words)
         ]
 
-    def _warn_of_cuts(self, encodings: Sequence[Encoding]) -> None:
-        cut = [sum(len(rest.ids) - 2 for rest in encoding.overflowing) for encoding in encodings]
-        if any(cut):
-            logger.warning(
-                f"{sum(1 for count in cut if count)} of {len(encodings)} messages are longer than max_length: "
-                f"{self._max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
-            )
+
+def warn_of_cuts(cut: Sequence[int], max_length: int) -> None:
+    """Warns once, with the number of messages and wordpieces that are cut.
+
+    Args:
+        cut: wordpieces at the end of each message that are left out.
+        max_length: the option.
+    """
+    if any(cut):
+        logger.warning(
+            f"{sum(1 for count in cut if count)} of {len(cut)} messages are longer than max_length: "
+            f"{max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
+        )
+
+
+def _cut(encoding: Encoding) -> int:
+    """Wordpieces that are left out."""
+    return sum(len(rest.ids) - 2 for rest in encoding.overflowing)
 
 
 class Words(NamedTuple):

@@ -7,6 +7,7 @@ As a program it loads a trained component from a storage folder and prints what 
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,14 +37,10 @@ STUDENT = {
     "teacher": {"epochs": 8, "learning_rate": 2e-3},
     "augmentation": {"n_iter": 4},
 }
+BERT = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32, "pruning": {"frequency": 4}}
 CLASSIFIERS = {  # options with which a component trains within seconds; a new component is one more line
-    "PrunedBertIntentClassifier": {
-        "epochs": 8,
-        "batch_size": 4,
-        "learning_rate": 2e-3,
-        "max_length": 32,
-        "pruning": {"frequency": 4},
-    },
+    "PrunedBertIntentClassifier": BERT,
+    "JointBertClassifier": BERT,
     "DistilledIntentClassifier": {**STUDENT, "student": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32}},
     "DistilledIntentClassifier spacy": {**STUDENT, "student": {"architecture": "spacy_textcat"}},
 }
@@ -52,7 +49,8 @@ WORDPIECES = [name for name in CLASSIFIERS if "spacy" not in name]
 FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }
-CASES = {**CLASSIFIERS, **FEATURIZERS}
+EXTRACTORS = {name: BERT for name in ("BertEntityExtractor", "JointBertClassifier")}
+CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS}
 
 EXAMPLES = {
     "greet": ["hello", "hi", "hey", "good morning", "hello you", "hi hi", "oh hello", "hey good morning"],
@@ -60,6 +58,8 @@ EXAMPLES = {
     "food": ["order a pizza", "i like curry", "the food is spicy", "a table please", "too much spice", "hot curry"],
     "music": ["play a song", "play music", "stop the music", "play the song", "turn the music off", "music please"],
 }
+ENTITIES = {"pizza": "dish", "curry": "dish", "song": "sound", "music": "sound"}
+"""Words of the examples that are entities wherever they are."""
 MESSAGES = ["oh it is hot", "hello", "the curry is very hot", "zzz qqq xxx", "play it", "?", ""]
 
 
@@ -88,8 +88,17 @@ def needs_words(component: Any) -> bool:
 def training_data(examples: Dict[str, Iterable[str]] = EXAMPLES, *, words: bool = False) -> TrainingData:
     """NLU data; a name such as `faq/ask_name` is a retrieval intent with its response key."""
     pairs = [(text, intent) for intent, texts in examples.items() for text in texts]
-    data = TrainingData([Message.build(text=text, intent=intent) for text, intent in pairs])
+    data = TrainingData([Message.build(text, intent, entities_of(text)) for text, intent in pairs])
     return WORDS.process_training_data(data) if words else data
+
+
+def entities_of(text: str) -> List[Dict[str, Any]]:
+    """The annotations of a text: its words that are entities."""
+    return [
+        {"start": word.start(), "end": word.end(), "value": word[0], "entity": ENTITIES[word[0]]}
+        for word in re.finditer(r"\w+", text)
+        if word[0] in ENTITIES
+    ]
 
 
 def make_storage(folder: Path) -> LocalModelStorage:

@@ -1,0 +1,196 @@
+"""What Rasa, its users and their bots may expect of every component that finds entities."""
+
+import json
+
+import pytest
+from component_harness import (
+    ENTITIES,
+    EXAMPLES,
+    EXTRACTORS,
+    MESSAGES,
+    create,
+    entities_of,
+    load,
+    make_storage,
+    predict,
+    train,
+    training_data,
+)
+from odd_texts import NOTHING_TO_READ, SOMETHING_TO_READ
+from rasa.nlu.extractors.crf_entity_extractor import CRFEntityExtractor
+from rasa.nlu.extractors.entity_synonyms import EntitySynonymMapper
+from rasa.shared.exceptions import RasaException
+from rasa.shared.nlu.constants import TEXT
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+pytestmark = pytest.mark.parametrize("case", EXTRACTORS, indirect=True)
+ODD_TEXTS = {**NOTHING_TO_READ, **SOMETHING_TO_READ}
+TEXTS = [text for texts in EXAMPLES.values() for text in texts]
+
+
+def found(component, text):
+    """Start, end and type of the entities of a text."""
+    return [(entity["start"], entity["end"], entity["entity"]) for entity in predict(component, [text])[0]["entities"]]
+
+
+def annotated(text, *entities, intent="a"):
+    """A message with entities, given as what is found in the text and more keys."""
+    values = [{"start": text.index(value), "end": text.index(value) + len(value), **keys} for value, keys in entities]
+    return Message.build(text, intent, values)
+
+
+def test_learns_its_tiny_data(trained):
+    right = [
+        found(trained.component, text)
+        == [(entity["start"], entity["end"], entity["entity"]) for entity in entities_of(text)]
+        for text in TEXTS
+    ]
+    assert sum(right) >= 0.85 * len(TEXTS)
+    assert sum(map(len, map(entities_of, TEXTS))) == 9, "there is something to find"
+
+
+def test_entities_are_exactly_those_of_rasa(trained):
+    name = trained.case.component.__name__
+    entities = [entity for prediction in predict(trained.component, TEXTS) for entity in prediction["entities"]]
+    assert entities
+    for entity in entities:
+        assert list(entity) == ["entity", "start", "end", "confidence_entity", "value", "extractor"]
+        assert type(entity["confidence_entity"]) is float and 0.0 <= entity["confidence_entity"] <= 1.0
+        assert entity["extractor"] == name and entity["entity"] in ENTITIES.values()
+        assert type(entity["start"]) is int and type(entity["end"]) is int
+    json.dumps(entities, allow_nan=False)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\r\n", None, "\u200b\u200d"], ids=repr)
+def test_nothing_to_read_has_no_entities(trained, text):
+    assert predict(trained.component, [text])[0]["entities"] == []
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=list(ODD_TEXTS))
+def test_places_are_in_the_text_whatever_it_is(trained, text):
+    end = 0
+    for entity in predict(trained.component, [text])[0]["entities"]:
+        assert end <= entity["start"] < entity["end"] <= len(text)
+        assert entity["value"] == text[entity["start"] : entity["end"]]
+        end = entity["end"]
+
+
+def test_what_other_extractors_found_is_kept(trained):
+    other = {"entity": "time", "start": 0, "end": 5, "value": "hello", "extractor": "DucklingEntityExtractor"}
+    message = Message({TEXT: "order a pizza", "entities": [other]})
+    trained.component.process([message])
+    assert message.get("entities")[0] == other
+    assert all(entity["extractor"] != other["extractor"] for entity in message.get("entities")[1:])
+
+
+def test_synonyms_are_mapped_behind_it(trained):
+    mapper = EntitySynonymMapper({}, None, None, synonyms={"pizza": "PIZZA"})
+    message = Message({TEXT: "order a pizza"})
+    trained.component.process([message])
+    mapper.process([message])
+    assert [entity["value"] for entity in message.get("entities")] == ["PIZZA"]
+    assert message.get("entities")[0]["processors"] == ["EntitySynonymMapper"]
+
+
+@pytest.mark.slow
+def test_roles_and_groups(case, storage):
+    texts = [f"from {one} to {other}" for one in ("rome", "oslo", "cairo") for other in ("paris", "london")] * 3
+    messages = [
+        annotated(
+            text,
+            (text.split()[1], {"entity": "city", "role": "from", "group": "1"}),
+            (text.split()[3], {"entity": "city", "role": "to"}),
+        )
+        for text in texts
+    ]
+    component = train(case.component, case.config, TrainingData(messages), storage)
+    (prediction,) = predict(component, ["from rome to london"])
+    one, other = prediction["entities"]
+    assert (one["value"], one["entity"], one["role"], one["group"]) == ("rome", "city", "from", "1")
+    assert (other["value"], other["entity"], other["role"]) == ("london", "city", "to") and "group" not in other
+    assert one["confidence_role"] == one["confidence_group"] == one["confidence_entity"]
+
+
+@pytest.mark.slow
+def test_a_list_is_several_entities_unless_the_data_or_the_user_says_otherwise(quick, tmp_path):
+    options = {"epochs": 12, "validation_split": 0.0}
+    lists = [annotated(f"buy {text} now", (text, {"entity": "fruit"})) for text in ("apple", "pear", "plum")] * 6
+    streets = [annotated(f"go {text} now", (text, {"entity": "street"})) for text in ("high street, rome", "oslo")] * 9
+    config = {**quick.config, **options}
+    component = train(quick.component, config, TrainingData(lists + streets), make_storage(tmp_path / "1"))
+    predictor = component._predictor
+    assert predictor._comma_separated == {"fruit"}
+    keep = {**config, "split_entities_by_comma": {"fruit": False}}
+    component = train(quick.component, keep, TrainingData(lists + streets), make_storage(tmp_path / "2"))
+    assert component._predictor._comma_separated == frozenset()
+
+
+@pytest.mark.parametrize(
+    "entity, problem",
+    [
+        ({"start": 2, "end": 99, "entity": "x"}, "from 2 to 99 lies outside of its 13 characters"),
+        ({"start": -1, "end": 3, "entity": "x"}, "lies outside"),
+        ({"start": 5, "end": 2, "entity": "x"}, "lies outside"),
+        ({"start": 2, "end": 2, "entity": "x"}, "from 2 to 2 is empty"),
+        ({"start": 5, "end": 6, "entity": "x"}, "is empty"),
+        ({"start": 0, "end": 5, "role": "from"}, r"'order' has no entity type \(role: from"),
+        ({"start": 3, "end": 7, "entity": "x"}, "'er a' and 'a pizza' overlap"),
+    ],
+)
+def test_a_bad_annotation_is_one_clear_error(case, storage, entity, problem):
+    data = training_data()
+    good = {"start": 6, "end": 13, "entity": "dish"}
+    data.training_examples.append(Message.build("order a pizza", "food", [entity, good]))
+    with pytest.raises(RasaException, match=f"(?s)Correct them:.*'order a pizza': .*{problem}"):
+        create(case.component, case.config, storage).train(data)
+
+
+def test_annotations_for_another_extractor_are_not_learnt(quick, storage):
+    name = quick.component.__name__
+    data = TrainingData(
+        [
+            annotated(text, ("pizza", {"entity": "dish", "extractor": CRFEntityExtractor.__name__}))
+            for text in ("a pizza",) * 4
+        ]
+        + [annotated("a song", ("song", {"entity": "sound", "extractor": name}))] * 4
+    )
+    component = train(quick.component, quick.config, data, storage)
+    assert [label.entity for label in component._predictor._scheme.labels] == ["sound"]
+
+
+@pytest.mark.slow
+def test_a_type_seen_once_is_learnt_even_if_it_falls_among_the_validation_examples(case, storage):
+    data = training_data()
+    data.training_examples.append(annotated("zzz qqq xxx", ("qqq", {"entity": "rare"}), intent="greet"))
+    component = train(case.component, {**case.config, "validation_split": 0.5}, data, storage)
+    assert {label.entity for label in component._predictor._scheme.labels} == {"dish", "sound", "rare"}
+
+
+def test_entities_beyond_max_length_are_counted(quick, storage, caplog):
+    data = training_data()
+    long = "hello " * 60 + "pizza"
+    data.training_examples.append(Message.build(long, "food", entities_of(long)))
+    train(quick.component, quick.config, data, storage)
+    assert "1 annotated entities are not learnt" in caplog.text and "'pizza' (dish)" in caplog.text
+
+
+def test_entities_inside_words(quick, storage):
+    data = TrainingData([annotated("hottubpizza", ("pizza", {"entity": "dish"}), ("hot", {"entity": "heat"}))] * 10)
+    component = train(quick.component, {**quick.config, "epochs": 20}, data, storage)
+    assert found(component, "hottubpizza") == [(0, 3, "heat"), (6, 11, "dish")]
+
+
+@pytest.mark.slow
+def test_finetuning_with_other_entities_is_refused(quick, storage):
+    train(quick.component, quick.config, training_data(), storage)
+    data = training_data()
+    data.training_examples.append(annotated("zzz qqq", ("qqq", {"entity": "other"}), intent="greet"))
+    with pytest.raises(RasaException, match="entities are not those.*New: \\['other'\\].*Train without --finetune"):
+        load(quick.component, quick.config, storage).train(data)
+
+
+def test_without_entities_in_the_data_there_are_none(quick, storage):
+    data = TrainingData([Message.build(text, "greet") for text in EXAMPLES["greet"]])
+    component = train(quick.component, quick.config, data, storage)
+    assert all(prediction["entities"] == [] for prediction in predict(component, MESSAGES))
