@@ -9,7 +9,8 @@ from rasa_compressed_bert.models.pretrained import local_folder
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
 DISTILLED = "rasa_compressed_bert.DistilledIntentClassifier"
-TRIM, STUDENT = "trim_", "distilled_"
+JOINT = "rasa_compressed_bert.JointBertClassifier"
+TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
 ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
 SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
 
@@ -18,7 +19,8 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
     """A complete config.yml.
 
     Args:
-        row: one of `ROWS`, any other percentage, `trim_` and the size of a vocabulary, or `distilled_` and a student.
+        row: one of `ROWS`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a student, or
+            `joint_` and a row of ours.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
@@ -44,12 +46,16 @@ def is_ours(row: str) -> bool:
 
 def model_name(row: str) -> str:
     """The row's name in tables."""
+    if row.startswith(BOTH):
+        return BOTH + model_name(row[len(BOTH) :])
     return f"pruned_{row}_int8" if row.isdigit() else row
 
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
     if row.startswith(STUDENT):
         return {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
+    if row.startswith(BOTH):
+        return {**_ours(row[len(BOTH) :], epochs), "name": JOINT}
     options: Dict[str, Any] = {"name": OURS}
     if epochs:
         options["epochs"] = epochs

@@ -1,6 +1,7 @@
 """Score, latency, size, memory, load and training time at several sparsities, beside Rasa's own pipelines.
 
 python -m benchmarks.run_pruning --data snips=DATA/snips --data clinc150=DATA/clinc150
+python -m benchmarks.run_pruning --data snips=DATA/snips --entities --rows keyword,diet,60,joint_dense_fp32,joint_60
 python -m benchmarks.run_pruning --short
 """
 
@@ -38,18 +39,19 @@ def main() -> int:
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `<name>.json`, `<name>.md` and `<name>.png` in the folder of results."""
-    title = name if arguments.sample or arguments.short else f"{name}_full"
+    title = ("entities_" if arguments.entities else "") + name
+    title += "" if arguments.sample or arguments.short else "_full"
     work = arguments.work / title
     if arguments.fresh and work.exists():
         shutil.rmtree(work)
-    training, test = prepare(source, work / "data", sample=arguments.sample)
+    training, test = prepare(source, work / "data", sample=arguments.sample, entities=arguments.entities)
     trained: Dict[str, Dict[str, Any]] = {}
     for row in arguments.rows:
         config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
         nlu = work / "data" / "keyword.yml" if row == "keyword" else training
         logger.info(f"{title}: {row_definitions.model_name(row)}")
         trained[row] = train_row(work / row, config, nlu)
-    messages = load_messages(test, arguments.max_messages)
+    messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
     results = compare_models(models, messages, threads=1, rounds=10)
     for row, result in zip(arguments.rows, results):
@@ -105,6 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", action="append", type=named_folder, help="[NAME=]DIR with train.yml and test.yml")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
+    parser.add_argument("--entities", action="store_true", help="keep and score the entities of the data")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
     parser.add_argument("--fresh", action="store_true", help="train everything again")
@@ -131,11 +134,12 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     unknown = [
         row
         for row in arguments.rows
-        if row not in (*known, *more) and not row.replace(row_definitions.TRIM, "").isdigit()
+        if row.replace(row_definitions.BOTH, "") not in (*known, *more)
+        and not row.replace(row_definitions.BOTH, "").replace(row_definitions.TRIM, "").isdigit()
     ]
     if unknown:
         every = ", ".join([*known, *more])
-        parser.error(f"unknown rows: {', '.join(unknown)}; known: {every}, a percentage, trim_SIZE")
+        parser.error(f"unknown rows: {', '.join(unknown)}; known: {every}, a percentage, trim_SIZE, joint_ROW")
 
 
 if __name__ == "__main__":

@@ -25,18 +25,25 @@ async def parse_all(agent, messages):
     for message in messages:
         start = time.perf_counter()
         parsed = await agent.parse_message(message)
-        yield message, parsed["intent"], 1000 * (time.perf_counter() - start)
+        yield message, parsed, 1000 * (time.perf_counter() - start)
+
+
+def in_words(entity):
+    """An entity, its type and its role."""
+    return f"{entity['value']} ({' '.join(filter(None, [entity['entity'], entity.get('role')]))})"
 
 
 async def show(agent, messages):
     """Prints the table."""
     width = max(map(len, messages))
-    print(f"\n{'message':{width}}  {'intent':24} {'confidence':>10} {'ms':>6}")
-    print(f"{'-' * width}  {'-' * 24} {'-' * 10} {'-' * 6}")
+    print(f"\n{'message':{width}}  {'intent':24} {'confidence':>10} {'ms':>6}  entities")
+    print(f"{'-' * width}  {'-' * 24} {'-' * 10} {'-' * 6}  {'-' * 8}")
     times = []
-    async for message, intent, milliseconds in parse_all(agent, messages):
+    async for message, parsed, milliseconds in parse_all(agent, messages):
         times.append(milliseconds)
-        print(f"{message:{width}}  {intent['name'] or '-':24} {intent['confidence']:10.2f} {milliseconds:6.2f}")
+        intent, entities = parsed["intent"], ", ".join(map(in_words, parsed["entities"]))
+        row = f"{message:{width}}  {intent['name'] or '-':24} {intent['confidence']:10.2f} {milliseconds:6.2f}"
+        print(f"{row}  {entities}".rstrip())
     print(f"\nmedian: {sorted(times)[len(times) // 2]:.2f} ms for a whole message in Rasa")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,11 @@ import pytest
 import yaml
 
 import rasa_compressed_bert
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import JointBertClassifierConfig
 
 ROOT = Path(rasa_compressed_bert.__file__).resolve().parents[1]
 BOT = ROOT / "example_bot"
-COMPONENT = "rasa_compressed_bert.PrunedBertIntentClassifier"
+COMPONENT = "rasa_compressed_bert.JointBertClassifier"
 QUESTION = "oh it is hot"
 
 
@@ -25,7 +26,16 @@ def read(name):
 
 
 def examples():
-    """Texts of the NLU data by intent."""
+    """Texts of the NLU data by intent, without annotations."""
+    return {intent: [without_annotations(text) for text in texts] for intent, texts in annotated_examples().items()}
+
+
+def without_annotations(text):
+    return re.sub(r"\[([^\]]*)\](\([^)]*\)|\{[^}]*\})", r"\1", text)
+
+
+def annotated_examples():
+    """Texts as they are written."""
     return {
         item["intent"]: [line.strip()[2:].strip() for line in item["examples"].splitlines() if line.strip()]
         for item in read("data/nlu.yml")["nlu"]
@@ -35,7 +45,7 @@ def examples():
 def story_messages():
     """Pairs of message and intent of the test stories."""
     steps = [step for story in read("tests/test_stories.yml")["stories"] for step in story["steps"] if "user" in step]
-    return [(step["user"].strip(), step["intent"]) for step in steps]
+    return [(without_annotations(step["user"].strip()), step["intent"]) for step in steps]
 
 
 def normalised(text):
@@ -74,7 +84,18 @@ def test_there_are_a_dozen_sample_messages():
 def test_config_is_valid():
     (options,) = [dict(item) for item in read("config.yml")["pipeline"] if item["name"] == COMPONENT]
     options.pop("name")
-    PrunedBertIntentClassifierConfig.from_dict(options)
+    JointBertClassifierConfig.from_dict(options)
+
+
+def test_places_dishes_and_times_are_annotated():
+    found = Counter()
+    for texts in annotated_examples().values():
+        for text in texts:
+            found.update(re.findall(r"\]\((\w+)\)", text))
+            found.update(re.findall(r'"role": "(\w+)"', text))
+    assert set(found) == {"dish", "time", "place", "from", "to"} and min(found.values()) >= 7, found
+    (place,) = [item for item in read("domain.yml")["entities"] if isinstance(item, dict)]
+    assert place == {"place": {"roles": ["from", "to"]}}
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,22 @@ import pytest
 import yaml
 
 from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
+    JointBertClassifierConfig,
     PrunedBertIntentClassifierConfig,
     QuantizedBertFeaturizerConfig,
 )
 
 PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yml"))
 OURS = {
+    "rasa_compressed_bert.BertEntityExtractor": BertEntityExtractorConfig,
+    "rasa_compressed_bert.JointBertClassifier": JointBertClassifierConfig,
     "rasa_compressed_bert.DistilledIntentClassifier": DistilledIntentClassifierConfig,
     "rasa_compressed_bert.PrunedBertIntentClassifier": PrunedBertIntentClassifierConfig,
     "rasa_compressed_bert.QuantizedBertFeaturizer": QuantizedBertFeaturizerConfig,
 }
-TRAINED = {name for name in OURS if name.endswith("Classifier")}
+TRAINED = {name for name in OURS if not name.endswith("Featurizer")}
 NLU = """
 version: "3.1"
 nlu:
@@ -30,19 +34,22 @@ nlu:
     - no sun today
 - intent: food
   examples: |
-    - i order a pizza
-    - is the curry hot
+    - i order a [pizza](dish)
+    - is the [curry](dish) hot
     - spicy food please
     - book a table
     - the food is too hot
-    - i will order curry
+    - i will order [curry](dish)
 """
 
 
-def our_config(config):
-    """The options of our component in a config.yml, read by its own class."""
-    (ours,) = [item for item in config["pipeline"] if item["name"] in OURS]
-    return OURS[ours["name"]].from_dict({key: value for key, value in ours.items() if key != "name"})
+def our_configs(config):
+    """The options of our components in a config.yml, read by their own classes."""
+    return [
+        OURS[item["name"]].from_dict({key: value for key, value in item.items() if key != "name"})
+        for item in config["pipeline"]
+        if item["name"] in OURS
+    ]
 
 
 def test_there_are_pipelines():
@@ -50,6 +57,7 @@ def test_there_are_pipelines():
         *("pruned", "pruned_head", "pruned_weight", "dense", "quantized_only", "quantized"),
         *("quantized_logistic_regression", "quantized_static_int8", "quantized_kmeans", "quantized_aware_training"),
         *("distilled_bilstm", "distilled_spacy", "distilled_transformer", "distilled_ngrams"),
+        *("entities", "joint", "joint_with_everything"),
     }
 
 
@@ -57,12 +65,12 @@ def test_there_are_pipelines():
 def test_pipeline_is_complete_and_valid(path):
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert {"recipe", "assistant_id", "language", "pipeline"} <= set(config)
-    our_config(config)
+    assert our_configs(config)
 
 
 def test_pruned_spells_out_the_defaults():
     config = yaml.safe_load((PIPELINES[0].parent / "pruned.yml").read_text(encoding="utf-8"))
-    assert our_config(config) == PrunedBertIntentClassifierConfig()
+    assert our_configs(config) == [PrunedBertIntentClassifierConfig()]
 
 
 @pytest.mark.slow

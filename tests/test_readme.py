@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_pipelines import OURS, our_config, train_and_parse
+from test_pipelines import OURS, our_configs, train_and_parse
 
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 
@@ -25,7 +25,7 @@ def test_there_are_snippets():
 
 @pytest.mark.parametrize("text", YAMLS)
 def test_yaml_is_valid(text):
-    our_config(yaml.safe_load(text))
+    assert our_configs(yaml.safe_load(text))
 
 
 @pytest.mark.slow

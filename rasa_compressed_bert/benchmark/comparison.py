@@ -13,21 +13,12 @@ from sklearn.metrics import accuracy_score, f1_score
 from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
+from rasa_compressed_bert.data.entities import EntitySpan
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
 _NO_INTENT = ""
 MB = 1e6
-
-
-class EntitySpan(NamedTuple):
-    """Where an entity begins and ends in its text, its type and, where there are any, role and group."""
-
-    start: int
-    end: int
-    entity: str
-    role: Optional[str] = None
-    group: Optional[str] = None
 
 
 class LabelledMessage(NamedTuple):

@@ -51,6 +51,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         return report
     report.update(
         intents=len(manifest.get("labels", ())),
+        entities=len(manifest.get("entities", {}).get("labels", ())),
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),
@@ -94,9 +95,9 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, files: Mapping[str, bytes]) -> Dict[str, Any]:
     """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
     values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
-    classes = values["classifier.bias"].size if "classifier.bias" in values else 0
+    outputs = sum(values[bias].size for bias in ("classifier.bias", "tagger.bias") if bias in values)
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
-    before += (dense.hidden_size + 1) * (classes + (dense.hidden_size if "pooler.bias" in values else 0))
+    before += (dense.hidden_size + 1) * (outputs + (dense.hidden_size if "pooler.bias" in values else 0))
     stored, archived = sum(map(len, files.values())), sum(map(_gzip_size, files.values()))
     embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]
     dense_embeddings = (dense.vocab_size + dense.max_position_embeddings + 2) * dense.hidden_size

@@ -10,9 +10,11 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.benchmark.random_models import random_artifact
+from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -27,16 +29,19 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     input_ids = tokenizer.encode(text)[np.newaxis]  # (1, T)
-    classes = len(artifact.manifest.get("labels", ()))
+    classes, entities = len(artifact.manifest.get("labels", ())), artifact.manifest.get("entities")
+    tags = TagScheme.from_dict(entities).num_tags if entities else 0
     calls: Dict[str, Callable[[], Any]] = {
         name: call_of(model, input_ids)
         for name, model in (
-            ("dense_fp32", random_artifact(dense, int8=False, classes=classes)),
-            ("dense_int8", random_artifact(dense, int8=True, classes=classes)),
+            ("dense_fp32", random_artifact(dense, int8=False, classes=classes, tags=tags)),
+            ("dense_int8", random_artifact(dense, int8=True, classes=classes, tags=tags)),
             ("now", artifact),
         )
     }
-    if classes:
+    if tags:
+        calls["now_with_tokenizer"] = functools.partial(MessagePredictor(artifact).predict, text)
+    elif classes:
         calls["now_with_tokenizer"] = functools.partial(IntentPredictor(artifact).predict, text)
     else:
         featurizer = WordFeaturizer(artifact)

@@ -7,7 +7,8 @@ from typing import Any, List
 
 import numpy as np
 
-from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
 

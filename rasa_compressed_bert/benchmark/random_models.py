@@ -29,19 +29,21 @@ def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
     return replace(shape, layers=tuple(layers))
 
 
-def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, seed: int = 0) -> Artifact:
-    """An artifact that an engine runs, without tokenizer and labels; with 0 classes, an encoder without a head."""
+def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, tags: int = 0, seed: int = 0) -> Artifact:
+    """An artifact that an engine runs, without tokenizer and labels; without classes and tags, an encoder alone."""
     from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact  # needed to write models only
 
     form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
-    model = Exported(shape, _random_parameters(shape, classes, seed=seed), tokenizer="")
+    model = Exported(shape, _random_parameters(shape, classes, tags, seed=seed), tokenizer="")
     return serving_artifact(model, form, kind="intent_classifier", manifest={})
 
 
-def _random_parameters(shape: EncoderShape, classes: int, *, seed: int) -> Dict[str, np.ndarray]:
+def _random_parameters(shape: EncoderShape, classes: int, tags: int, *, seed: int) -> Dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    head = {"classifier.kernel": (shape.hidden_size, classes), "classifier.bias": (classes,)} if classes else {}
-    shapes = {**shape.parameter_shapes(), **head}
+    shapes = shape.parameter_shapes()
+    for name, width in (("classifier", classes), ("tagger", tags)):
+        if width:
+            shapes = {**shapes, f"{name}.kernel": (shape.hidden_size, width), f"{name}.bias": (width,)}
     return {
         name: np.ones(dimensions, np.float32)
         if name.endswith(".gamma")

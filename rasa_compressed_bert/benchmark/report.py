@@ -84,7 +84,7 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
     for key, name in _SCORES.items():
         if before.get(key) is not None and after.get(key) is not None:
             rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
-    dense = "dense fine-tuned model in 32-bit floats, head included" if component["intents"] else "encoder in floats"
+    dense = "dense fine-tuned model in 32-bit floats, head included" if _said(component) else "encoder in floats"
     lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:
         lines.append(
@@ -123,6 +123,12 @@ def _student(component: Mapping[str, Any]) -> Dict[str, str]:
     return {**values, **_common_details(component)}
 
 
+def _said(component: Mapping[str, Any]) -> str:
+    """What a model tells apart."""
+    counts = {name: component[name] for name in ("intents", "entities") if component[name]}
+    return "".join(f"{count} {name}, " for name, count in counts.items())
+
+
 def _of_teacher(component: Mapping[str, Any]) -> str:
     parameters = component["teacher"]["parameters"]
     return f", the teacher's {parameters / MB:.2f} million" if parameters else ""
@@ -132,7 +138,7 @@ def _details(component: Mapping[str, Any]) -> Dict[str, str]:
     embeddings = component["embeddings"]
     values = {
         "weights": f"{component['model_weights']}, "
-        + (f"{component['intents']} intents, " if component["intents"] else "")
+        + _said(component)
         + f"messages of up to {component['max_length']} wordpieces",
         "quantization": _format(component["quantization"]),
         "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "

@@ -28,7 +28,7 @@ from benchmarks.rows import (
 from benchmarks.run_featurizer import to_markdown
 from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
-from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
@@ -37,6 +37,7 @@ from rasa_compressed_bert.config import (
     PrunedBertIntentClassifierConfig,
     QuantizationConfig,
 )
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 

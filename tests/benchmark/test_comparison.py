@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.benchmark import comparison, tables
-from rasa_compressed_bert.benchmark.comparison import EntitySpan, LabelledMessage, compare_models, entity_f1, scores
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models, entity_f1, scores
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
 from rasa_compressed_bert.benchmark.workers import WorkerProcess, worker_environment
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
 REPORT = {"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0}
