@@ -20,8 +20,8 @@ def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab
     )
 
 
-def random_parameters(shape, *, num_classes=5, pooler_size=0, seed=0, scale=0.2):
-    """Parameters of encoder and head; gammas are near 1, all others near 0."""
+def random_parameters(shape, *, num_classes=5, num_tags=0, pooler_size=0, seed=0, scale=0.2):
+    """Parameters of encoder and heads; gammas are near 1, all others near 0."""
     rng = np.random.default_rng(seed)
     parameters = {
         name: (rng.normal(0.0, scale, size) + name.endswith("gamma")).astype(np.float32)
@@ -33,6 +33,9 @@ def random_parameters(shape, *, num_classes=5, pooler_size=0, seed=0, scale=0.2)
         parameters["pooler.bias"] = rng.normal(0.0, scale, width).astype(np.float32)
     parameters["classifier.kernel"] = rng.normal(0.0, scale, (width, num_classes)).astype(np.float32)
     parameters["classifier.bias"] = rng.normal(0.0, scale, num_classes).astype(np.float32)
+    if num_tags:
+        parameters["tagger.kernel"] = rng.normal(0.0, scale, (shape.hidden_size, num_tags)).astype(np.float32)
+        parameters["tagger.bias"] = rng.normal(0.0, scale, num_tags).astype(np.float32)
     return parameters
 
 

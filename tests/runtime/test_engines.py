@@ -1,8 +1,10 @@
 """Whatever the runtime, an artifact opens with its own engine, or says what is missing."""
 
 import builtins
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -44,6 +46,40 @@ def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
     np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
+
+
+@RUNTIMES
+@pytest.mark.parametrize("intents", [True, False])
+@pytest.mark.parametrize("method", ["none", "dynamic_int8"])
+def test_every_head_is_an_output(runtime, intents, method):
+    parameters = random_parameters(SHAPE, num_tags=7)
+    if not intents:
+        parameters = {name: value for name, value in parameters.items() if "classifier" not in name}
+    ids, mask = batch(9, 4, 1)
+    outputs = open_engine(artifact_for(runtime, parameters, method)).run(ids, mask)
+    expected = TaskModel(SHAPE, parameters)(ids, mask)
+    atol = 1e-4 if method == "none" else 0.6
+    assert len(outputs) == 1 + intents
+    if intents:
+        np.testing.assert_allclose(outputs[0], expected.logits, atol=atol)
+    assert outputs[-1].shape == (3, 9, 7)
+    for row, length in enumerate((9, 4, 1)):
+        np.testing.assert_allclose(outputs[-1][row, :length], expected.tag_logits[row, :length], atol=atol)
+
+
+def test_a_process_has_one_engine_for_a_model(artifacts):
+    first, second = (open_engine(artifacts["onnxruntime"]) for _ in range(2))
+    assert first is second
+    assert open_engine(artifacts["onnxruntime"], num_threads=2) is not first
+    other = artifact_for("onnxruntime", random_parameters(SHAPE, seed=1), "none")
+    assert open_engine(other) is not first
+
+
+def test_an_engine_that_nobody_serves_is_forgotten():
+    artifact = artifact_for("onnxruntime", random_parameters(SHAPE, seed=2), "none")
+    engine = weakref.ref(open_engine(artifact))
+    gc.collect()
+    assert engine() is None
 
 
 @RUNTIMES

@@ -1,0 +1,103 @@
+"""Text to intents and entities, through ONNX Runtime alone."""
+
+import numpy as np
+import pytest
+from random_models import random_parameters, random_shape
+from scipy.special import softmax
+
+from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
+from rasa_compressed_bert.tokenization.pieces import located
+
+SHAPE = random_shape(vocab_size=30522)
+FRUIT, CITY = EntityLabel("fruit"), EntityLabel("city", "from")
+SCHEME = TagScheme((FRUIT, CITY))
+ENTITIES = {**SCHEME.to_dict(), "temperature": 2.0, "cuts": {}, "inside_words": False, "comma_separated": ["fruit"]}
+
+
+class Scripted:
+    """An engine that says what a test wants to hear of each wordpiece."""
+
+    def __init__(self, logits):
+        self.tag_logits = np.concatenate([np.zeros((1, SCHEME.num_tags)), logits, np.zeros((1, SCHEME.num_tags))])
+
+    def run(self, input_ids, attention_mask):
+        assert input_ids.shape == (1, len(self.tag_logits))
+        return [np.array([[1.0, 3.0]]), self.tag_logits[np.newaxis].astype(np.float32)]
+
+
+@pytest.fixture(scope="module")
+def artifact():
+    parameters = random_parameters(SHAPE, num_classes=2, num_tags=SCHEME.num_tags)
+    manifest = {"labels": ["a", "b"], "max_length": 40, "temperature": 1.0, "entities": ENTITIES}
+    model = Exported(SHAPE, parameters, load_pretrained("all-MiniLM-L6-v2").tokenizer)
+    return serving_artifact(model, Format(QuantizationConfig(method="none")), kind="test", manifest=manifest)
+
+
+@pytest.fixture
+def told(artifact):
+    """What the predictor makes of a text in which the engine finds a part of it, or nothing."""
+
+    def predict(text, part, label=FRUIT, *, sure=5.0):
+        predictor = MessagePredictor(artifact)
+        pieces = predictor._tokenizer.encode(text)
+        start = text.index(part)
+        entities = [EntitySpan(start, start + len(part), *label)] if part else []
+        spans, _ = located(entities, pieces, {FRUIT: 0, CITY: 1})
+        predictor._engine = Scripted(sure * np.eye(SCHEME.num_tags)[SCHEME.tags(spans, len(pieces.starts))])
+        return predictor.predict(text)
+
+    return predict
+
+
+def values(text, prediction):
+    return [(text[entity.start : entity.end], entity.label.entity) for entity in prediction.entities]
+
+
+@pytest.mark.parametrize(
+    "part, expected",
+    [
+        ("apples, pears, plums", ["apples", "pears", "plums"]),
+        ("apples , pears", ["apples", "pears"]),
+        ("1,000", ["1,000"]),
+        ("apples,pears", ["apples,pears"]),
+        (", apples", ["apples"]),
+    ],
+)
+def test_a_list_is_several_entities(told, part, expected):
+    text = f"buy {part} now"
+    assert values(text, told(text, part)) == [(value, "fruit") for value in expected]
+
+
+def test_other_types_keep_their_commas(told):
+    text = "from high street, rome please"
+    prediction = told(text, "high street, rome", CITY)
+    assert values(text, prediction) == [("high street, rome", "city")]
+    assert prediction.entities[0].label == CITY
+
+
+def test_confidence_is_the_smallest_calibrated_probability(told):
+    text, part = "buy red apples now", "red apples"
+    (entity,) = told(text, part, sure=5.0).entities
+    tags = np.eye(SCHEME.num_tags)[1] * 5.0
+    assert entity.confidence == pytest.approx(softmax(tags / 2.0).max())
+    assert told(text, part, sure=1.0).entities[0].confidence < entity.confidence
+
+
+def test_intents_beside_entities(told):
+    prediction = told("buy apples", "")
+    assert [name for name, _ in prediction.ranking] == ["b", "a"] and prediction.entities == []
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u200b", "\x00"])
+def test_nothing_to_read(artifact, text):
+    assert MessagePredictor(artifact).predict(text) == NOTHING
+
+
+def test_the_engine_is_asked_as_the_model_was_trained(artifact):
+    prediction = MessagePredictor(artifact).predict("from rome to oslo")
+    assert [round(sum(confidence for _, confidence in prediction.ranking), 6)] == [1.0]
+    assert all(0 <= entity.start < entity.end <= 17 for entity in prediction.entities)

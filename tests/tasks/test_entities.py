@@ -1,0 +1,162 @@
+"""From annotated messages to artifacts that find entities, with every way of compressing them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from task_harness import parameters_of
+
+from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER
+from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert
+
+DISHES, SOUNDS = "pizza curry soup rice stew".split(), "music song sound tune noise".split()
+QUICK = {"epochs": 8, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.2}
+
+
+def example_of(index):
+    kind, words = (("dish", DISHES), ("sound", SOUNDS))[index % 2]
+    word = words[index // 2 % 5]
+    before = ("please the", "i like my", "no", "today a very")[index % 4]
+    text = f"{before} {word} now"
+    return Example(text, kind + "s", (EntitySpan(len(before) + 1, len(before) + 1 + len(word), kind),))
+
+
+EXAMPLES = [example_of(index) for index in range(40)]
+
+
+@pytest.fixture(scope="module")
+def options(tiny_weights):
+    return {"model_weights": str(tiny_weights), **QUICK}
+
+
+def joint(options, **more):
+    return JointBertClassifierConfig.from_dict({**options, **more})
+
+
+def right(artifact, examples=EXAMPLES):
+    """Shares of the messages whose intent, and whose entities, are right."""
+    predictor = MessagePredictor(artifact)
+    predictions = [predictor.predict(example.text) for example in examples]
+    intents = [
+        bool(said.ranking) and said.ranking[0][0] == example.intent for said, example in zip(predictions, examples)
+    ]
+    entities = [
+        [EntitySpan(found.start, found.end, *found.label) for found in said.entities] == list(example.entities)
+        for said, example in zip(predictions, examples)
+    ]
+    return np.mean(intents), np.mean(entities)
+
+
+@pytest.fixture(scope="module")
+def trained(options):
+    return train_bert(EXAMPLES, joint(options))
+
+
+def test_both_are_learnt_and_the_encoder_is_pruned(trained):
+    manifest = json.loads(json.dumps(trained.manifest, allow_nan=False))
+    assert manifest["kind"] == JOINT_CLASSIFIER and manifest["labels"] == ["dishs", "sounds"]
+    assert manifest["entities"]["labels"] == [["dish", None, None], ["sound", None, None]]
+    assert {*manifest["validation"]} == {"dense", "pruned"}
+    assert all(0 <= score["entity_f1"] <= 1 for score in manifest["validation"].values())
+    assert manifest["parity"]["tags"]["messages"] > 0
+    before, now = (EncoderShape.from_dict(manifest[name]).encoder_size() for name in ("dense_encoder", "encoder"))
+    assert now < 0.6 * before
+    assert min(right(trained)) >= 0.9
+
+
+METHODS = {
+    "static_int8": {"quantization": {"method": "static_int8"}},
+    "kmeans": {"quantization": {"method": "kmeans", "encoder_bits": 4, "embedding_bits": 4}},
+    "aware": {"quantization": {"method": "kmeans", "encoder_bits": 3, "embedding_bits": 4, "aware_training": True}},
+    "tflite": {"runtime": "tflite"},
+    "tensorflow": {"runtime": "tensorflow"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", METHODS.values(), ids=METHODS)
+def test_formats_and_runtimes(trained, options, more):
+    floats = joint(options, quantization={"method": "none"})
+    artifact = requantize_bert(EXAMPLES, joint(options, **more), requantize_bert(EXAMPLES, floats, trained))
+    assert artifact.manifest["runtime"] == more.get("runtime", "onnxruntime")
+    assert min(right(artifact)) >= 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pruning", [{"method": "weight"}, {"method": "head", "final_sparsity": 0.3}], ids=["weight", "head"]
+)
+def test_other_pruning(options, pruning):
+    assert min(right(train_bert(EXAMPLES, joint(options, pruning=pruning)))) >= 0.75
+
+
+@pytest.mark.slow
+def test_pooler_is_pruned_with_the_rest(options):
+    pruning = {"pooler": 0.5, "final_sparsity": 0.3}
+    artifact = train_bert(EXAMPLES, joint(options, pooling="cls", pruning=pruning))
+    assert parameters_of(artifact)["pooler.bias"].shape == (16,)
+    assert right(artifact)[1] >= 0.9, "a random BERT's first wordpiece knows little of intents"
+
+
+@pytest.mark.slow
+def test_without_bilou(options):
+    artifact = train_bert(EXAMPLES, joint(options, BILOU_flag=False))
+    assert artifact.manifest["entities"]["bilou"] is False and min(right(artifact)) >= 0.9
+
+
+def test_an_extractor_knows_no_intents(options):
+    artifact = train_bert(EXAMPLES, BertEntityExtractorConfig.from_dict({**options, "epochs": 10}))
+    assert artifact.manifest["kind"] == ENTITY_EXTRACTOR and artifact.manifest["labels"] == []
+    intents, entities = right(artifact)
+    assert intents == 0.0 and entities >= 0.9
+
+
+@pytest.mark.slow
+def test_either_is_learnt_where_the_data_has_only_the_other(options):
+    intents = train_bert([replace(example, entities=()) for example in EXAMPLES], joint(options))
+    assert intents.manifest["kind"] == INTENT_CLASSIFIER and "entities" not in intents.manifest
+    assert right(intents)[0] >= 0.9 and MessagePredictor(intents).predict("please the pizza now").entities == []
+    entities = train_bert([replace(example, intent=None) for example in EXAMPLES], joint(options, epochs=10))
+    assert entities.manifest["kind"] == ENTITY_EXTRACTOR and right(entities)[1] >= 0.9
+
+
+@pytest.mark.slow
+def test_messages_without_an_intent_teach_entities(options):
+    mixed = [example if index % 4 else replace(example, intent=None) for index, example in enumerate(EXAMPLES)]
+    assert min(right(train_bert(mixed, joint(options)), [example for example in mixed if example.intent])) >= 0.8
+
+
+def test_nothing_to_learn_is_an_error(options):
+    with pytest.raises(DataError, match="no examples with an intent or an entity"):
+        train_bert([Example("hello")], joint(options))
+
+
+def test_finetuning_goes_on(trained, options):
+    tuned = finetune_bert(EXAMPLES, joint(options, epochs=1, learning_rate=1e-5), trained)
+    assert tuned.manifest["entities"]["labels"] == trained.manifest["entities"]["labels"]
+    assert min(right(tuned)) >= 0.9
+
+
+def test_finetuning_keeps_the_cuts_of_before(options):
+    inside = [Example("hello now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
+    before = train_bert(inside, joint(options, epochs=1, pruning={"method": "none"}))
+    assert before.manifest["entities"]["cuts"] == {"hello": [2]}
+    whole = [Example("no now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
+    after = finetune_bert(whole, joint(options, epochs=1, pruning={"method": "none"}), before)
+    assert after.manifest["entities"]["cuts"] == {"hello": [2]}
+
+
+@pytest.mark.slow
+def test_same_seed_gives_the_same_model(trained, options):
+    again = train_bert(EXAMPLES, joint(options))
+    for text in ("please the pizza now", "zzz qqq", "a song"):
+        one, other = (MessagePredictor(artifact).predict(text) for artifact in (trained, again))
+        assert [name for name, _ in one.ranking] == [name for name, _ in other.ranking]
+        assert [entity[:3] for entity in one.entities] == [entity[:3] for entity in other.entities]
