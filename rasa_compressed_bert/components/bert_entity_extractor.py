@@ -14,7 +14,7 @@ from rasa_compressed_bert.components import message_io
 from rasa_compressed_bert.components.artifact_component import ArtifactComponent
 from rasa_compressed_bert.config import BertEntityExtractorConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.message_predictor import MessagePredictor, Prediction
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=True)
@@ -43,4 +43,6 @@ class BertEntityExtractor(ArtifactComponent, EntityExtractorMixin):
         return bert_training.train_or_finetune(examples, self._options, artifact)
 
     def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
-        message_io.add_entities(message, prediction.entities if prediction else [], extractor=self.name)
+        _, entities, words = prediction or NOTHING
+        message_io.add_entities(message, entities, extractor=self.name)
+        message_io.add_words(message, words)

@@ -46,6 +46,7 @@ class JointBertClassifier(ArtifactComponent, IntentClassifier, EntityExtractorMi
         return bert_training.train_or_finetune(examples, self._options, artifact)
 
     def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
-        ranking, entities = prediction or NOTHING
+        ranking, entities, words = prediction or NOTHING
         message_io.set_intent(message, ranking, ranking_length=self._options.ranking_length)
         message_io.add_entities(message, entities, extractor=self.name)
+        message_io.add_words(message, words)

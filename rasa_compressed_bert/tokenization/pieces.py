@@ -41,6 +41,13 @@ class Pieces(NamedTuple):
     continues: np.ndarray
     cut: int
 
+    @property
+    def words(self) -> List[Tuple[int, int]]:
+        """Where each word begins and ends in the text."""
+        first = np.flatnonzero(~self.continues)
+        last = np.append(first[1:], len(self.ends))[: len(first)] - 1
+        return list(zip(self.starts[first].tolist(), self.ends[last].tolist()))
+
 
 class PieceTokenizer:
     """Texts as wordpieces with their places.

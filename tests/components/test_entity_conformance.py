@@ -8,6 +8,7 @@ from component_harness import (
     EXAMPLES,
     EXTRACTORS,
     MESSAGES,
+    WORDS,
     create,
     entities_of,
     load,
@@ -17,6 +18,7 @@ from component_harness import (
     training_data,
 )
 from odd_texts import NOTHING_TO_READ, SOMETHING_TO_READ
+from rasa.nlu.constants import TOKENS_NAMES
 from rasa.nlu.extractors.crf_entity_extractor import CRFEntityExtractor
 from rasa.nlu.extractors.entity_synonyms import EntitySynonymMapper
 from rasa.shared.exceptions import RasaException
@@ -91,6 +93,20 @@ def test_synonyms_are_mapped_behind_it(trained):
     mapper.process([message])
     assert [entity["value"] for entity in message.get("entities")] == ["PIZZA"]
     assert message.get("entities")[0]["processors"] == ["EntitySynonymMapper"]
+
+
+def test_rasa_test_finds_words_to_compare(trained):
+    """`rasa test nlu` compares entities word by word; without a tokenizer in the pipeline there would be none."""
+    name = TOKENS_NAMES[TEXT]
+    alone, behind = Message({TEXT: "order a pizza!"}), Message({TEXT: "order a pizza!"})
+    WORDS.process([behind])
+    before = behind.get(name)
+    trained.component.process([alone, behind])
+    assert [(word.text, word.start, word.end) for word in alone.get(name)][2:] == [("pizza", 8, 13), ("!", 13, 14)]
+    assert behind.get(name) is before, "another tokenizer's words are kept"
+    blank = Message({TEXT: " "})
+    trained.component.process([blank])
+    assert blank.get(name) is None
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_both_are_learnt_and_the_encoder_is_pruned(trained):
     assert manifest["entities"]["labels"] == [["dish", None, None], ["sound", None, None]]
     assert {*manifest["validation"]} == {"dense", "pruned"}
     assert all(0 <= score["entity_f1"] <= 1 for score in manifest["validation"].values())
-    assert manifest["parity"]["tags"]["messages"] > 0
+    assert manifest["parity"]["tags"]["messages"] > 0 and manifest["entities"]["temperature"] >= 1.0
     before, now = (EncoderShape.from_dict(manifest[name]).encoder_size() for name in ("dense_encoder", "encoder"))
     assert now < 0.6 * before
     assert min(right(trained)) >= 0.9
