@@ -143,6 +143,12 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 f"pruning is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; leave it out",
             )
         yield from self._quantization_conflicts()
+        if self.distillation.hidden_states and not self.is_transformer:
+            yield Problem(
+                ("distillation.hidden_states", "student.architecture"),
+                f"distillation.hidden_states: {self.distillation.hidden_states} is only for {_OF_TRANSFORMERS}, not "
+                f"{self.student.architecture}; leave it out",
+            )
         if self._is_spacy and (self.distillation.targets, self.distillation.loss) != ("probabilities", "mse"):
             yield Problem(
                 ("distillation.targets", "distillation.loss", "student.architecture"),

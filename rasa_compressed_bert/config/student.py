@@ -125,6 +125,15 @@ class StudentDistillationConfig:
         0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
     )
 
+    hidden_states: float = option(
+        0.0,
+        float,
+        low=0,
+        high=1000,
+        help="Weight of the distance to the hidden states of those layers of the teacher that a transformer starts "
+        "from; 0 leaves them out.",
+    )
+
     def conflicts(self) -> Iterator[Problem]:
         """Yield a distance that there is not between logits."""
         if self.targets == "logits" and self.loss == "kl":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
@@ -40,13 +41,16 @@ def train(
         ConfigError: if the teacher has no such layers, or fewer positions than `max_length`.
         ExportError: if the exported student disagrees with the trained one.
     """
-    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, lesson, config)
+    layers = _chosen(len(teacher.shape.layers), config)
+    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, lesson, config)
     task = _task(lesson, start, config)
     rng = np.random.default_rng(config.random_seed)
     model = task.first_model()
     plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
     held = HeldZeros(model.encoder) if origin else None
     objective = SoftTargets(config.distillation)
+    if config.distillation.hidden_states and origin is None:
+        objective = SoftTargets(config.distillation, teacher=_whole(teacher, task), layers=layers)
     scores: Scores = {
         "student": fit(model, task.training, task.validation, plan, rng=rng, pruning=held, objective=objective)
     }
@@ -85,12 +89,19 @@ def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassif
     )
 
 
-def _fewer_layers(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Start:
+def _whole(teacher: Start, task: BertTask) -> TaskModel:
+    """The teacher with the student's wordpieces: it sees what the student sees."""
+    parameters = {**teacher.parameters, "embeddings.word": task.start.parameters["embeddings.word"]}
+    return task.model(teacher.shape, task.vocabulary.narrow(parameters), dropout=0.0)
+
+
+def _fewer_layers(
+    teacher: Start, chosen: Sequence[int], lesson: Lesson, config: DistilledIntentClassifierConfig
+) -> Start:
     """Chosen layers of the teacher, its head, and fewer wordpieces."""
     positions = teacher.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
-    chosen = _chosen(len(teacher.shape.layers), config)
     tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 import tensorflow as tf
 
@@ -85,22 +85,34 @@ class Teacher(Labels):
 
 
 class SoftTargets(Labels):
-    """Logits that a teacher gave beforehand, and labels where there are any."""
+    """Logits that a teacher gave beforehand, and labels where there are any.
 
-    def __init__(self, options: StudentDistillationConfig):
+    Args:
+        options: of the distances.
+        teacher: whose hidden states are matched too; None where only its logits are known.
+        layers: those of its layers that the student's are compared with, one for each.
+    """
+
+    def __init__(
+        self, options: StudentDistillationConfig, *, teacher: Optional[TaskModel] = None, layers: Sequence[int] = ()
+    ):
         super().__init__()
-        self._options = options
+        self._options, self._teacher, self._layers = options, teacher, layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `Labels.losses`; without a label the teacher has the whole weight.  # (B,)"""
         options, logits = self._options, outputs.logits
-        soft = self._imitation(logits, inputs.soft_targets)
-        if options.alpha == 0.0:
-            return soft
-        labelled = inputs.classes >= 0
-        classes = tf.maximum(inputs.classes, 0)
-        hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
-        return tf.where(labelled, options.alpha * hard + (1.0 - options.alpha) * soft, soft)
+        losses = self._imitation(logits, inputs.soft_targets)
+        if options.alpha != 0.0:
+            labelled = inputs.classes >= 0
+            classes = tf.maximum(inputs.classes, 0)
+            hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+            losses = tf.where(labelled, options.alpha * hard + (1.0 - options.alpha) * losses, losses)
+        if self._teacher is not None:
+            states = self._teacher(inputs.input_ids, inputs.attention_mask).states
+            chosen = [states[layer] for layer in self._layers]
+            losses += options.hidden_states * hidden_state_loss(outputs.states, chosen, inputs.attention_mask)
+        return losses
 
     def _imitation(self, logits: tf.Tensor, soft_targets: tf.Tensor) -> tf.Tensor:
         options = self._options

@@ -85,6 +85,7 @@ def test_epochs_of_finetuning():
         ({"student": {"architecture": "transformer", "layers": "0,1"}}, "not a list of different integers >= 0"),
         ({"student": {"architecture": "gru"}}, "one of: bilstm, transformer, ngrams, spacy_textcat"),
         ({"pruning": {"final_sparsity": 0.5}}, "pruning is only for student.architecture: transformer"),
+        ({"distillation": {"hidden_states": 1.0}}, "hidden_states: 1.0 is only for student.architecture: transformer"),
         ({"quantization": {"method": "kmeans"}}, "kmeans is only for student.architecture: transformer"),
         ({"quantization": {"aware_training": True}}, "aware_training: true is only for student.architecture: transf"),
         ({"teacher": {"model": "a", "predictions": "b"}}, "teacher.model and teacher.predictions are two teachers"),

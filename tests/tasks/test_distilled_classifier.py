@@ -15,10 +15,13 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedB
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
+from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.start import start_from_artifact
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 STUDENTS = {
     "bilstm": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32},
@@ -236,6 +239,26 @@ def test_transformer_from_chosen_layers(configure, teacher_model, tmp_path):
     for name in ("output.kernel", "intermediate.bias"):
         np.testing.assert_allclose(tensors[f"layers.0.{name}"], of_teacher[f"layers.1.{name}"], atol=1e-4)
     assert len(artifact.manifest["encoder"]["layers"]) == 1 and len(artifact.manifest["dense_encoder"]["layers"]) == 2
+
+
+def test_hidden_states_are_matched_on_demand(configure, cache, teacher_model, tmp_path):
+    """After as many steps, the student's are nearer to those of the teacher's layer that it started from."""
+    write_artifact(teacher_model, tmp_path / "teacher")
+    given = {"teacher": {"model": str(tmp_path / "teacher")}, "epochs": 2, "quantization": {"method": "none"}}
+    encoder = start_from_artifact(teacher_model)
+    ids = WordpieceTokenizer(encoder.tokenizer, 32).encode_all([example.text for example in EXAMPLES])
+    before = [BertEncoder(encoder.shape, encoder.parameters)(row[np.newaxis], np.ones((1, len(row))))[1] for row in ids]
+    distances = []
+    for weight in (0.0, 100.0):
+        student = {"architecture": "transformer", "layers": [1], "vocabulary_size": 1000}
+        options = {**given, "student": student, "distillation": {"hidden_states": weight}}
+        begun = start_from_artifact(
+            train_distilled_classifier(EXAMPLES, configure("transformer", **options), cache=cache)
+        )
+        assert begun.tokenizer == encoder.tokenizer
+        after = [BertEncoder(begun.shape, begun.parameters)(row[np.newaxis], np.ones((1, len(row))))[0] for row in ids]
+        distances.append(np.mean([np.mean((one - other) ** 2) for one, other in zip(before, after)]))
+    assert distances[1] < 0.9 * distances[0]
 
 
 @pytest.mark.parametrize("student", [{"num_layers": 3}, {"layers": [0, 2]}])
