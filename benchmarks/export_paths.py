@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.task_model import export_task_model
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.models.gates import open_gates
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -62,27 +62,13 @@ def _row(model: str, path: str, seconds: float) -> Dict[str, Any]:
 
 
 def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
-    model = TaskModel(shape, parameters)
-    ids = [np.random.default_rng(1).integers(1000, 2000, WORDPIECES)]
-    logits = model.predict(np.stack(ids).astype(np.int32), np.ones((1, WORDPIECES), np.int32)).numpy()
-    manifest = {"labels": [str(index) for index in range(CLASSES)], "max_length": 128, "temperature": 1.0}
+    batch = np.random.default_rng(1).integers(1000, 2000, (1, WORDPIECES))
     times = {}
-    batch = np.stack(ids).astype(np.int64)
     for method in ("none", "dynamic_int8"):
-        artifact = export_task_model(
-            shape,
-            parameters,
-            tokenizer="",
-            quantization=QuantizationConfig(method=method),
-            manifest=manifest,
-            input_ids=ids,
-            logits=logits,
-            classes=logits.argmax(axis=1),
-        )
-        engine = OnnxRuntimeEngine(artifact)
-        run = functools.partial(engine.run, batch, np.ones_like(batch))
-        times[f"own graph, {method}"] = _median(run)
-    times.update(_tf2onnx(model, np.stack(ids).astype(np.int32)))
+        form = Format(QuantizationConfig(method=method))
+        engine = OnnxRuntimeEngine(serving_artifact(Exported(shape, parameters, ""), form, kind="test", manifest={}))
+        times[f"own graph, {method}"] = _median(functools.partial(engine.run, batch, np.ones_like(batch)))
+    times.update(_tf2onnx(TaskModel(shape, parameters), batch.astype(np.int32)))
     return times
 
 
@@ -94,7 +80,7 @@ def _tf2onnx(model: TaskModel, batch: np.ndarray) -> Dict[str, float]:
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         exact, int8 = str(Path(folder) / "fp32.onnx"), str(Path(folder) / "int8.onnx")
-        function = tf.function(lambda input_ids, attention_mask: model(input_ids, attention_mask), signature)
+        function = tf.function(lambda input_ids, attention_mask: model(input_ids, attention_mask).logits, signature)
         tf2onnx.convert.from_function(function, signature, opset=17, output_path=exact)
         quantize_dynamic(exact, int8, per_channel=True)
         for method, path in (("none", exact), ("dynamic_int8", int8)):
