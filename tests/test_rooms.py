@@ -162,5 +162,5 @@ def test_serving_half_imports_nothing_heavy(modules):
 
 
 def test_there_is_no_component_of_another_name():
-    with pytest.raises(AttributeError, match="no attribute 'PrunedBert'; its components are DistilledIntentClassifier"):
+    with pytest.raises(AttributeError, match="no attribute 'PrunedBert'; its components are BertEntityExtractor"):
         rasa_compressed_bert.PrunedBert  # noqa: B018

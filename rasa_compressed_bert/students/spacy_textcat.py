@@ -13,7 +13,7 @@ from tqdm import tqdm
 from rasa_compressed_bert.config import StudentDistillationConfig
 from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.tokenization.bounded import bounded
-from rasa_compressed_bert.training.loop import Score, evaluate
+from rasa_compressed_bert.training.scores import Score, evaluate
 
 _DROPOUT = 0.2
 _SAMPLE = 100  # messages from which spaCy infers the widths of its layers

@@ -17,8 +17,9 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_task import STUDENT_RATE, BertTask
 from rasa_compressed_bert.training.activations import activation_extremes
 from rasa_compressed_bert.training.calibration import calibration_temperature
-from rasa_compressed_bert.training.loop import Predictions, Score, fit, predict, score_of, tags_alone
+from rasa_compressed_bert.training.loop import fit, predict
 from rasa_compressed_bert.training.pruning import HeldZeros
+from rasa_compressed_bert.training.scores import Predictions, Score, score_of, tags_alone
 
 Scores = Dict[str, Optional[Score]]
 

@@ -24,9 +24,10 @@ from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_f
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, Score, fit, predict_features, predict_states, tags_alone
+from rasa_compressed_bert.training.loop import Plan, fit, predict_features, predict_states
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
+from rasa_compressed_bert.training.scores import Score, tags_alone
 
 _PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one

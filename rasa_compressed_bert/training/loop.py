@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
-from scipy.special import log_softmax
-from sklearn.metrics import f1_score
 from tqdm import tqdm
 
-from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
 from rasa_compressed_bert.training.objectives import Labels, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import NoPruning
+from rasa_compressed_bert.training.scores import Predictions, Score, score_of
 
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Score:
-    """How good a model is on held-out examples; of two scores the larger is better."""
-
-    loss: float  # nats, of intents and tags
-    macro_f1: Optional[float] = None  # of the intents, where there are any
-    accuracy: Optional[float] = None
-    entity_f1: Optional[float] = None  # micro F1 of exact spans, where there are any
-
-    def better_than(self, other: Optional[Score]) -> bool:
-        """Higher macro and entity F1, or the same with a lower loss (small validation sets tie often)."""
-        return other is None or self._rank() > other._rank()
-
-    def _rank(self) -> Tuple[float, float]:
-        return (self.macro_f1 or 0.0) + (self.entity_f1 or 0.0), -self.loss
-
-    def in_words(self) -> Dict[str, str]:
-        """For a progress bar."""
-        shown = {"accuracy": self.accuracy, "entity_f1": self.entity_f1}
-        return {name: f"{value:.3f}" for name, value in shown.items() if value is not None}
-
-
-class Predictions(NamedTuple):
-    """What a model says of messages; None for a head that it lacks."""
-
-    logits: Optional[np.ndarray]  # (n, C)
-    tag_logits: Optional[List[np.ndarray]]  # n arrays of (T_i, K)
 
 
 @dataclass(frozen=True)
@@ -206,54 +175,3 @@ def _in_batches(
         None if not rows or rows[0] is None else np.stack(rows),
         None if not tag_rows or tag_rows[0] is None else tag_rows,
     )
-
-
-def score_of(predictions: Predictions, examples: EncodedExamples) -> Score:
-    """How good what a model says of labelled examples is.
-
-    Args:
-        predictions: of the examples.
-        examples: with what is known of them.
-    """
-    score = Score(loss=0.0)
-    labelled = np.flatnonzero(examples.classes >= 0)
-    if predictions.logits is not None and len(labelled):
-        score = evaluate(predictions.logits[labelled], examples.classes[labelled])
-    if predictions.tag_logits is None or examples.tags is None or examples.scheme is None:
-        return score
-    logits, tags = tags_alone(predictions.tag_logits, examples.tags)
-    loss = score.loss + (_negative_log_likelihood(logits, tags) if len(tags) else 0.0)
-    return replace(score, loss=loss, entity_f1=_entity_f1(predictions.tag_logits, examples.tags, examples.scheme))
-
-
-def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
-    """Scores of the intents' logits `(n, C)` against classes `(n,)`."""
-    predicted = logits.argmax(axis=1)
-    return Score(
-        loss=_negative_log_likelihood(logits, classes),
-        macro_f1=float(f1_score(classes, predicted, average="macro")),
-        accuracy=float(np.mean(predicted == classes)),
-    )
-
-
-def _negative_log_likelihood(logits: np.ndarray, classes: np.ndarray) -> float:
-    return -float(log_softmax(logits, axis=1)[np.arange(len(classes)), classes].mean())
-
-
-def tags_alone(tag_logits: Sequence[np.ndarray], tags: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-    """Logits and tags of all wordpieces that have a tag.  # (m, K), (m,)"""
-    known = np.concatenate([*tags, np.zeros(0, np.int32)])
-    logits = np.concatenate(tag_logits) if len(tag_logits) else np.zeros((0, 1), np.float32)
-    return logits[known >= 0], known[known >= 0]
-
-
-def _entity_f1(tag_logits: Sequence[np.ndarray], tags: Sequence[np.ndarray], scheme: TagScheme) -> float:
-    """`2 right / (annotated + found)` over the spans of all messages; 1 where there are none, and none are found."""
-    right = total = 0
-    for logits, own in zip(tag_logits, tags):
-        text = own >= 0
-        if not text.any():
-            continue
-        annotated, found = set(scheme.spans(own[text])), set(scheme.spans(scheme.best_tags(logits[text])))
-        right, total = right + len(annotated & found), total + len(annotated) + len(found)
-    return 2 * right / total if total else 1.0

@@ -15,7 +15,8 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.loop import evaluate, predict
+from rasa_compressed_bert.training.loop import predict
+from rasa_compressed_bert.training.scores import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training import loop
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
-from rasa_compressed_bert.training.loop import Plan, Score, evaluate, fit, predict, predict_features
+from rasa_compressed_bert.training.loop import Plan, fit, predict, predict_features
 from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, WeightPruning, pruning_for
+from rasa_compressed_bert.training.scores import Score, evaluate
 
 SHAPE = random_shape(((4, 8, 8, 32),), hidden_size=16, vocab_size=12)
 
@@ -82,7 +83,7 @@ def scripted(monkeypatch, model, f1_scores):
         return original(function, input_ids)
 
     monkeypatch.setattr(loop, "_in_batches", predict_and_note)
-    monkeypatch.setattr(loop, "evaluate", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
+    monkeypatch.setattr(loop, "score_of", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
     return biases
 
 
