@@ -48,7 +48,9 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
 
 
 def entity_examples(training_data: TrainingData, *, extractor: str) -> List[Example]:
-    """Every NLU example that has a text, with its intent, if it has one, and the entities that are not another's.
+    """Every NLU example that has a text, with its intent, and the entities that are not another extractor's.
+
+    Of messages without an intent Rasa takes those with entities for parts of stories, which are not among its examples.
 
     Args:
         training_data: of Rasa.
@@ -91,7 +93,7 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
         else:
             start += len(text[start:end]) - len(text[start:end].lstrip())
             spans.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
-    spans.sort()
+    spans.sort(key=lambda span: (span.start, span.end))
     for one, other in zip(spans, spans[1:]):
         if other.start < one.end:
             problems.append(f"'{text[one.start : one.end]}' and '{text[other.start : other.end]}' overlap")

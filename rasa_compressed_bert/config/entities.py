@@ -30,12 +30,17 @@ class EntityConfig(BertConfig):
         f"map of types to booleans, in which {SPLIT_BY_COMMA} stands for all others.",
     )
 
-    def splits(self, entity: str) -> bool:
-        """Whether entities of a type end at a comma."""
-        option_value = self.split_entities_by_comma
-        if isinstance(option_value, bool):
-            return option_value
-        return option_value.get(entity, option_value.get(SPLIT_BY_COMMA, True))
+    def splits(self, entity: str, *, has_commas: bool) -> bool:
+        """Whether entities of a type end at a comma.
+
+        Args:
+            entity: the type.
+            has_commas: whether the training data has such entities with commas, which only the type's own switch beats.
+        """
+        switches = self.split_entities_by_comma
+        if isinstance(switches, bool):
+            return switches and not has_commas
+        return switches.get(entity, switches.get(SPLIT_BY_COMMA, True) and not has_commas)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ one by itself (U); without it, two entities with the same label that touch becom
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+COMMA = re.compile(r"\s*,\s+")
+"""What is between the items of a list: a comma with a blank behind it; that of 1,000 has none."""
 OUTSIDE = 0  # the tag of what belongs to no entity
 _B, _I, _L, _U = range(4)
 

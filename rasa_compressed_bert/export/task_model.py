@@ -66,7 +66,7 @@ def checked(artifact: Artifact, held_out: HeldOut) -> Artifact:
         labelled = held_out.classes >= 0
         right = logits.argmax(axis=1)[labelled] == held_out.classes[labelled]
         report = {**asdict(parity), "accuracy": float(np.mean(right)) if len(right) else None}
-    if held_out.tag_logits is not None:
+    if held_out.tag_logits is not None and any(len(row) > 2 for row in held_out.tag_logits):
         rows = [np.concatenate([row[1:-1] for row in part]) for part in (held_out.tag_logits, served[-1])]
         report["tags"] = asdict(_parity(*rows, artifact.manifest["entities"]["temperature"]))
     return Artifact({**artifact.manifest, "parity": report}, artifact.files)

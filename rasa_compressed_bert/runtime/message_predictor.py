@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.data.entities import EntityLabel, TagScheme
+from rasa_compressed_bert.data.entities import COMMA, EntityLabel, TagScheme
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
@@ -20,7 +19,7 @@ _NO_ENTITIES = {
     "inside_words": False,
     "comma_separated": [],
 }
-_COMMA = re.compile(r"\s*,\s+")  # with a blank behind it, as in a list; the one of 1,000 has none
+_AROUND = ", "  # an item of a list
 
 
 class FoundEntity(NamedTuple):
@@ -101,13 +100,13 @@ class MessagePredictor:
 
 
 def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
-    """The parts of a list."""
-    for comma in _COMMA.finditer(text, start, end):
-        if comma.start() > start:
-            yield start, comma.start()
-        start = comma.end()
-    if end > start:
-        yield start, end
+    """The items of a list, without blanks and commas around them."""
+    commas = [*COMMA.finditer(text, start, end)]
+    for first, last in zip([start, *(comma.end() for comma in commas)], [*(comma.start() for comma in commas), end]):
+        item = text[first:last]
+        first += len(item) - len(item.lstrip(_AROUND))
+        if item.strip(_AROUND):
+            yield first, first + len(item.strip(_AROUND))
 
 
 def _probabilities(logits: np.ndarray, tags: np.ndarray, temperature: float) -> np.ndarray:

@@ -47,17 +47,21 @@ class BertTask:
         """Tokenizes and splits the examples."""
         texts = [example.text for example in examples]
         tags: Optional[List[np.ndarray]] = None
+        continues: Optional[List[np.ndarray]] = None
         if targets.scheme is None:
             input_ids = WordpieceTokenizer(start.tokenizer, config.max_length).encode_all(texts)
         else:
             pieces = pieces_of(texts, start.tokenizer, config.max_length, targets.cuts)
-            spans = _tag_spans(examples, pieces, targets.scheme)
             input_ids = [message.input_ids for message in pieces]
-            tags = [_tags(own, message, targets.scheme) for own, message in zip(spans, pieces)]
+            spans, tags = _tagged(examples, pieces, targets.scheme)
             targets = replace(targets, inside_words=targets.inside_words or _inside_words(spans, pieces))
+            if not targets.inside_words:
+                continues = [message.continues for message in pieces]
         vocabulary = UsedVocabulary.of(input_ids)
         classes = class_indices(examples, targets.labels) if targets.labels else np.full(len(examples), -1, np.int32)
-        encoded = EncodedExamples(vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme)
+        encoded = EncodedExamples(
+            vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme, continues=continues
+        )
         parts = stratified_split(classes, config.validation_split, seed=config.random_seed)
         training, validation = (encoded[part] for part in (parts if tags is None else _with_all_tags(tags, *parts)))
         return cls(config, targets, start, training, validation, vocabulary)
@@ -104,25 +108,29 @@ def pieces_of(texts: Sequence[str], tokenizer: str, max_length: int, cuts: Cuts)
     return pieces
 
 
-def _tag_spans(examples: Sequence[Example], pieces: Sequence[Pieces], scheme: TagScheme) -> List[List[TagSpan]]:
-    """The entities of each message as wordpieces; warns once of entities that cannot be learnt."""
+def _tagged(
+    examples: Sequence[Example], pieces: Sequence[Pieces], scheme: TagScheme
+) -> Tuple[List[List[TagSpan]], List[np.ndarray]]:
+    """The entities of each message as wordpieces, and all tags; warns once of entities that cannot be learnt.
+
+    The tags `(T + 2,)` say nothing of the special wordpieces, nor of what is left of an entity whose end is cut off.
+    """
     index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(scheme.labels)}
-    spans, lost = [], []
+    spans, tags, lost = [], [], []
     for example, message in zip(examples, pieces):
-        own, gone = located(example.entities, message, index)
+        own, remains, gone = located(example.entities, message, index)
+        inner = scheme.tags(own, len(message.starts))
+        for span in remains:
+            inner[span.first : span.end] = NO_TAG
         spans.append(own)
+        tags.append(np.concatenate([[NO_TAG], inner, [NO_TAG]]).astype(np.int32))
         lost.extend((example.text[span.start : span.end], span.entity) for span in gone)
     if lost:
         logger.warning(
             f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
             f"nothing that has a wordpiece. The first is '{lost[0][0][:40]}' ({lost[0][1]})."
         )
-    return spans
-
-
-def _tags(spans: Sequence[TagSpan], message: Pieces, scheme: TagScheme) -> np.ndarray:
-    """With the special wordpieces, of which nothing is known.  # (T + 2,)"""
-    return np.concatenate([[NO_TAG], scheme.tags(spans, len(message.starts)), [NO_TAG]]).astype(np.int32)
+    return spans, tags
 
 
 def _inside_words(spans: Sequence[Sequence[TagSpan]], pieces: Sequence[Pieces]) -> bool:

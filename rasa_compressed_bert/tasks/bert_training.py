@@ -59,7 +59,8 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     model.assign(_probed(model, task))
     pruned = config.pruning.method != "none"
     plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
-    scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng)}
+    labels = task.follow(None)
+    scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng, objective=labels)}
     if pruned:
         model, scores["pruned"] = prune(model, task, rng)
     return quantize_and_export(model, task, scores, rng=rng)
@@ -76,7 +77,8 @@ def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Art
     rng = np.random.default_rng(config.random_seed)
 
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
-    score = fit(model, task.training, task.validation, plan, rng=rng, pruning=HeldZeros(model.encoder))
+    held, labels = HeldZeros(model.encoder), task.follow(None)
+    score = fit(model, task.training, task.validation, plan, rng=rng, pruning=held, objective=labels)
     return quantize_and_export(model, task, {"finetuned": score}, rng=rng, origin=artifact)
 
 
@@ -100,7 +102,8 @@ def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: A
 def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> BertTask:
     """New examples of what an artifact says already."""
     start = start_from_artifact(artifact)
-    targets = continued(targets_from(artifact), targets_of(examples, config, start.tokenizer))
+    before = targets_from(artifact)
+    targets = continued(before, targets_of(examples, config, start.tokenizer, before=before))
     return BertTask.of(examples, targets, start, config)
 
 

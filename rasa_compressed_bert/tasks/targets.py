@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER, Artifact
 from rasa_compressed_bert.config import BertConfig
-from rasa_compressed_bert.data.entities import TagScheme, entity_labels
+from rasa_compressed_bert.data.entities import COMMA, TagScheme, entity_labels
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.tokenization.pieces import Cuts, cuts_for
@@ -51,13 +51,16 @@ class Targets:
         return {"labels": list(self.labels), "entities": entities}
 
 
-def targets_of(examples: Sequence[Example], config: BertConfig, tokenizer: str) -> Targets:
+def targets_of(
+    examples: Sequence[Example], config: BertConfig, tokenizer: str, *, before: Optional[Targets] = None
+) -> Targets:
     """What there is to learn of what the options ask for.
 
     Args:
         examples: the labelled messages.
         config: the options.
         tokenizer: the `tokenizers` library's JSON.
+        before: targets of the training that goes on, whose cuts stay.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -68,15 +71,21 @@ def targets_of(examples: Sequence[Example], config: BertConfig, tokenizer: str) 
     if not labels and not known:
         wanted = [config.learns_intents and "an intent", config.learns_entities and "an entity"]
         raise DataError(f"There are no examples with {' or '.join(filter(None, wanted))} to train on.")
+    if not labels and config.pooling == "cls":
+        raise DataError("pooling: cls is for intents, and the training data has none. Leave pooling out.")
     if not known:
         return Targets(labels)
     texts = [example.text for example in examples]
     commas = {
-        span.entity for text, spans in zip(texts, entities) for span in spans if "," in text[span.start : span.end]
+        span.entity
+        for text, spans in zip(texts, entities)
+        for span in spans
+        if COMMA.search(text, span.start, span.end)
     }
-    separated = sorted({label.entity for label in known if config.splits(label.entity)} - commas)
-    scheme = TagScheme(known, config.BILOU_flag)
-    return Targets(labels, scheme, cuts_for(texts, entities, tokenizer), comma_separated=tuple(separated))
+    types = sorted({label.entity for label in known})
+    separated = [entity for entity in types if config.splits(entity, has_commas=entity in commas)]
+    cuts = cuts_for(texts, entities, tokenizer, before=before.cuts if before else {})
+    return Targets(labels, TagScheme(known, config.BILOU_flag), cuts, comma_separated=tuple(separated))
 
 
 def labels_of(examples: Sequence[Example]) -> Tuple[str, ...]:
@@ -113,13 +122,15 @@ def continued(before: Targets, now: Targets) -> Targets:
     """
     require_same_labels(before.labels, now.labels)
     require_same_labels(*(_names(targets.scheme) for targets in (before, now)), what="entities")
-    cuts = {word: sorted({*before.cuts.get(word, ()), *now.cuts.get(word, ())}) for word in {**before.cuts, **now.cuts}}
     separated = tuple(name for name in before.comma_separated if name in now.comma_separated)
-    return replace(before, cuts=cuts, comma_separated=separated)
+    return replace(before, cuts=now.cuts or before.cuts, comma_separated=separated)
 
 
 def _names(scheme: Optional[TagScheme]) -> List[str]:
-    return ["/".join(filter(None, label)) for label in scheme.labels] if scheme else []
+    """Type, role and group, such that no two labels have one name."""
+    parts = ("", ", role ", ", group ")
+    labels = scheme.labels if scheme else ()
+    return ["".join(f"{part}{value}" for part, value in zip(parts, label) if value) for label in labels]
 
 
 def require_same_labels(before: Sequence[str], now: Sequence[str], *, what: str = "intents") -> None:

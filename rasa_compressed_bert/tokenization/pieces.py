@@ -19,7 +19,9 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 Cuts = Mapping[str, Sequence[int]]
 """Where words are cut that annotations begin or end in: positions in the word, by the word."""
 
-_RUN = re.compile(r"\S+")
+_RUN = re.compile(
+    r"[\S\x0b\x0c\x1c-\x1f\x85]+"
+)  # what BERT takes for one word at most: it drops these as control characters
 _WHOLE = 1_000_000  # wordpieces: texts are not cut off
 _JOINER = "\u200d"  # between the characters of one emoji
 
@@ -89,39 +91,55 @@ def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.nda
     return Pieces(input_ids, starts, ends, np.append(False, words[1:] == words[:-1])[: len(words)], cut)
 
 
-def cuts_for(texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str) -> Dict[str, List[int]]:
+def cuts_for(
+    texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str, *, before: Cuts
+) -> Dict[str, List[int]]:
     """The cuts that make every annotation begin and end where a wordpiece does.
+
+    A word is cut at every edge that any text has in it, or not at all: a cut changes the wordpieces around it.
 
     Args:
         texts: of the training data.
         entities: of each text.
         json: the tokenizer.
+        before: cuts that stay.
     """
-    cuts: Dict[str, Set[int]] = defaultdict(set)
     tokenizer = PieceTokenizer(json, _WHOLE, {})
+    cuts: Dict[str, Set[int]] = {word: set(places) for word, places in before.items()}
+    edges: Dict[str, Set[int]] = defaultdict(set)
     for text, spans in zip(texts, entities):
         if not spans:
             continue
         pieces = tokenizer.encode(text)
         starts, ends = set(pieces.starts.tolist()), set(pieces.ends.tolist())
         missed = {span.start for span in spans} - starts | {span.end for span in spans} - ends
-        edges = {edge for span in spans for edge in (span.start, span.end)}
-        for run in _RUN.finditer(text) if missed else ():
-            if any(run.start() < edge < run.end() for edge in missed):  # then at its other edges too: pieces change
-                cuts[run[0]].update(edge - run.start() for edge in edges if run.start() < edge < run.end())
-    return {word: sorted(places) for word, places in sorted(cuts.items())}
+        own = {edge for span in spans for edge in (span.start, span.end)}
+        for run in _RUN.finditer(text):
+            edges[run[0]].update(edge - run.start() for edge in own if run.start() < edge < run.end())
+            if any(run.start() < edge < run.end() for edge in missed):
+                cuts.setdefault(run[0], set())
+    return {word: sorted(places | edges[word]) for word, places in sorted(cuts.items())}
 
 
 def located(
     entities: Iterable[EntitySpan], pieces: Pieces, labels: Mapping[EntityLabel, int]
-) -> Tuple[List[TagSpan], List[EntitySpan]]:
-    """The wordpieces of entities, and those entities that have none, or not all, within what is kept of the text."""
-    spans, lost = [], []
+) -> Tuple[List[TagSpan], List[TagSpan], List[EntitySpan]]:
+    """The wordpieces of entities; what is left of those whose end is cut off; and those that are not there as a whole.
+
+    Args:
+        entities: of a text.
+        pieces: of the same text.
+        labels: positions of labels.
+    """
+    spans, remains, lost = [], [], []
     for entity in entities:
         first = int(np.searchsorted(pieces.ends, entity.start, side="right"))
         end = int(np.searchsorted(pieces.starts, entity.end, side="left"))
-        if first >= end or (pieces.cut and end == len(pieces.starts) and entity.end > pieces.ends[-1]):
-            lost.append(entity)
-        else:
-            spans.append(TagSpan(first, end, labels[entity.label]))
-    return spans, lost
+        span = TagSpan(first, end, labels[entity.label])
+        if first < end and not (pieces.cut and end == len(pieces.starts) and entity.end > pieces.ends[-1]):
+            spans.append(span)
+            continue
+        lost.append(entity)
+        if first < end:
+            remains.append(span)
+    return spans, remains, lost

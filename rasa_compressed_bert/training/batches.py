@@ -24,6 +24,7 @@ class EncodedExamples:
     soft_targets: Optional[np.ndarray] = None  # (n, C) logits
     tags: Optional[Sequence[np.ndarray]] = None  # n arrays of (T_i,), `NO_TAG` where nothing is known
     scheme: Optional[TagScheme] = None  # of the tags
+    continues: Optional[Sequence[np.ndarray]] = None  # see `TagScheme.best_tags`, n arrays of (T_i - 2,)
 
     def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What there is to learn of some examples.
@@ -46,6 +47,7 @@ class EncodedExamples:
             None if self.soft_targets is None else self.soft_targets[indices],
             None if self.tags is None else [self.tags[index] for index in indices],
             self.scheme,
+            None if self.continues is None else [self.continues[index] for index in indices],
         )
 
     def __len__(self) -> int:

@@ -151,6 +151,7 @@ def test_a_list_is_several_entities_unless_the_data_or_the_user_says_otherwise(q
         ({"start": 2, "end": 2, "entity": "x"}, "from 2 to 2 is empty"),
         ({"start": 5, "end": 6, "entity": "x"}, "is empty"),
         ({"start": 0, "end": 5, "role": "from"}, r"'order' has no entity type \(role: from"),
+        ({"start": 6, "end": 13, "entity": "dish", "role": "r"}, "'a pizza' and 'a pizza' overlap"),
         ({"start": 3, "end": 7, "entity": "x"}, "'er a' and 'a pizza' overlap"),
     ],
 )

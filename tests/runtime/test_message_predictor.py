@@ -46,7 +46,7 @@ def told(artifact):
         pieces = predictor._tokenizer.encode(text)
         start = text.index(part)
         entities = [EntitySpan(start, start + len(part), *label)] if part else []
-        spans, _ = located(entities, pieces, {FRUIT: 0, CITY: 1})
+        spans, _, _ = located(entities, pieces, {FRUIT: 0, CITY: 1})
         predictor._engine = Scripted(sure * np.eye(SCHEME.num_tags)[SCHEME.tags(spans, len(pieces.starts))])
         return predictor.predict(text)
 
@@ -65,6 +65,7 @@ def values(text, prediction):
         ("1,000", ["1,000"]),
         ("apples,pears", ["apples,pears"]),
         (", apples", ["apples"]),
+        ("apples,, pears,", ["apples", "pears"]),
     ],
 )
 def test_a_list_is_several_entities(told, part, expected):

@@ -9,13 +9,19 @@ from task_harness import parameters_of
 
 from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER
 from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
-from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert
+from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.targets import Targets, continued, targets_of
+from rasa_compressed_bert.training.batches import NO_TAG
 
+TOKENIZER = load_pretrained("all-MiniLM-L6-v2").tokenizer
 DISHES, SOUNDS = "pizza curry soup rice stew".split(), "music song sound tune noise".split()
 QUICK = {"epochs": 8, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.2}
 
@@ -136,6 +142,54 @@ def test_messages_without_an_intent_teach_entities(options):
 def test_nothing_to_learn_is_an_error(options):
     with pytest.raises(DataError, match="no examples with an intent or an entity"):
         train_bert([Example("hello")], joint(options))
+
+
+@pytest.mark.parametrize(
+    "switch, separated",
+    [
+        (True, ["b"]),
+        (False, []),
+        ({"a": True}, ["a", "b"]),
+        ({"b": False}, []),
+        ({"split_entities_by_comma": False, "a": True}, ["a"]),
+    ],
+)
+def test_types_that_end_at_commas(options, switch, separated):
+    """`a` is annotated with a comma in it, `b` with the one of a number."""
+    text = "x, y is 1,000"
+    examples = [Example(text, "i", (EntitySpan(0, 4, "a"), EntitySpan(8, 13, "b")))]
+    config = BertEntityExtractorConfig.from_dict({**options, "split_entities_by_comma": switch})
+    assert list(targets_of(examples, config, TOKENIZER).comma_separated) == separated
+
+
+def test_weight_of_the_entities_counts_without_pruning(options):
+    models = [
+        train_bert(EXAMPLES, joint(options, epochs=1, pruning={"method": "none"}, entity_loss_weight=weight))
+        for weight in (0.1, 10.0)
+    ]
+    one, other = (parameters_of(model)["tagger.kernel"] for model in models)
+    assert np.abs(one - other).max() > 1e-4
+
+
+def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options):
+    text = "please the please music pizza"
+    examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
+    config = joint(options, max_length=6)
+    task = BertTask.of(examples, targets_of(examples, config, TOKENIZER), start_from_pretrained(config, [text]), config)
+    tags = [tags for part in (task.training, task.validation) for tags in part.tags if (tags[1:-1] == NO_TAG).any()]
+    assert [part.tolist() for part in tags] == [[NO_TAG, 0, 0, NO_TAG, NO_TAG, NO_TAG]] * 4
+
+
+def test_pooler_without_intents_is_an_error(options):
+    examples = [replace(example, intent=None) for example in EXAMPLES]
+    with pytest.raises(DataError, match="pooling: cls is for intents"):
+        train_bert(examples, joint(options, pooling="cls"))
+
+
+def test_roles_and_groups_of_one_name_are_told_apart():
+    role, group = (Targets(("i",), TagScheme((EntityLabel("c", *more),))) for more in (("x",), (None, "x")))
+    with pytest.raises(DataError, match="New: .'c, group x'.; gone: .'c, role x'."):
+        continued(role, group)
 
 
 def test_finetuning_goes_on(trained, options):

@@ -17,9 +17,9 @@ SINGLE = WordpieceTokenizer(JSON, 64)
 
 def round_trip(text, entities, *, max_length=512):
     """Spans, cuts, wordpieces, tags, and back to spans."""
-    tokenizer = PieceTokenizer(JSON, max_length, cuts_for([text], [entities], JSON))
+    tokenizer = PieceTokenizer(JSON, max_length, cuts_for([text], [entities], JSON, before={}))
     pieces, labels = tokenizer.encode(text), entity_labels(entities)
-    spans, lost = located(entities, pieces, {label: index for index, label in enumerate(labels)})
+    spans, _, lost = located(entities, pieces, {label: index for index, label in enumerate(labels)})
     scheme = TagScheme(labels)
     found = scheme.spans(scheme.tags(spans, len(pieces.starts)))
     return [EntitySpan(pieces.starts[s.first], pieces.ends[s.end - 1], *labels[s.label]) for s in found], lost
@@ -111,11 +111,31 @@ def test_an_entity_without_a_wordpiece_is_lost_and_told(text, places):
 
 
 def test_a_word_is_cut_wherever_it_is():
-    cuts = cuts_for(["oh times"], [entities_at((3, 7))], JSON)
+    cuts = cuts_for(["oh times"], [entities_at((3, 7))], JSON, before={})
     assert cuts == {"times": [4]}
     pieces = PieceTokenizer(JSON, 64, cuts).encode("no times, times")
     assert list(zip(pieces.starts, pieces.ends))[-2:] == [(10, 14), (14, 15)]
     assert not pieces.continues[-1], "an entity may end where the word was cut"
+
+
+def test_a_word_that_is_cut_anywhere_is_cut_at_every_edge_of_every_text():
+    texts = ["heatingsystem", "a heatingsystem"]
+    entities = [entities_at((0, 2)), entities_at((2, 9))]
+    cuts = cuts_for(texts, entities, JSON, before={"zzz": [1]})
+    assert cuts == {"heatingsystem": [2, 7], "zzz": [1]}
+    for text, own in zip(texts, entities):
+        pieces = PieceTokenizer(JSON, 64, cuts).encode(text)
+        (span,), _, _ = located(own, pieces, {own[0].label: 0})
+        assert (pieces.starts[span.first], pieces.ends[span.end - 1]) == own[0][:2]
+
+
+def test_what_is_left_of_an_entity_whose_end_is_cut_off_is_told_apart():
+    text = "fly to new york city"
+    entities = entities_at((0, 3), (7, 20))
+    pieces = PieceTokenizer(JSON, 6, {}).encode(text)
+    spans, remains, lost = located(entities, pieces, {entities[0].label: 0})
+    assert [span[:2] for span in spans] == [(0, 1)] and [span[:2] for span in remains] == [(2, 4)]
+    assert lost == entities[1:]
 
 
 def test_without_cuts_the_ids_are_those_of_the_whole_text():
