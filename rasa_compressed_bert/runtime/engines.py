@@ -18,7 +18,7 @@ _ENGINES = {
 }
 
 
-_OPEN: MutableMapping[Tuple[str, int, str], Any] = WeakValueDictionary()
+_OPEN: MutableMapping[Tuple[Any, ...], Any] = WeakValueDictionary()
 
 
 class Engine(Protocol):
@@ -47,7 +47,7 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
     runtime = artifact.manifest["runtime"]
     if runtime not in _ENGINES:
         raise ArtifactError(f"The model is for the runtime '{runtime}'; known here: {', '.join(_ENGINES)}.")
-    key = (runtime, num_threads, artifact.digest)
+    key = (runtime, num_threads, artifact.digest, *artifact.manifest.get("graph_weights", ()))
     engine = _OPEN.get(key)
     if engine is None:
         module, name = _ENGINES[runtime]

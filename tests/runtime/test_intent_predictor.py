@@ -18,6 +18,7 @@ from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.runtime import engines
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, softmax
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -103,6 +104,7 @@ def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_onnxruntime)
+    monkeypatch.setattr(engines, "_OPEN", {})
     with pytest.raises(RuntimeMissingError, match="pip install onnxruntime"):
         IntentPredictor(artifact)
 
