@@ -20,7 +20,13 @@ def test_there_are_snippets():
     assert {name for name, _ in TABLES} == {
         *("clinc150", "snips", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
         *("featurizer_snips", "featurizer_sara2019"),
-        *("distillation_clinc150", "distillation_sara2019", "distillation_snips", "distillation_sst2"),
+        *(
+            "students_clinc150",
+            "distillation_clinc150",
+            "distillation_sara2019",
+            "distillation_snips",
+            "distillation_sst2",
+        ),
     }
 
 
