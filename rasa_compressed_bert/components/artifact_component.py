@@ -10,6 +10,7 @@ from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
 from rasa.nlu.classifiers.classifier import IntentClassifier
+from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
@@ -19,6 +20,7 @@ from rasa_compressed_bert.components import config_io, message_io, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.intent_predictor import Ranking
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
@@ -100,20 +102,26 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
-            if examples:
+            if any(self._teaches(example) for example in examples):
                 artifact = self._train(examples, artifact)
             else:
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
         resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
-    @abstractmethod
-    def _examples(self, training_data: TrainingData) -> List[Example]:
-        """What there is to learn from; nothing if there is nothing to learn."""
+    def _teaches(self, example: Example) -> bool:
+        options = self._options
+        return bool(example.intent and options.learns_intents or example.entities and options.learns_entities)
 
     @abstractmethod
+    def _examples(self, training_data: TrainingData) -> List[Example]:
+        """What there may be to learn from."""
+
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
-        """A new artifact, or one that goes on where `artifact` is."""
+        """A new artifact, or one that goes on where `artifact` is; of a BERT, unless a component says otherwise."""
+        from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
+
+        return bert_training.train_or_finetune(examples, self._options, artifact)
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Writes what the model says of each message's text; without a model, or without text, that is nothing."""
@@ -125,6 +133,22 @@ class ArtifactComponent(GraphComponent):
     @abstractmethod
     def _tell(self, message: Message, prediction: Any) -> None:
         """Writes a prediction, or None, to a message."""
+
+
+class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
+    """An artifact that says the entities of a message."""
+
+    learns = "an entity"
+    predictor_class = MessagePredictor
+
+    def _examples(self, training_data: TrainingData) -> List[Example]:
+        return message_io.entity_examples(training_data, extractor=self.name)
+
+    def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
+        if prediction is None:
+            prediction = NOTHING
+        message_io.add_entities(message, prediction.entities, extractor=self.name)
+        message_io.add_words(message, prediction.pieces)
 
 
 class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from rasa.nlu.constants import (
     DENSE_FEATURIZABLE_ATTRIBUTES,
@@ -33,7 +33,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.message_predictor import FoundEntity
+from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces
 
 _SHOWN, _LISTED = 40, 10
 
@@ -144,16 +144,16 @@ def add_entities(message: Message, entities: Sequence[FoundEntity], *, extractor
     message.set(ENTITIES, [*message.get(ENTITIES, []), *found], add_to_output=True)
 
 
-def add_words(message: Message, words: Sequence[Tuple[int, int]]) -> None:
+def add_words(message: Message, pieces: Optional[Pieces]) -> None:
     """Gives a message words that no tokenizer gave it: `rasa test nlu` compares entities word by word.
 
     Args:
         message: gets tokens of its text, unless it has some.
-        words: where they begin and end.
+        pieces: its wordpieces, if it has any.
     """
-    if words and message.get(TOKENS_NAMES[TEXT]) is None:
+    if pieces is not None and message.get(TOKENS_NAMES[TEXT]) is None:
         text = message.get(TEXT)
-        message.set(TOKENS_NAMES[TEXT], [Token(text[start:end], start, end) for start, end in words])
+        message.set(TOKENS_NAMES[TEXT], [Token(text[start:end], start, end) for start, end in pieces.words])
 
 
 def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, ranking_length: int) -> None:

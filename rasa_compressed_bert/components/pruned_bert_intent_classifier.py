@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict
 
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 
-from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
@@ -25,8 +23,3 @@ class PrunedBertIntentClassifier(ArtifactIntentClassifier):
     def get_default_config() -> Dict[str, Any]:
         """The options and their defaults."""
         return PrunedBertIntentClassifierConfig.default_config()
-
-    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
-        from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
-
-        return bert_training.train_or_finetune(examples, self._options, artifact)

@@ -27,8 +27,6 @@ class BertConfig(EncoderConfig):
     """
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
-    learns_intents: ClassVar[bool] = False
-    learns_entities: ClassVar[bool] = False
     entity_loss_weight: ClassVar[float] = 1.0
 
     epochs: int = option(

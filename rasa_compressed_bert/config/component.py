@@ -28,6 +28,9 @@ class ComponentConfig(ABC):
     injected: ClassVar[Mapping[str, Option]] = {}
     """Keys that Rasa adds to a configuration; each is an `InitVar` of the dataclass, so it is used but not kept."""
 
+    learns_intents: ClassVar[bool] = False
+    learns_entities: ClassVar[bool] = False
+
     @classmethod
     def from_dict(cls: Type[Config], options: Mapping[str, Any]) -> Config:
         """Return the configuration that `options`, as read from YAML, describe.

@@ -25,6 +25,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
     """Options of the distilled intent classifier."""
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
+    learns_intents: ClassVar[bool] = True
 
     max_length: int = option(
         128,

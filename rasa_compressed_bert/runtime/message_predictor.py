@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -43,10 +43,10 @@ class Prediction(NamedTuple):
 
     ranking: Ranking  # empty for a text without any wordpiece, and for a model without intents
     entities: List[FoundEntity]
-    words: List[Tuple[int, int]]  # where each begins and ends
+    pieces: Optional[Pieces]  # None for a text without any wordpiece
 
 
-NOTHING = Prediction([], [], [])
+NOTHING = Prediction([], [], None)
 
 
 class MessagePredictor:
@@ -80,7 +80,7 @@ class MessagePredictor:
         outputs = self._engine.run(ids, np.ones_like(ids))
         ranking = ranked(self._labels, outputs[0][0], self._temperature) if self._labels else []
         entities = self._entities(text, pieces, outputs[-1][0, 1:-1]) if self._scheme.labels else []
-        return Prediction(ranking, entities, pieces.words)
+        return Prediction(ranking, entities, pieces)
 
     def _entities(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:
         """Of the logits of the wordpieces' tags, `(T, K)`."""

@@ -123,7 +123,7 @@ def continued(before: Targets, now: Targets) -> Targets:
     require_same_labels(before.labels, now.labels)
     require_same_labels(*(_names(targets.scheme) for targets in (before, now)), what="entities")
     separated = tuple(name for name in before.comma_separated if name in now.comma_separated)
-    return replace(before, cuts=now.cuts or before.cuts, comma_separated=separated)
+    return replace(before, cuts=now.cuts, comma_separated=separated)
 
 
 def _names(scheme: Optional[TagScheme]) -> List[str]:

@@ -76,8 +76,7 @@ def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.nd
         logits = _logits(IntentPredictor(teacher), texts)
         return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
 
-    digest = hashlib.sha256(b"".join(teacher.files[name] for name in sorted(teacher.files))).hexdigest()
-    answer = cache(_key("soft targets", digest, list(texts)), ask)
+    answer = cache(_key("soft targets", teacher.digest, list(texts)), ask)
     return tensors_from_bytes(answer.files[WEIGHTS])[_LOGITS]
 
 

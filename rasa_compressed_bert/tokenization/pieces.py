@@ -19,9 +19,8 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 Cuts = Mapping[str, Sequence[int]]
 """Where words are cut that annotations begin or end in: positions in the word, by the word."""
 
-_RUN = re.compile(
-    r"[\S\x0b\x0c\x1c-\x1f\x85]+"
-)  # what BERT takes for one word at most: it drops these as control characters
+# one word to BERT at most: these control characters are none of its blanks, it drops them
+_RUN = re.compile(r"[\S\x0b\x0c\x1c-\x1f\x85]+")
 _WHOLE = 1_000_000  # wordpieces: texts are not cut off
 _JOINER = "\u200d"  # between the characters of one emoji
 

@@ -52,8 +52,10 @@ class WordpieceTokenizer:
         """
         encoding = self._tokenizer.encode(well_formed(text))
         offsets = np.array(encoding.offsets[1:-1], np.int64).reshape(-1, 2)
+        if not text.isascii():
+            offsets = _places(text)[offsets]
         words = np.array(encoding.word_ids[1:-1], np.int64)
-        return np.array(encoding.ids, np.int64), _places(text)[offsets], words, _cut(encoding)
+        return np.array(encoding.ids, np.int64), offsets, words, _cut(encoding)
 
     def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
@@ -139,8 +141,6 @@ class Words(NamedTuple):
 
 def _places(text: str) -> np.ndarray:
     """Where each character of `well_formed(text)`, and its end, lies in the text itself.  # (n + 1,)"""
-    if text.isascii():
-        return np.arange(len(text) + 1)
     sizes = [len(pair) for pair in _PAIR.findall(text)]
     return np.cumsum([0, *sizes])
 
