@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rasa_compressed_bert.__main__ import labelled, main
+from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.commands.benchmark import labelled
 from rasa_compressed_bert.errors import CompressedBertError
 
 SCRIPT = "import sys; sys.path.insert(0, 'tests/benchmark'); import benchmark_harness; "

@@ -1,0 +1,58 @@
+"""`benchmark`: trained models side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Dict, Sequence
+
+from rasa_compressed_bert.commands.options import positive, write
+from rasa_compressed_bert.errors import CompressedBertError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declares the sub-command."""
+    benchmark = commands.add_parser("benchmark", help="trained models side by side on the same messages")
+    benchmark.set_defaults(run=run)
+    benchmark.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="trained models, Rasa's own included")
+    benchmark.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
+    benchmark.add_argument(
+        "--out", type=Path, default=Path("benchmark_results"), help="folder for results.json and .png"
+    )
+    benchmark.add_argument("--threads", type=positive, default=1, help="of each model's libraries (default: 1)")
+    benchmark.add_argument("--rounds", type=positive, default=5, help="turns that the models take (default: 5)")
+    benchmark.add_argument(
+        "--max-messages", type=positive, default=0, metavar="N", help="a random sample of the test data"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trained models side by side."""
+    from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
+    from rasa_compressed_bert.benchmark import tables
+    from rasa_compressed_bert.benchmark.comparison import compare_models
+    from rasa_compressed_bert.benchmark.environment import environment
+    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.benchmark.plots import plot_comparison
+
+    archives = [archive_path(model) for model in arguments.models]
+    for archive in archives:
+        require_nlu(archive)
+    messages = load_messages(arguments.nlu, arguments.max_messages, entities=True)
+    results = compare_models(labelled(archives), messages, threads=arguments.threads, rounds=arguments.rounds)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
+    (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")
+    write(f"{tables.text_table(tables.comparison_rows(results))}\n\n{tables.LEGEND}\n")
+    write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
+
+
+def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
+    """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
+    full = [archive.resolve().with_name(archive.name.replace(".tar.gz", "")).parts for archive in archives]
+    if len(set(full)) < len(full):
+        raise CompressedBertError("The same model is given twice.")
+    length = next(size for size in range(1, 1000) if len({parts[-size:] for parts in full}) == len(full))
+    return {"/".join(parts[-length:]): archive for parts, archive in zip(full, archives)}

@@ -1,0 +1,33 @@
+"""What the sub-commands share: readers of options, and standard output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Callable, Tuple
+
+
+def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:
+    """A reader of numbers with commas between them."""
+
+    def read(text: str) -> Tuple[float, ...]:
+        try:
+            return tuple(dict.fromkeys(map(number, text.split(","))))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}; numbers are separated by commas, as in 8,4,2") from error
+
+    return read
+
+
+def positive(text: str) -> int:
+    """A reader of whole numbers from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def write(text: str) -> None:
+    """Writes to standard output at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,68 @@
+"""`sensitivity`: which parts of a trained model bear few bits or few weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rasa_compressed_bert.commands.options import list_of, positive, write
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declares the sub-command."""
+    sensitivity = commands.add_parser(
+        "sensitivity",
+        help="which parts of a trained model bear few bits or few weights",
+        description="Compresses one part of an intent classifier at a time (a component, a layer, a component of a "
+        "layer, the word embeddings) and scores it on NLU data. A later call goes on where an interrupted one stopped.",
+    )
+    sensitivity.set_defaults(run=run)
+    sensitivity.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="a trained model, a folder of models (the newest) or an artifact; best one that is not compressed, "
+        "trained with `pruning: {method: none}` and `quantization: {method: none}`",
+    )
+    sensitivity.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
+    sensitivity.add_argument(
+        "--out", type=Path, default=Path("sensitivity_results"), help="folder for results.json, .md and .png"
+    )
+    sensitivity.add_argument(
+        "--bits", type=list_of(int), default="8,4,3,2,1", help="of k-means, 1 to 8 (default: %(default)s)"
+    )
+    sensitivity.add_argument(
+        "--sparsity",
+        type=list_of(float),
+        default="0.2,0.4,0.6,0.8,0.9",
+        help="shares of weights set to zero (default: %(default)s)",
+    )
+    sensitivity.add_argument(
+        "--per-tensor", action="store_true", help="k-means with one scale a matrix, not one an output channel"
+    )
+    sensitivity.add_argument(
+        "--max-messages", type=positive, default=0, metavar="N", help="a random sample of the test data"
+    )
+    sensitivity.add_argument("--fresh", action="store_true", help="throw away what an earlier call has left in --out")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Which parts of a trained model bear few bits or few weights."""
+    from rasa_compressed_bert.benchmark.environment import environment
+    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.benchmark.parts import Sweep
+    from rasa_compressed_bert.benchmark.plots import plot_sensitivity
+    from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
+    from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_sensitivity
+
+    sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
+    artifact = intent_artifact(arguments.model)
+    messages = load_messages(arguments.nlu, arguments.max_messages)
+    header = {"model": arguments.model.resolve().name, "nlu": arguments.nlu.name}
+    header.update(max_messages=arguments.max_messages, **environment())
+    paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
+    content = measure_sensitivity(artifact, messages, sweep, path=paths[0], header=header, fresh=arguments.fresh)
+    paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
+    plot_sensitivity(content, paths[2])
+    write(sensitivity_text(content))
+    write(f"Written: {', '.join(map(str, paths))}\n")
