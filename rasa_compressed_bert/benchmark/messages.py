@@ -27,15 +27,7 @@ def load_messages(
         CompressedBertError: if there is no such file.
         DataError: if it cannot be read, or holds no message with an intent.
     """
-    from rasa.shared.exceptions import RasaException
-    from rasa.shared.nlu.training_data.loading import load_data
-
-    if not path.exists():
-        raise CompressedBertError(f"There is no test data '{path}'.")
-    try:
-        examples = load_data(str(path)).intent_examples
-    except (RasaException, OSError, ValueError) as error:
-        raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {error}") from error
+    examples = load_training_data(path).intent_examples
     messages = [_labelled(example, entities=entities) for example in examples if (example.get("text") or "").strip()]
     if not messages:
         raise DataError(f"'{path}' holds no message with an intent.")
@@ -43,6 +35,24 @@ def load_messages(
         chosen = np.random.default_rng(seed).permutation(len(messages))[:max_messages]
         messages = [messages[index] for index in sorted(chosen)]
     return messages
+
+
+def load_training_data(path: Path) -> Any:
+    """A file or folder of NLU data as Rasa's `TrainingData`.
+
+    Raises:
+        CompressedBertError: if there is no such file.
+        DataError: if it cannot be read.
+    """
+    from rasa.shared.exceptions import RasaException
+    from rasa.shared.nlu.training_data.loading import load_data
+
+    if not path.exists():
+        raise CompressedBertError(f"There is no NLU data '{path}'.")
+    try:
+        return load_data(str(path))
+    except (RasaException, OSError, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {error}") from error
 
 
 def _labelled(example: Any, *, entities: bool) -> LabelledMessage:

@@ -27,10 +27,15 @@ from rasa_compressed_bert.export.graph import (
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
-def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> OnnxModel:
+def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray], *, states: bool = False) -> OnnxModel:
     """Ids and mask (B, T) int64 to what the tensors have linear layers for, or else to hidden states (B, T, H).
 
-    The outputs are logits of intents (B, C) and of tags (B, T, K), in this order.
+    The outputs are logits of intents (B, C), logits of tags (B, T, K) and hidden states, in this order.
+
+    Args:
+        shape: the encoder's widths.
+        tensors: of encoder and heads.
+        states: gives the hidden states besides.
     """
     graph = EncoderGraph(shape, tensors)
     hidden = graph.encode()
@@ -39,7 +44,7 @@ def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> OnnxMo
         outputs[graph.classify(hidden)] = ["batch", tensors["classifier.bias"].size]
     if "tagger.bias" in tensors:
         outputs[graph.tag(hidden)] = ["batch", "wordpieces", tensors["tagger.bias"].size]
-    if not outputs:
+    if states or not outputs:
         outputs[graph.add("Identity", [hidden], output=HIDDEN_STATES)] = ["batch", "wordpieces", shape.hidden_size]
     return graph.model(outputs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -77,9 +77,13 @@ class MessagePredictor:
         if not len(pieces.starts):
             return NOTHING
         ids = pieces.input_ids[np.newaxis]  # (1, T + 2)
-        outputs = self._engine.run(ids, np.ones_like(ids))
-        ranking = ranked(self._labels, outputs[0][0], self._temperature) if self._labels else []
-        entities = self._entities(text, pieces, outputs[-1][0, 1:-1]) if self._scheme.labels else []
+        return self._decoded(text, pieces, [output[0] for output in self._engine.run(ids, np.ones_like(ids))])
+
+    def _decoded(self, text: str, pieces: Pieces, outputs: Sequence[np.ndarray]) -> Prediction:
+        """Of the logits of intents, `(C,)`, before those of tags, `(T + 2, K)`: of each, if the model gives it."""
+        logits = iter(outputs)
+        ranking = ranked(self._labels, next(logits), self._temperature) if self._labels else []
+        entities = self._entities(text, pieces, next(logits)[1:-1]) if self._scheme.labels else []
         return Prediction(ranking, entities, pieces)
 
     def _entities(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:

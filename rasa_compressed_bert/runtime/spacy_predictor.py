@@ -57,18 +57,32 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
         RuntimeMissingError: if spaCy is not installed.
         ConfigError: if spaCy does not know the language.
     """
+    nlp = blank_pipeline(language, option="student.language")
+    textcat = nlp.add_pipe("textcat")
+    for label in labels:
+        textcat.add_label(label)
+    return nlp
+
+
+def blank_pipeline(language: str, *, option: str) -> Any:
+    """A spaCy pipeline of a tokenizer alone.
+
+    Args:
+        language: as spaCy has it.
+        option: whose value it is, for the error.
+
+    Raises:
+        RuntimeMissingError: if spaCy is not installed.
+        ConfigError: if spaCy does not know the language.
+    """
     try:
         import spacy
     except ImportError as error:
         raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
     try:
-        nlp = spacy.blank(language)
+        return spacy.blank(language)
     except ImportError as error:
-        raise ConfigError(f"student.language: spaCy does not know '{language}', or lacks a package for it") from error
-    textcat = nlp.add_pipe("textcat")
-    for label in labels:
-        textcat.add_label(label)
-    return nlp
+        raise ConfigError(f"{option}: spaCy does not know '{language}', or lacks a package for it") from error
 
 
 def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:

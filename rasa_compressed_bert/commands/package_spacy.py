@@ -1,0 +1,105 @@
+"""`package-spacy`: a trained model as an installable spaCy pipeline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Optional, Tuple
+
+from rasa_compressed_bert.artifact.artifact import (
+    ENTITY_EXTRACTOR,
+    INTENT_CLASSIFIER,
+    JOINT_CLASSIFIER,
+    SPACY_MODEL,
+    WEIGHTS,
+    Artifact,
+)
+from rasa_compressed_bert.commands.options import write
+from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
+
+_TRAINED_BY = "JointBertClassifier"
+_SAYS = (INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declares the sub-command."""
+    package = commands.add_parser(
+        "package-spacy",
+        help="a fine-tuned BERT as an installable spaCy pipeline, for Rasa's SpacyNLP too",
+        description="Writes a wheel, and the pipeline in it as a folder, of a component in a trained model; or of a "
+        "model that is trained for it, from --weights on --nlu, with the defaults of JointBertClassifier.",
+    )
+    package.set_defaults(run=run)
+    package.add_argument("model", nargs="?", type=Path, help="a trained model, a folder of models or an artifact")
+    package.add_argument("--component", metavar="NAME", help="which one, if the model has several of ours")
+    package.add_argument("--weights", help="instead of a model: pretrained weights, an alias, a folder or a hub's name")
+    package.add_argument("--nlu", type=Path, metavar="NLU.yml", help="what to fine-tune the weights on")
+    package.add_argument("--name", required=True, help="of the package, as in de_bert")
+    package.add_argument("--language", help="as spaCy has it, as in de (default: the trained model's)")
+    package.add_argument("--version", default="1.0.0", help="of the package (default: %(default)s)")
+    package.add_argument("--beside", metavar="MODEL", help="another spaCy pipeline to run beside it, name or folder")
+    package.add_argument("--out", type=Path, required=True, help="a new folder")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """A trained model as an installable spaCy pipeline."""
+    try:
+        from rasa_compressed_bert.spacy_pipeline.package import PIPELINE, Package, check, write_package
+    except ImportError as error:
+        raise RuntimeMissingError("Packages need spaCy: pip install 'rasa_compressed_bert[spacy]'") from error
+
+    given = [arguments.model is not None, arguments.weights is not None, arguments.nlu is not None]
+    if given not in ([True, False, False], [False, True, True]):
+        raise ConfigError("Give either a trained MODEL, or --weights and --nlu to fine-tune them on.")
+    language, choices = arguments.language, {}
+    if arguments.model is not None:
+        language, choices = _read(arguments.model, language)
+    if not language:
+        raise ConfigError("--language: say which one, as in --language de; the model does not.")
+    package = Package(arguments.name, language, arguments.version)
+    check(package, arguments.out)
+    if arguments.model is None:
+        artifact = _trained(arguments.weights, arguments.nlu)
+    else:
+        artifact = _chosen(choices, arguments.component, arguments.model)
+    wheel = write_package(artifact, package, arguments.out, other=arguments.beside)
+    write(f"Written: {wheel} ({wheel.stat().st_size / 1e6:.1f} MB)\n")
+    write(f'Install it with `pip install {wheel}`, load it as `spacy.load("{package.full_name}")`;\n')
+    write(f'or use it where it is, as `spacy.load("{arguments.out / PIPELINE}")`.\n')
+
+
+def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], dict]:
+    """The language of a model, unless one is given, and its artifacts."""
+    from rasa_compressed_bert.artifact.archives import archive_path, artifacts_in, is_artifact, metadata, unpacked
+    from rasa_compressed_bert.artifact.artifact import read_artifact
+
+    if is_artifact(model):
+        return language, {model.name: read_artifact(model)}
+    with unpacked(archive_path(model)) as folder:
+        return language or metadata(folder).get("language"), artifacts_in(folder)
+
+
+def _chosen(artifacts: dict, name: Optional[str], model: Path) -> Artifact:
+    """The component that is packaged."""
+    found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in _SAYS}
+    if not found:
+        raise ConfigError(f"'{model}' holds no classifier and no extractor of rasa_compressed_bert to package.")
+    if name is None and len(found) > 1:
+        raise ConfigError(f"'{model}' holds several components; choose one: --component {' or '.join(found)}")
+    if name is not None and name not in found:
+        raise ConfigError(f"--component: '{model}' has no '{name}'; it has {', '.join(found)}")
+    artifact = found[name or next(iter(found))]
+    if not {WEIGHTS, SPACY_MODEL} & set(artifact.files):
+        raise ConfigError(f"'{model}' had nothing to train on: there is nothing to package.")
+    return artifact
+
+
+def _trained(weights: str, nlu: Path) -> Artifact:
+    """Intents and entities of the data, as far as it has them."""
+    from rasa_compressed_bert.benchmark.messages import load_training_data
+    from rasa_compressed_bert.components.message_io import entity_examples
+    from rasa_compressed_bert.config import JointBertClassifierConfig
+    from rasa_compressed_bert.tasks.bert_training import train_bert
+
+    examples = entity_examples(load_training_data(nlu), extractor=_TRAINED_BY)
+    return train_bert(examples, JointBertClassifierConfig.from_dict({"model_weights": weights}))

@@ -1,0 +1,82 @@
+"""Texts to intents, entities and vectors of words, in one forward pass: what a spaCy pipeline asks for."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.runtime.engines import padded
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
+from rasa_compressed_bert.tokenization.pieces import Pieces
+
+
+class Document(NamedTuple):
+    """What a model says of a text, and its vectors, float32."""
+
+    prediction: Prediction
+    words: np.ndarray  # (W, H), one row a word
+    vector: np.ndarray  # (H,), their mean
+
+
+class DocumentPredictor(MessagePredictor):
+    """A `MessagePredictor` that gives vectors too.
+
+    The vector of a text is what the linear layer of the intents reads: the mean of the hidden states of all wordpieces,
+    the two special ones included, or, of a model with `pooling: cls`, the first one's. Libraries that know vectors of
+    words alone, Rasa's `SpacyFeaturizer` among them, take the mean over words instead, which is another one, and loses
+    what fine-tuning taught the model. So words are moved, all by the same distance, until the two means are one:
+
+        w_i = h_i + v - mean_j h_j
+
+    where h_i is the mean of the hidden states of a word's wordpieces, and v the vector of the text. A word without a
+    wordpiece gets v.
+
+    Args:
+        artifact: with hidden states as its last output, see `export.documents`.
+        num_threads: of the engine.
+    """
+
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
+        super().__init__(artifact, num_threads=num_threads)
+        self.size: int = artifact.manifest["encoder"]["hidden_size"]
+        self._first_state = artifact.manifest["pooling"] == "cls"
+
+    @property
+    def labels(self) -> List[str]:
+        """The intents; none of an entity extractor."""
+        return self._labels
+
+    def predict_documents(self, texts: Sequence[str], words: Sequence[Sequence[Tuple[int, int]]]) -> List[Document]:
+        """What the model says of texts, which go through the engine together.
+
+        Args:
+            texts: the documents.
+            words: where each document's words begin and end; words of blanks may be left out.
+        """
+        pieces = [self._tokenizer.encode(text) for text in texts]
+        documents = [
+            Document(NOTHING, np.zeros((len(places), self.size), "f"), np.zeros(self.size, "f")) for places in words
+        ]
+        told = [index for index, found in enumerate(pieces) if len(found.starts)]
+        if told:
+            outputs = self._engine.run(*padded([pieces[index].input_ids for index in told]))
+            for row, index in enumerate(told):
+                length = len(pieces[index].input_ids)
+                *logits, states = (output[row][:length] if output.ndim == 3 else output[row] for output in outputs)
+                prediction = self._decoded(texts[index], pieces[index], logits)
+                documents[index] = Document(prediction, *self._vectors(states, pieces[index], words[index]))
+        return documents
+
+    def _vectors(
+        self, states: np.ndarray, pieces: Pieces, words: Sequence[Tuple[int, int]]
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Of words (W, H) and of the text (H,), from the hidden states of all wordpieces (T + 2, H)."""
+        vector = states[0] if self._first_state else states.mean(axis=0)
+        rows = np.tile(vector, (len(words), 1))
+        for row, (start, end) in zip(rows, words):
+            first, last = np.searchsorted(pieces.ends, start, side="right"), np.searchsorted(pieces.starts, end)
+            if first < last:
+                row[:] = states[1 + first : 1 + last].mean(axis=0)
+        return rows + (vector - rows.mean(axis=0)) if len(rows) else rows, vector

@@ -1,0 +1,146 @@
+"""A compressed BERT as a component of a spaCy pipeline."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.util import from_bytes, minibatch, to_bytes
+from spacy.vectors import Vectors
+from spacy.vocab import Vocab
+
+from rasa_compressed_bert.artifact.artifact import FILES, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.document_predictor import Document, DocumentPredictor
+
+NAME = "compressed_bert"
+_MANIFEST = "manifest"
+_WRITES = ["doc.tensor", "doc.cats", "doc.ents", "token.ent_type", "token.ent_iob", "span._.compressed_bert"]
+
+if not Span.has_extension(NAME):
+    Span.set_extension(NAME, default=None)
+
+
+@Language.factory(NAME, assigns=_WRITES, default_config={"num_threads": 1})
+def make_component(nlp: Language, name: str, num_threads: int) -> CompressedBert:
+    """What `nlp.add_pipe("compressed_bert")` adds; its model comes with `from_disk`, `from_bytes` or `set_artifact`."""
+    return CompressedBert(nlp.vocab, name, num_threads=num_threads)
+
+
+class CompressedBert:
+    """Gives a document vectors, intents and entities: of each what its model was trained for.
+
+    - `doc.tensor` has a row a token, and `token.vector` and `doc.vector` come from it: their mean is the vector that
+      the fine-tuned classifier reads, see `runtime.document_predictor.DocumentPredictor`.
+    - `doc.cats` has the calibrated confidence of each intent; all are 0 for a text without a wordpiece.
+    - `doc.ents` keeps the entities that are there, and adds those of the model which overlap none of them. One that
+      begins or ends inside a token is widened to the whole of it. `ent._.compressed_bert` has its `role`, `group`
+      and `confidence`.
+
+    Args:
+        vocab: of the pipeline; it is given empty vectors of the model's size, as spaCy and Rasa take a pipeline without
+            any for one that has no vectors of documents.
+        name: of the component.
+        num_threads: of the engine; 0 means all cores.
+    """
+
+    def __init__(self, vocab: Vocab, name: str = NAME, *, num_threads: int = 1):
+        self.vocab, self.name = vocab, name
+        self._num_threads = num_threads
+        self._artifact: Optional[Artifact] = None
+        self._predictor: Optional[DocumentPredictor] = None
+
+    def set_artifact(self, artifact: Artifact) -> None:
+        """Serves a model.
+
+        Args:
+            artifact: as `export.documents.document_artifact` makes it.
+
+        Raises:
+            ArtifactError: if ONNX Runtime refuses it.
+        """
+        self._predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
+        self._artifact = artifact
+        if not len(self.vocab.vectors):
+            self.vocab.vectors = Vectors(strings=self.vocab.strings, shape=(0, self._predictor.size))
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        """The intents."""
+        return tuple(self._require_artifact().manifest["labels"])
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Writes what the model says to a document."""
+        self._write([doc])
+        return doc
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 32) -> Iterator[Doc]:
+        """Documents go through the engine in batches."""
+        for docs in minibatch(stream, batch_size):
+            self._write(docs)
+            yield from docs
+
+    def to_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> None:
+        """Writes the model to a folder."""
+        write_artifact(self._require_artifact(), Path(path))
+
+    def from_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> CompressedBert:
+        """Reads and checks a model.
+
+        Raises:
+            ArtifactError: names the file that is missing or damaged.
+        """
+        self.set_artifact(read_artifact(Path(path)))
+        return self
+
+    def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
+        """The model as bytes."""
+        artifact = self._require_artifact()
+        parts = {_MANIFEST: json.dumps(artifact.manifest).encode("ascii"), **artifact.files}
+        return to_bytes({name: lambda data=data: data for name, data in parts.items()}, exclude)
+
+    def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> CompressedBert:
+        """Reads what `to_bytes` gave."""
+        parts: Dict[str, Any] = {}
+        from_bytes(data, {name: partial(parts.__setitem__, name) for name in (_MANIFEST, *FILES)}, exclude)
+        self.set_artifact(Artifact(json.loads(parts.pop(_MANIFEST)), parts))
+        return self
+
+    def _require_artifact(self) -> Artifact:
+        if self._artifact is None:
+            raise ArtifactError(
+                f"The spaCy component '{self.name}' has no model: load a package that was made with "
+                "`rasa-compressed-bert package-spacy`."
+            )
+        return self._artifact
+
+    def _write(self, docs: Sequence[Doc]) -> None:
+        """Documents that the engine gets together."""
+        tokens = [[token for token in doc if token.text.strip()] for doc in docs]
+        words = [[(token.idx, token.idx + len(token)) for token in row] for row in tokens]
+        self._require_artifact()
+        found = self._predictor.predict_documents([doc.text for doc in docs], words)
+        for doc, row, document in zip(docs, tokens, found):
+            self._write_one(doc, [token.i for token in row], document)
+
+    def _write_one(self, doc: Doc, words: List[int], document: Document) -> None:
+        """Tokens of blanks have the vector of the document, so that they do not change the mean."""
+        doc.tensor = document.vector[None].repeat(len(doc), axis=0)
+        doc.tensor[words] = document.words
+        doc.cats.update({**dict.fromkeys(self.labels, 0.0), **dict(document.prediction.ranking)})
+        for start, end, label, confidence in document.prediction.entities:
+            span = doc.char_span(start, end, label=label.entity, alignment_mode="expand")
+            if add_entity(doc, span):
+                span._.set(NAME, {"role": label.role, "group": label.group, "confidence": confidence})
+
+
+def add_entity(doc: Doc, span: Span) -> bool:
+    """Adds an entity to a document, unless it overlaps one that is there; whether it did."""
+    if any(token.ent_type for token in span):
+        return False
+    doc.set_ents([span], default="unmodified")
+    return True

@@ -1,0 +1,180 @@
+"""A trained model as a spaCy package: a wheel to install, and the pipeline inside it as a folder."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import spacy
+from spacy.language import Language
+
+from rasa_compressed_bert import __version__
+from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
+from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
+from rasa_compressed_bert.export.documents import document_artifact
+from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
+from rasa_compressed_bert.spacy_pipeline import beside, component
+
+_SPACY = "3.4"  # the last that Rasa 3.6 allows
+_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
+PIPELINE = "pipeline"
+
+
+class Package(NamedTuple):
+    """What a package is called.
+
+    Attributes:
+        name: with or without the language in front, as in `de_bert`; spaCy's packages all have it.
+        language: two or three letters, as spaCy has them.
+        version: as in 1.0.0.
+    """
+
+    name: str
+    language: str
+    version: str = "1.0.0"
+
+    @property
+    def short_name(self) -> str:
+        """Without the language."""
+        return re.sub(f"^{self.language}_", "", self.name)
+
+    @property
+    def full_name(self) -> str:
+        """What is imported, and given to `spacy.load`."""
+        return f"{self.language}_{self.short_name}"
+
+
+def write_package(artifact: Artifact, package: Package, out: Path, *, other: Optional[str] = None) -> Path:
+    """Writes `out` with the wheel and the folder `pipeline`, or nothing; returns the wheel.
+
+    Args:
+        artifact: of a BERT that says intents, entities or both, or of a student that is spaCy's own.
+        package: what it is called.
+        out: a folder that does not exist.
+        other: name or folder of a spaCy pipeline to run beside it, if any.
+
+    Raises:
+        ConfigError: if the name is no name for a package, the folder exists, or spaCy does not know the language.
+        RuntimeMissingError: if spaCy's version is another, or if the package `wheel` is missing.
+        ExportError: if the model has no vectors, or if spaCy cannot make the package.
+    """
+    check(package, out)
+    if SPACY_MODEL in artifact.files:
+        nlp = textcat_pipeline_of(artifact, package.language)
+    else:
+        nlp = bert_pipeline(artifact, package.language)
+    if other is not None:
+        _add_other(nlp, other)
+    nlp.meta.update(name=package.short_name, version=package.version, description=_described(artifact))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+        folder = Path(name)
+        nlp.to_disk(folder / "pipeline")
+        (folder / "out").mkdir()
+        (folder / "out" / "package").mkdir()
+        wheel = _wheel(folder / "pipeline", folder / "out" / "package")
+        wheel = Path(shutil.move(str(wheel), folder / "out" / wheel.name))
+        shutil.rmtree(folder / "out" / "package")
+        (folder / "pipeline").rename(folder / "out" / PIPELINE)
+        (folder / "out").rename(out)
+    return out / wheel.name
+
+
+def bert_pipeline(artifact: Artifact, language: str) -> Language:
+    """A spaCy pipeline of a tokenizer and a compressed BERT.
+
+    Raises:
+        ConfigError: if spaCy does not know the language.
+        ExportError: if the model is no BERT.
+    """
+    if "encoder" not in artifact.manifest:
+        architecture = artifact.manifest["student"]["architecture"]
+        raise ExportError(
+            f"A student of the architecture {architecture} has no vectors of words: packages are made of BERTs, the "
+            "student `transformer` included, and of `spacy_textcat`."
+        )
+    nlp = blank_pipeline(language, option="--language")
+    nlp.add_pipe(component.NAME).set_artifact(document_artifact(artifact))
+    nlp.meta["requirements"] = [f"rasa_compressed_bert>={__version__}"]
+    return nlp
+
+
+def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
+    """The spaCy pipeline that a `spacy_textcat` student is; its confidences are calibrated in its last layer.
+
+    `softmax((W x + b) / T)` is `softmax(W' x + b')` with `W' = W / T` and `b' = b / T`.
+
+    Raises:
+        ConfigError: if the student was trained with another language's tokenizer.
+    """
+    manifest = artifact.manifest
+    trained = manifest["student"]["language"]
+    if trained != language:
+        raise ConfigError(f"--language: the student was trained with '{trained}', which its words depend on.")
+    nlp = textcat_pipeline(language, manifest["labels"]).from_bytes(artifact.files[SPACY_MODEL])
+    last = nlp.get_pipe("textcat").model.layers[-1]  # of the ensemble: Softmax
+    for name in ("W", "b"):
+        last.set_param(name, last.get_param(name) / manifest["temperature"])
+    return nlp
+
+
+def check(package: Package, out: Path) -> None:
+    """Refuses what `write_package` would refuse, before any work is done.
+
+    Raises:
+        ConfigError: if the name is no name for a package, the folder exists, or spaCy does not know the language.
+        RuntimeMissingError: if spaCy's version is another.
+    """
+    blank_pipeline(package.language, option="--language")
+    name = package.name
+    if not (name.isascii() and name.isidentifier() and name.strip("_") == name and name == name.lower()):
+        raise ConfigError(
+            f"--name: '{name}' is no name for a package; use lower-case letters, digits and _, as in de_bert."
+        )
+    if keyword.iskeyword(name) or "__" in name or not package.short_name:
+        raise ConfigError(f"--name: '{name}' is no name for a package; choose another one, as in de_bert.")
+    if not _VERSION.fullmatch(package.version):
+        raise ConfigError(f"--version: '{package.version}' is no version; write it as in 1.0.0.")
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"--out: '{out}' exists; name a new folder, or remove it.")
+    if not spacy.__version__.startswith(f"{_SPACY}."):
+        raise RuntimeMissingError(
+            f"spaCy {spacy.__version__} is installed, and packages are for spaCy {_SPACY}, the last that Rasa 3.6 "
+            f"allows: pip install 'spacy>={_SPACY},<3.5'"
+        )
+
+
+def _add_other(nlp: Language, other: str) -> None:
+    try:
+        nlp.add_pipe(beside.NAME, config={"model": other})
+    except OSError as error:
+        raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
+
+
+def _described(artifact: Artifact) -> str:
+    kind = artifact.manifest["kind"].replace("_", " ")
+    return f"{kind} of rasa_compressed_bert, {artifact.size / 1e6:.1f} MB"
+
+
+def _wheel(pipeline: Path, folder: Path) -> Path:
+    """Made by spaCy's own command, which loads the pipeline to look at it."""
+    options = ["--build", "wheel", "--force"]
+    done = subprocess.run(
+        [sys.executable, "-m", "spacy", "package", str(pipeline), str(folder), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wheels = list(folder.glob("*/dist/*.whl"))
+    if done.returncode or len(wheels) != 1:
+        said = done.stdout + done.stderr
+        if "wheel to be installed" in said:
+            raise RuntimeMissingError("What is written is a wheel, and `wheel` is not installed: pip install wheel")
+        raise ExportError("\n".join(["spaCy cannot make the package:", *said.splitlines()[-12:]]))
+    return wheels[0]

@@ -1,0 +1,206 @@
+"""A spaCy pipeline with a compressed BERT says what our components say, and its vectors keep what they learnt."""
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import Doc, Span
+from spacy_harness import LABELS, SHAPE, TEXTS, random_artifact, random_pipeline
+
+from rasa_compressed_bert.artifact.artifact import WEIGHTS
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import ArtifactError, ConfigError, ExportError
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.spacy_pipeline.component import CompressedBert
+from rasa_compressed_bert.spacy_pipeline.package import bert_pipeline
+
+
+@pytest.fixture(scope="module")
+def artifact():
+    return random_artifact()
+
+
+@pytest.fixture(scope="module")
+def nlp(artifact):
+    return bert_pipeline(artifact, "en")
+
+
+def close(a, b, tolerance=1e-5):
+    return np.allclose(a, b, atol=tolerance)
+
+
+def logits(artifact, vector):
+    """What the linear layer of the intents makes of a vector."""
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    return vector @ tensors["classifier.kernel"] + tensors["classifier.bias"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_intents_and_entities_are_those_of_the_model(artifact, nlp, text):
+    expected, doc = MessagePredictor(artifact).predict(text), nlp(text)
+    assert doc.text == text and set(doc.cats) == set(LABELS)
+    assert doc.cats == pytest.approx({**dict.fromkeys(LABELS, 0.0), **dict(expected.ranking)}, abs=1e-6)
+    whole = [entity for entity in expected.entities if doc.char_span(entity.start, entity.end) is not None]
+    found = {(span.start_char, span.end_char, span.label_): span._.compressed_bert for span in doc.ents}
+    for entity in whole:
+        if (entity.start, entity.end, entity.label.entity) in found:
+            said = found[entity.start, entity.end, entity.label.entity]
+            assert (said["role"], said["group"]) == entity.label[1:]
+            assert said["confidence"] == pytest.approx(entity.confidence, abs=1e-5)
+
+
+def test_an_entity_inside_of_a_token_is_widened(nlp):
+    doc = nlp.make_doc("half-baked strawberries")
+    assert CompressedBert.__call__(nlp.get_pipe("compressed_bert"), doc) is doc
+    assert all(doc[span.start].idx == span.start_char for span in doc.ents)
+
+
+@pytest.mark.parametrize("text", TEXTS[:2])
+def test_the_vector_is_what_the_classifier_reads(artifact, nlp, text):
+    doc = nlp(text)
+    scores = np.exp(logits(artifact, doc.vector) / 2.0)
+    assert close([doc.cats[label] for label in LABELS], scores / scores.sum(), 1e-4)
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text.strip()])
+def test_the_mean_of_words_is_the_vector(nlp, text):
+    doc = nlp(text)
+    assert doc.tensor.shape == (len(doc), SHAPE.hidden_size) and doc.tensor.dtype == np.float32
+    as_rasa_does = np.mean([token.vector for token in doc if token.text and token.text.strip()], axis=0)
+    assert close(as_rasa_does, doc.vector)
+    assert nlp.vocab.vectors_length == SHAPE.hidden_size and doc.has_vector
+
+
+def test_words_differ(nlp):
+    doc = nlp("An apple from Bonn")
+    assert np.abs(doc[1].vector - doc[3].vector).max() > 0.1
+    assert close(nlp("An apple from Bonn")[1].vector, doc[1].vector)
+
+
+def test_pooling_cls_gives_the_first_state():
+    pooled = random_artifact(num_tags=0, pooler_size=24)
+    doc = bert_pipeline(pooled, "en")("An apple from Bonn")
+    tensors = tensors_from_bytes(pooled.files[WEIGHTS])
+    features = np.tanh(doc.vector @ tensors["pooler.kernel"] + tensors["pooler.bias"])
+    scores = np.exp(logits(pooled, features) / 2.0)
+    assert close([doc.cats[label] for label in LABELS], scores / scores.sum(), 1e-4)
+
+
+@pytest.mark.parametrize("runtime_quantization", ["none", "dynamic_int8", "kmeans"])
+def test_every_format(runtime_quantization):
+    quantized = random_artifact(quantization=runtime_quantization)
+    doc = bert_pipeline(quantized, "de")("An apple from Bonn")
+    assert doc.cats == pytest.approx(dict(MessagePredictor(quantized).predict("An apple from Bonn").ranking), abs=1e-5)
+
+
+def test_a_model_of_one_task():
+    assert not random_pipeline(num_classes=0)("hello there").cats
+    assert not random_pipeline(num_tags=0)("hello there").ents
+
+
+def test_batches_say_what_single_documents_say(nlp):
+    for doc, text in zip(nlp.pipe(TEXTS * 9, batch_size=5), TEXTS * 9):
+        alone = nlp(text)
+        assert (
+            doc.text == text
+            and close(doc.tensor, alone.tensor, 1e-4)
+            and doc.cats == pytest.approx(alone.cats, abs=1e-4)
+        )
+
+
+def test_several_processes(nlp):
+    docs = list(nlp.pipe(TEXTS * 2, batch_size=4, n_process=2))
+    assert [doc.text for doc in docs] == TEXTS * 2
+    assert all(close(doc.vector, nlp(doc.text).vector, 1e-4) for doc in docs if len(doc))
+
+
+def test_documents_keep_vectors_and_entities_as_bytes(nlp):
+    doc = nlp("An apple from Bonn")
+    again = Doc(nlp.vocab).from_bytes(doc.to_bytes())
+    assert close(again.vector, doc.vector) and again.cats == doc.cats
+    assert [(span.text, span.label_, span._.compressed_bert) for span in again.ents] == [
+        (span.text, span.label_, span._.compressed_bert) for span in doc.ents
+    ]
+
+
+def test_save_and_load(nlp, tmp_path):
+    nlp.to_disk(tmp_path / "pipeline")
+    loaded = spacy.load(tmp_path / "pipeline")
+    assert loaded.config["components"]["compressed_bert"] == {"factory": "compressed_bert", "num_threads": 1}
+    in_bytes = spacy.blank("en")
+    in_bytes.add_pipe("compressed_bert")
+    in_bytes.from_bytes(nlp.to_bytes())
+    for other in (loaded, in_bytes):
+        assert other.get_pipe("compressed_bert").labels == tuple(LABELS)
+        assert close(other(TEXTS[1]).tensor, nlp(TEXTS[1]).tensor) and other(TEXTS[1]).cats == nlp(TEXTS[1]).cats
+
+
+def test_a_damaged_file_is_named(nlp, tmp_path):
+    nlp.to_disk(tmp_path)
+    weights = tmp_path / "compressed_bert" / WEIGHTS
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(ArtifactError, match=WEIGHTS):
+        spacy.load(tmp_path)
+
+
+def test_without_a_model():
+    empty = spacy.blank("en")
+    component = empty.add_pipe("compressed_bert")
+    for use in (lambda: empty("hello"), lambda: component.labels, empty.to_bytes):
+        with pytest.raises(ArtifactError, match="has no model: load a package"):
+            use()
+
+
+def test_entities_that_are_there_stay(artifact):
+    nlp = bert_pipeline(artifact, "en")
+    ruler = nlp.add_pipe("entity_ruler", before="compressed_bert")
+    ruler.add_patterns([{"label": "KEPT", "pattern": "Bonn"}])
+    doc = nlp("An apple from Bonn")
+    assert [span.text for span in doc.ents if span.label_ == "KEPT"] == ["Bonn"]
+
+
+def test_another_pipeline_beside_it(artifact, tmp_path):
+    other = spacy.blank("en")
+    other.add_pipe("entity_ruler").add_patterns([{"label": "GREETING", "pattern": "hello"}])
+    other.add_pipe("attribute_ruler").add([[{"ORTH": "there"}]], {"LEMMA": "where"})
+    other.to_disk(tmp_path / "other")
+    nlp = bert_pipeline(random_artifact(num_tags=0), "en")
+    nlp.add_pipe("beside", config={"model": str(tmp_path / "other")})
+    doc = nlp("oh  hello there")
+    assert [(span.text, span.label_) for span in doc.ents] == [("hello", "GREETING")] and doc[3].lemma_ == "where"
+    assert set(doc.cats) == set(LABELS)
+
+
+def test_what_it_writes_is_declared(nlp):
+    analysis = nlp.analyze_pipes()
+    assert {"doc.tensor", "doc.cats", "doc.ents"} <= set(analysis["summary"]["compressed_bert"]["assigns"])
+    assert Span.has_extension("compressed_bert") and json.dumps(nlp.config["components"])
+
+
+def test_students_without_words_are_refused():
+    plain = random_artifact()
+    manifest = {key: value for key, value in plain.manifest.items() if key != "encoder"}
+    student = type(plain)({**manifest, "student": {"architecture": "bilstm"}}, plain.files)
+    with pytest.raises(ExportError, match="architecture bilstm has no vectors of words"):
+        bert_pipeline(student, "en")
+
+
+def test_a_language_that_spacy_does_not_know():
+    with pytest.raises(ConfigError, match="--language: spaCy does not know 'qqq'"):
+        bert_pipeline(random_artifact(), "qqq")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text(nlp, text):
+    doc = nlp(text)
+    assert doc.text == text and np.isfinite(doc.tensor).all()
+    assert sum(doc.cats.values()) <= 1.0 + 1e-9
+    words = [token.vector for token in doc if token.text.strip()]
+    if words:
+        assert close(np.mean(words, axis=0), doc.vector, 1e-4)

@@ -1,0 +1,98 @@
+"""The pipelines with a spaCy package train and answer, and docs/spacy.md does what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import yaml
+from test_pipelines import NLU
+
+from rasa_compressed_bert.benchmark.workers import worker_environment
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "spacy.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
+(SNIPPET,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+MODELS = ("joint", "sklearn", "logistic", "everything")
+OTHER = "en_core_web_md"  # a small pipeline that is made here stands in for it
+
+
+def environment(folder):
+    """Packages are installed into a folder of the test's own, without a registry."""
+    site = str(folder / "site")
+    pip = {"PIP_TARGET": site, "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    tools = str(Path(sys.executable).parent)
+    paths = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
+    return {**worker_environment(2), **pip, **paths, "RASA_MAX_CACHE_SIZE": "0"}
+
+
+def run(command, folder):
+    done = subprocess.run(
+        command, cwd=str(folder), env=environment(folder), shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_weights):
+    """A project in which all commands of docs/spacy.md were run, with tiny weights."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "data").mkdir()
+    (folder / "data" / "nlu.yml").write_text(NLU, encoding="utf-8")
+    (folder / "pipelines").mkdir()
+    for path in (ROOT / "pipelines").glob("*.yml"):
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for item in config["pipeline"]:
+            if item["name"].endswith("JointBertClassifier"):
+                item.update(model_weights=str(tiny_weights), epochs=60, learning_rate=0.003, batch_size=8)
+        (folder / "pipelines" / path.name).write_text(yaml.safe_dump(config), encoding="utf-8")
+    other = spacy.blank("en")
+    other.add_pipe("entity_ruler").add_patterns([{"label": "TABLE", "pattern": "table"}])
+    other.to_disk(folder / OTHER)
+    for command in COMMANDS:
+        run(command.replace("--weights all-MiniLM-L6-v2", f"--weights {tiny_weights}"), folder)
+    return folder
+
+
+def parsed(project, model, text):
+    """What `model` says in a process of its own."""
+    code = "import asyncio, json; from rasa.core.agent import Agent; "
+    code += (
+        f"agent = Agent.load('models/{model}.tar.gz'); print(json.dumps(asyncio.run(agent.parse_message({text!r}))))"
+    )
+    return yaml.safe_load(run(f'"{sys.executable}" -c "{code}"', project).splitlines()[-1])
+
+
+def test_the_page_has_commands():
+    assert len(COMMANDS) == 10
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_intents_and_entities(project, model):
+    answer = parsed(project, model, "i order a pizza")
+    assert answer["intent"]["name"] == "food"
+    assert {entry["name"] for entry in answer["intent_ranking"]} >= {"weather", "food"}
+    found = [(entity["value"], entity["entity"], entity["extractor"]) for entity in answer["entities"]]
+    if model != "sklearn":
+        extractor = "JointBertClassifier" if model == "joint" else "SpacyEntityExtractor"
+        assert ("pizza", "dish", extractor) in found
+
+
+def test_both_pipelines_of_a_package_speak(project):
+    found = {
+        (entity["value"], entity["entity"]) for entity in parsed(project, "everything", "a table, a pizza")["entities"]
+    }
+    assert {("table", "TABLE"), ("pizza", "dish")} <= found
+
+
+def test_the_snippet_runs(project):
+    code = project / "snippet.py"
+    code.write_text(SNIPPET, encoding="utf-8")
+    lines = run(f'"{sys.executable}" snippet.py', project).splitlines()
+    assert "weather" in lines[0] and "(32,) (32,)" in lines[2] and len(lines) == 5

@@ -1,0 +1,163 @@
+"""Packages install, load and say what the model said; what is wrong is told before anything is written."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import spacy
+from spacy_harness import LABELS, random_artifact
+
+from rasa_compressed_bert.__main__ import main
+from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
+from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor, textcat_pipeline
+from rasa_compressed_bert.spacy_pipeline.package import (
+    PIPELINE,
+    Package,
+    bert_pipeline,
+    check,
+    textcat_pipeline_of,
+    write_package,
+)
+
+TEXT = "An apple from Bonn"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An artifact folder."""
+    folder = tmp_path_factory.mktemp("artifact") / "joint"
+    write_artifact(random_artifact(), folder)
+    return folder
+
+
+@pytest.fixture
+def student():
+    """A `spacy_textcat` student that is not sure of itself."""
+    nlp = textcat_pipeline("en", LABELS)
+    nlp.initialize()
+    last = nlp.get_pipe("textcat").model.layers[-1]
+    last.set_param("W", np.random.default_rng(0).normal(0, 1.0, last.get_param("W").shape).astype("f"))
+    manifest = {"kind": "intent_classifier", "runtime": "spacy", "labels": LABELS, "max_length": 40}
+    manifest.update(temperature=2.5, student={"architecture": "spacy_textcat", "language": "en"})
+    return Artifact(manifest, {"spacy.msgpack": nlp.to_bytes()})
+
+
+def package(source, out, *options):
+    return main(["package-spacy", str(source), "--name", "de_fruit", "--language", "de", "--out", str(out), *options])
+
+
+@pytest.mark.slow
+def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsys):
+    assert package(folder, tmp_path / "out", "--version", "1.2.3") == 0
+    output = capsys.readouterr().out
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.name == "de_fruit-1.2.3-py3-none-any.whl"
+    assert str(wheel) in output and 'spacy.load("de_fruit")' in output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {wheel.name, PIPELINE}
+
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--target", str(tmp_path / "site"), str(wheel)], check=True)
+    code = f"import sys, json; sys.path.insert(0, {str(tmp_path / 'site')!r}); import spacy; "
+    code += "nlp = spacy.load('de_fruit'); "
+    code += f"doc = nlp({TEXT!r}); meta = nlp.meta; "
+    code += "print(json.dumps([doc.cats, doc.vector.tolist(), meta['lang'], meta['name'], meta['requirements'], "
+    code += "[name for name in ('tensorflow', 'rasa', 'transformers') if name in sys.modules]]))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=worker_environment(1), capture_output=True, text=True, check=True
+    )
+    cats, vector, *rest = json.loads(ran.stdout)
+    expected = bert_pipeline(random_artifact(), "de")(TEXT)
+    assert cats == pytest.approx(expected.cats, abs=1e-6) and np.allclose(vector, expected.vector, atol=1e-5)
+    assert rest == ["de", "fruit", ["rasa_compressed_bert>=0.1.0"], []]
+    assert spacy.load(tmp_path / "out" / PIPELINE)(TEXT).cats == pytest.approx(cats, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_textcat_student_needs_nothing_of_ours(student, tmp_path):
+    wheel = write_package(student, Package("news", "en"), tmp_path / "out")
+    assert wheel.name == "en_news-1.0.0-py3-none-any.whl"
+    nlp = spacy.load(tmp_path / "out" / PIPELINE)
+    assert nlp.pipe_names == ["textcat"] and nlp.meta["requirements"] == []
+    assert nlp(TEXT).cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT)), abs=1e-5)
+
+
+def test_the_confidences_of_a_textcat_student_are_calibrated(student):
+    cats = textcat_pipeline_of(student, "en")(TEXT).cats
+    assert cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT)), abs=1e-5)
+    raw = textcat_pipeline("en", LABELS).from_bytes(student.files["spacy.msgpack"])(TEXT).cats
+    assert raw != pytest.approx(cats, abs=1e-3)
+    with pytest.raises(ConfigError, match="--language: the student was trained with 'en'"):
+        textcat_pipeline_of(student, "de")
+
+
+def test_names():
+    assert Package("de_bert", "de").full_name == Package("bert", "de").full_name == "de_bert"
+    assert Package("de_bert", "de").short_name == "bert" and Package("dental", "de").full_name == "de_dental"
+
+
+@pytest.mark.parametrize(
+    "name", ["my-bert", "1bert", "", "_bert", "bert_", "Bert", "bärt", "a b", "../x", "de_", "a__b"]
+)
+def test_names_that_are_none(folder, tmp_path, name, capsys):
+    arguments = ["--name", name, "--language", "de", "--out", str(tmp_path / "out")]
+    assert main(["package-spacy", str(folder), *arguments]) == 2
+    assert f"--name: '{name}' is no name for a package" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_exists_is_left_alone(folder, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    assert package(folder, tmp_path / "out") == 2
+    assert "exists; name a new folder, or remove it" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--language", "qqq"], "--language: spaCy does not know 'qqq'"),
+        (["--version", "one"], "--version: 'one' is no version; write it as in 1.0.0."),
+        (["--beside", "en_missing"], "--beside: spaCy cannot load 'en_missing'"),
+        (["--weights", "all-MiniLM-L6-v2"], "Give either a trained MODEL, or --weights and --nlu"),
+    ],
+)
+def test_other_bad_input(folder, tmp_path, options, message, capsys):
+    assert package(folder, tmp_path / "out", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_language(folder, tmp_path, capsys):
+    assert main(["package-spacy", str(folder), "--name", "fruit", "--out", str(tmp_path / "out")]) == 2
+    assert "--language: say which one, as in --language de" in capsys.readouterr().err
+
+
+def test_an_artifact_of_another_kind(tmp_path, capsys):
+    plain = random_artifact()
+    write_artifact(Artifact({**plain.manifest, "kind": "featurizer"}, plain.files), tmp_path / "featurizer")
+    assert package(tmp_path / "featurizer", tmp_path / "out") == 2
+    assert "holds no classifier and no extractor of rasa_compressed_bert" in capsys.readouterr().err
+
+
+def test_an_artifact_that_learnt_nothing(tmp_path, capsys):
+    write_artifact(Artifact(random_artifact().manifest, {}), tmp_path / "empty")
+    assert package(tmp_path / "empty", tmp_path / "out") == 2
+    assert "had nothing to train on" in capsys.readouterr().err
+
+
+def test_another_version_of_spacy(tmp_path, monkeypatch):
+    monkeypatch.setattr(spacy, "__version__", "3.7.2")
+    with pytest.raises(RuntimeMissingError, match=r"spaCy 3.7.2 is installed, and packages are for spaCy 3.4"):
+        check(Package("fruit", "en"), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_what_fails_leaves_nothing_half_written(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert package(folder, tmp_path / "out") == 2
+    assert "spaCy cannot make the package" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
