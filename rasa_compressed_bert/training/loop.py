@@ -57,7 +57,8 @@ class TrainStep:
             tf.TensorSpec([None], tf.int32),  # classes (B,)
             tf.TensorSpec([None, None], tf.int32),  # tags (B, T) or (B, 0)
             tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C) or (B, 0)
-        ]
+        ],
+        autograph=False,  # there is nothing to convert, and looking for it takes longer than tracing
     )
     def __call__(
         self,
@@ -85,7 +86,9 @@ class TrainStep:
         self.pruning.constrain()
         return loss / count
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)], autograph=False
+    )
     def predict(
         self, input_ids: tf.Tensor, attention_mask: tf.Tensor
     ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
