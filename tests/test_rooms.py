@@ -41,9 +41,10 @@ ROOMS = {
     "runtime": {"errors", "data", "tokenization", "artifact"},
     "tasks": BELOW_TASKS,
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
+    "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
     "benchmark": {*BELOW_TASKS, "tasks", "components"},
-    "commands": {*BELOW_TASKS, "tasks", "components", "benchmark"},
+    "commands": {*BELOW_TASKS, "tasks", "components", "benchmark", "spacy_pipeline"},
     "__main__": {"errors", "commands"},
     "__init__": {"components"},
 }
@@ -64,6 +65,7 @@ THIRD_PARTY = {
     "runtime": {"numpy"},
     "tasks": {"numpy", "scipy", "tqdm"},
     "components": {"rasa"},
+    "spacy_pipeline": {"spacy"},
     "__init__": set(),
 }
 """What a room may import from elsewhere; `benchmark` and `commands` may import anything."""

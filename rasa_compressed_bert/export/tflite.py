@@ -68,7 +68,9 @@ def to_tflite(
 
 def _convert(model: Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]) -> bytes:
     signature = [tf.TensorSpec([1, None], tf.int32, name=name) for name in ("input_ids", "attention_mask")]
-    converter = tf.lite.TFLiteConverter([tf.function(model, input_signature=signature, autograph=False).get_concrete_function()])
+    converter = tf.lite.TFLiteConverter(
+        [tf.function(model, input_signature=signature, autograph=False).get_concrete_function()]
+    )
     converter._experimental_disable_batchmatmul_unfold = True  # else there is a product for each attention head
     return converter.convert()
 

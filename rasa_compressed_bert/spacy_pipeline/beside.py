@@ -3,8 +3,7 @@
 Rasa 3 gives all spaCy components of a config.yml the first model that it loads, so two cannot be two entries there.
 """
 
-from __future__ import annotations
-
+# no `from __future__ import annotations`: spaCy reads the types of a factory's arguments
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span

