@@ -1,5 +1,6 @@
 """The pipelines with a spaCy package train and answer, and docs/spacy.md does what it says."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,17 @@ PAGE = (ROOT / "docs" / "spacy.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
 (SNIPPET,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 MODELS = ("joint", "sklearn", "logistic", "everything")
+TEXTS = ("i order a pizza", "a table, a pizza")
+SAY = f"""
+import asyncio, json
+from rasa.core.agent import Agent
+
+answers = {{}}
+for model in {MODELS}:
+    agent = Agent.load(f"models/{{model}}.tar.gz")
+    answers[model] = {{text: asyncio.run(agent.parse_message(text)) for text in {TEXTS}}}
+print(json.dumps(answers))
+"""
 OTHER = "en_core_web_md"  # a small pipeline that is made here stands in for it
 
 
@@ -60,13 +72,11 @@ def project(tmp_path_factory, tiny_weights):
     return folder
 
 
-def parsed(project, model, text):
-    """What `model` says in a process of its own."""
-    code = "import asyncio, json; from rasa.core.agent import Agent; "
-    code += (
-        f"agent = Agent.load('models/{model}.tar.gz'); print(json.dumps(asyncio.run(agent.parse_message({text!r}))))"
-    )
-    return yaml.safe_load(run(f'"{sys.executable}" -c "{code}"', project).splitlines()[-1])
+@pytest.fixture(scope="module")
+def answers(project):
+    """What the models say in another process, by model and text."""
+    (project / "say.py").write_text(SAY, encoding="utf-8")
+    return json.loads(run(f'"{sys.executable}" say.py', project).splitlines()[-1])
 
 
 def test_the_page_has_commands():
@@ -74,8 +84,8 @@ def test_the_page_has_commands():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_intents_and_entities(project, model):
-    answer = parsed(project, model, "i order a pizza")
+def test_intents_and_entities(answers, model):
+    answer = answers[model][TEXTS[0]]
     assert answer["intent"]["name"] == "food"
     assert {entry["name"] for entry in answer["intent_ranking"]} >= {"weather", "food"}
     found = [(entity["value"], entity["entity"], entity["extractor"]) for entity in answer["entities"]]
@@ -84,10 +94,8 @@ def test_intents_and_entities(project, model):
         assert ("pizza", "dish", extractor) in found
 
 
-def test_both_pipelines_of_a_package_speak(project):
-    found = {
-        (entity["value"], entity["entity"]) for entity in parsed(project, "everything", "a table, a pizza")["entities"]
-    }
+def test_both_pipelines_of_a_package_speak(answers):
+    found = {(entity["value"], entity["entity"]) for entity in answers["everything"][TEXTS[1]]["entities"]}
     assert {("table", "TABLE"), ("pizza", "dish")} <= found
 
 
