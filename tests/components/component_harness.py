@@ -34,7 +34,7 @@ STUDENT = {
     "batch_size": 8,
     "learning_rate": 1e-2,
     "max_length": 32,
-    "teacher": {"epochs": 8, "learning_rate": 2e-3},
+    "teacher": {"epochs": 16, "learning_rate": 2e-3},
     "augmentation": {"n_iter": 4},
 }
 BERT = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32, "pruning": {"frequency": 4}}

@@ -37,7 +37,7 @@ AWARE = {
 @pytest.fixture(scope="module")
 def floats(configure):
     """A trained model that loses nothing to its format."""
-    config = configure(pruning=NO_PRUNING, epochs=6, quantization={"method": "none"})
+    config = configure(pruning=NO_PRUNING, epochs=12, quantization={"method": "none"})
     return train_bert(EXAMPLES, config)
 
 
@@ -157,7 +157,7 @@ def check_finetuning(artifact, config):
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_and_finetuning(configure, name):
     options = {"pruning": NO_PRUNING, **TRAINED[name]}
-    config = configure(epochs=6, **options)
+    config = configure(epochs=12, **options)
     artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
     assert set(artifact.manifest["validation"]) == {"dense", *(["quantized"] if "kmeans" in name else [])}
