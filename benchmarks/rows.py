@@ -24,7 +24,7 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
-    return _complete(_rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)])
+    return complete(_rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)])
 
 
 def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
@@ -36,7 +36,7 @@ def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
 def featurizer_config(featurizer: Dict[str, Any], *, diet_epochs: int, seed: int = 42) -> Dict[str, Any]:
     """A complete config.yml: a featurizer, and DIET for intents and entities."""
     diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True, "random_seed": seed}
-    return _complete([{"name": "WhitespaceTokenizer"}, featurizer, diet])
+    return complete([{"name": "WhitespaceTokenizer"}, featurizer, diet])
 
 
 def is_ours(row: str) -> bool:
@@ -94,5 +94,6 @@ def language_model_featurizer(folder: str) -> Dict[str, Any]:
     return {"name": LMF, "model_name": "bert", "model_weights": folder}
 
 
-def _complete(pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
+def complete(pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """A config.yml of a pipeline."""
     return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}

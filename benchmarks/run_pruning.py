@@ -82,6 +82,7 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
 time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
+{content.get("note", "")}
 
 {tables.markdown_table(rows)}
 
