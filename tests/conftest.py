@@ -35,11 +35,20 @@ def save_tiny_weights(folder, model, tokenizer_class):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_graphs():
+    """Tiny models run for milliseconds: optimizing their graphs takes longer. Processes of their own do it as ever."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
     """A folder with a random BERT of 2 layers x 2 heads x 16, 64 neurons a layer, and about 140 wordpieces."""
     import transformers
 
+    transformers.set_seed(7)  # the same one in every run: what it learns within a few steps is a matter of luck
     config = transformers.BertConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, **SIZES
     )
@@ -52,6 +61,7 @@ def tiny_distilbert_weights(tmp_path_factory):
     """A folder with a random DistilBERT of the same sizes."""
     import transformers
 
+    transformers.set_seed(7)
     config = transformers.DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, **SIZES)
     folder = tmp_path_factory.mktemp("tiny_distilbert")
     return save_tiny_weights(folder, transformers.TFDistilBertModel(config), transformers.DistilBertTokenizerFast)
