@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import CLASSIFIER, TAGGER, TaskModel
-from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
+from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
@@ -38,6 +38,14 @@ def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact:
     return train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
 
 
+class Dense(NamedTuple):
+    """A fine-tuned model, what it was trained on, and its score, None without validation examples."""
+
+    model: TaskModel
+    task: BertTask
+    score: Optional[Score]
+
+
 def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
@@ -50,6 +58,20 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
         WeightsError: if the pretrained weights cannot be read.
         ExportError: if the exported model disagrees with the trained one.
     """
+    return compress_bert(fine_tune_bert(examples, config), config)
+
+
+def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
+    """Fine-tunes the pretrained weights, and leaves them as they are.
+
+    Args:
+        examples: the labelled messages.
+        config: all options; where it prunes, the dense model is but the teacher, and trains for half of the epochs.
+
+    Raises:
+        DataError: if there is nothing to learn.
+        WeightsError: if the pretrained weights cannot be read.
+    """
     start = start_from_pretrained(config, [example.text for example in examples])
     targets = targets_of(examples, config, start.tokenizer)
     task = BertTask.of(examples, targets, _with_heads(start, targets, config), config)
@@ -59,10 +81,27 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     model.assign(_probed(model, task))
     pruned = config.pruning.method != "none"
     plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
-    labels = task.follow(None)
-    scores: Scores = {"dense": fit(model, task.training, task.validation, plan, rng=rng, objective=labels)}
-    if pruned:
-        model, scores["pruned"] = prune(model, task, rng)
+    score = fit(model, task.training, task.validation, plan, rng=rng, objective=task.follow(None))
+    return Dense(model, task, score)
+
+
+def compress_bert(dense: Dense, config: BertConfig) -> Artifact:
+    """Prunes a copy of a fine-tuned model, which is its teacher, quantizes it and exports it.
+
+    Args:
+        dense: the model; it is left as it is, so that it can be compressed in several ways.
+        config: all options; those that a model starts with (weights, vocabulary, max_length, pooling, seed and split)
+            are those that the dense one was trained with.
+
+    Raises:
+        DataError: if there is nothing to calibrate on.
+        ExportError: if the exported model disagrees with the trained one.
+    """
+    task = replace(dense.task, config=config)
+    rng = np.random.default_rng(config.random_seed)
+    model, scores = dense.model, {"dense": dense.score}
+    if config.pruning.method != "none":
+        model, scores["pruned"] = prune(dense.model, task, rng)
     return quantize_and_export(model, task, scores, rng=rng)
 
 
