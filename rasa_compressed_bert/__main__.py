@@ -9,10 +9,10 @@ import sys
 from typing import Optional, Sequence
 
 from rasa_compressed_bert import __version__
-from rasa_compressed_bert.commands import augment, benchmark, export, inspect, package_spacy, sensitivity
+from rasa_compressed_bert.commands import augment, benchmark, export, inspect, package_spacy, search, sensitivity
 from rasa_compressed_bert.errors import CompressedBertError
 
-_COMMANDS = (inspect, benchmark, sensitivity, augment, export, package_spacy)
+_COMMANDS = (inspect, benchmark, sensitivity, augment, export, package_spacy, search)
 _QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _FAILED = 2
 _INTERRUPTED = 130  # as shells have it

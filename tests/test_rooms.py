@@ -42,9 +42,10 @@ ROOMS = {
     "tasks": BELOW_TASKS,
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
     "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
+    "search": {*BELOW_TASKS, "tasks"},
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
     "benchmark": {*BELOW_TASKS, "tasks", "components"},
-    "commands": {*BELOW_TASKS, "tasks", "components", "benchmark", "spacy_pipeline"},
+    "commands": {*BELOW_TASKS, "tasks", "components", "benchmark", "spacy_pipeline", "search"},
     "__main__": {"errors", "commands"},
     "__init__": {"components"},
 }
@@ -66,6 +67,7 @@ THIRD_PARTY = {
     "tasks": {"numpy", "scipy", "tqdm"},
     "components": {"rasa"},
     "spacy_pipeline": {"spacy"},
+    "search": {"numpy", "sklearn", "optuna", "matplotlib", "plotly"},
     "__init__": set(),
 }
 """What a room may import from elsewhere; `benchmark` and `commands` may import anything."""

@@ -46,6 +46,13 @@ class ComponentConfig(ABC):
             raise ConfigError(*(problem.text for problem in problems))
         return config
 
+    @classmethod
+    def misread(cls, options: Mapping[str, Any]) -> List[Problem]:
+        """Return the unknown options and the values that are not accepted, whatever the other options are."""
+        problems: List[Problem] = []
+        _read(cls, options, problems, injected=cls.injected)
+        return problems
+
     def to_dict(self) -> Dict[str, Any]:
         """Return all options, JSON-serialisable, such that `from_dict` gives an equal configuration."""
         return asdict(self)

@@ -1,0 +1,217 @@
+"""`search`: the options of a component that are best for some data, and the models that they make."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+
+import yaml
+
+from rasa_compressed_bert.commands.options import positive, write
+from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
+
+_PICKS = ("best", "smaller_and_better", "smallest", "fastest")
+
+
+class Project(NamedTuple):
+    """A config.yml with a component of ours, and what that is trained on.
+
+    Attributes:
+        config: of the whole file.
+        place: of the component in its pipeline.
+        config_class: the component's options.
+        examples: the labelled messages.
+    """
+
+    config: Dict[str, Any]
+    place: int
+    config_class: Type[ComponentConfig]
+    examples: Sequence[Example]
+
+    @property
+    def options(self) -> Dict[str, Any]:
+        """Of the component, as they are in the file."""
+        return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
+
+    def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
+        """The file with other options of the component, by their dotted names."""
+        from rasa_compressed_bert.search.space import merged
+
+        pipeline = list(self.config["pipeline"])
+        pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}
+        return {**self.config, "pipeline": pipeline}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declares the sub-command."""
+    search = commands.add_parser(
+        "search",
+        help="score against latency and size: the best options of a component for your data",
+        description="Tries options of the component in a config.yml, trains and measures it with each, and writes the "
+        "Pareto frontier, plots, and a config.yml and a trained model for each choice. The same command goes on where "
+        "an earlier one stopped; with --storage, on several machines at once.",
+    )
+    search.set_defaults(run=run)
+    search.add_argument("--nlu", type=Path, required=True, metavar="TRAIN.yml", help="training data")
+    search.add_argument("--config", type=Path, required=True, metavar="CONFIG.yml", help="with one component of ours")
+    search.add_argument("--space", type=Path, metavar="SPACE.yml", help="with `search:`, the options that are varied")
+    search.add_argument("--minimize", default="latency_ms,size_mb", help="one or two costs (default: %(default)s)")
+    search.add_argument(
+        "--threshold", action="append", default=[], metavar="'METRIC >= VALUE'", help="what a model must not miss"
+    )
+    search.add_argument("--trials", type=positive, default=40, help="in all (default: %(default)s)")
+    search.add_argument("--timeout", type=positive, help="seconds; the trial that runs then is finished")
+    search.add_argument("--storage", help="a journal file, or a database as in postgresql://... (default: in --out)")
+    search.add_argument("--name", default="search", help="of the study in its storage (default: %(default)s)")
+    search.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="default: %(default)s")
+    search.add_argument("--seed", type=int, default=0, help="of the sampler")
+    search.add_argument("--pick", choices=_PICKS, help="try nothing more: train this choice of the study alone")
+    search.add_argument("--within", type=float, default=0.01, help="score that the fastest may lose (default: 0.01)")
+    search.add_argument("--out", type=Path, default=Path("study"), help="folder (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """The options of a component that are best for some data."""
+    try:
+        from rasa_compressed_bert.search import evaluation, goals, study
+        from rasa_compressed_bert.search.space import default_space, read_space
+    except ImportError as error:
+        raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
+
+    project = _project(arguments.config, arguments.nlu)
+    if arguments.space is None:
+        space = default_space(project.config_class)
+    else:
+        space = read_space(_search_section(arguments.space), project.config_class)
+    texts = [[example.text, example.intent, example.entities] for example in project.examples]
+    made_from = study.digest(project.config, texts, {name: repr(values) for name, values in space.items()})
+    costs, thresholds = goals.read_costs(arguments.minimize.split(",")), goals.read_thresholds(arguments.threshold)
+    goal = study.Goal(space, costs, thresholds, made_from)
+    folder = arguments.out / "teachers"
+    evaluator = evaluation.Evaluator(project.examples, project.config_class, project.options, cache=folder)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    storage = study.open_storage(arguments.storage or str(arguments.out / "journal.log"))
+    opened = study.open_study(storage, goal, name=arguments.name, sampler=arguments.sampler, seed=arguments.seed)
+    baseline = study.baseline_of(opened, evaluator.measure)
+    if arguments.pick is None:
+        _search(opened, goal, evaluator, arguments)
+    _conclude(opened, goal, baseline, project, arguments)
+
+
+def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespace) -> None:
+    """Shows a bar, and keeps trials.csv in step."""
+    from tqdm import tqdm
+
+    from rasa_compressed_bert.search import report, study
+
+    with tqdm(total=arguments.trials, desc="search", unit="trial", dynamic_ncols=True) as bar:
+
+        def tell(trials: List[Any]) -> None:
+            figures = [trial.user_attrs[study.FIGURES] for trial in trials if study.FIGURES in trial.user_attrs]
+            bar.n = min(len(trials), arguments.trials)
+            if figures:
+                best = max(figure["score"] for figure in figures)
+                bar.set_postfix(whole=len(figures), best=f"{best:.3f}", ms=f"{figures[-1]['latency_ms']:.2f}")
+            bar.refresh()
+            report.write_trials(opened, arguments.out / "trials.csv")
+
+        study.search(opened, goal, evaluator.measure, trials=arguments.trials, timeout=arguments.timeout, tell=tell)
+
+
+def _conclude(opened: Any, goal: Any, baseline: Any, project: Project, arguments: argparse.Namespace) -> None:
+    """Writes what came of a study, and trains the choices."""
+    from rasa_compressed_bert.benchmark.tables import text_table
+    from rasa_compressed_bert.search import report
+    from rasa_compressed_bert.search.frontier import pareto, picks, require_some
+    from rasa_compressed_bert.search.study import points_of
+
+    out, points = arguments.out, points_of(opened)
+    report.write_trials(opened, out / "trials.csv")
+    front = pareto([*points, baseline], goal.costs, goal.thresholds)
+    require_some(front, [*points, baseline], goal.thresholds)
+    picked = picks(front, baseline, within=arguments.within)
+    report.write_frontier(front, baseline, picked, out / "pareto.json")
+    report.plot_frontier(points, front, baseline, goal.costs, out / "frontier.png")
+    report.write_html(points, front, baseline, goal.costs, out / "frontier.html")
+    shares = report.importances(opened)
+    if shares:
+        report.plot_importances(shares, out / "importance.png")
+    write(text_table(report.picked_rows(picked, baseline)) + "\n\n")
+    trained: Dict[int, Path] = {}
+    for name in _PICKS if arguments.pick is None else (arguments.pick,):
+        point, folder = picked[name], out / "picked" / name
+        if point is None:
+            write(f"{name}: no model of the study is one.\n")
+            continue
+        if point.number in trained:
+            shutil.copytree(str(trained[point.number]), str(folder), dirs_exist_ok=True)
+        else:
+            _train(project.with_options(point.options), arguments.nlu, folder)
+        trained.setdefault(point.number, folder)
+        write(f"Written: {folder}, config.yml and model.tar.gz\n")
+
+
+def _project(path: Path, nlu: Path) -> Project:
+    """Reads a config.yml and its data.
+
+    Raises:
+        CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
+    """
+    import rasa_compressed_bert
+    from rasa_compressed_bert.benchmark.messages import load_training_data
+    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
+
+    config = _yaml(path)
+    pipeline = config.get("pipeline") if isinstance(config, dict) else None
+    if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
+        raise CompressedBertError(f"--config: '{path}' has no pipeline.")
+    found = {}
+    for place, item in enumerate(pipeline):
+        package, _, name = str(item.get("name")).rpartition(".")
+        if package == "rasa_compressed_bert":
+            component = getattr(rasa_compressed_bert, name)
+            if component.options_class.learns_intents or component.options_class.learns_entities:
+                found[place] = component
+    if len(found) != 1:
+        raise CompressedBertError(
+            f"--config: '{path}' has {len(found)} components of rasa_compressed_bert with a score; search needs one."
+        )
+    ((place, component),) = found.items()
+    data = load_training_data(nlu)
+    if component.options_class.learns_entities:
+        examples = entity_examples(data, extractor=component.__name__)
+    else:
+        examples = intent_examples(data)
+    return Project(config, place, component.options_class, examples)
+
+
+def _search_section(path: Path) -> Any:
+    values = _yaml(path)
+    if not isinstance(values, dict) or set(values) != {"search"}:
+        raise ConfigError(f"--space: '{path}' is no map with `search:` alone")
+    return values["search"]
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CompressedBertError(f"'{path}' cannot be read: {error}") from error
+
+
+def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:
+    """By Rasa itself, on all the data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    command = [sys.executable, "-m", "rasa", "train", "nlu", "--config", str(folder / "config.yml"), "--nlu", str(nlu)]
+    options = ["--out", str(folder), "--fixed-model-name", "model"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode or not (folder / "model.tar.gz").is_file():
+        said = (done.stdout + done.stderr).splitlines()[-8:]
+        raise CompressedBertError("\n".join(["`rasa train nlu` failed:", *said]))

@@ -1,0 +1,1 @@
+"""Multi-objective search over the options of a component."""

@@ -1,0 +1,166 @@
+"""Trains a component with some options, and measures on held-out messages what would be served."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.cache import cached
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import BertConfig, ComponentConfig
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.search.goals import Measured
+from rasa_compressed_bert.search.space import merged
+from rasa_compressed_bert.tasks import bert_training
+from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+
+HELD_OUT = 0.2
+_QUICK = 0.25  # of the epochs
+_TIMED_MESSAGES, _ROUNDS = 60, 3
+_OF_COMPRESSION = ("epochs", "batch_size", "learning_rate", "pruning", "distillation", "quantization", "runtime")
+"""Options of a BERT that its dense teacher does not depend on."""
+
+
+class Evaluator:
+    """Trains and measures; the dense teacher is trained once, and teaches every trial.
+
+    Args:
+        examples: all labelled messages; a fifth of them, stratified, are held out to measure on.
+        config_class: the component's options.
+        base: options of the config.yml, which a trial's replace.
+        cache: where the work of a student's teacher is kept.
+
+    Raises:
+        ConfigError: if the options of the config.yml are invalid.
+        DataError: if there is nothing to measure on.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        config_class: Type[ComponentConfig],
+        base: Mapping[str, Any],
+        *,
+        cache: Path,
+    ):
+        labels = intent_labels(examples)
+        training, held_out = stratified_split(class_indices(examples, labels), HELD_OUT, seed=0)
+        self._training = [examples[index] for index in training]
+        self._held_out = [examples[index] for index in held_out]
+        if not self._held_out:
+            raise DataError("search: there are too few messages to hold some out; search needs at least five.")
+        self._config_class, self._base = config_class, base
+        self._cache = partial(cached, cache)
+        self._dense: Dict[str, bert_training.Dense] = {}
+        config_class.from_dict(base)
+
+    def measure(self, options: Mapping[str, Any], *, quick: bool = False) -> Measured:
+        """What a component trained with these options is worth.
+
+        Args:
+            options: by their dotted names.
+            quick: trains for a quarter of the epochs: sizes and times are those of the whole training, scores lower.
+
+        Raises:
+            ConfigError: if the options contradict each other.
+            CompressedBertError: if training fails.
+        """
+        given = merged(self._base, options)
+        config = self._config_class.from_dict(given)
+        if quick:
+            epochs = max(2, math.ceil(config.epochs * _QUICK))
+            given = merged(given, {"epochs": epochs})
+            given.get("pruning", {}).pop("end_epoch", None)
+            config = self._config_class.from_dict(given)
+        return measured(self._train(config), self._held_out)
+
+    def _train(self, config: ComponentConfig) -> Artifact:
+        if not isinstance(config, BertConfig):
+            return train_distilled_classifier(self._training, config, cache=self._cache)
+        start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
+        key = json.dumps(start, sort_keys=True)
+        if key not in self._dense:
+            base = self._config_class.from_dict(merged(self._base, start))
+            self._dense[key] = bert_training.fine_tune_bert(self._training, base)
+        return bert_training.compress_bert(self._dense[key], config)
+
+
+def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
+    """Scores and costs of a trained model, as it is served.
+
+    Args:
+        artifact: of a classifier or an extractor.
+        held_out: labelled messages.
+    """
+    says_entities = "entities" in artifact.manifest
+    predictor = MessagePredictor(artifact) if says_entities else open_predictor(artifact)
+    said = [predictor.predict(example.text) for example in held_out]
+    scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
+    if artifact.manifest["labels"]:
+        rankings = [prediction.ranking for prediction in said] if says_entities else said
+        scores.update(_intent_scores(rankings, held_out))
+    if says_entities:
+        scores["entity_f1"] = _entity_f1([prediction.entities for prediction in said], held_out)
+    return Measured(
+        **scores,
+        latency_ms=_milliseconds(predictor.predict, [example.text for example in held_out]),
+        size_mb=sum(len(zlib.compress(data)) for data in artifact.files.values()) / 1e6,
+        parameters=_parameters(artifact),
+    )
+
+
+def _intent_scores(rankings: Sequence[Any], held_out: Sequence[Example]) -> Dict[str, float]:
+    pairs = [
+        (example.intent, ranking[0][0] if ranking else "")
+        for ranking, example in zip(rankings, held_out)
+        if example.intent is not None
+    ]
+    if not pairs:
+        return {}
+    right, found = zip(*pairs)
+    labels = sorted(set(right))
+    macro = f1_score(right, found, labels=labels, average="macro", zero_division=0)
+    return {"macro_f1": float(macro), "accuracy": float(accuracy_score(right, found))}
+
+
+def _entity_f1(found: Sequence[Sequence[Any]], held_out: Sequence[Example]) -> float:
+    """`2 right / (annotated + found)` of exact spans; 1 where there are none."""
+    right = total = 0
+    for entities, example in zip(found, held_out):
+        own = {(entity.start, entity.end, *entity.label) for entity in entities}
+        annotated = {tuple(span) for span in example.entities}
+        right, total = right + len(own & annotated), total + len(own) + len(annotated)
+    return 2 * right / total if total else 1.0
+
+
+def _milliseconds(predict: Callable[[str], Any], texts: Sequence[str]) -> float:
+    """The median of one message at a time, of the quietest of some rounds."""
+    texts = texts[:_TIMED_MESSAGES]
+    medians: List[float] = []
+    for _ in range(_ROUNDS):
+        seconds = []
+        for text in texts:
+            start = time.perf_counter()
+            predict(text)
+            seconds.append(time.perf_counter() - start)
+        medians.append(float(np.median(seconds)))
+    return 1000.0 * min(medians)
+
+
+def _parameters(artifact: Artifact) -> int:
+    """Values that are stored; of spaCy's own models, which are not taken apart, none."""
+    if WEIGHTS not in artifact.files:
+        return 0
+    return sum(int(value.size) for value in tensors_from_bytes(artifact.files[WEIGHTS]).values())

@@ -1,0 +1,123 @@
+"""What a search leaves behind: tables, files and plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+import matplotlib
+import optuna
+from matplotlib.figure import Figure
+
+from rasa_compressed_bert.search.frontier import Point
+from rasa_compressed_bert.search.goals import COSTS, SCORE
+from rasa_compressed_bert.search.study import FIGURES, REASON
+
+matplotlib.use("Agg")
+_SHOWN = (SCORE, *COSTS)
+_IMPORTANCE_TRIALS = 8  # fewer say nothing
+
+
+def write_trials(study: optuna.Study, path: Path) -> None:
+    """One row a trial: number, state, figures, options, and the reason of one that was not finished."""
+    trials = study.get_trials(deepcopy=False)
+    options = sorted({name for trial in trials for name in trial.params})
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["number", "state", *_SHOWN, *options, REASON])
+    for trial in trials:
+        figures = trial.user_attrs.get(FIGURES, {})
+        state = "FAILED" if REASON in trial.user_attrs and trial.state.name == "COMPLETE" else trial.state.name
+        values = [figures.get(name, "") for name in _SHOWN]
+        tried = [trial.params.get(name, "") for name in options]
+        writer.writerow([trial.number, state, *values, *tried, trial.user_attrs.get(REASON, "")])
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def write_frontier(front: Sequence[Point], baseline: Point, picked: Mapping[str, Optional[Point]], path: Path) -> None:
+    """The frontier, the baseline, and the numbers of the trials that were picked."""
+    content = {
+        "baseline": baseline.figures,
+        "pareto": [{"trial": point.number, "options": point.options, **point.figures} for point in front],
+        "picked": {name: None if point is None else point.number for name, point in picked.items()},
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[List[str]]:
+    """Heading, the baseline, and each model that was picked with its differences to it."""
+    rows = [["model", "trial", "score", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
+    for name, point in {"baseline": baseline, **picked}.items():
+        if point is None:
+            rows.append([name, *[""] * (len(rows[0]) - 1)])
+            continue
+        own, base = point.figures, baseline.figures
+        trial = "" if point.number < 0 else str(point.number)
+        figures = [f"{100 * own[SCORE]:.2f}", f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
+        changes = [f"{100 * (own[SCORE] - base[SCORE]):+.2f}"]
+        changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
+        rows.append([name, trial, *figures, f"{own['parameters'] / 1e6:.2f}", *changes])
+    return rows
+
+
+def plot_frontier(
+    points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
+) -> None:
+    """Score against each cost: all models, the frontier, and the baseline."""
+    figure = Figure(figsize=(6.0 * len(costs), 4.5), layout="constrained")
+    for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs):
+        for (label, group), marker in zip(_groups(points, front, baseline).items(), ".o*"):
+            x = [point.figures[cost] for point in group]
+            axes.plot(x, [100 * point.figures[SCORE] for point in group], marker, label=label)
+        axes.set_xlabel(cost)
+        axes.set_ylabel("score, %")
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(str(path), dpi=120)
+
+
+def importances(study: optuna.Study) -> Dict[str, float]:
+    """Shares of the score's variance that options explain (PED-ANOVA, Watanabe et al. 2023); none of few trials."""
+    finished = [trial for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
+    if len(finished) < _IMPORTANCE_TRIALS:
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda trial: trial.values[0])
+
+
+def plot_importances(shares: Mapping[str, float], path: Path) -> None:
+    """A bar an option."""
+    figure = Figure(figsize=(6.0, 0.4 * len(shares) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(list(shares)[::-1], list(shares.values())[::-1])
+    axes.set_xlabel("importance for the score")
+    figure.savefig(str(path), dpi=120)
+
+
+def write_html(
+    points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
+) -> None:
+    """A page that works offline: score against the costs, and the options of each model under the pointer."""
+    import plotly.graph_objects as plotly
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=1, cols=len(costs))
+    for column, cost in enumerate(costs, 1):
+        for label, group in _groups(points, front, baseline).items():
+            hover = [
+                "<br>".join([f"trial {point.number}", *(f"{name}: {value}" for name, value in point.options.items())])
+                for point in group
+            ]
+            x, y = [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group]
+            trace = plotly.Scatter(x=x, y=y, mode="markers", name=label, text=hover, showlegend=column == 1)
+            figure.add_trace(trace, row=1, col=column)
+        figure.update_xaxes(title_text=cost, row=1, col=column)
+    figure.update_yaxes(title_text="score, %", row=1, col=1)
+    figure.write_html(str(path), include_plotlyjs=True)
+
+
+def _groups(points: Sequence[Point], front: Sequence[Point], baseline: Point) -> Dict[str, Sequence[Point]]:
+    return {"trials": points, "Pareto frontier": front, "baseline": [baseline]}

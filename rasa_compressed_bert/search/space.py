@@ -1,0 +1,148 @@
+"""What a search varies: options of a component, each with a list of values or a range."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Type
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from rasa_compressed_bert.config import (
+    BertConfig,
+    ComponentConfig,
+    DistilledIntentClassifierConfig,
+    options_of,
+    sections_of,
+)
+from rasa_compressed_bert.errors import ConfigError
+
+Space = Mapping[str, BaseDistribution]
+"""What may be tried, by the dotted names of options, as in `pruning.final_sparsity`."""
+
+_RANGE = {"low", "high", "step", "log"}
+_OF_BERTS: Mapping[str, Any] = {
+    "epochs": {"low": 4, "high": 12},
+    "learning_rate": {"low": 3e-5, "high": 4e-4, "log": True},
+    "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
+    "distillation.temperature": {"low": 1.0, "high": 6.0},
+    "distillation.alpha": {"low": 0.0, "high": 0.7},
+}
+_OF_STUDENTS: Mapping[str, Any] = {
+    "student.architecture": ["bilstm", "ngrams"],
+    "student.embedding_size": {"low": 32, "high": 160, "step": 32},
+    "epochs": {"low": 4, "high": 16},
+    "learning_rate": {"low": 5e-4, "high": 1e-2, "log": True},
+    "distillation.alpha": {"low": 0.0, "high": 0.5},
+    "distillation.temperature": {"low": 1.0, "high": 4.0},
+    "augmentation.n_iter": [10, 20, 40],
+}
+
+
+def default_space(config_class: Type[ComponentConfig]) -> Space:
+    """What is worth trying of a component, if nothing is said.
+
+    Raises:
+        ConfigError: if the component has no score to search for.
+    """
+    if issubclass(config_class, BertConfig):
+        return read_space(_OF_BERTS, config_class)
+    if issubclass(config_class, DistilledIntentClassifierConfig):
+        return read_space(_OF_STUDENTS, config_class)
+    raise ConfigError("search: a featurizer has no score of its own; search for a classifier or an extractor")
+
+
+def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
+    """Checks what a user wrote below `search:`.
+
+    Args:
+        values: by dotted names, a list of values, or a map with `low` and `high`, and perhaps `step` or `log: true`.
+        config_class: the component's options.
+
+    Raises:
+        ConfigError: with every unknown option, value that is not accepted and range that is none.
+    """
+    if not isinstance(values, Mapping) or not values:
+        raise ConfigError("search: it is no map of options, as in `search: {epochs: [4, 8]}`")
+    problems: List[str] = []
+    space: Dict[str, BaseDistribution] = {}
+    for name, value in values.items():
+        try:
+            space[name] = _dimension(name, value, config_class)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)
+    return space
+
+
+def nested(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """Options by dotted names as a config.yml has them: `{"pruning.method": 1}` to `{"pruning": {"method": 1}}`."""
+    result: Dict[str, Any] = {}
+    for name, value in options.items():
+        *parents, last = name.split(".")
+        inner = result
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+    return result
+
+
+def merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Any]:
+    """The options of a config.yml with some others, by dotted names, in their places."""
+    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for name, value in nested(options).items():
+        old = result.get(name)
+        result[name] = {**(old if isinstance(old, Mapping) else {}), **value} if isinstance(value, dict) else value
+    return result
+
+
+def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> BaseDistribution:
+    if not isinstance(name, str):
+        raise ConfigError(f"search: {name!r} is no name of an option")
+    if isinstance(value, list):
+        if len(value) < 2 or len({repr(item) for item in value}) < len(value):
+            raise ConfigError(f"search.{name}: {value!r} is no list of two or more different values")
+        _check(name, value, config_class)
+        return CategoricalDistribution(value)
+    if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= _RANGE:
+        raise ConfigError(
+            f"search.{name}: {value!r} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "
+            "perhaps, step or log: true"
+        )
+    return _range(name, dict(value), config_class)
+
+
+def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]) -> BaseDistribution:
+    kind = _kind(name, config_class)
+    if kind not in (int, float):
+        _check(name, [value["low"]], config_class)
+        raise ConfigError(f"search.{name}: it is no number, so it has no range; write a list of values")
+    _check(name, [value["low"], value["high"]], config_class)
+    try:
+        numbers = {key: kind(value[key]) for key in ("low", "high", "step") if value.get(key) is not None}
+        if not numbers["low"] < numbers["high"]:
+            raise ValueError("low must be below high")
+        make = IntDistribution if kind is int else FloatDistribution
+        return make(log=bool(value.get("log", False)), **numbers)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"search.{name}: {value!r} is no range: {error}") from error
+
+
+def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:
+    """The type of an option's values; None for one that does not exist."""
+    owner: Any = config_class
+    *parents, last = name.split(".")
+    for parent in parents:
+        owner = sections_of(owner).get(parent)
+        if owner is None:
+            return None
+    found = options_of(owner).get(last)
+    return found.kind if found else None
+
+
+def _check(name: str, values: List[Any], config_class: Type[ComponentConfig]) -> None:
+    """Refuses an option that does not exist, and values that it does not accept."""
+    if _kind(name, config_class) is None:
+        values = values[:1]
+    texts = [problem.text for value in values for problem in config_class.misread(nested({name: value}))]
+    if texts:
+        raise ConfigError(*dict.fromkeys(f"search.{text}" for text in texts))

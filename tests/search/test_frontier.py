@@ -1,0 +1,84 @@
+"""The frontier against its definition, and what is picked from it."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.search.frontier import Point, dominates, hypervolume, pareto, picks, require_some
+from rasa_compressed_bert.search.goals import read_thresholds
+
+COSTS = ("latency_ms", "size_mb")
+
+
+def point(number, score, latency, size, parameters=1):
+    figures = {"score": score, "macro_f1": score, "latency_ms": latency, "size_mb": size, "parameters": parameters}
+    return Point(number, figures, {"epochs": number})
+
+
+BASELINE = point(-1, 0.90, 1.0, 10.0)
+POINTS = [
+    point(0, 0.95, 2.0, 10.0),
+    point(1, 0.92, 1.5, 9.0),
+    point(2, 0.8985, 0.9, 7.0),
+    point(3, 0.895, 0.3, 8.0),
+    point(4, 0.5, 0.1, 1.0),
+    point(5, 0.94, 2.5, 11.0),
+]
+numbers = st.integers(0, 4)
+some_points = st.lists(st.tuples(numbers, numbers, numbers), max_size=8).map(
+    lambda rows: [point(index, *row) for index, row in enumerate(rows)]
+)
+
+
+@given(some_points)
+def test_the_frontier_is_what_nothing_dominates(points):
+    front = pareto(points, COSTS)
+    for one in points:
+        better = any(
+            other.figures["score"] >= one.figures["score"]
+            and all(other.figures[cost] <= one.figures[cost] for cost in COSTS)
+            and any(other.figures[name] != one.figures[name] for name in ("score", *COSTS))
+            for other in points
+        )
+        assert (one in front) == (not better)
+    assert not any(dominates(a.figures, b.figures, COSTS) for a, b in itertools.product(front, front))
+
+
+def test_thresholds_come_first():
+    kept = pareto(POINTS, COSTS, read_thresholds(["size_mb <= 8", "score >= 0.6"]))
+    assert [found.number for found in kept] == [2, 3]
+
+
+def test_picks():
+    found = picks(POINTS, BASELINE)
+    assert {name: one.number for name, one in found.items()} == {
+        "best": 0,
+        "smaller_and_better": 1,
+        "smallest": 2,
+        "fastest": 3,
+    }
+    assert picks(POINTS, BASELINE, within=0.5)["fastest"].number == 4
+    assert picks([], BASELINE) == dict.fromkeys(found)
+
+
+def test_hypervolume():
+    reference = {"score": 0.5, "latency_ms": 2.0, "size_mb": 10.0}
+    assert hypervolume([point(0, 1.0, 1.0, 5.0)], COSTS, reference) == pytest.approx(0.5 * 0.5 * 0.5)
+    assert hypervolume([point(0, 0.4, 1.0, 5.0)], COSTS, reference) == 0.0
+    two = [point(0, 1.0, 1.0, 5.0), point(1, 0.75, 1.0, 2.5)]
+    assert hypervolume(two, COSTS, reference) == pytest.approx(0.125 + 0.25 * 0.5 * 0.25)
+    assert hypervolume([*two, point(2, 0.7, 1.5, 6.0)], COSTS, reference) == pytest.approx(0.125 + 0.25 * 0.5 * 0.25)
+
+
+def test_thresholds_that_nothing_meets():
+    thresholds = read_thresholds(["score >= 0.99", "size_mb <= 5"])
+    require_some(POINTS, POINTS, thresholds)
+    with pytest.raises(
+        CompressedBertError, match="no trial keeps score >= 0.99, size_mb <= 5. The nearest:\n  trial 2"
+    ):
+        require_some([], POINTS, thresholds)
+    with pytest.raises(CompressedBertError, match="no trial was finished; see trials.csv"):
+        require_some([], [], thresholds)

@@ -1,0 +1,106 @@
+"""`rasa-compressed-bert search` on tiny weights: tries, measures, picks and trains; and what it refuses."""
+
+import csv
+import json
+
+import pytest
+import yaml
+from test_pipelines import NLU
+
+from rasa_compressed_bert.__main__ import main
+from rasa_compressed_bert.artifact.archives import artifacts_of
+from rasa_compressed_bert.tasks import teacher as teacher_of_students
+from rasa_compressed_bert.tasks.bert_training import train_bert
+
+JOINT, STUDENT = "rasa_compressed_bert.JointBertClassifier", "rasa_compressed_bert.DistilledIntentClassifier"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Writes a config.yml of a component, a space and data; returns the command's arguments."""
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+
+    def write(component, space, *, nlu="nlu.yml"):
+        config = {"recipe": "default.v1", "assistant_id": "test", "language": "en"}
+        pipeline = [{"name": "WhitespaceTokenizer"}, component]
+        (tmp_path / "config.yml").write_text(yaml.safe_dump({**config, "pipeline": pipeline}), encoding="utf-8")
+        (tmp_path / "space.yml").write_text(yaml.safe_dump({"search": space}), encoding="utf-8")
+        files = {"--nlu": nlu, "--config": "config.yml", "--space": "space.yml", "--out": "study"}
+        return ["search", *(part for name, file in files.items() for part in (name, str(tmp_path / file)))]
+
+    return write
+
+
+def tiny(tiny_weights, **options):
+    return {"name": JOINT, "model_weights": str(tiny_weights), "epochs": 4, "learning_rate": 0.003, **options}
+
+
+@pytest.mark.slow
+def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
+    space = {"pruning.final_sparsity": {"low": 0.2, "high": 0.8}, "quantization.method": ["none", "dynamic_int8"]}
+    arguments = project(tiny(tiny_weights, pruning={"frequency": 1}), space)
+    limits = ["--trials", "3", "--within", "1.0"]
+    assert main([*arguments, *limits, "--pick", "fastest"]) == 0  # of a study with the baseline alone
+    assert main([*arguments, *limits]) == 0
+    output, study = capsys.readouterr(), tmp_path / "study"
+    assert "baseline" in output.out and "fine-tune" in output.err
+    with (study / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["0", "1", "2"]
+    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED"} and float(rows[0]["score"]) <= 1
+    content = json.loads((study / "pareto.json").read_text())
+    assert content["pareto"] and set(content["picked"]) == {"best", "smaller_and_better", "smallest", "fastest"}
+    assert (study / "frontier.png").stat().st_size > 1000 and "Plotly.newPlot" in (study / "frontier.html").read_text()
+    chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
+    (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
+    number = content["picked"]["fastest"]
+    if number >= 0:
+        tried = next(row for row in rows if row["number"] == str(number))
+        assert str(chosen["pruning"]["final_sparsity"]) == tried["pruning.final_sparsity"]
+    assert artifact.manifest["config"]["epochs"] == chosen["epochs"] == 4
+
+
+@pytest.mark.slow
+def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp_path, capsys, monkeypatch):
+    taught = []
+    monkeypatch.setattr(teacher_of_students, "train_bert", lambda *given: taught.append(given) or train_bert(*given))
+    teacher = {"model_weights": str(tiny_weights), "epochs": 2, "learning_rate": 0.003}
+    student = {"embedding_size": 16}
+    component = {"name": STUDENT, "teacher": teacher, "student": student, "augmentation": {"n_iter": 2}, "epochs": 2}
+    arguments = project(component, {"student.architecture": ["bilstm", "ngrams"], "epochs": {"low": 2, "high": 3}})
+    assert main([*arguments, "--trials", "2", "--threshold", "macro_f1 >= 1.5"]) == 2
+    said = capsys.readouterr().err
+    assert len(taught) == 1
+    assert "search: no trial keeps macro_f1 >= 1.5. The nearest:" in said
+    assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 3  # with the heading
+
+
+def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, tmp_path, capsys):
+    def said(*more, component=None, space=None, nlu="nlu.yml"):
+        arguments = project(component or tiny(tiny_weights), space or {"epochs": [2, 3]}, nlu=nlu)
+        assert main([*arguments, *more]) == 2
+        return capsys.readouterr().err
+
+    assert "did you mean 'epochs'" in said(space={"epoch": [2, 3]})
+    assert "--minimize: 'size' is not one or two of" in said("--minimize", "size")
+    assert "--threshold: 'f1 > 2' is none" in said("--threshold", "f1 > 2")
+    assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
+    assert "There is no NLU data" in said(nlu="missing.yml")
+    assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})
+    assert "epochs: 0 is not an integer" in said(component=tiny(tiny_weights, epochs=0))
+    assert "cannot be reached" in said("--storage", "postgresql://nobody@127.0.0.1:1/none")
+    (tmp_path / "config.yml").write_text("pipeline: 3")
+    assert main(["search", "--nlu", str(tmp_path / "nlu.yml"), "--config", str(tmp_path / "config.yml")]) == 2
+    assert "has no pipeline" in capsys.readouterr().err
+
+
+def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):
+    from search_harness import goal
+
+    from rasa_compressed_bert.search.study import open_storage, open_study
+
+    arguments = project(tiny(tiny_weights), {"epochs": [2, 3]})
+    open_study(open_storage(str(tmp_path / "study" / "journal.log")), goal(), name="search")
+    assert main(arguments) == 2
+    assert "the study 'search' was made with other data" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""What a user may write below `search:`, and what is refused."""
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
+    DistilledIntentClassifierConfig,
+    JointBertClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+    QuantizedBertFeaturizerConfig,
+)
+from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.search.goals import Threshold, read_costs, read_thresholds
+from rasa_compressed_bert.search.space import default_space, merged, nested, read_space
+
+PRUNED = PrunedBertIntentClassifierConfig
+CLASSES = [PRUNED, BertEntityExtractorConfig, JointBertClassifierConfig, DistilledIntentClassifierConfig]
+
+
+def test_lists_and_ranges():
+    space = read_space(
+        {
+            "quantization.method": ["none", "dynamic_int8"],
+            "epochs": {"low": 2, "high": 8, "step": 2},
+            "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+        },
+        PRUNED,
+    )
+    assert space == {
+        "quantization.method": CategoricalDistribution(["none", "dynamic_int8"]),
+        "epochs": IntDistribution(2, 8, step=2),
+        "learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
+    }
+
+
+@pytest.mark.parametrize("config_class", CLASSES)
+def test_default_spaces_hold_valid_options(config_class):
+    for name, dimension in default_space(config_class).items():
+        for value in getattr(dimension, "choices", None) or (dimension.low, dimension.high):
+            config_class.from_dict(nested({name: value}))
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({}, "search: it is no map of options"),
+        ([1], "search: it is no map of options"),
+        ({"epoch": [1, 2]}, "search.epoch: unknown option .* did you mean 'epochs'"),
+        ({"pruning.final": [0.1, 0.2]}, "did you mean 'final_sparsity'|unknown option"),
+        ({"epochs": [4]}, "is no list of two or more different values"),
+        ({"epochs": [4, 4]}, "is no list of two or more different values"),
+        ({"epochs": [4, "many"]}, "search.epochs: 'many' is not an integer"),
+        ({"epochs": 4}, "is neither a list of values nor a range"),
+        ({"epochs": {"low": 4}}, "is neither a list of values nor a range"),
+        ({"epochs": {"low": 9, "high": 4}}, "is no range: low must be below high"),
+        ({"epochs": {"low": 1, "high": 9, "step": 0}}, "is no range"),
+        (
+            {"pruning.final_sparsity": {"low": 0.5, "high": 1.5}},
+            "search.pruning.final_sparsity: 1.5 is not a number in",
+        ),
+        ({"quantization.method": {"low": "a", "high": "b"}}, "search.quantization.method"),
+        ({"quantization.aware_training": {"low": False, "high": True}}, "it is no number, so it has no range"),
+        ({3: [1, 2]}, "is no name of an option"),
+    ],
+)
+def test_what_is_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        read_space(values, PRUNED)
+
+
+def test_all_problems_at_once():
+    with pytest.raises(ConfigError) as caught:
+        read_space({"epoch": [1, 2], "batch_size": 3}, PRUNED)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_featurizer_has_no_score():
+    with pytest.raises(ConfigError, match="a featurizer has no score"):
+        default_space(QuantizedBertFeaturizerConfig)
+
+
+def test_options_take_their_places():
+    base = {"epochs": 3, "pruning": {"method": "head"}, "quantization": None}
+    options = {"epochs": 5, "pruning.final_sparsity": 0.5, "quantization.method": "none"}
+    expected = {"epochs": 5, "pruning": {"method": "head", "final_sparsity": 0.5}, "quantization": {"method": "none"}}
+    assert merged(base, options) == expected
+    assert base == {"epochs": 3, "pruning": {"method": "head"}, "quantization": None}
+
+
+def test_thresholds():
+    low, high = read_thresholds(["macro_f1 >= 0.9", "latency_ms<=2e0"])
+    assert low == Threshold("macro_f1", True, 0.9) and high == Threshold("latency_ms", False, 2.0)
+    figures = {"macro_f1": 0.8, "latency_ms": 1.5}
+    assert low.violation(figures) == pytest.approx(0.1) and high.violation(figures) == -0.5
+    assert read_thresholds(["entity_f1 >= 0.5"])[0].violation({"entity_f1": None}) > 1e9
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        (["macro_f1 > 0.9"], "is none, as in 'macro_f1 >= 0.9'"),
+        (["f1 >= 0.9"], "metrics: score, macro_f1"),
+        (["macro_f1 >= e"], "is none"),
+        (["macro_f1 >= 0.9", "macro_f1 <= 0.8"], "contradict each other"),
+    ],
+)
+def test_thresholds_that_are_none(texts, message):
+    with pytest.raises(ConfigError, match=message):
+        read_thresholds(texts)
+
+
+def test_costs():
+    assert read_costs(["size_mb", "parameters"]) == ("size_mb", "parameters")
+    for names in ([], ["score"], ["size_mb", "size_mb"], ["size_mb", "parameters", "latency_ms"]):
+        with pytest.raises(ConfigError, match="one or two of: latency_ms, size_mb, parameters"):
+            read_costs(names)

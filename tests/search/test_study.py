@@ -1,0 +1,218 @@
+"""Trials are proposed, run once, marked and kept, by one worker or by several."""
+
+import collections
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import search_harness
+from optuna.trial import TrialState
+from search_harness import COSTS, goal, measure
+
+import rasa_compressed_bert
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError
+from rasa_compressed_bert.search import study as studies
+from rasa_compressed_bert.search.frontier import hypervolume, pareto, picks
+from rasa_compressed_bert.search.study import REASON, baseline_of, open_storage, open_study, points_of, search
+
+ROOT = Path(rasa_compressed_bert.__file__).parents[1]
+MEMORY = optuna.storages.InMemoryStorage
+REFERENCE = {"score": 0.5, "latency_ms": 1.0, "size_mb": 10.0}
+
+
+def searched(trials=30, *, own_goal=None, sampler="tpe", seed=0, run=measure):
+    study = open_study(MEMORY(), own_goal or goal(), name="test", sampler=sampler, seed=seed)
+    search(study, own_goal or goal(), run, trials=trials)
+    return study
+
+
+@pytest.fixture(scope="module")
+def found():
+    return searched(60)
+
+
+def test_every_trial_is_finished_or_marked(found):
+    states = collections.Counter(trial.state for trial in found.get_trials())
+    assert sum(states.values()) == 60 and set(states) <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert states[TrialState.PRUNED] > 5
+    for trial in found.get_trials():
+        failed = trial.params["pruning.final_sparsity"] > 0.85
+        assert failed == ("ExportError: It disagrees." == trial.user_attrs.get(REASON))
+        assert (REASON in trial.user_attrs) != (studies.FIGURES in trial.user_attrs)
+
+
+def test_what_failed_is_learnt_from():
+    """Chosen at random, more than half of the trials would fail."""
+
+    def fragile(options, *, quick=False):
+        if options["pruning.final_sparsity"] > 0.4:
+            raise MemoryError
+        return measure(options, quick=quick)
+
+    trials = searched(60, run=fragile).get_trials()
+    assert sum("MemoryError" in trial.user_attrs.get(REASON, "") for trial in trials[30:]) <= 10
+
+
+def test_picks_are_better_than_the_baseline(found):
+    baseline = baseline_of(found, measure)
+    front = pareto([*points_of(found), baseline], COSTS)
+    best = picks(front, baseline)
+    assert best["best"].figures["score"] > baseline.figures["score"] + 0.02
+    assert best["fastest"].figures["latency_ms"] < baseline.figures["latency_ms"]
+
+
+def test_better_than_random_search():
+    def volume(sampler):
+        return sum(
+            hypervolume(points_of(searched(40, sampler=sampler, seed=seed)), COSTS, REFERENCE) for seed in range(3)
+        )
+
+    assert volume("tpe") > volume("random")
+
+
+def test_thresholds_are_searched_for():
+    own = goal(["latency_ms <= 0.4"])
+    points = points_of(searched(40, own_goal=own))
+    assert sum(point.figures["latency_ms"] <= 0.4 for point in points[-10:]) >= 5
+
+
+def test_goes_on_where_it_stopped(tmp_path):
+    path = str(tmp_path / "folder" / "journal.log")
+    for trials in (4, 9, 9):
+        study = open_study(open_storage(path), goal(), name="test")
+        search(study, goal(), measure, trials=trials)
+        assert len(study.get_trials()) == trials
+    with pytest.raises(ConfigError, match="the study 'test' was made with other data"):
+        open_study(open_storage(path), goal(made_from="other"), name="test")
+
+
+def test_the_baseline_is_measured_once():
+    calls = []
+
+    def counted(options, *, quick=False):
+        calls.append(options)
+        return measure(options)
+
+    study = open_study(MEMORY(), goal(), name="test")
+    assert baseline_of(study, counted) == baseline_of(study, counted) and calls == [{}]
+
+
+def test_time_that_is_over():
+    study = open_study(MEMORY(), goal(), name="test")
+    search(study, goal(), measure, trials=50, timeout=0)
+    assert not study.get_trials()
+
+
+def test_interrupted_options_come_again():
+    asked = []
+
+    def interrupted(options, *, quick=False):
+        asked.append(dict(options))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return measure(options, quick=quick)
+
+    study = open_study(MEMORY(), goal(), name="test")
+    with pytest.raises(KeyboardInterrupt):
+        search(study, goal(), interrupted, trials=5)
+    lost = asked[2]
+    search(study, goal(), interrupted, trials=5)
+    assert asked[3] == lost
+    kept = [trial for trial in study.get_trials() if trial.state != TrialState.FAIL]
+    assert len(kept) == 5 and len({trial.params["learning_rate"] for trial in kept}) == 5
+
+
+@pytest.mark.parametrize(
+    "storage", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////none/where/study.db", "what://"]
+)
+def test_a_storage_that_cannot_be_reached(storage):
+    with pytest.raises(CompressedBertError, match="--storage: .* cannot be reached"):
+        open_storage(storage)
+
+
+@pytest.fixture
+def postgresql():
+    """The address of a PostgreSQL server of this test's own."""
+    initdb, server = shutil.which("initdb"), shutil.which("postgres")
+    if initdb is None or server is None:
+        pytest.skip("no PostgreSQL server is installed here (initdb and postgres are not on the PATH)")
+    with tempfile.TemporaryDirectory() as data:
+        unprivileged = {"user": "nobody"} if os.geteuid() == 0 else {}
+        if unprivileged:  # PostgreSQL refuses to be run by root
+            shutil.chown(data, "nobody")
+        command = [initdb, "-D", data, "-A", "trust", "-U", "test"]
+        made = subprocess.run(command, capture_output=True, text=True, check=False, **unprivileged)
+        if made.returncode:
+            pytest.skip(f"initdb fails here: {made.stderr.strip()}")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", ""]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([server, *options], **quiet, **unprivileged)
+        try:
+            yield reached(f"postgresql://test@127.0.0.1:{port}/postgres")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def reached(storage, seconds=30):
+    """The same address, when a server answers."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            open_storage(storage)
+            return storage
+        except CompressedBertError:
+            assert time.monotonic() < end, "the server does not start"
+            time.sleep(0.2)
+
+
+def worker(storage, trials, log, seconds):
+    command = [sys.executable, search_harness.__file__, storage, str(trials), str(log), str(seconds)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def check_workers(storage, tmp_path, monkeypatch):
+    """Three workers on a storage, of which one is killed in the middle of a trial."""
+    monkeypatch.setattr(studies, "_SILENCE", 0.0)
+    log = tmp_path / "measured.txt"
+    workers = [worker(storage, 12, log, 0.3) for _ in range(3)]
+    while not log.exists() or len(log.read_text().splitlines()) < 6:
+        time.sleep(0.05)
+    victim = workers.pop()
+    victim.kill()
+    victim.wait()
+    assert [process.wait(300) for process in workers] == [0, 0]
+    study = open_study(open_storage(storage), goal(), name="test")
+    search(study, goal(), measure, trials=12)  # takes over what the dead one had
+    trials = study.get_trials()
+    lost = [trial for trial in trials if trial.state == TrialState.FAIL]
+    kept = [trial for trial in trials if trial.state != TrialState.FAIL]
+    assert not any(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials)
+    assert 12 <= len(kept) <= 14 and len(lost) <= 1
+    sparsities = [trial.params["pruning.final_sparsity"] for trial in kept]
+    assert len(set(sparsities)) == len(kept)
+    assert all(trial.params["pruning.final_sparsity"] in sparsities for trial in lost)
+    whole = collections.Counter(line for line in log.read_text().splitlines() if line.startswith("whole"))
+    again = {f"whole {trial.params['pruning.final_sparsity']!r}" for trial in lost}
+    assert all(count == 1 for line, count in whole.items() if line not in again)
+
+
+@pytest.mark.slow
+def test_workers_on_a_journal_file(tmp_path, monkeypatch):
+    check_workers(str(tmp_path / "journal.log"), tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_workers_on_postgresql(postgresql, tmp_path, monkeypatch):
+    check_workers(postgresql, tmp_path, monkeypatch)
