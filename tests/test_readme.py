@@ -7,7 +7,9 @@ import pytest
 import yaml
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
+from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.search.space import read_space
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,3 +76,16 @@ def test_files_that_are_named_exist():
 
 def test_every_snippet_names_our_component():
     assert all(any(name in text for name in OURS) for text in YAMLS)
+
+
+def test_the_space_of_the_search_is_valid():
+    (text,) = re.findall(r"```\n(search:.*?)```", README, flags=re.DOTALL)
+    space = read_space(yaml.safe_load(text)["search"], PrunedBertIntentClassifierConfig)
+    assert set(space) == {"pruning.final_sparsity", "learning_rate", "quantization.method"}
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"rasa-compressed-bert ([a-z-]+)", README))))
+def test_sub_commands_exist(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and "usage:" in capsys.readouterr().out
