@@ -104,6 +104,8 @@ def train_and_parse(config, weights, folder):
             if "pruning" in item:
                 item["pruning"].pop("end_epoch", None)
                 item["pruning"]["frequency"] = 1
+            if "budget" in item:  # scores of tiny models of a dozen messages are a matter of luck
+                item["budget"]["max_score_drop"] = 1.0
     (folder / "config.yml").write_text(yaml.safe_dump({"assistant_id": "test", **config}), encoding="utf-8")
     (folder / "nlu.yml").write_text(NLU, encoding="utf-8")
     model = rasa.model_training.train_nlu("config.yml", "nlu.yml", "models", fixed_model_name="model")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping
@@ -46,6 +47,11 @@ class Artifact:
     def size(self) -> int:
         """Bytes of all files but the manifest."""
         return sum(map(len, self.files.values()))
+
+    @property
+    def archived_size(self) -> int:
+        """Bytes that they take in a compressed archive, such as Rasa's."""
+        return sum(len(zlib.compress(data)) for data in self.files.values())
 
     @property
     def digest(self) -> str:

@@ -86,6 +86,7 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
     return {
         "model_weights": Path(config.get("model_weights", "")).name,
         "pruning": config.get("pruning", {}),
+        "budget": manifest.get("budget"),
         "quantization": {**manifest["quantization"], **_bits(tensors)},
         **_sizes(dense, tensors, files=artifact.files),
         **_encoder(dense, now, tensors=tensors, by_weight=config.get("pruning", {}).get("method") == "weight"),

@@ -148,6 +148,13 @@ def _details(component: Mapping[str, Any]) -> Dict[str, str]:
         values["pruning"] = (
             f"{component['pruning']['method']}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})"
         )
+    if component["budget"]:
+        values["budget"] = f"{percent(component['budget']['chosen'])} chosen, {component['budget']['why']}, of:"
+        for tried in component["budget"]["tried"]:
+            values[f"  {percent(tried['sparsity'])}"] = (
+                f"{tried['latency_ms']:.3g} ms, {tried['size_mb']:.3g} MB, "
+                f"F1 {100 * tried['score_drop']:.2f} points below the dense model's"
+            )
     return {**values, **_common_details(component)}
 
 

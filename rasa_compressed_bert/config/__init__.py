@@ -2,6 +2,7 @@
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.budget import BudgetConfig
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
@@ -19,6 +20,7 @@ __all__ = [
     "AugmentationConfig",
     "BertConfig",
     "BertEntityExtractorConfig",
+    "BudgetConfig",
     "ComponentConfig",
     "DistillationConfig",
     "DistilledIntentClassifierConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass
 from typing import ClassVar, Iterator, Mapping, Optional
 
+from rasa_compressed_bert.config.budget import BudgetConfig
 from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
@@ -65,6 +66,7 @@ class BertConfig(EncoderConfig):
     )
     pruning: PruningConfig = section(PruningConfig)
     distillation: DistillationConfig = section(DistillationConfig)
+    budget: BudgetConfig = section(BudgetConfig)
 
     finetuning_epoch_fraction: InitVar[Optional[float]] = None
 
@@ -86,3 +88,4 @@ class BertConfig(EncoderConfig):
                 "pooler; set pooling to cls or leave pooler out",
             )
         yield from self.pruning.end_conflicts(self.epochs)
+        yield from self.budget.conflicts(self.pruning, self.validation_split)

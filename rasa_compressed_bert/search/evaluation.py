@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
@@ -18,7 +17,7 @@ from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertConfig, ComponentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
-from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.search.goals import Measured
@@ -29,7 +28,10 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 HELD_OUT = 0.2
 _QUICK = 0.25  # of the epochs
 _TIMED_MESSAGES, _ROUNDS = 60, 3
-_OF_COMPRESSION = ("epochs", "batch_size", "learning_rate", "pruning", "distillation", "quantization", "runtime")
+_OF_COMPRESSION = (
+    *("epochs", "batch_size", "learning_rate", "runtime"),
+    *("pruning", "distillation", "quantization", "budget"),
+)
 """Options of a BERT that its dense teacher does not depend on."""
 
 
@@ -64,7 +66,9 @@ class Evaluator:
         self._config_class, self._base = config_class, base
         self._cache = partial(cached, cache)
         self._dense: Dict[str, bert_training.Dense] = {}
-        config_class.from_dict(base)
+        config = config_class.from_dict(base)
+        if isinstance(config, BertConfig) and config.budget.is_given:
+            raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
 
     def measure(self, options: Mapping[str, Any], *, quick: bool = False) -> Measured:
         """What a component trained with these options is worth.
@@ -116,7 +120,7 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
     return Measured(
         **scores,
         latency_ms=_milliseconds(predictor.predict, [example.text for example in held_out]),
-        size_mb=sum(len(zlib.compress(data)) for data in artifact.files.values()) / 1e6,
+        size_mb=artifact.archived_size / 1e6,
         parameters=_parameters(artifact),
     )
 

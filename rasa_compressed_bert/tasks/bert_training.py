@@ -20,6 +20,7 @@ from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import CLASSIFIER, TAGGER, TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
+from rasa_compressed_bert.tasks.budget import compress_within
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
 from rasa_compressed_bert.training.batches import batch_count
@@ -58,7 +59,10 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
         WeightsError: if the pretrained weights cannot be read.
         ExportError: if the exported model disagrees with the trained one.
     """
-    return compress_bert(fine_tune_bert(examples, config), config)
+    dense = fine_tune_bert(examples, config)
+    if not config.budget.is_given:
+        return compress_bert(dense, config)
+    return compress_within(dense.score, config, lambda options: compress_bert(dense, options), dense.task)
 
 
 def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:

@@ -25,6 +25,12 @@ class Score:
         """Higher macro and entity F1, or the same with a lower loss (small validation sets tie often)."""
         return other is None or self._rank() > other._rank()
 
+    @property
+    def f1(self) -> float:
+        """Macro F1 of the intents or F1 of the entities; of a model with both, their mean."""
+        scores = [value for value in (self.macro_f1, self.entity_f1) if value is not None]
+        return sum(scores) / len(scores) if scores else 0.0
+
     def _rank(self) -> Tuple[float, float]:
         return (self.macro_f1 or 0.0) + (self.entity_f1 or 0.0), -self.loss
 

@@ -48,6 +48,7 @@ DEFAULTS = {
         "pattern": "unstructured",
     },
     "distillation": {"enabled": True, "temperature": 2.0, "hidden_states": 10.0, "alpha": 0.3},
+    "budget": {"max_latency_ms": None, "max_size_mb": None, "max_score_drop": None},
     "quantization": {
         **{"method": "dynamic_int8", "aware_training": False, "per_channel": True},
         **{"encoder_bits": 8, "embedding_bits": 8},
@@ -99,17 +100,17 @@ def test_dump_is_json():
 
 def test_default_config_gives_rasa_null_sections_that_read_as_the_defaults():
     default_config = PrunedBertIntentClassifierConfig.default_config()
-    sections = ("pruning", "distillation", "quantization")
+    sections = ("pruning", "distillation", "quantization", "budget")
     assert default_config == {**DEFAULTS, **dict.fromkeys(sections), "pooling": None}
     assert read(default_config) == read({})
 
 
-@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization"])
+@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization", "budget"])
 def test_an_empty_section_gives_the_defaults(section):
     assert read({section: {}}) == read({section: None}) == read({})
 
 
-@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization"])
+@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization", "budget"])
 @pytest.mark.parametrize("value", [True, False, [], ["method"], "none", 0])
 def test_a_section_that_is_no_map_is_an_error(section, value):
     (problem,) = problems_of({section: value})

@@ -65,6 +65,9 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
             quantization.pop("embedding_bits", None)
         if quantization.get("method") == "none" or component is QuantizedBertFeaturizerConfig:
             quantization.pop("aware_training", None)
+    if any(limit is not None for limit in (options.get("budget") or {}).values()):
+        options.pop("pruning", None)
+        options.pop("validation_split", None)
     pruning = options.get("pruning")
     if pruning:
         for name in ("query_key", "value", "attention_heads", "intermediate", "pooler"):

@@ -1,0 +1,118 @@
+"""A budget picks the pruning, in as few trainings as bisection needs."""
+
+import dataclasses
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from task_harness import EXAMPLES, check
+
+from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.benchmark.inspection import inspect_model
+from rasa_compressed_bert.benchmark.report import inspection_text
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.tasks import budget as budgets
+from rasa_compressed_bert.tasks.bert_training import train_bert
+from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within
+from rasa_compressed_bert.training.scores import Score
+
+DENSE = Score(loss=0.1, macro_f1=0.9)
+
+
+@pytest.fixture
+def picked(monkeypatch):
+    """The sparsity that is picked, and those that were trained, where figures are formulas of the sparsity."""
+
+    def measured(artifact, dense, task, sparsity):
+        return Tried(sparsity, 0.1 * sparsity**2, 1.0 - 0.9 * sparsity, 10.0 - 5.0 * sparsity)
+
+    def pick(**budget):
+        trained = []
+
+        def compress(config):
+            trained.append(config.pruning.final_sparsity)
+            assert (config.pruning.method == "none") == (config.pruning.final_sparsity == 0)
+            return Artifact({"sparsity": config.pruning.final_sparsity}, {})
+
+        config = PrunedBertIntentClassifierConfig.from_dict({"budget": budget})
+        artifact = compress_within(DENSE, config, compress, task=None)
+        assert artifact.manifest["sparsity"] == artifact.manifest["budget"]["chosen"]
+        assert len(trained) == len(set(trained)) == len(artifact.manifest["budget"]["tried"]) <= 5
+        return artifact.manifest["sparsity"]
+
+    monkeypatch.setattr(budgets, "_measured", measured)
+    return pick
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_bisection_finds_the_first(first, size):
+    calls = []
+    found = budgets._first(lambda place: calls.append(place) or place >= first, size)
+    assert found == min(first, size) and len(calls) <= 6 and all(0 <= place < size for place in calls)
+
+
+@pytest.mark.parametrize(
+    "budget, sparsity",
+    [
+        ({"max_score_drop": 0.03}, 0.5),
+        ({"max_score_drop": 0.0}, 0.0),
+        ({"max_score_drop": 1.0}, 0.95),
+        ({"max_latency_ms": 0.5}, 0.6),
+        ({"max_size_mb": 9.0}, 0.2),
+        ({"max_size_mb": 9.0, "max_latency_ms": 0.25}, 0.85),
+        ({"max_latency_ms": 5.0}, 0.0),
+        ({"max_score_drop": 0.05, "max_latency_ms": 0.5, "max_size_mb": 8.0}, 0.7),
+    ],
+)
+def test_what_is_picked(picked, budget, sparsity):
+    assert picked(**budget) == sparsity and sparsity in SPARSITIES
+
+
+@pytest.mark.parametrize("budget", [{"max_latency_ms": 0.01}, {"max_score_drop": 0.01, "max_size_mb": 6.0}])
+def test_a_budget_that_nothing_keeps_within(picked, budget):
+    with pytest.raises(DataError, match=r"budget: no compression keeps within .*\. Tried:\n  - \d+ % pruned: "):
+        picked(**budget)
+
+
+def test_it_needs_messages_to_measure_on():
+    config = PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 1}})
+    with pytest.raises(DataError, match="too few messages to hold some out"):
+        compress_within(None, config, lambda options: None, task=None)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"pruning": {"final_sparsity": 0.5}}, "pruning.final_sparsity: 0.5 is what a budget finds"),
+        ({"pruning": {"intermediate": 0.5}}, "pruning.intermediate: 0.5 is what a budget finds"),
+        ({"pruning": {"method": "none"}}, "pruning.method: none is not what a budget chooses"),
+        ({"pruning": {"method": "weight"}}, "pruning.method: weight is not what a budget chooses"),
+        ({"validation_split": 0.0}, "validation_split: 0.0 leaves no messages"),
+        ({"budget": {"max_size": 3}}, "did you mean 'max_size_mb'|unknown option"),
+        (
+            {"budget": {"max_latency_ms": 0}},
+            "budget.max_latency_ms: 0 is not",
+        ),
+    ],
+)
+def test_what_a_budget_does_not_go_with(options, message):
+    with pytest.raises(ConfigError, match=message):
+        PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 3}, **options})
+
+
+@pytest.mark.slow
+def test_a_training_with_a_budget(configure, caplog, tmp_path):
+    config = configure(epochs=2, pruning={"frequency": 1}, budget={"max_score_drop": 1.0, "max_size_mb": 1.0})
+    with caplog.at_level(logging.INFO):
+        artifact = train_bert(EXAMPLES, config)
+    chosen = artifact.manifest["budget"]["chosen"]
+    assert chosen == 0.95 and "budget: 95 % is chosen, the strongest that is good enough." in caplog.text
+    stored = dataclasses.replace(config, pruning=dataclasses.replace(config.pruning, final_sparsity=chosen))
+    check(artifact, stored)
+    tried = artifact.manifest["budget"]["tried"]
+    assert [item["sparsity"] for item in tried] == sorted(item["sparsity"] for item in tried)
+    assert all(item["latency_ms"] > 0 and 0 < item["size_mb"] < 1 for item in tried)
+    write_artifact(artifact, tmp_path / "artifact")
+    assert "95.0 % chosen, the strongest that is good enough" in inspection_text(inspect_model(tmp_path / "artifact"))
