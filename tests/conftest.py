@@ -35,6 +35,12 @@ def save_tiny_weights(folder, model, tokenizer_class):
     return folder
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no process is left alone with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick_graphs():
     """Tiny models run for milliseconds: optimizing their graphs takes longer. Processes of their own do it as ever."""
