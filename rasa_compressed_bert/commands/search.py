@@ -67,6 +67,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     search.add_argument("--trials", type=positive, default=40, help="in all (default: %(default)s)")
     search.add_argument("--timeout", type=positive, help="seconds; the trial that runs then is finished")
+    search.add_argument("--trial-timeout", type=positive, help="seconds, after which a trial has failed")
     search.add_argument("--storage", help="a journal file, or a database as in postgresql://... (default: in --out)")
     search.add_argument("--name", default="search", help="of the study in its storage (default: %(default)s)")
     search.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="default: %(default)s")
@@ -121,7 +122,8 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
             bar.refresh()
             report.write_trials(opened, arguments.out / "trials.csv")
 
-        study.search(opened, goal, evaluator.measure, trials=arguments.trials, timeout=arguments.timeout, tell=tell)
+        limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}
+        study.search(opened, goal, evaluator.measure, **limits, tell=tell)
 
 
 def _conclude(opened: Any, goal: Any, baseline: Any, project: Project, arguments: argparse.Namespace) -> None:

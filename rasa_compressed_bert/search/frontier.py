@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-import numpy as np
-
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.goals import SCORE, Threshold
 
@@ -38,22 +36,6 @@ def pareto(points: Sequence[Point], costs: Sequence[str], thresholds: Sequence[T
     kept = [point for point in points if all(item.violation(point.figures) <= 0 for item in thresholds)]
     front = [point for point in kept if not any(dominates(other.figures, point.figures, costs) for other in kept)]
     return sorted(front, key=lambda point: (-point.figures[SCORE], point.number))
-
-
-def hypervolume(points: Sequence[Point], costs: Sequence[str], reference: Mapping[str, float]) -> float:
-    """The volume between a reference and what the points dominate, each axis a share of the reference's cost.
-
-    Args:
-        points: any.
-        costs: that are minimised.
-        reference: the worst that counts: its costs, and a score.
-    """
-    from optuna._hypervolume import compute_hypervolume
-
-    corner = np.array([-reference[SCORE], *(1.0 for _ in costs)])
-    rows = [[-point.figures[SCORE], *(point.figures[cost] / reference[cost] for cost in costs)] for point in points]
-    inside = np.array([row for row in rows if np.all(np.array(row) <= corner)])
-    return float(compute_hypervolume(inside, corner)) if len(inside) else 0.0
 
 
 def picks(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> Dict[str, Optional[Point]]:

@@ -6,13 +6,15 @@ works; a trial of one that has been silent for long is given to another.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -116,6 +118,7 @@ def search(
     *,
     trials: int,
     timeout: Optional[float] = None,
+    trial_timeout: Optional[float] = None,
     tell: Callable[[List[FrozenTrial]], None] = lambda trials: None,
 ) -> None:
     """Tries options until the study has so many trials, or the time is over.
@@ -126,6 +129,7 @@ def search(
         measure: trains and measures options, see `Evaluator.measure`.
         trials: in all, those of other workers and of earlier calls included.
         timeout: seconds; the trial that runs then is finished.
+        trial_timeout: seconds, after which a trial has failed.
         tell: is told after every trial.
     """
     end = None if timeout is None else time.monotonic() + timeout
@@ -138,7 +142,9 @@ def search(
         trial = study.ask(dict(goal.space))
         try:
             with _Alive(trial):
-                _run(study, trial, goal, measure)
+                _run(study, trial, goal, measure, trial_timeout)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            logger.warning(f"search: trial {trial.number} was taken over meanwhile; what came of it is not kept.")
         except KeyboardInterrupt:
             _give_back(study, trial._trial_id, trial.params, "interrupted")
             raise
@@ -154,25 +160,48 @@ def points_of(study: optuna.Study) -> List[Point]:
     ]
 
 
-def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure) -> None:
+def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
     """A quick training, and a whole one unless that is hopeless; what fails is marked, and learnt from."""
     try:
-        quick = measure(trial.params, quick=True)
-        trial.set_user_attr(_QUICK, quick.to_dict())
-        if _hopeless(study, quick.to_dict(), goal.costs):
-            trial.set_user_attr(REASON, "hopeless: even with the largest gain so far, another trial is better")
-            study.tell(trial, state=TrialState.PRUNED)
-            return
-        figures = measure(trial.params).to_dict()
-    except (CompressedBertError, MemoryError, TimeoutError, ValueError, ArithmeticError) as error:
+        with _limited(trial_timeout):
+            quick = measure(trial.params, quick=True).to_dict()
+            trial.set_user_attr(_QUICK, quick)
+            hopeless = _hopeless(study, quick, goal.costs)
+            figures = None if hopeless else measure(trial.params).to_dict()
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise
+    except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
         trial.set_user_attr(REASON, " ".join(f"{type(error).__name__}: {error}".split()))
         trial.set_constraint("trained", _WORST)
         study.tell(trial, [0.0, *(_WORST for _ in goal.costs)])
+        return
+    if figures is None:
+        trial.set_user_attr(REASON, "hopeless: even with the largest gain so far, another trial is better")
+        study.tell(trial, state=TrialState.PRUNED)
         return
     trial.set_user_attr(FIGURES, figures)
     for threshold in goal.thresholds:
         trial.set_constraint(str(threshold), min(threshold.violation(figures), _WORST))
     study.tell(trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
+
+
+@contextlib.contextmanager
+def _limited(seconds: Optional[float]) -> Iterator[None]:
+    """Raises `TimeoutError` in what takes longer; where there is no alarm clock (Windows, other threads) it waits."""
+    if seconds is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise TimeoutError(f"longer than {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _hopeless(study: optuna.Study, quick: Mapping[str, Any], costs: Sequence[str]) -> bool:

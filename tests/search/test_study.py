@@ -15,12 +15,12 @@ import optuna
 import pytest
 import search_harness
 from optuna.trial import TrialState
-from search_harness import COSTS, goal, measure
+from search_harness import COSTS, goal, hypervolume, measure
 
 import rasa_compressed_bert
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search import study as studies
-from rasa_compressed_bert.search.frontier import hypervolume, pareto, picks
+from rasa_compressed_bert.search.frontier import pareto, picks
 from rasa_compressed_bert.search.study import REASON, baseline_of, open_storage, open_study, points_of, search
 
 ROOT = Path(rasa_compressed_bert.__file__).parents[1]
@@ -109,6 +109,35 @@ def test_time_that_is_over():
     study = open_study(MEMORY(), goal(), name="test")
     search(study, goal(), measure, trials=50, timeout=0)
     assert not study.get_trials()
+
+
+def test_a_trial_that_takes_too_long():
+    def slow(options, *, quick=False):
+        end = time.monotonic() + (5.0 if options["pruning.final_sparsity"] > 0.5 else 0.0)
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        return measure(options, quick=quick)
+
+    study = open_study(MEMORY(), goal(), name="test")
+    search(study, goal(), slow, trials=6, trial_timeout=0.3)
+    late = [trial for trial in study.get_trials() if trial.params["pruning.final_sparsity"] > 0.5]
+    assert late and all(trial.user_attrs[REASON] == "TimeoutError: longer than 0.3 seconds" for trial in late)
+    assert points_of(study) and all(point.options["pruning.final_sparsity"] <= 0.5 for point in points_of(study))
+
+
+def test_a_trial_that_was_taken_over_is_left_to_the_other(caplog):
+    study = open_study(MEMORY(), goal(), name="test")
+
+    def robbed(options, *, quick=False):
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):
+            if len(study.get_trials()) == 1:
+                studies._give_back(study, trial._trial_id, trial.params, "test")
+        return measure(options, quick=quick)
+
+    search(study, goal(), robbed, trials=1)
+    lost, kept = study.get_trials()
+    assert "taken over meanwhile" in caplog.text and lost.params == kept.params
+    assert (lost.state, kept.state) == (TrialState.FAIL, TrialState.COMPLETE)
 
 
 def test_interrupted_options_come_again():
