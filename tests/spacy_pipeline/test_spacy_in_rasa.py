@@ -104,3 +104,15 @@ def test_the_snippet_runs(project):
     code.write_text(SNIPPET, encoding="utf-8")
     lines = run(f'"{sys.executable}" snippet.py', project).splitlines()
     assert "weather" in lines[0] and "(32,) (32,)" in lines[2] and len(lines) == 5
+
+
+def test_rasa_gives_all_components_the_first_spacy_model():
+    """Why a second pipeline has to be in the same package."""
+    from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+    from rasa.shared.data import TrainingType
+
+    names = ["SpacyNLP", "SpacyTokenizer", "SpacyFeaturizer", "SpacyNLP", "SpacyEntityExtractor"]
+    config = {"recipe": "default.v1", "language": "en", "pipeline": [{"name": name, "model": "any"} for name in names]}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, TrainingType.NLU).predict_schema
+    assert {node.needs["model"] for node in graph.nodes.values() if "model" in node.needs} == {"provide_SpacyNLP0"}
+    assert {"run_SpacyNLP3", "run_SpacyEntityExtractor4"} <= set(graph.nodes)
