@@ -7,7 +7,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.data.entities import COMMA, EntityLabel, TagScheme
+from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
@@ -92,7 +92,9 @@ class MessagePredictor:
         spans = self._scheme.spans(tags)
         if not spans:
             return []
-        confidences = _probabilities(logits, tags, self._tag_temperature)
+        inside = np.flatnonzero(tags != OUTSIDE)
+        confidences = np.zeros(len(tags))
+        confidences[inside] = _probabilities(logits[inside], tags[inside], self._tag_temperature)
         found = []
         for span in spans:
             start, end = int(pieces.starts[span.first]), int(pieces.ends[span.end - 1])
