@@ -74,9 +74,11 @@ class DocumentPredictor(MessagePredictor):
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Of words (W, H) and of the text (H,), from the hidden states of all wordpieces (T + 2, H)."""
         vector = states[0] if self._first_state else states.mean(axis=0)
-        rows = np.tile(vector, (len(words), 1))
-        for row, (start, end) in zip(rows, words):
-            first, last = np.searchsorted(pieces.ends, start, side="right"), np.searchsorted(pieces.starts, end)
-            if first < last:
-                row[:] = states[1 + first : 1 + last].mean(axis=0)
-        return rows + (vector - rows.mean(axis=0)) if len(rows) else rows, vector
+        if not words:
+            return np.zeros((0, self.size), np.float32), vector
+        begins, ends = np.array(words).T
+        first, last = np.searchsorted(pieces.ends, begins, side="right"), np.searchsorted(pieces.starts, ends)
+        sums = np.concatenate([np.zeros((1, self.size)), states[1:-1].cumsum(axis=0, dtype=np.float64)])  # (T + 1, H)
+        sizes = (last - first)[:, np.newaxis]
+        rows = np.where(sizes > 0, (sums[last] - sums[first]) / np.maximum(sizes, 1), vector)
+        return (rows + (vector - rows.mean(axis=0))).astype(np.float32), vector

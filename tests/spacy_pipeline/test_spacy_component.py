@@ -13,6 +13,8 @@ from spacy_harness import LABELS, SHAPE, TEXTS, random_artifact, random_pipeline
 from rasa_compressed_bert.artifact.artifact import WEIGHTS
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, ExportError
+from rasa_compressed_bert.export.documents import document_artifact
+from rasa_compressed_bert.runtime.document_predictor import DocumentPredictor
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.spacy_pipeline.component import CompressedBert
 from rasa_compressed_bert.spacy_pipeline.package import bert_pipeline
@@ -72,6 +74,29 @@ def test_the_mean_of_words_is_the_vector(nlp, text):
     as_rasa_does = np.mean([token.vector for token in doc if token.text and token.text.strip()], axis=0)
     assert close(as_rasa_does, doc.vector)
     assert nlp.vocab.vectors_length == SHAPE.hidden_size and doc.has_vector
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text.strip()])
+def test_words_are_the_means_of_their_wordpieces(artifact, text):
+    """But for the same distance, against a plain loop."""
+    predictor, doc = DocumentPredictor(document_artifact(artifact)), spacy.blank("en")(text)
+    words = [(token.idx, token.idx + len(token)) for token in doc if token.text.strip()]
+    (document,) = predictor.predict_documents([text], [words])
+    pieces = predictor._tokenizer.encode(text)
+    if not len(pieces.starts):
+        assert not document.words.any() and not document.vector.any()
+        return
+    states = predictor._engine.run(pieces.input_ids[np.newaxis], np.ones((1, len(pieces.input_ids)), np.int64))[-1][0]
+    vector, rows = states.mean(axis=0), []
+    for start, end in words:
+        own = [
+            states[1 + index]
+            for index in range(len(pieces.starts))
+            if pieces.ends[index] > start and pieces.starts[index] < end
+        ]
+        rows.append(np.mean(own, axis=0) if own else vector)
+    assert close(document.words, np.array(rows) + vector - np.mean(rows, axis=0)) and close(document.vector, vector)
+    assert document.words.dtype == np.float32
 
 
 def test_words_differ(nlp):
