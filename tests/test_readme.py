@@ -28,7 +28,8 @@ def test_there_are_snippets():
     assert len(YAMLS) >= 2
     assert {name for name, _ in TABLES} == {
         *("clinc150", "snips", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
-        *("featurizer_snips", "featurizer_sara2019", "entities_snips"),
+        *("featurizer_snips", "featurizer_sara2019", "entities_snips", "entities_xsid_de"),
+        "spacy_snips",
         *(
             "students_clinc150",
             "distillation_clinc150",
