@@ -30,6 +30,7 @@ def test_there_are_snippets():
         *("clinc150", "snips", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
         *("featurizer_snips", "featurizer_sara2019", "entities_snips", "entities_xsid_de"),
         "spacy_snips",
+        "spacy_clinc150",
         *(
             "students_clinc150",
             "distillation_clinc150",
