@@ -65,15 +65,15 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
 
 def _student(artifact: Artifact) -> Dict[str, Any]:
     """Architecture and sizes of a student that is no BERT."""
-    manifest, files = artifact.manifest, artifact.files
-    tensors = tensors_from_bytes(files[WEIGHTS]) if WEIGHTS in files else {}
+    manifest = artifact.manifest
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS]) if WEIGHTS in artifact.files else {}
     values = [value for name, value in tensors.items() if not name.endswith(FORMAT)]
     return {
         "student": {name: value for name, value in manifest["student"].items() if value is not None},
         "teacher": manifest["teacher"],
         "quantization": manifest.get("quantization", {}),
         "parameters": sum(value.size for value in values) or None,  # spaCy does not say
-        "bytes": {"stored": sum(map(len, files.values())), "archived": sum(map(_gzip_size, files.values()))},
+        "bytes": {"stored": artifact.size, "archived": artifact.archived_size},
     }
 
 
@@ -88,28 +88,27 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
         "pruning": config.get("pruning", {}),
         "budget": manifest.get("budget"),
         "quantization": {**manifest["quantization"], **_bits(tensors)},
-        **_sizes(dense, tensors, files=artifact.files),
+        **_sizes(dense, tensors, artifact=artifact),
         **_encoder(dense, now, tensors=tensors, by_weight=config.get("pruning", {}).get("method") == "weight"),
     }
 
 
-def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, files: Mapping[str, bytes]) -> Dict[str, Any]:
+def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, artifact: Artifact) -> Dict[str, Any]:
     """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
     values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
     outputs = sum(values[bias].size for bias in ("classifier.bias", "tagger.bias") if bias in values)
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (outputs + (dense.hidden_size if "pooler.bias" in values else 0))
-    stored, archived = sum(map(len, files.values())), sum(map(_gzip_size, files.values()))
     embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]
     dense_embeddings = (dense.vocab_size + dense.max_position_embeddings + 2) * dense.hidden_size
-    archived_embeddings = sum(map(_gzip_size, embeddings))
+    archived, archived_embeddings = artifact.archived_size, sum(map(_gzip_size, embeddings))
     return {
         "parameters": {
             "dense": before,
             "now": sum(value.size for value in values.values()),
             "non_zero": sum(int(np.count_nonzero(value)) for value in values.values()),
         },
-        "bytes": {"dense_fp32": 4 * before, "stored": stored, "archived": archived},
+        "bytes": {"dense_fp32": 4 * before, "stored": artifact.size, "archived": archived},
         "embeddings": {
             "dense_fp32": 4 * dense_embeddings,
             "stored": sum(map(len, embeddings)),

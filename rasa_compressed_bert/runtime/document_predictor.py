@@ -43,11 +43,6 @@ class DocumentPredictor(MessagePredictor):
         self.size: int = artifact.manifest["encoder"]["hidden_size"]
         self._first_state = artifact.manifest["pooling"] == "cls"
 
-    @property
-    def labels(self) -> List[str]:
-        """The intents; none of an entity extractor."""
-        return self._labels
-
     def predict_documents(self, texts: Sequence[str], words: Sequence[Sequence[Tuple[int, int]]]) -> List[Document]:
         """What the model says of texts, which go through the engine together.
 
@@ -56,17 +51,19 @@ class DocumentPredictor(MessagePredictor):
             words: where each document's words begin and end; words of blanks may be left out.
         """
         pieces = [self._tokenizer.encode(text) for text in texts]
-        documents = [
-            Document(NOTHING, np.zeros((len(places), self.size), "f"), np.zeros(self.size, "f")) for places in words
-        ]
-        told = [index for index, found in enumerate(pieces) if len(found.starts)]
-        if told:
-            outputs = self._engine.run(*padded([pieces[index].input_ids for index in told]))
-            for row, index in enumerate(told):
-                length = len(pieces[index].input_ids)
-                *logits, states = (output[row][:length] if output.ndim == 3 else output[row] for output in outputs)
-                prediction = self._decoded(texts[index], pieces[index], logits)
-                documents[index] = Document(prediction, *self._vectors(states, pieces[index], words[index]))
+        told = [found.input_ids for found in pieces if len(found.starts)]
+        outputs = self._engine.run(*padded(told)) if told else []
+        rows = iter(range(len(told)))
+        documents = []
+        for text, own, places in zip(texts, pieces, words):
+            if not len(own.starts):
+                nothing = np.zeros((len(places) + 1, self.size), np.float32)
+                documents.append(Document(NOTHING, nothing[1:], nothing[0]))
+                continue
+            row, length = next(rows), len(own.input_ids)
+            *logits, states = (output[row][:length] if output.ndim == 3 else output[row] for output in outputs)
+            prediction = self._decoded(text, own, logits)
+            documents.append(Document(prediction, *self._vectors(states, own, places)))
         return documents
 
     def _vectors(

@@ -52,6 +52,7 @@ class CompressedBert:
         self._num_threads = num_threads
         self._artifact: Optional[Artifact] = None
         self._predictor: Optional[DocumentPredictor] = None
+        self._no_intent: Dict[str, float] = {}
 
     def set_artifact(self, artifact: Artifact) -> None:
         """Serves a model.
@@ -64,13 +65,14 @@ class CompressedBert:
         """
         self._predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
         self._artifact = artifact
+        self._no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
         if not len(self.vocab.vectors):
             self.vocab.vectors = Vectors(strings=self.vocab.strings, shape=(0, self._predictor.size))
 
     @property
     def labels(self) -> Tuple[str, ...]:
         """The intents; none before there is a model."""
-        return tuple(self._artifact.manifest["labels"]) if self._artifact else ()
+        return tuple(self._no_intent)
 
     def __call__(self, doc: Doc) -> Doc:
         """Writes what the model says to a document."""
@@ -130,7 +132,7 @@ class CompressedBert:
         """Tokens of blanks have the vector of the document, so that they do not change the mean."""
         doc.tensor = document.vector[None].repeat(len(doc), axis=0)
         doc.tensor[words] = document.words
-        doc.cats.update({**dict.fromkeys(self.labels, 0.0), **dict(document.prediction.ranking)})
+        doc.cats.update({**self._no_intent, **dict(document.prediction.ranking)})
         for start, end, label, confidence in document.prediction.entities:
             span = doc.char_span(start, end, label=label.entity, alignment_mode="expand")
             if add_entity(doc, span):
