@@ -75,7 +75,8 @@ class DocumentPredictor(MessagePredictor):
             return np.zeros((0, self.size), np.float32), vector
         begins, ends = np.array(words).T
         first, last = np.searchsorted(pieces.ends, begins, side="right"), np.searchsorted(pieces.starts, ends)
-        sums = np.concatenate([np.zeros((1, self.size)), states[1:-1].cumsum(axis=0, dtype=np.float64)])  # (T + 1, H)
-        sizes = (last - first)[:, np.newaxis]
-        rows = np.where(sizes > 0, (sums[last] - sums[first]) / np.maximum(sizes, 1), vector)
-        return (rows + (vector - rows.mean(axis=0))).astype(np.float32), vector
+        places = np.arange(len(pieces.starts))
+        belongs = ((places >= first[:, np.newaxis]) & (places < last[:, np.newaxis])).astype(np.float32)  # (W, T)
+        sizes = belongs.sum(axis=1, keepdims=True)
+        rows = np.where(sizes > 0, belongs @ states[1:-1] / np.maximum(sizes, 1), vector)
+        return rows + (vector - rows.mean(axis=0)), vector
