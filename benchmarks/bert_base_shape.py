@@ -106,7 +106,7 @@ def measure_messages(max_messages: int) -> List[Dict[str, Any]]:
         archives = {label: folder / "model.tar.gz" for label, folder in models.items()}
         replace_encoder(archives["pruned int8"], work / "swapped.tar.gz")
         archives["pruned int8"] = work / "swapped.tar.gz"
-        results = compare_models(archives, load_messages(NLU, max_messages), threads=1, rounds=10)
+        results = compare_models(archives, load_messages(NLU, max_messages), threads=1)
     meaningless = ("accuracy", "macro_f1")  # the weights are random
     return [{key: value for key, value in result.items() if key not in meaningless} for result in results]
 

@@ -88,7 +88,7 @@ def measure_diet(
             config = featurizer_config(item, diet_epochs=epochs, seed=seed)
             trained[label] = train_row(work / label, config, training)
     archives = {label: work / label / "model.tar.gz" for label in trained}
-    results = compare_models(archives, messages, threads=1, rounds=10)
+    results = compare_models(archives, messages, threads=1)
     for result in results:
         row = trained[result["model"]]
         result.update(training_s=row["training_s"], training_command=row["command"])

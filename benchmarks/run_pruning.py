@@ -53,7 +53,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         trained[row] = train_row(work / row, config, nlu)
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
-    results = compare_models(models, messages, threads=1, rounds=10)
+    results = compare_models(models, messages, threads=1)
     for row, result in zip(arguments.rows, results):
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]

@@ -58,7 +58,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         trained[row] = train_row(work / row, config, work / "data" / "keyword.yml" if row == "keyword" else training)
     messages = load_messages(test)
     models = {row: work / row / "model.tar.gz" for row in trained}
-    results = compare_models(models, messages, threads=1, rounds=10)
+    results = compare_models(models, messages, threads=1)
     for row, result in zip(trained, results):
         result["training_s"] = trained[row]["training_s"]
         result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"], work)

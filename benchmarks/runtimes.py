@@ -54,7 +54,7 @@ def measure(dense: Dense, messages: Sequence[LabelledMessage], *, folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     archives, refused = _archives(dense, folder)
     engines = _engines_alone(list(archives.values()), folder / "engines.json")
-    results = compare_models({_label(*key): archive for key, archive in archives.items()}, messages, rounds=10)
+    results = compare_models({_label(*key): archive for key, archive in archives.items()}, messages)
     for result, (method, runtime), archive in zip(results, archives, archives.values()):
         result.update(method=method, runtime=runtime, engine_p50_ms=engines[str(archive)])
         result["parity"] = artifact_in(archive).manifest["parity"]

@@ -30,7 +30,7 @@ class LabelledMessage(NamedTuple):
 
 
 def compare_models(
-    models: Mapping[str, Path], messages: Sequence[LabelledMessage], *, threads: int = 1, rounds: int = 5
+    models: Mapping[str, Path], messages: Sequence[LabelledMessage], *, threads: int = 1, rounds: int = 50
 ) -> List[Dict[str, Any]]:
     """Scores, latency, size, memory and load time of each model.
 

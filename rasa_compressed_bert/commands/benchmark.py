@@ -21,7 +21,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--out", type=Path, default=Path("benchmark_results"), help="folder for results.json and .png"
     )
     benchmark.add_argument("--threads", type=positive, default=1, help="of each model's libraries (default: 1)")
-    benchmark.add_argument("--rounds", type=positive, default=5, help="turns that the models take (default: 5)")
+    benchmark.add_argument("--rounds", type=positive, default=50, help="turns that the models take (default: 50)")
     benchmark.add_argument(
         "--max-messages", type=positive, default=0, metavar="N", help="a random sample of the test data"
     )
