@@ -48,7 +48,8 @@ class IntentPredictor:
 def ranked(labels: Sequence[str], logits: np.ndarray, temperature: float) -> Ranking:
     """Labels with their confidences, best first."""
     confidences = softmax(logits, temperature)
-    return [(labels[index], float(confidences[index])) for index in np.argsort(-confidences, kind="stable")]
+    order = np.argsort(-confidences, kind="stable")
+    return [(labels[index], confidence) for index, confidence in zip(order.tolist(), confidences[order].tolist())]
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -56,6 +57,6 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     scaled = logits.astype(np.float64) / temperature
     confidences = np.exp(scaled - scaled.max())
     confidences /= confidences.sum()
-    while math.fsum(confidences) > 1.0:
+    while math.fsum(confidences.tolist()) > 1.0:
         confidences *= 1.0 - 2.0**-52
     return confidences

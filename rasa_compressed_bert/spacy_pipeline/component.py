@@ -132,7 +132,7 @@ class CompressedBert:
         """Tokens of blanks have the vector of the document, so that they do not change the mean."""
         doc.tensor = document.vector[None].repeat(len(doc), axis=0)
         doc.tensor[words] = document.words
-        doc.cats.update({**self._no_intent, **dict(document.prediction.ranking)})
+        doc.cats.update(document.prediction.ranking or self._no_intent)
         for start, end, label, confidence in document.prediction.entities:
             span = doc.char_span(start, end, label=label.entity, alignment_mode="expand")
             if add_entity(doc, span):
