@@ -15,12 +15,13 @@ from tqdm import tqdm
 from benchmarks.quantized import Dense
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 
 
@@ -90,7 +91,7 @@ def _measured(artifact: Artifact, messages: Sequence[LabelledMessage]) -> Dict[s
     rankings = [predictor.predict(message.text) for message in messages]
     predicted = [ranking[0][0] if ranking else None for ranking in rankings]
     return {
-        **scores([message.intent for message in messages], predicted),
+        **intent_scores([message.intent for message in messages], predicted),
         "stored": size["stored"],
         "archived": size["archived"],
     }

@@ -22,7 +22,6 @@ from benchmarks.datasets import prepare
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import scores
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
@@ -31,6 +30,7 @@ from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
@@ -125,7 +125,7 @@ def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]
     predicted = [ranking[0][0] if ranking else None for ranking in rankings]
     parameters = report["parameters"]
     return {
-        **scores([message.intent for message in messages], predicted),
+        **intent_scores([message.intent for message in messages], predicted),
         "archived_mb": report["bytes"]["archived"] / MB,
         "parameters": parameters["now"] if isinstance(parameters, dict) else parameters,
     }

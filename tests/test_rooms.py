@@ -31,6 +31,7 @@ ROOMS = {
     "errors": set(),
     "config": {"errors"},
     "data": {"errors"},
+    "metrics": {"data"},
     "tokenization": {"errors", "data"},
     "models": {"errors", "config"},
     "compression": {"errors", "config", "models"},
@@ -42,9 +43,9 @@ ROOMS = {
     "tasks": BELOW_TASKS,
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
     "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
-    "search": {*BELOW_TASKS, "tasks"},
+    "search": {*BELOW_TASKS, "tasks", "metrics"},
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
-    "benchmark": {*BELOW_TASKS, "tasks", "components"},
+    "benchmark": {*BELOW_TASKS, "tasks", "components", "metrics"},
     "commands": {*BELOW_TASKS, "tasks", "components", "benchmark", "spacy_pipeline", "search"},
     "__main__": {"errors", "commands"},
     "__init__": {"components"},
@@ -56,6 +57,7 @@ THIRD_PARTY = {
     "errors": set(),
     "config": set(),
     "data": {"numpy"},
+    "metrics": {"numpy", "sklearn"},
     "tokenization": {"numpy", "tokenizers"},
     "models": {"numpy", "tensorflow", "transformers", "huggingface_hub"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
@@ -67,7 +69,7 @@ THIRD_PARTY = {
     "tasks": {"numpy", "scipy", "tqdm"},
     "components": {"rasa"},
     "spacy_pipeline": {"spacy"},
-    "search": {"numpy", "sklearn", "optuna", "matplotlib", "plotly"},
+    "search": {"numpy", "optuna", "matplotlib", "plotly"},
     "__init__": set(),
 }
 """What a room may import from elsewhere; `benchmark` and `commands` may import anything."""

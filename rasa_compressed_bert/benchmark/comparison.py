@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import psutil
-from sklearn.metrics import accuracy_score, f1_score
 from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.intents import intent_scores
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
-_NO_INTENT = ""
 MB = 1e6
 
 
@@ -58,35 +58,6 @@ def compare_models(
     return results
 
 
-def scores(expected: Sequence[str], predicted: Sequence[Any]) -> Dict[str, float]:
-    """Accuracy, and macro F1 over the intents of the test data, as shares."""
-    names = [_NO_INTENT if name is None else name for name in predicted]
-    macro_f1 = f1_score(expected, names, labels=sorted(set(expected)), average="macro", zero_division=0)
-    return {"accuracy": float(accuracy_score(expected, names)), "macro_f1": float(macro_f1)}
-
-
-def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> Optional[float]:
-    """Micro F1 of the entities of all messages, as a share: 2 * right / (expected + predicted).
-
-    A prediction is right if start, end and type are, and role and group where the test data has them. What several
-    extractors agree on counts once.
-
-    Returns:
-        None where there is nothing to compare: no entity in the test data, or a model that never finds any.
-    """
-    gold, found = _numbered(expected), set()
-    annotated = {span[:4]: span[4:] for span in gold}
-    for span in _numbered(predicted):
-        wanted = annotated.get(span[:4], (None, None))
-        found.add((*span[:4], *(value if want else None for want, value in zip(wanted, span[4:]))))
-    return 2 * len(gold & found) / (len(gold) + len(found)) if gold and found else None
-
-
-def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:
-    """Each span once, after the number of its message."""
-    return {(index, *span) for index, spans in enumerate(messages) for span in spans}
-
-
 def _compare_group(
     models: Mapping[str, Path], parts: Sequence[List[LabelledMessage]], *, threads: int, bar: tqdm
 ) -> List[Dict[str, Any]]:
@@ -117,7 +88,7 @@ def _summary(
 ) -> Dict[str, Any]:
     milliseconds = 1000.0 * np.array([value for answer in answers for value in answer["seconds"]])
     predicted = [intent for answer in answers for intent in answer["intents"]]
-    summary: Dict[str, Any] = scores([message.intent for message in expected], predicted)
+    summary: Dict[str, Any] = intent_scores([message.intent for message in expected], predicted)
     if any(message.entities for message in expected):
         found = [entities for answer in answers for entities in answer["entities"]]
         summary["entity_f1"] = entity_f1([message.entities for message in expected], found)

@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -68,7 +69,7 @@ class Probe:
         """Accuracy and macro F1, as shares, with these matrices in the place of the model's own."""
         self._model.assign({**self._used, **changed})
         logits = predict(self._model, self._input_ids).logits
-        return scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
+        return intent_scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
 
 
 def intent_artifact(model: Path) -> Artifact:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
@@ -18,6 +17,8 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertConfig, ComponentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.search.goals import Measured
@@ -114,39 +115,21 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
     scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
     if artifact.manifest["labels"]:
         rankings = [prediction.ranking for prediction in said] if says_entities else said
-        scores.update(_intent_scores(rankings, held_out))
+        pairs = [
+            (example.intent, ranking[0][0] if ranking else None)
+            for ranking, example in zip(rankings, held_out)
+            if example.intent is not None
+        ]
+        scores.update(intent_scores(*zip(*pairs)) if pairs else {})
     if says_entities:
-        scores["entity_f1"] = _entity_f1([prediction.entities for prediction in said], held_out)
+        found = [[(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in said]
+        scores["entity_f1"] = entity_f1([example.entities for example in held_out], found) or 0.0
     return Measured(
         **scores,
         latency_ms=_milliseconds(predictor.predict, [example.text for example in held_out]),
         size_mb=artifact.archived_size / 1e6,
         parameters=_parameters(artifact),
     )
-
-
-def _intent_scores(rankings: Sequence[Any], held_out: Sequence[Example]) -> Dict[str, float]:
-    pairs = [
-        (example.intent, ranking[0][0] if ranking else "")
-        for ranking, example in zip(rankings, held_out)
-        if example.intent is not None
-    ]
-    if not pairs:
-        return {}
-    right, found = zip(*pairs)
-    labels = sorted(set(right))
-    macro = f1_score(right, found, labels=labels, average="macro", zero_division=0)
-    return {"macro_f1": float(macro), "accuracy": float(accuracy_score(right, found))}
-
-
-def _entity_f1(found: Sequence[Sequence[Any]], held_out: Sequence[Example]) -> float:
-    """`2 right / (annotated + found)` of exact spans; 1 where there are none."""
-    right = total = 0
-    for entities, example in zip(found, held_out):
-        own = {(entity.start, entity.end, *entity.label) for entity in entities}
-        annotated = {tuple(span) for span in example.entities}
-        right, total = right + len(own & annotated), total + len(own) + len(annotated)
-    return 2 * right / total if total else 1.0
 
 
 def _milliseconds(predict: Callable[[str], Any], texts: Sequence[str]) -> float:

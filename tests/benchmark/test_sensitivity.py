@@ -9,7 +9,7 @@ from random_models import UNEVEN, random_parameters, random_shape
 
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, Artifact, write_artifact
 from rasa_compressed_bert.benchmark import sensitivity
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, scores
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.parts import COMPONENTS, Setting, Sweep, targets
 from rasa_compressed_bert.benchmark.plots import plot_sensitivity
 from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
@@ -19,6 +19,7 @@ from rasa_compressed_bert.benchmark.tables import macro_f1_changes, points, sens
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import pad
@@ -105,7 +106,7 @@ def test_intents_that_the_model_gives_are_all_right_uncompressed(content):
 @pytest.mark.parametrize("sparsity", SWEEP.sparsity)
 def test_pruned_cells_are_those_of_a_naive_recomputation(content, target, names, sparsity):
     changed = {**PARAMETERS, **{name: pruned(PARAMETERS[name], sparsity) for name in names}}
-    expected = scores([message.intent for message in MESSAGES], answers(changed))
+    expected = intent_scores([message.intent for message in MESSAGES], answers(changed))
     assert score_of(content, target, "sparsity", sparsity) == pytest.approx(expected)
 
 
@@ -126,7 +127,7 @@ def test_one_bit_is_the_best_two_values(name, axis, per_channel):
 def test_quantized_cells_are_those_of_a_naive_recomputation(content, target):
     (part,) = [part for part in targets(SHAPE) if part.name == target]
     changed = {name: SWEEP.compressed(name, PARAMETERS[name], Setting("bits", 2)) for name in part.matrices}
-    expected = scores([message.intent for message in MESSAGES], answers({**PARAMETERS, **changed}))
+    expected = intent_scores([message.intent for message in MESSAGES], answers({**PARAMETERS, **changed}))
     assert score_of(content, target, "bits", 2) == pytest.approx(expected)
 
 

@@ -1,0 +1,1 @@
+"""How right answers are, and how well confidences say so."""

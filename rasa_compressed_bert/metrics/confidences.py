@@ -1,0 +1,51 @@
+"""How well confidences say what is right, and what is out of scope."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+from sklearn.metrics import f1_score, roc_auc_score
+
+
+def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], *, bins: int = 15) -> float:
+    """How far confidences are from the share of answers that are right.
+
+        ECE = sum_b (n_b / n) |accuracy_b - confidence_b|
+
+    over bins of equal width in (0, 1], where `accuracy_b` is the share of right answers in a bin and `confidence_b`
+    their mean confidence (Guo et al. 2017, "On calibration of modern neural networks", with their 15 bins).
+
+    Args:
+        confidences: of the answers, in [0, 1].
+        right: whether each is.
+        bins: how many.
+    """
+    values, hits = np.asarray(confidences, np.float64), np.asarray(right, np.float64)
+    members = np.clip(np.ceil(values * bins) - 1, 0, bins - 1).astype(int)
+    gaps = np.bincount(members, weights=hits - values, minlength=bins)  # n_b (accuracy_b - confidence_b)
+    return float(np.abs(gaps).sum() / len(values))
+
+
+def out_of_scope_auroc(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> float:
+    """The share of pairs of a message in scope and one out of scope of which the first has the higher confidence.
+
+    Args:
+        in_scope: confidences of messages with an intent.
+        out_of_scope: confidences of messages without one.
+    """
+    labels = [1] * len(in_scope) + [0] * len(out_of_scope)
+    return float(roc_auc_score(labels, [*in_scope, *out_of_scope]))
+
+
+def fallback_f1(in_scope: Sequence[float], out_of_scope: Sequence[float], threshold: float) -> float:
+    """F1 of finding the messages out of scope as those whose confidence is below a threshold.
+
+    Args:
+        in_scope: confidences of messages with an intent.
+        out_of_scope: confidences of messages without one.
+        threshold: as of Rasa's FallbackClassifier.
+    """
+    labels = [0] * len(in_scope) + [1] * len(out_of_scope)
+    below = [int(confidence < threshold) for confidence in (*in_scope, *out_of_scope)]
+    return float(f1_score(labels, below, zero_division=0))

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.metrics.confidences import expected_calibration_error, fallback_f1, out_of_scope_auroc
+
+CONFIDENCES = st.lists(st.integers(0, 10007).map(lambda value: value / 10007), min_size=1, max_size=50)  # on no edge
+
+
+def test_calibration_error_of_confidences_that_are_right_as_often_as_they_say():
+    assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == pytest.approx(0.0)
+    assert expected_calibration_error([0.75] * 4, [True, False, False, False]) == pytest.approx(0.5)
+    assert expected_calibration_error([1.0, 0.0], [False, True]) == pytest.approx(1.0)
+
+
+@given(CONFIDENCES, st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_calibration_error_is_that_of_its_formula(confidences, seed, bins):
+    right = np.random.default_rng(seed).random(len(confidences)) < confidences
+    expected, edges = 0.0, np.arange(bins + 1) / bins
+    for low, high in zip(edges, edges[1:]):
+        members = [index for index, value in enumerate(confidences) if low < value <= high or value == low == 0.0]
+        if members:
+            accuracy = np.mean([right[index] for index in members])
+            gap = accuracy - np.mean([confidences[index] for index in members])
+            expected += len(members) / len(confidences) * abs(gap)
+    assert expected_calibration_error(confidences, right, bins=bins) == pytest.approx(expected, abs=1e-9)
+
+
+@given(CONFIDENCES, CONFIDENCES)
+def test_auroc_is_the_share_of_pairs_in_the_right_order(inside, outside):
+    pairs = [(one > other) + 0.5 * (one == other) for one in inside for other in outside]
+    assert out_of_scope_auroc(inside, outside) == pytest.approx(np.mean(pairs))
+
+
+def test_fallback_f1_counts_what_is_below_the_threshold():
+    assert fallback_f1([0.9, 0.8], [0.1, 0.2], 0.3) == 1.0
+    assert fallback_f1([0.9, 0.2], [0.1, 0.4], 0.3) == pytest.approx(0.5)
+    assert fallback_f1([0.9, 0.8], [0.7, 0.6], 0.3) == 0.0
