@@ -49,7 +49,7 @@ test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 benchmark: $(INSTALLED) ## Run the short pruning benchmark
-	"$(PY)" -m benchmarks.run_pruning --short
+	"$(PY)" -m benchmarks.side_by_side --short
 
 lint: $(INSTALLED) ## Check style and formatting
 	"$(PY)" -m ruff check .

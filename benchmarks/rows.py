@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.models.pretrained import local_folder
 
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 LMF, QUANTIZED = "LanguageModelFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer"
 DISTILLED = "rasa_compressed_bert.DistilledIntentClassifier"
 JOINT = "rasa_compressed_bert.JointBertClassifier"
+LOGISTIC = {"name": "LogisticRegressionClassifier"}
 TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
-ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "dense_int8", "0", "40", "60", "80", "90")
-SHORT_ROWS = ("keyword", "diet", "dense_int8", "60", "80")
+_RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
+ROWS = (
+    *_RASAS,
+    *("dense_fp32", "dense_int8", "60", "80", "joint_60"),
+    *(f"{STUDENT}{name}" for name in ARCHITECTURES),
+)
+SHORT_ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "60", "80", "joint_60", "distilled_bilstm")
 
 
 def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:
@@ -40,8 +47,8 @@ def featurizer_config(featurizer: Dict[str, Any], *, diet_epochs: int, seed: int
 
 
 def is_ours(row: str) -> bool:
-    """Whether a row is a model of this package."""
-    return row not in ("keyword", "diet", "lmf_diet")
+    """Whether a row's classifier is one of this package."""
+    return row not in _RASAS
 
 
 def model_name(row: str) -> str:
@@ -84,8 +91,10 @@ def _rasa_pipeline(row: str, diet_epochs: int) -> List[Dict[str, Any]]:
             {"name": "EntitySynonymMapper"},
             {"name": "FallbackClassifier", "threshold": 0.3, "ambiguity_threshold": 0.1},
         ]
-    if row == "lmf_diet":
-        return [{"name": "WhitespaceTokenizer"}, featurizers("all-MiniLM-L6-v2")[LMF], diet]
+    if row in _RASAS:  # a BERT that is not fine-tuned, and a classifier on its features
+        featurizer, classifier = row.split("_")
+        item = featurizers("all-MiniLM-L6-v2")[LMF if featurizer == "lmf" else QUANTIZED]
+        return [{"name": "WhitespaceTokenizer"}, item, diet if classifier == "diet" else LOGISTIC]
     return []
 
 

@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.metrics.confidences import expected_calibration_error, fallback_f1, out_of_scope_auroc
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
 MB = 1e6
+FALLBACK_THRESHOLD = 0.3
+"""Of Rasa's FallbackClassifier, as `rasa init` writes it."""
 
 
 class LabelledMessage(NamedTuple):
@@ -30,7 +33,13 @@ class LabelledMessage(NamedTuple):
 
 
 def compare_models(
-    models: Mapping[str, Path], messages: Sequence[LabelledMessage], *, threads: int = 1, rounds: int = 50
+    models: Mapping[str, Path],
+    messages: Sequence[LabelledMessage],
+    *,
+    out_of_scope: Sequence[str] = (),
+    threshold: float = FALLBACK_THRESHOLD,
+    threads: int = 1,
+    rounds: int = 50,
 ) -> List[Dict[str, Any]]:
     """Scores, latency, size, memory and load time of each model.
 
@@ -41,6 +50,9 @@ def compare_models(
     Args:
         models: label to archive.
         messages: what to parse; each is parsed once by each model, after a short warm-up.
+        out_of_scope: messages that no intent is right for, if there are any: how well confidences tell them apart is
+            measured too.
+        threshold: of a fallback, for the F1 of finding what is out of scope.
         threads: of the libraries.
         rounds: number of parts.
 
@@ -50,57 +62,73 @@ def compare_models(
     labels, results = list(models), []
     size = max(1, min(len(labels), int(psutil.virtual_memory().available / _MEMORY_PER_WORKER)))
     parts = [list(messages[start::rounds]) for start in range(min(rounds, len(messages)))]
-    with tqdm(total=len(labels) * len(messages), unit=" messages", desc="benchmark") as bar:
+    expected = [message for part in parts for message in part]
+    with tqdm(total=len(labels) * (len(messages) + len(out_of_scope)), unit=" messages", desc="benchmark") as bar:
         for group, start in enumerate(range(0, len(labels), size)):
-            members = {label: models[label] for label in labels[start : start + size]}
-            for result in _compare_group(members, parts, threads=threads, bar=bar):
-                results.append({**result, "group": group})
+            with contextlib.ExitStack() as stack:
+                workers = {}
+                for label in labels[start : start + size]:
+                    bar.set_postfix_str(f"loading {label}")
+                    workers[label] = stack.enter_context(WorkerProcess(models[label], threads))
+                answers = _answers(workers, parts, bar)
+                outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], bar)
+            for label, worker in workers.items():
+                result = {"model": label, **_summary(answers[label], expected), **worker.report}
+                if out_of_scope:
+                    result.update(_out_of_scope(answers[label], outside[label], threshold))
+                results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
     return results
 
 
-def _compare_group(
-    models: Mapping[str, Path], parts: Sequence[List[LabelledMessage]], *, threads: int, bar: tqdm
-) -> List[Dict[str, Any]]:
-    answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in models}
-    with contextlib.ExitStack() as stack:
-        workers = {}
-        for label, archive in models.items():
-            bar.set_postfix_str(f"loading {label}")
-            workers[label] = stack.enter_context(WorkerProcess(archive, threads))
-        for part in parts:
-            for label, worker in workers.items():
-                bar.set_postfix_str(label)
-                answers[label].append(worker.parse([message.text for message in part]))
-                bar.update(len(part))
-    expected = [message for part in parts for message in part]
-    return [
-        {"model": label, **_summary(answers[label], expected, archive=archive, report=workers[label].report)}
-        for label, archive in models.items()
-    ]
+def _answers(
+    workers: Mapping[str, WorkerProcess], parts: Sequence[List[Any]], bar: tqdm
+) -> Dict[str, List[Dict[str, Any]]]:
+    """What each worker says to each part, in turns."""
+    answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
+    for part in parts:
+        texts = [message.text if isinstance(message, LabelledMessage) else message for message in part]
+        for label, worker in workers.items():
+            bar.set_postfix_str(label)
+            answers[label].append(worker.parse(texts))
+            bar.update(len(part))
+    return answers
 
 
-def _summary(
-    answers: Sequence[Mapping[str, Any]],
-    expected: Sequence[LabelledMessage],
-    *,
-    archive: Path,
-    report: Mapping[str, float],
-) -> Dict[str, Any]:
-    milliseconds = 1000.0 * np.array([value for answer in answers for value in answer["seconds"]])
-    predicted = [intent for answer in answers for intent in answer["intents"]]
-    summary: Dict[str, Any] = intent_scores([message.intent for message in expected], predicted)
-    if any(message.entities for message in expected):
-        found = [entities for answer in answers for entities in answer["entities"]]
-        summary["entity_f1"] = entity_f1([message.entities for message in expected], found)
-    return {
-        **summary,
+def _summary(answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage]) -> Dict[str, Any]:
+    intents, predicted = [message.intent for message in expected], _joined(answers, "intents")
+    right = [intent == found for intent, found in zip(intents, predicted)]
+    milliseconds = 1000.0 * np.array(_joined(answers, "seconds"))
+    components = 1000.0 * np.array(_joined(answers, "component_seconds"))
+    summary: Dict[str, Any] = {
+        **intent_scores(intents, predicted),
+        "calibration_error": expected_calibration_error(_joined(answers, "confidences"), right),
         "messages": len(expected),
-        "latency_p50_ms": float(np.percentile(milliseconds, 50)),
-        "latency_p95_ms": float(np.percentile(milliseconds, 95)),
+        **_percentiles("latency", milliseconds),
         "latency_mean_ms": float(milliseconds.mean()),
-        "messages_per_second": float(1000.0 / milliseconds.mean()),
-        "archive_mb": archive.stat().st_size / MB,
+        **_percentiles("components", components),
         "memory_mb": answers[-1]["memory_mb"],
         "cores_used": sum(answer["cpu_s"] for answer in answers) / sum(answer["wall_s"] for answer in answers),
-        **report,
     }
+    if any(message.entities for message in expected):
+        summary["entity_f1"] = entity_f1([message.entities for message in expected], _joined(answers, "entities"))
+    return summary
+
+
+def _out_of_scope(
+    answers: Sequence[Mapping[str, Any]], outside: Sequence[Mapping[str, Any]], threshold: float
+) -> Dict[str, Any]:
+    inside, without = _joined(answers, "confidences"), _joined(outside, "confidences")
+    return {
+        "out_of_scope_messages": len(without),
+        "out_of_scope_auroc": out_of_scope_auroc(inside, without),
+        "fallback_threshold": threshold,
+        "fallback_f1": fallback_f1(inside, without, threshold),
+    }
+
+
+def _joined(answers: Sequence[Mapping[str, Any]], key: str) -> List[Any]:
+    return [value for answer in answers for value in answer[key]]
+
+
+def _percentiles(name: str, milliseconds: np.ndarray) -> Dict[str, float]:
+    return {f"{name}_p{share}_ms": float(np.percentile(milliseconds, share)) for share in (50, 95, 99)}

@@ -12,6 +12,7 @@ from rasa_compressed_bert.benchmark.tables import SENSITIVITY, macro_f1_changes,
 
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
+_COSTS = {"latency_p50_ms": "milliseconds a message, p50", "archive_mb": "MB of the archive"}
 _DARK = 9.0  # points of change whose colour needs white letters
 
 
@@ -38,20 +39,21 @@ def drawn(path: Path, **arguments: Any) -> Iterator[Tuple[Any, Any]]:
 
 
 def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
-    """Writes a PNG: macro F1 in per cent over the median milliseconds of a message; without a score, no point."""
-    with drawn(path, figsize=(8, 5)) as (figure, axes):
-        for result in results:
-            if result["macro_f1"] is None:
-                continue
-            point = (result["latency_p50_ms"], 100.0 * result["macro_f1"])
-            axes.scatter(*point, s=30)
-            axes.annotate(result["model"], point, textcoords="offset points", xytext=(5, 4), fontsize=8)
-        axes.set_xscale("log")
-        axes.set_xlabel("milliseconds a message (p50, log scale)")
-        axes.set_ylabel("macro F1, %")
-        axes.set_title(title)
-        axes.margins(x=0.15, y=0.1)
-        axes.grid(True, which="both", alpha=0.3)
+    """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point."""
+    with drawn(path, figsize=(13, 5), ncols=2, sharey=True) as (figure, panels):
+        for axes, (key, label) in zip(panels, _COSTS.items()):
+            for result in results:
+                if result["macro_f1"] is None:
+                    continue
+                point = (result[key], 100.0 * result["macro_f1"])
+                axes.scatter(*point, s=30)
+                axes.annotate(result["model"], point, textcoords="offset points", xytext=(5, 4), fontsize=8)
+            axes.set_xscale("log")
+            axes.set_xlabel(f"{label} (log scale)")
+            axes.margins(x=0.15, y=0.1)
+            axes.grid(True, which="both", alpha=0.3)
+        panels[0].set_ylabel("macro F1, %")
+        figure.suptitle(title)
         figure.tight_layout()
 
 

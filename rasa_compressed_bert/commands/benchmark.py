@@ -20,6 +20,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     benchmark.add_argument(
         "--out", type=Path, default=Path("benchmark_results"), help="folder for results.json and .png"
     )
+    benchmark.add_argument("--out-of-scope", type=Path, metavar="OOS.yml", help="NLU data that no intent is right for")
+    benchmark.add_argument(
+        "--http",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="ask each model's server too, for so long",
+    )
     benchmark.add_argument("--threads", type=positive, default=1, help="of each model's libraries (default: 1)")
     benchmark.add_argument("--rounds", type=positive, default=50, help="turns that the models take (default: 50)")
     benchmark.add_argument(
@@ -35,12 +43,23 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.benchmark.environment import environment
     from rasa_compressed_bert.benchmark.messages import load_messages
     from rasa_compressed_bert.benchmark.plots import plot_comparison
+    from rasa_compressed_bert.benchmark.server import throughput
 
     archives = [archive_path(model) for model in arguments.models]
     for archive in archives:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages, entities=True)
-    results = compare_models(labelled(archives), messages, threads=arguments.threads, rounds=arguments.rounds)
+    outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
+    results = compare_models(
+        labelled(archives),
+        messages,
+        out_of_scope=[message.text for message in outside],
+        threads=arguments.threads,
+        rounds=arguments.rounds,
+    )
+    texts = [message.text for message in messages]
+    for archive, result in zip(archives, results if arguments.http else []):
+        result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
     arguments.out.mkdir(parents=True, exist_ok=True)
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

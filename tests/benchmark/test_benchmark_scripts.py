@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmark_harness import DENSE, small_artifact
 
-from benchmarks import kmeans_bits, run_distillation, run_pruning, runtimes
+from benchmarks import kmeans_bits, run_distillation, runtimes, side_by_side
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
@@ -15,6 +15,7 @@ from benchmarks.kmeans_bits import SETTINGS, Setting
 from benchmarks.quantized import Dense, artifact_in
 from benchmarks.rows import (
     DISTILLED,
+    JOINT,
     LMF,
     OURS,
     QUANTIZED,
@@ -34,6 +35,7 @@ from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
 from rasa_compressed_bert.config import (
     DistilledIntentClassifierConfig,
+    JointBertClassifierConfig,
     PrunedBertIntentClassifierConfig,
     QuantizationConfig,
 )
@@ -41,11 +43,15 @@ from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 
-CLASSIFIERS = {OURS: PrunedBertIntentClassifierConfig, DISTILLED: DistilledIntentClassifierConfig}
+CLASSIFIERS = {
+    OURS: PrunedBertIntentClassifierConfig,
+    DISTILLED: DistilledIntentClassifierConfig,
+    JOINT: JointBertClassifierConfig,
+}
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
 
-@pytest.mark.parametrize("row", [*ROWS, "trim_500", "distilled_ngrams"])
+@pytest.mark.parametrize("row", [*ROWS, "40", "trim_500"])
 def test_every_row_is_a_complete_configuration(row):
     config = row_config(row)
     assert {"recipe", "assistant_id", "language"} <= set(config)
@@ -59,8 +65,8 @@ def test_every_row_is_a_complete_configuration(row):
 
 @pytest.mark.parametrize("option, rows", [(["--short"], SHORT_ROWS), (["--data", "x=y"], ROWS)])
 def test_rows_unless_others_are_asked_for(monkeypatch, option, rows):
-    monkeypatch.setattr(sys, "argv", ["run_pruning", *option])
-    assert tuple(run_pruning._arguments().rows) == rows
+    monkeypatch.setattr(sys, "argv", ["side_by_side", *option])
+    assert tuple(side_by_side._arguments().rows) == rows
 
 
 def test_sample_is_seeded_stratified_and_has_every_intent():

@@ -14,8 +14,11 @@ from rasa_compressed_bert.errors import CompressedBertError, DataError
 REPORT = {"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0}
 
 
+OUTSIDE = "nobody asks this"
+
+
 class FakeWorker:
-    """Says the last word of a message, after a millisecond."""
+    """Says the last word of a message, after a millisecond, and is sure of all but one."""
 
     order = []
 
@@ -26,7 +29,15 @@ class FakeWorker:
         FakeWorker.order.append(self.name)
         count = len(texts)
         intents = [text.split()[-1] for text in texts]
-        return {"intents": intents, "seconds": [0.001] * count, "cpu_s": 0.001, "wall_s": 0.001, "memory_mb": 21.0}
+        return {
+            "intents": intents,
+            "confidences": [0.1 if text == OUTSIDE else 0.8 for text in texts],
+            "seconds": [0.001] * count,
+            "component_seconds": [0.0005] * count,
+            "cpu_s": 0.001,
+            "wall_s": 0.001,
+            "memory_mb": 21.0,
+        }
 
     def __enter__(self):
         return self
@@ -54,6 +65,17 @@ def test_models_take_turns_on_the_same_messages(two_models):
     assert all(result["messages"] == 10 and result["accuracy"] == 1.0 for result in results)
     assert results[0]["latency_p50_ms"] == pytest.approx(1.0)
     assert results[0]["archive_mb"] == pytest.approx(0.001)
+
+
+def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_models):
+    (result, _) = compare_models(two_models, MESSAGES)
+    assert result["calibration_error"] == pytest.approx(0.2) and "fallback_f1" not in result
+    assert result["components_p50_ms"] == pytest.approx(0.5)
+    (result, _) = compare_models(two_models, MESSAGES, out_of_scope=[OUTSIDE, "what about a"], rounds=2)
+    assert FakeWorker.order[-6:] == ["one", "two"] * 3
+    assert result["messages"] == 10 and result["out_of_scope_messages"] == 2
+    assert result["out_of_scope_auroc"] == pytest.approx(0.75)
+    assert result["fallback_f1"] == pytest.approx(2 / 3)
 
 
 def test_little_memory_means_one_after_the_other(two_models, monkeypatch):
@@ -96,7 +118,7 @@ def test_tables_leave_out_what_no_model_has():
 
 
 def test_plot_is_a_png(tmp_path):
-    results = [{"model": "a", "latency_p50_ms": 1.0, "macro_f1": 0.5}]
+    results = [{"model": "a", "latency_p50_ms": 1.0, "archive_mb": 12.0, "macro_f1": 0.5}]
     plot_comparison(results, tmp_path / "new" / "plot.png", title="test")
     assert (tmp_path / "new" / "plot.png").read_bytes().startswith(b"\x89PNG")
 

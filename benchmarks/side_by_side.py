@@ -1,8 +1,8 @@
-"""Score, latency, size, memory, load and training time at several sparsities, beside Rasa's own pipelines.
+"""Score, latency, throughput, size, memory, load and training time of our components and of Rasa's own pipelines.
 
-python -m benchmarks.run_pruning --data snips=DATA/snips --data clinc150=DATA/clinc150
-python -m benchmarks.run_pruning --data snips=DATA/snips --entities --rows keyword,diet,60,joint_dense_fp32,joint_60
-python -m benchmarks.run_pruning --short
+python -m benchmarks.side_by_side --data snips=DATA/snips --data clinc150=DATA/clinc150
+python -m benchmarks.side_by_side --data snips=DATA/snips --entities --rows keyword,diet,60,joint_dense_fp32,joint_60
+python -m benchmarks.side_by_side --short
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
-from rasa_compressed_bert.config.student import ARCHITECTURES
+from rasa_compressed_bert.benchmark.server import throughput
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
+OUT_OF_SCOPE = "oos_test.yml"
+_SCORES = ("accuracy", "macro_f1", "calibration_error", "out_of_scope_auroc", "fallback_f1")
 EXAMPLE_BOT = HERE.parent / "example_bot" / "data" / "nlu.yml"
 
 
@@ -53,20 +55,25 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         trained[row] = train_row(work / row, config, nlu)
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
-    results = compare_models(models, messages, threads=1)
+    outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
+    results = compare_models(models, messages, out_of_scope=[message.text for message in outside], threads=1)
     for row, result in zip(arguments.rows, results):
+        if arguments.http:
+            logger.info(f"{title}: {row_definitions.model_name(row)} behind its server")
+            texts = [message.text for message in messages]
+            result.update(throughput(models[result["model"]], texts, seconds=arguments.http))
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]
         result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"])
         if row == "keyword":  # two keywords: there for the time that Rasa itself takes
-            result.update(accuracy=None, macro_f1=None)
+            result.update(dict.fromkeys(_SCORES))
         if row_definitions.is_ours(row):
             result["sparsity"] = _sparsity(models[result["model"]])
     content = {
         "data": name,
         "training_messages": len(load_messages(training)),
         "test_messages": len(messages),
-        "command": command_line("benchmarks.run_pruning"),
+        "command": command_line("benchmarks.side_by_side"),
         "environment": environment(),
         "results": results,
     }
@@ -108,6 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", action="append", type=named_folder, help="[NAME=]DIR with train.yml and test.yml")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
+    parser.add_argument("--http", type=float, default=5.0, help="seconds of asking each server; 0 to leave it out")
     parser.add_argument("--entities", action="store_true", help="keep and score the entities of the data")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
@@ -131,15 +139,14 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     known = row_definitions.ROWS
-    more = [f"{row_definitions.STUDENT}{name}" for name in ARCHITECTURES]
     unknown = [
         row
         for row in arguments.rows
-        if row.replace(row_definitions.BOTH, "") not in (*known, *more)
+        if row.replace(row_definitions.BOTH, "") not in known
         and not row.replace(row_definitions.BOTH, "").replace(row_definitions.TRIM, "").isdigit()
     ]
     if unknown:
-        every = ", ".join([*known, *more])
+        every = ", ".join(known)
         parser.error(f"unknown rows: {', '.join(unknown)}; known: {every}, a percentage, trim_SIZE, joint_ROW")
 
 

@@ -1,0 +1,39 @@
+"""Writes the tables of the README anew from the committed results.
+
+python -m benchmarks.fill_readme
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import List
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
+
+
+def filled(text: str, results: Path = HERE / "results") -> str:
+    """The text, with each table that a comment names replaced by the one of the results that is like it.
+
+    Of the tables of `results/NAME.md` that is the one whose rows have the most names in common.
+    """
+
+    def newest(match: re.Match[str]) -> str:
+        name, table = match.groups()
+        tables = re.findall(r"(?:^\|.*\n)+", (results / f"{name}.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        like = max(tables, key=lambda other: len(set(_names(other)) & set(_names(table))))
+        return f"<!-- table: {name} -->\n{like}"
+
+    return TABLE.sub(newest, text)
+
+
+def _names(table: str) -> List[str]:
+    return [line.split("|")[1].strip() for line in table.splitlines()]
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(0)

@@ -1,0 +1,219 @@
+"""A model behind Rasa's HTTP API, on this machine, and many clients that ask it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+
+import aiohttp
+import numpy as np
+import psutil
+from rasa.core.lock_store import InMemoryLockStore
+
+from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.errors import CompressedBertError
+
+_START_S = 300.0
+_READY = "Rasa server is up and running"  # what every worker says
+_REQUEST_S = 60.0
+_WARM_UP_S = 2.0
+_SHOWN_LINES = 8
+MB = 1e6
+
+
+class NoConversations(InMemoryLockStore):
+    """Lets Rasa start several workers without a Redis: requests for `/model/parse` belong to no conversation.
+
+    Args:
+        endpoint_config: of `endpoints.yml`; not read.
+    """
+
+    def __init__(self, endpoint_config: Any = None):
+        super().__init__()
+
+
+@dataclass
+class Load:
+    """What clients saw."""
+
+    seconds: float
+    milliseconds: List[float] = field(default_factory=list)  # of each answer
+    errors: List[str] = field(default_factory=list)
+
+    def summary(self) -> Dict[str, Any]:
+        """Answers a second, percentiles of milliseconds, and how many requests had no right answer."""
+        values = self.milliseconds or [float("nan")]
+        p50, p95, p99 = (float(value) for value in np.percentile(values, (50, 95, 99)))
+        return {
+            "answers": len(self.milliseconds),
+            "errors": len(self.errors),
+            "answers_per_second": len(self.milliseconds) / self.seconds,
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "p99_ms": p99,
+        }
+
+
+class Server:
+    """`rasa run --enable-api` of one model; `serve` makes one.
+
+    Args:
+        process: Rasa's.
+        port: on loopback.
+        workers: how many processes answer.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, workers: int):
+        self._process, self._workers = process, workers
+        self.url = f"http://127.0.0.1:{port}"
+
+    def memory_mb(self) -> List[float]:
+        """Resident memory of each worker, in MB."""
+        parent = psutil.Process(self._process.pid)
+        members = parent.children(recursive=True) if self._workers > 1 else [parent]
+        return sorted(member.memory_info().rss / MB for member in members)
+
+    def load(
+        self,
+        texts: Sequence[str],
+        *,
+        seconds: float,
+        connections: int = 8,
+        right: Callable[[Dict[str, Any]], bool] = lambda answer: "intent" in answer,
+    ) -> Load:
+        """What `connections` clients see that ask without a pause.
+
+        Args:
+            texts: asked in turns.
+            seconds: after which no more is asked.
+            connections: clients, each of which waits for its answer.
+            right: whether an answer is one; a wrong one counts as an error.
+        """
+        return asyncio.run(self._load(texts, seconds, connections, right))
+
+    async def _load(
+        self, texts: Sequence[str], seconds: float, connections: int, right: Callable[[Dict[str, Any]], bool]
+    ) -> Load:
+        seen, start, turns = Load(seconds), time.perf_counter(), itertools.cycle(texts)
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_S)
+        connector = aiohttp.TCPConnector(limit=connections)
+
+        async def client(session: aiohttp.ClientSession) -> None:
+            while time.perf_counter() - start < seconds:
+                text, before = next(turns), time.perf_counter()
+                try:
+                    async with session.post(f"{self.url}/model/parse", json={"text": text}) as response:
+                        answer = await response.json()
+                        if response.status != 200 or answer.get("text") != text or not right(answer):
+                            seen.errors.append(f"{response.status} {answer}"[:200])
+                except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+                    seen.errors.append(f"{type(error).__name__} {error}"[:200])
+                else:
+                    seen.milliseconds.append(1000.0 * (time.perf_counter() - before))
+
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            await asyncio.gather(*(client(session) for _ in range(connections)))
+        seen.seconds = time.perf_counter() - start
+        return seen
+
+
+@contextlib.contextmanager
+def serve(
+    archive: Optional[Path], *, workers: int = 1, threads: int = 1, environment: Optional[Dict[str, str]] = None
+) -> Iterator[Server]:
+    """A running server, ended after the block.
+
+    Args:
+        archive: a trained model; None for a server without one.
+        workers: processes that answer (`SANIC_WORKERS`).
+        threads: of each worker's libraries.
+        environment: variables of the server besides.
+
+    Raises:
+        CompressedBertError: if it does not come up.
+    """
+    with tempfile.TemporaryDirectory() as name, socket.socket() as free:
+        folder = Path(name)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        endpoints, log = folder / "endpoints.yml", folder / "log"
+        endpoints.write_text(f"lock_store:\n  type: {__name__}.{NoConversations.__name__}\n")
+        command = [sys.executable, "-m", "rasa", "run", "--enable-api", "-i", "127.0.0.1", "-p", str(port)]
+        command += ["--endpoints", str(endpoints), *(["-m", str(archive)] if archive else [])]
+        variables = {**worker_environment(threads), "SANIC_WORKERS": str(workers), "LOG_LEVEL": "INFO"}
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=folder,
+                env={**variables, **(environment or {})},
+            )
+            try:
+                _wait_until_up(process, log, workers)
+                yield Server(process, port, workers)
+            finally:
+                _end(process)
+
+
+def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: int = 1) -> Dict[str, Any]:
+    """What eight clients on this machine see of a server with one worker, and of one with two.
+
+    Args:
+        archive: a trained model.
+        texts: asked in turns.
+        seconds: for how long, each.
+        threads: of each worker's libraries.
+
+    Returns:
+        `answers_per_second_1` and `answers_per_second_2`; `http` has the details.
+    """
+    details = {}
+    for workers in (1, 2):
+        with serve(archive, workers=workers, threads=threads) as server:
+            server.load(texts, seconds=_WARM_UP_S)
+            seen = server.load(texts, seconds=seconds).summary()
+            details[workers] = {**seen, "worker_memory_mb": server.memory_mb()[-1]}
+    return {
+        **{f"answers_per_second_{count}": seen["answers_per_second"] for count, seen in details.items()},
+        "http": details,
+    }
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], log: Path, workers: int) -> None:
+    deadline = time.monotonic() + _START_S
+    while True:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if said.count(_READY) >= workers:
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            last = "\n".join(f"  {line}" for line in said.splitlines()[-_SHOWN_LINES:])
+            raise CompressedBertError(f"`rasa run` did not come up with {workers} workers:\n{last}")
+        time.sleep(0.2)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends Rasa and its workers, by their own group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
