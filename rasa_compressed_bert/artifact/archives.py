@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
-from rasa_compressed_bert.artifact.artifact import MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
+from rasa_compressed_bert.artifact.artifact import LARGEST_FILE, MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as rasa.engine.storage.local_model_storage has them
@@ -42,14 +42,21 @@ def unpacked(archive: Path) -> Iterator[Path]:
     """A temporary folder with an archive's content.
 
     Raises:
-        CompressedBertError: if it is no archive, or if a member is not a plain file or folder below that folder.
+        CompressedBertError: if it is no archive, if a member is not a plain file or folder below that folder, or if
+            they are larger than any model of ours.
     """
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
         try:
             with tarfile.open(archive, "r:gz") as tar:
+                size = 0
                 for member in tar:
                     _require_inside(member, folder, archive=archive)
+                    size += member.size
+                    if size > LARGEST_FILE:
+                        raise CompressedBertError(
+                            f"'{archive}' unpacks to more than {LARGEST_FILE} bytes: not unpacked."
+                        )
                     if member.isfile():
                         _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

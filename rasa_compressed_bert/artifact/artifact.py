@@ -26,6 +26,8 @@ MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
 SPACY_MODEL = "spacy.msgpack"
+LARGEST_FILE = 4 * 2**30
+"""Bytes; what is larger is not read into memory. BERT-large in 32-bit floats has a third of it."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
 """Kinds of artifacts that a text is given to, by what they say of it."""
 FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL)
@@ -114,6 +116,9 @@ def read_artifact(folder: Path) -> Artifact:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
+        size = (folder / name).stat().st_size
+        if size > LARGEST_FILE:
+            raise ArtifactError(f"'{name}' in '{folder}' has {size} bytes: no model of ours is that large.")
         return (folder / name).read_bytes()
     except OSError as error:
         raise ArtifactError(f"'{name}' in '{folder}' cannot be read: {error}. The model is incomplete.") from error

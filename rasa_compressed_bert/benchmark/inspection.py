@@ -15,6 +15,7 @@ from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+from rasa_compressed_bert.runtime.opening import misfits_refused
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
@@ -28,18 +29,20 @@ def inspect_model(model: Path) -> Dict[str, Any]:
         JSON values: `archive`, `archive_bytes`, and for each of `components` what `describe` says.
 
     Raises:
-        CompressedBertError: if there is no model, or no component of ours in it.
+        CompressedBertError: if there is no model, no component of ours in it, or one whose parts do not fit.
     """
     if archives.is_artifact(model):
         artifact = read_artifact(model)
         size = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
-        return {"archive": model.name, "archive_bytes": size, "components": {model.name: describe(artifact)}}
+        with misfits_refused():
+            return {"archive": model.name, "archive_bytes": size, "components": {model.name: describe(artifact)}}
     archive = archives.archive_path(model)
     with archives.unpacked(archive) as folder:
         found = archives.artifacts_in(folder)
     if not found:
         raise CompressedBertError(f"'{archive}' holds no component of rasa_compressed_bert.")
-    components = {name: describe(artifact) for name, artifact in found.items()}
+    with misfits_refused():
+        components = {name: describe(artifact) for name, artifact in found.items()}
     return {"archive": archive.name, "archive_bytes": archive.stat().st_size, "components": components}
 
 

@@ -21,6 +21,7 @@ from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.intent_predictor import Ranking
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
+from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
@@ -70,13 +71,16 @@ class ArtifactComponent(GraphComponent):
         """A trained component, to serve or to train further.
 
         Raises:
-            ComponentError: if a file of the model is missing or damaged.
+            ComponentError: if a file of the model is missing or damaged, or fits no model.
         """
         options = config_io.parse_config(cls.options_class, config)
         with config_io.shown_by_rasa():
             artifact = resource_io.load(model_storage, resource)
-            predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
-        return cls(options, model_storage, resource, predictor=predictor)
+            with misfits_refused():
+                predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
+                component = cls(options, model_storage, resource, predictor=predictor)
+                message_io.require_json(component.process([Message({TEXT: PROBE})]))
+        return component
 
     def __init__(
         self,

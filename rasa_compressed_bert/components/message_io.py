@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from rasa.nlu.constants import (
@@ -98,6 +99,16 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
         if other.start < one.end:
             problems.append(f"'{text[one.start : one.end]}' and '{text[other.start : other.end]}' overlap")
     return spans, problems
+
+
+def require_json(messages: Iterable[Message]) -> None:
+    """Refuses answers that no server could send.
+
+    Raises:
+        ValueError: if one is no JSON, which knows no NaN.
+    """
+    for message in messages:
+        json.dumps(message.as_dict(only_output_properties=True), allow_nan=False)
 
 
 def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, str, List[str]]]:

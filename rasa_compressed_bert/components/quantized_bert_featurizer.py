@@ -15,6 +15,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components import config_io, message_io, resource_io
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
 
 
@@ -74,13 +75,16 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """A component with its compressed weights.
 
         Raises:
-            ComponentError: if a file of the model is missing or damaged.
+            ComponentError: if a file of the model is missing or damaged, or fits no model.
         """
         component = cls(config, model_storage, resource, execution_context)
         options = component._options
         with config_io.shown_by_rasa():
             artifact = resource_io.load(model_storage, resource)
-            component._featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
+            with misfits_refused():
+                featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
+                featurizer.features(featurizer.encode_words([PROBE.split()]))
+            component._featurizer = featurizer
         return component
 
     def __init__(

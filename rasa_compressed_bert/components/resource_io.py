@@ -34,7 +34,7 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
             artifact = read_artifact(folder)
     except ValueError as error:  # what Rasa raises for a resource that is not there
         raise ArtifactError(f"The model has no folder '{resource.name}': {error}. Train it again.") from error
-    return None if artifact.manifest["kind"] == _UNTRAINED.manifest["kind"] else artifact
+    return None if artifact.manifest.get("kind") == _UNTRAINED.manifest["kind"] else artifact
 
 
 def cached(key: str, make: Callable[[], Artifact]) -> Artifact:

@@ -72,8 +72,15 @@ class TagScheme:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TagScheme:
-        """The inverse of `to_dict`."""
-        return cls(tuple(EntityLabel(*label) for label in values["labels"]), values["bilou"])
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: if a label is none.
+        """
+        labels = tuple(EntityLabel(*label) for label in values["labels"])
+        if not all(isinstance(part, str) for label in labels for part in label if part is not None):
+            raise ValueError(f"not all of these are names: {labels}")
+        return cls(labels, values["bilou"])
 
     @property
     def num_tags(self) -> int:

@@ -8,6 +8,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine, padded
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -53,10 +54,16 @@ def ranked(labels: Sequence[str], logits: np.ndarray, temperature: float) -> Ran
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that no sum of its values exceeds 1.  # (C,)"""
-    scaled = logits.astype(np.float64) / temperature
+    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that no sum of its values exceeds 1.  # (C,)
+
+    Raises:
+        ArtifactError: if these are no numbers.
+    """
+    scaled = logits.astype(np.float64) / float(temperature)
     confidences = np.exp(scaled - scaled.max())
     confidences /= confidences.sum()
-    while math.fsum(confidences.tolist()) > 1.0:
+    while not (total := math.fsum(confidences.tolist())) <= 1.0:
+        if math.isnan(total):
+            raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
         confidences *= 1.0 - 2.0**-52
     return confidences

@@ -8,6 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
@@ -64,7 +65,9 @@ class MessagePredictor:
         self._labels: List[str] = manifest["labels"]
         self._temperature: float = manifest["temperature"]
         self._scheme = TagScheme.from_dict(entities)
-        self._tag_temperature: float = entities["temperature"]
+        self._tag_temperature = float(entities["temperature"])
+        if not 0.0 < self._tag_temperature < np.inf:
+            raise ArtifactError(f"{self._tag_temperature} is no temperature: the model is damaged. Train it again.")
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
         self._tokenizer = PieceTokenizer(
@@ -88,6 +91,8 @@ class MessagePredictor:
 
     def _entities(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:
         """Of the logits of the wordpieces' tags, `(T, K)`."""
+        if logits.shape[1] != self._scheme.num_tags or not np.isfinite(logits).all():
+            raise ArtifactError("What the model gives are no tags: its files are damaged. Train it again.")
         tags = self._scheme.best_tags(logits, None if self._inside_words else pieces.continues)
         spans = self._scheme.spans(tags)
         if not spans:

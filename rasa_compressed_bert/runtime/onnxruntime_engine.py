@@ -46,8 +46,14 @@ class OnnxRuntimeEngine:
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+
+        Raises:
+            ArtifactError: if the graph fails, as on ids of a tokenizer that is another model's.
         """
-        return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
+        try:
+            return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
+        except Exception as error:  # as above
+            raise ArtifactError(f"ONNX Runtime cannot run the model: {error}") from error
 
 
 def _session_options(onnxruntime: Any, num_threads: int) -> Any:

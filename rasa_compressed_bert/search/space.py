@@ -23,6 +23,7 @@ _OF_BERTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 12},
     "learning_rate": {"low": 3e-5, "high": 4e-4, "log": True},
     "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
+    "vocabulary": ["full", "trim"],
     "distillation.temperature": {"low": 1.0, "high": 6.0},
     "distillation.alpha": {"low": 0.0, "high": 0.7},
 }

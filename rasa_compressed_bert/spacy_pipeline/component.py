@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from rasa_compressed_bert.artifact.artifact import FILES, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.document_predictor import Document, DocumentPredictor
+from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 
 NAME = "compressed_bert"
 _MANIFEST = "manifest"
@@ -61,9 +62,11 @@ class CompressedBert:
             artifact: as `export.documents.document_artifact` makes it.
 
         Raises:
-            ArtifactError: if ONNX Runtime refuses it.
+            ArtifactError: if ONNX Runtime refuses it, or if its parts do not fit each other.
         """
-        self._predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
+        with misfits_refused():
+            self._predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
+            self._predictor.predict_documents([PROBE], [[(0, len(PROBE))]])
         self._artifact = artifact
         self._no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
         if not len(self.vocab.vectors):

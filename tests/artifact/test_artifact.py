@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from rasa_compressed_bert.artifact import artifact as module
 from rasa_compressed_bert.artifact.artifact import (
     FILES,
     FORMAT_VERSION,
@@ -81,6 +82,12 @@ def test_missing_folder(tmp_path):
 def test_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=f"'{name}'"):
+        read_artifact(folder)
+
+
+def test_file_that_is_too_large_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_FILE", 10)
+    with pytest.raises(ArtifactError, match=r"'manifest.json' .* no model of ours is that large"):
         read_artifact(folder)
 
 

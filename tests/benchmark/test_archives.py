@@ -49,6 +49,13 @@ def test_no_archive_and_a_truncated_one_are_refused(tmp_path, archive):
             pass
 
 
+def test_an_archive_that_fills_the_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_FILE", 1500)
+    path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 1000) for name in "ab"))
+    with pytest.raises(CompressedBertError, match="unpacks to more than 1500 bytes"), archives.unpacked(path):
+        pass
+
+
 def test_newest_of_a_folder(tmp_path):
     for age, name in enumerate(("b", "c", "a")):
         path = tmp_path / f"{name}.tar.gz"
