@@ -29,7 +29,14 @@ def test_there_are_snippets():
     assert len(YAMLS) >= 2
     assert {name for name, _ in TABLES} == {
         *("clinc150", "snips", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
-        *("featurizer_snips", "featurizer_sara2019", "entities_snips", "entities_snips_full", "entities_xsid_de"),
+        *(
+            "featurizer_snips",
+            "featurizer_sara2019",
+            "entities_snips",
+            "entities_snips_full",
+            "entities_sara2019",
+            "entities_xsid_de",
+        ),
         "spacy_snips",
         "spacy_clinc150",
         *(

@@ -110,7 +110,7 @@ class ArtifactComponent(GraphComponent):
                 artifact = self._train(examples, artifact)
             else:
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
-        resource_io.save(artifact, self._model_storage, self._resource)
+            resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
     def _teaches(self, example: Example) -> bool:

@@ -117,7 +117,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
                     config_io.compression_key(self._options, messages),
                     lambda: compress_encoder(messages, self._options),
                 )
-        resource_io.save(artifact, self._model_storage, self._resource)
+            resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:

@@ -18,9 +18,16 @@ _UNTRAINED = Artifact({"kind": "untrained"}, {})  # a model without training dat
 
 
 def save(artifact: Optional[Artifact], storage: ModelStorage, resource: Resource) -> None:
-    """Writes an artifact, or the note that there was nothing to train on."""
-    with storage.write_to(resource) as folder:
-        write_artifact(artifact or _UNTRAINED, folder)
+    """Writes an artifact, or the note that there was nothing to train on.
+
+    Raises:
+        ArtifactError: if it cannot be written, as on a disk that is full.
+    """
+    try:
+        with storage.write_to(resource) as folder:
+            write_artifact(artifact or _UNTRAINED, folder)
+    except OSError as error:
+        raise ArtifactError(f"The model cannot be written: {error}. Nothing of it is kept.") from error
 
 
 def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:

@@ -153,5 +153,5 @@ def save_and_fail(artifact, storage, monkeypatch, count):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_bytes)
         patch.setattr(Path, "write_text", lambda path, text: path.write_bytes(text.encode()))
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(ArtifactError, match="cannot be written: .*No space left"):
             resource_io.save(artifact, storage, RESOURCE)

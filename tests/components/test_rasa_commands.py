@@ -1,124 +1,36 @@
 """Rasa's own life with our components, through its real command line: train, finetune, test, shell, server."""
 
-import contextlib
 import json
 import os
 import pty
 import re
-import select
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tarfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List
 
 import pytest
-import yaml
 from component_harness import EXAMPLES, ROOT, assert_well_formed, load, predict
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 from rasa.engine.storage.resource import Resource
+from rasa_project import COMPONENT, FAQ, ended, make_project, wait_for
 
 import rasa_compressed_bert
 
 pytestmark = pytest.mark.slow
 
-COMPONENT = "rasa_compressed_bert.PrunedBertIntentClassifier"
-FAQ = {
-    "faq/ask_name": ["what is your name", "your name please", "tell me your name"],
-    "faq/ask_age": ["what is your age", "your age please", "how old is the bot"],
-}
 MESSAGES = ["oh it is hot", "hello", "the curry is spicy", "what is your name", "zzz qqq", "😀", "שלום", "?"]
-TINY = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32}
 TRAINED = f"Finished training component '{COMPONENT.rsplit('.', 1)[1]}'"
 RESTORED = f"Restored component '{COMPONENT.rsplit('.', 1)[1]}' from cache"
 
 
-class Project(NamedTuple):
-    """A small Rasa project in a folder of its own."""
-
-    folder: Path
-    options: Dict[str, Any]
-
-    def write_config(self, name: str, **options: Any) -> None:
-        """A configuration with a trainable component before ours, to see what trains when."""
-        pipeline = [
-            {"name": "WhitespaceTokenizer"},
-            {"name": "CountVectorsFeaturizer"},
-            {"name": COMPONENT, **self.options, **options},
-            {"name": "ResponseSelector", "epochs": 1, "retrieval_intent": "faq"},
-        ]
-        config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": pipeline}
-        (self.folder / name).write_text(yaml.safe_dump({**config, "policies": [{"name": "RulePolicy"}]}))
-
-    def start(self, *arguments: str, **streams: Any) -> "subprocess.Popen[str]":
-        """Starts a command in a process group of its own."""
-        cache = {"RASA_CACHE_DIRECTORY": str(self.folder / ".rasa" / "cache")}
-        return subprocess.Popen(
-            [sys.executable, "-m", "rasa", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **cache, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"},
-            start_new_session=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
-        )
-
-    def rasa(self, *arguments: str, fails: bool = False) -> str:
-        """Runs a command to its end; returns what it says."""
-        process = self.start(*arguments, stdin=subprocess.DEVNULL)
-        with ended(process):
-            said, _ = process.communicate(timeout=300)
-        assert (process.returncode != 0) == fails, said
-        return said
-
-    def train(self, name: str, *arguments: str, fails: bool = False) -> str:
-        return self.rasa("train", "nlu", "--fixed-model-name", name, *arguments, fails=fails)
-
-    def model(self, name: str) -> Path:
-        return self.folder / "models" / f"{name}.tar.gz"
-
-
-@contextlib.contextmanager
-def ended(process):
-    """Ends the process and its children, by their own group, whatever happens."""
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
-        if process.stdout:
-            process.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, tiny_weights):
-    folder = tmp_path_factory.mktemp("project")
-    options = {
-        "model_weights": str(tiny_weights),
-        "epochs": 8,
-        "batch_size": 4,
-        "learning_rate": 2e-3,
-        "max_length": 32,
-    }
-    project = Project(folder, options)
-    project.write_config("config.yml")
-    intents = {**EXAMPLES, **FAQ}
-    nlu = [{"intent": name, "examples": "".join(f"- {text}\n" for text in texts)} for name, texts in intents.items()]
-    rules = [{"rule": name, "steps": [{"intent": name}, {"action": f"utter_{name}"}]} for name in [*EXAMPLES, "faq"]]
-    responses = {f"utter_{name}": [{"text": name}] for name in intents}
-    domain = {"intents": [*EXAMPLES, "faq"], "responses": responses, "actions": ["utter_faq"]}
-    (folder / "data").mkdir()
-    for path, content in {
-        "data/nlu.yml": {"nlu": nlu},
-        "data/rules.yml": {"rules": rules},
-        "domain.yml": domain,
-    }.items():
-        (folder / path).write_text(yaml.safe_dump({"version": "3.1", **content}, allow_unicode=True))
-    return project
+    return make_project(tmp_path_factory.mktemp("project"), tiny_weights)
 
 
 @pytest.fixture(scope="module")
@@ -156,22 +68,6 @@ def manifest_of(archive, folder) -> Dict[str, Any]:
         tar.extractall(folder)
     (path,) = folder.rglob("manifest.json")
     return json.loads(path.read_text())
-
-
-def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
-    """Reads until `pattern` was said; fails after `seconds`, or when nothing more can come."""
-    said, deadline = "", time.monotonic() + seconds
-    while not re.search(pattern, said):
-        assert time.monotonic() < deadline, f"waited for {pattern!r}: {said}"
-        if not select.select([descriptor], [], [], 1.0)[0]:
-            continue
-        try:
-            piece = os.read(descriptor, 65536)
-        except OSError:  # what a pseudo-terminal gives when its program ended
-            piece = b""
-        assert piece, f"ended before {pattern!r}: {said}"
-        said += piece.decode("utf-8", "replace")
-    return said
 
 
 def assert_same_answers(answers: List[Dict[str, Any]], expected: Dict[str, Any]) -> None:

@@ -1,0 +1,247 @@
+"""Months of a bot's life in minutes: several workers, models swapped under load, processes killed, a full disk."""
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+import yaml
+from component_harness import EXAMPLES, ROOT
+from rasa.core.agent import Agent
+from rasa_project import ended, make_project, wait_for
+
+from rasa_compressed_bert.benchmark.server import serve
+
+pytestmark = pytest.mark.slow
+TEXTS = ["oh it is hot", "hello", "the curry is spicy", "zzz qqq", "😀", "שלום", "?", "play the song"]
+OTHERS = [  # several of ours in one pipeline
+    {"name": "rasa_compressed_bert.BertEntityExtractor"},
+    {"name": "rasa_compressed_bert.QuantizedBertFeaturizer"},
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_weights):
+    project = make_project(tmp_path_factory.mktemp("life"), tiny_weights)
+    path = project.folder / "data" / "nlu.yml"
+    path.write_text(path.read_text().replace("pizza", "[pizza](dish)"))
+    config = yaml.safe_load((project.folder / "config.yml").read_text())
+    first = {key: value for key, value in project.options.items() if key != "epochs"}
+    extractor, featurizer = OTHERS
+    config["pipeline"][1:2] = [
+        {**featurizer, "model_weights": project.options["model_weights"], "max_length": 32},
+        {**extractor, **first, "epochs": 4},
+    ]
+    (project.folder / "several.yml").write_text(yaml.safe_dump(config))
+    project.write_config("other.yml", epochs=3, random_seed=1)
+    return project
+
+
+@pytest.fixture(scope="module")
+def one(project):
+    project.rasa("train", "--fixed-model-name", "one", "--config", "several.yml")
+    return project.model("one")
+
+
+@pytest.fixture(scope="module")
+def other(project, one):
+    project.train("other", "--config", "other.yml")
+    return project.model("other")
+
+
+def intents_of(archive):
+    """What an agent in this process says to the texts: intent and confidence."""
+    agent = Agent.load(str(archive))
+    parsed = [asyncio.run(agent.parse_message(text)) for text in TEXTS]
+    return {text: (said["intent"]["name"], said["intent"]["confidence"]) for text, said in zip(TEXTS, parsed)}
+
+
+def agrees_with(*models):
+    """Whether an answer is that of one of some models."""
+    expected = [intents_of(model) for model in models]
+
+    def right(answer):
+        name, confidence = answer["intent"]["name"], answer["intent"]["confidence"]
+        wanted = [intents[answer["text"]] for intents in expected]
+        return any(name == known and confidence == pytest.approx(sure, abs=1e-5) for known, sure in wanted)
+
+    return right
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_workers_give_one_answer(one, workers):
+    right = agrees_with(one)
+    with serve(one, workers=workers) as server:
+        seen = server.load(TEXTS, seconds=4, connections=8, right=right)
+        assert len(server.memory_mb()) >= workers
+    assert seen.errors == [] and len(seen.milliseconds) > 50
+
+
+def test_wrong_answers_are_seen(one):
+    with serve(one) as server:
+        seen = server.load(TEXTS[:1], seconds=1, connections=2, right=lambda answer: False)
+    assert seen.errors and seen.summary()["errors"] == len(seen.errors)
+
+
+def test_models_are_swapped_under_load(one, other):
+    right, right_after = agrees_with(one, other), agrees_with(other)
+    loads = []
+    with serve(one) as server:
+        clients = threading.Thread(
+            target=lambda: loads.append(server.load(TEXTS, seconds=12, connections=4, right=right))
+        )
+        clients.start()
+        for model in (other, one, other):
+            time.sleep(1)
+            request(f"{server.url}/model", {"model_file": str(model)}, method="PUT")
+        clients.join()
+        after = server.load(TEXTS, seconds=1, connections=2, right=right_after)
+    assert loads[0].errors == [] and len(loads[0].milliseconds) > 50
+    assert after.errors == [] and after.milliseconds
+
+
+def request(url, content, *, method="POST"):
+    asked = urllib.request.Request(
+        url, data=json.dumps(content).encode(), headers={"Content-Type": "application/json"}, method=method
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(asked, timeout=60) as response:
+        said = response.read()
+    return json.loads(said) if said else None
+
+
+def test_a_conversation_is_led_step_by_step_through_the_api(one):
+    """What `rasa interactive` does: a message, what the bot would do, doing it."""
+    with serve(one) as server:
+        conversation = f"{server.url}/conversations/someone"
+        tracker = request(f"{conversation}/messages", {"text": "hello you", "sender": "user"})
+        assert tracker["latest_message"]["intent"]["name"] == "greet"
+        scores = request(f"{conversation}/predict", {})["scores"]
+        best = max(scores, key=lambda score: score["score"])
+        assert best["action"] == "utter_greet"
+        done = request(f"{conversation}/execute", {"name": "utter_greet"})
+        assert done["messages"] == [{"recipient_id": "someone", "text": "greet"}]
+
+
+def test_forked_and_spawned_processes_give_the_same_answers(one, tmp_path):
+    """In a process of its own, as a fork takes over what this one has loaded."""
+    script = tmp_path / "processes.py"
+    script.write_text(PROCESSES)
+    said = subprocess.run(
+        [sys.executable, str(script), str(one), json.dumps(TEXTS)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert said.returncode == 0, said.stderr[-3000:]
+    own, forked, spawned = (json.loads(line) for line in said.stdout.splitlines()[-3:])
+    assert own == forked == spawned and len(own) == len(TEXTS)
+
+
+PROCESSES = """
+import asyncio, json, multiprocessing, sys
+from rasa.core.agent import Agent
+
+def answers(agent, texts):
+    said = [asyncio.run(agent.parse_message(text)) for text in texts]
+    return [[answer["intent"]["name"], round(answer["intent"]["confidence"], 5)] for answer in said]
+
+def forked(queue, texts):
+    queue.put(answers(AGENT, texts))
+
+def spawned(queue, archive, texts):
+    queue.put(answers(Agent.load(archive), texts))
+
+def of_process(method, target, *arguments):
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=target, args=(queue, *arguments))
+    process.start()
+    found = queue.get(timeout=120)
+    process.join()
+    return found
+
+if __name__ == "__main__":
+    archive, texts = sys.argv[1], json.loads(sys.argv[2])
+    AGENT = Agent.load(archive)
+    own = answers(AGENT, texts)
+    print(json.dumps(own))
+    print(json.dumps(of_process("fork", forked, texts)))
+    print(json.dumps(of_process("spawn", spawned, archive, texts)))
+"""
+
+
+def test_cross_validation(project, one, tmp_path):
+    folds = ("--cross-validation", "--folds", "2", "--config", "several.yml")
+    project.rasa("test", "nlu", *folds, "-u", "data", "--no-plot", "--out", str(tmp_path))
+    report = json.loads((tmp_path / "intent_report.json").read_text())
+    assert set(report) >= {*EXAMPLES, "faq"} and report["accuracy"] > 0.4
+    assert "dish" in json.loads((tmp_path / "BertEntityExtractor_report.json").read_text())
+
+
+def test_two_configurations_are_compared(project, one, tmp_path):
+    share = ("--runs", "1", "--percentages", "50")
+    project.rasa(
+        *("test", "nlu", "--config", "config.yml", "several.yml", *share),
+        *("-u", "data/nlu.yml", "--no-plot", "--out", str(tmp_path)),
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results) == {"config", "several"}
+    assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
+
+
+@pytest.mark.parametrize(
+    "moment, seconds",
+    [(r"prune \(neuron\): +[1-9][0-9]?%", 0.0), (r"prune \(neuron\): +100%", 0.0), (r"prune \(neuron\): +100%", 1.0)],
+    ids=["pruning", "export", "saving"],
+)
+def test_a_killed_training_leaves_nothing_half_written(project, one, moment, seconds):
+    """Whenever it is killed there is a whole model or none, and the next training makes one."""
+    name = "killed"
+    project.write_config("killed.yml", epochs=4, random_seed=int(10 * seconds) + len(moment))
+    arguments = ("train", "nlu", "--fixed-model-name", name, "--config", "killed.yml")
+    process = project.start(*arguments)
+    with ended(process):
+        os.set_blocking(process.stdout.fileno(), False)
+        wait_for(process.stdout.fileno(), moment, seconds=120)
+        time.sleep(seconds)
+    if project.model(name).exists():
+        intents_of(project.model(name))
+        project.model(name).unlink()
+    project.rasa(*arguments)
+    assert {intent for intent, _ in intents_of(project.model(name)).values()} <= {*EXAMPLES, "faq", None}
+    project.model(name).unlink()
+
+
+def test_a_full_disk_is_one_clear_sentence(project, one):
+    """No file may be larger than 50 kB: the weights cannot be written."""
+    project.write_config("full.yml", epochs=1, random_seed=99)
+    process = project.start(
+        *("train", "nlu", "--fixed-model-name", "full", "--config", "full.yml"),
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    with ended(process):
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "cannot be written" in said and "File too large" in said, said
+    assert not project.model("full").exists()
+
+
+def test_a_model_in_a_folder_that_nobody_may_write_to(one, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "model.tar.gz").write_bytes(one.read_bytes())
+    (folder / "model.tar.gz").chmod(0o400)
+    folder.chmod(0o500)
+    try:
+        assert intents_of(folder / "model.tar.gz") == intents_of(one)
+    finally:
+        folder.chmod(0o700)
