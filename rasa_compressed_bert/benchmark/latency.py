@@ -49,9 +49,9 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
     return {"text": text, "wordpieces": int(input_ids.shape[1]), "threads": 1, "p50_ms": in_turns(calls)}
 
 
-def call_of(artifact: Artifact, input_ids: np.ndarray) -> Callable[[], Any]:
-    """One message through a one-thread engine of its own."""
-    engine, mask = open_engine(artifact), np.ones_like(input_ids)
+def call_of(artifact: Artifact, input_ids: np.ndarray, *, num_threads: int = 1) -> Callable[[], Any]:
+    """One message through an engine."""
+    engine, mask = open_engine(artifact, num_threads=num_threads), np.ones_like(input_ids)
     return lambda: engine.run(input_ids, mask)
 
 

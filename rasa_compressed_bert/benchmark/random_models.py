@@ -18,6 +18,12 @@ def bert_base_shape(*, vocab_size: int = 30522, max_position_embeddings: int = 1
     return EncoderShape(vocab_size, 768, max_position_embeddings, 64, 1e-12, "gelu", (layer,) * 12)
 
 
+def minilm_shape() -> EncoderShape:
+    """all-MiniLM-L6-v2: 6 layers, hidden size 384, 12 heads of 32, 1,536 intermediate neurons."""
+    layer = LayerShape(12, 32, 32, 1536)
+    return replace(bert_base_shape(), hidden_size=384, head_size=32, layers=(layer,) * 6)
+
+
 def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
     """Every layer loses the same share of heads and, by eights, of neurons: `sparsity` of its weights in all."""
     hidden, layers = shape.hidden_size, []

@@ -50,7 +50,8 @@ class Option:
         left = f"({self.above}" if self.low is None else f"[{self.low}"
         right = f"{self.below})" if self.high is None else f"{self.high}]"
         if self.high is None and self.below is None:
-            return "" if self.low is None else f" >= {self.low}"
+            above = "" if self.above is None else f" > {self.above}"
+            return above if self.low is None else f" >= {self.low}"
         return f" in {left}, {right}"
 
 

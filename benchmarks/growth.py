@@ -1,0 +1,162 @@
+"""How cost grows: training against examples and intents, a message against its length.
+
+python -m benchmarks.growth
+
+Messages are made of random words, a few of which say the intent; our classifier trains for one epoch, after one of the
+dense model, so times are those of an epoch of each and of all that training does besides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import yaml
+
+from benchmarks.commands import command_line
+from benchmarks.datasets import write_nlu
+from benchmarks.rows import OURS, complete
+from benchmarks.training import training_environment
+from rasa_compressed_bert.artifact.archives import artifacts_of
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.latency import in_turns
+from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.runtime.predictors import open_predictor
+
+logger = logging.getLogger("benchmarks")
+HERE = Path(__file__).parent
+EXAMPLES, INTENTS = (1_000, 3_000, 10_000, 30_000, 100_000), (10, 100, 1_000)
+FEW_INTENTS, SOME_EXAMPLES = 20, 10_000
+CHARACTERS = (10, 100, 1_000, 10_000, 100_000)
+WORDS = "please tell me what the best new place for a good warm day in this town is and when we could go there".split()
+MB = 1e6
+
+
+def main() -> int:
+    """Measures, and writes `results/growth.json`, `.md` and `.png`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--most", type=int, default=EXAMPLES[-1], help="examples (default: %(default)s)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    sizes = [(count, FEW_INTENTS) for count in EXAMPLES] + [(SOME_EXAMPLES, count) for count in INTENTS]
+    sizes = [(examples, intents) for examples, intents in sizes if examples <= arguments.most]
+    with tempfile.TemporaryDirectory() as name:
+        training = []
+        for examples, intents in sizes:
+            training.append(train(Path(name), examples, intents))
+            logger.info(json.dumps(training[-1]))
+        lengths = parse(Path(name) / f"{sizes[0][0]}_{sizes[0][1]}" / "model.tar.gz")
+    content = {"command": command_line("benchmarks.growth"), "training": training, "lengths": lengths}
+    content["environment"] = environment()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "growth.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (arguments.results / "growth.md").write_text(to_markdown(content), encoding="utf-8")
+    plot(content, arguments.results / "growth.png")
+    sys.stdout.write(to_markdown(content))
+    return 0
+
+
+def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
+    """Seconds and the largest resident memory of `rasa train nlu`, and the size of the archive."""
+    folder = work / f"{examples}_{intents}"
+    folder.mkdir()
+    write_nlu(messages(examples, intents), folder / "nlu.yml")
+    (folder / "config.yml").write_text(yaml.safe_dump(complete([{"name": OURS, "epochs": 1}])))
+    command = [sys.executable, "-m", "rasa", "train", "nlu", "--nlu", "nlu.yml", "--config", "config.yml"]
+    start = time.perf_counter()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--out", ".", "--fixed-model-name", "model"],
+            cwd=folder,
+            env={**training_environment(), "RASA_MAX_CACHE_SIZE": "0"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise CompressedBertError(f"Training with {examples} examples failed:\n{(folder / 'log').read_text()[-2000:]}")
+    return {
+        "examples": examples,
+        "intents": intents,
+        "training_s": time.perf_counter() - start,
+        "peak_memory_mb": usage.ru_maxrss * 1024 / MB,
+        "archive_mb": (folder / "model.tar.gz").stat().st_size / MB,
+    }
+
+
+def messages(examples: int, intents: int, *, seed: int = 0) -> List[LabelledMessage]:
+    """Different messages of five to twelve words, with a number that says the intent."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(examples):
+        intent = index % intents
+        words = [*rng.choice(WORDS, rng.integers(3, 10)), f"number {intent}", f"today {index}"]
+        found.append(LabelledMessage(" ".join(rng.permutation(words)), f"intent_{intent}"))
+    return found
+
+
+def parse(model: Path) -> List[Dict[str, Any]]:
+    """p50 milliseconds of the classifier alone for messages of some lengths; what `max_length` cuts costs little."""
+    (artifact,) = artifacts_of(model).values()
+    predictor = open_predictor(artifact)
+    text = " ".join(WORDS * (CHARACTERS[-1] // len(" ".join(WORDS)) + 1))
+    calls = {str(count): lambda part=text[:count]: predictor.predict(part) for count in CHARACTERS}
+    return [{"characters": int(count), "p50_ms": value} for count, value in in_turns(calls).items()]
+
+
+def to_markdown(content: Dict[str, Any]) -> str:
+    """Two tables; what is proportional to the examples has the same milliseconds an example in every row."""
+    rows = [["examples", "intents", "training s", "ms an example", "peak memory MB", "archive MB"]]
+    for item in content["training"]:
+        each = f"{1000 * item['training_s'] / item['examples']:.1f}"
+        figures = [f"{item['training_s']:.0f}", each, f"{item['peak_memory_mb']:.0f}", f"{item['archive_mb']:.1f}"]
+        rows.append([f"{item['examples']:,}", f"{item['intents']:,}", *figures])
+    lengths = [["characters", "ms a message"]]
+    lengths += [[f"{item['characters']:,}", f"{item['p50_ms']:.2f}"] for item in content["lengths"]]
+    return f"""# How cost grows
+
+`rasa train nlu` of our classifier with one epoch, all cores, Rasa's start included:
+
+{tables.markdown_table(rows)}
+
+A message, the classifier alone, one thread:
+
+{tables.markdown_table(lengths)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def plot(content: Dict[str, Any], path: Path) -> None:
+    """Seconds and memory over examples."""
+    own = [item for item in content["training"] if item["intents"] == FEW_INTENTS]
+    with drawn(path, figsize=(10, 4), ncols=2) as (figure, panels):
+        for axes, (key, label) in zip(
+            panels, {"training_s": "seconds of training", "peak_memory_mb": "peak memory, MB"}.items()
+        ):
+            axes.plot([item["examples"] for item in own], [item[key] for item in own], marker="o")
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel("examples")
+            axes.set_ylabel(label)
+            axes.grid(True, which="both", alpha=0.3)
+        figure.tight_layout()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

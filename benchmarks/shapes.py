@@ -1,0 +1,101 @@
+"""The engine alone: BERT-base's and MiniLM's shapes from 0 to 95 % sparsity, by wordpieces and threads.
+
+python -m benchmarks.shapes
+
+Random weights are as fast as trained ones: this says what pruning would save, and nothing of what it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.bert_base_shape import LENGTHS
+from benchmarks.commands import command_line
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.latency import call_of, in_turns
+from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, minilm_shape, random_artifact
+
+HERE = Path(__file__).parent
+SHAPES = {"BERT-base": bert_base_shape(), "MiniLM": minilm_shape()}
+SPARSITIES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+THREADS = (1, 2)
+MB = 1e6
+
+
+def main() -> int:
+    """Measures, and writes `results/shapes.json`, `.md` and `.png`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    results = [result for name in SHAPES for result in measure(name, arguments.rounds)]
+    content = {"command": command_line("benchmarks.shapes"), "results": results, "environment": environment()}
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "shapes.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (arguments.results / "shapes.md").write_text(to_markdown(content), encoding="utf-8")
+    plot(results, arguments.results / "shapes.png")
+    sys.stdout.write(to_markdown(content))
+    return 0
+
+
+def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
+    """One message through our ONNX Runtime engine: p50 milliseconds by threads and wordpieces, all rows in turns."""
+    shape = SHAPES[name]
+    artifacts, results = {"fp32": random_artifact(shape, int8=False)}, []
+    for sparsity in SPARSITIES:
+        artifacts[f"int8, {sparsity:.0%}"] = random_artifact(evenly_pruned(shape, sparsity), int8=True)
+    for label, artifact in artifacts.items():
+        results.append({"shape": name, "model": label, "size_mb": artifact.size / MB, "p50_ms": {}})
+    rng = np.random.default_rng(0)
+    for threads in THREADS:
+        for length in tqdm(LENGTHS, desc=f"{name}, {threads} threads"):
+            input_ids = rng.integers(1000, shape.vocab_size, (1, length))
+            calls = {key: call_of(artifact, input_ids, num_threads=threads) for key, artifact in artifacts.items()}
+            for result, value in zip(results, in_turns(calls, rounds=rounds, repeats=8).values()):
+                result["p50_ms"][f"{threads}/{length}"] = value
+    return results
+
+
+def to_markdown(content: Dict[str, Any]) -> str:
+    """A table for each number of threads."""
+    parts = ["# The engine alone, by shape and sparsity", "Random weights, one message at a time, p50 in milliseconds."]
+    for threads in THREADS:
+        rows = [["shape", "model", "MB", *(f"{length} wordpieces" for length in LENGTHS)]]
+        for result in content["results"]:
+            times = [f"{result['p50_ms'][f'{threads}/{length}']:.2f}" for length in LENGTHS]
+            rows.append([result["shape"], result["model"], f"{result['size_mb']:.0f}", *times])
+        parts += [f"{threads} thread{'s' if threads > 1 else ''}:", tables.markdown_table(rows)]
+    parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def plot(results: List[Dict[str, Any]], path: Path) -> None:
+    """Milliseconds over sparsity, one thread, a line a length."""
+    with drawn(path, figsize=(11, 5), ncols=len(SHAPES)) as (figure, panels):
+        for axes, name in zip(panels, SHAPES):
+            own = [result for result in results if result["shape"] == name and result["model"].startswith("int8")]
+            for length in LENGTHS:
+                times = [result["p50_ms"][f"1/{length}"] for result in own]
+                axes.plot([100 * sparsity for sparsity in SPARSITIES], times, marker="o", label=f"{length} wordpieces")
+            axes.set_title(f"{name}, int8, one thread")
+            axes.set_xlabel("sparsity of the encoder, %")
+            axes.set_ylabel("milliseconds a message")
+            axes.set_yscale("log")
+            axes.grid(True, which="both", alpha=0.3)
+        panels[0].legend()
+        figure.tight_layout()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
