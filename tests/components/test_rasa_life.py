@@ -84,25 +84,28 @@ def test_four_workers_give_one_answer(one):
     assert seen.errors == [] and len(seen.milliseconds) > 50
 
 
-def test_wrong_answers_are_seen(one):
+@pytest.fixture(scope="module")
+def server(one):
+    """One server for what does not change it for good."""
     with serve(one) as server:
-        seen = server.load(TEXTS[:1], seconds=1, connections=2, right=lambda answer: False)
+        yield server
+
+
+def test_wrong_answers_are_seen(server):
+    seen = server.load(TEXTS[:1], seconds=1, connections=2, right=lambda answer: False)
     assert seen.errors and seen.summary()["errors"] == len(seen.errors)
 
 
-def test_models_are_swapped_under_load(one, other):
-    right, right_after = agrees_with(one, other), agrees_with(other)
-    loads = []
-    with serve(one) as server:
-        clients = threading.Thread(
-            target=lambda: loads.append(server.load(TEXTS, seconds=12, connections=4, right=right))
-        )
-        clients.start()
-        for model in (other, one, other):
-            time.sleep(1)
-            request(f"{server.url}/model", {"model_file": str(model)}, method="PUT")
-        clients.join()
-        after = server.load(TEXTS, seconds=1, connections=2, right=right_after)
+def test_models_are_swapped_under_load(server, one, other):
+    right, right_after = agrees_with(one, other), agrees_with(one)
+    asking, loads = {"seconds": 12, "connections": 4, "right": right}, []
+    clients = threading.Thread(target=lambda: loads.append(server.load(TEXTS, **asking)))
+    clients.start()
+    for model in (other, one, other, one):
+        time.sleep(1)
+        request(f"{server.url}/model", {"model_file": str(model)}, method="PUT")
+    clients.join()
+    after = server.load(TEXTS, seconds=1, connections=2, right=right_after)
     assert loads[0].errors == [] and len(loads[0].milliseconds) > 50
     assert after.errors == [] and after.milliseconds
 
@@ -117,17 +120,16 @@ def request(url, content, *, method="POST"):
     return json.loads(said) if said else None
 
 
-def test_a_conversation_is_led_step_by_step_through_the_api(one):
+def test_a_conversation_is_led_step_by_step_through_the_api(server):
     """What `rasa interactive` does: a message, what the bot would do, doing it."""
-    with serve(one) as server:
-        conversation = f"{server.url}/conversations/someone"
-        tracker = request(f"{conversation}/messages", {"text": "hello you", "sender": "user"})
-        assert tracker["latest_message"]["intent"]["name"] == "greet"
-        scores = request(f"{conversation}/predict", {})["scores"]
-        best = max(scores, key=lambda score: score["score"])
-        assert best["action"] == "utter_greet"
-        done = request(f"{conversation}/execute", {"name": "utter_greet"})
-        assert done["messages"] == [{"recipient_id": "someone", "text": "greet"}]
+    conversation = f"{server.url}/conversations/someone"
+    tracker = request(f"{conversation}/messages", {"text": "hello you", "sender": "user"})
+    assert tracker["latest_message"]["intent"]["name"] == "greet"
+    scores = request(f"{conversation}/predict", {})["scores"]
+    best = max(scores, key=lambda score: score["score"])
+    assert best["action"] == "utter_greet"
+    done = request(f"{conversation}/execute", {"name": "utter_greet"})
+    assert done["messages"] == [{"recipient_id": "someone", "text": "greet"}]
 
 
 def test_forked_and_spawned_processes_give_the_same_answers(project, one, tmp_path):
@@ -198,27 +200,22 @@ def test_two_configurations_are_compared(project, one, tmp_path):
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 
-@pytest.mark.parametrize(
-    "moment, seconds",
-    [(r"prune \(neuron\): +[1-9][0-9]?%", 0.0), (r"prune \(neuron\): +100%", 0.0), (r"prune \(neuron\): +100%", 1.0)],
-    ids=["pruning", "export", "saving"],
-)
-def test_a_killed_training_leaves_nothing_half_written(project, one, moment, seconds):
+def test_a_killed_training_leaves_nothing_half_written(project, one):
     """Whenever it is killed there is a whole model or none, and the next training makes one."""
-    name = "killed"
-    project.write_config("killed.yml", epochs=4, random_seed=int(10 * seconds) + len(moment))
-    arguments = ("train", "nlu", "--fixed-model-name", name, "--config", "killed.yml")
-    process = project.start(*arguments)
-    with ended(process):
-        os.set_blocking(process.stdout.fileno(), False)
-        wait_for(process.stdout.fileno(), moment, seconds=120)
-        time.sleep(seconds)
-    if project.model(name).exists():
-        intents_of(project.model(name))
-        project.model(name).unlink()
+    project.write_config("killed.yml", epochs=4, random_seed=5)
+    arguments = ("train", "nlu", "--fixed-model-name", "killed", "--config", "killed.yml")
+    pruning, pruned = r"prune \(neuron\): +[1-9][0-9]?%", r"prune \(neuron\): +100%"
+    for moment, seconds in ((pruning, 0.0), (pruned, 0.0), (pruned, 1.0)):  # the last two: in export, in saving
+        process = project.start(*arguments)
+        with ended(process):
+            os.set_blocking(process.stdout.fileno(), False)
+            wait_for(process.stdout.fileno(), moment, seconds=120)
+            time.sleep(seconds)
+        if project.model("killed").exists():
+            intents_of(project.model("killed"))
+            break  # it was quicker
     project.rasa(*arguments)
-    assert {intent for intent, _ in intents_of(project.model(name)).values()} <= {*EXAMPLES, "faq", None}
-    project.model(name).unlink()
+    assert {intent for intent, _ in intents_of(project.model("killed")).values()} <= {*EXAMPLES, "faq", None}
 
 
 def test_a_full_disk_is_one_clear_sentence(project, one):

@@ -6,12 +6,9 @@
 import sys
 import time
 
-import numpy as np
-from optuna._hypervolume import compute_hypervolume
-
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import ExportError
-from rasa_compressed_bert.search.goals import SCORE, Measured, read_thresholds
+from rasa_compressed_bert.search.goals import Measured, read_thresholds
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.study import Goal, open_storage, open_study, search
 
@@ -36,14 +33,6 @@ def measure(options, *, quick=False):
         raise ExportError("It disagrees.")
     score = 0.95 - 0.1 * sparsity**4 - 0.05 * (log10(rate) + 3) ** 2 - (0.1 if quick else 0.0)
     return Measured(max(score, 0.0), None, None, 1.0 - 0.9 * sparsity, 10.0 - 5.0 * sparsity, int(1e6 * (1 - sparsity)))
-
-
-def hypervolume(points, costs, reference):
-    """The volume between a reference and what the points dominate, each axis a share of the reference's cost."""
-    corner = np.array([-reference[SCORE], *(1.0 for _ in costs)])
-    rows = [[-point.figures[SCORE], *(point.figures[cost] / reference[cost] for cost in costs)] for point in points]
-    inside = np.array([row for row in rows if np.all(np.array(row) <= corner)])
-    return float(compute_hypervolume(inside, corner)) if len(inside) else 0.0
 
 
 def main(storage, trials, log, seconds):

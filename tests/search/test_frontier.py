@@ -5,8 +5,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_harness import hypervolume
 
+from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import Point, dominates, pareto, picks, require_some
 from rasa_compressed_bert.search.goals import read_thresholds

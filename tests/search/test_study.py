@@ -15,9 +15,10 @@ import optuna
 import pytest
 import search_harness
 from optuna.trial import TrialState
-from search_harness import COSTS, goal, hypervolume, measure
+from search_harness import COSTS, goal, measure
 
 import rasa_compressed_bert
+from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search import study as studies
 from rasa_compressed_bert.search.frontier import pareto, picks

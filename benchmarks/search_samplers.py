@@ -1,0 +1,143 @@
+"""Optuna's TPE sampler, which `search` uses, against random search: the hypervolume after the same number of trials.
+
+python -m benchmarks.search_samplers --nlu DATA/sara2019/train.yml --seeds 3 --trials 24
+
+Students of words' n-grams train within seconds, and their teacher is trained once: only so are many whole studies of
+real data affordable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+from optuna._hypervolume import compute_hypervolume
+from tqdm import tqdm
+
+from benchmarks.commands import command_line
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.messages import load_training_data
+from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.components.message_io import intent_examples
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.search.evaluation import Evaluator
+from rasa_compressed_bert.search.frontier import Point
+from rasa_compressed_bert.search.goals import SCORE
+from rasa_compressed_bert.search.space import read_space
+from rasa_compressed_bert.search.study import Goal, baseline_of, open_storage, open_study, points_of, search
+
+HERE = Path(__file__).parent
+COSTS = ("latency_ms", "size_mb")
+SAMPLERS = ("tpe", "random")
+BASE = {"student": {"architecture": "ngrams"}, "augmentation": {"n_iter": 10}}
+SPACE = {
+    "student.embedding_size": {"low": 16, "high": 160, "step": 16},
+    "epochs": {"low": 4, "high": 16},
+    "learning_rate": {"low": 5e-4, "high": 2e-2, "log": True},
+    "distillation.alpha": {"low": 0.0, "high": 0.5},
+    "distillation.temperature": {"low": 1.0, "high": 4.0},
+}
+WORST = 2.0  # times the cost of the baseline, and half its score: the corner that volumes are measured from
+
+
+def main() -> int:
+    """Writes `results/search_samplers.json`, `.md` and `.png`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--nlu", type=Path, required=True, metavar="TRAIN.yml")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "search_samplers")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    for name in ("matplotlib", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    examples = intent_examples(load_training_data(arguments.nlu))
+    evaluator = Evaluator(examples, DistilledIntentClassifierConfig, BASE, cache=arguments.work / "teachers")
+    goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, [], "samplers")
+    runs = []
+    for seed in range(arguments.seeds):
+        for sampler in SAMPLERS:
+            runs.append(run(evaluator, goal, sampler, seed, arguments.trials, arguments.work))
+    content = {"command": command_line("benchmarks.search_samplers"), "runs": runs, "environment": environment()}
+    (arguments.results / "search_samplers.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (arguments.results / "search_samplers.md").write_text(to_markdown(content), encoding="utf-8")
+    plot(runs, arguments.results / "search_samplers.png")
+    sys.stdout.write(to_markdown(content))
+    return 0
+
+
+def run(evaluator: Evaluator, goal: Goal, sampler: str, seed: int, trials: int, work: Path) -> Dict[str, Any]:
+    """One study, which goes on where it was stopped: the hypervolume after each of its trials."""
+    storage = open_storage(str(work / f"{sampler}_{seed}.log"))
+    study = open_study(storage, goal, name="samplers", sampler=sampler, seed=seed)
+    reference = corner(baseline_of(study, evaluator.measure).figures)
+    with tqdm(total=trials, desc=f"{sampler}, seed {seed}", unit="trial") as bar:
+
+        def tell(done: Sequence[Any]) -> None:
+            bar.n = len(done)
+            bar.set_postfix(hypervolume=f"{hypervolume(points_of(study), goal.costs, reference):.4f}")
+
+        search(study, goal, evaluator.measure, trials=trials, tell=tell)
+    points = points_of(study)
+    volumes = [
+        hypervolume([point for point in points if point.number <= number], goal.costs, reference)
+        for number in range(trials)
+    ]
+    return {"sampler": sampler, "seed": seed, "hypervolume": volumes}
+
+
+def corner(baseline: Mapping[str, float]) -> Dict[str, float]:
+    """Where nothing that is worth anything is beyond: half the score, and `WORST` times the costs."""
+    return {SCORE: baseline[SCORE] / 2, **{cost: WORST * baseline[cost] for cost in COSTS}}
+
+
+def hypervolume(points: Sequence[Point], costs: Sequence[str], reference: Mapping[str, float]) -> float:
+    """The volume between a reference and what the points dominate, each axis a share of the reference's cost."""
+    worst = np.array([-reference[SCORE], *(1.0 for _ in costs)])
+    rows = [[-point.figures[SCORE], *(point.figures[cost] / reference[cost] for cost in costs)] for point in points]
+    inside = np.array([row for row in rows if np.all(np.array(row) <= worst)])
+    return float(compute_hypervolume(inside, worst)) if len(inside) else 0.0
+
+
+def to_markdown(content: Dict[str, Any]) -> str:
+    """A row a seed, and the means."""
+    runs = content["runs"]
+    last = {(run["sampler"], run["seed"]): run["hypervolume"][-1] for run in runs}
+    seeds = sorted({run["seed"] for run in runs})
+    rows = [["seed", *SAMPLERS]]
+    rows += [[str(seed), *(f"{last[sampler, seed]:.4f}" for sampler in SAMPLERS)] for seed in seeds]
+    means = [np.mean([last[sampler, seed] for seed in seeds]) for sampler in SAMPLERS]
+    rows.append(["mean", *(f"{mean:.4f}" for mean in means)])
+    return f"""# TPE against random search
+
+Hypervolume of score, milliseconds and megabytes after {len(runs[0]["hypervolume"])} trials each: a student of n-grams,
+measured from half the score, and twice the costs, of the student as it comes.
+
+{tables.markdown_table(rows)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def plot(runs: List[Dict[str, Any]], path: Path) -> None:
+    """Hypervolume over trials: a line a run."""
+    with drawn(path, figsize=(7, 4.5)) as (figure, axes):
+        for item in runs:
+            colour = "tab:blue" if item["sampler"] == "tpe" else "tab:orange"
+            axes.plot(range(1, len(item["hypervolume"]) + 1), item["hypervolume"], color=colour, label=item["sampler"])
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[: len(SAMPLERS)], labels[: len(SAMPLERS)])  # of the first seed
+        axes.set_xlabel("trials")
+        axes.set_ylabel("hypervolume")
+        axes.grid(True, alpha=0.3)
+        figure.tight_layout()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
