@@ -48,7 +48,7 @@ def main() -> int:
     """Measures, and writes `results/growth.json`, `.md` and `.png`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--most", type=int, default=EXAMPLES[-1], help="examples (default: %(default)s)")
+    parser.add_argument("--most", type=int, choices=EXAMPLES, default=EXAMPLES[-1], help="examples")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -100,7 +100,7 @@ def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
 
 
 def messages(examples: int, intents: int, *, seed: int = 0) -> List[LabelledMessage]:
-    """Different messages of five to twelve words, with a number that says the intent."""
+    """Different messages of 7 to 13 words, one of which, a number, says the intent."""
     rng = np.random.default_rng(seed)
     found = []
     for index in range(examples):

@@ -19,21 +19,22 @@ from rasa_compressed_bert.benchmark.server import Load, serve
 from rasa_compressed_bert.benchmark.tables import markdown_table
 
 HERE = Path(__file__).parent
-ODD = ["", " ", "😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
+ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
 
 
 def main() -> int:
     """Writes `results/load.json`, `.md` and `.png`."""
     arguments = _arguments()
+    arguments.results.mkdir(parents=True, exist_ok=True)
     texts = [message.text for message in load_messages(arguments.nlu)] + ODD
-    whole, minutes = Load(0.0), []
+    whole = Load(0.0)
+    minutes: List[Dict[str, Any]] = []
     with serve(arguments.model, workers=arguments.workers) as server:
         server.load(texts, seconds=10, connections=arguments.connections)
-        memory: List[List[float]] = [server.memory_mb()]
+        minutes.append({"minute": 0, **Load(1.0).summary(), "memory_mb": server.memory_mb()})
         for minute in range(arguments.minutes):
             seen = server.load(texts, seconds=60, connections=arguments.connections)
-            memory.append(server.memory_mb())
-            minutes.append({"minute": minute + 1, **seen.summary(), "memory_mb": memory[-1][-arguments.workers :]})
+            minutes.append({"minute": minute + 1, **seen.summary(), "memory_mb": server.memory_mb()})
             sys.stdout.write(f"{json.dumps(minutes[-1])}\n")
             sys.stdout.flush()
             whole.seconds += seen.seconds
@@ -58,7 +59,7 @@ def _write(content: Dict[str, Any], folder: Path) -> None:
     rows = [["minute", "answers", "errors", "answers a second", "p50 ms", "p95 ms", "p99 ms", "memory of workers, MB"]]
     for item in content["minutes"]:
         figures = [f"{item[key]:.1f}" for key in keys]
-        memory = ", ".join(f"{value:.0f}" for value in item["memory_mb"])
+        memory = ", ".join(f"{value:.0f}" for value in item["memory_mb"].values())
         rows.append([str(item["minute"]), str(item["answers"]), str(item["errors"]), *figures, memory])
     whole = content["whole"]
     rows.append(["all", str(whole["answers"]), str(whole["errors"]), *(f"{whole[key]:.1f}" for key in keys), ""])
@@ -76,9 +77,8 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
         minutes = [item["minute"] for item in content["minutes"]]
         for key in keys[1:]:
             latency.plot(minutes, [item[key] for item in content["minutes"]], label=key.replace("_", " "))
-        for worker in range(content["workers"]):
-            values = [item["memory_mb"][worker] for item in content["minutes"]]
-            memory.plot(minutes, values, label=f"worker {worker + 1}")
+        for worker in content["minutes"][0]["memory_mb"]:
+            memory.plot(minutes, [item["memory_mb"][worker] for item in content["minutes"]], label="a worker")
         for axes, label in ((latency, "milliseconds"), (memory, "MB of resident memory")):
             axes.set_xlabel("minute")
             axes.set_ylabel(label)

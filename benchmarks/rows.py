@@ -51,6 +51,12 @@ def is_ours(row: str) -> bool:
     return row not in _RASAS
 
 
+def is_bert(row: str) -> bool:
+    """Whether a row is a BERT of ours, for intents or for entities too."""
+    own = row[len(BOTH) :] if row.startswith(BOTH) else row
+    return own in ("dense_fp32", "dense_int8") or (own[len(TRIM) :] if own.startswith(TRIM) else own).isdigit()
+
+
 def model_name(row: str) -> str:
     """The row's name in tables."""
     if row.startswith(BOTH):
@@ -60,7 +66,8 @@ def model_name(row: str) -> str:
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
     if row.startswith(STUDENT):
-        return {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
+        own = {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
+        return {**own, "epochs": epochs} if epochs else own
     if row.startswith(BOTH):
         return {**_ours(row[len(BOTH) :], epochs), "name": JOINT}
     options: Dict[str, Any] = {"name": OURS}

@@ -30,7 +30,7 @@ from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE
 from rasa_compressed_bert.search.space import read_space
-from rasa_compressed_bert.search.study import Goal, baseline_of, open_storage, open_study, points_of, search
+from rasa_compressed_bert.search.study import Goal, open_storage, open_study, points_of, search
 
 HERE = Path(__file__).parent
 COSTS = ("latency_ms", "size_mb")
@@ -60,10 +60,12 @@ def main() -> int:
     examples = intent_examples(load_training_data(arguments.nlu))
     evaluator = Evaluator(examples, DistilledIntentClassifierConfig, BASE, cache=arguments.work / "teachers")
     goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, [], "samplers")
+    reference = corner(evaluator.measure({}).to_dict())  # one for all
     runs = []
     for seed in range(arguments.seeds):
         for sampler in SAMPLERS:
-            runs.append(run(evaluator, goal, sampler, seed, arguments.trials, arguments.work))
+            runs.append(run(evaluator, goal, sampler, seed, arguments.trials, reference))
+    arguments.results.mkdir(parents=True, exist_ok=True)
     content = {"command": command_line("benchmarks.search_samplers"), "runs": runs, "environment": environment()}
     (arguments.results / "search_samplers.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (arguments.results / "search_samplers.md").write_text(to_markdown(content), encoding="utf-8")
@@ -72,23 +74,20 @@ def main() -> int:
     return 0
 
 
-def run(evaluator: Evaluator, goal: Goal, sampler: str, seed: int, trials: int, work: Path) -> Dict[str, Any]:
-    """One study, which goes on where it was stopped: the hypervolume after each of its trials."""
-    storage = open_storage(str(work / f"{sampler}_{seed}.log"))
-    study = open_study(storage, goal, name="samplers", sampler=sampler, seed=seed)
-    reference = corner(baseline_of(study, evaluator.measure).figures)
-    with tqdm(total=trials, desc=f"{sampler}, seed {seed}", unit="trial") as bar:
+def run(
+    evaluator: Evaluator, goal: Goal, sampler: str, seed: int, trials: int, reference: Mapping[str, float]
+) -> Dict[str, Any]:
+    """One study: the hypervolume after each of its trials."""
+    volumes: List[float] = []
+    with tempfile.TemporaryDirectory() as name, tqdm(total=trials, desc=f"{sampler}, seed {seed}") as bar:
+        study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers", sampler=sampler, seed=seed)
 
         def tell(done: Sequence[Any]) -> None:
-            bar.n = len(done)
-            bar.set_postfix(hypervolume=f"{hypervolume(points_of(study), goal.costs, reference):.4f}")
+            volumes.append(hypervolume(points_of(study), goal.costs, reference))
+            bar.set_postfix(hypervolume=f"{volumes[-1]:.4f}")
+            bar.update()
 
         search(study, goal, evaluator.measure, trials=trials, tell=tell)
-    points = points_of(study)
-    volumes = [
-        hypervolume([point for point in points if point.number <= number], goal.costs, reference)
-        for number in range(trials)
-    ]
     return {"sampler": sampler, "seed": seed, "hypervolume": volumes}
 
 

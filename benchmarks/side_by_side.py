@@ -139,12 +139,7 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     known = row_definitions.ROWS
-    unknown = [
-        row
-        for row in arguments.rows
-        if row.replace(row_definitions.BOTH, "") not in known
-        and not row.replace(row_definitions.BOTH, "").replace(row_definitions.TRIM, "").isdigit()
-    ]
+    unknown = [row for row in arguments.rows if row not in known and not row_definitions.is_bert(row)]
     if unknown:
         every = ", ".join(known)
         parser.error(f"unknown rows: {', '.join(unknown)}; known: {every}, a percentage, trim_SIZE, joint_ROW")

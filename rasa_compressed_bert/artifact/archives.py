@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import IO, Any, Dict, Iterator
 
 from rasa_compressed_bert.artifact.artifact import LARGEST_FILE, MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
@@ -48,18 +49,12 @@ def unpacked(archive: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
         try:
-            with tarfile.open(archive, "r:gz") as tar:
-                size = 0
+            with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, archive), mode="r|") as tar:
                 for member in tar:
                     _require_inside(member, folder, archive=archive)
-                    size += member.size
-                    if size > LARGEST_FILE:
-                        raise CompressedBertError(
-                            f"'{archive}' unpacks to more than {LARGEST_FILE} bytes: not unpacked."
-                        )
                     if member.isfile():
                         _write(tar, member, folder=folder)
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
             raise CompressedBertError(f"'{archive}' is not a readable Rasa model: {error}") from error
         yield folder
 
@@ -115,10 +110,34 @@ def require_nlu(archive: Path) -> None:
             raise CompressedBertError(f"'{archive}' has no NLU model: it was trained with `rasa train core`.")
 
 
+class _Bounded:
+    """Reads a stream, whose end is never far: a small archive may unpack to any size.
+
+    Args:
+        stream: of decompressed bytes.
+        archive: where they come from.
+    """
+
+    def __init__(self, stream: IO[bytes], archive: Path):
+        self._stream, self._archive, self._left = stream, archive, LARGEST_FILE
+
+    def read(self, size: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            CompressedBertError: if there are more than any model of ours has.
+        """
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise CompressedBertError(f"'{self._archive}' unpacks to more than {LARGEST_FILE} bytes: not unpacked.")
+        return data
+
+
 def _require_inside(member: tarfile.TarInfo, folder: Path, *, archive: Path) -> None:
     """Rasa's own archives name their root '/'; everything else must lie below the folder."""
     target = (folder / member.name.lstrip("/")).resolve()
-    plain = member.isfile() or member.isdir()
+    plain = (member.isfile() or member.isdir()) and member.size >= 0 and not member.issparse()
     absolute = member.name.startswith("/") and member.name != "/"
     if not plain or absolute or (target != folder and folder not in target.parents):
         raise CompressedBertError(f"'{archive}' is not safe to unpack: its member '{member.name}' leaves its folder.")

@@ -13,15 +13,18 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.metrics.confidences import expected_calibration_error, fallback_f1, out_of_scope_auroc
+from rasa_compressed_bert.metrics.confidences import (
+    FALLBACK_THRESHOLD,
+    expected_calibration_error,
+    fallback_f1,
+    out_of_scope_auroc,
+)
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
 MB = 1e6
-FALLBACK_THRESHOLD = 0.3
-"""Of Rasa's FallbackClassifier, as `rasa init` writes it."""
 
 
 class LabelledMessage(NamedTuple):
@@ -37,7 +40,6 @@ def compare_models(
     messages: Sequence[LabelledMessage],
     *,
     out_of_scope: Sequence[str] = (),
-    threshold: float = FALLBACK_THRESHOLD,
     threads: int = 1,
     rounds: int = 50,
 ) -> List[Dict[str, Any]]:
@@ -49,10 +51,9 @@ def compare_models(
 
     Args:
         models: label to archive.
-        messages: what to parse; each is parsed once by each model, after a short warm-up.
+        messages: what to parse; each is timed once by each model, after a short warm-up.
         out_of_scope: messages that no intent is right for, if there are any: how well confidences tell them apart is
             measured too.
-        threshold: of a fallback, for the F1 of finding what is out of scope.
         threads: of the libraries.
         rounds: number of parts.
 
@@ -75,7 +76,7 @@ def compare_models(
             for label, worker in workers.items():
                 result = {"model": label, **_summary(answers[label], expected), **worker.report}
                 if out_of_scope:
-                    result.update(_out_of_scope(answers[label], outside[label], threshold))
+                    result.update(_out_of_scope(answers[label], outside[label]))
                 results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
     return results
 
@@ -114,15 +115,12 @@ def _summary(answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMe
     return summary
 
 
-def _out_of_scope(
-    answers: Sequence[Mapping[str, Any]], outside: Sequence[Mapping[str, Any]], threshold: float
-) -> Dict[str, Any]:
+def _out_of_scope(answers: Sequence[Mapping[str, Any]], outside: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     inside, without = _joined(answers, "confidences"), _joined(outside, "confidences")
     return {
         "out_of_scope_messages": len(without),
         "out_of_scope_auroc": out_of_scope_auroc(inside, without),
-        "fallback_threshold": threshold,
-        "fallback_f1": fallback_f1(inside, without, threshold),
+        "fallback_f1": fallback_f1(inside, without, FALLBACK_THRESHOLD),
     }
 
 

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import aiohttp
 import numpy as np
@@ -24,10 +25,10 @@ from rasa.core.lock_store import InMemoryLockStore
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 
-_START_S = 300.0
+_START_S = 120.0
 _READY = "Rasa server is up and running"  # what every worker says
 _REQUEST_S = 60.0
-_WARM_UP_S = 2.0
+_WARM_UP_S, _PAUSE_S = 2.0, 0.1
 _SHOWN_LINES = 8
 MB = 1e6
 
@@ -53,7 +54,7 @@ class Load:
 
     def summary(self) -> Dict[str, Any]:
         """Answers a second, percentiles of milliseconds, and how many requests had no right answer."""
-        values = self.milliseconds or [float("nan")]
+        values = self.milliseconds or [0.0]
         p50, p95, p99 = (float(value) for value in np.percentile(values, (50, 95, 99)))
         return {
             "answers": len(self.milliseconds),
@@ -78,11 +79,13 @@ class Server:
         self._process, self._workers = process, workers
         self.url = f"http://127.0.0.1:{port}"
 
-    def memory_mb(self) -> List[float]:
-        """Resident memory of each worker, in MB."""
+    def memory_mb(self) -> Dict[int, float]:
+        """Resident memory of each worker, in MB, by its process."""
         parent = psutil.Process(self._process.pid)
         members = parent.children(recursive=True) if self._workers > 1 else [parent]
-        return sorted(member.memory_info().rss / MB for member in members)
+        sizes = {member.pid: member.memory_info().rss / MB for member in members}
+        largest = sorted(sizes, key=sizes.__getitem__)[-self._workers :]  # Python has helpers beside the workers
+        return {pid: sizes[pid] for pid in sorted(largest)}
 
     def load(
         self,
@@ -115,10 +118,12 @@ class Server:
                 try:
                     async with session.post(f"{self.url}/model/parse", json={"text": text}) as response:
                         answer = await response.json()
-                        if response.status != 200 or answer.get("text") != text or not right(answer):
-                            seen.errors.append(f"{response.status} {answer}"[:200])
+                        known = response.status == 200 and answer.get("text") == text.strip()  # as Rasa strips it
+                        if not known or not right(answer):
+                            raise ValueError(f"{response.status} {answer}")
                 except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
                     seen.errors.append(f"{type(error).__name__} {error}"[:200])
+                    await asyncio.sleep(_PAUSE_S)
                 else:
                     seen.milliseconds.append(1000.0 * (time.perf_counter() - before))
 
@@ -129,19 +134,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(
-    archive: Optional[Path], *, workers: int = 1, threads: int = 1, environment: Optional[Dict[str, str]] = None
-) -> Iterator[Server]:
+def serve(archive: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Server]:
     """A running server, ended after the block.
 
     Args:
-        archive: a trained model; None for a server without one.
+        archive: a trained model.
         workers: processes that answer (`SANIC_WORKERS`).
         threads: of each worker's libraries.
-        environment: variables of the server besides.
 
     Raises:
-        CompressedBertError: if it does not come up.
+        CompressedBertError: if it does not come up, with that model.
     """
     with tempfile.TemporaryDirectory() as name, socket.socket() as free:
         folder = Path(name)
@@ -151,7 +153,7 @@ def serve(
         endpoints, log = folder / "endpoints.yml", folder / "log"
         endpoints.write_text(f"lock_store:\n  type: {__name__}.{NoConversations.__name__}\n")
         command = [sys.executable, "-m", "rasa", "run", "--enable-api", "-i", "127.0.0.1", "-p", str(port)]
-        command += ["--endpoints", str(endpoints), *(["-m", str(archive)] if archive else [])]
+        command += ["--endpoints", str(endpoints), "-m", str(archive.resolve())]
         variables = {**worker_environment(threads), "SANIC_WORKERS": str(workers), "LOG_LEVEL": "INFO"}
         with log.open("wb") as said:
             process = subprocess.Popen(
@@ -161,11 +163,12 @@ def serve(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=folder,
-                env={**variables, **(environment or {})},
+                env=variables,
             )
             try:
-                _wait_until_up(process, log, workers)
-                yield Server(process, port, workers)
+                server = Server(process, port, workers)
+                _wait_until_up(process, server.url, log, workers)
+                yield server
             finally:
                 _end(process)
 
@@ -181,25 +184,33 @@ def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: 
 
     Returns:
         `answers_per_second_1` and `answers_per_second_2`; `http` has the details.
+
+    Raises:
+        CompressedBertError: if an answer is an error.
     """
     details = {}
     for workers in (1, 2):
         with serve(archive, workers=workers, threads=threads) as server:
             server.load(texts, seconds=_WARM_UP_S)
-            seen = server.load(texts, seconds=seconds).summary()
-            details[workers] = {**seen, "worker_memory_mb": server.memory_mb()[-1]}
+            seen = server.load(texts, seconds=seconds)
+            if seen.errors or not seen.milliseconds:
+                raise CompressedBertError(f"'{archive}' behind its server: {[*seen.errors, 'no answer'][0]}")
+            details[workers] = {**seen.summary(), "worker_memory_mb": max(server.memory_mb().values())}
     return {
         **{f"answers_per_second_{count}": seen["answers_per_second"] for count, seen in details.items()},
         "http": details,
     }
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], log: Path, workers: int) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, workers: int) -> None:
+    """Every worker says so before it listens; `/status` is an error where no model is loaded."""
     deadline = time.monotonic() + _START_S
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         said = log.read_text(encoding="utf-8", errors="replace")
         if said.count(_READY) >= workers:
-            return
+            with contextlib.suppress(OSError), opener.open(f"{url}/status", timeout=_REQUEST_S):
+                return
         if process.poll() is not None or time.monotonic() > deadline:
             last = "\n".join(f"  {line}" for line in said.splitlines()[-_SHOWN_LINES:])
             raise CompressedBertError(f"`rasa run` did not come up with {workers} workers:\n{last}")

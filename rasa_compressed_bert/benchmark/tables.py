@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
+from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+
 
 class Column(NamedTuple):
     """Heading, key of the result, and how its value is written."""
@@ -45,9 +47,10 @@ COMPARISON = (
 LEGEND = (
     "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: without what Rasa "
     "does around the components of the pipeline. ECE: expected calibration error. OOS: of telling messages out of "
-    "scope apart by their confidence, F1 at a fallback threshold of 0.3. HTTP/s: answers a second that eight clients "
-    "on the same machine get. memory: what the model adds to a worker's resident memory after all messages, on top of "
-    "Rasa's own modules. load: on top of Rasa's own imports. A fallback is undone, as `rasa test nlu` does."
+    f"scope apart by their confidence, F1 at a fallback threshold of {FALLBACK_THRESHOLD}. HTTP/s: answers a second "
+    "that eight clients on the same machine get. memory: what the model adds to a worker's resident memory after all "
+    "messages, on top of Rasa's own modules. load: on top of Rasa's own imports. A fallback is undone, as `rasa test "
+    "nlu` does."
 )
 SENSITIVITY = ("bits", "sparsity")
 MB = 1e6

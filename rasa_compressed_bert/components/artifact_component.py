@@ -75,8 +75,8 @@ class ArtifactComponent(GraphComponent):
         """
         options = config_io.parse_config(cls.options_class, config)
         with config_io.shown_by_rasa():
-            artifact = resource_io.load(model_storage, resource)
             with misfits_refused():
+                artifact = resource_io.load(model_storage, resource)
                 predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
                 component = cls(options, model_storage, resource, predictor=predictor)
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
@@ -129,9 +129,10 @@ class ArtifactComponent(GraphComponent):
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Writes what the model says of each message's text; without a model, or without text, that is nothing."""
-        for message in messages:
-            text = message.get(TEXT)
-            self._tell(message, self._predictor.predict(text) if self._predictor and text else None)
+        with config_io.shown_by_rasa():
+            for message in messages:
+                text = message.get(TEXT)
+                self._tell(message, self._predictor.predict(text) if self._predictor and text else None)
         return messages
 
     @abstractmethod

@@ -80,8 +80,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         component = cls(config, model_storage, resource, execution_context)
         options = component._options
         with config_io.shown_by_rasa():
-            artifact = resource_io.load(model_storage, resource)
             with misfits_refused():
+                artifact = resource_io.load(model_storage, resource)
                 featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
                 featurizer.features(featurizer.encode_words([PROBE.split()]))
             component._featurizer = featurizer
@@ -133,7 +133,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Sets the features of messages, one at a time."""
-        for message, attribute, words in message_io.words_to_featurize(messages):
-            (features,) = self._featurizer.features(self._featurizer.encode_words([words]))
-            self.add_features_to_message(features.words, features.sentence, attribute, message)
+        with config_io.shown_by_rasa():
+            for message, attribute, words in message_io.words_to_featurize(messages):
+                (features,) = self._featurizer.features(self._featurizer.encode_words([words]))
+                self.add_features_to_message(features.words, features.sentence, attribute, message)
         return messages

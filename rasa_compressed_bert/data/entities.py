@@ -78,7 +78,8 @@ class TagScheme:
             ValueError: if a label is none.
         """
         labels = tuple(EntityLabel(*label) for label in values["labels"])
-        if not all(isinstance(part, str) for label in labels for part in label if part is not None):
+        parts = [part for label in labels for part in (label.entity, label.role or "", label.group or "")]
+        if not all(isinstance(part, str) for part in parts):
             raise ValueError(f"not all of these are names: {labels}")
         return cls(labels, values["bilou"])
 

@@ -7,6 +7,9 @@ from typing import Sequence
 import numpy as np
 from sklearn.metrics import f1_score, roc_auc_score
 
+FALLBACK_THRESHOLD = 0.3
+"""Of Rasa's FallbackClassifier, as `rasa init` writes it."""
+
 
 def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], *, bins: int = 15) -> float:
     """How far confidences are from the share of answers that are right.

@@ -26,7 +26,7 @@ class IntentPredictor:
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
         self._engine = open_engine(artifact, num_threads=num_threads)
         self.labels: List[str] = artifact.manifest["labels"]
-        self._temperature: float = artifact.manifest["temperature"]
+        self._temperature = positive(artifact.manifest["temperature"])
         self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
 
     def predict(self, text: str) -> Ranking:
@@ -47,10 +47,27 @@ class IntentPredictor:
 
 
 def ranked(labels: Sequence[str], logits: np.ndarray, temperature: float) -> Ranking:
-    """Labels with their confidences, best first."""
+    """Labels with their confidences, best first.
+
+    Raises:
+        ArtifactError: if there are more or fewer logits than labels, or if they are no numbers.
+    """
+    if len(logits) != len(labels):
+        raise ArtifactError(f"The model gives {len(logits)} numbers for {len(labels)} intents. Train it again.")
     confidences = softmax(logits, temperature)
     order = np.argsort(-confidences, kind="stable")
     return [(labels[index], confidence) for index, confidence in zip(order.tolist(), confidences[order].tolist())]
+
+
+def positive(temperature: float) -> float:
+    """A temperature of confidences.
+
+    Raises:
+        ArtifactError: if it is none.
+    """
+    if not 0.0 < float(temperature) < math.inf:
+        raise ArtifactError(f"{temperature} is no temperature: the model is damaged. Train it again.")
+    return float(temperature)
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -59,7 +76,7 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     Raises:
         ArtifactError: if these are no numbers.
     """
-    scaled = logits.astype(np.float64) / float(temperature)
+    scaled = logits.astype(np.float64) / temperature
     confidences = np.exp(scaled - scaled.max())
     confidences /= confidences.sum()
     while not (total := math.fsum(confidences.tolist())) <= 1.0:

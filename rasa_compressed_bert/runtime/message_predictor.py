@@ -10,7 +10,7 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine
-from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
+from rasa_compressed_bert.runtime.intent_predictor import Ranking, positive, ranked
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
 
 _NO_ENTITIES = {
@@ -63,11 +63,9 @@ class MessagePredictor:
         entities = manifest.get("entities", _NO_ENTITIES)
         self._engine = open_engine(artifact, num_threads=num_threads)
         self._labels: List[str] = manifest["labels"]
-        self._temperature: float = manifest["temperature"]
+        self._temperature = positive(manifest["temperature"])
         self._scheme = TagScheme.from_dict(entities)
-        self._tag_temperature = float(entities["temperature"])
-        if not 0.0 < self._tag_temperature < np.inf:
-            raise ArtifactError(f"{self._tag_temperature} is no temperature: the model is damaged. Train it again.")
+        self._tag_temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
         self._tokenizer = PieceTokenizer(

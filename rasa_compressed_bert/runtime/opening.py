@@ -24,7 +24,7 @@ def misfits_refused() -> Iterator[None]:
     """
     try:
         yield
-    except CompressedBertError:
+    except (CompressedBertError, MemoryError, ImportError, OSError):  # of the machine, not of the model
         raise
     except BaseException as error:  # a file may be wrong in any way
         if not isinstance(error, Exception) and type(error).__name__ != _PANIC:

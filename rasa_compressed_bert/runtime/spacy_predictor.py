@@ -8,7 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, RuntimeMissingError
-from rasa_compressed_bert.runtime.intent_predictor import Ranking, ranked
+from rasa_compressed_bert.runtime.intent_predictor import Ranking, positive, ranked
 from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
@@ -32,7 +32,7 @@ class SpacyPredictor:
     def __init__(self, artifact: Artifact):
         self.labels: List[str] = artifact.manifest["labels"]
         self._max_length: int = artifact.manifest["max_length"]
-        self._temperature: float = artifact.manifest["temperature"]
+        self._temperature = positive(artifact.manifest["temperature"])
         self._nlp = textcat_pipeline(artifact.manifest["student"]["language"], self.labels)
         try:
             self._nlp.from_bytes(artifact.files[SPACY_MODEL])

@@ -7,6 +7,7 @@ from typing import List, NamedTuple, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine, padded
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, Words
 
@@ -38,8 +39,14 @@ class WordFeaturizer:
         return self._tokenizer.encode_words(messages)
 
     def features(self, batch: Sequence[Words]) -> List[Features]:
-        """Features of messages, which go through the engine together."""
+        """Features of messages, which go through the engine together.
+
+        Raises:
+            ArtifactError: if these are no numbers.
+        """
         (hidden,) = self._engine.run(*padded([words.input_ids for words in batch]))  # (B, T, H)
+        if not np.isfinite(hidden).all():
+            raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
         return [
             Features(words.pooled(states[: len(words.input_ids)]), self._sentence(states[: len(words.input_ids)]))
             for words, states in zip(batch, hidden)

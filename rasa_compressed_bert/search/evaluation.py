@@ -123,7 +123,9 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         scores.update(intent_scores(*zip(*pairs)) if pairs else {})
     if says_entities:
         found = [[(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in said]
-        scores["entity_f1"] = entity_f1([example.entities for example in held_out], found) or 0.0
+        annotated = [example.entities for example in held_out]
+        nothing = 0.0 if any(annotated) or any(found) else 1.0
+        scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score
     return Measured(
         **scores,
         latency_ms=_milliseconds(predictor.predict, [example.text for example in held_out]),

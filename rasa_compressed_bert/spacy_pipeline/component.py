@@ -65,10 +65,10 @@ class CompressedBert:
             ArtifactError: if ONNX Runtime refuses it, or if its parts do not fit each other.
         """
         with misfits_refused():
-            self._predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
-            self._predictor.predict_documents([PROBE], [[(0, len(PROBE))]])
-        self._artifact = artifact
-        self._no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
+            predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
+            predictor.predict_documents([PROBE], [[(0, len(PROBE))]])
+            no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
+        self._artifact, self._predictor, self._no_intent = artifact, predictor, no_intent
         if not len(self.vocab.vectors):
             self.vocab.vectors = Vectors(strings=self.vocab.strings, shape=(0, self._predictor.size))
 

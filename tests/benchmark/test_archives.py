@@ -50,9 +50,20 @@ def test_no_archive_and_a_truncated_one_are_refused(tmp_path, archive):
 
 
 def test_an_archive_that_fills_the_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST_FILE", 1500)
-    path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 1000) for name in "ab"))
-    with pytest.raises(CompressedBertError, match="unpacks to more than 1500 bytes"), archives.unpacked(path):
+    monkeypatch.setattr(archives, "LARGEST_FILE", 30_000)
+    path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 20_000) for name in "ab"))
+    with pytest.raises(CompressedBertError, match="unpacks to more than 30000 bytes"), archives.unpacked(path):
+        pass
+
+
+@pytest.mark.parametrize("headers", [{"GNU.sparse.realsize": "-9000"}, {"size": "-512"}])
+def test_headers_that_lie_about_the_size_are_refused(tmp_path, headers):
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("components/file")
+        member.pax_headers = headers
+        tar.addfile(member, io.BytesIO(b""))
+    with pytest.raises(CompressedBertError, match="not safe to unpack|not a readable"), archives.unpacked(path):
         pass
 
 

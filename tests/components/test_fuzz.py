@@ -16,10 +16,9 @@ from rasa.engine.storage.local_model_storage import LocalModelStorage
 from rasa.shared.exceptions import RasaException
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, read_artifact, write_artifact
-from rasa_compressed_bert.errors import ArtifactError
 
 EFFORT = int(os.environ.get("FUZZ", "1"))
-PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": EFFORT == 1}
 ANY = st.characters()  # lone surrogates too: JSON can carry them
 WORDS = st.sampled_from(
     ["hot", "pizza", "play", "[SEP]", "##s", "\u200d", "\u0301", "\ufe0f", "\x00", "👩", "🇩", "\r\n"]
@@ -61,7 +60,7 @@ def test_a_model_with_a_changed_part_answers_or_is_refused(case, trained, part, 
         try:
             component = load(case.component, case.config, storage)
             answers = predict(component, ["oh it is hot", "a pizza please", "😀 x" * 30])
-        except (RasaException, ArtifactError) as error:
+        except RasaException as error:
             assert len(str(error)) > 20
         else:
             json.dumps(answers, allow_nan=False)

@@ -5,10 +5,7 @@ import os
 import pty
 import re
 import shutil
-import socket
-import subprocess
 import tarfile
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List
@@ -20,6 +17,7 @@ from rasa.engine.storage.resource import Resource
 from rasa_project import COMPONENT, FAQ, ended, make_project, wait_for
 
 import rasa_compressed_bert
+from rasa_compressed_bert.benchmark.server import serve
 
 pytestmark = pytest.mark.slow
 
@@ -151,29 +149,20 @@ def test_shell_gives_the_answers_of_the_component(project, first, expected):
     assert nothing["intent"] == {"name": None, "confidence": 0.0}
 
 
-def test_server_gives_the_answers_of_the_component(project, first, expected, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ["run", "--enable-api", "-i", "127.0.0.1", "-p", str(port), "-m", str(project.model("first"))]
-    log = tmp_path / "log"
-    with log.open("w") as file, ended(project.start(*arguments, stdin=subprocess.DEVNULL, stdout=file)) as process:
-        deadline = time.monotonic() + 120
-        while "Rasa server is up and running" not in log.read_text():
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.5)
-        answers = [parse_over_http(port, text) for text in MESSAGES]
-        nothing = parse_over_http(port, " ")
-        long = parse_over_http(port, "oh it is hot " * 7_700)
+def test_server_gives_the_answers_of_the_component(project, first, expected):
+    with serve(project.model("first")) as server:
+        answers = [parse_over_http(server.url, text) for text in MESSAGES]
+        nothing = parse_over_http(server.url, " ")
+        long = parse_over_http(server.url, "oh it is hot " * 7_700)
     assert_same_answers(answers, expected)
     assert answers[3]["response_selector"]["faq"]["response"]["intent_response_key"] in FAQ
     assert nothing["intent"] == {"name": None, "confidence": 0.0}
     assert long["intent"]["name"] in [*EXAMPLES, "faq"]
 
 
-def parse_over_http(port: int, text: str) -> Dict[str, Any]:
+def parse_over_http(url: str, text: str) -> Dict[str, Any]:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/model/parse",
+        f"{url}/model/parse",
         data=json.dumps({"text": text}).encode(),
         headers={"Content-Type": "application/json"},
     )

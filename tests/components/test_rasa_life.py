@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,7 +17,8 @@ from component_harness import EXAMPLES, ROOT
 from rasa.core.agent import Agent
 from rasa_project import COMPONENT, ended, make_project, wait_for
 
-from rasa_compressed_bert.benchmark.server import serve
+from rasa_compressed_bert.benchmark.server import serve, throughput
+from rasa_compressed_bert.errors import CompressedBertError
 
 pytestmark = pytest.mark.slow
 TEXTS = ["oh it is hot", "hello", "the curry is spicy", "zzz qqq", "😀", "שלום", "?", "play the song"]
@@ -64,14 +66,19 @@ def intents_of(archive):
     return {text: (said["intent"]["name"], said["intent"]["confidence"]) for text, said in zip(TEXTS, parsed)}
 
 
-def agrees_with(*models):
-    """Whether an answer is that of one of some models."""
+def agrees_with(*models, seen=None):
+    """Whether an answer is that of one of some models; `seen` gets the numbers of those."""
     expected = [intents_of(model) for model in models]
 
     def right(answer):
         name, confidence = answer["intent"]["name"], answer["intent"]["confidence"]
-        wanted = [intents[answer["text"]] for intents in expected]
-        return any(name == known and confidence == pytest.approx(sure, abs=1e-5) for known, sure in wanted)
+        for number, intents in enumerate(expected):
+            known, sure = intents[answer["text"]]
+            if name == known and confidence == pytest.approx(sure, abs=1e-5):
+                if seen is not None:
+                    seen.add(number)
+                return True
+        return False
 
     return right
 
@@ -80,7 +87,7 @@ def test_four_workers_give_one_answer(one):
     right = agrees_with(one)
     with serve(one, workers=4) as server:
         seen = server.load(TEXTS, seconds=4, connections=8, right=right)
-        assert len(server.memory_mb()) >= 4
+        assert len(server.memory_mb()) == 4
     assert seen.errors == [] and len(seen.milliseconds) > 50
 
 
@@ -91,22 +98,40 @@ def server(one):
         yield server
 
 
+def test_throughput_of_a_model_by_its_relative_path(one, monkeypatch):
+    monkeypatch.chdir(one.parent)
+    seen = throughput(Path(one.name), TEXTS, seconds=1)
+    assert seen["answers_per_second_1"] > 5 and seen["answers_per_second_2"] > 5
+    for workers in (1, 2):
+        assert seen["http"][workers]["errors"] == 0 and seen["http"][workers]["worker_memory_mb"] > 50
+
+
+def test_no_model_is_no_server(tmp_path):
+    (tmp_path / "model.tar.gz").write_bytes(b"nothing")
+    with pytest.raises(CompressedBertError, match="did not come up"), serve(tmp_path / "model.tar.gz"):
+        pass
+
+
 def test_wrong_answers_are_seen(server):
     seen = server.load(TEXTS[:1], seconds=1, connections=2, right=lambda answer: False)
     assert seen.errors and seen.summary()["errors"] == len(seen.errors)
 
 
 def test_models_are_swapped_under_load(server, one, other):
-    right, right_after = agrees_with(one, other), agrees_with(one)
-    asking, loads = {"seconds": 12, "connections": 4, "right": right}, []
+    answered, right_after = set(), agrees_with(one)
+    asking = {"seconds": 12, "connections": 4, "right": agrees_with(one, other, seen=answered)}
+    loads = []
     clients = threading.Thread(target=lambda: loads.append(server.load(TEXTS, **asking)))
     clients.start()
-    for model in (other, one, other, one):
-        time.sleep(1)
-        request(f"{server.url}/model", {"model_file": str(model)}, method="PUT")
-    clients.join()
+    try:
+        for model in (other, one, other, one):
+            time.sleep(1)
+            request(f"{server.url}/model", {"model_file": str(model)}, method="PUT")
+    finally:
+        clients.join()
     after = server.load(TEXTS, seconds=1, connections=2, right=right_after)
     assert loads[0].errors == [] and len(loads[0].milliseconds) > 50
+    assert answered == {0, 1}, "both models answered"
     assert after.errors == [] and after.milliseconds
 
 
@@ -137,15 +162,17 @@ def test_forked_and_spawned_processes_give_the_same_answers(project, one, tmp_pa
     project.train("ours", "--config", "ours.yml")
     script = tmp_path / "processes.py"
     script.write_text(PROCESSES)
-    said = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, str(script), str(project.model("ours")), json.dumps(TEXTS)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert said.returncode == 0, said.stderr[-3000:]
-    own, forked, spawned = (json.loads(line) for line in said.stdout.splitlines() if line.startswith("[["))
+    with ended(process):
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    own, forked, spawned = (json.loads(line) for line in said.splitlines() if line.startswith("[["))
     assert own == forked == spawned and len(own) == len(TEXTS)
 
 
@@ -166,7 +193,7 @@ def spawned(queue, archive, texts):
 def of_process(method, target, *arguments):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
-    process = context.Process(target=target, args=(queue, *arguments))
+    process = context.Process(target=target, args=(queue, *arguments), daemon=True)
     process.start()
     found = queue.get(timeout=120)
     process.join()
@@ -215,7 +242,8 @@ def test_a_killed_training_leaves_nothing_half_written(project, one):
             intents_of(project.model("killed"))
             break  # it was quicker
     project.rasa(*arguments)
-    assert {intent for intent, _ in intents_of(project.model("killed")).values()} <= {*EXAMPLES, "faq", None}
+    found = {intent for intent, _ in intents_of(project.model("killed")).values()}
+    assert found - {None} and found <= {*EXAMPLES, "faq", None}
 
 
 def test_a_full_disk_is_one_clear_sentence(project, one):
@@ -236,6 +264,7 @@ def test_a_full_disk_is_one_clear_sentence(project, one):
     assert not project.model("full").exists()
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_model_in_a_folder_that_nobody_may_write_to(one, tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
