@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,15 +207,22 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, worker
     """Every worker says so before it listens; `/status` is an error where no model is loaded."""
     deadline = time.monotonic() + _START_S
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
+    problem = ""
+    while not problem:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if said.count(_READY) >= workers:
-            with contextlib.suppress(OSError), opener.open(f"{url}/status", timeout=_REQUEST_S):
-                return
         if process.poll() is not None or time.monotonic() > deadline:
-            last = "\n".join(f"  {line}" for line in said.splitlines()[-_SHOWN_LINES:])
-            raise CompressedBertError(f"`rasa run` did not come up with {workers} workers:\n{last}")
+            problem = f"did not come up with {workers} workers"
+        elif said.count(_READY) >= workers:
+            try:
+                with opener.open(f"{url}/status", timeout=_REQUEST_S):
+                    return
+            except urllib.error.HTTPError:
+                problem = "came up without the model"
+            except OSError:  # it does not listen yet
+                pass
         time.sleep(0.2)
+    last = "\n".join(f"  {line}" for line in said.splitlines()[-_SHOWN_LINES:])
+    raise CompressedBertError(f"`rasa run` {problem}:\n{last}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
