@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.parity import Parity, check_confidences, compare_confidences
 from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
 from rasa_compressed_bert.runtime.engines import open_engine
@@ -74,6 +75,8 @@ def checked(artifact: Artifact, held_out: HeldOut) -> Artifact:
 
 def _parity(trained: np.ndarray, exported: np.ndarray, temperature: float) -> Parity:
     """Of logits (n, C), after it was found to be near enough."""
+    if not np.isfinite(exported).all():
+        raise ExportError("What the exported model gives are no numbers. Nothing was saved.")
     confidences = [np.array([softmax(row, temperature) for row in part]) for part in (trained, exported)]
     parity = compare_confidences(*confidences)
     check_confidences(parity)
