@@ -10,7 +10,6 @@ tiny BERT, whose artifact is then replaced by a random one of BERT-base's shape,
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
+from benchmarks.commands import publish
 from benchmarks.datasets import floor_messages, stratified_sample, write_nlu
 from benchmarks.rows import OURS, language_model_featurizer, row_config
 from benchmarks.training import train_row
@@ -55,11 +55,7 @@ def main() -> int:
     content: Dict[str, Any] = {"command": "python -m benchmarks.bert_base_shape", "environment": environment()}
     content["engine"] = measure_engines(arguments.rounds)
     content["messages"] = [] if arguments.engine_only else measure_messages(arguments.max_messages)
-    text = to_markdown(content)
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "bert_base_shape.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (arguments.results / "bert_base_shape.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish("bert_base_shape", content, to_markdown(content), folder=arguments.results)
     return 0
 
 

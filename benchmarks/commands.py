@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from pathlib import Path
-from typing import Callable, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -25,6 +26,14 @@ def command_line(module: str) -> str:
         absolute = Path(path).is_absolute()
         words.append(f"{name}{found}DATA/{Path(path).name}" if absolute else word)
     return " ".join([f"python -m {module}", *words])
+
+
+def publish(name: str, content: Dict[str, Any], text: str, *, folder: Path) -> None:
+    """Writes `name.json` and `name.md`, and shows the text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
 
 
 def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) -> int:

@@ -22,7 +22,7 @@ from typing import Any, Dict, List
 import numpy as np
 import yaml
 
-from benchmarks.commands import command_line
+from benchmarks.commands import command_line, publish
 from benchmarks.datasets import write_nlu
 from benchmarks.rows import OURS, complete
 from benchmarks.training import training_environment
@@ -62,11 +62,8 @@ def main() -> int:
         lengths = parse(Path(name) / f"{sizes[0][0]}_{sizes[0][1]}" / "model.tar.gz")
     content = {"command": command_line("benchmarks.growth"), "training": training, "lengths": lengths}
     content["environment"] = environment()
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "growth.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (arguments.results / "growth.md").write_text(to_markdown(content), encoding="utf-8")
+    publish("growth", content, to_markdown(content), folder=arguments.results)
     plot(content, arguments.results / "growth.png")
-    sys.stdout.write(to_markdown(content))
     return 0
 
 

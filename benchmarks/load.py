@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.commands import command_line
+from benchmarks.commands import command_line, publish
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
@@ -25,7 +25,6 @@ ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!"
 def main() -> int:
     """Writes `results/load.json`, `.md` and `.png`."""
     arguments = _arguments()
-    arguments.results.mkdir(parents=True, exist_ok=True)
     texts = [message.text for message in load_messages(arguments.nlu)] + ODD
     whole = Load(0.0)
     minutes: List[Dict[str, Any]] = []
@@ -54,7 +53,6 @@ def main() -> int:
 
 
 def _write(content: Dict[str, Any], folder: Path) -> None:
-    (folder / "load.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     keys = ("answers_per_second", "p50_ms", "p95_ms", "p99_ms")
     rows = [["minute", "answers", "errors", "answers a second", "p50 ms", "p95 ms", "p99 ms", "memory of workers, MB"]]
     for item in content["minutes"]:
@@ -72,7 +70,7 @@ on the same machine, each of which asks again as soon as it has its answer.
 
 Made by `{content["command"]}` on {in_words(content["environment"])}.
 """
-    (folder / "load.md").write_text(text, encoding="utf-8")
+    publish("load", content, text, folder=folder)
     with drawn(folder / "load.png", figsize=(8, 4), ncols=2) as (figure, (latency, memory)):
         minutes = [item["minute"] for item in content["minutes"]]
         for key in keys[1:]:

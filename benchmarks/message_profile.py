@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import sys
 import time
@@ -19,7 +18,7 @@ import numpy as np
 from rasa.utils.common import configure_logging_and_warnings
 from rasa.utils.log_utils import configure_structlog
 
-from benchmarks.commands import command_line
+from benchmarks.commands import command_line, publish
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -39,7 +38,6 @@ def main() -> int:
     parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
-    arguments.results.mkdir(parents=True, exist_ok=True)
     os.environ["LOG_LEVEL"] = "ERROR"
     configure_logging_and_warnings()  # as Rasa's command line does; without it every message is logged in full
     configure_structlog()
@@ -53,9 +51,7 @@ def main() -> int:
         "p50_us": profile(arguments.model, texts),
         "environment": environment(),
     }
-    (arguments.results / "message_profile.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (arguments.results / "message_profile.md").write_text(to_markdown(content), encoding="utf-8")
-    sys.stdout.write(to_markdown(content))
+    publish("message_profile", content, to_markdown(content), folder=arguments.results)
     return 0
 
 

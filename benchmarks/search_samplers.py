@@ -9,7 +9,6 @@ real data affordable.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 from optuna._hypervolume import compute_hypervolume
 from tqdm import tqdm
 
-from benchmarks.commands import command_line
+from benchmarks.commands import command_line, publish
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_training_data
@@ -66,12 +65,9 @@ def main() -> int:
     for seed in range(arguments.seeds):
         for sampler in SAMPLERS:
             runs.append(run(evaluator, goal, sampler, seed, arguments.trials, reference))
-    arguments.results.mkdir(parents=True, exist_ok=True)
     content = {"command": command_line("benchmarks.search_samplers"), "runs": runs, "environment": environment()}
-    (arguments.results / "search_samplers.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (arguments.results / "search_samplers.md").write_text(to_markdown(content), encoding="utf-8")
+    publish("search_samplers", content, to_markdown(content), folder=arguments.results)
     plot(runs, arguments.results / "search_samplers.png")
-    sys.stdout.write(to_markdown(content))
     return 0
 
 

@@ -8,7 +8,6 @@ Random weights are as fast as trained ones: this says what pruning would save, a
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.bert_base_shape import LENGTHS
-from benchmarks.commands import command_line
+from benchmarks.commands import command_line, publish
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns
@@ -41,11 +40,8 @@ def main() -> int:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     results = [result for name in SHAPES for result in measure(name, arguments.rounds)]
     content = {"command": command_line("benchmarks.shapes"), "results": results, "environment": environment()}
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "shapes.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (arguments.results / "shapes.md").write_text(to_markdown(content), encoding="utf-8")
+    publish("shapes", content, to_markdown(content), folder=arguments.results)
     plot(results, arguments.results / "shapes.png")
-    sys.stdout.write(to_markdown(content))
     return 0
 
 

@@ -64,6 +64,7 @@ def compare_models(
     size = max(1, min(len(labels), int(psutil.virtual_memory().available / _MEMORY_PER_WORKER)))
     parts = [list(messages[start::rounds]) for start in range(min(rounds, len(messages)))]
     expected = [message for part in parts for message in part]
+    texts = [[message.text for message in part] for part in parts]
     with tqdm(total=len(labels) * (len(messages) + len(out_of_scope)), unit=" messages", desc="benchmark") as bar:
         for group, start in enumerate(range(0, len(labels), size)):
             with contextlib.ExitStack() as stack:
@@ -71,7 +72,7 @@ def compare_models(
                 for label in labels[start : start + size]:
                     bar.set_postfix_str(f"loading {label}")
                     workers[label] = stack.enter_context(WorkerProcess(models[label], threads))
-                answers = _answers(workers, parts, bar)
+                answers = _answers(workers, texts, bar)
                 outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], bar)
             for label, worker in workers.items():
                 result = {"model": label, **_summary(answers[label], expected), **worker.report}
@@ -82,15 +83,14 @@ def compare_models(
 
 
 def _answers(
-    workers: Mapping[str, WorkerProcess], parts: Sequence[List[Any]], bar: tqdm
+    workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], bar: tqdm
 ) -> Dict[str, List[Dict[str, Any]]]:
-    """What each worker says to each part, in turns."""
+    """What each worker says to each part of the texts, in turns."""
     answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
     for part in parts:
-        texts = [message.text if isinstance(message, LabelledMessage) else message for message in part]
         for label, worker in workers.items():
             bar.set_postfix_str(label)
-            answers[label].append(worker.parse(texts))
+            answers[label].append(worker.parse(part))
             bar.update(len(part))
     return answers
 

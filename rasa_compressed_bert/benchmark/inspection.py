@@ -34,20 +34,23 @@ def inspect_model(model: Path) -> Dict[str, Any]:
     if archives.is_artifact(model):
         artifact = read_artifact(model)
         size = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
-        with misfits_refused():
-            return {"archive": model.name, "archive_bytes": size, "components": {model.name: describe(artifact)}}
+        return {"archive": model.name, "archive_bytes": size, "components": {model.name: describe(artifact)}}
     archive = archives.archive_path(model)
     with archives.unpacked(archive) as folder:
         found = archives.artifacts_in(folder)
     if not found:
         raise CompressedBertError(f"'{archive}' holds no component of rasa_compressed_bert.")
-    with misfits_refused():
-        components = {name: describe(artifact) for name, artifact in found.items()}
+    components = {name: describe(artifact) for name, artifact in found.items()}
     return {"archive": archive.name, "archive_bytes": archive.stat().st_size, "components": components}
 
 
+@misfits_refused()
 def describe(artifact: Artifact) -> Dict[str, Any]:
-    """Sizes, widths, sparsity, bits, parity and scores of one component; sizes in bytes, sparsities as shares."""
+    """Sizes, widths, sparsity, bits, parity and scores of one component; sizes in bytes, sparsities as shares.
+
+    Raises:
+        ArtifactError: if its parts do not fit each other.
+    """
     manifest = artifact.manifest
     report: Dict[str, Any] = {"kind": manifest["kind"]}
     if not artifact.files:
