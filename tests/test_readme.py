@@ -7,11 +7,11 @@ import pytest
 import yaml
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
-from benchmarks import options
-from benchmarks.fill_readme import filled
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.search.space import read_space
+from scripts import options
+from scripts.fill_readme import filled
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,11 +69,11 @@ def test_options_of_the_table_of_choices_are_valid(option):
 
 
 def test_tables_are_the_committed_results():
-    assert filled(README) == README, "`python -m benchmarks.fill_readme` writes them anew"
+    assert filled(README) == README, "`python -m scripts.fill_readme` writes them anew"
 
 
 def test_the_page_of_options_is_that_of_the_dataclasses():
-    assert options.PAGE.read_text(encoding="utf-8") == options.page(), "`python -m benchmarks.options` writes it anew"
+    assert options.PAGE.read_text(encoding="utf-8") == options.page(), "`python -m scripts.options` writes it anew"
 
 
 def test_a_table_is_filled_from_the_result_that_is_like_it():

@@ -1,6 +1,6 @@
 """Writes `docs/options.md`: every option of every component, from the dataclasses that declare them.
 
-python -m benchmarks.options
+python -m scripts.options
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPONENTS = (
 _HEAD = """# Options
 
 Every option of every component, as `config.yml` takes it; what is left out has its default. A section, such as
-`pruning`, is a map of its own options. This page is written by `python -m benchmarks.options`.
+`pruning`, is a map of its own options. This page is written by `python -m scripts.options`.
 """
 
 

@@ -1,6 +1,6 @@
 """Writes the tables of the README anew from the committed results.
 
-python -m benchmarks.fill_readme
+python -m scripts.fill_readme
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import List
 
-HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 
 
-def filled(text: str, results: Path = HERE / "results") -> str:
+def filled(text: str, results: Path = ROOT / "benchmarks" / "results") -> str:
     """The text, with each table that a comment names replaced by the one of the results that is like it.
 
     Of the tables of `results/NAME.md` that is the one whose rows have the most names in common.
