@@ -74,6 +74,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument("--seed", type=int, default=0, help="of the sampler")
     search.add_argument("--pick", choices=_PICKS, help="try nothing more: train this choice of the study alone")
     search.add_argument("--within", type=float, default=0.01, help="score that the fastest may lose (default: 0.01)")
+    search.add_argument(
+        "--splits", type=positive, default=3, help="of the data, on which what may be picked is measured (default: 3)"
+    )
     search.add_argument("--out", type=Path, default=Path("study"), help="folder (default: %(default)s)")
 
 
@@ -102,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     baseline = study.baseline_of(opened, evaluator.measure)
     if arguments.pick is None:
         _search(opened, goal, evaluator, arguments)
-    _conclude(opened, goal, baseline, project, arguments)
+    _conclude(opened, goal, baseline, evaluator, project, arguments)
 
 
 def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespace) -> None:
@@ -126,18 +129,35 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
         study.search(opened, goal, evaluator.measure, **limits, tell=tell)
 
 
-def _conclude(opened: Any, goal: Any, baseline: Any, project: Project, arguments: argparse.Namespace) -> None:
+def _confirmed(opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: int) -> List[Any]:
+    """The baseline and those points, measured on more splits than the search's, with a bar."""
+    from tqdm import tqdm
+
+    from rasa_compressed_bert.search import study
+
+    models = [baseline, *(point for point in points if point.number != baseline.number)]
+    with tqdm(total=len(models) * (splits - 1), desc="other splits", unit="training", dynamic_ncols=True) as bar:
+        return study.confirmed(opened, models, evaluator.measure, splits=splits, tell=bar.update)
+
+
+def _conclude(
+    opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
+) -> None:
     """Writes what came of a study, and trains the choices."""
     from rasa_compressed_bert.benchmark.tables import text_table
     from rasa_compressed_bert.search import report
-    from rasa_compressed_bert.search.frontier import pareto, picks, require_some
+    from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
     from rasa_compressed_bert.search.study import points_of
 
-    out, points = arguments.out, points_of(opened)
+    out, points, within = arguments.out, points_of(opened), arguments.within
     report.write_trials(opened, out / "trials.csv")
     front = pareto([*points, baseline], goal.costs, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
-    picked = picks(front, baseline, within=arguments.within)
+    models = _confirmed(opened, baseline, finalists(front, baseline, within=within), evaluator, arguments.splits)
+    baseline, *_ = models
+    front = pareto(models, goal.costs, goal.thresholds)
+    require_some(front, models, goal.thresholds)
+    picked = picks(front, baseline, within=within)
     report.write_frontier(front, baseline, picked, out / "pareto.json")
     report.plot_frontier(points, front, baseline, goal.costs, out / "frontier.png")
     report.write_html(points, front, baseline, goal.costs, out / "frontier.html")

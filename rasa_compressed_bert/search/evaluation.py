@@ -1,4 +1,8 @@
-"""Trains a component with some options, and measures on held-out messages what would be served."""
+"""Trains a component with some options, and measures on held-out messages what would be served.
+
+The messages can be split in many ways. A search tries everything on one split, so that trials can be compared; what it
+finds there is partly luck, and is measured on others before anything is picked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
 
 import numpy as np
 
@@ -40,7 +44,7 @@ class Evaluator:
     """Trains and measures; the dense teacher is trained once, and teaches every trial.
 
     Args:
-        examples: all labelled messages; a fifth of them, stratified, are held out to measure on.
+        examples: all labelled messages; of every split a fifth, stratified, is held out to measure on.
         config_class: the component's options.
         base: options of the config.yml, which a trial's replace.
         cache: where the work of a student's teacher is kept.
@@ -58,25 +62,23 @@ class Evaluator:
         *,
         cache: Path,
     ):
-        labels = intent_labels(examples)
-        training, held_out = stratified_split(class_indices(examples, labels), HELD_OUT, seed=0)
-        self._training = [examples[index] for index in training]
-        self._held_out = [examples[index] for index in held_out]
-        if not self._held_out:
+        self._examples, self._classes = examples, class_indices(examples, intent_labels(examples))
+        if not self._split(0)[1]:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
         self._config_class, self._base = config_class, base
         self._cache = partial(cached, cache)
-        self._dense: Dict[str, bert_training.Dense] = {}
+        self._dense: Dict[Tuple[int, str], bert_training.Dense] = {}
         config = config_class.from_dict(base)
         if isinstance(config, BertConfig) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
 
-    def measure(self, options: Mapping[str, Any], *, quick: bool = False) -> Measured:
+    def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Measured:
         """What a component trained with these options is worth.
 
         Args:
             options: by their dotted names.
             quick: trains for a quarter of the epochs: sizes and times are those of the whole training, scores lower.
+            split: of the messages, from 0.
 
         Raises:
             ConfigError: if the options contradict each other.
@@ -89,16 +91,23 @@ class Evaluator:
             given = merged(given, {"epochs": epochs})
             given.get("pruning", {}).pop("end_epoch", None)
             config = self._config_class.from_dict(given)
-        return measured(self._train(config), self._held_out)
+        training, held_out = self._split(split)
+        return measured(self._train(config, training, split), held_out)
 
-    def _train(self, config: ComponentConfig) -> Artifact:
+    def _split(self, split: int) -> Tuple[List[Example], List[Example]]:
+        """Messages to train on, and to measure on."""
+        chosen = stratified_split(self._classes, HELD_OUT, seed=split)
+        training, held_out = ([self._examples[index] for index in indices] for indices in chosen)
+        return training, held_out
+
+    def _train(self, config: ComponentConfig, training: Sequence[Example], split: int) -> Artifact:
         if not isinstance(config, BertConfig):
-            return train_distilled_classifier(self._training, config, cache=self._cache)
+            return train_distilled_classifier(training, config, cache=self._cache)
         start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
-        key = json.dumps(start, sort_keys=True)
+        key = split, json.dumps(start, sort_keys=True)
         if key not in self._dense:
             base = self._config_class.from_dict(merged(self._base, start))
-            self._dense[key] = bert_training.fine_tune_bert(self._training, base)
+            self._dense[key] = bert_training.fine_tune_bert(training, base)
         return bert_training.compress_bert(self._dense[key], config)
 
 

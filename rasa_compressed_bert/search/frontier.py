@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import fmean, stdev
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from rasa_compressed_bert.errors import CompressedBertError
-from rasa_compressed_bert.search.goals import SCORE, Threshold
+from rasa_compressed_bert.search.goals import SCORE, SCORES, Threshold
 
 KEEP_SCORE = 0.0025  # a quarter of a point, which the smallest model may lose
 WITHIN = 0.01
@@ -60,6 +61,27 @@ def picks(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -
         "smallest": best(lambda own: own[SCORE] >= score - KEEP_SCORE, lambda own: (own["size_mb"], -own[SCORE])),
         "fastest": best(lambda own: own[SCORE] >= score - within, lambda own: (own["latency_ms"], -own[SCORE])),
     }
+
+
+def finalists(front: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> List[Point]:
+    """Those of a frontier that may be picked: the others lose too much; all of it where all of it does."""
+    kept = [point for point in front if point.figures[SCORE] >= baseline.figures[SCORE] - within]
+    return kept or list(front)
+
+
+def averaged(measurements: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Figures of one model on several splits: scores are means, latency is that of the quietest, the rest the first's.
+
+    `score_deviation` is the sample standard deviation of `score`, 0 of a single split.
+    """
+    first = measurements[0]
+    scores = {
+        name: None if first[name] is None else fmean(figures[name] for figures in measurements)
+        for name in (SCORE, *SCORES)
+    }
+    spread = stdev(figures[SCORE] for figures in measurements) if len(measurements) > 1 else 0.0
+    latency = min(figures["latency_ms"] for figures in measurements)
+    return {**first, **scores, "latency_ms": latency, "score_deviation": spread}
 
 
 def require_some(

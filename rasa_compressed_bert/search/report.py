@@ -48,15 +48,16 @@ def write_frontier(front: Sequence[Point], baseline: Point, picked: Mapping[str,
 
 
 def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[List[str]]:
-    """Heading, the baseline, and each model that was picked with its differences to it."""
-    rows = [["model", "trial", "score", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
+    """Heading, the baseline, and each model that was picked with its differences to it; ± between splits."""
+    rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
     for name, point in {"baseline": baseline, **picked}.items():
         if point is None:
             rows.append([name, *[""] * (len(rows[0]) - 1)])
             continue
         own, base = point.figures, baseline.figures
         trial = "" if point.number < 0 else str(point.number)
-        figures = [f"{100 * own[SCORE]:.2f}", f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
+        score = f"{100 * own[SCORE]:.2f} ± {100 * own['score_deviation']:.2f}"
+        figures = [score, f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
         changes = [f"{100 * (own[SCORE] - base[SCORE]):+.2f}"]
         changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
         rows.append([name, trial, *figures, f"{own['parameters'] / 1e6:.2f}", *changes])
@@ -66,7 +67,7 @@ def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[
 def plot_frontier(
     points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
 ) -> None:
-    """Score against each cost: all models, the frontier, and the baseline."""
+    """Score against each cost: all trials on the search's split, and the frontier and the baseline on all splits."""
     figure = Figure(figsize=(6.0 * len(costs), 4.5), layout="constrained")
     for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs):
         for (label, group), marker in zip(_groups(points, front, baseline).items(), ".o*"):
@@ -120,4 +121,4 @@ def write_html(
 
 
 def _groups(points: Sequence[Point], front: Sequence[Point], baseline: Point) -> Dict[str, Sequence[Point]]:
-    return {"trials": points, "Pareto frontier": front, "baseline": [baseline]}
+    return {"trials": points, "Pareto frontier, all splits": front, "baseline, all splits": [baseline]}

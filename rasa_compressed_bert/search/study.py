@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
-from rasa_compressed_bert.search.frontier import Point, dominates
+from rasa_compressed_bert.search.frontier import Point, averaged, dominates
 from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold
 from rasa_compressed_bert.search.space import Space
 
@@ -158,6 +158,33 @@ def points_of(study: optuna.Study) -> List[Point]:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if FIGURES in trial.user_attrs
     ]
+
+
+def confirmed(
+    study: optuna.Study, points: Sequence[Point], measure: Measure, *, splits: int, tell: Callable[[], None]
+) -> List[Point]:
+    """Models with figures of several splits of the messages; what the storage has of them is not measured again.
+
+    A search's best score is partly the luck of its split. This takes it out: see `frontier.averaged`.
+
+    Args:
+        study: of `open_study`.
+        points: of the study's own split.
+        measure: see `Evaluator.measure`.
+        splits: in all.
+        tell: is told after every measurement.
+    """
+
+    def figures_of(point: Point, split: int) -> Mapping[str, Any]:
+        if split == 0:
+            return point.figures
+        name = f"split {split} of trial {point.number}"
+        if name not in study.user_attrs:
+            study.set_user_attr(name, measure(point.options, split=split).to_dict())
+        tell()
+        return study.user_attrs[name]
+
+    return [point._replace(figures=averaged([figures_of(point, split) for split in range(splits)])) for point in points]
 
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.errors import CompressedBertError
-from rasa_compressed_bert.search.frontier import Point, dominates, pareto, picks, require_some
+from rasa_compressed_bert.search.frontier import Point, averaged, dominates, finalists, pareto, picks, require_some
 from rasa_compressed_bert.search.goals import read_thresholds
 
 COSTS = ("latency_ms", "size_mb")
 
 
 def point(number, score, latency, size, parameters=1):
-    figures = {"score": score, "macro_f1": score, "latency_ms": latency, "size_mb": size, "parameters": parameters}
+    figures = {"score": score, "macro_f1": score, "accuracy": score, "entity_f1": None, "latency_ms": latency, "size_mb": size, "parameters": parameters}
     return Point(number, figures, {"epochs": number})
 
 
@@ -63,6 +63,19 @@ def test_picks():
     }
     assert picks(POINTS, BASELINE, within=0.5)["fastest"].number == 4
     assert picks([], BASELINE) == dict.fromkeys(found)
+
+
+def test_finalists_are_those_that_may_be_picked():
+    assert [one.number for one in finalists(POINTS, BASELINE)] == [0, 1, 2, 3, 5]
+    assert finalists(POINTS[4:5], BASELINE) == POINTS[4:5]
+
+
+def test_figures_of_several_splits():
+    mean = averaged([point(0, 0.9, 2.0, 10.0).figures, {**point(0, 0.8, 1.5, 11.0).figures, "entity_f1": None}])
+    assert mean["score"] == mean["macro_f1"] == pytest.approx(0.85)
+    assert mean["score_deviation"] == pytest.approx(0.1 / 2**0.5)
+    assert mean["latency_ms"] == 1.5 and mean["size_mb"] == 10.0 and mean["entity_f1"] is None
+    assert averaged([BASELINE.figures]) == {**BASELINE.figures, "score_deviation": 0.0}
 
 
 def test_hypervolume():

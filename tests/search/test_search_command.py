@@ -40,7 +40,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     space = {"pruning.final_sparsity": {"low": 0.2, "high": 0.8}, "quantization.method": ["none", "dynamic_int8"]}
     arguments = project(tiny(tiny_weights, pruning={"frequency": 1}), space)
-    limits = ["--trials", "3", "--within", "1.0"]
+    limits = ["--trials", "3", "--within", "1.0", "--splits", "2"]
     assert main([*arguments, *limits, "--pick", "fastest"]) == 0  # of a study with the baseline alone
     assert main([*arguments, *limits]) == 0
     output, study = capsys.readouterr(), tmp_path / "study"
@@ -54,6 +54,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert (study / "frontier.png").stat().st_size > 1000 and "Plotly.newPlot" in (study / "frontier.html").read_text()
     chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
     (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
+    assert all(model["score_deviation"] >= 0 for model in content["pareto"]) and "other splits" in output.err
     number = content["picked"]["fastest"]
     if number >= 0:
         tried = next(row for row in rows if row["number"] == str(number))
@@ -69,7 +70,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     student = {"embedding_size": 16}
     component = {"name": STUDENT, "teacher": teacher, "student": student, "augmentation": {"n_iter": 2}, "epochs": 2}
     arguments = project(component, {"student.architecture": ["bilstm", "ngrams"], "epochs": {"low": 2, "high": 3}})
-    assert main([*arguments, "--trials", "2", "--threshold", "macro_f1 >= 1.5"]) == 2
+    assert main([*arguments, "--trials", "2", "--threshold", "macro_f1 >= 1.5", "--splits", "1"]) == 2
     said = capsys.readouterr().err
     assert len(taught) == 1
     assert "search: no trial keeps macro_f1 >= 1.5. The nearest:" in said

@@ -22,7 +22,15 @@ from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search import study as studies
 from rasa_compressed_bert.search.frontier import pareto, picks
-from rasa_compressed_bert.search.study import REASON, baseline_of, open_storage, open_study, points_of, search
+from rasa_compressed_bert.search.study import (
+    REASON,
+    baseline_of,
+    confirmed,
+    open_storage,
+    open_study,
+    points_of,
+    search,
+)
 
 ROOT = Path(rasa_compressed_bert.__file__).parents[1]
 MEMORY = optuna.storages.InMemoryStorage
@@ -48,6 +56,25 @@ def test_every_trial_is_finished_or_marked(found):
         failed = trial.params["pruning.final_sparsity"] > 0.85
         assert failed == ("ExportError: It disagrees." == trial.user_attrs.get(REASON))
         assert (REASON in trial.user_attrs) != (studies.FIGURES in trial.user_attrs)
+
+
+def test_what_may_be_picked_is_measured_on_other_splits_once():
+    study, asked = searched(8), []
+
+    def run(options, *, split):
+        asked.append((options, split))
+        return measure(options, split=split)
+
+    points, told = points_of(study)[:2], []
+    for _ in range(2):
+        means = confirmed(study, points, run, splits=3, tell=lambda: told.append(1))
+    assert asked == [(point.options, split) for point in points for split in (1, 2)] and len(told) == 8
+    for point, mean in zip(points, means):
+        assert mean.number == point.number and mean.options == point.options
+        assert mean.figures["score"] == pytest.approx(point.figures["score"] - 0.02)
+        assert mean.figures["score_deviation"] == pytest.approx(0.02)
+    (single, _) = confirmed(study, points, run, splits=1, tell=asked.clear)
+    assert single.figures == {**points[0].figures, "score_deviation": 0.0} and asked
 
 
 def test_what_failed_is_learnt_from():
