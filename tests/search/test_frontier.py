@@ -15,7 +15,15 @@ COSTS = ("latency_ms", "size_mb")
 
 
 def point(number, score, latency, size, parameters=1):
-    figures = {"score": score, "macro_f1": score, "accuracy": score, "entity_f1": None, "latency_ms": latency, "size_mb": size, "parameters": parameters}
+    figures = {
+        "score": score,
+        "macro_f1": score,
+        "accuracy": score,
+        "entity_f1": None,
+        "latency_ms": latency,
+        "size_mb": size,
+        "parameters": parameters,
+    }
     return Point(number, figures, {"epochs": number})
 
 
