@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, writ
 from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
-_KEPT = 5
+_KEPT = 8
 _BY_OTHERS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT)  # another process makes, or forgets, the same
 
 

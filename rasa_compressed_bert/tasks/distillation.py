@@ -56,7 +56,7 @@ def train_distilled_classifier(
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
     teacher, lesson = _lesson(examples, labels, config, cache)
-    student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin)
+    student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
     return Artifact({**student.manifest, "teacher": _described(teacher, lesson, config)}, student.files)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.dequantization import dequantized
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.export.student import export_student
 from rasa_compressed_bert.export.task_model import HeldOut
@@ -21,6 +21,7 @@ from rasa_compressed_bert.students.keras_student import KerasStudent
 from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
 from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
@@ -36,7 +37,7 @@ _PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
 ) -> Artifact:
     """Trains, calibrates and exports a student.
 
@@ -45,11 +46,12 @@ def train(
         teacher: whose wordpieces and hidden states its embeddings start from.
         config: all options.
         origin: a student that is trained further instead of a new one.
+        cache: may keep what the teacher makes of wordpieces for the next training.
 
     Raises:
         ExportError: if the exported student disagrees with the trained one.
     """
-    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, lesson, config)
+    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, lesson, config, cache)
     pieces = WordpieceTokenizer(tokenizer, config.max_length)
     training = EncodedExamples(_encoded(pieces, lesson.texts), lesson.classes, lesson.soft_targets)
     validation = EncodedExamples(_encoded(pieces, lesson.validation_texts), lesson.validation_classes)
@@ -87,16 +89,23 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig
+    teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig, cache: Cache
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
     options = config.student
     tokenizer, rows = trim(teacher.tokenizer, lesson.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
-    encoder = BertEncoder(replace(teacher.shape, vocab_size=len(rows)), parameters)
     first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
-    table = projected(encoded_wordpieces(encoder, first=first, last=last), options.embedding_size)
+
+    def encode() -> Artifact:
+        encoder = BertEncoder(replace(teacher.shape, vocab_size=len(rows)), parameters)
+        encoded = {_TABLE: encoded_wordpieces(encoder, first=first, last=last)}
+        return Artifact({"kind": "encoded_wordpieces"}, {WEIGHTS: tensors_to_bytes(encoded)})
+
+    asked = Artifact({}, {WEIGHTS: tensors_to_bytes(parameters), TOKENIZER: tokenizer.encode("utf-8")})
+    encoded = tensors_from_bytes(cache(asked.digest, encode).files[WEIGHTS])[_TABLE]
     make = _PARAMETERS[options.architecture]
+    table = projected(encoded, options.embedding_size)
     return tokenizer, make(table, options, num_classes=len(lesson.labels), seed=config.random_seed)
 
 

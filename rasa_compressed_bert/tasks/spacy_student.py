@@ -13,11 +13,12 @@ from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, text
 from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
 from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.training.calibration import calibration_temperature
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
 ) -> Artifact:
     """Trains and calibrates a student; spaCy's own bytes are what is stored.
 
@@ -26,6 +27,7 @@ def train(
         teacher: whose wordpieces are none of spaCy's.
         config: all options.
         origin: a student that is trained further instead of a new one.
+        cache: of which it needs nothing.
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.

@@ -16,6 +16,7 @@ from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_ex
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact
+from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tasks.targets import Targets
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -27,7 +28,7 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
+    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
 ) -> Artifact:
     """Trains, prunes, calibrates, quantizes and exports a student.
 
@@ -36,6 +37,7 @@ def train(
         teacher: whose layers it starts from.
         config: all options.
         origin: a student that is trained further instead of a new one; it stays as small as it is.
+        cache: of which it needs nothing.
 
     Raises:
         ConfigError: if the teacher has no such layers, or fewer positions than `max_length`.
