@@ -29,12 +29,13 @@ _OF_BERTS: Mapping[str, Any] = {
 }
 _OF_STUDENTS: Mapping[str, Any] = {
     "student.architecture": ["bilstm", "ngrams"],
-    "student.embedding_size": {"low": 32, "high": 160, "step": 32},
+    "student.vocabulary_size": [8000, 16000, 32000],
+    "student.embedding_size": {"low": 32, "high": 128, "step": 16},
     "epochs": {"low": 4, "high": 16},
     "learning_rate": {"low": 5e-4, "high": 1e-2, "log": True},
     "distillation.alpha": {"low": 0.0, "high": 0.5},
     "distillation.temperature": {"low": 1.0, "high": 4.0},
-    "augmentation.n_iter": [10, 20, 40],
+    "augmentation.n_iter": [10, 20],
 }
 
 

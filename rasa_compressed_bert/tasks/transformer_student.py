@@ -16,8 +16,8 @@ from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_ex
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact
-from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tasks.targets import Targets
+from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples

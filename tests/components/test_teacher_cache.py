@@ -3,52 +3,56 @@
 import pytest
 from component_harness import create, make_storage, training_data, weights_of
 
-from rasa_compressed_bert.tasks import teacher
+from rasa_compressed_bert.tasks import keras_students, teacher
 
 pytestmark = pytest.mark.parametrize("case", ["DistilledIntentClassifier"], indirect=True)
 
 
 @pytest.fixture
 def asked(case, tmp_path, monkeypatch):
-    """Trains in a new storage; returns how many teachers were trained and asked for it."""
+    """Trains in a new storage; returns how many teachers were trained, asked, and asked about wordpieces for it."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
-    for name in ("train_bert", "_logits"):
-        whole = getattr(teacher, name)
-        monkeypatch.setattr(
-            teacher, name, lambda *arguments, name=name, whole=whole: calls.append(name) or whole(*arguments)
-        )
+    names = {"train_bert": teacher, "_logits": teacher, "encoded_wordpieces": keras_students}
+    for name, module in names.items():
+        whole = getattr(module, name)
+
+        def count(*given, name=name, whole=whole, **options):
+            calls.append(name)
+            return whole(*given, **options)
+
+        monkeypatch.setattr(module, name, count)
 
     def train(examples=None, **options):
         calls.clear()
         config = {**case.config, "epochs": 1, **options}
         data = training_data(examples) if examples else training_data()
         create(case.component, config, make_storage(tmp_path / f"storage {len(list(tmp_path.iterdir()))}")).train(data)
-        return calls.count("train_bert"), calls.count("_logits")
+        return tuple(calls.count(name) for name in names)
 
     return train
 
 
 def test_second_training_asks_nothing(asked):
-    assert asked() == (1, 1)
-    assert asked() == asked(epochs=2, learning_rate=1e-3) == (0, 0)
+    assert asked() == (1, 1, 1)
+    assert asked() == asked(epochs=2, learning_rate=1e-3) == (0, 0, 0)
 
 
 def test_other_messages_are_asked_about(asked):
-    assert asked() == (1, 1)
-    assert asked(augmentation={"n_iter": 2}) == (0, 1)
-    assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1)
+    assert asked() == (1, 1, 1)
+    assert asked(augmentation={"n_iter": 2}) == (0, 1, 0)
+    assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1, 1)
 
 
 def test_another_teacher_is_asked(asked, case):
-    assert asked() == (1, 1)
+    assert asked() == (1, 1, 1)
     slower = {**case.config["teacher"], "learning_rate": 1e-3}
-    assert weights_of(case.config) and asked(teacher=slower) == (1, 1)
+    assert weights_of(case.config) and asked(teacher=slower) == (1, 1, 1)
 
 
 def test_without_rasas_cache_nothing_is_kept(asked, monkeypatch):
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
-    assert asked() == asked() == (1, 1)
+    assert asked() == asked() == (1, 1, 1)
 
 
 def test_a_file_of_messages_that_changes_renews_rasas_own_cache(case, tmp_path):
