@@ -54,8 +54,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "search",
         help="score against latency and size: the best options of a component for your data",
         description="Tries options of the component in a config.yml, trains and measures it with each, and writes the "
-        "Pareto frontier, plots, and a config.yml and a trained model for each choice. The same command goes on where "
-        "an earlier one stopped; with --storage, on several machines at once.",
+        "Pareto frontier, plots, and a config.yml and a trained model for each choice. With --resume it goes on where "
+        "an earlier one stopped; with --storage it works on several machines at once.",
     )
     search.set_defaults(run=run)
     search.add_argument("--nlu", type=Path, required=True, metavar="TRAIN.yml", help="training data")
@@ -68,6 +68,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument("--trials", type=positive, default=40, help="in all (default: %(default)s)")
     search.add_argument("--timeout", type=positive, help="seconds; the trial that runs then is finished")
     search.add_argument("--trial-timeout", type=positive, help="seconds, after which a trial has failed")
+    search.add_argument("--resume", action="store_true", help="go on with a study that was stopped")
     search.add_argument("--storage", help="a journal file, or a database as in postgresql://... (default: in --out)")
     search.add_argument("--name", default="search", help="of the study in its storage (default: %(default)s)")
     search.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="default: %(default)s")
@@ -101,11 +102,22 @@ def run(arguments: argparse.Namespace) -> None:
     evaluator = evaluation.Evaluator(project.examples, project.config_class, project.options, cache=folder)
     arguments.out.mkdir(parents=True, exist_ok=True)
     storage = study.open_storage(arguments.storage or str(arguments.out / "journal.log"))
+    _require_meant(study.has_study(storage, arguments.name), arguments)
     opened = study.open_study(storage, goal, name=arguments.name, sampler=arguments.sampler, seed=arguments.seed)
     baseline = study.baseline_of(opened, evaluator.measure)
     if arguments.pick is None:
         _search(opened, goal, evaluator, arguments)
     _conclude(opened, goal, baseline, evaluator, project, arguments)
+
+
+def _require_meant(exists: bool, arguments: argparse.Namespace) -> None:
+    """Refuses a new study where an old one was meant, and the other way round; a storage that is given is joined."""
+    if arguments.resume and not exists:
+        raise CompressedBertError(f"--resume: there is no study '{arguments.name}' to go on with; leave --resume out.")
+    if exists and not (arguments.resume or arguments.storage or arguments.pick):
+        raise CompressedBertError(
+            f"--out: '{arguments.out}' has a study already; go on with it by --resume, or choose another folder."
+        )
 
 
 def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespace) -> None:

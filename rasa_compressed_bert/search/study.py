@@ -73,6 +73,11 @@ def open_storage(storage: str) -> BaseStorage:
         raise CompressedBertError(f"--storage: '{storage}' cannot be reached: {reason}") from error
 
 
+def has_study(storage: BaseStorage, name: str) -> bool:
+    """Whether a storage has a study of that name."""
+    return name in optuna.get_all_study_names(storage)
+
+
 def open_study(storage: BaseStorage, goal: Goal, *, name: str, sampler: str = "tpe", seed: int = 0) -> optuna.Study:
     """The study of a storage; made if it is not there.
 

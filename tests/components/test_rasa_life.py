@@ -43,6 +43,8 @@ def project(tmp_path_factory, tiny_weights):
     (project.folder / "several.yml").write_text(yaml.safe_dump(config))
     config["pipeline"].pop()  # ResponseSelector: TensorFlow hangs in a forked process
     (project.folder / "ours.yml").write_text(yaml.safe_dump(config))
+    config["pipeline"] = [{"name": COMPONENT, **project.options}]
+    (project.folder / "single.yml").write_text(yaml.safe_dump(config))
     project.write_config("other.yml", epochs=3, random_seed=1)
     return project
 
@@ -209,21 +211,21 @@ if __name__ == "__main__":
 """
 
 
-def test_cross_validation(project, one, tmp_path):
-    folds = ("--cross-validation", "--folds", "2", "--config", "several.yml")
+def test_cross_validation(project, tmp_path):
+    folds = ("--cross-validation", "--folds", "2", "--config", "ours.yml")
     project.rasa("test", "nlu", *folds, "-u", "data", "--no-plot", "--out", str(tmp_path))
     report = json.loads((tmp_path / "intent_report.json").read_text())
     assert set(report) >= {*EXAMPLES, "faq"} and report["accuracy"] > 0.4
 
 
-def test_two_configurations_are_compared(project, one, tmp_path):
+def test_two_configurations_are_compared(project, tmp_path):
     share = ("--runs", "1", "--percentages", "50")
     project.rasa(
-        *("test", "nlu", "--config", "config.yml", "several.yml", *share),
+        *("test", "nlu", "--config", "single.yml", "ours.yml", *share),
         *("-u", "data/nlu.yml", "--no-plot", "--out", str(tmp_path)),
     )
     results = json.loads((tmp_path / "results.json").read_text())
-    assert set(results) == {"config", "several"}
+    assert set(results) == {"single", "ours"}
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 
@@ -246,13 +248,10 @@ def test_a_killed_training_leaves_nothing_half_written(project, one):
     assert found - {None} and found <= {*EXAMPLES, "faq", None}
 
 
-def test_a_full_disk_is_one_clear_sentence(project, one):
+def test_a_full_disk_is_one_clear_sentence(project):
     """No file may be larger than 20 kB: the model cannot be written."""
-    config = yaml.safe_load((project.folder / "ours.yml").read_text())
-    config["pipeline"] = [{"name": COMPONENT, **project.options, "epochs": 1}]
-    (project.folder / "full.yml").write_text(yaml.safe_dump(config))
     process = project.start(
-        *("train", "nlu", "--fixed-model-name", "full", "--config", "full.yml"),
+        *("train", "nlu", "--fixed-model-name", "full", "--config", "single.yml"),
         stdin=subprocess.DEVNULL,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )

@@ -42,7 +42,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     arguments = project(tiny(tiny_weights, pruning={"frequency": 1}), space)
     limits = ["--trials", "3", "--within", "1.0", "--splits", "2"]
     assert main([*arguments, *limits, "--pick", "fastest"]) == 0  # of a study with the baseline alone
-    assert main([*arguments, *limits]) == 0
+    assert main([*arguments, *limits, "--resume"]) == 0
     output, study = capsys.readouterr(), tmp_path / "study"
     assert "baseline" in output.out and "fine-tune" in output.err
     with (study / "trials.csv").open(newline="") as file:
@@ -104,4 +104,8 @@ def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, 
     arguments = project(tiny(tiny_weights), {"epochs": [2, 3]})
     open_study(open_storage(str(tmp_path / "study" / "journal.log")), goal(), name="search")
     assert main(arguments) == 2
+    assert "has a study already; go on with it by --resume" in capsys.readouterr().err
+    assert main([*arguments, "--resume"]) == 2
     assert "the study 'search' was made with other data" in capsys.readouterr().err
+    assert main([*arguments, "--resume", "--name", "another"]) == 2
+    assert "--resume: there is no study 'another'" in capsys.readouterr().err
