@@ -13,7 +13,7 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast benchmark lint format constraints clean FORCE
+.PHONY: help venv demo test test-fast benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 
 benchmark: $(INSTALLED) ## Run the short pruning benchmark
 	"$(PY)" -m benchmarks.side_by_side --short
+
+pythons: $(INSTALLED) ## Install the wheel with every supported Python of this machine, train and parse with it
+	./scripts/try_pythons.sh "$(PY)"
 
 lint: $(INSTALLED) ## Check style and formatting
 	"$(PY)" -m ruff check .

@@ -34,6 +34,7 @@ INTENTS = {
 END_TO_END = {"turn the light off": "good night then", "call the bank": "no money today"}
 SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
 DIET = {"name": "DIETClassifier", "epochs": 100, **SMALL}
+COUNTS = {"name": "CountVectorsFeaturizer"}
 SELECTOR = {"name": "ResponseSelector", "epochs": 40, "retrieval_intent": "faq", "constrain_similarities": True}
 TED = {"name": "TEDPolicy", "epochs": 30, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
 SAY = """
@@ -129,19 +130,22 @@ def right(parsed) -> float:
 TEXTS = [re.sub(r"\[(\w+)\]\(dish\)", r"\1", text) for texts in INTENTS.values() for text in texts]
 
 
+ODD_TEXTS = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "hot \u200b \ufe0f pizza", "pizza " * 2_000]
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory, tiny_weights):
-    """What DIET, ResponseSelector and TED say in another process, when the pretrained weights are gone."""
+    """What DIET beside another featurizer, ResponseSelector on ours alone and TED say, when the weights are gone."""
     folder = tmp_path_factory.mktemp("whole")
     project = make_project(folder, tiny_weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RASA_CACHE_DIRECTORY", str(folder / "cache"))
-        model = project.train("whole", {**DIET, "featurizers": ["bert"]}, SELECTOR, policies=[TED])
+        model = project.train("whole", COUNTS, DIET, {**SELECTOR, "featurizers": ["bert"]}, policies=[TED])
     shutil.rmtree(project.weights)
     shutil.rmtree(folder / "cache")
     finished = subprocess.run(
         [sys.executable, "-c", SAY, str(model)],
-        input=json.dumps([TEXTS, list(END_TO_END)]),
+        input=json.dumps([TEXTS + ODD_TEXTS, list(END_TO_END)]),
         capture_output=True,
         text=True,
         timeout=300,
@@ -154,6 +158,14 @@ def said(tmp_path_factory, tiny_weights):
 
 def test_diet_learns_intents(said):
     assert right(said["parsed"]) > 0.8
+
+
+def test_any_text_is_parsed(said):
+    """DIET pairs the rows of all featurizers with the words of the message."""
+    odd = said["parsed"][len(TEXTS) :]
+    assert len(odd) == len(ODD_TEXTS)
+    for parsed in odd:
+        assert parsed["intent"]["name"] in [*EXAMPLES, "faq"]
 
 
 def test_diet_learns_entities_at_their_places(said):
@@ -198,23 +210,6 @@ def test_every_classifier_learns_from_it(project, classifier, pooling):
     assert right(parse(model, TEXTS)) > (0.3 if ours else 0.4)  # of 5 intents, with random weights
 
 
-@pytest.fixture(scope="module")
-def beside(project):
-    """DIET on our features and those of another featurizer."""
-    return project.train("beside", {"name": "CountVectorsFeaturizer"}, DIET)
-
-
-def test_beside_another_featurizer(beside):
-    assert right(parse(beside, TEXTS)) > 0.8
-
-
-def test_any_text_is_parsed(beside):
-    """DIET pairs the rows of all featurizers with the words of the message."""
-    texts = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "hot \u200b \ufe0f pizza", "pizza " * 2_000]
-    for parsed in parse(beside, texts):
-        assert json.dumps(parsed) and parsed["intent"]["name"] in [*EXAMPLES, "faq"]
-
-
 def files_of(archive: Path, folder: Path):
     with tarfile.open(archive) as tar:
         tar.extractall(folder)
@@ -222,12 +217,13 @@ def files_of(archive: Path, folder: Path):
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
-def test_finetuning_keeps_the_features_and_trains_the_rest(project, beside, caplog, tmp_path):
-    options = {"model_to_finetune": str(beside), "finetuning_epoch_fraction": 0.1}
+def test_finetuning_keeps_the_features_and_trains_the_rest(project, caplog, tmp_path):
+    before = project.train("before", DIET)
+    options = {"model_to_finetune": str(before), "finetuning_epoch_fraction": 0.1}
     with caplog.at_level(logging.INFO):
-        finetuned = project.train("finetuned", {"name": "CountVectorsFeaturizer"}, DIET, **options)
+        finetuned = project.train("finetuned", DIET, **options)
     assert "Finished training component 'DIETClassifier'" in caplog.text
-    assert files_of(beside, tmp_path / "before") == files_of(finetuned, tmp_path / "after")
+    assert files_of(before, tmp_path / "before") == files_of(finetuned, tmp_path / "after")
     assert right(parse(finetuned, TEXTS)) > 0.8
 
 

