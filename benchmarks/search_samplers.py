@@ -30,7 +30,8 @@ from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE
 from rasa_compressed_bert.search.space import read_space
-from rasa_compressed_bert.search.study import Goal, open_storage, open_study, points_of, search
+from rasa_compressed_bert.search.storage import open_storage
+from rasa_compressed_bert.search.study import Goal, Sampler, open_study, points_of, search
 
 HERE = Path(__file__).parent
 COSTS = ("latency_ms", "size_mb")
@@ -62,7 +63,7 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     examples = intent_examples(load_training_data(arguments.nlu))
     evaluator = Evaluator(examples, DistilledIntentClassifierConfig, BASE, cache=arguments.work / "teachers")
-    goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, [], "samplers")
+    goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, (), "samplers")
     reference = corner(evaluator.measure({}).to_dict())  # one for all
     runs = []
     for seed in range(arguments.seeds):
@@ -80,14 +81,14 @@ def run(
     """One study: the hypervolume after each of its trials."""
     volumes: List[float] = []
     with tempfile.TemporaryDirectory() as name, tqdm(total=trials, desc=f"{sampler}, seed {seed}") as bar:
-        study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers", sampler=sampler, seed=seed)
+        study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers")
 
         def tell(done: Sequence[Any]) -> None:
             volumes.append(hypervolume(points_of(study), goal.costs, reference))
             bar.set_postfix(hypervolume=f"{volumes[-1]:.4f}")
             bar.update()
 
-        search(study, goal, evaluator.measure, trials=trials, tell=tell)
+        search(study, goal, evaluator.measure, trials=trials, sampler=Sampler(sampler, (seed,)), tell=tell)
     return {"sampler": sampler, "seed": seed, "hypervolume": volumes}
 
 

@@ -21,8 +21,15 @@ def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]
 
 def positive(text: str) -> int:
     """A reader of whole numbers from 1."""
+    if natural(text) < 1:
+        raise ValueError(text)
+    return natural(text)
+
+
+def natural(text: str) -> int:
+    """A reader of whole numbers from 0."""
     number = int(text)
-    if number < 1:
+    if number < 0:
         raise ValueError(text)
     return number
 

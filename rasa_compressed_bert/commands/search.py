@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type
 
 import yaml
 
-from rasa_compressed_bert.commands.options import positive, write
+from rasa_compressed_bert.commands.options import natural, positive, write
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
@@ -26,13 +28,21 @@ class Project(NamedTuple):
         config: of the whole file.
         place: of the component in its pipeline.
         config_class: the component's options.
-        examples: the labelled messages.
+        examples: the labelled messages, in an order that does not depend on that of files in a folder.
     """
 
     config: Dict[str, Any]
     place: int
     config_class: Type[ComponentConfig]
     examples: Sequence[Example]
+
+    @property
+    def data(self) -> List[Any]:
+        """What the component learns from, as JSON values: its messages, and the digests of files that it reads."""
+        texts = [[example.text, example.intent, example.entities] for example in self.examples]
+        named = self.config_class.from_dict(self.options).files_to_read()
+        files = [Path(name) for name in named if Path(name).is_file()]
+        return [texts, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
 
     @property
     def options(self) -> Dict[str, Any]:
@@ -67,16 +77,25 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     search.add_argument("--trials", type=positive, default=40, help="in all (default: %(default)s)")
     search.add_argument("--timeout", type=positive, help="seconds; the trial that runs then is finished")
-    search.add_argument("--trial-timeout", type=positive, help="seconds, after which a trial has failed")
+    search.add_argument(
+        "--trial-timeout",
+        type=positive,
+        help="seconds, a dense BERT of its own included, after which a trial failed",
+    )
     search.add_argument("--resume", action="store_true", help="go on with a study that was stopped")
     search.add_argument("--storage", help="a journal file, or a database as in postgresql://... (default: in --out)")
     search.add_argument("--name", default="search", help="of the study in its storage (default: %(default)s)")
     search.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="default: %(default)s")
-    search.add_argument("--seed", type=int, default=0, help="of the sampler")
-    search.add_argument("--pick", choices=_PICKS, help="try nothing more: train this choice of the study alone")
+    search.add_argument(
+        "--seed", type=natural, default=0, help="of the sampler; workers of one --storage differ by chance besides"
+    )
+    search.add_argument("--pick", choices=_PICKS, help="try no other options: train this choice of the study alone")
     search.add_argument("--within", type=float, default=0.01, help="score that the fastest may lose (default: 0.01)")
     search.add_argument(
-        "--splits", type=positive, default=3, help="of the data, on which what may be picked is measured (default: 3)"
+        "--splits",
+        type=positive,
+        default=2,
+        help="of the data, beside the search's own, on which what may be picked is trained and measured (default: 2)",
     )
     search.add_argument("--out", type=Path, default=Path("study"), help="folder (default: %(default)s)")
 
@@ -84,37 +103,55 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """The options of a component that are best for some data."""
     try:
-        from rasa_compressed_bert.search import evaluation, goals, study
-        from rasa_compressed_bert.search.space import default_space, read_space
+        import plotly  # noqa: F401, so that it is not missing at the end
+
+        from rasa_compressed_bert.search import study
+        from rasa_compressed_bert.search.evaluation import Evaluator
+        from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured
+        from rasa_compressed_bert.search.storage import open_storage, storage_errors
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
     project = _project(arguments.config, arguments.nlu)
-    if arguments.space is None:
-        space = default_space(project.config_class)
-    else:
-        space = read_space(_search_section(arguments.space), project.config_class)
-    texts = [[example.text, example.intent, example.entities] for example in project.examples]
-    made_from = study.digest(project.config, texts, {name: repr(values) for name, values in space.items()})
-    costs, thresholds = goals.read_costs(arguments.minimize.split(",")), goals.read_thresholds(arguments.threshold)
+    space = _space(arguments.space, project)
+    costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
+    made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from)
-    folder = arguments.out / "teachers"
-    evaluator = evaluation.Evaluator(project.examples, project.config_class, project.options, cache=folder)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    storage = study.open_storage(arguments.storage or str(arguments.out / "journal.log"))
-    _require_meant(study.has_study(storage, arguments.name), arguments)
-    opened = study.open_study(storage, goal, name=arguments.name, sampler=arguments.sampler, seed=arguments.seed)
-    baseline = study.baseline_of(opened, evaluator.measure)
-    if arguments.pick is None:
-        _search(opened, goal, evaluator, arguments)
-    _conclude(opened, goal, baseline, evaluator, project, arguments)
+    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=arguments.out / "teachers")
+    try:
+        with storage_errors():
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            storage = open_storage(arguments.storage or str(arguments.out / "journal.log"))
+            _require_meant(study.has_study(storage, arguments.name), arguments)
+            opened = study.open_study(storage, goal, name=arguments.name)
+            baseline = study.baseline_of(opened, evaluator.measure)
+            require_measured(baseline.figures, thresholds, costs)
+            if arguments.pick is None:
+                _search(opened, goal, evaluator, arguments)
+            _conclude(opened, goal, baseline, evaluator, project, arguments)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("What is finished is kept; --resume goes on with it.") from stop
+
+
+def _space(path: Optional[Path], project: Project) -> Any:
+    """What is varied; warns of what contradicts itself in it."""
+    from rasa_compressed_bert.search.space import default_space, read_space, require_possible
+
+    if path is None:
+        space = default_space(project.config_class, project.options)
+    else:
+        space = read_space(_search_section(path), project.config_class)
+    require_possible(space, project.config_class, project.options)
+    return space
 
 
 def _require_meant(exists: bool, arguments: argparse.Namespace) -> None:
     """Refuses a new study where an old one was meant, and the other way round; a storage that is given is joined."""
-    if arguments.resume and not exists:
-        raise CompressedBertError(f"--resume: there is no study '{arguments.name}' to go on with; leave --resume out.")
-    if exists and not (arguments.resume or arguments.storage or arguments.pick):
+    option = "--resume" if arguments.resume else "--pick" if arguments.pick else None
+    if option and not exists:
+        where = arguments.storage or arguments.out
+        raise CompressedBertError(f"{option}: there is no study '{arguments.name}' in '{where}'; leave {option} out.")
+    if exists and not (option or arguments.storage):
         raise CompressedBertError(
             f"--out: '{arguments.out}' has a study already; go on with it by --resume, or choose another folder."
         )
@@ -138,17 +175,19 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
             report.write_trials(opened, arguments.out / "trials.csv")
 
         limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}
-        study.search(opened, goal, evaluator.measure, **limits, tell=tell)
+        seed = (arguments.seed, secrets.randbits(32)) if arguments.storage else (arguments.seed,)
+        sampler = study.Sampler(arguments.sampler, seed)
+        study.search(opened, goal, evaluator.measure, **limits, sampler=sampler, tell=tell)
 
 
 def _confirmed(opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: int) -> List[Any]:
-    """The baseline and those points, measured on more splits than the search's, with a bar."""
+    """The baseline and those points, measured on other splits than the search's, with a bar."""
     from tqdm import tqdm
 
     from rasa_compressed_bert.search import study
 
     models = [baseline, *(point for point in points if point.number != baseline.number)]
-    with tqdm(total=len(models) * (splits - 1), desc="other splits", unit="training", dynamic_ncols=True) as bar:
+    with tqdm(total=len(models) * splits, desc="other splits", unit="training", dynamic_ncols=True) as bar:
         return study.confirmed(opened, models, evaluator.measure, splits=splits, tell=bar.update)
 
 
@@ -156,35 +195,47 @@ def _conclude(
     opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
 ) -> None:
     """Writes what came of a study, and trains the choices."""
-    from rasa_compressed_bert.benchmark.tables import text_table
-    from rasa_compressed_bert.search import report
+    from rasa_compressed_bert.benchmark.tables import markdown_table, text_table
+    from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
-    from rasa_compressed_bert.search.study import points_of
 
-    out, points, within = arguments.out, points_of(opened), arguments.within
+    out, points, within = arguments.out, study.points_of(opened), arguments.within
     report.write_trials(opened, out / "trials.csv")
-    front = pareto([*points, baseline], goal.costs, goal.thresholds)
+    if not points:
+        reasons = study.reasons_of(opened.get_trials(deepcopy=False))
+        raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())
+    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", "size_mb")))  # what choices are made by
+    front = pareto([*points, baseline], axes, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
-    models = _confirmed(opened, baseline, finalists(front, baseline, within=within), evaluator, arguments.splits)
+    found = finalists(front, baseline, within=within)
+    models = _confirmed(opened, baseline, found, evaluator, arguments.splits)
     baseline, *_ = models
-    front = pareto(models, goal.costs, goal.thresholds)
-    require_some(front, models, goal.thresholds)
+    front = pareto(models, axes, goal.thresholds)
     picked = picks(front, baseline, within=within)
+    shares = report.importances(opened)
     report.write_frontier(front, baseline, picked, out / "pareto.json")
     report.plot_frontier(points, front, baseline, goal.costs, out / "frontier.png")
-    report.write_html(points, front, baseline, goal.costs, out / "frontier.html")
-    shares = report.importances(opened)
+    report.write_html(points, front, baseline, goal.costs, shares, out / "frontier.html")
     if shares:
         report.plot_importances(shares, out / "importance.png")
-    write(text_table(report.picked_rows(picked, baseline)) + "\n\n")
+    require_some(front, models, goal.thresholds, where=" on the other splits of the data")
+    rows = report.picked_rows(picked, baseline)
+    (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
+    write(text_table(rows) + "\n\n")
+    _train_picked(picked, project, arguments)
+
+
+def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argparse.Namespace) -> None:
+    """A config.yml and a model for each choice; one that is two choices is trained once."""
     trained: Dict[int, Path] = {}
     for name in _PICKS if arguments.pick is None else (arguments.pick,):
-        point, folder = picked[name], out / "picked" / name
+        point, folder = picked[name], arguments.out / "picked" / name
+        shutil.rmtree(str(folder), ignore_errors=True)  # of an earlier choice
         if point is None:
             write(f"{name}: no model of the study is one.\n")
             continue
         if point.number in trained:
-            shutil.copytree(str(trained[point.number]), str(folder), dirs_exist_ok=True)
+            shutil.copytree(str(trained[point.number]), str(folder))
         else:
             _train(project.with_options(point.options), arguments.nlu, folder)
         trained.setdefault(point.number, folder)
@@ -199,6 +250,7 @@ def _project(path: Path, nlu: Path) -> Project:
     """
     import rasa_compressed_bert
     from rasa_compressed_bert.benchmark.messages import load_training_data
+    from rasa_compressed_bert.components.config_io import ComponentError
     from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
 
     config = _yaml(path)
@@ -209,7 +261,10 @@ def _project(path: Path, nlu: Path) -> Project:
     for place, item in enumerate(pipeline):
         package, _, name = str(item.get("name")).rpartition(".")
         if package == "rasa_compressed_bert":
-            component = getattr(rasa_compressed_bert, name)
+            component = getattr(rasa_compressed_bert, name, None)
+            if component is None:
+                known = ", ".join(rasa_compressed_bert.__all__)
+                raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
             if component.options_class.learns_intents or component.options_class.learns_entities:
                 found[place] = component
     if len(found) != 1:
@@ -218,10 +273,15 @@ def _project(path: Path, nlu: Path) -> Project:
         )
     ((place, component),) = found.items()
     data = load_training_data(nlu)
-    if component.options_class.learns_entities:
-        examples = entity_examples(data, extractor=component.__name__)
-    else:
-        examples = intent_examples(data)
+    try:
+        if component.options_class.learns_entities:
+            examples = entity_examples(data, extractor=component.__name__)
+        else:
+            examples = intent_examples(data)
+    except ComponentError as error:
+        raise CompressedBertError(str(error)) from error
+    if nlu.is_dir():
+        examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
     return Project(config, place, component.options_class, examples)
 
 

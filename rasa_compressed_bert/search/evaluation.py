@@ -11,7 +11,7 @@ import math
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 
 HELD_OUT = 0.2
 _QUICK = 0.25  # of the epochs
+_DENSE_KEPT = 3
 _TIMED_MESSAGES, _ROUNDS = 60, 3
 _OF_COMPRESSION = (
     *("epochs", "batch_size", "learning_rate", "runtime"),
@@ -67,18 +68,22 @@ class Evaluator:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
         self._config_class, self._base = config_class, base
         self._cache = partial(cached, cache)
-        self._dense: Dict[Tuple[int, str], bert_training.Dense] = {}
+        self._dense: Dict[str, bert_training.Dense] = {}
         config = config_class.from_dict(base)
         if isinstance(config, BertConfig) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
 
-    def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Measured:
+    def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Optional[Measured]:
         """What a component trained with these options is worth.
 
         Args:
             options: by their dotted names.
             quick: trains for a quarter of the epochs: sizes and times are those of the whole training, scores lower.
-            split: of the messages, from 0.
+            split: of the messages. That of a search is 0, and one dense BERT is the teacher of all trials there. On
+                others a model is trained as `rasa train` does, its dense teacher included.
+
+        Returns:
+            None of a quick training that would not be shorter.
 
         Raises:
             ConfigError: if the options contradict each other.
@@ -88,9 +93,9 @@ class Evaluator:
         config = self._config_class.from_dict(given)
         if quick:
             epochs = max(2, math.ceil(config.epochs * _QUICK))
-            given = merged(given, {"epochs": epochs})
-            given.get("pruning", {}).pop("end_epoch", None)
-            config = self._config_class.from_dict(given)
+            if epochs >= config.epochs:
+                return None
+            config = self._config_class.from_dict(merged(given, _shortened(config, epochs)))
         training, held_out = self._split(split)
         return measured(self._train(config, training, split), held_out)
 
@@ -103,12 +108,25 @@ class Evaluator:
     def _train(self, config: ComponentConfig, training: Sequence[Example], split: int) -> Artifact:
         if not isinstance(config, BertConfig):
             return train_distilled_classifier(training, config, cache=self._cache)
+        if split or config.pruning.method == "none":
+            return bert_training.train_bert(training, config)
         start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
-        key = split, json.dumps(start, sort_keys=True)
+        key = json.dumps(start, sort_keys=True)
         if key not in self._dense:
             base = self._config_class.from_dict(merged(self._base, start))
+            if len(self._dense) == _DENSE_KEPT:
+                del self._dense[next(iter(self._dense))]
             self._dense[key] = bert_training.fine_tune_bert(training, base)
         return bert_training.compress_bert(self._dense[key], config)
+
+
+def _shortened(config: ComponentConfig, epochs: int) -> Dict[str, Any]:
+    """Options of a shorter training, in which pruning has its share of the epochs."""
+    pruning, share = config.pruning, epochs / config.epochs
+    if pruning.method == "none":
+        return {"epochs": epochs}
+    places = {"begin_epoch": pruning.begin_epoch * share, "end_epoch": pruning.end_epoch * share}
+    return {"epochs": epochs, **{f"pruning.{name}": place for name, place in places.items()}}
 
 
 def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:

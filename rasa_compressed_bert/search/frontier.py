@@ -10,6 +10,7 @@ from rasa_compressed_bert.search.goals import SCORE, SCORES, Threshold
 
 KEEP_SCORE = 0.0025  # a quarter of a point, which the smallest model may lose
 WITHIN = 0.01
+_FINALISTS, _SHOWN = 3, 3
 
 
 class Point(NamedTuple):
@@ -47,64 +48,74 @@ def picks(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -
         baseline: what the config.yml gives as it is.
         within: how much score the fastest may lose.
     """
+    return {name: found[0] if found else None for name, found in _ranked(points, baseline, within).items()}
+
+
+def finalists(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> List[Point]:
+    """The first few of each choice: one of them will be picked when more is known of them."""
+    found = [point for ranked in _ranked(points, baseline, within).values() for point in ranked[:_FINALISTS]]
+    return list({point.number: point for point in found}.values())
+
+
+def _ranked(points: Sequence[Point], baseline: Point, within: float) -> Dict[str, List[Point]]:
+    """The points that may be each choice, first choice first."""
     size, score = baseline.figures["size_mb"], baseline.figures[SCORE]
 
-    def best(condition: Callable[[Mapping[str, Any]], bool], key: Callable[[Mapping[str, Any]], Any]) -> Any:
-        found = [point for point in points if condition(point.figures)]
-        return min(found, key=lambda point: key(point.figures)) if found else None
+    def ranked(condition: Callable[[Mapping[str, Any]], bool], key: Callable[[Mapping[str, Any]], Any]) -> List[Point]:
+        return sorted((point for point in points if condition(point.figures)), key=lambda point: key(point.figures))
 
     return {
-        "best": best(lambda own: own["size_mb"] <= size, lambda own: (-own[SCORE], own["size_mb"])),
-        "smaller_and_better": best(
+        "best": ranked(lambda own: own["size_mb"] <= size, lambda own: (-own[SCORE], own["size_mb"])),
+        "smaller_and_better": ranked(
             lambda own: own[SCORE] > score and own["size_mb"] < size, lambda own: (own["size_mb"], -own[SCORE])
         ),
-        "smallest": best(lambda own: own[SCORE] >= score - KEEP_SCORE, lambda own: (own["size_mb"], -own[SCORE])),
-        "fastest": best(lambda own: own[SCORE] >= score - within, lambda own: (own["latency_ms"], -own[SCORE])),
+        "smallest": ranked(lambda own: own[SCORE] >= score - KEEP_SCORE, lambda own: (own["size_mb"], -own[SCORE])),
+        "fastest": ranked(lambda own: own[SCORE] >= score - within, lambda own: (own["latency_ms"], -own[SCORE])),
     }
 
 
-def finalists(front: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> List[Point]:
-    """Those of a frontier that may be picked: the others lose too much; all of it where all of it does."""
-    kept = [point for point in front if point.figures[SCORE] >= baseline.figures[SCORE] - within]
-    return kept or list(front)
+def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Figures of one model: scores are means of other splits than that it was found on, latency is the quietest one's.
 
+    Args:
+        found: of the split that it was found on.
+        others: of other splits.
 
-def averaged(measurements: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Figures of one model on several splits: scores are means, latency is that of the quietest, the rest the first's.
-
-    `score_deviation` is the sample standard deviation of `score`, 0 of a single split.
+    Returns:
+        `found` with these, and `score_deviation`: the sample standard deviation of `score`, 0 of a single split.
     """
-    first = measurements[0]
-    scores = {
-        name: None if first[name] is None else fmean(figures[name] for figures in measurements)
-        for name in (SCORE, *SCORES)
-    }
-    spread = stdev(figures[SCORE] for figures in measurements) if len(measurements) > 1 else 0.0
-    latency = min(figures["latency_ms"] for figures in measurements)
-    return {**first, **scores, "latency_ms": latency, "score_deviation": spread}
+    known = {name: [figures[name] for figures in others if figures[name] is not None] for name in (SCORE, *SCORES)}
+    scores = {name: fmean(values) if values else None for name, values in known.items()}
+    latency = min(figures["latency_ms"] for figures in (found, *others))
+    spread = stdev(known[SCORE]) if len(others) > 1 else 0.0
+    return {**found, **scores, "latency_ms": latency, "score_deviation": spread}
 
 
 def require_some(
-    front: Sequence[Point], points: Sequence[Point], thresholds: Sequence[Threshold], *, shown: int = 3
+    front: Sequence[Point], points: Sequence[Point], thresholds: Sequence[Threshold], *, where: str = ""
 ) -> None:
     """Refuses a search that nothing came of.
+
+    Args:
+        front: what keeps the thresholds.
+        points: all that was measured.
+        thresholds: what a model must not miss.
+        where: it was measured, in words.
 
     Raises:
         CompressedBertError: names the trials that came nearest to the thresholds.
     """
     if front:
         return
-    if not points:
-        raise CompressedBertError("search: no trial was finished; see trials.csv for the reasons.")
 
     def miss(point: Point) -> float:
-        return max(max(item.violation(point.figures), 0.0) / (abs(item.value) or 1.0) for item in thresholds)
+        return max(item.violation(point.figures) for item in thresholds)
 
-    nearest = sorted(points, key=miss)[:shown]
+    nearest = sorted(points, key=miss)[:_SHOWN]
     lines = [
         f"  {'the config.yml as it is' if point.number < 0 else f'trial {point.number}'}: "
         + ", ".join(f"{item.metric} {point.figures[item.metric]:.4g}" for item in thresholds)
         for point in nearest
     ]
     asked = ", ".join(map(str, thresholds))
-    raise CompressedBertError("\n".join([f"search: no trial keeps {asked}. The nearest:", *lines]))
+    raise CompressedBertError("\n".join([f"search: no trial keeps {asked}{where}. The nearest:", *lines]))

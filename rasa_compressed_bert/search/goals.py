@@ -55,11 +55,11 @@ class Threshold:
     value: float
 
     def violation(self, figures: Mapping[str, Any]) -> float:
-        """How far the figures are from it; 0 or less where they keep it."""
+        """How far the figures are from it, as a share of it; 0 or less where they keep it."""
         figure = figures.get(self.metric)
         if figure is None:
             return math.inf
-        return self.value - figure if self.at_least else figure - self.value
+        return (self.value - figure if self.at_least else figure - self.value) / (abs(self.value) or 1.0)
 
     def __str__(self) -> str:
         return f"{self.metric} {'>=' if self.at_least else '<='} {self.value:g}"
@@ -86,9 +86,34 @@ def read_thresholds(texts: Sequence[str]) -> Tuple[Threshold, ...]:
         for high in thresholds:
             if low.metric == high.metric and low.at_least and not high.at_least and low.value > high.value:
                 problems.append(f"--threshold: '{low}' and '{high}' contradict each other")
+    for threshold in thresholds:
+        if threshold.metric not in COSTS and not 0.0 <= threshold.value <= 1.0:
+            problems.append(f"--threshold: '{threshold}': scores are between 0 and 1")
     if problems:
         raise ConfigError(*problems)
     return tuple(thresholds)
+
+
+def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold], costs: Sequence[str]) -> None:
+    """Refuses what a component does not have, before anything is searched for.
+
+    Args:
+        figures: of the config.yml as it is.
+        thresholds: what a model must not miss.
+        costs: what is minimised.
+
+    Raises:
+        ConfigError: if one of them is no figure of this component.
+    """
+    problems = [
+        f"--threshold: '{threshold}': this component has no {threshold.metric}"
+        for threshold in thresholds
+        if figures[threshold.metric] is None
+    ]
+    if "parameters" in costs and not figures["parameters"]:
+        problems.append("--minimize: the parameters of spaCy's own models are not counted; minimize size_mb")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def read_costs(names: Sequence[str]) -> Tuple[str, ...]:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import COSTS, SCORE
-from rasa_compressed_bert.search.study import FIGURES, REASON
+from rasa_compressed_bert.search.study import FIGURES
+from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
 _SHOWN = (SCORE, *COSTS)
@@ -30,11 +31,18 @@ def write_trials(study: optuna.Study, path: Path) -> None:
     writer.writerow(["number", "state", *_SHOWN, *options, REASON])
     for trial in trials:
         figures = trial.user_attrs.get(FIGURES, {})
-        state = "FAILED" if REASON in trial.user_attrs and trial.state.name == "COMPLETE" else trial.state.name
         values = [figures.get(name, "") for name in _SHOWN]
         tried = [trial.params.get(name, "") for name in options]
-        writer.writerow([trial.number, state, *values, *tried, trial.user_attrs.get(REASON, "")])
+        writer.writerow([trial.number, _state(trial), *values, *tried, trial.user_attrs.get(REASON, "")])
     path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _state(trial: optuna.trial.FrozenTrial) -> str:
+    """Optuna's, but for trials without figures: those that failed count as complete, so that it learns from them."""
+    if comes_again(trial):
+        return "GIVEN BACK"
+    failed = trial.state.name in ("COMPLETE", "FAIL") and FIGURES not in trial.user_attrs
+    return "FAILED" if failed else trial.state.name
 
 
 def write_frontier(front: Sequence[Point], baseline: Point, picked: Mapping[str, Optional[Point]], path: Path) -> None:
@@ -67,7 +75,7 @@ def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[
 def plot_frontier(
     points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
 ) -> None:
-    """Score against each cost: all trials on the search's split, and the frontier and the baseline on all splits."""
+    """Score against each cost: all trials on the search's split, the frontier and the baseline on the others."""
     figure = Figure(figsize=(6.0 * len(costs), 4.5), layout="constrained")
     for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs):
         for (label, group), marker in zip(_groups(points, front, baseline).items(), ".o*"):
@@ -81,12 +89,19 @@ def plot_frontier(
 
 
 def importances(study: optuna.Study) -> Dict[str, float]:
-    """Shares of the score's variance that options explain (PED-ANOVA, Watanabe et al. 2023); none of few trials."""
+    """How much options set the best tenth of the trials apart from the others (PED-ANOVA, Watanabe et al. 2023).
+
+    Shares that sum to 1; none of few trials.
+    """
     finished = [trial for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
     if len(finished) < _IMPORTANCE_TRIALS:
         return {}
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda trial: trial.values[0])
+    # A study of its own: among Optuna's trials are failed ones, with the worst of scores. The best ones are the lowest.
+    measured = optuna.create_study(direction="minimize")
+    for trial in finished:
+        values = {"params": trial.params, "distributions": trial.distributions}
+        measured.add_trial(optuna.create_trial(value=-trial.user_attrs[FIGURES][SCORE], **values))
+    return optuna.importance.get_param_importances(measured, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
 
 
 def plot_importances(shares: Mapping[str, float], path: Path) -> None:
@@ -99,13 +114,18 @@ def plot_importances(shares: Mapping[str, float], path: Path) -> None:
 
 
 def write_html(
-    points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
+    points: Sequence[Point],
+    front: Sequence[Point],
+    baseline: Point,
+    costs: Sequence[str],
+    shares: Mapping[str, float],
+    path: Path,
 ) -> None:
-    """A page that works offline: score against the costs, and the options of each model under the pointer."""
+    """A page that works offline: score against the costs, the options of each model under the pointer, importances."""
     import plotly.graph_objects as plotly
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=1, cols=len(costs))
+    figure = make_subplots(rows=2 if shares else 1, cols=len(costs))
     for column, cost in enumerate(costs, 1):
         for label, group in _groups(points, front, baseline).items():
             hover = [
@@ -117,8 +137,12 @@ def write_html(
             figure.add_trace(trace, row=1, col=column)
         figure.update_xaxes(title_text=cost, row=1, col=column)
     figure.update_yaxes(title_text="score, %", row=1, col=1)
+    if shares:
+        bars = plotly.Bar(x=list(shares.values())[::-1], y=list(shares)[::-1], orientation="h", showlegend=False)
+        figure.add_trace(bars, row=2, col=1)
+        figure.update_xaxes(title_text="importance for the score", row=2, col=1)
     figure.write_html(str(path), include_plotlyjs=True)
 
 
 def _groups(points: Sequence[Point], front: Sequence[Point], baseline: Point) -> Dict[str, Sequence[Point]]:
-    return {"trials": points, "Pareto frontier, all splits": front, "baseline, all splits": [baseline]}
+    return {"trials": points, "Pareto frontier, other splits": front, "baseline, other splits": [baseline]}

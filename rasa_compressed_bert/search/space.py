@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import json
+import logging
 from typing import Any, Dict, List, Mapping, Type
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rasa_compressed_bert.config import (
@@ -18,19 +22,49 @@ from rasa_compressed_bert.errors import ConfigError
 Space = Mapping[str, BaseDistribution]
 """What may be tried, by the dotted names of options, as in `pruning.final_sparsity`."""
 
+logger = logging.getLogger(__name__)
 _RANGE = {"low", "high", "step", "log"}
+_JSON = "json:"
+"""Before a list as a choice, which a storage can keep as text alone."""
+_TRIED = 200  # draws, to see which options contradict each other
 _OF_BERTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 12},
     "learning_rate": {"low": 3e-5, "high": 4e-4, "log": True},
     "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
+    "pruning.schedule": ["polynomial_decay", "constant"],
     "vocabulary": ["full", "trim"],
+    "quantization.encoder_bits": {"low": 2, "high": 8},
+    "quantization.embedding_bits": {"low": 3, "high": 8},
     "distillation.temperature": {"low": 1.0, "high": 6.0},
     "distillation.alpha": {"low": 0.0, "high": 0.7},
 }
+_VOCABULARIES, _WIDTHS = [8000, 16000, 32000], {"low": 32, "high": 128, "step": 16}
+_OF_ARCHITECTURES: Mapping[Any, Mapping[str, Any]] = {
+    None: {
+        "student.architecture": ["bilstm", "ngrams"],
+        "student.vocabulary_size": _VOCABULARIES,
+        "student.embedding_size": _WIDTHS,
+    },
+    "bilstm": {
+        "student.vocabulary_size": _VOCABULARIES,
+        "student.embedding_size": _WIDTHS,
+        "student.hidden_size": {"low": 32, "high": 192, "step": 32},
+        "student.dense_size": {"low": 64, "high": 320, "step": 64},
+    },
+    "ngrams": {
+        "student.vocabulary_size": _VOCABULARIES,
+        "student.embedding_size": _WIDTHS,
+        "student.buckets": [5000, 10000, 20000, 40000],
+    },
+    "transformer": {
+        "student.num_layers": {"low": 1, "high": 4},
+        "student.vocabulary_size": [4000, 8000, 16000],
+        "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
+    },
+    "spacy_textcat": {},
+}
+"""Of the architecture that a config.yml names."""
 _OF_STUDENTS: Mapping[str, Any] = {
-    "student.architecture": ["bilstm", "ngrams"],
-    "student.vocabulary_size": [8000, 16000, 32000],
-    "student.embedding_size": {"low": 32, "high": 128, "step": 16},
     "epochs": {"low": 4, "high": 16},
     "learning_rate": {"low": 5e-4, "high": 1e-2, "log": True},
     "distillation.alpha": {"low": 0.0, "high": 0.5},
@@ -39,17 +73,71 @@ _OF_STUDENTS: Mapping[str, Any] = {
 }
 
 
-def default_space(config_class: Type[ComponentConfig]) -> Space:
-    """What is worth trying of a component, if nothing is said.
+def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Space:
+    """What is worth trying of a component, if nothing is said: what its config.yml leaves a use for.
+
+    Args:
+        config_class: the component's options.
+        base: those of its config.yml.
 
     Raises:
-        ConfigError: if the component has no score to search for.
+        ConfigError: if the component has no score to search for, or if the config.yml is invalid.
     """
-    if issubclass(config_class, BertConfig):
-        return read_space(_OF_BERTS, config_class)
-    if issubclass(config_class, DistilledIntentClassifierConfig):
-        return read_space(_OF_STUDENTS, config_class)
-    raise ConfigError("search: a featurizer has no score of its own; search for a classifier or an extractor")
+    config = config_class.from_dict(base)
+    if isinstance(config, BertConfig):
+        values = _OF_BERTS
+    elif isinstance(config, DistilledIntentClassifierConfig):
+        values = {**_OF_ARCHITECTURES[(base.get("student") or {}).get("architecture")], **_OF_STUDENTS}
+    else:
+        raise ConfigError("search: a featurizer has no score of its own; search for a classifier or an extractor")
+    useful = {name: _useful(name, value, config_class, base) for name, value in values.items()}
+    return read_space({name: value for name, value in useful.items() if value is not None}, config_class)
+
+
+def _useful(name: str, value: Any, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Any:
+    """The values of an option that go with a config.yml; None if there is no choice among them."""
+    ends = value if isinstance(value, list) else [value["low"], value["high"]]
+    kept = [item for item in ends if not _conflicts(config_class, base, {name: item})]
+    if len(kept) < 2:
+        return None
+    return kept if isinstance(value, list) else value
+
+
+def _conflicts(config_class: Type[ComponentConfig], base: Mapping[str, Any], options: Mapping[str, Any]) -> List[str]:
+    try:
+        config_class.from_dict(merged(base, options))
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def require_possible(space: Space, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> None:
+    """Draws from a space by chance, to say what contradicts itself in it before anything is trained.
+
+    Raises:
+        ConfigError: if no draw is valid, with the problems.
+    """
+    sampler, problems, failed = optuna.samplers.RandomSampler(seed=0), collections.Counter(), 0
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(_TRIED):
+        found = _conflicts(config_class, base, decoded(study.ask(dict(space)).params))
+        failed += bool(found)
+        problems.update(found)
+    most = [text for text, _ in problems.most_common(3)]
+    if failed == _TRIED:
+        raise ConfigError(*(f"search: whatever is drawn: {text}" for text in most))
+    if failed:
+        logger.warning(
+            f"search: {failed / _TRIED:.0%} of the space contradicts itself; these trials will fail: {'; '.join(most)}"
+        )
+
+
+def decoded(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """The options of a trial, with lists where they were written as text for its storage."""
+    return {
+        name: json.loads(value[len(_JSON) :]) if isinstance(value, str) and value.startswith(_JSON) else value
+        for name, value in options.items()
+    }
 
 
 def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
@@ -104,7 +192,7 @@ def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> Ba
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
             raise ConfigError(f"search.{name}: {value!r} is no list of two or more different values")
         _check(name, value, config_class)
-        return CategoricalDistribution(value)
+        return CategoricalDistribution([_JSON + json.dumps(item) if isinstance(item, list) else item for item in value])
     if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= _RANGE:
         raise ConfigError(
             f"search.{name}: {value!r} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "

@@ -1,11 +1,11 @@
 """The search itself: Optuna proposes options, trials are trained and measured, on one machine or on many.
 
-Every worker asks one storage for the next trial and tells it what came of it. A worker says that it is alive while it
-works; a trial of one that has been silent for long is given to another.
+Every worker asks one storage for the next trial and tells it what came of it.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -13,27 +13,28 @@ import logging
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged, dominates
-from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold
-from rasa_compressed_bert.search.space import Space
+from rasa_compressed_bert.search.goals import COSTS, SCORE, Measured, Threshold
+from rasa_compressed_bert.search.space import Space, decoded
+from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
 
 logger = logging.getLogger(__name__)
-FIGURES, REASON, BASELINE = "figures", "reason", "baseline"
-_ALIVE, _QUICK, _MADE_FROM, _AGAIN = "alive", "quick", "made_from", "again"
-_BEAT, _SILENCE = 10.0, 60.0  # seconds
+FIGURES, BASELINE = "figures", "baseline"
+_QUICK, _MADE_FROM, _COSTS = "quick", "made_from", "costs"
 _STARTUP = 10  # random trials, before the sampler has something to learn from
 _KNOWN_GAINS = 3  # whole trainings, before a quick one is trusted to say that a trial is hopeless
+_NOISE = 0.1  # of a cost that a quick training measures
 _WORST = 1e6
-Measure = Callable[..., Measured]
+_POLL = 1.0  # seconds
+Measure = Callable[..., Optional[Measured]]
 
 
 class Goal(NamedTuple):
@@ -52,58 +53,74 @@ class Goal(NamedTuple):
     made_from: str
 
 
+class Sampler(NamedTuple):
+    """What proposes options: Optuna's multi-objective TPE, or chance.
+
+    Attributes:
+        kind: `tpe` or `random`.
+        seed: what the proposals depend on, beside the trials that are there. Workers that share a study differ in it.
+    """
+
+    kind: str = "tpe"
+    seed: Tuple[int, ...] = (0,)
+
+    def after(self, trials: int) -> optuna.samplers.BaseSampler:
+        """For the trial behind so many others: a study that is gone on with does not draw the same again."""
+        seed = int(np.random.SeedSequence([*self.seed, trials]).generate_state(1)[0])
+        if self.kind == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=True)
+
+
+TPE = Sampler()
+
+
+class _Failed(Exception):
+    """A trial gave nothing; says why."""
+
+
+class _TooLong(Exception):
+    """A trial's time is over. No `TimeoutError`: that is an `OSError`, which a cache takes for its own."""
+
+
 def digest(*parts: Any) -> str:
     """Of JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def open_storage(storage: str) -> BaseStorage:
-    """A journal file, or a database by its address, as in `sqlite:///study.db` or `postgresql://...`.
-
-    Raises:
-        CompressedBertError: if it cannot be reached.
-    """
-    try:
-        if "://" in storage:
-            return RDBStorage(storage)
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(storage))
-    except Exception as error:  # of SQLAlchemy, of its drivers, of the file system
-        reason = [*str(error).strip().splitlines(), repr(error)][0]
-        raise CompressedBertError(f"--storage: '{storage}' cannot be reached: {reason}") from error
-
-
 def has_study(storage: BaseStorage, name: str) -> bool:
-    """Whether a storage has a study of that name."""
-    return name in optuna.get_all_study_names(storage)
+    """Whether a storage has a study of that name in which anything was measured."""
+    if name not in optuna.get_all_study_names(storage):
+        return False
+    study = optuna.load_study(study_name=name, storage=storage)
+    return BASELINE in study.user_attrs or bool(study.get_trials(deepcopy=False))
 
 
-def open_study(storage: BaseStorage, goal: Goal, *, name: str, sampler: str = "tpe", seed: int = 0) -> optuna.Study:
+def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
     """The study of a storage; made if it is not there.
 
     Raises:
-        ConfigError: if it was made with other data, another configuration or another space.
+        ConfigError: if it was made with other data, another configuration, another space or other costs.
     """
-    samplers = {
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=True),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-    }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    is_new = not has_study(storage, name)
     study = optuna.create_study(
         study_name=name,
         storage=storage,
-        sampler=samplers[sampler](),
         directions=["maximize", *("minimize" for _ in goal.costs)],
         load_if_exists=True,
     )
-    before = study.user_attrs.get(_MADE_FROM)
-    if before is None:
+    if is_new:
         study.set_user_attr(_MADE_FROM, goal.made_from)
-    elif before != goal.made_from:
+        study.set_user_attr(_COSTS, list(goal.costs))
+    if study.user_attrs[_MADE_FROM] != goal.made_from:
         raise ConfigError(
             f"search: the study '{name}' was made with other data, another config.yml or another space; "
             "give this one another --out or --name"
         )
+    before = study.user_attrs[_COSTS]
+    if list(before) != list(goal.costs):
+        raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(before)}")
     return study
 
 
@@ -122,36 +139,46 @@ def search(
     measure: Measure,
     *,
     trials: int,
+    sampler: Sampler = TPE,
     timeout: Optional[float] = None,
     trial_timeout: Optional[float] = None,
     tell: Callable[[List[FrozenTrial]], None] = lambda trials: None,
 ) -> None:
-    """Tries options until the study has so many trials, or the time is over.
+    """Tries options until the study has so many trials, those of other workers finished, or the time is over.
 
     Args:
         study: of `open_study`.
         goal: what is searched for.
         measure: trains and measures options, see `Evaluator.measure`.
         trials: in all, those of other workers and of earlier calls included.
+        sampler: what proposes options.
         timeout: seconds; the trial that runs then is finished.
         trial_timeout: seconds, after which a trial has failed.
         tell: is told after every trial.
+
+    Raises:
+        CompressedBertError: if each of the first ten trials has failed.
     """
     end = None if timeout is None else time.monotonic() + timeout
+    watch = Watch(study)
     while end is None or time.monotonic() < end:
-        _take_over(study)
-        counted = [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get(_AGAIN)]
-        waiting = [trial for trial in counted if trial.state == TrialState.WAITING]
-        if len(counted) >= trials and not waiting:
-            return
+        watch.give_back_lost()
+        counted = [trial for trial in study.get_trials(deepcopy=False) if not comes_again(trial)]
+        _require_no_end_of_failures(counted)
+        if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
+            if not any(trial.state == TrialState.RUNNING for trial in counted):
+                return
+            time.sleep(_POLL)  # another worker's: it may die yet
+            continue
+        study.sampler = sampler.after(len(counted))
         trial = study.ask(dict(goal.space))
         try:
-            with _Alive(trial):
+            with Alive(trial):
                 _run(study, trial, goal, measure, trial_timeout)
         except optuna.exceptions.UpdateFinishedTrialError:
             logger.warning(f"search: trial {trial.number} was taken over meanwhile; what came of it is not kept.")
         except KeyboardInterrupt:
-            _give_back(study, trial._trial_id, trial.params, "interrupted")
+            give_back(study, _frozen(study, trial), "interrupted")
             raise
         tell(study.get_trials(deepcopy=False))
 
@@ -159,7 +186,7 @@ def search(
 def points_of(study: optuna.Study) -> List[Point]:
     """The trials that were trained in full."""
     return [
-        Point(trial.number, trial.user_attrs[FIGURES], trial.params)
+        Point(trial.number, trial.user_attrs[FIGURES], decoded(trial.params))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if FIGURES in trial.user_attrs
     ]
@@ -168,67 +195,137 @@ def points_of(study: optuna.Study) -> List[Point]:
 def confirmed(
     study: optuna.Study, points: Sequence[Point], measure: Measure, *, splits: int, tell: Callable[[], None]
 ) -> List[Point]:
-    """Models with figures of several splits of the messages; what the storage has of them is not measured again.
+    """Models with figures of other splits of the messages; what the storage has of them is not measured again.
 
-    A search's best score is partly the luck of its split. This takes it out: see `frontier.averaged`.
+    A search's best score is partly the luck of the split that it was found on: that split has no part in these. A model
+    that cannot be trained on one of them is left out, with a warning.
 
     Args:
         study: of `open_study`.
         points: of the study's own split.
         measure: see `Evaluator.measure`.
-        splits: in all.
+        splits: the others, one or more.
         tell: is told after every measurement.
+
+    Raises:
+        CompressedBertError: if it is the config.yml as it is that cannot be trained.
     """
+    found = []
+    for point in points:
+        try:
+            figures = [_on_split(study, point, split, measure, tell) for split in range(1, splits + 1)]
+        except _Failed as failure:
+            name = "the config.yml as it is" if point.number < 0 else f"trial {point.number}"
+            if point.number < 0:
+                raise CompressedBertError(f"search: {name} cannot be trained on another split: {failure}") from failure
+            logger.warning(f"search: {name} cannot be trained on another split, and is left out: {failure}")
+            continue
+        found.append(point._replace(figures=averaged(point.figures, figures)))
+    return found
 
-    def figures_of(point: Point, split: int) -> Mapping[str, Any]:
-        if split == 0:
-            return point.figures
-        name = f"split {split} of trial {point.number}"
-        if name not in study.user_attrs:
-            study.set_user_attr(name, measure(point.options, split=split).to_dict())
-        tell()
-        return study.user_attrs[name]
 
-    return [point._replace(figures=averaged([figures_of(point, split) for split in range(splits)])) for point in points]
+def _on_split(
+    study: optuna.Study, point: Point, split: int, measure: Measure, tell: Callable[[], None]
+) -> Mapping[str, Any]:
+    name = f"split {split} of trial {point.number}"
+    if name not in study.user_attrs:
+        study.set_user_attr(name, _figures(measure, point.options, split=split))
+    tell()
+    return study.user_attrs[name]
+
+
+def _figures(measure: Measure, options: Mapping[str, Any], **given: Any) -> Any:
+    """What is measured, as JSON values; None of a quick training that would not be quicker."""
+    try:
+        found = measure(options, **given)
+    except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
+        kind = "" if isinstance(error, _TooLong) else f"{type(error).__name__}: "
+        raise _Failed(" ".join(f"{kind}{error}".split())) from error
+    return None if found is None else found.to_dict()
 
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
     """A quick training, and a whole one unless that is hopeless; what fails is marked, and learnt from."""
+    options = decoded(trial.params)
+    end = None if trial_timeout is None else time.monotonic() + trial_timeout
+
     try:
-        with _limited(trial_timeout):
-            quick = measure(trial.params, quick=True).to_dict()
-            trial.set_user_attr(_QUICK, quick)
-            hopeless = _hopeless(study, quick, goal.costs)
-            figures = None if hopeless else measure(trial.params).to_dict()
-    except optuna.exceptions.UpdateFinishedTrialError:
-        raise
-    except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
-        trial.set_user_attr(REASON, " ".join(f"{type(error).__name__}: {error}".split()))
+        figures = _known(study, trial)
+        if figures is None:
+            with _limited(end, trial_timeout):
+                quick = _figures(measure, options, quick=True)
+            if quick is not None:
+                trial.set_user_attr(_QUICK, quick)
+                reason = _hopeless(study, quick, goal)
+                if reason:
+                    trial.set_user_attr(REASON, reason)
+                    _mark(trial, goal, quick, only=COSTS)
+                    _end(study, trial, state=TrialState.PRUNED)
+                    return
+            with _limited(end, trial_timeout):
+                figures = _figures(measure, options, quick=False)
+    except (_Failed, _TooLong) as failure:
+        trial.set_user_attr(REASON, str(failure))
         trial.set_constraint("trained", _WORST)
-        study.tell(trial, [0.0, *(_WORST for _ in goal.costs)])
-        return
-    if figures is None:
-        trial.set_user_attr(REASON, "hopeless: even with the largest gain so far, another trial is better")
-        study.tell(trial, state=TrialState.PRUNED)
+        _end(study, trial, [0.0, *(_WORST for _ in goal.costs)])
         return
     trial.set_user_attr(FIGURES, figures)
+    _mark(trial, goal, figures)
+    _end(study, trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
+
+
+def _end(study: optuna.Study, trial: Trial, values: Optional[Sequence[float]] = None, **state: Any) -> None:
+    try:
+        study.tell(trial, values, **state)
+    except ValueError as error:  # that it is finished
+        raise optuna.exceptions.UpdateFinishedTrialError(str(error)) from error
+
+
+def _frozen(study: optuna.Study, trial: Trial) -> FrozenTrial:
+    return study.get_trials(deepcopy=False)[trial.number]
+
+
+def _known(study: optuna.Study, trial: Trial) -> Optional[Mapping[str, Any]]:
+    """The figures of an earlier trial of the same options: a small space has few."""
+    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if other.params == trial.params and FIGURES in other.user_attrs:
+            return other.user_attrs[FIGURES]
+    return None
+
+
+def _mark(trial: Trial, goal: Goal, figures: Mapping[str, Any], *, only: Sequence[str] = ()) -> None:
+    """Tells the sampler which thresholds are missed, and by how much."""
     for threshold in goal.thresholds:
-        trial.set_constraint(str(threshold), min(threshold.violation(figures), _WORST))
-    study.tell(trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
+        if not only or threshold.metric in only:
+            trial.set_constraint(str(threshold), min(threshold.violation(figures), _WORST))
+
+
+def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
+    """Refuses to go on where nothing works."""
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or _QUICK in trial.user_attrs for trial in finished):
+        return
+    raise CompressedBertError(f"search: the first {len(finished)} trials have failed. {reasons_of(finished)}")
+
+
+def reasons_of(trials: Sequence[FrozenTrial]) -> str:
+    """Why trials were not finished, the most frequent reasons first."""
+    counts = collections.Counter(trial.user_attrs[REASON] for trial in trials if REASON in trial.user_attrs)
+    return " ".join(f"{count} times: {reason}" for reason, count in counts.most_common(3))
 
 
 @contextlib.contextmanager
-def _limited(seconds: Optional[float]) -> Iterator[None]:
-    """Raises `TimeoutError` in what takes longer; where there is no alarm clock (Windows, other threads) it waits."""
-    if seconds is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+def _limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
+    """Raises `_TooLong` in what goes on; where there is no alarm clock (Windows, other threads) it waits."""
+    if end is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ring(*_: Any) -> None:
-        raise TimeoutError(f"longer than {seconds:g} seconds")
+        raise _TooLong(f"It took longer than {seconds:g} seconds.")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3))
     try:
         yield
     finally:
@@ -236,57 +333,22 @@ def _limited(seconds: Optional[float]) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _hopeless(study: optuna.Study, quick: Mapping[str, Any], costs: Sequence[str]) -> bool:
-    """Whether a finished trial dominates this one even if it gains as much by more epochs as any has gained yet."""
+def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Optional[str]:
+    """Why more epochs would be wasted: a cost is beyond a threshold, or a finished trial is better even if this one
+    gains as much by them as any has gained yet."""
+    for threshold in goal.thresholds:
+        if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
+            return f"hopeless: it does not keep {threshold}, whatever its score"
     finished = [
         (trial.user_attrs[_QUICK], trial.user_attrs[FIGURES])
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if FIGURES in trial.user_attrs and _QUICK in trial.user_attrs
     ]
     if len(finished) < _KNOWN_GAINS:
-        return False
+        return None
     gain = max(whole[SCORE] - before[SCORE] for before, whole in finished)
     hoped: Dict[str, Any] = {**quick, SCORE: min(1.0, quick[SCORE] + max(gain, 0.0))}
-    return any(dominates(whole, hoped, costs) for _, whole in finished)
-
-
-class _Alive:
-    """Writes the time to a trial while it runs."""
-
-    def __init__(self, trial: Trial):
-        self._trial, self._over = trial, threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> None:
-        self._trial.set_user_attr(_ALIVE, time.time())
-        self._thread.start()
-
-    def __exit__(self, *error: Any) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._over.wait(_BEAT):
-            try:
-                self._trial.set_user_attr(_ALIVE, time.time())
-            except Exception as error:  # the storage is away for a moment, or for good: the trial's end will tell
-                logger.warning(f"search: the storage cannot be written: {error}")
-
-
-def _take_over(study: optuna.Study) -> None:
-    """Gives trials of workers that have been silent for long back to the study, each once."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if time.time() - trial.user_attrs.get(_ALIVE, trial.datetime_start.timestamp()) >= _SILENCE:
-            _give_back(study, trial._trial_id, trial.params, "its worker fell silent")
-
-
-def _give_back(study: optuna.Study, trial_id: int, options: Mapping[str, Any], reason: str) -> None:
-    """Ends a trial without a result, and puts its options where the next worker finds them."""
-    storage = study._storage
-    try:
-        for name, value in {REASON: reason, _AGAIN: True}.items():
-            storage.set_trial_user_attr(trial_id, name, value)
-        storage.set_trial_state_values(trial_id, TrialState.FAIL)
-    except optuna.exceptions.UpdateFinishedTrialError:  # another worker was quicker, or it was finished after all
-        return
-    study.enqueue_trial(dict(options))
+    kept = [whole for _, whole in finished if all(item.violation(whole) <= 0 for item in goal.thresholds)]
+    if any(dominates(whole, hoped, goal.costs) for whole in kept):
+        return "hopeless: even with the largest gain so far, another trial is better"
+    return None

@@ -10,7 +10,8 @@ from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.search.goals import Measured, read_thresholds
 from rasa_compressed_bert.search.space import read_space
-from rasa_compressed_bert.search.study import Goal, open_storage, open_study, search
+from rasa_compressed_bert.search.storage import open_storage
+from rasa_compressed_bert.search.study import Goal, Sampler, open_study, search
 
 SPACE = {
     "pruning.final_sparsity": {"low": 0.0, "high": 0.9},
@@ -20,8 +21,8 @@ SPACE = {
 COSTS = ("latency_ms", "size_mb")
 
 
-def goal(thresholds=(), made_from="data"):
-    return Goal(read_space(SPACE, PrunedBertIntentClassifierConfig), COSTS, read_thresholds(thresholds), made_from)
+def goal(thresholds=(), made_from="data", costs=COSTS):
+    return Goal(read_space(SPACE, PrunedBertIntentClassifierConfig), costs, read_thresholds(thresholds), made_from)
 
 
 def measure(options, *, quick=False, split=0):
@@ -42,8 +43,8 @@ def main(storage, trials, log, seconds):
         time.sleep(float(seconds))
         return measure(options, quick=quick)
 
-    study = open_study(open_storage(storage), goal(), name="test", seed=time.time_ns() % 2**32)
-    search(study, goal(), slow, trials=int(trials))
+    study = open_study(open_storage(storage), goal(), name="test")
+    search(study, goal(), slow, trials=int(trials), sampler=Sampler(seed=(time.time_ns() % 2**32,)))
 
 
 if __name__ == "__main__":

@@ -40,9 +40,11 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     space = {"pruning.final_sparsity": {"low": 0.2, "high": 0.8}, "quantization.method": ["none", "dynamic_int8"]}
     arguments = project(tiny(tiny_weights, pruning={"frequency": 1}), space)
-    limits = ["--trials", "3", "--within", "1.0", "--splits", "2"]
-    assert main([*arguments, *limits, "--pick", "fastest"]) == 0  # of a study with the baseline alone
-    assert main([*arguments, *limits, "--resume"]) == 0
+    limits = ["--trials", "3", "--within", "1.0", "--splits", "1"]
+    for option in (["--pick", "fastest"], ["--resume"]):
+        assert main([*arguments, *limits, *option]) == 2
+        assert f"{option[0]}: there is no study 'search' in" in capsys.readouterr().err
+    assert main([*arguments, *limits, "--minimize", "size_mb"]) == 0
     output, study = capsys.readouterr(), tmp_path / "study"
     assert "baseline" in output.out and "fine-tune" in output.err
     with (study / "trials.csv").open(newline="") as file:
@@ -55,11 +57,16 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
     (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
     assert all(model["score_deviation"] >= 0 for model in content["pareto"]) and "other splits" in output.err
+    assert (study / "picked.md").read_text().startswith("| model | trial | score, % |")
     number = content["picked"]["fastest"]
-    if number >= 0:
-        tried = next(row for row in rows if row["number"] == str(number))
-        assert str(chosen["pruning"]["final_sparsity"]) == tried["pruning.final_sparsity"]
+    tried = {row["number"]: row["pruning.final_sparsity"] for row in rows}
+    assert str(chosen["pruning"].get("final_sparsity")) == tried.get(str(number), "None")
     assert artifact.manifest["config"]["epochs"] == chosen["epochs"] == 4
+    before = (study / "trials.csv").read_text()
+    assert main([*arguments, *limits, "--minimize", "size_mb", "--pick", "best"]) == 0
+    assert (study / "trials.csv").read_text() == before and "other splits: 100%" in capsys.readouterr().err
+    assert main([*arguments, *limits, "--resume"]) == 2
+    assert "--minimize: the study 'search' minimises size_mb" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -70,11 +77,18 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     student = {"embedding_size": 16}
     component = {"name": STUDENT, "teacher": teacher, "student": student, "augmentation": {"n_iter": 2}, "epochs": 2}
     arguments = project(component, {"student.architecture": ["bilstm", "ngrams"], "epochs": {"low": 2, "high": 3}})
-    assert main([*arguments, "--trials", "2", "--threshold", "macro_f1 >= 1.5", "--splits", "1"]) == 2
+    assert main([*arguments, "--trials", "2", "--threshold", "size_mb <= 1e-6", "--splits", "1"]) == 2
     said = capsys.readouterr().err
     assert len(taught) == 1
-    assert "search: no trial keeps macro_f1 >= 1.5. The nearest:" in said
+    assert "search: no trial keeps size_mb <= 1e-06. The nearest:" in said
     assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 3  # with the heading
+
+
+@pytest.mark.slow
+def test_a_figure_that_the_component_does_not_have(project, tiny_weights, capsys):
+    component = {**tiny(tiny_weights), "name": "rasa_compressed_bert.BertEntityExtractor", "epochs": 1}
+    assert main([*project(component, {"epochs": [1, 2]}), "--threshold", "macro_f1 >= 0.9"]) == 2
+    assert "'macro_f1 >= 0.9': this component has no macro_f1" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, tmp_path, capsys):
@@ -87,6 +101,10 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     assert "--minimize: 'size' is not one or two of" in said("--minimize", "size")
     assert "--threshold: 'f1 > 2' is none" in said("--threshold", "f1 > 2")
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
+    assert "'macro_f1 >= 90': scores are between 0 and 1" in said("--threshold", "macro_f1 >= 90")
+    contradictory = {"quantization.method": ["none", "dynamic_int8"], "quantization.encoder_bits": [2, 4]}
+    assert "search: whatever is drawn: quantization" in said(space=contradictory)
+    assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
     assert "There is no NLU data" in said(nlu="missing.yml")
     assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})
     assert "epochs: 0 is not an integer" in said(component=tiny(tiny_weights, epochs=0))
@@ -97,12 +115,14 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
 
 
 def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):
-    from search_harness import goal
+    from search_harness import goal, measure
 
-    from rasa_compressed_bert.search.study import open_storage, open_study
+    from rasa_compressed_bert.search.storage import open_storage
+    from rasa_compressed_bert.search.study import baseline_of, open_study
 
     arguments = project(tiny(tiny_weights), {"epochs": [2, 3]})
-    open_study(open_storage(str(tmp_path / "study" / "journal.log")), goal(), name="search")
+    started = open_study(open_storage(str(tmp_path / "study" / "journal.log")), goal(), name="search")
+    baseline_of(started, measure)
     assert main(arguments) == 2
     assert "has a study already; go on with it by --resume" in capsys.readouterr().err
     assert main([*arguments, "--resume"]) == 2

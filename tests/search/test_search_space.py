@@ -10,9 +10,10 @@ from rasa_compressed_bert.config import (
     PrunedBertIntentClassifierConfig,
     QuantizedBertFeaturizerConfig,
 )
+from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.goals import Threshold, read_costs, read_thresholds
-from rasa_compressed_bert.search.space import default_space, merged, nested, read_space
+from rasa_compressed_bert.search.space import decoded, default_space, merged, read_space, require_possible
 
 PRUNED = PrunedBertIntentClassifierConfig
 CLASSES = [PRUNED, BertEntityExtractorConfig, JointBertClassifierConfig, DistilledIntentClassifierConfig]
@@ -34,11 +35,49 @@ def test_lists_and_ranges():
     }
 
 
-@pytest.mark.parametrize("config_class", CLASSES)
-def test_default_spaces_hold_valid_options(config_class):
-    for name, dimension in default_space(config_class).items():
-        for value in getattr(dimension, "choices", None) or (dimension.low, dimension.high):
-            config_class.from_dict(nested({name: value}))
+BASES = [
+    *((config_class, {}) for config_class in CLASSES),
+    (PRUNED, {"pruning": {"method": "none"}}),
+    (PRUNED, {"pruning": {"method": "weight", "pattern": "n2_m4", "final_sparsity": 0.5}}),
+    (PRUNED, {"pruning": {"begin_epoch": 2}, "epochs": 12}),
+    (PRUNED, {"vocabulary": "trim", "vocabulary_size": 8000}),
+    (PRUNED, {"quantization": {"method": "kmeans"}}),
+    *((DistilledIntentClassifierConfig, {"student": {"architecture": name}}) for name in ARCHITECTURES),
+    (DistilledIntentClassifierConfig, {"student": {"architecture": "spacy_textcat", "language": "en"}}),
+    (DistilledIntentClassifierConfig, {"student": {"hidden_size": 64}}),
+    (DistilledIntentClassifierConfig, {"teacher": {"predictions": "said.csv"}}),
+]
+
+
+@pytest.mark.parametrize("config_class, base", BASES)
+def test_whatever_is_drawn_from_a_default_space_is_valid(config_class, base, caplog):
+    space = default_space(config_class, base)
+    assert "epochs" in space
+    require_possible(space, config_class, base)
+    assert not caplog.text
+
+
+def test_default_spaces_vary_what_the_config_has_a_use_for():
+    assert "quantization.encoder_bits" in default_space(PRUNED, {"quantization": {"method": "kmeans"}})
+    assert "quantization.encoder_bits" not in default_space(PRUNED, {})
+    layers = default_space(DistilledIntentClassifierConfig, {"student": {"architecture": "transformer"}})
+    assert {"student.num_layers", "pruning.final_sparsity"} <= set(layers) and "student.architecture" not in layers
+
+
+def test_a_space_that_contradicts_itself(caplog):
+    own = {"quantization.method": ["dynamic_int8", "none"], "quantization.encoder_bits": [2, 4]}
+    with pytest.raises(ConfigError, match="search: whatever is drawn: quantization"):
+        require_possible(read_space(own, PRUNED), PRUNED, {})
+    own["quantization.method"] = ["dynamic_int8", "kmeans"]
+    require_possible(read_space(own, PRUNED), PRUNED, {})
+    assert "of the space contradicts itself; these trials will fail: quantization" in caplog.text
+
+
+def test_lists_as_choices_are_text_for_a_storage():
+    space = read_space({"student.layers": [[0, 5], [0, 2, 5]]}, DistilledIntentClassifierConfig)
+    texts = space["student.layers"].choices
+    assert texts == ("json:[0, 5]", "json:[0, 2, 5]")
+    assert decoded({"student.layers": texts[1], "epochs": 3}) == {"student.layers": [0, 2, 5], "epochs": 3}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +116,7 @@ def test_all_problems_at_once():
 
 def test_a_featurizer_has_no_score():
     with pytest.raises(ConfigError, match="a featurizer has no score"):
-        default_space(QuantizedBertFeaturizerConfig)
+        default_space(QuantizedBertFeaturizerConfig, {})
 
 
 def test_options_take_their_places():
@@ -92,7 +131,7 @@ def test_thresholds():
     low, high = read_thresholds(["macro_f1 >= 0.9", "latency_ms<=2e0"])
     assert low == Threshold("macro_f1", True, 0.9) and high == Threshold("latency_ms", False, 2.0)
     figures = {"macro_f1": 0.8, "latency_ms": 1.5}
-    assert low.violation(figures) == pytest.approx(0.1) and high.violation(figures) == -0.5
+    assert low.violation(figures) == pytest.approx(1 / 9) and high.violation(figures) == -0.25
     assert read_thresholds(["entity_f1 >= 0.5"])[0].violation({"entity_f1": None}) > 1e9
 
 

@@ -1,6 +1,9 @@
 """Trials are proposed, run once, marked and kept, by one worker or by several."""
 
 import collections
+import errno
+import functools
+import math
 import os
 import shutil
 import signal
@@ -8,29 +11,38 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import optuna
 import pytest
 import search_harness
+from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
 from search_harness import COSTS, goal, measure
 
 import rasa_compressed_bert
 from benchmarks.search_samplers import hypervolume
-from rasa_compressed_bert.errors import CompressedBertError, ConfigError
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, ExportError
 from rasa_compressed_bert.search import study as studies
+from rasa_compressed_bert.search import workers
 from rasa_compressed_bert.search.frontier import pareto, picks
+from rasa_compressed_bert.search.goals import Measured
+from rasa_compressed_bert.search.report import importances
+from rasa_compressed_bert.search.space import read_space
+from rasa_compressed_bert.search.storage import open_storage, storage_errors
 from rasa_compressed_bert.search.study import (
-    REASON,
+    Goal,
+    Sampler,
     baseline_of,
     confirmed,
-    open_storage,
     open_study,
     points_of,
     search,
 )
+from rasa_compressed_bert.search.workers import REASON
 
 ROOT = Path(rasa_compressed_bert.__file__).parents[1]
 MEMORY = optuna.storages.InMemoryStorage
@@ -38,8 +50,8 @@ REFERENCE = {"score": 0.5, "latency_ms": 1.0, "size_mb": 10.0}
 
 
 def searched(trials=30, *, own_goal=None, sampler="tpe", seed=0, run=measure):
-    study = open_study(MEMORY(), own_goal or goal(), name="test", sampler=sampler, seed=seed)
-    search(study, own_goal or goal(), run, trials=trials)
+    study = open_study(MEMORY(), own_goal or goal(), name="test")
+    search(study, own_goal or goal(), run, trials=trials, sampler=Sampler(sampler, (seed,)))
     return study
 
 
@@ -67,14 +79,31 @@ def test_what_may_be_picked_is_measured_on_other_splits_once():
 
     points, told = points_of(study)[:2], []
     for _ in range(2):
-        means = confirmed(study, points, run, splits=3, tell=lambda: told.append(1))
+        means = confirmed(study, points, run, splits=2, tell=lambda: told.append(1))
     assert asked == [(point.options, split) for point in points for split in (1, 2)] and len(told) == 8
     for point, mean in zip(points, means):
         assert mean.number == point.number and mean.options == point.options
-        assert mean.figures["score"] == pytest.approx(point.figures["score"] - 0.02)
-        assert mean.figures["score_deviation"] == pytest.approx(0.02)
-    (single, _) = confirmed(study, points, run, splits=1, tell=asked.clear)
-    assert single.figures == {**points[0].figures, "score_deviation": 0.0} and asked
+        assert mean.figures["score"] == pytest.approx(point.figures["score"] - 0.03)
+        assert mean.figures["score_deviation"] == pytest.approx(0.02 / 2**0.5)
+
+
+def test_what_cannot_be_trained_on_another_split_is_left_out(caplog):
+    study = searched(8)
+    baseline, (first, second) = baseline_of(study, measure), points_of(study)[:2]
+
+    def run(options, *, split, failing):
+        if options == failing.options:
+            raise ExportError("It disagrees.")
+        return measure(options, split=split)
+
+    def confirm(failing):
+        run_failing = functools.partial(run, failing=failing)
+        return confirmed(study, [baseline, first, second], run_failing, splits=1, tell=lambda: None)
+
+    assert [point.number for point in confirm(first)] == [-1, second.number]
+    assert f"trial {first.number} cannot be trained on another split, and is left out: " in caplog.text
+    with pytest.raises(CompressedBertError, match="the config.yml as it is cannot be trained on another split: Export"):
+        confirmed(searched(8), [baseline], functools.partial(run, failing=baseline), splits=1, tell=lambda: None)
 
 
 def test_what_failed_is_learnt_from():
@@ -87,6 +116,22 @@ def test_what_failed_is_learnt_from():
 
     trials = searched(60, run=fragile).get_trials()
     assert sum("MemoryError" in trial.user_attrs.get(REASON, "") for trial in trials[30:]) <= 10
+
+
+def test_importance_is_that_for_good_scores():
+    """What makes the best scores is the learning rate; what makes the worst ones, or a failure, is another option."""
+
+    def one_matters(options, *, quick=False):
+        if options["pruning.final_sparsity"] > 0.5:
+            raise ExportError("It disagrees.")
+        if quick:
+            return None
+        score = 1.0 - 0.1 * abs(math.log10(options["learning_rate"]) + 3) - 0.5 * (options["epochs"] <= 2)
+        return Measured(score, None, None, 1.0, 1.0, 1)
+
+    shares = importances(searched(100, sampler="random", run=one_matters))
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert max(shares, key=shares.get) == "learning_rate"
 
 
 def test_picks_are_better_than_the_baseline(found):
@@ -112,14 +157,97 @@ def test_thresholds_are_searched_for():
     assert sum(point.figures["latency_ms"] <= 0.4 for point in points[-10:]) >= 5
 
 
-def test_goes_on_where_it_stopped(tmp_path):
-    path = str(tmp_path / "folder" / "journal.log")
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_goes_on_where_it_stopped(sampler, tmp_path, monkeypatch):
+    """As if it had not been stopped: nothing is drawn again. Its folder is relative, as a user gives it."""
+    monkeypatch.chdir(tmp_path)
     for trials in (4, 9, 9):
-        study = open_study(open_storage(path), goal(), name="test")
-        search(study, goal(), measure, trials=trials)
+        study = open_study(open_storage("folder/journal.log"), goal(), name="test")
+        search(study, goal(), measure, trials=trials, sampler=Sampler(sampler))
         assert len(study.get_trials()) == trials
+    whole = searched(9, sampler=sampler)
+    assert [trial.params for trial in study.get_trials()] == [trial.params for trial in whole.get_trials()]
     with pytest.raises(ConfigError, match="the study 'test' was made with other data"):
-        open_study(open_storage(path), goal(made_from="other"), name="test")
+        open_study(open_storage("folder/journal.log"), goal(made_from="other"), name="test")
+    with pytest.raises(ConfigError, match="--minimize: the study 'test' minimises latency_ms,size_mb"):
+        open_study(open_storage("folder/journal.log"), goal(costs=("parameters",)), name="test")
+
+
+def test_a_lock_that_a_dead_process_left_does_not_stop_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    searched_there = functools.partial(open_study, goal=goal(), name="test")
+    searched_there(open_storage("study/journal.log"))
+    lock = JournalFileSymlinkLock(str(tmp_path / "study" / "journal.log"))
+    lock.acquire()
+    release = threading.Timer(1.0, lock.release)
+    release.start()
+    searched_there(open_storage("study/journal.log"))
+    release.join()
+
+
+def test_half_a_line_of_a_full_disk_is_dropped(tmp_path):
+    path = tmp_path / "journal.log"
+    study = open_study(open_storage(str(path)), goal(), name="test")
+    search(study, goal(), measure, trials=3)
+    with path.open("a") as file:
+        file.write('{"op_code": 8, "worker')
+    again = open_study(open_storage(str(path)), goal(), name="test")
+    search(again, goal(), measure, trials=5)
+    assert len(open_study(open_storage(str(path)), goal(), name="test").get_trials()) == 5
+
+
+def test_a_disk_that_is_full_is_one_sentence(monkeypatch):
+    with pytest.raises(CompressedBertError, match="cannot be read or written: .* No space left .* by --resume"):
+        with storage_errors():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_options_that_were_tried_are_not_trained_again():
+    calls = []
+    few = Goal(read_space({"epochs": [2, 3]}, PrunedBertIntentClassifierConfig), COSTS, (), "data")
+
+    def counted(options, *, quick=False):
+        calls.append((options["epochs"], quick))
+        return measure(options, quick=quick)
+
+    study = searched(12, own_goal=few, run=counted)
+    assert sorted(calls) == [(2, False), (2, True), (3, False), (3, True)]
+    assert len(points_of(study)) == 12
+
+
+def test_nothing_works():
+    def fails(options, *, quick=False):
+        raise ExportError(f"It disagrees{'.' if options['epochs'] > 4 else '!'}")
+
+    with pytest.raises(
+        CompressedBertError, match=r"the first 10 trials have failed. \d times: ExportError: It disagrees"
+    ):
+        searched(50, run=fails)
+
+
+def test_options_that_kill_their_workers_do_not_come_for_ever():
+    study = open_study(MEMORY(), goal(), name="test")
+    for _ in range(2):
+        trial = study.ask(dict(goal().space))
+        frozen = study.get_trials()[trial.number]
+        workers.give_back(study, frozen, "its worker fell silent", deaths=1)
+        assert [workers.comes_again(item) for item in study.get_trials()][-1] is False
+    first, second = study.get_trials()
+    assert first.params == second.params and workers.comes_again(first) and not workers.comes_again(second)
+    assert second.user_attrs[REASON] == "its worker fell silent, as one before"
+
+
+def test_a_search_waits_for_the_trials_of_others(monkeypatch):
+    """The other one falls silent: its trial is not lost."""
+    monkeypatch.setattr(workers, "_SILENCE", 0.3)
+    monkeypatch.setattr(studies, "_POLL", 0.1)
+    study = open_study(MEMORY(), goal(), name="test")
+    others = study.ask(dict(goal().space))
+    search(study, goal(), measure, trials=3)
+    trials = study.get_trials()
+    assert trials[others.number].state == TrialState.FAIL
+    kept = [trial for trial in trials if trial.state.is_finished() and not workers.comes_again(trial)]
+    assert len(kept) == 3 and any(trial.params == others.params for trial in kept)
 
 
 def test_the_baseline_is_measured_once():
@@ -149,7 +277,7 @@ def test_a_trial_that_takes_too_long():
     study = open_study(MEMORY(), goal(), name="test")
     search(study, goal(), slow, trials=6, trial_timeout=0.3)
     late = [trial for trial in study.get_trials() if trial.params["pruning.final_sparsity"] > 0.5]
-    assert late and all(trial.user_attrs[REASON] == "TimeoutError: longer than 0.3 seconds" for trial in late)
+    assert late and all(trial.user_attrs[REASON] == "It took longer than 0.3 seconds." for trial in late)
     assert points_of(study) and all(point.options["pruning.final_sparsity"] <= 0.5 for point in points_of(study))
 
 
@@ -159,7 +287,7 @@ def test_a_trial_that_was_taken_over_is_left_to_the_other(caplog):
     def robbed(options, *, quick=False):
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             if len(study.get_trials()) == 1:
-                studies._give_back(study, trial._trial_id, trial.params, "test")
+                workers.give_back(study, trial, "test")
         return measure(options, quick=quick)
 
     search(study, goal(), robbed, trials=1)
@@ -241,15 +369,15 @@ def worker(storage, trials, log, seconds):
 
 def check_workers(storage, tmp_path, monkeypatch):
     """Three workers on a storage, of which one is killed in the middle of a trial."""
-    monkeypatch.setattr(studies, "_SILENCE", 0.0)
+    monkeypatch.setattr(workers, "_SILENCE", 0.5)
     log = tmp_path / "measured.txt"
-    workers = [worker(storage, 12, log, 0.3) for _ in range(3)]
+    processes = [worker(storage, 12, log, 0.3) for _ in range(3)]
     while not log.exists() or len(log.read_text().splitlines()) < 6:
         time.sleep(0.05)
-    victim = workers.pop()
+    victim = processes.pop()
     victim.kill()
     victim.wait()
-    assert [process.wait(300) for process in workers] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     study = open_study(open_storage(storage), goal(), name="test")
     search(study, goal(), measure, trials=12)  # takes over what the dead one had
     trials = study.get_trials()

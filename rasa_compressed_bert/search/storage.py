@@ -1,0 +1,62 @@
+"""Where a study is kept: a journal file or a database, which any number of machines can share."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Iterator
+
+import sqlalchemy.exc
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from rasa_compressed_bert.errors import CompressedBertError
+
+
+def open_storage(storage: str) -> BaseStorage:
+    """A journal file, or a database by its address, as in `sqlite:///study.db` or `postgresql://...`.
+
+    Raises:
+        CompressedBertError: if it cannot be reached.
+    """
+    try:
+        if "://" in storage:
+            return RDBStorage(storage)
+        path = Path(storage).absolute()  # the lock is a link to it, which would be relative to its own folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_half_a_line(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except Exception as error:  # of SQLAlchemy, of its drivers, of the file system
+        raise CompressedBertError(f"--storage: '{storage}' cannot be reached: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def storage_errors() -> Iterator[None]:
+    """Says what is wrong with a storage, or with a folder that is written to, in one sentence."""
+    try:
+        yield
+    except (OSError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise CompressedBertError(
+            f"search: the study cannot be read or written: {_first_line(error)}. What is finished is kept; go on with "
+            "it by --resume."
+        ) from error
+
+
+def _drop_half_a_line(path: Path) -> None:
+    """Of a disk that was full, or of a process that was killed, in the middle of it: nothing can be read behind it."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            content = file.read()
+            if not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _first_line(error: BaseException) -> str:
+    return [*str(error).strip().splitlines(), repr(error)][0]
