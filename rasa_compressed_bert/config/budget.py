@@ -45,7 +45,15 @@ class BudgetConfig:
         if not self.is_given:
             return
         defaults = PruningConfig()
-        for name in ("final_sparsity", "query_key", "value", "attention_heads", "intermediate", "pooler"):
+        for name in (
+            "initial_sparsity",
+            "final_sparsity",
+            "query_key",
+            "value",
+            "attention_heads",
+            "intermediate",
+            "pooler",
+        ):
             if getattr(pruning, name) != getattr(defaults, name):
                 yield Problem(
                     ("budget", f"pruning.{name}"),

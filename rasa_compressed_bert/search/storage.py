@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -13,6 +14,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from rasa_compressed_bert.errors import CompressedBertError
 
+_ATTEMPTS, _PAUSE = 4, 0.5  # seconds
+
 
 def open_storage(storage: str) -> BaseStorage:
     """A journal file, or a database by its address, as in `sqlite:///study.db` or `postgresql://...`.
@@ -22,7 +25,7 @@ def open_storage(storage: str) -> BaseStorage:
     """
     try:
         if "://" in storage:
-            return RDBStorage(storage)
+            return _open_database(storage)
         path = Path(storage).absolute()  # the lock is a link to it, which would be relative to its own folder
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_a_line(path)
@@ -41,6 +44,19 @@ def storage_errors() -> Iterator[None]:
             f"search: the study cannot be read or written: {_first_line(error)}. What is finished is kept; go on with "
             "it by --resume."
         ) from error
+
+
+def _open_database(address: str) -> RDBStorage:
+    """Its tables may be made by another worker at the same moment: then it is opened once more."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(sqlalchemy.exc.IntegrityError):
+            try:
+                return RDBStorage(address)
+            except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.ProgrammingError) as error:
+                if "already exists" not in str(error):
+                    raise
+        time.sleep(_PAUSE)
+    return RDBStorage(address)
 
 
 def _drop_half_a_line(path: Path) -> None:

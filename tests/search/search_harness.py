@@ -8,6 +8,7 @@ import time
 
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.search import workers
 from rasa_compressed_bert.search.goals import Measured, read_thresholds
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage
@@ -43,6 +44,7 @@ def main(storage, trials, log, seconds):
         time.sleep(float(seconds))
         return measure(options, quick=quick)
 
+    workers._BEAT, workers._SILENCE = 0.2, 2.0
     study = open_study(open_storage(storage), goal(), name="test")
     search(study, goal(), slow, trials=int(trials), sampler=Sampler(seed=(time.time_ns() % 2**32,)))
 
