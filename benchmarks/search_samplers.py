@@ -31,7 +31,8 @@ from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage
-from rasa_compressed_bert.search.study import Goal, Sampler, open_study, points_of, search
+from rasa_compressed_bert.search.study import Goal, open_study, points_of
+from rasa_compressed_bert.search.trials import Sampler, search
 
 HERE = Path(__file__).parent
 COSTS = ("latency_ms", "size_mb")

@@ -69,7 +69,7 @@ THIRD_PARTY = {
     "tasks": {"numpy", "scipy", "tqdm"},
     "components": {"rasa"},
     "spacy_pipeline": {"spacy"},
-    "search": {"numpy", "optuna", "matplotlib", "plotly"},
+    "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
     "__init__": set(),
 }
 """What a room may import from elsewhere; `benchmark` and `commands` may import anything."""

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import yaml
 
 from rasa_compressed_bert.commands.options import natural, positive, write
-from rasa_compressed_bert.config import ComponentConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
 _PICKS = ("best", "smaller_and_better", "smallest", "fastest")
-
-
-class Project(NamedTuple):
-    """A config.yml with a component of ours, and what that is trained on.
-
-    Attributes:
-        config: of the whole file.
-        place: of the component in its pipeline.
-        config_class: the component's options.
-        examples: the labelled messages, in an order that does not depend on that of files in a folder.
-    """
-
-    config: Dict[str, Any]
-    place: int
-    config_class: Type[ComponentConfig]
-    examples: Sequence[Example]
-
-    @property
-    def data(self) -> List[Any]:
-        """What the component learns from, as JSON values: its messages, and the digests of files that it reads."""
-        texts = [[example.text, example.intent, example.entities] for example in self.examples]
-        named = self.config_class.from_dict(self.options).files_to_read()
-        files = [Path(name) for name in named if Path(name).is_file()]
-        return [texts, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
-
-    @property
-    def options(self) -> Dict[str, Any]:
-        """Of the component, as they are in the file."""
-        return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
-
-    def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
-        """The file with other options of the component, by their dotted names."""
-        from rasa_compressed_bert.search.space import merged
-
-        pipeline = list(self.config["pipeline"])
-        pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}
-        return {**self.config, "pipeline": pipeline}
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -112,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
-    project = _project(arguments.config, arguments.nlu)
+    project = read_project(arguments.config, arguments.nlu)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
@@ -161,12 +122,14 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
     """Shows a bar, and keeps trials.csv in step."""
     from tqdm import tqdm
 
-    from rasa_compressed_bert.search import report, study
+    from rasa_compressed_bert.search import report
+    from rasa_compressed_bert.search.study import FIGURES
+    from rasa_compressed_bert.search.trials import Sampler, search
 
     with tqdm(total=arguments.trials, desc="search", unit="trial", dynamic_ncols=True) as bar:
 
         def tell(trials: List[Any]) -> None:
-            figures = [trial.user_attrs[study.FIGURES] for trial in trials if study.FIGURES in trial.user_attrs]
+            figures = [trial.user_attrs[FIGURES] for trial in trials if FIGURES in trial.user_attrs]
             bar.n = min(len(trials), arguments.trials)
             if figures:
                 best = max(figure["score"] for figure in figures)
@@ -176,8 +139,8 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
 
         limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}
         seed = (arguments.seed, secrets.randbits(32)) if arguments.storage else (arguments.seed,)
-        sampler = study.Sampler(arguments.sampler, seed)
-        study.search(opened, goal, evaluator.measure, **limits, sampler=sampler, tell=tell)
+        sampler = Sampler(arguments.sampler, seed)
+        search(opened, goal, evaluator.measure, **limits, sampler=sampler, tell=tell)
 
 
 def _confirmed(opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: int) -> List[Any]:
@@ -242,61 +205,11 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
         write(f"Written: {folder}, config.yml and model.tar.gz\n")
 
 
-def _project(path: Path, nlu: Path) -> Project:
-    """Reads a config.yml and its data.
-
-    Raises:
-        CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
-    """
-    import rasa_compressed_bert
-    from rasa_compressed_bert.benchmark.messages import load_training_data
-    from rasa_compressed_bert.components.config_io import ComponentError
-    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
-
-    config = _yaml(path)
-    pipeline = config.get("pipeline") if isinstance(config, dict) else None
-    if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
-        raise CompressedBertError(f"--config: '{path}' has no pipeline.")
-    found = {}
-    for place, item in enumerate(pipeline):
-        package, _, name = str(item.get("name")).rpartition(".")
-        if package == "rasa_compressed_bert":
-            component = getattr(rasa_compressed_bert, name, None)
-            if component is None:
-                known = ", ".join(rasa_compressed_bert.__all__)
-                raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
-            if component.options_class.learns_intents or component.options_class.learns_entities:
-                found[place] = component
-    if len(found) != 1:
-        raise CompressedBertError(
-            f"--config: '{path}' has {len(found)} components of rasa_compressed_bert with a score; search needs one."
-        )
-    ((place, component),) = found.items()
-    data = load_training_data(nlu)
-    try:
-        if component.options_class.learns_entities:
-            examples = entity_examples(data, extractor=component.__name__)
-        else:
-            examples = intent_examples(data)
-    except ComponentError as error:
-        raise CompressedBertError(str(error)) from error
-    if nlu.is_dir():
-        examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
-    return Project(config, place, component.options_class, examples)
-
-
 def _search_section(path: Path) -> Any:
-    values = _yaml(path)
+    values = read_yaml(path)
     if not isinstance(values, dict) or set(values) != {"search"}:
         raise ConfigError(f"--space: '{path}' is no map with `search:` alone")
     return values["search"]
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CompressedBertError(f"'{path}' cannot be read: {error}") from error
 
 
 def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:

@@ -19,7 +19,7 @@ class BudgetConfig:
         float,
         above=0,
         optional=True,
-        help="Milliseconds of the model for one message, on average over held-out ones, on one thread of the machine "
+        help="Milliseconds of the model for one message, the median of held-out ones, on one thread of the machine "
         "that trains.",
     )
     max_size_mb: Optional[float] = option(

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type
-
-import numpy as np
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
@@ -25,6 +22,7 @@ from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.space import merged
 from rasa_compressed_bert.tasks import bert_training
@@ -33,7 +31,7 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 HELD_OUT = 0.2
 _QUICK = 0.25  # of the epochs
 _DENSE_KEPT = 3
-_TIMED_MESSAGES, _ROUNDS = 60, 3
+_TIMED_MESSAGES = 60
 _OF_COMPRESSION = (
     *("epochs", "batch_size", "learning_rate", "runtime"),
     *("pruning", "distillation", "quantization", "budget"),
@@ -155,24 +153,10 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score
     return Measured(
         **scores,
-        latency_ms=_milliseconds(predictor.predict, [example.text for example in held_out]),
+        latency_ms=quietest_median(predictor.predict, [example.text for example in held_out[:_TIMED_MESSAGES]]),
         size_mb=artifact.archived_size / 1e6,
         parameters=_parameters(artifact),
     )
-
-
-def _milliseconds(predict: Callable[[str], Any], texts: Sequence[str]) -> float:
-    """The median of one message at a time, of the quietest of some rounds."""
-    texts = texts[:_TIMED_MESSAGES]
-    medians: List[float] = []
-    for _ in range(_ROUNDS):
-        seconds = []
-        for text in texts:
-            start = time.perf_counter()
-            predict(text)
-            seconds.append(time.perf_counter() - start)
-        medians.append(float(np.median(seconds)))
-    return 1000.0 * min(medians)
 
 
 def _parameters(artifact: Artifact) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Callable, Dict, List, Optional
 
@@ -14,12 +13,13 @@ from rasa_compressed_bert.config import BertConfig
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.export.serving import serve
 from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.training.scores import Predictions, Score, score_of
 
 logger = logging.getLogger(__name__)
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-_TIMED_MESSAGES, _ROUNDS = 60, 5
+_TIMED_MESSAGES = 60
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,8 @@ def _measured(artifact: Artifact, dense: Score, task: BertTask, sparsity: float)
     outputs: List[Any] = list(serve(engine, input_ids))
     logits = np.array(outputs.pop(0)) if task.targets.labels else None
     score = score_of(Predictions(logits, outputs[0] if outputs else None), task.validation)
-    milliseconds = []
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        serve(engine, input_ids[:_TIMED_MESSAGES])
-        milliseconds.append(1000.0 * (time.perf_counter() - start) / len(input_ids[:_TIMED_MESSAGES]))
-    return Tried(sparsity, dense.f1 - score.f1, min(milliseconds), artifact.archived_size / 1e6)
+    milliseconds = quietest_median(lambda ids: serve(engine, [ids]), input_ids[:_TIMED_MESSAGES])
+    return Tried(sparsity, dense.f1 - score.f1, milliseconds, artifact.archived_size / 1e6)
 
 
 def _within(value: float, limit: Optional[float]) -> bool:

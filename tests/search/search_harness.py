@@ -12,7 +12,8 @@ from rasa_compressed_bert.search import workers
 from rasa_compressed_bert.search.goals import Measured, read_thresholds
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage
-from rasa_compressed_bert.search.study import Goal, Sampler, open_study, search
+from rasa_compressed_bert.search.study import Goal, open_study
+from rasa_compressed_bert.search.trials import Sampler, search
 
 SPACE = {
     "pruning.final_sparsity": {"low": 0.0, "high": 0.9},

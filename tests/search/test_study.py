@@ -27,21 +27,15 @@ from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, ExportError
 from rasa_compressed_bert.search import study as studies
+from rasa_compressed_bert.search import trials as running
 from rasa_compressed_bert.search import workers
 from rasa_compressed_bert.search.frontier import pareto, picks
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.report import importances
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage, storage_errors
-from rasa_compressed_bert.search.study import (
-    Goal,
-    Sampler,
-    baseline_of,
-    confirmed,
-    open_study,
-    points_of,
-    search,
-)
+from rasa_compressed_bert.search.study import Goal, baseline_of, confirmed, open_study, points_of
+from rasa_compressed_bert.search.trials import Sampler, search
 from rasa_compressed_bert.search.workers import REASON
 
 ROOT = Path(rasa_compressed_bert.__file__).parents[1]
@@ -240,7 +234,7 @@ def test_options_that_kill_their_workers_do_not_come_for_ever():
 def test_a_search_waits_for_the_trials_of_others(monkeypatch):
     """The other one falls silent: its trial is not lost."""
     monkeypatch.setattr(workers, "_SILENCE", 0.3)
-    monkeypatch.setattr(studies, "_POLL", 0.1)
+    monkeypatch.setattr(running, "_POLL", 0.1)
     study = open_study(MEMORY(), goal(), name="test")
     others = study.ask(dict(goal().space))
     search(study, goal(), measure, trials=3)

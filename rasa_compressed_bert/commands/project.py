@@ -1,0 +1,105 @@
+"""A config.yml with a component of ours, and the messages that it learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+
+import yaml
+
+from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.errors import CompressedBertError
+
+
+class Project(NamedTuple):
+    """A config.yml with a component of ours, and what that is trained on.
+
+    Attributes:
+        config: of the whole file.
+        place: of the component in its pipeline.
+        config_class: the component's options.
+        examples: the labelled messages, in an order that does not depend on that of files in a folder.
+    """
+
+    config: Dict[str, Any]
+    place: int
+    config_class: Type[ComponentConfig]
+    examples: Sequence[Example]
+
+    @property
+    def data(self) -> List[Any]:
+        """What the component learns from, as JSON values: its messages, and the digests of files that it reads."""
+        texts = [[example.text, example.intent, example.entities] for example in self.examples]
+        named = self.config_class.from_dict(self.options).files_to_read()
+        files = [Path(name) for name in named if Path(name).is_file()]
+        return [texts, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
+
+    @property
+    def options(self) -> Dict[str, Any]:
+        """Of the component, as they are in the file."""
+        return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
+
+    def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
+        """The file with other options of the component, by their dotted names."""
+        from rasa_compressed_bert.search.space import merged
+
+        pipeline = list(self.config["pipeline"])
+        pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}
+        return {**self.config, "pipeline": pipeline}
+
+
+def read_project(path: Path, nlu: Path) -> Project:
+    """Reads a config.yml and its data.
+
+    Raises:
+        CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
+    """
+    import rasa_compressed_bert
+    from rasa_compressed_bert.benchmark.messages import load_training_data
+    from rasa_compressed_bert.components.config_io import ComponentError
+    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
+
+    config = read_yaml(path)
+    pipeline = config.get("pipeline") if isinstance(config, dict) else None
+    if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
+        raise CompressedBertError(f"--config: '{path}' has no pipeline.")
+    found = {}
+    for place, item in enumerate(pipeline):
+        package, _, name = str(item.get("name")).rpartition(".")
+        if package == "rasa_compressed_bert":
+            component = getattr(rasa_compressed_bert, name, None)
+            if component is None:
+                known = ", ".join(rasa_compressed_bert.__all__)
+                raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
+            if component.options_class.learns_intents or component.options_class.learns_entities:
+                found[place] = component
+    if len(found) != 1:
+        raise CompressedBertError(
+            f"--config: '{path}' has {len(found)} components of rasa_compressed_bert with a score; search needs one."
+        )
+    ((place, component),) = found.items()
+    data = load_training_data(nlu)
+    try:
+        if component.options_class.learns_entities:
+            examples = entity_examples(data, extractor=component.__name__)
+        else:
+            examples = intent_examples(data)
+    except ComponentError as error:
+        raise CompressedBertError(str(error)) from error
+    if nlu.is_dir():
+        examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
+    return Project(config, place, component.options_class, examples)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        CompressedBertError: if it cannot be read.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CompressedBertError(f"'{path}' cannot be read: {error}") from error

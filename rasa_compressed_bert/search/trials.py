@@ -1,0 +1,208 @@
+"""The search itself: Optuna proposes options, trials are trained and measured, on one machine or on many.
+
+Every worker asks one storage for the next trial and tells it what came of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.search.frontier import dominates
+from rasa_compressed_bert.search.goals import COSTS, SCORE
+from rasa_compressed_bert.search.space import decoded
+from rasa_compressed_bert.search.study import FIGURES, Goal, Measure, TooLong, TrialFailed, figures_of, reasons_of
+from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
+
+logger = logging.getLogger(__name__)
+_QUICK = "quick"
+_STARTUP = 10  # random trials, before the sampler has something to learn from
+_KNOWN_GAINS = 3  # whole trainings, before a quick one is trusted to say that a trial is hopeless
+_NOISE = 0.1  # of a cost that a quick training measures
+_WORST = 1e6
+_POLL = 1.0  # seconds
+
+
+class Sampler(NamedTuple):
+    """What proposes options: Optuna's multi-objective TPE, or chance.
+
+    Attributes:
+        kind: `tpe` or `random`.
+        seed: what the proposals depend on, beside the trials that are there. Workers that share a study differ in it.
+    """
+
+    kind: str = "tpe"
+    seed: Tuple[int, ...] = (0,)
+
+    def after(self, trials: int) -> optuna.samplers.BaseSampler:
+        """For the trial behind so many others: a study that is gone on with does not draw the same again."""
+        seed = int(np.random.SeedSequence([*self.seed, trials]).generate_state(1)[0])
+        if self.kind == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, multivariate=True)
+
+
+TPE = Sampler()
+
+
+def search(
+    study: optuna.Study,
+    goal: Goal,
+    measure: Measure,
+    *,
+    trials: int,
+    sampler: Sampler = TPE,
+    timeout: Optional[float] = None,
+    trial_timeout: Optional[float] = None,
+    tell: Callable[[List[FrozenTrial]], None] = lambda trials: None,
+) -> None:
+    """Tries options until the study has so many trials, those of other workers finished, or the time is over.
+
+    Args:
+        study: of `open_study`.
+        goal: what is searched for.
+        measure: trains and measures options, see `Evaluator.measure`.
+        trials: in all, those of other workers and of earlier calls included.
+        sampler: what proposes options.
+        timeout: seconds; the trial that runs then is finished.
+        trial_timeout: seconds, after which a trial has failed.
+        tell: is told after every trial.
+
+    Raises:
+        CompressedBertError: if each of the first ten trials has failed.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    watch = Watch(study)
+    while end is None or time.monotonic() < end:
+        watch.give_back_lost()
+        counted = [trial for trial in study.get_trials(deepcopy=False) if not comes_again(trial)]
+        _require_no_end_of_failures(counted)
+        if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
+            if not any(trial.state == TrialState.RUNNING for trial in counted):
+                return
+            time.sleep(_POLL)  # another worker's: it may die yet
+            continue
+        study.sampler = sampler.after(len(counted))
+        trial = study.ask(dict(goal.space))
+        try:
+            with Alive(trial):
+                _run(study, trial, goal, measure, trial_timeout)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            logger.warning(f"search: trial {trial.number} was taken over meanwhile; what came of it is not kept.")
+        except KeyboardInterrupt:
+            give_back(study, _frozen(study, trial), "interrupted")
+            raise
+        tell(study.get_trials(deepcopy=False))
+
+
+def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
+    """A quick training, and a whole one unless that is hopeless; what fails is marked, and learnt from."""
+    options = decoded(trial.params)
+    end = None if trial_timeout is None else time.monotonic() + trial_timeout
+
+    try:
+        figures = _known(study, trial)
+        if figures is None:
+            with _limited(end, trial_timeout):
+                quick = figures_of(measure, options, quick=True)
+            if quick is not None:
+                trial.set_user_attr(_QUICK, quick)
+                reason = _hopeless(study, quick, goal)
+                if reason:
+                    trial.set_user_attr(REASON, reason)
+                    _mark(trial, goal, quick, only=COSTS)
+                    _end(study, trial, state=TrialState.PRUNED)
+                    return
+            with _limited(end, trial_timeout):
+                figures = figures_of(measure, options, quick=False)
+    except (TrialFailed, TooLong) as failure:
+        trial.set_user_attr(REASON, str(failure))
+        trial.set_constraint("trained", _WORST)
+        _end(study, trial, [0.0, *(_WORST for _ in goal.costs)])
+        return
+    trial.set_user_attr(FIGURES, figures)
+    _mark(trial, goal, figures)
+    _end(study, trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
+
+
+def _end(study: optuna.Study, trial: Trial, values: Optional[Sequence[float]] = None, **state: Any) -> None:
+    try:
+        study.tell(trial, values, **state)
+    except ValueError as error:  # that it is finished
+        raise optuna.exceptions.UpdateFinishedTrialError(str(error)) from error
+
+
+def _frozen(study: optuna.Study, trial: Trial) -> FrozenTrial:
+    return study.get_trials(deepcopy=False)[trial.number]
+
+
+def _known(study: optuna.Study, trial: Trial) -> Optional[Mapping[str, Any]]:
+    """The figures of an earlier trial of the same options: a small space has few."""
+    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if other.params == trial.params and FIGURES in other.user_attrs:
+            return other.user_attrs[FIGURES]
+    return None
+
+
+def _mark(trial: Trial, goal: Goal, figures: Mapping[str, Any], *, only: Sequence[str] = ()) -> None:
+    """Tells the sampler which thresholds are missed, and by how much."""
+    for threshold in goal.thresholds:
+        if not only or threshold.metric in only:
+            trial.set_constraint(str(threshold), min(threshold.violation(figures), _WORST))
+
+
+def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
+    """Refuses to go on where nothing works."""
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or _QUICK in trial.user_attrs for trial in finished):
+        return
+    raise CompressedBertError(f"search: the first {len(finished)} trials have failed. {reasons_of(finished)}")
+
+
+@contextlib.contextmanager
+def _limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
+    """Raises `TooLong` in what goes on; where there is no alarm clock (Windows, other threads) it waits."""
+    if end is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise TooLong(f"It took longer than {seconds:g} seconds.")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Optional[str]:
+    """Why more epochs would be wasted: a cost is beyond a threshold, or a finished trial is better even if this one
+    gains as much by them as any has gained yet."""
+    for threshold in goal.thresholds:
+        if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
+            return f"hopeless: it does not keep {threshold}, whatever its score"
+    finished = [
+        (trial.user_attrs[_QUICK], trial.user_attrs[FIGURES])
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if FIGURES in trial.user_attrs and _QUICK in trial.user_attrs
+    ]
+    if len(finished) < _KNOWN_GAINS:
+        return None
+    gain = max(whole[SCORE] - before[SCORE] for before, whole in finished)
+    hoped: Dict[str, Any] = {**quick, SCORE: min(1.0, quick[SCORE] + max(gain, 0.0))}
+    kept = [whole for _, whole in finished if all(item.violation(whole) <= 0 for item in goal.thresholds)]
+    if any(dominates(whole, hoped, goal.costs) for whole in kept):
+        return "hopeless: even with the largest gain so far, another trial is better"
+    return None
