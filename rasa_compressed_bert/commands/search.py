@@ -87,6 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
             opened = study.open_study(storage, goal, name=arguments.name)
             baseline = study.baseline_of(opened, evaluator.measure)
             require_measured(baseline.figures, thresholds, costs)
+            study.add_baseline(opened, goal, evaluator.values)
             if arguments.pick is None:
                 _search(opened, goal, evaluator, arguments)
             _conclude(opened, goal, baseline, evaluator, project, arguments)

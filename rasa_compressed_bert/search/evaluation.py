@@ -24,7 +24,7 @@ from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.goals import Measured
-from rasa_compressed_bert.search.space import merged
+from rasa_compressed_bert.search.space import flat, merged
 from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 
@@ -70,6 +70,11 @@ class Evaluator:
         config = config_class.from_dict(base)
         if isinstance(config, BertConfig) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
+
+    @property
+    def values(self) -> Dict[str, Any]:
+        """All options of the config.yml by their dotted names, those that it leaves out included."""
+        return flat(self._config_class.from_dict(self._base).to_dict())
 
     def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Optional[Measured]:
         """What a component trained with these options is worth.

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import COSTS, SCORE
-from rasa_compressed_bert.search.study import FIGURES
+from rasa_compressed_bert.search.study import FIGURES, is_baseline
 from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
@@ -39,6 +39,8 @@ def write_trials(study: optuna.Study, path: Path) -> None:
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:
     """Optuna's, but for trials without figures: those that failed count as complete, so that it learns from them."""
+    if is_baseline(trial):
+        return "BASELINE"
     if comes_again(trial):
         return "GIVEN BACK"
     failed = trial.state.name in ("COMPLETE", "FAIL") and FIGURES not in trial.user_attrs

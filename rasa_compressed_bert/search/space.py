@@ -66,10 +66,10 @@ _OF_ARCHITECTURES: Mapping[Any, Mapping[str, Any]] = {
 """Of the architecture that a config.yml names."""
 _OF_STUDENTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 16},
-    "learning_rate": {"low": 5e-4, "high": 1e-2, "log": True},
+    "learning_rate": {"low": 1e-3, "high": 8e-3, "log": True},
     "distillation.alpha": {"low": 0.0, "high": 0.5},
     "distillation.temperature": {"low": 1.0, "high": 4.0},
-    "augmentation.n_iter": [10, 20],
+    "augmentation.n_iter": [10, 20, 40],
 }
 
 
@@ -173,6 +173,15 @@ def nested(options: Mapping[str, Any]) -> Dict[str, Any]:
         for parent in parents:
             inner = inner.setdefault(parent, {})
         inner[last] = value
+    return result
+
+
+def flat(options: Mapping[str, Any], *, above: str = "") -> Dict[str, Any]:
+    """The other way round: `{"pruning": {"method": 1}}` to `{"pruning.method": 1}`."""
+    result: Dict[str, Any] = {}
+    for name, value in options.items():
+        own = flat(value, above=f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+        result.update(own)
     return result
 
 

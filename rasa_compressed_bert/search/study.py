@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
-from rasa_compressed_bert.search.goals import Measured, Threshold
+from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold
 from rasa_compressed_bert.search.space import Space, decoded
 from rasa_compressed_bert.search.workers import REASON
 
@@ -98,12 +99,38 @@ def baseline_of(study: optuna.Study, measure: Measure) -> Point:
     return Point(-1, study.user_attrs[BASELINE], {})
 
 
+def add_baseline(study: optuna.Study, goal: Goal, values: Mapping[str, Any]) -> None:
+    """Lets the sampler know of the config.yml as it is, if that lies in the space.
+
+    Args:
+        study: whose baseline is measured.
+        goal: what is searched for.
+        values: all options of the config.yml, by their dotted names.
+    """
+    if any(is_baseline(trial) for trial in study.get_trials(deepcopy=False)):
+        return
+    figures = study.user_attrs[BASELINE]
+    with contextlib.suppress(ValueError, KeyError):  # a value that is none of the space's, or none of the component's
+        trial = optuna.create_trial(
+            values=[figures[SCORE], *(figures[cost] for cost in goal.costs)],
+            params={name: values[name] for name in goal.space},
+            distributions=dict(goal.space),
+            user_attrs={FIGURES: figures, BASELINE: True},
+        )
+        study.add_trial(trial)
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Whether it is none of the trials that are asked for, but the config.yml as it is."""
+    return bool(trial.user_attrs.get(BASELINE))
+
+
 def points_of(study: optuna.Study) -> List[Point]:
     """The trials that were trained in full."""
     return [
         Point(trial.number, trial.user_attrs[FIGURES], decoded(trial.params))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if FIGURES in trial.user_attrs
+        if FIGURES in trial.user_attrs and not is_baseline(trial)
     ]
 
 

@@ -20,7 +20,16 @@ from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import dominates
 from rasa_compressed_bert.search.goals import COSTS, SCORE
 from rasa_compressed_bert.search.space import decoded
-from rasa_compressed_bert.search.study import FIGURES, Goal, Measure, TooLong, TrialFailed, figures_of, reasons_of
+from rasa_compressed_bert.search.study import (
+    FIGURES,
+    Goal,
+    Measure,
+    TooLong,
+    TrialFailed,
+    figures_of,
+    is_baseline,
+    reasons_of,
+)
 from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
 
 logger = logging.getLogger(__name__)
@@ -84,7 +93,8 @@ def search(
     watch = Watch(study)
     while end is None or time.monotonic() < end:
         watch.give_back_lost()
-        counted = [trial for trial in study.get_trials(deepcopy=False) if not comes_again(trial)]
+        all_trials = study.get_trials(deepcopy=False)
+        counted = [trial for trial in all_trials if not comes_again(trial) and not is_baseline(trial)]
         _require_no_end_of_failures(counted)
         if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
             if not any(trial.state == TrialState.RUNNING for trial in counted):
@@ -193,16 +203,12 @@ def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Opti
     for threshold in goal.thresholds:
         if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
             return f"hopeless: it does not keep {threshold}, whatever its score"
-    finished = [
-        (trial.user_attrs[_QUICK], trial.user_attrs[FIGURES])
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if FIGURES in trial.user_attrs and _QUICK in trial.user_attrs
-    ]
-    if len(finished) < _KNOWN_GAINS:
+    known = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
+    gains = [own[FIGURES][SCORE] - own[_QUICK][SCORE] for own in known if _QUICK in own]
+    if len(gains) < _KNOWN_GAINS:
         return None
-    gain = max(whole[SCORE] - before[SCORE] for before, whole in finished)
-    hoped: Dict[str, Any] = {**quick, SCORE: min(1.0, quick[SCORE] + max(gain, 0.0))}
-    kept = [whole for _, whole in finished if all(item.violation(whole) <= 0 for item in goal.thresholds)]
+    hoped: Dict[str, Any] = {**quick, SCORE: min(1.0, quick[SCORE] + max(0.0, *gains))}
+    kept = [own[FIGURES] for own in known if all(item.violation(own[FIGURES]) <= 0 for item in goal.thresholds)]
     if any(dominates(whole, hoped, goal.costs) for whole in kept):
         return "hopeless: even with the largest gain so far, another trial is better"
     return None

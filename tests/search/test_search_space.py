@@ -13,7 +13,7 @@ from rasa_compressed_bert.config import (
 from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.goals import Threshold, read_costs, read_thresholds
-from rasa_compressed_bert.search.space import decoded, default_space, merged, read_space, require_possible
+from rasa_compressed_bert.search.space import decoded, default_space, flat, merged, nested, read_space, require_possible
 
 PRUNED = PrunedBertIntentClassifierConfig
 CLASSES = [PRUNED, BertEntityExtractorConfig, JointBertClassifierConfig, DistilledIntentClassifierConfig]
@@ -71,6 +71,12 @@ def test_a_space_that_contradicts_itself(caplog):
     own["quantization.method"] = ["dynamic_int8", "kmeans"]
     require_possible(read_space(own, PRUNED), PRUNED, {})
     assert "of the space contradicts itself; these trials will fail: quantization" in caplog.text
+
+
+def test_dotted_names_and_sections():
+    sections = {"epochs": 3, "pruning": {"method": "neuron", "final_sparsity": 0.5}}
+    assert flat(sections) == {"epochs": 3, "pruning.method": "neuron", "pruning.final_sparsity": 0.5}
+    assert nested(flat(sections)) == sections
 
 
 def test_lists_as_choices_are_text_for_a_storage():

@@ -34,7 +34,7 @@ from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.report import importances
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage, storage_errors
-from rasa_compressed_bert.search.study import Goal, baseline_of, confirmed, open_study, points_of
+from rasa_compressed_bert.search.study import Goal, add_baseline, baseline_of, confirmed, open_study, points_of
 from rasa_compressed_bert.search.trials import Sampler, search
 from rasa_compressed_bert.search.workers import REASON
 
@@ -253,6 +253,22 @@ def test_the_baseline_is_measured_once():
 
     study = open_study(MEMORY(), goal(), name="test")
     assert baseline_of(study, counted) == baseline_of(study, counted) and calls == [{}]
+
+
+def test_the_sampler_knows_the_baseline():
+    study = open_study(MEMORY(), goal(), name="test")
+    baseline_of(study, measure)
+    values = {"pruning.final_sparsity": 0.6, "learning_rate": 1e-4, "epochs": 8, "batch_size": 32}
+    for _ in range(2):
+        add_baseline(study, goal(), values)
+    (trial,) = study.get_trials()
+    assert trial.state == TrialState.COMPLETE and trial.values[0] == study.user_attrs["baseline"]["score"]
+    search(study, goal(), measure, trials=4)
+    assert len(study.get_trials()) == 5 and trial.number not in [point.number for point in points_of(study)]
+    outside = open_study(MEMORY(), goal(), name="test")
+    baseline_of(outside, measure)
+    add_baseline(outside, goal(), {**values, "epochs": 80})
+    assert not outside.get_trials()
 
 
 def test_time_that_is_over():
