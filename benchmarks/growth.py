@@ -9,18 +9,19 @@ dense model, so times are those of an epoch of each and of all that training doe
 from __future__ import annotations
 
 import argparse
-import json
 import logging
+import math
+import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List
 
 import numpy as np
 import yaml
+from tqdm import tqdm
 
 from benchmarks.commands import command_line, publish
 from benchmarks.datasets import write_nlu
@@ -32,10 +33,10 @@ from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import in_turns
 from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
-logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
 EXAMPLES, INTENTS = (1_000, 3_000, 10_000, 30_000, 100_000), (10, 100, 1_000)
 FEW_INTENTS, SOME_EXAMPLES = 20, 10_000
@@ -48,18 +49,23 @@ def main() -> int:
     """Measures, and writes `results/growth.json`, `.md` and `.png`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument(
+        "--work", type=Path, default=HERE / "results" / "scratch" / "growth", help="where models are kept"
+    )
+    parser.add_argument("--fresh", action="store_true", help="train everything again")
     parser.add_argument("--most", type=int, choices=EXAMPLES, default=EXAMPLES[-1], help="examples")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     sizes = [(count, FEW_INTENTS) for count in EXAMPLES] + [(SOME_EXAMPLES, count) for count in INTENTS]
     sizes = [(examples, intents) for examples, intents in sizes if examples <= arguments.most]
-    with tempfile.TemporaryDirectory() as name:
-        training = []
-        for examples, intents in sizes:
-            training.append(train(Path(name), examples, intents))
-            logger.info(json.dumps(training[-1]))
-        lengths = parse(Path(name) / f"{sizes[0][0]}_{sizes[0][1]}" / "model.tar.gz")
+    results = Results(
+        arguments.work / "growth.json", {}, identity={"environment": environment()}, fresh=arguments.fresh
+    )
+    for examples, intents in tqdm(sizes, unit="training"):
+        if {"examples": examples, "intents": intents} not in results:
+            results.add(train(arguments.work, examples, intents))
+    training = [cell for cell in results.content["cells"] if (cell["examples"], cell["intents"]) in sizes]
+    lengths = parse(arguments.work / f"{sizes[0][0]}_{sizes[0][1]}" / "model.tar.gz")
     content = {"command": command_line("benchmarks.growth"), "training": training, "lengths": lengths}
     content["environment"] = environment()
     publish("growth", content, to_markdown(content), folder=arguments.results)
@@ -70,8 +76,11 @@ def main() -> int:
 def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
     """Seconds and the largest resident memory of `rasa train nlu`, and the size of the archive."""
     folder = work / f"{examples}_{intents}"
-    folder.mkdir()
-    write_nlu(messages(examples, intents), folder / "nlu.yml")
+    folder.mkdir(parents=True, exist_ok=True)
+    # In a process of its own: the memory of this one would count as that of the training's
+    writer = multiprocessing.get_context("spawn").Process(target=write, args=(examples, intents, folder / "nlu.yml"))
+    writer.start()
+    writer.join()
     (folder / "config.yml").write_text(yaml.safe_dump(complete([{"name": OURS, "epochs": 1}])))
     command = [sys.executable, "-m", "rasa", "train", "nlu", "--nlu", "nlu.yml", "--config", "config.yml"]
     start = time.perf_counter()
@@ -84,8 +93,8 @@ def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
             stderr=subprocess.STDOUT,
         )
         _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    process.returncode = status  # it is waited for
+    if status:
         raise CompressedBertError(f"Training with {examples} examples failed:\n{(folder / 'log').read_text()[-2000:]}")
     return {
         "examples": examples,
@@ -94,6 +103,11 @@ def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
         "peak_memory_mb": usage.ru_maxrss * 1024 / MB,
         "archive_mb": (folder / "model.tar.gz").stat().st_size / MB,
     }
+
+
+def write(examples: int, intents: int, path: Path) -> None:
+    """Training data."""
+    write_nlu(messages(examples, intents), path)
 
 
 def messages(examples: int, intents: int, *, seed: int = 0) -> List[LabelledMessage]:
@@ -117,17 +131,23 @@ def parse(model: Path) -> List[Dict[str, Any]]:
 
 
 def to_markdown(content: Dict[str, Any]) -> str:
-    """Two tables; what is proportional to the examples has the same milliseconds an example in every row."""
-    rows = [["examples", "intents", "training s", "ms an example", "peak memory MB", "archive MB"]]
+    """Two tables; growth is the power of the examples that seconds grow with since the row above: 1 is proportional."""
+    rows = [["examples", "intents", "training s", "growth", "peak memory MB", "archive MB"]]
+    before: Dict[str, Any] = {}
     for item in content["training"]:
-        each = f"{1000 * item['training_s'] / item['examples']:.1f}"
+        each = ""
+        if before and before["intents"] == item["intents"]:
+            more = math.log(item["examples"] / before["examples"])
+            each = f"{math.log(item['training_s'] / before['training_s']) / more:.2f}"
+        before = item
         figures = [f"{item['training_s']:.0f}", each, f"{item['peak_memory_mb']:.0f}", f"{item['archive_mb']:.1f}"]
         rows.append([f"{item['examples']:,}", f"{item['intents']:,}", *figures])
     lengths = [["characters", "ms a message"]]
     lengths += [[f"{item['characters']:,}", f"{item['p50_ms']:.2f}"] for item in content["lengths"]]
     return f"""# How cost grows
 
-`rasa train nlu` of our classifier with one epoch, all cores, Rasa's start included:
+`rasa train nlu` of our classifier with one epoch, all cores, Rasa's start included. growth: the power of the number of
+examples that seconds grow with from one row to the next; 1 is proportional.
 
 {tables.markdown_table(rows)}
 

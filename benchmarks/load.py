@@ -6,10 +6,14 @@ python -m benchmarks.load MODEL --nlu TEST.yml --minutes 10
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
+import random
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
+
+import psutil
+from tqdm import tqdm
 
 from benchmarks.commands import command_line, publish
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -17,28 +21,31 @@ from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.server import Load, serve
 from rasa_compressed_bert.benchmark.tables import markdown_table
+from rasa_compressed_bert.commands.options import positive
 
 HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
+
+_RARITY, _WARM_UP_S = 20, 10
 
 
 def main() -> int:
     """Writes `results/load.json`, `.md` and `.png`."""
     arguments = _arguments()
-    texts = [message.text for message in load_messages(arguments.nlu)] + ODD
+    texts = _texts(arguments.nlu)
     whole = Load(0.0)
     minutes: List[Dict[str, Any]] = []
     with serve(arguments.model, workers=arguments.workers) as server:
-        server.load(texts, seconds=10, connections=arguments.connections)
-        minutes.append({"minute": 0, **Load(1.0).summary(), "memory_mb": server.memory_mb()})
-        for minute in range(arguments.minutes):
-            seen = server.load(texts, seconds=60, connections=arguments.connections)
-            minutes.append({"minute": minute + 1, **seen.summary(), "memory_mb": server.memory_mb()})
-            sys.stdout.write(f"{json.dumps(minutes[-1])}\n")
-            sys.stdout.flush()
-            whole.seconds += seen.seconds
-            whole.milliseconds += seen.milliseconds
-            whole.errors += seen.errors
+        for minute in tqdm(range(arguments.minutes + 1), unit="minute"):
+            seen = server.load(texts, seconds=60 if minute else _WARM_UP_S, connections=arguments.connections)
+            whole.seconds += seen.seconds if minute else 0.0
+            whole.milliseconds += seen.milliseconds if minute else []
+            whole.errors += seen.errors  # those of the warm-up count too
+            try:
+                minutes.append({"minute": minute, **seen.summary(), "memory_mb": server.memory_mb()})
+            except psutil.Error as error:
+                whole.errors.append(f"The server has died: {error}")
+                break
     content = {
         "command": command_line("benchmarks.load"),
         "workers": arguments.workers,
@@ -50,6 +57,14 @@ def main() -> int:
     }
     _write(content, arguments.results)
     return 1 if whole.errors else 0
+
+
+def _texts(nlu: Path) -> List[str]:
+    """The messages in an order of their own, and after each few of them an odd one."""
+    texts = [message.text for message in load_messages(nlu)]
+    random.Random(0).shuffle(texts)
+    odd = itertools.cycle(ODD)
+    return [text for index, own in enumerate(texts) for text in ([own, next(odd)] if index % _RARITY == 0 else [own])]
 
 
 def _write(content: Dict[str, Any], folder: Path) -> None:
@@ -64,7 +79,9 @@ def _write(content: Dict[str, Any], folder: Path) -> None:
     text = f"""# load
 
 {content["workers"]} workers of `rasa run --enable-api`, one thread for each library; {content["connections"]} clients
-on the same machine, each of which asks again as soon as it has its answer.
+on the same machine, each of which asks again as soon as it has its answer. Every {_RARITY}th text is an odd one
+(thousands of words, control characters, half a surrogate pair). Minute 0 is a warm-up of {_WARM_UP_S} seconds: its errors
+count, its times do not.
 
 {markdown_table(rows)}
 
@@ -72,11 +89,14 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 """
     publish("load", content, text, folder=folder)
     with drawn(folder / "load.png", figsize=(8, 4), ncols=2) as (figure, (latency, memory)):
-        minutes = [item["minute"] for item in content["minutes"]]
+        measured = content["minutes"][1:]
         for key in keys[1:]:
-            latency.plot(minutes, [item[key] for item in content["minutes"]], label=key.replace("_", " "))
-        for worker in content["minutes"][0]["memory_mb"]:
-            memory.plot(minutes, [item["memory_mb"][worker] for item in content["minutes"]], label="a worker")
+            latency.plot([item["minute"] for item in measured], [item[key] for item in measured], label=key[:3])
+        for worker in dict.fromkeys(worker for item in content["minutes"] for worker in item["memory_mb"]):
+            known = [item for item in content["minutes"] if worker in item["memory_mb"]]
+            memory.plot(
+                [item["minute"] for item in known], [item["memory_mb"][worker] for item in known], label="a worker"
+            )
         for axes, label in ((latency, "milliseconds"), (memory, "MB of resident memory")):
             axes.set_xlabel("minute")
             axes.set_ylabel(label)
@@ -90,7 +110,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, metavar="MODEL", help="a trained model")
     parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages to ask")
-    parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--minutes", type=positive, default=10)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--results", type=Path, default=HERE / "results")

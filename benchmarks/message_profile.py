@@ -23,6 +23,7 @@ from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 HERE = Path(__file__).parent
@@ -44,7 +45,11 @@ def main() -> int:
     (artifact,) = artifacts_of(arguments.model).values()
     predictor = open_predictor(artifact)
     texts = [message.text for message in load_messages(arguments.nlu)]
+    if not isinstance(predictor, IntentPredictor) or artifact.manifest.get("runtime", "onnxruntime") != "onnxruntime":
+        parser.error("MODEL: a BERT that says intents alone, on ONNX Runtime, is what can be taken apart")
     texts = [text for text in texts if FEWEST_WORDPIECES <= len(predictor.encode(text)) <= MOST_WORDPIECES]
+    if not texts:
+        parser.error(f"--nlu: no message has {FEWEST_WORDPIECES} to {MOST_WORDPIECES} wordpieces")
     content = {
         "command": command_line("benchmarks.message_profile"),
         "messages": len(texts),

@@ -67,6 +67,7 @@ def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
             calls = {key: call_of(artifact, input_ids, num_threads=threads) for key, artifact in artifacts.items()}
             for result, value in zip(results, in_turns(calls, rounds=rounds, repeats=8).values()):
                 result["p50_ms"][f"{threads}/{length}"] = value
+            del calls  # its engines, before there are others
     return results
 
 

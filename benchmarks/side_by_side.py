@@ -8,24 +8,28 @@ python -m benchmarks.side_by_side --short
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from benchmarks import rows as row_definitions
 from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
 from benchmarks.training import train_row
 from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.benchmark.server import throughput
+from rasa_compressed_bert.errors import CompressedBertError
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -52,16 +56,21 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
         nlu = work / "data" / "keyword.yml" if row == "keyword" else training
         logger.info(f"{title}: {row_definitions.model_name(row)}")
-        trained[row] = train_row(work / row, config, nlu)
+        trained[row] = train_row(work / row, config, nlu, reuse=arguments.reuse)
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
     outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
-    results = compare_models(models, messages, out_of_scope=[message.text for message in outside], threads=1)
+    measured = Measured(work / "measured.json", [*map(_digest, models.values()), _digest(test), len(messages)])
+    results = measured.once(
+        "side by side",
+        lambda: compare_models(models, messages, out_of_scope=[message.text for message in outside], threads=1),
+    )
     for row, result in zip(arguments.rows, results):
         if arguments.http:
             logger.info(f"{title}: {row_definitions.model_name(row)} behind its server")
-            texts = [message.text for message in messages]
-            result.update(throughput(models[result["model"]], texts, seconds=arguments.http))
+            asked = partial(_throughput, models[result["model"]], messages, arguments.http)
+            result.update(measured.once(f"{arguments.http:g} seconds of {row}", asked))
+        result["made_by_other_code"] = trained[row]["made_by_other_code"]
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]
         result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"])
@@ -80,16 +89,55 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     write_results(title, content, folder=arguments.results)
 
 
+class Measured:
+    """What was measured of the same models and messages already: a run that was stopped loses nothing.
+
+    Args:
+        path: of a JSON file, which is made anew when it is of other models or messages.
+        made_from: digests of them, JSON values.
+    """
+
+    def __init__(self, path: Path, made_from: Sequence[Any]):
+        try:
+            self._results = Results(path, {}, identity={"models": list(made_from)})
+        except CompressedBertError:
+            self._results = Results(path, {}, identity={"models": list(made_from)}, fresh=True)
+
+    def once(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What `measure` gave under this name, now or before."""
+        for cell in self._results.content["cells"]:
+            if cell["name"] == name:
+                return cell["value"]
+        value = measure()
+        self._results.add({"name": name, "value": value})
+        return value
+
+
+def _throughput(model: Path, messages: Sequence[LabelledMessage], seconds: float) -> Dict[str, Any]:
+    """A server that fails is a row that says so, and no reason to lose the others."""
+    try:
+        return throughput(model, [message.text for message in messages], seconds=seconds)
+    except CompressedBertError as error:
+        logger.error(str(error))
+        return {"http_error": str(error)}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     rows = tables.comparison_rows(content["results"])
+    older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
+    note = f"Trained by an earlier version of this package: {', '.join(older)}." if older else ""
     text = f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
 time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
-{content.get("note", "")}
+{content.get("note", note)}
 
 {tables.markdown_table(rows)}
 
@@ -119,7 +167,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--entities", action="store_true", help="keep and score the entities of the data")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
-    parser.add_argument("--fresh", action="store_true", help="train everything again")
+    parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
+    parser.add_argument(
+        "--reuse", action="store_true", help="take models that other code or libraries have trained; results say so"
+    )
     parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
     parser.add_argument("--diet-epochs", type=int, default=0, help="0 for 100, or 20 with --short")
     parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")

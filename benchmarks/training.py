@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -15,15 +14,23 @@ from typing import Any, Dict
 import yaml
 
 import rasa_compressed_bert
+from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.models.pretrained import ALIASES, weights_digest
 
-logger = logging.getLogger(__name__)
+_NOT_IN_A_MODEL = ("benchmark", "commands", "metrics", "search", "spacy_pipeline", "__main__.py")
 _SINGLE_THREAD = "_THREADS"  # in the names of the variables that say how many a library may use
 
 
-def train_row(folder: Path, config: Dict[str, Any], nlu: Path) -> Dict[str, Any]:
-    """Trains `folder`/model.tar.gz, unless that was done already with the same data and configuration.
+def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = False) -> Dict[str, Any]:
+    """Trains `folder`/model.tar.gz, unless that was done already with the same data, configuration, code and libraries.
+
+    Args:
+        folder: of the model.
+        config: a config.yml.
+        nlu: training data.
+        reuse: takes a model of other code or libraries as well; `made_by_other_code` says so then.
 
     Returns:
         `training_s`, the seconds of the whole command, Rasa's start included; `command`; and what it was made from.
@@ -33,13 +40,12 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path) -> Dict[str, Any]
     """
     folder.mkdir(parents=True, exist_ok=True)
     timing, model = folder / "timing.json", folder / "model.tar.gz"
-    made_from = {"config": config, "data": _digest(nlu), "package": _package_digest()}
+    made_from = {"config": config, "data": _digest(nlu), "code": _code_digest(config), **_libraries()}
     if model.is_file() and timing.is_file():
         done = json.loads(timing.read_text())
-        if done["config"] == config and done["data"] == made_from["data"]:
-            if done["package"] != made_from["package"]:
-                logger.warning(f"{folder.name}: reused, though the package has changed since. --fresh trains it again.")
-            return done
+        different = {name for name, value in made_from.items() if done.get(name) != value}
+        if not different or reuse and different <= {"code", *_libraries()}:
+            return {**done, "made_by_other_code": bool(different)}
     (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     options = ["--nlu", os.path.relpath(nlu, folder), "--config", "config.yml", "--out", "."]
     options += ["--fixed-model-name", "model"]
@@ -49,6 +55,7 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path) -> Dict[str, Any]
     done = {
         "training_s": time.perf_counter() - start,
         "command": " ".join(["python", "-m", "rasa", "train", "nlu", *options]),
+        "made_by_other_code": False,
         **made_from,
     }
     timing.write_text(json.dumps(done, indent=1))
@@ -77,10 +84,18 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _package_digest() -> str:
+def _code_digest(config: Dict[str, Any]) -> str:
+    """Of this package's rooms that a model may depend on; nothing of one that is Rasa's alone."""
     package = Path(rasa_compressed_bert.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if "benchmark" not in path.parts:
-            digest.update(path.read_bytes())
+    if any(str(item["name"]).startswith(package.name) for item in config["pipeline"]):
+        for path in sorted(package.rglob("*.py")):
+            if path.relative_to(package).parts[0] not in _NOT_IN_A_MODEL:
+                digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _libraries() -> Dict[str, Any]:
+    """Versions, and the weights that rows start from."""
+    versions = {name: version for name, version in environment()["versions"].items() if name != "rasa_compressed_bert"}
+    return {"versions": versions, "weights": weights_digest(next(iter(ALIASES)))}

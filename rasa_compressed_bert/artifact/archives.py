@@ -67,7 +67,7 @@ def metadata(folder: Path) -> Dict[str, Any]:
     """
     try:
         return json.loads((folder / _METADATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} cannot be read ({error}).") from error
 
 

@@ -90,7 +90,7 @@ def read_artifact(folder: Path) -> Artifact:
     try:
         manifest = json.loads(text)
         version = manifest.get("format_version")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"'{MANIFEST}' in '{folder}' is no JSON object: {error}") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(

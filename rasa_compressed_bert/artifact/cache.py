@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -15,12 +16,11 @@ from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, writ
 from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
-_KEPT = 8
 _BY_OTHERS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT)  # another process makes, or forgets, the same
 
 
-def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
-    """The artifact of a key: read if it is there and whole, else made and written; the newest few are kept.
+def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float) -> Artifact:
+    """The artifact of a key: read if it is there and whole, else made and written; those used last are kept.
 
     A folder that cannot be written costs time in the next training and nothing else, and several processes may use it.
 
@@ -28,6 +28,7 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
         folder: of the cache; made if need be.
         key: a digest of all that the artifact depends on.
         make: makes it.
+        most: bytes that are kept, and the newest artifact if it alone is larger.
     """
     with contextlib.suppress(ArtifactError):
         artifact = read_artifact(folder / key)
@@ -41,14 +42,16 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact]) -> Artifact:
             write_artifact(artifact, Path(name) / key)
             shutil.rmtree(str(folder / key), ignore_errors=True)  # what could not be read
             (Path(name) / key).rename(folder / key)
-        _forget(folder)
+        _forget(folder, most)
     except OSError as error:
         if error.errno not in _BY_OTHERS:
             logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
     return artifact
 
 
-def _forget(folder: Path) -> None:
+def _forget(folder: Path, most: float) -> None:
     newest_first = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first[_KEPT:]:
-        shutil.rmtree(str(path), ignore_errors=True)
+    sizes = [sum(file.stat().st_size for file in path.iterdir()) for path in newest_first]
+    for path, size in list(zip(newest_first, itertools.accumulate(sizes)))[1:]:
+        if size > most:
+            shutil.rmtree(str(path), ignore_errors=True)

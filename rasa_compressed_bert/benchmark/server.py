@@ -26,7 +26,7 @@ from rasa.core.lock_store import InMemoryLockStore
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 
-_START_S = 120.0
+_START_S = 300.0
 _READY = "Rasa server is up and running"  # what every worker says
 _REQUEST_S = 60.0
 _WARM_UP_S, _PAUSE_S = 2.0, 0.1

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Type, TypeVar
 
@@ -17,6 +18,11 @@ from rasa_compressed_bert.errors import CompressedBertError, ConfigError, Weight
 from rasa_compressed_bert.models.pretrained import weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
+_LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "tensorflow", "tensorflow-model-optimization", "transformers", "tokenizers"),
+    *("safetensors", "onnx", "onnxruntime", "ai-edge-litert", "spacy"),
+)
+"""What trains, exports and checks: another version may make another model."""
 
 
 class ComponentError(RasaException):
@@ -62,14 +68,14 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
 
 
 def surroundings(options: ComponentConfig) -> str:
-    """A digest of what training depends on beside options and data: our source, and the files that options name.
+    """A digest of what training depends on beside options and data: our source, libraries, and what options name.
 
     Raises:
         WeightsError: if pretrained weights are missing.
     """
     weights = options.weights_to_start_from
     files = [_file_digest(Path(name)) for name in options.files_to_read()]
-    return digest(_source_digest(), weights_digest(weights) if weights else "", *files)
+    return digest(_source_digest(), *map(_version, _LIBRARIES), weights_digest(weights) if weights else "", *files)
 
 
 def digest(*parts: str) -> str:
@@ -90,9 +96,18 @@ def _source_digest() -> str:
     return digest(*(f"{path.relative_to(package).as_posix()} {_file_digest(path)}" for path in files))
 
 
+@functools.lru_cache(maxsize=None)
+def _version(package: str) -> str:
+    """Of an installed package; nothing of one that is not."""
+    try:
+        return f"{package} {metadata.version(package)}"
+    except (metadata.PackageNotFoundError, ValueError):  # the latter of a name that can be no package's
+        return package
+
+
 def _file_digest(path: Path) -> str:
-    """Of a file, or of the files in a folder; of what is not there, the path alone, as training will say so."""
+    """Of a file, of the files in a folder, or the version of a package; of what is not there, the name alone."""
     if path.is_dir():
         inside = sorted(inner for inner in path.rglob("*") if inner.is_file())
         return digest(*(f"{inner.relative_to(path).as_posix()} {_file_digest(inner)}" for inner in inside))
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else _version(str(path))

@@ -14,6 +14,7 @@ from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.errors import ArtifactError
 
+_SHARE = 0.5  # of Rasa's cache
 _UNTRAINED = Artifact({"kind": "untrained"}, {})  # a model without training data is saved as such, never left out
 
 
@@ -45,8 +46,12 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
 
 
 def cached(key: str, make: Callable[[], Artifact]) -> Artifact:
-    """What was made for the same key before, in a folder of Rasa's own training cache, where that is switched on."""
-    if float(os.environ.get(caching.CACHE_SIZE_ENV, caching.DEFAULT_CACHE_SIZE_MB)) == 0:
+    """What was made for the same key before, in a folder of Rasa's own training cache, where that is switched on.
+
+    Rasa counts what is in there as its own, and drops its own until all of it is within its limit: so ours is bounded.
+    """
+    size_mb = float(os.environ.get(caching.CACHE_SIZE_ENV, caching.DEFAULT_CACHE_SIZE_MB))
+    if size_mb == 0:
         return make()
     folder = Path(os.environ.get(caching.CACHE_LOCATION_ENV, caching.DEFAULT_CACHE_LOCATION))
-    return cache.cached(folder / "rasa_compressed_bert", key, make)
+    return cache.cached(folder / "rasa_compressed_bert", key, make, most=_SHARE * size_mb * 1024**2)

@@ -101,8 +101,9 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         return None if self.teacher.model is not None else self.teacher.model_weights or _WEIGHTS
 
     def files_to_read(self) -> Sequence[str]:
-        """A given teacher, and messages without an intent."""
-        named = (self.teacher.model, self.teacher.predictions, self.augmentation.unlabelled)
+        """A given teacher, messages without an intent, and spaCy's model, which may be a package."""
+        augmentation = self.augmentation
+        named = (self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model)
         return [name for name in named if name is not None]
 
     @property

@@ -13,6 +13,10 @@ from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 logger = logging.getLogger(__name__)
 
+PICKLED = (
+    "holds weights in PyTorch's pickle format alone, which may run any code when it is read. If you trust them, write "
+    "them anew where PyTorch is installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER)"
+)
 BERT_LAYER = {
     "query": "attention/self/query",
     "key": "attention/self/key",
@@ -43,7 +47,7 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(name: str) -> Checkpoint:
-    """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors, TensorFlow or PyTorch files).
+    """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors or TensorFlow files).
 
     Raises:
         WeightsError: if it cannot be found, reached or read, or is no BERT or DistilBERT.
@@ -101,22 +105,17 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Any:
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
-        model, info = _from_pretrained(transformers, name, output_loading_info=True, **arguments)
+        model, info = transformers.TFAutoModel.from_pretrained(name, output_loading_info=True, **arguments)
+    except OSError as error:
+        if "from_pt" in str(error):  # what transformers advises where there is nothing else
+            raise WeightsError(f"it {PICKLED}") from error
+        raise
     finally:
         transformers.logging.set_verbosity(verbosity)
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if missing:
         raise WeightsError(f"the file lacks {len(missing)} parameters, among them {missing[:3]}")
     return model
-
-
-def _from_pretrained(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Mapping[str, Any]]:
-    try:
-        return transformers.TFAutoModel.from_pretrained(name, **arguments)
-    except OSError as error:  # says so where there are only PyTorch's files, which need PyTorch
-        if "from_pt" not in str(error):
-            raise
-        return transformers.TFAutoModel.from_pretrained(name, from_pt=True, **arguments)
 
 
 def _short_name(name: str) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
 from rasa_compressed_bert.errors import WeightsError
-from rasa_compressed_bert.models.hugging_face import Checkpoint, read_checkpoint
+from rasa_compressed_bert.models.hugging_face import PICKLED, Checkpoint, read_checkpoint
 
 logger = logging.getLogger(__name__)
-_WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "pytorch_model.bin", "model.safetensors.index.json")
+_WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "model.safetensors.index.json")
 
 
 class ShippedWeights(NamedTuple):
@@ -68,6 +68,8 @@ def local_folder(model_weights: str) -> Optional[Path]:
     path = Path(model_weights).expanduser()
     if path.is_dir():
         if not any((path / name).is_file() for name in _WEIGHT_FILES):
+            if any(path.glob("pytorch_model*.bin")):
+                raise WeightsError(f"model_weights: the folder '{path}' {PICKLED}")
             raise WeightsError(
                 f"model_weights: the folder '{path}' holds none of {', '.join(_WEIGHT_FILES)}. It must be what "
                 "transformers' save_pretrained writes (config.json, the weights and the tokenizer's files)."

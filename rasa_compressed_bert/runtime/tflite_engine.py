@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -79,13 +80,15 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
 
 
 def _interpreter() -> Any:
-    """LiteRT's, or else the one that TensorFlow contains."""
+    """LiteRT's, or else the one that TensorFlow contains, without TensorFlow's operators: some read and write files."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         try:
-            from tensorflow.lite.python.interpreter import Interpreter
+            from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
         except ImportError as error:
             raise RuntimeMissingError("The runtime 'tflite' is not installed: pip install ai-edge-litert") from error
         logger.warning("TensorFlow's own TFLite interpreter is many times slower than: pip install ai-edge-litert")
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return functools.partial(Interpreter, experimental_op_resolver_type=resolver)
     return Interpreter

@@ -30,7 +30,7 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 
 HELD_OUT = 0.2
 _QUICK = 0.25  # of the epochs
-_DENSE_KEPT = 3
+_DENSE_KEPT, _CACHED_BYTES = 3, 4e9
 _TIMED_MESSAGES = 60
 _OF_COMPRESSION = (
     *("epochs", "batch_size", "learning_rate", "runtime"),
@@ -65,7 +65,7 @@ class Evaluator:
         if not self._split(0)[1]:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
         self._config_class, self._base = config_class, base
-        self._cache = partial(cached, cache)
+        self._cache = partial(cached, cache, most=_CACHED_BYTES)
         self._dense: Dict[str, bert_training.Dense] = {}
         config = config_class.from_dict(base)
         if isinstance(config, BertConfig) and config.budget.is_given:

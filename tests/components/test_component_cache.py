@@ -20,7 +20,7 @@ from component_harness import (
 
 from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
-from rasa_compressed_bert.components import config_io
+from rasa_compressed_bert.components import config_io, resource_io
 from rasa_compressed_bert.tasks import featurization
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
@@ -202,19 +202,33 @@ def test_failed_compression_keeps_nothing(train_with, kept, monkeypatch):
     assert not kept.exists()
 
 
-def keep(folder, key, made):
-    return cache.cached(folder, key, lambda: made.append(key) or WHATEVER)
+def keep(folder, key, made, *, most):
+    return cache.cached(folder, key, lambda: made.append(key) or WHATEVER, most=most)
 
 
-def test_the_five_that_were_used_last_are_kept(tmp_path):
-    made = []
+def test_those_that_were_used_last_are_kept(tmp_path):
+    keep(tmp_path / "one", "a", [], most=0)
+    size = sum(path.stat().st_size for path in (tmp_path / "one" / "a").iterdir())
+    made, folder = [], tmp_path / "some"
     for age, key in enumerate("abcde"):
-        keep(tmp_path, key, made)
-        os.utime(tmp_path / key, (1000 + age, 1000 + age))
-    keep(tmp_path, "a", made)
-    keep(tmp_path, "f", made)
+        keep(folder, key, made, most=5.5 * size)
+        os.utime(folder / key, (1000 + age, 1000 + age))
+    keep(folder, "a", made, most=5.5 * size)
+    keep(folder, "f", made, most=5.5 * size)
     assert made == list("abcdef")
-    assert sorted(path.name for path in tmp_path.iterdir()) == list("acdef")
+    assert sorted(path.name for path in folder.iterdir()) == list("acdef")
+    keep(folder, "g", made, most=0.5 * size)
+    assert [path.name for path in folder.iterdir()] == ["g"], "one that is larger than all that may be kept"
+
+
+def test_rasa_keeps_its_own_cache_beside_ours(tmp_path, monkeypatch):
+    """It drops its entries until the whole folder is within its limit."""
+    monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "2")
+    large = Artifact({"kind": "featurizer"}, {"tokenizer.json": b"x" * 400_000})
+    for key in "abcdef":
+        resource_io.cached(key, lambda: large)
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*.*")) <= 1024**2
 
 
 def test_processes_that_make_the_same_do_not_disturb_each_other(tmp_path):
@@ -228,7 +242,7 @@ folder = Path(sys.argv[1])
 for turn in range(150):
     key = f"key{turn % 7}"
     expected = Artifact({"kind": "featurizer"}, {"tokenizer.json": key.encode() * 50_000, "model.onnx": b"x"})
-    artifact = cached(folder, key, lambda: expected)
+    artifact = cached(folder, key, lambda: expected, most=5 * len(expected.files["tokenizer.json"]))
     assert artifact.files == expected.files
     if turn % 5 == 0:
         (folder / key / "model.onnx").unlink(missing_ok=True)

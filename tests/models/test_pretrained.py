@@ -1,7 +1,6 @@
 """Pretrained weights: where they are found, and what is said when they are not what they should be."""
 
 import hashlib
-import importlib.util
 import json
 import shutil
 
@@ -13,6 +12,7 @@ from random_models import UNEVEN, random_shape
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.models import pretrained
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.hugging_face import read_checkpoint
 from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder, weights_digest
 from rasa_compressed_bert.models.shape import EncoderShape
 
@@ -44,15 +44,12 @@ def test_tensorflow_file_gives_the_same_as_safetensors(copied, tiny_weights):
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch reads its own files; it is not installed"
-)
-def test_pytorch_file_gives_the_same_as_safetensors(copied, tiny_weights):
-    (copied / "model.safetensors").unlink()
-    model = transformers.BertModel.from_pretrained(str(tiny_weights), from_tf=True)
-    model.save_pretrained(copied, safe_serialization=False)
-    assert (copied / "pytorch_model.bin").is_file()
-    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+def test_pickles_are_not_read(copied):
+    (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match="in PyTorch's pickle format alone, .*save_pretrained"):
+        load_pretrained(str(copied))
+    with pytest.raises(WeightsError, match="in PyTorch's pickle format alone, .*save_pretrained"):
+        read_checkpoint(str(copied))
 
 
 def test_a_model_with_a_head_of_its_own_loads_like_the_bare_one(copied, tiny_weights):
