@@ -80,8 +80,8 @@ def _write(content: Dict[str, Any], folder: Path) -> None:
 
 {content["workers"]} workers of `rasa run --enable-api`, one thread for each library; {content["connections"]} clients
 on the same machine, each of which asks again as soon as it has its answer. Every {_RARITY}th text is an odd one
-(thousands of words, control characters, half a surrogate pair). Minute 0 is a warm-up of {_WARM_UP_S} seconds: its errors
-count, its times do not.
+(thousands of words, control characters, half a surrogate pair). Minute 0 is a warm-up of {_WARM_UP_S} seconds: its
+errors count, its times do not.
 
 {markdown_table(rows)}
 

@@ -75,7 +75,8 @@ def compare_models(
                 answers = _answers(workers, texts, bar)
                 outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], bar)
             for label, worker in workers.items():
-                result = {"model": label, **_summary(answers[label], expected), **worker.report}
+                extracts = worker.report["extracts_entities"]
+                result = {"model": label, **_summary(answers[label], expected, extracts=extracts), **worker.report}
                 if out_of_scope:
                     result.update(_out_of_scope(answers[label], outside[label]))
                 results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
@@ -95,7 +96,9 @@ def _answers(
     return answers
 
 
-def _summary(answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage]) -> Dict[str, Any]:
+def _summary(
+    answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage], *, extracts: bool
+) -> Dict[str, Any]:
     intents, predicted = [message.intent for message in expected], _joined(answers, "intents")
     right = [intent == found for intent, found in zip(intents, predicted)]
     milliseconds = 1000.0 * np.array(_joined(answers, "seconds"))
@@ -111,7 +114,8 @@ def _summary(answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMe
         "cores_used": sum(answer["cpu_s"] for answer in answers) / sum(answer["wall_s"] for answer in answers),
     }
     if any(message.entities for message in expected):
-        summary["entity_f1"] = entity_f1([message.entities for message in expected], _joined(answers, "entities"))
+        score = entity_f1([message.entities for message in expected], _joined(answers, "entities"))
+        summary["entity_f1"] = score if extracts else None
     return summary
 
 

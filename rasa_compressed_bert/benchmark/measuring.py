@@ -52,6 +52,7 @@ class Worker:
             "load_s": loaded - load_start,
             "memory_rasa_mb": memory_before,
             "memory_loaded_mb": resident_mb() - memory_before,
+            "extracts_entities": self._components.extract_entities,
         }
 
     async def parse(self, texts: List[str]) -> Dict[str, Any]:
@@ -131,35 +132,38 @@ def _import_rasa(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-class ComponentTime:
-    """Seconds that components took since this was last set to 0."""
+class Components:
+    """Of the models that were loaded: the seconds that they took since this was last set to 0, and what they do."""
 
     seconds = 0.0
+    extract_entities = False
 
 
-def time_components() -> ComponentTime:
+def time_components() -> Components:
     """Times every component of the models that are loaded from here on, what Rasa does around them left out."""
     from rasa.engine.graph import GraphNode
     from rasa.graph_components.converters.nlu_message_converter import NLUMessageConverter
+    from rasa.nlu.extractors.extractor import EntityExtractorMixin
 
-    initialize, time_of = GraphNode.__init__, ComponentTime()
+    initialize, components = GraphNode.__init__, Components()
 
     def with_clock(node: GraphNode, *arguments: Any, **options: Any) -> None:
         initialize(node, *arguments, **options)
         function = node._fn
         if node._component_class is NLUMessageConverter:  # Rasa's own
             return
+        components.extract_entities |= issubclass(node._component_class, EntityExtractorMixin)
 
         def timed(*inputs: Any, **named: Any) -> Any:
             start = time.perf_counter()
             output = function(*inputs, **named)
-            time_of.seconds += time.perf_counter() - start
+            components.seconds += time.perf_counter() - start
             return output
 
         node._fn = timed
 
     GraphNode.__init__ = with_clock
-    return time_of
+    return components
 
 
 def _intent(parsed: Dict[str, Any]) -> Tuple[Any, float]:

@@ -18,14 +18,14 @@ def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequ
         predicted: of each message, with the fields of `EntitySpan` in their order.
 
     Returns:
-        None where there is nothing to compare: no entity in the test data, or a model that never finds any.
+        None where there is nothing to compare: no entity in the test data.
     """
     gold, found = _numbered(expected), set()
     annotated = {span[:4]: span[4:] for span in gold}
     for span in _numbered(predicted):
         wanted = annotated.get(span[:4], (None, None))
         found.add((*span[:4], *(value if want else None for want, value in zip(wanted, span[4:]))))
-    return 2 * len(gold & found) / (len(gold) + len(found)) if gold and found else None
+    return 2 * len(gold & found) / (len(gold) + len(found)) if gold else None
 
 
 def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import threading
@@ -14,6 +13,7 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
+_CUSTOM = 32  # in TFLite's list of operators
 
 
 class TfliteEngine:
@@ -30,6 +30,7 @@ class TfliteEngine:
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
         interpreter = _interpreter()
+        _require_own_operators(artifact.files[TFLITE_MODEL])
         try:
             self._interpreter = interpreter(
                 model_content=artifact.files[TFLITE_MODEL], num_threads=num_threads or os.cpu_count() or 1
@@ -79,16 +80,47 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
     return padded
 
 
+def _require_own_operators(model: bytes) -> None:
+    """Refuses custom operators, TensorFlow's among them: some read and write files, and others end the process.
+
+    A model is a flatbuffer, a table whose second field lists its operators; of each the second field is the name of a
+    custom one, the fourth its number (and the first an older form of that).
+
+    Raises:
+        ArtifactError: if there is one, or if the model is none.
+    """
+    from flatbuffers import encode, table
+    from flatbuffers import number_types as types
+
+    def field(number: int, of: Any) -> int:
+        return of.Offset(4 + 2 * number)
+
+    try:
+        root = table.Table(model, encode.Get(types.UOffsetTFlags.packer_type, model, 0))
+        listed = field(1, root)
+        start, count = root.Vector(listed), root.VectorLen(listed)
+        operators = [table.Table(model, root.Indirect(start + 4 * index)) for index in range(count)]
+        names = [operator.String(place + operator.Pos) for operator in operators if (place := field(1, operator))]
+        numbers = [
+            operator.Get(types.Int32Flags, place + operator.Pos)
+            for operator in operators
+            if (place := field(3, operator))
+        ]
+    except Exception as error:  # of whatever is no flatbuffer
+        raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
+    if names or _CUSTOM in numbers:
+        shown = ", ".join(name.decode("utf-8", "replace") for name in names)
+        raise ArtifactError(f"The TFLite model has operators that no model of ours has: {shown or 'custom'}.")
+
+
 def _interpreter() -> Any:
-    """LiteRT's, or else the one that TensorFlow contains, without TensorFlow's operators: some read and write files."""
+    """LiteRT's, or else the one that TensorFlow contains."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         try:
-            from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
+            from tensorflow.lite.python.interpreter import Interpreter
         except ImportError as error:
             raise RuntimeMissingError("The runtime 'tflite' is not installed: pip install ai-edge-litert") from error
         logger.warning("TensorFlow's own TFLite interpreter is many times slower than: pip install ai-edge-litert")
-        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        return functools.partial(Interpreter, experimental_op_resolver_type=resolver)
     return Interpreter

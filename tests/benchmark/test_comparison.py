@@ -11,7 +11,10 @@ from rasa_compressed_bert.benchmark.workers import WorkerProcess, worker_environ
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
-REPORT = {"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0}
+REPORT = {
+    **{"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0},
+    "extracts_entities": True,
+}
 
 
 OUTSIDE = "nobody asks this"
@@ -107,6 +110,17 @@ def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatc
     results = compare_models(two_models, messages, rounds=3)
     assert [result["entity_f1"] for result in results] == [pytest.approx(2 * 4 / (4 + 10))] * 2
     assert tables.comparison_rows(results)[0][2:4] == ["macro F1", "entity F1"]
+
+
+def test_no_extractor_is_no_score_and_one_that_finds_nothing_has_the_worst(two_models, monkeypatch):
+    def parse(self, texts):
+        return {**FakeWorker.parse(self, texts), "entities": [[] for _ in texts]}
+
+    monkeypatch.setattr(comparison, "WorkerProcess", type("Blind", (FakeWorker,), {"parse": parse}))
+    messages = [message._replace(entities=(CITY,)) for message in MESSAGES]
+    assert [result["entity_f1"] for result in compare_models(two_models, messages)] == [0.0, 0.0]
+    monkeypatch.setitem(REPORT, "extracts_entities", False)
+    assert [result["entity_f1"] for result in compare_models(two_models, messages)] == [None, None]
 
 
 def test_tables_leave_out_what_no_model_has():

@@ -24,7 +24,7 @@ FROM = EntitySpan(0, 4, "city", role="from")
         ([[FROM]], [[CITY]], 0.0),
         ([[FROM]], [[FROM._replace(group="1")]], 1.0),
         ([[FROM]], [[FROM, FROM._replace(role="to")]], 2 / 3),
-        ([[CITY]], [[]], None),
+        ([[CITY]], [[]], 0.0),
         ([[]], [[CITY]], None),
     ],
 )

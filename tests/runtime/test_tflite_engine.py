@@ -138,3 +138,25 @@ def test_model_with_other_inputs_is_refused(interpreter):
     data = tf.lite.TFLiteConverter([function.get_concrete_function()]).convert()
     with pytest.raises(ArtifactError):
         TfliteEngine(Artifact({}, {TFLITE_MODEL: data}))
+
+
+def test_no_operator_of_tensorflow_runs(interpreter, tmp_path):
+    """Some read and write files: a model may hold nothing but TFLite's own."""
+    import tensorflow as tf
+
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    inputs = [tf.TensorSpec([1, None], tf.int32, name) for name in ("input_ids", "attention_mask")]
+
+    @tf.function(input_signature=inputs)
+    def read(input_ids, attention_mask):
+        name = tf.gather([str(secret)], 0 * input_ids[0, 0])  # not known to the converter, which would read it itself
+        content = tf.strings.length(tf.raw_ops.ReadFile(filename=name))
+        return tf.cast(tf.reduce_sum(input_ids * attention_mask) + content, tf.float32)[tf.newaxis, tf.newaxis]
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([read.get_concrete_function()])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    model = Artifact({}, {TFLITE_MODEL: converter.convert()})
+    assert b"FlexReadFile" in model.files[TFLITE_MODEL]
+    with pytest.raises(ArtifactError, match="operators that no model of ours has: .*FlexReadFile"):
+        TfliteEngine(model)
