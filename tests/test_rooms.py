@@ -77,7 +77,7 @@ INFERENCE_LIBRARIES = {
     "runtime/onnxruntime_engine.py": {"onnxruntime"},
     "runtime/spacy_predictor.py": {"spacy"},
     "runtime/tensorflow_engine.py": {"tensorflow"},
-    "runtime/tflite_engine.py": {"tensorflow", "tflite_runtime", "ai_edge_litert"},
+    "runtime/tflite_engine.py": {"tensorflow", "ai_edge_litert", "flatbuffers"},
 }
 """What an engine may import besides, when it is opened."""
 

@@ -13,7 +13,9 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
-_CUSTOM = 32  # in TFLite's list of operators
+_OPERATORS = 6  # in the flatbuffer of a model: the place of this field in a table
+_OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
+_CUSTOM = 32  # number of all that are not TFLite's own
 
 
 class TfliteEngine:
@@ -83,8 +85,7 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
 def _require_own_operators(model: bytes) -> None:
     """Refuses custom operators, TensorFlow's among them: some read and write files, and others end the process.
 
-    A model is a flatbuffer, a table whose second field lists its operators; of each the second field is the name of a
-    custom one, the fourth its number (and the first an older form of that).
+    A model is a flatbuffer, a table one of whose fields lists the operators that it uses.
 
     Raises:
         ArtifactError: if there is one, or if the model is none.
@@ -92,19 +93,17 @@ def _require_own_operators(model: bytes) -> None:
     from flatbuffers import encode, table
     from flatbuffers import number_types as types
 
-    def field(number: int, of: Any) -> int:
-        return of.Offset(4 + 2 * number)
-
     try:
         root = table.Table(model, encode.Get(types.UOffsetTFlags.packer_type, model, 0))
-        listed = field(1, root)
-        start, count = root.Vector(listed), root.VectorLen(listed)
-        operators = [table.Table(model, root.Indirect(start + 4 * index)) for index in range(count)]
-        names = [operator.String(place + operator.Pos) for operator in operators if (place := field(1, operator))]
+        listed = root.Offset(_OPERATORS)
+        places = range(root.Vector(listed), root.Vector(listed) + 4 * root.VectorLen(listed), 4)
+        operators = [table.Table(model, root.Indirect(place)) for place in places]
+        names = [own.String(own.Offset(_NAME) + own.Pos) for own in operators if own.Offset(_NAME)]
         numbers = [
-            operator.Get(types.Int32Flags, place + operator.Pos)
-            for operator in operators
-            if (place := field(3, operator))
+            own.Get(kind, own.Offset(field) + own.Pos)
+            for field, kind in ((_NUMBER, types.Int32Flags), (_OLD_NUMBER, types.Int8Flags))
+            for own in operators
+            if own.Offset(field)
         ]
     except Exception as error:  # of whatever is no flatbuffer
         raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
