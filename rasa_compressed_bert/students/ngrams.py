@@ -5,26 +5,44 @@ Pairs share the rows of a table by a hash (`config.PAIR_FACTOR`), and have learn
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Mapping, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.config import PAIR_FACTOR, StudentConfig
+from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.students.keras_student import KerasStudent, head_parameters
 
 _DENSE = 256  # units of the ReLU layer
 
 
 class NGrams(KerasStudent):
-    """Wordpiece ids to logits, `(B, T) -> (B, C)`."""
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`.
+
+    Args:
+        parameters: see `ngram_parameters`.
+        wordpieces: the tokenizer's id of each row of the word embeddings `(V,)`, where not all of them are there: pairs
+            are hashed by these.
+        dropout: before both layers of the head, while training.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, np.ndarray],
+        *,
+        wordpieces: Optional[np.ndarray] = None,
+        dropout: Optional[Dropout] = None,
+    ):
+        super().__init__(parameters, dropout=dropout)
+        rows = np.arange(len(parameters["embeddings.word"])) if wordpieces is None else wordpieces
+        self._wordpieces = tf.constant(rows, tf.int64)
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
         """The sum of all embeddings over the root of their number, see `KerasStudent.pooled`.  # (B, E)"""
         pairs = self.parameters["embeddings.pair"]
-        buckets = tf.math.floormod(
-            tf.cast(input_ids[:, :-1], tf.int64) * PAIR_FACTOR + tf.cast(input_ids[:, 1:], tf.int64), pairs.shape[0]
-        )
+        ids = tf.gather(self._wordpieces, input_ids)
+        buckets = tf.math.floormod(ids[:, :-1] * PAIR_FACTOR + ids[:, 1:], pairs.shape[0])
         words = tf.reduce_sum(tf.gather(self.parameters["embeddings.word"], input_ids) * mask, axis=1)
         summed = words + tf.reduce_sum(tf.gather(pairs, buckets) * mask[:, 1:], axis=1)  # (B, E)
         return summed / tf.sqrt(tf.reduce_sum(mask, axis=1))

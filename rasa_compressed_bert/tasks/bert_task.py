@@ -97,7 +97,7 @@ class BertTask:
 
     def whole_ids(self, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Ids of the whole vocabulary, which the exported model has."""
-        return [self.vocabulary.rows[ids] for ids in input_ids]
+        return self.vocabulary.whole(input_ids)
 
 
 def pieces_of(texts: Sequence[str], tokenizer: str, max_length: int, cuts: Cuts) -> List[Pieces]:

@@ -29,6 +29,7 @@ from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargets
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 _DROPOUT = 0.1
 _PARITY_MESSAGES = 500
@@ -53,9 +54,12 @@ def train(
     """
     tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, lesson, config, cache)
     pieces = WordpieceTokenizer(tokenizer, config.max_length)
-    training = EncodedExamples(_encoded(pieces, lesson.texts), lesson.classes, lesson.soft_targets)
-    validation = EncodedExamples(_encoded(pieces, lesson.validation_texts), lesson.validation_classes)
-    student = _build(parameters, config)
+    parts = [_encoded(pieces, lesson.texts), _encoded(pieces, lesson.validation_texts)]
+    vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
+    training_ids, validation_ids = map(vocabulary.renumber, parts)
+    training = EncodedExamples(training_ids, lesson.classes, lesson.soft_targets)
+    validation = EncodedExamples(validation_ids, lesson.validation_classes)
+    student = _build(vocabulary.narrow(parameters), config, vocabulary)
     score = fit(
         student,
         training,
@@ -74,12 +78,12 @@ def train(
         "config": config.to_dict(),
     }
     return export_student(
-        student.values(),
+        vocabulary.widen(student.values(), parameters[_TABLE]),
         config.student,
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
-        held_out=HeldOut(held_out.input_ids, held_out.classes, logits).first(_PARITY_MESSAGES),
+        held_out=HeldOut(vocabulary.whole(held_out.input_ids), held_out.classes, logits).first(_PARITY_MESSAGES),
     )
 
 
@@ -109,11 +113,13 @@ def _from_teacher(
     return tokenizer, make(table, options, num_classes=len(lesson.labels), seed=config.random_seed)
 
 
-def _build(parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig) -> KerasStudent:
+def _build(
+    parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig, vocabulary: UsedVocabulary
+) -> KerasStudent:
     dropout = Dropout(_DROPOUT, seed=config.random_seed)
     if config.student.architecture == "bilstm":
         return BiLstm(parameters, pooling=config.student.pooling, dropout=dropout)
-    return NGrams(parameters, dropout=dropout)
+    return NGrams(parameters, wordpieces=vocabulary.rows, dropout=dropout)
 
 
 def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:

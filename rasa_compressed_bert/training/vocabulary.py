@@ -29,6 +29,10 @@ class UsedVocabulary(NamedTuple):
         """Ids as positions in `rows`."""
         return [np.searchsorted(self.rows, ids).astype(np.int32) for ids in input_ids]
 
+    def whole(self, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
+        """The inverse of `renumber`."""
+        return [self.rows[ids].astype(np.int32) for ids in input_ids]
+
     def narrow(self, parameters: Mapping[str, np.ndarray]) -> Parameters:
         """The parameters with the used rows only."""
         return {**parameters, _TABLE: parameters[_TABLE][self.rows]}

@@ -40,11 +40,12 @@ class Project(NamedTuple):
 
     def start(self, *arguments: str, **streams: Any) -> "subprocess.Popen[str]":
         """Starts a command in a process group of its own."""
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         cache = {"RASA_CACHE_DIRECTORY": str(self.folder / ".rasa" / "cache")}
         return subprocess.Popen(
             [sys.executable, "-m", "rasa", *arguments],
             cwd=self.folder,
-            env={**os.environ, **cache, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"},
+            env={**os.environ, **cache, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200", "NO_COLOR": "1"},
             start_new_session=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
         )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 from component_harness import EXAMPLES, ROOT
+from odd_texts import NOTHING_TO_READ, SOMETHING_TO_READ
 from rasa.core.agent import Agent
-from rasa_project import COMPONENT, ended, make_project, wait_for
+from rasa_project import COMPONENT, ended, make_project
 
 from rasa_compressed_bert.benchmark.server import serve, throughput
 from rasa_compressed_bert.errors import CompressedBertError
@@ -137,6 +139,12 @@ def test_models_are_swapped_under_load(server, one, other):
     assert after.errors == [] and after.milliseconds
 
 
+def test_odd_texts_through_the_server(server):
+    texts = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "\x00\ud800", "word " * 2_000]
+    seen = server.load([text for text in texts if text.strip()], seconds=3, connections=2)
+    assert seen.errors == [] and seen.milliseconds
+
+
 def request(url, content, *, method="POST"):
     asked = urllib.request.Request(
         url, data=json.dumps(content).encode(), headers={"Content-Type": "application/json"}, method=method
@@ -229,22 +237,52 @@ def test_two_configurations_are_compared(project, tmp_path):
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 
-def test_a_killed_training_leaves_nothing_half_written(project, one):
-    """Whenever it is killed there is a whole model or none, and the next training makes one."""
-    project.write_config("killed.yml", epochs=4, random_seed=5)
-    arguments = ("train", "nlu", "--fixed-model-name", "killed", "--config", "killed.yml")
-    pruning, pruned = r"prune \(neuron\): +[1-9][0-9]?%", r"prune \(neuron\): +100%"
-    for moment, seconds in ((pruning, 0.0), (pruned, 0.0), (pruned, 1.0)):  # the last two: in export, in saving
-        process = project.start(*arguments)
+DEATHS = {  # what the process does instead of it
+    "pruning": ("rasa_compressed_bert.tasks.bert_training", "prune", ""),
+    "export": ("rasa_compressed_bert.tasks.bert_training", "quantize_and_export", ""),
+    "saving": (
+        "rasa_compressed_bert.components.resource_io",
+        "write_artifact",
+        "arguments[1].mkdir(parents=True, exist_ok=True); (arguments[1] / 'weights.safetensors').write_bytes(b'half')",
+    ),
+    "packaging": ("rasa.engine.storage.local_model_storage.LocalModelStorage", "create_model_package", ""),
+}
+DIES = """
+import importlib, os, signal, sys
+
+def die(*arguments, **options):
+    {half}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if "rasa" in " ".join(sys.orig_argv):
+    name, _, attribute = "{owner}".rpartition(".")
+    try:
+        owner = importlib.import_module("{owner}")
+    except ModuleNotFoundError:
+        owner = getattr(importlib.import_module(name), attribute)
+    getattr(owner, "{function}")
+    setattr(owner, "{function}", die)
+"""
+
+
+@pytest.mark.parametrize("moment", DEATHS)
+def test_a_killed_training_leaves_nothing_half_written(project, moment, tmp_path):
+    """The process ends at that moment; there is no model then, and the next training makes one."""
+    owner, function, half = DEATHS[moment]
+    (tmp_path / "sitecustomize.py").write_text(DIES.format(owner=owner, function=function, half=half))
+    arguments = ("train", "nlu", "--fixed-model-name", moment, "--config", "single.yml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        process = project.start(*arguments, stdin=subprocess.DEVNULL)
         with ended(process):
-            os.set_blocking(process.stdout.fileno(), False)
-            wait_for(process.stdout.fileno(), moment, seconds=120)
-            time.sleep(seconds)
-        if project.model("killed").exists():
-            intents_of(project.model("killed"))
-            break  # it was quicker
-    project.rasa(*arguments)
-    found = {intent for intent, _ in intents_of(project.model("killed")).values()}
+            said, _ = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, said
+    assert not project.model(moment).exists()
+
+
+def test_after_killed_trainings_the_next_one_works(project):
+    project.train("after", "--config", "single.yml")
+    found = {intent for intent, _ in intents_of(project.model("after")).values()}
     assert found - {None} and found <= {*EXAMPLES, "faq", None}
 
 
