@@ -37,6 +37,7 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
+_CACHED_BYTES = 4e9
 STUDENTS: Dict[str, Dict[str, Any]] = {
     **{name: {"architecture": name} for name in ("ngrams", "bilstm", "transformer", "spacy_textcat")},
     "bilstm_small": {"architecture": "bilstm", "vocabulary_size": 8000},  # a hundredth of BERT-base's parameters
@@ -115,7 +116,7 @@ def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *
             "teacher": {"model": str(work / TEACHER)},
         }
     )
-    keep = functools.partial(cached, work / "cache")
+    keep = functools.partial(cached, work / "cache", most=_CACHED_BYTES)
     return train_distilled_classifier(examples, config, cache=keep)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import signal
 import socket
@@ -116,10 +117,11 @@ class Server:
         async def client(session: aiohttp.ClientSession) -> None:
             while time.perf_counter() - start < seconds:
                 text, before = next(turns), time.perf_counter()
+                received = json.loads(json.dumps(text)).strip()  # halves of a character are one; Rasa strips
                 try:
                     async with session.post(f"{self.url}/model/parse", json={"text": text}) as response:
                         answer = await response.json()
-                        known = response.status == 200 and answer.get("text") == text.strip()  # as Rasa strips it
+                        known = response.status == 200 and answer.get("text") == received
                         if not known or not right(answer):
                             raise ValueError(f"{response.status} {answer}")
                 except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:

@@ -124,14 +124,14 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
     from tqdm import tqdm
 
     from rasa_compressed_bert.search import report
-    from rasa_compressed_bert.search.study import FIGURES
+    from rasa_compressed_bert.search.study import FIGURES, is_baseline
     from rasa_compressed_bert.search.trials import Sampler, search
 
     with tqdm(total=arguments.trials, desc="search", unit="trial", dynamic_ncols=True) as bar:
 
         def tell(trials: List[Any]) -> None:
             figures = [trial.user_attrs[FIGURES] for trial in trials if FIGURES in trial.user_attrs]
-            bar.n = min(len(trials), arguments.trials)
+            bar.n = min(sum(not is_baseline(trial) for trial in trials), arguments.trials)
             if figures:
                 best = max(figure["score"] for figure in figures)
                 bar.set_postfix(whole=len(figures), best=f"{best:.3f}", ms=f"{figures[-1]['latency_ms']:.2f}")
@@ -165,6 +165,8 @@ def _conclude(
 
     out, points, within = arguments.out, study.points_of(opened), arguments.within
     report.write_trials(opened, out / "trials.csv")
+    if not points and goal.thresholds:
+        require_some([], study.tried_of(opened), goal.thresholds)
     if not points:
         reasons = study.reasons_of(opened.get_trials(deepcopy=False))
         raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())

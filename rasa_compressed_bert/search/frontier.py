@@ -105,7 +105,7 @@ def require_some(
     Raises:
         CompressedBertError: names the trials that came nearest to the thresholds.
     """
-    if front:
+    if front or not points:
         return
 
     def miss(point: Point) -> float:

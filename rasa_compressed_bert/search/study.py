@@ -20,7 +20,7 @@ from rasa_compressed_bert.search.space import Space, decoded
 from rasa_compressed_bert.search.workers import REASON
 
 logger = logging.getLogger(__name__)
-FIGURES, BASELINE = "figures", "baseline"
+FIGURES, QUICK, BASELINE = "figures", "quick", "baseline"
 _MADE_FROM, _COSTS = "made_from", "costs"
 Measure = Callable[..., Optional[Measured]]
 
@@ -131,6 +131,15 @@ def points_of(study: optuna.Study) -> List[Point]:
         Point(trial.number, trial.user_attrs[FIGURES], decoded(trial.params))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if FIGURES in trial.user_attrs and not is_baseline(trial)
+    ]
+
+
+def tried_of(study: optuna.Study) -> List[Point]:
+    """All trials that were measured, the quick trainings of hopeless ones included."""
+    return [
+        Point(trial.number, trial.user_attrs.get(FIGURES) or trial.user_attrs[QUICK], decoded(trial.params))
+        for trial in study.get_trials(deepcopy=False)
+        if FIGURES in trial.user_attrs or QUICK in trial.user_attrs
     ]
 
 

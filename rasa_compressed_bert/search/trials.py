@@ -22,6 +22,7 @@ from rasa_compressed_bert.search.goals import COSTS, SCORE
 from rasa_compressed_bert.search.space import decoded
 from rasa_compressed_bert.search.study import (
     FIGURES,
+    QUICK,
     Goal,
     Measure,
     TooLong,
@@ -33,7 +34,6 @@ from rasa_compressed_bert.search.study import (
 from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
 
 logger = logging.getLogger(__name__)
-_QUICK = "quick"
 _STARTUP = 10  # random trials, before the sampler has something to learn from
 _KNOWN_GAINS = 3  # whole trainings, before a quick one is trusted to say that a trial is hopeless
 _NOISE = 0.1  # of a cost that a quick training measures
@@ -125,7 +125,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
             with _limited(end, trial_timeout):
                 quick = figures_of(measure, options, quick=True)
             if quick is not None:
-                trial.set_user_attr(_QUICK, quick)
+                trial.set_user_attr(QUICK, quick)
                 reason = _hopeless(study, quick, goal)
                 if reason:
                     trial.set_user_attr(REASON, reason)
@@ -173,7 +173,7 @@ def _mark(trial: Trial, goal: Goal, figures: Mapping[str, Any], *, only: Sequenc
 def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
     """Refuses to go on where nothing works."""
     finished = [trial for trial in trials if trial.state.is_finished()]
-    if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or _QUICK in trial.user_attrs for trial in finished):
+    if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or QUICK in trial.user_attrs for trial in finished):
         return
     raise CompressedBertError(f"search: the first {len(finished)} trials have failed. {reasons_of(finished)}")
 
@@ -204,7 +204,7 @@ def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Opti
         if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
             return f"hopeless: it does not keep {threshold}, whatever its score"
     known = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
-    gains = [own[FIGURES][SCORE] - own[_QUICK][SCORE] for own in known if _QUICK in own]
+    gains = [own[FIGURES][SCORE] - own[QUICK][SCORE] for own in known if QUICK in own]
     if len(gains) < _KNOWN_GAINS:
         return None
     hoped: Dict[str, Any] = {**quick, SCORE: min(1.0, quick[SCORE] + max(0.0, *gains))}

@@ -88,6 +88,7 @@ def _lesson(
     classes = class_indices(examples, labels)
     training, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
     texts, own = [examples[index].text for index in training], classes[training]
+    warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
         path = Path(config.teacher.predictions)
@@ -97,7 +98,7 @@ def _lesson(
         others = [text for text in said if text not in labelled]
         targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
-        artifact = teacher_for(examples, config, cache)
+        artifact = teacher_for(examples, config, lambda key, make: cache(key, lambda: warned.append(key) or make()))
         teacher = start_from_artifact(artifact)
         others, sources = _other_texts(texts, teacher, config)
         order = [artifact.manifest["labels"].index(label) for label in labels]
@@ -105,7 +106,7 @@ def _lesson(
         kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
         others = [others[index] for index in kept]
         targets = np.concatenate([targets[: len(texts)], targets[len(texts) :][kept]])
-    if config.teacher.is_given:  # one that is trained here has warned of what is cut
+    if not warned:
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
     held_out_texts = [examples[index].text for index in validation]

@@ -33,13 +33,16 @@ INTENTS = {
 }
 END_TO_END = {"turn the light off": "good night then", "call the bank": "no money today"}
 SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
-DIET = {"name": "DIETClassifier", "epochs": 100, **SMALL}
+DIET = {"name": "DIETClassifier", "epochs": 60, **SMALL}
 COUNTS = {"name": "CountVectorsFeaturizer"}
-SELECTOR = {"name": "ResponseSelector", "epochs": 40, "retrieval_intent": "faq", "constrain_similarities": True}
-TED = {"name": "TEDPolicy", "epochs": 30, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
+SELECTOR = {"name": "ResponseSelector", "epochs": 30, "retrieval_intent": "faq", "constrain_similarities": True}
+TED = {"name": "TEDPolicy", "epochs": 10, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
 SAY = """
-import asyncio, json, sys
+import asyncio, json, logging, sys
 from rasa.core.agent import Agent
+from rasa.utils.log_utils import configure_structlog
+
+configure_structlog(logging.ERROR)  # as Rasa's command line does; it would print every message
 
 async def say(model, texts, conversation):
     agent = Agent.load(model)

@@ -49,8 +49,8 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert "baseline" in output.out and "fine-tune" in output.err
     with (study / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["number"] for row in rows] == ["0", "1", "2"]
-    assert {row["state"] for row in rows} <= {"COMPLETE", "PRUNED"} and float(rows[0]["score"]) <= 1
+    assert [row["state"] for row in rows][0] == "BASELINE" and len(rows) == 4
+    assert {row["state"] for row in rows[1:]} <= {"COMPLETE", "PRUNED"} and float(rows[1]["score"]) <= 1
     content = json.loads((study / "pareto.json").read_text())
     assert content["pareto"] and set(content["picked"]) == {"best", "smaller_and_better", "smallest", "fastest"}
     assert (study / "frontier.png").stat().st_size > 1000 and "Plotly.newPlot" in (study / "frontier.html").read_text()
@@ -81,7 +81,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     said = capsys.readouterr().err
     assert len(taught) == 1
     assert "search: no trial keeps size_mb <= 1e-06. The nearest:" in said
-    assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 3  # with the heading
+    assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the heading and the baseline
 
 
 @pytest.mark.slow
