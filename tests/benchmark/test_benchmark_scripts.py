@@ -314,8 +314,9 @@ def test_distillation_as_markdown_and_plot(tmp_path):
 
 
 @pytest.mark.slow
-def test_students_alone_and_distilled(tmp_path, monkeypatch):
-    """The whole script with the shipped weights, on a few messages; a second run trains nothing."""
+def test_students_alone_and_distilled(tiny_weights, tmp_path, monkeypatch):
+    """The whole script with tiny weights, on a few messages; a second run trains nothing."""
+    monkeypatch.setattr("rasa_compressed_bert.config.distilled_classifier._WEIGHTS", str(tiny_weights))
     texts = {"a": "hello hi hey morning".split(), "b": "rain sun warm cold".split()}
     data = [
         LabelledMessage(f"{word} {more}", name) for name, words in texts.items() for word in words for more in "xyz"

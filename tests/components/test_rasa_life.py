@@ -219,7 +219,7 @@ if __name__ == "__main__":
 
 
 def test_cross_validation(project, tmp_path):
-    folds = ("--cross-validation", "--folds", "2", "--config", "several.yml")
+    folds = ("--cross-validation", "--folds", "2", "--config", "single.yml")
     project.rasa("test", "nlu", *folds, "-u", "data", "--no-plot", "--out", str(tmp_path))
     report = json.loads((tmp_path / "intent_report.json").read_text())
     assert set(report) >= {*EXAMPLES, "faq"} and report["accuracy"] > 0.4
@@ -228,11 +228,11 @@ def test_cross_validation(project, tmp_path):
 def test_two_configurations_are_compared(project, tmp_path):
     share = ("--runs", "1", "--percentages", "50")
     project.rasa(
-        *("test", "nlu", "--config", "single.yml", "several.yml", *share),
+        *("test", "nlu", "--config", "single.yml", "other.yml", *share),
         *("-u", "data/nlu.yml", "--no-plot", "--out", str(tmp_path)),
     )
     results = json.loads((tmp_path / "results.json").read_text())
-    assert set(results) == {"single", "several"}
+    assert set(results) == {"single", "other"}
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 
