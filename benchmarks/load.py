@@ -100,7 +100,7 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
         for axes, label in ((latency, "milliseconds"), (memory, "MB of resident memory")):
             axes.set_xlabel("minute")
             axes.set_ylabel(label)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0.0, 1.2 * axes.dataLim.y1)
             axes.legend()
             axes.grid(True, alpha=0.3)
         figure.tight_layout()
