@@ -21,11 +21,9 @@ from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.server import Load, serve
 from rasa_compressed_bert.benchmark.tables import markdown_table
-from rasa_compressed_bert.commands.options import positive
 
 HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
-
 _RARITY, _WARM_UP_S = 20, 10
 
 
@@ -110,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, metavar="MODEL", help="a trained model")
     parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages to ask")
-    parser.add_argument("--minutes", type=positive, default=10)
+    parser.add_argument("--minutes", type=int, choices=range(1, 24 * 60), default=10, metavar="MINUTES")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--results", type=Path, default=HERE / "results")

@@ -8,7 +8,6 @@ python -m benchmarks.side_by_side --short
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import shutil
@@ -20,7 +19,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from benchmarks import rows as row_definitions
 from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
-from benchmarks.training import train_row
+from benchmarks.training import file_digest, train_row
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -60,7 +59,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
     outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
-    measured = Measured(work / "measured.json", [*map(_digest, models.values()), _digest(test), len(messages)])
+    measured = Measured(work / "measured.json", [*map(file_digest, models.values()), file_digest(test), len(messages)])
     results = measured.once(
         "side by side",
         lambda: compare_models(models, messages, out_of_scope=[message.text for message in outside], threads=1),
@@ -120,10 +119,6 @@ def _throughput(model: Path, messages: Sequence[LabelledMessage], seconds: float
     except CompressedBertError as error:
         logger.error(str(error))
         return {"http_error": str(error)}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:

@@ -40,7 +40,7 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = 
     """
     folder.mkdir(parents=True, exist_ok=True)
     timing, model = folder / "timing.json", folder / "model.tar.gz"
-    made_from = {"config": config, "data": _digest(nlu), "code": _code_digest(config), **_libraries()}
+    made_from = {"config": config, "data": file_digest(nlu), "code": _code_digest(config), **_libraries()}
     if model.is_file() and timing.is_file():
         done = json.loads(timing.read_text())
         different = {name for name, value in made_from.items() if done.get(name) != value}
@@ -80,7 +80,8 @@ def _run(command: Any, folder: Path) -> None:
         raise CompressedBertError("\n".join([f"Training '{folder.name}' failed (exit status {code}):", *lines]))
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Of what a file holds."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -21,9 +21,10 @@ def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]
 
 def positive(text: str) -> int:
     """A reader of whole numbers from 1."""
-    if natural(text) < 1:
+    number = natural(text)
+    if number < 1:
         raise ValueError(text)
-    return natural(text)
+    return number
 
 
 def natural(text: str) -> int:
