@@ -1,4 +1,4 @@
-"""Every YAML of the README is valid and trains, its tables are the committed results, and its commands exist."""
+"""README and docs/: every YAML is valid and trains, tables are the committed results, commands and files exist."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,14 @@ from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.search.space import read_space
-from scripts import options
-from scripts.fill_readme import filled
+from scripts import fill_pages, options
+from scripts.fill_pages import filled
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-YAMLS = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in fill_pages.PAGES if page != options.PAGE}
+WHOLE = "\n".join(PAGES.values())
+YAMLS = list(dict.fromkeys(re.findall(r"```yaml\n(.*?)```", WHOLE, flags=re.DOTALL)))
 
 
 def pipeline_of(text):
@@ -23,30 +25,20 @@ def pipeline_of(text):
 
 
 TRAINED = [pipeline_of(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by the tests of the pipelines
-TABLES = re.findall(r"<!-- table: (\w+) -->\n(.*?)\n\n", README, flags=re.DOTALL)
+TABLES = re.findall(r"<!-- table: (\w+) -->\n(.*?)\n\n", WHOLE, flags=re.DOTALL)
 
 
-def test_there_are_snippets():
-    assert len(YAMLS) >= 2
+def test_there_is_a_snippet_for_every_component():
+    assert {item["name"] for text in YAMLS for item in pipeline_of(text)} >= set(OURS)
+
+
+def test_there_are_tables():
     assert {name for name, _ in TABLES} == {
         *("clinc150", "snips", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
-        *(
-            "featurizer_snips",
-            "featurizer_sara2019",
-            "entities_snips",
-            "entities_snips_full",
-            "entities_sara2019",
-            "entities_xsid_de",
-        ),
-        "spacy_snips",
-        "spacy_clinc150",
-        *(
-            "students_clinc150",
-            "distillation_clinc150",
-            "distillation_sara2019",
-            "distillation_snips",
-            "distillation_sst2",
-        ),
+        *("featurizer_snips", "featurizer_sara2019", "spacy_snips", "spacy_clinc150"),
+        *("entities_snips", "entities_snips_full", "entities_sara2019", "entities_xsid_de"),
+        *("students_clinc150", "distillation_clinc150", "distillation_sara2019", "distillation_snips"),
+        "distillation_sst2",
     }
 
 
@@ -68,8 +60,9 @@ def test_options_of_the_table_of_choices_are_valid(option):
     PrunedBertIntentClassifierConfig.from_dict(yaml.safe_load(option))
 
 
-def test_tables_are_the_committed_results():
-    assert filled(README) == README, "`python -m scripts.fill_readme` writes them anew"
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_the_committed_results(page):
+    assert filled(PAGES[page]) == PAGES[page], "`python -m scripts.fill_pages` writes them anew"
 
 
 def test_the_page_of_options_is_that_of_the_dataclasses():
@@ -88,8 +81,14 @@ def test_make_targets_exist(target):
 
 
 def test_files_that_are_named_exist():
-    for name in re.findall(r"`((?:benchmarks|tests|pipelines)/[\w./]*)`", README):
+    names = re.findall(r"`((?:benchmarks|tests|pipelines|docs)/[\w./]*)`", WHOLE)
+    names += re.findall(r"\]\(([\w./]+)\)", README)
+    for name in names:
         assert (ROOT / name).exists(), name
+
+
+def test_the_readme_leads_to_every_page():
+    assert {f"docs/{name}" for name in PAGES if name != "README.md"} <= set(re.findall(r"\]\((docs/[\w.]+)\)", README))
 
 
 def test_every_snippet_names_our_component():
@@ -97,12 +96,12 @@ def test_every_snippet_names_our_component():
 
 
 def test_the_space_of_the_search_is_valid():
-    (text,) = re.findall(r"```\n(search:.*?)```", README, flags=re.DOTALL)
+    (text,) = re.findall(r"```\n(search:.*?)```", WHOLE, flags=re.DOTALL)
     space = read_space(yaml.safe_load(text)["search"], PrunedBertIntentClassifierConfig)
     assert set(space) == {"pruning.final_sparsity", "learning_rate", "quantization.method"}
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"rasa-compressed-bert ([a-z-]+)", README))))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"rasa-compressed-bert ([a-z-]+)", WHOLE))))
 def test_sub_commands_exist(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

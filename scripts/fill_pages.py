@@ -1,6 +1,6 @@
-"""Writes the tables of the README anew from the committed results.
+"""Writes the tables of the README and of the other pages anew from the committed results.
 
-python -m scripts.fill_readme
+python -m scripts.fill_pages
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import List
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 
 
@@ -35,5 +35,6 @@ def _names(table: str) -> List[str]:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)
