@@ -27,13 +27,13 @@ class Project(NamedTuple):
     folder: Path
     options: Dict[str, Any]
 
-    def write_config(self, name: str, **options: Any) -> None:
-        """A configuration with a trainable component before ours, to see what trains when."""
+    def write_config(self, name: str, *more: Dict[str, Any], **options: Any) -> None:
+        """A configuration with a trainable component before ours, to see what trains when, and `more` behind it."""
         pipeline = [
             {"name": "WhitespaceTokenizer"},
             {"name": "CountVectorsFeaturizer"},
             {"name": COMPONENT, **self.options, **options},
-            {"name": "ResponseSelector", "epochs": 1, "retrieval_intent": "faq"},
+            *more,
         ]
         config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": pipeline}
         (self.folder / name).write_text(yaml.safe_dump({**config, "policies": [{"name": "RulePolicy"}]}))

@@ -132,6 +132,7 @@ def test_half_overwritten_model_is_never_loaded(case, other, copied, monkeypatch
     assert_load_fails(case, storage, f"'{name}'")
 
 
+@pytest.mark.slow
 def test_training_after_an_interrupted_one(quick, other, data, storage, monkeypatch):
     save_and_fail(other, storage, monkeypatch, min(2, len(other.files)))
     create(quick.component, quick.config, storage).train(data)

@@ -12,6 +12,8 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
 
@@ -29,7 +31,6 @@ def test_nothing_to_train_on_gives_an_untrained_model(case, storage, caplog, dat
         assert prediction["intent_ranking"] == []
 
 
-@pytest.mark.slow
 def test_untrained_model_can_be_trained_further(quick, storage):
     component = train(quick.component, quick.config, TrainingData(), storage)
     component.train(training_data())
@@ -42,21 +43,18 @@ def needs_no_second_intent(case):
         pytest.skip("spaCy learns two intents at least, and the error that says so has its own test")
 
 
-@pytest.mark.slow
 def test_one_intent(case, storage):
     needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": EXAMPLES["greet"]}), storage)
     assert rankings(component, ["hello", "order a pizza"]) == [[("greet", 1.0)]] * 2
 
 
-@pytest.mark.slow
 def test_one_example(case, storage):
     needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": ["hello"]}), storage)
     assert rankings(component, ["hello"]) == [[("greet", 1.0)]]
 
 
-@pytest.mark.slow
 def test_one_example_of_each_intent(case, storage):
     data = training_data({intent: texts[:1] for intent, texts in EXAMPLES.items()})
     component = train(case.component, case.config, data, storage)
@@ -64,7 +62,6 @@ def test_one_example_of_each_intent(case, storage):
         assert {name for name, _ in ranking} == set(EXAMPLES)
 
 
-@pytest.mark.slow
 def test_one_example_of_one_intent_among_many(case, storage):
     component = train(case.component, case.config, training_data({**EXAMPLES, "pay": ["bank card"]}), storage)
     assert "pay" in {name for name, _ in rankings(component, ["bank card"])[0]}
@@ -76,7 +73,6 @@ def test_odd_texts_among_the_examples(quick, storage):
     assert len(rankings(component, ["hello"])[0]) == 5
 
 
-@pytest.mark.slow
 def test_cut_examples_are_counted_in_one_warning(quick, storage, caplog):
     data = training_data({**EXAMPLES, "long": ["hello " * 100, "hi " * 200]})
     with caplog.at_level(logging.WARNING):
@@ -87,27 +83,23 @@ def test_cut_examples_are_counted_in_one_warning(quick, storage, caplog):
     assert "240 wordpieces" in warnings[0]  # 100 + 200, of each 30 are kept
 
 
-@pytest.mark.slow
 def test_the_same_text_with_two_intents(quick, storage):
     component = train(quick.component, quick.config, training_data({"a": ["hot"] * 4, "b": ["hot"] * 4}), storage)
     assert {name for name, _ in rankings(component, ["hot"])[0]} == {"a", "b"}
 
 
-@pytest.mark.slow
 def test_intents_with_odd_names(quick, storage):
     names = ["größe", "与", "a b", "😀", "x" * 300]
     component = train(quick.component, quick.config, training_data({name: ["hello", "hi"] for name in names}), storage)
     assert {name for name, _ in rankings(component, ["hello"])[0]} == set(names)
 
 
-@pytest.mark.slow
 def test_of_retrieval_intents_the_intent_is_learned(quick, storage):
     faq = {"faq/ask_name": ["what is your name", "your name please"], "faq/ask_age": ["your age please", "how old"]}
     component = train(quick.component, quick.config, training_data({**EXAMPLES, **faq}), storage)
     assert {name for name, _ in rankings(component, ["your name"])[0]} == {*EXAMPLES, "faq"}
 
 
-@pytest.mark.slow
 def test_examples_without_an_intent_are_left_out(quick, storage):
     data = training_data()
     data.training_examples.append(Message({TEXT: "an example of an entity only"}))
@@ -121,7 +113,6 @@ def finetuned_storage(trained, tmp_path):
     return make_storage(tmp_path / "finetuned")
 
 
-@pytest.mark.slow
 def test_finetuning_twice_learns_the_new_examples(case, finetuned_storage):
     config = {**case.config, "finetuning_epoch_fraction": 1.0}
     text, intent = "bank card money call", "greet"
@@ -164,7 +155,6 @@ def test_finetuning_without_data_keeps_the_model(case, finetuned_storage):
     assert predict(load(case.component, case.config, finetuned_storage), ["hello"]) == before
 
 
-@pytest.mark.slow
 def test_training_needs_no_validation_examples(quick, storage):
     config = {**quick.config, "pruning": None, "validation_split": 0.0}
     component = create(quick.component, config, storage)

@@ -181,6 +181,7 @@ def test_a_prediction_does_not_depend_on_the_other_messages(trained):
     assert together == predict(trained.component, MESSAGES)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_training_data_alone_and_returns_its_own_resource(quick, data, storage):
     before = data.fingerprint()
     assert create(quick.component, quick.config, storage).train(data) == RESOURCE

@@ -163,6 +163,7 @@ def test_a_bad_annotation_is_one_clear_error(case, storage, entity, problem):
         create(case.component, case.config, storage).train(data)
 
 
+@pytest.mark.slow
 def test_annotations_for_another_extractor_are_not_learnt(quick, storage):
     name = quick.component.__name__
     data = TrainingData(
@@ -184,6 +185,7 @@ def test_a_type_seen_once_is_learnt_even_if_it_falls_among_the_validation_exampl
     assert {label.entity for label in component._predictor._scheme.labels} == {"dish", "sound", "rare"}
 
 
+@pytest.mark.slow
 def test_entities_beyond_max_length_are_counted(quick, storage, caplog):
     data = training_data()
     long = "hello " * 60 + "pizza"
@@ -192,6 +194,7 @@ def test_entities_beyond_max_length_are_counted(quick, storage, caplog):
     assert "1 annotated entities are not learnt" in caplog.text and "'pizza' (dish)" in caplog.text
 
 
+@pytest.mark.slow
 def test_entities_inside_words(quick, storage):
     data = TrainingData([annotated("hottubpizza", ("pizza", {"entity": "dish"}), ("hot", {"entity": "heat"}))] * 10)
     component = train(quick.component, {**quick.config, "epochs": 20}, data, storage)
@@ -207,6 +210,7 @@ def test_finetuning_with_other_entities_is_refused(quick, storage):
         load(quick.component, quick.config, storage).train(data)
 
 
+@pytest.mark.slow
 def test_without_entities_in_the_data_there_are_none(quick, storage):
     data = TrainingData([Message.build(text, "greet") for text in EXAMPLES["greet"]])
     component = train(quick.component, quick.config, data, storage)

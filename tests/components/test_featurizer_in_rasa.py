@@ -195,12 +195,18 @@ def test_ted_answers_texts_end_to_end(said):
     assert all(text in known for answer in said["answers"] for text in answer) and any(said["answers"])
 
 
+CLASSIFIER = {
+    "name": "rasa_compressed_bert.PrunedBertIntentClassifier",
+    **{"epochs": 1, "batch_size": 4, "max_length": 32, "pruning": {"method": "none"}},
+}
+
+
 @pytest.mark.parametrize(
     "classifier",
     [
         {"name": "SklearnIntentClassifier", "cross_validation_folds": 2},
         {"name": "LogisticRegressionClassifier", "max_iter": 300},
-        {"name": "rasa_compressed_bert.PrunedBertIntentClassifier", "epochs": 1, "batch_size": 4, "max_length": 32},
+        CLASSIFIER,
     ],
     ids=lambda options: options["name"],
 )
@@ -208,7 +214,7 @@ def test_ted_answers_texts_end_to_end(said):
 def test_every_classifier_learns_from_it(project, classifier, pooling):
     ours = classifier["name"].startswith("rasa_compressed_bert")
     if ours:
-        classifier = {**classifier, "model_weights": str(project.weights), "pruning": {"method": "none"}}
+        classifier = {**classifier, "model_weights": str(project.weights)}
     model = project.train(f"{classifier['name']}_{pooling}", classifier, options={"pooling": pooling})
     assert right(parse(model, TEXTS)) > (0.3 if ours else 0.4)  # of 5 intents, with random weights
 
@@ -221,13 +227,14 @@ def files_of(archive: Path, folder: Path):
 
 
 def test_finetuning_keeps_the_features_and_trains_the_rest(project, caplog, tmp_path):
-    before = project.train("before", DIET)
-    options = {"model_to_finetune": str(before), "finetuning_epoch_fraction": 0.1}
+    classifier = {**CLASSIFIER, "epochs": 4, "learning_rate": 2e-3, "model_weights": str(project.weights)}
+    before = project.train("before", classifier)
+    options = {"model_to_finetune": str(before), "finetuning_epoch_fraction": 0.5}
     with caplog.at_level(logging.INFO):
-        finetuned = project.train("finetuned", DIET, **options)
-    assert "Finished training component 'DIETClassifier'" in caplog.text
+        finetuned = project.train("finetuned", classifier, **options)
+    assert "Finished training component 'PrunedBertIntentClassifier'" in caplog.text
     assert files_of(before, tmp_path / "before") == files_of(finetuned, tmp_path / "after")
-    assert right(parse(finetuned, TEXTS)) > 0.8
+    assert right(parse(finetuned, TEXTS)) > 0.6
 
 
 @pytest.fixture

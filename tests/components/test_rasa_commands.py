@@ -21,6 +21,7 @@ from rasa_compressed_bert.benchmark.server import serve
 
 pytestmark = pytest.mark.slow
 
+SELECTOR = {"name": "ResponseSelector", "epochs": 1, "retrieval_intent": "faq"}
 MESSAGES = ["oh it is hot", "hello", "the curry is spicy", "what is your name", "zzz qqq", "😀", "שלום", "?"]
 TRAINED = f"Finished training component '{COMPONENT.rsplit('.', 1)[1]}'"
 RESTORED = f"Restored component '{COMPONENT.rsplit('.', 1)[1]}' from cache"
@@ -149,8 +150,12 @@ def test_shell_gives_the_answers_of_the_component(project, first, expected):
     assert nothing["intent"] == {"name": None, "confidence": 0.0}
 
 
-def test_server_gives_the_answers_of_the_component(project, first, expected):
-    with serve(project.model("first")) as server:
+def test_server_gives_the_answers_of_the_component_and_of_those_behind_it(project, first, expected):
+    """With ResponseSelector for retrieval intents; ours has been trained already."""
+    project.write_config("selector.yml", SELECTOR)
+    said = project.train("selector", "--config", "selector.yml")
+    assert RESTORED in said and "Finished training component 'ResponseSelector'" in said
+    with serve(project.model("selector")) as server:
         answers = [parse_over_http(server.url, text) for text in MESSAGES]
         nothing = parse_over_http(server.url, " ")
         long = parse_over_http(server.url, "oh it is hot " * 7_700)

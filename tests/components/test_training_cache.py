@@ -23,7 +23,7 @@ def train(case, tiny_weights, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "cache"))
 
-    def train(examples=EXAMPLES, **options):
+    def train(examples=EXAMPLES, *, force=False, **options):
         component = {"name": f"rasa_compressed_bert.{case.component.__name__}", **case.config, **options}
         pipeline = [{**with_weights(component, weights), "epochs": options.get("epochs", 1)}]
         config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": pipeline}
@@ -32,8 +32,9 @@ def train(case, tiny_weights, tmp_path, monkeypatch, caplog):
         ]
         (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
         (tmp_path / "nlu.yml").write_text(yaml.safe_dump({"version": "3.1", "nlu": nlu}))
+        (tmp_path / "domain.yml").write_text(yaml.safe_dump({"version": "3.1", "intents": list(examples)}))
         caplog.clear()
-        rasa.model_training.train_nlu("config.yml", "nlu.yml", "models")
+        rasa.model_training.train("domain.yml", "config.yml", ["nlu.yml"], "models", force_training=force)
         return re.findall(r"(Finished training|Restored) component", caplog.text)
 
     return train
@@ -44,6 +45,7 @@ def test_what_changes_is_trained_again(case, train, tmp_path, monkeypatch):
     trained, restored = ["Finished training"], ["Restored"]
     assert train() == trained
     assert train() == restored
+    assert train(force=True) == trained
     assert train(epochs=2) == trained
     assert train({**EXAMPLES, "greet": [*EXAMPLES["greet"], "hello hello"]}) == trained
     with (tmp_path / "weights" / "config.json").open("a") as file:

@@ -18,6 +18,8 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.scores import evaluate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def dense(configure):
@@ -39,7 +41,6 @@ def test_dense(dense, configure, tmp_path):
     assert IntentPredictor(read).predict("is it spicy") == IntentPredictor(dense).predict("is it spicy")
 
 
-@pytest.mark.slow
 def test_neuron_pruning(configure):
     config = configure(pruning={"final_sparsity": 0.5})
     artifact = train_bert(EXAMPLES, config)
@@ -49,7 +50,6 @@ def test_neuron_pruning(configure):
     assert set(artifact.manifest["validation"]) == {"dense", "pruned"}
 
 
-@pytest.mark.slow
 def test_training_is_repeatable(configure):
     config = configure(pruning={"final_sparsity": 0.5})
     first, second = (train_bert(EXAMPLES, config) for _ in range(2))
@@ -57,7 +57,6 @@ def test_training_is_repeatable(configure):
         np.testing.assert_allclose(parameters_of(second)[name], value, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
 def test_head_pruning_by_magnitude_without_a_teacher(configure):
     config = configure(
         pruning={"method": "head", "final_sparsity": 0.5, "importance": "magnitude"}, distillation={"enabled": False}
@@ -90,7 +89,6 @@ def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
     assert any(np.abs(before[name] - after[name]).max() > 1e-4 for name in before)
 
 
-@pytest.mark.slow
 def test_finetuning_a_shrunk_model_keeps_its_widths(configure):
     config = configure(pooling="cls", pruning={"final_sparsity": 0.7, "pooler": 0.5})
     artifact = train_bert(EXAMPLES, config)
@@ -134,7 +132,6 @@ def test_one_example_an_intent_without_validation(configure, pooling):
     assert artifact.manifest["temperature"] == 1.0 and artifact.manifest["validation"] == {}
 
 
-@pytest.mark.slow
 def test_one_intent_only(configure):
     config = configure(epochs=1, pruning={"final_sparsity": 0.5})
     artifact = train_bert(examples_of(intents=("music",)), config)
@@ -144,7 +141,6 @@ def test_one_intent_only(configure):
     assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
 
 
-@pytest.mark.slow
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure):
     """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
     config = configure(epochs=1, pruning={"final_sparsity": 0.9}, quantization={"method": "none"})

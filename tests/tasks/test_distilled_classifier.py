@@ -23,6 +23,8 @@ from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
+pytestmark = pytest.mark.slow
+
 STUDENTS = {
     "bilstm": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32},
     "ngrams": {"embedding_size": 16, "buckets": 500},
@@ -101,7 +103,6 @@ def test_student_learns_and_is_all_that_is_stored(students, architecture):
     json.dumps(manifest, allow_nan=False)
 
 
-@pytest.mark.slow
 @every_student
 def test_training_is_repeatable(students, configure, architecture):
     again = train_distilled_classifier(EXAMPLES, configure(architecture))

@@ -21,6 +21,8 @@ from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_of
 from rasa_compressed_bert.training.batches import NO_TAG
 
+pytestmark = pytest.mark.slow
+
 TOKENIZER = load_pretrained("all-MiniLM-L6-v2").tokenizer
 DISHES, SOUNDS = "pizza curry soup rice stew".split(), "music song sound tune noise".split()
 QUICK = {"epochs": 8, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.2}
@@ -86,7 +88,6 @@ METHODS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", METHODS.values(), ids=METHODS)
 def test_formats_and_runtimes(trained, options, more):
     floats = joint(options, quantization={"method": "none"})
@@ -95,7 +96,6 @@ def test_formats_and_runtimes(trained, options, more):
     assert min(right(artifact)) >= 0.8
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "pruning", [{"method": "weight"}, {"method": "head", "final_sparsity": 0.3}], ids=["weight", "head"]
 )
@@ -103,7 +103,6 @@ def test_other_pruning(options, pruning):
     assert min(right(train_bert(EXAMPLES, joint(options, pruning=pruning)))) >= 0.75
 
 
-@pytest.mark.slow
 def test_pooler_is_pruned_with_the_rest(options):
     pruning = {"pooler": 0.5, "final_sparsity": 0.3}
     artifact = train_bert(EXAMPLES, joint(options, pooling="cls", pruning=pruning))
@@ -111,7 +110,6 @@ def test_pooler_is_pruned_with_the_rest(options):
     assert right(artifact)[1] >= 0.9, "a random BERT's first wordpiece knows little of intents"
 
 
-@pytest.mark.slow
 def test_without_bilou(options):
     artifact = train_bert(EXAMPLES, joint(options, BILOU_flag=False))
     assert artifact.manifest["entities"]["bilou"] is False and min(right(artifact)) >= 0.9
@@ -124,7 +122,6 @@ def test_an_extractor_knows_no_intents(options):
     assert intents == 0.0 and entities >= 0.9
 
 
-@pytest.mark.slow
 def test_either_is_learnt_where_the_data_has_only_the_other(options):
     intents = train_bert([replace(example, entities=()) for example in EXAMPLES], joint(options))
     assert intents.manifest["kind"] == INTENT_CLASSIFIER and "entities" not in intents.manifest
@@ -133,7 +130,6 @@ def test_either_is_learnt_where_the_data_has_only_the_other(options):
     assert entities.manifest["kind"] == ENTITY_EXTRACTOR and right(entities)[1] >= 0.9
 
 
-@pytest.mark.slow
 def test_messages_without_an_intent_teach_entities(options):
     mixed = [example if index % 4 else replace(example, intent=None) for index, example in enumerate(EXAMPLES)]
     assert min(right(train_bert(mixed, joint(options)), [example for example in mixed if example.intent])) >= 0.8
@@ -207,7 +203,6 @@ def test_finetuning_keeps_the_cuts_of_before(options):
     assert after.manifest["entities"]["cuts"] == {"hello": [2]}
 
 
-@pytest.mark.slow
 def test_same_seed_gives_the_same_model(trained, options):
     again = train_bert(EXAMPLES, joint(options))
     for text in ("please the pizza now", "zzz qqq", "a song"):
