@@ -125,7 +125,7 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    rows = tables.comparison_rows(content["results"])
+    rows, in_short = (tables.comparison_rows(content["results"], in_short=short) for short in (False, True))
     older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
     note = f"Trained by an earlier version of this package: {', '.join(older)}." if older else ""
     text = f"""# {title}
@@ -133,6 +133,10 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
 time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
 {content.get("note", note)}
+
+{tables.markdown_table(in_short)}
+
+All that was measured:
 
 {tables.markdown_table(rows)}
 

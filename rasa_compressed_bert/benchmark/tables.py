@@ -44,6 +44,11 @@ COMPARISON = (
     Column("training s", "training_s", _number(0)),
     Column("sparsity", "sparsity", percent),
 )
+IN_SHORT = {
+    *("model", "accuracy", "macro_f1", "entity_f1", "out_of_scope_auroc", "latency_p50_ms", "latency_p99_ms"),
+    *("answers_per_second_2", "archive_mb", "memory_mb", "training_s"),
+}
+"""The columns to choose a model by."""
 LEGEND = (
     "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: without what Rasa "
     "does around the components of the pipeline. ECE: expected calibration error. OOS: of telling messages out of "
@@ -56,9 +61,10 @@ SENSITIVITY = ("bits", "sparsity")
 MB = 1e6
 
 
-def comparison_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
-    """Heading and one row a model; columns that no model has are left out."""
-    columns = [column for column in COMPARISON if any(result.get(column.key) is not None for result in results)]
+def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = False) -> List[List[str]]:
+    """Heading and one row a model, without columns that no model has; `in_short` with those of `IN_SHORT` alone."""
+    wanted = [column for column in COMPARISON if column.key in IN_SHORT or not in_short]
+    columns = [column for column in wanted if any(result.get(column.key) is not None for result in results)]
     rows = [[column.heading for column in columns]]
     for result in results:
         values = [result.get(column.key) for column in columns]

@@ -127,6 +127,7 @@ def test_tables_leave_out_what_no_model_has():
     results = [{"model": "a", "accuracy": 0.5}, {"model": "long name", "accuracy": 0.25, "training_s": 12.3}]
     rows = tables.comparison_rows(results)
     assert rows == [["model", "accuracy", "training s"], ["a", "50.0 %", ""], ["long name", "25.0 %", "12"]]
+    assert tables.comparison_rows([{**result, "load_s": 1.0} for result in results], in_short=True) == rows
     assert tables.markdown_table(rows).splitlines()[1] == "|---|---:|---:|"
     assert len({len(line) for line in tables.text_table(rows).splitlines()[:2]}) == 1
 
