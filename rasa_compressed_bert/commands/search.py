@@ -87,8 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
             opened = study.open_study(storage, goal, name=arguments.name)
             baseline = study.baseline_of(opened, evaluator.measure)
             require_measured(baseline.figures, thresholds, costs)
-            study.add_baseline(opened, goal, evaluator.values)
             if arguments.pick is None:
+                study.add_starts(opened, goal, evaluator.values_with, most=arguments.trials)
                 _search(opened, goal, evaluator, arguments)
             _conclude(opened, goal, baseline, evaluator, project, arguments)
     except KeyboardInterrupt as stop:

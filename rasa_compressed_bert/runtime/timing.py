@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Sequence
 import numpy as np
 
 
-def quietest_median(run: Callable[[Any], Any], messages: Sequence[Any], *, rounds: int = 5) -> float:
+def quietest_median(run: Callable[[Any], Any], messages: Sequence[Any], *, rounds: int = 25) -> float:
     """Milliseconds of one message at a time: the median, of the quietest of some rounds.
 
     Args:

@@ -71,10 +71,13 @@ class Evaluator:
         if isinstance(config, BertConfig) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
 
-    @property
-    def values(self) -> Dict[str, Any]:
-        """All options of the config.yml by their dotted names, those that it leaves out included."""
-        return flat(self._config_class.from_dict(self._base).to_dict())
+    def values_with(self, options: Mapping[str, Any]) -> Dict[str, Any]:
+        """All options of the config.yml by their dotted names, those that it leaves out included, with some others.
+
+        Raises:
+            ConfigError: if they contradict each other.
+        """
+        return flat(self._config_class.from_dict(merged(self._base, options)).to_dict())
 
     def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Optional[Measured]:
         """What a component trained with these options is worth.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import hashlib
 import json
 import logging
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -99,25 +99,42 @@ def baseline_of(study: optuna.Study, measure: Measure) -> Point:
     return Point(-1, study.user_attrs[BASELINE], {})
 
 
-def add_baseline(study: optuna.Study, goal: Goal, values: Mapping[str, Any]) -> None:
-    """Lets the sampler know of the config.yml as it is, if that lies in the space.
+def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mapping[str, Any]], *, most: int) -> None:
+    """Where the sampler begins: at the config.yml as it is, and at each other choice of each list, one at a time.
+
+    With another choice, an option that the config.yml leaves out is what the component takes for it then.
 
     Args:
         study: whose baseline is measured.
         goal: what is searched for.
-        values: all options of the config.yml, by their dotted names.
+        values_with: all options of the config.yml with some others in their places, by their dotted names.
+        most: trials of the study, in all.
     """
-    if any(is_baseline(trial) for trial in study.get_trials(deepcopy=False)):
-        return
     figures = study.user_attrs[BASELINE]
-    with contextlib.suppress(ValueError, KeyError):  # a value that is none of the space's, or none of the component's
-        trial = optuna.create_trial(
-            values=[figures[SCORE], *(figures[cost] for cost in goal.costs)],
-            params={name: values[name] for name in goal.space},
-            distributions=dict(goal.space),
-            user_attrs={FIGURES: figures, BASELINE: True},
-        )
-        study.add_trial(trial)
+    given = {
+        "values": [figures[SCORE], *(figures[cost] for cost in goal.costs)],
+        "user_attrs": {FIGURES: figures, BASELINE: True},
+    }
+    known = study.get_trials(deepcopy=False)
+    baseline = _trial(goal, values_with, {}, **given)
+    if baseline and not any(is_baseline(trial) for trial in known):
+        study.add_trial(baseline)
+    lists = {name: values.choices for name, values in goal.space.items() if isinstance(values, CategoricalDistribution)}
+    changes = [decoded({name: choice}) for name, choices in lists.items() for choice in choices]
+    starts = [start.params for change in changes if (start := _trial(goal, values_with, change, **given))]
+    others = [params for params in starts if not (baseline and params == baseline.params)]
+    for params in others[: max(0, most - len(known))]:
+        study.enqueue_trial(params, skip_if_exists=True)
+
+
+def _trial(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, Any], **given: Any) -> Any:
+    """None of options that contradict each other, or that are none of the space's or of the component's."""
+    try:
+        values = values_with(options)
+        params = {name: values[name] for name in goal.space}
+        return optuna.create_trial(params=params, distributions=dict(goal.space), **given)
+    except (ValueError, KeyError, ConfigError):
+        return None
 
 
 def is_baseline(trial: FrozenTrial) -> bool:

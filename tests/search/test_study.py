@@ -20,7 +20,7 @@ import pytest
 import search_harness
 from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
-from search_harness import COSTS, goal, measure
+from search_harness import COSTS, SPACE, goal, measure
 
 import rasa_compressed_bert
 from benchmarks.search_samplers import hypervolume
@@ -34,7 +34,7 @@ from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.report import importances
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage, storage_errors
-from rasa_compressed_bert.search.study import Goal, add_baseline, baseline_of, confirmed, open_study, points_of
+from rasa_compressed_bert.search.study import Goal, add_starts, baseline_of, confirmed, open_study, points_of
 from rasa_compressed_bert.search.trials import Sampler, search
 from rasa_compressed_bert.search.workers import REASON
 
@@ -260,15 +260,37 @@ def test_the_sampler_knows_the_baseline():
     baseline_of(study, measure)
     values = {"pruning.final_sparsity": 0.6, "learning_rate": 1e-4, "epochs": 8, "batch_size": 32}
     for _ in range(2):
-        add_baseline(study, goal(), values)
+        add_starts(study, goal(), lambda options: {**values, **options}, most=4)
     (trial,) = study.get_trials()
     assert trial.state == TrialState.COMPLETE and trial.values[0] == study.user_attrs["baseline"]["score"]
     search(study, goal(), measure, trials=4)
     assert len(study.get_trials()) == 5 and trial.number not in [point.number for point in points_of(study)]
     outside = open_study(MEMORY(), goal(), name="test")
     baseline_of(outside, measure)
-    add_baseline(outside, goal(), {**values, "epochs": 80})
+    add_starts(outside, goal(), lambda options: {**values, "epochs": 80}, most=4)
     assert not outside.get_trials()
+
+
+def test_a_search_begins_with_each_choice_of_each_list():
+    """Options that a choice brings with it are in it, and what contradicts itself is left out."""
+    lists = {"pruning.schedule": ["polynomial_decay", "constant"], "vocabulary": ["full", "trim"]}
+    own = goal()._replace(space=read_space({**SPACE, **lists}, PrunedBertIntentClassifierConfig))
+    values = {"pruning.final_sparsity": 0.6, "learning_rate": 1e-4, "epochs": 8}
+    values.update({"pruning.schedule": "polynomial_decay", "vocabulary": "full"})
+
+    def values_with(options):
+        if options.get("vocabulary") == "trim":
+            raise ConfigError("It contradicts itself.")
+        return {**values, **options, **({"epochs": 4} if "constant" in options.values() else {})}
+
+    study = open_study(MEMORY(), own, name="test")
+    baseline_of(study, measure)
+    for _ in range(2):
+        add_starts(study, own, values_with, most=3)
+    search(study, own, measure, trials=3)
+    baseline, start, *drawn = study.get_trials()
+    assert baseline.params == values and len(drawn) == 2
+    assert start.params == {**values, "pruning.schedule": "constant", "epochs": 4}
 
 
 def test_time_that_is_over():
