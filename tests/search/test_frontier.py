@@ -76,7 +76,9 @@ def test_picks():
 def test_finalists_are_the_first_of_each_choice():
     assert {one.number for one in finalists(POINTS, BASELINE)} == {0, 1, 2, 3}
     many = [point(index, 0.95, 1.0 + index, 5.0 + index) for index in range(20)]
-    assert {one.number for one in finalists(many, BASELINE)} == {0, 1, 2}
+    assert {one.number for one in finalists(many, BASELINE)} == {0, 1}
+    missed = point(6, 0.885, 0.2, 20.0)  # by half a point, on one split
+    assert {one.number for one in finalists([*POINTS, missed], BASELINE)} == {0, 1, 2, 3, 6}
 
 
 def test_figures_of_other_splits():
