@@ -143,6 +143,7 @@ def time_components() -> Components:
     """Times every component of the models that are loaded from here on, what Rasa does around them left out."""
     from rasa.engine.graph import GraphNode
     from rasa.graph_components.converters.nlu_message_converter import NLUMessageConverter
+    from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
     from rasa.nlu.extractors.extractor import EntityExtractorMixin
 
     initialize, components = GraphNode.__init__, Components()
@@ -152,7 +153,8 @@ def time_components() -> Components:
         function = node._fn
         if node._component_class is NLUMessageConverter:  # Rasa's own
             return
-        components.extract_entities |= issubclass(node._component_class, EntityExtractorMixin)
+        own = node._component_class is not RegexMessageHandler  # of `/intent{...}`, in every model
+        components.extract_entities |= own and issubclass(node._component_class, EntityExtractorMixin)
 
         def timed(*inputs: Any, **named: Any) -> Any:
             start = time.perf_counter()
