@@ -48,6 +48,7 @@ def test_case_accents_and_control_characters_do_not_matter(trained):
     assert [other["intent_ranking"] for other in others] == [plain["intent_ranking"]] * 3
 
 
+@pytest.mark.slow
 @classifiers
 def test_threads_that_parse_at_once_do_not_disturb_each_other(trained):
     texts = [*MESSAGES, *NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "oh it is hot " * 1_000] * 10

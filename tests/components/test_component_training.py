@@ -12,9 +12,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.errors import DataError
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)]
 
 
 @pytest.mark.parametrize(

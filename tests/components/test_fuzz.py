@@ -43,6 +43,7 @@ def test_any_text_gets_a_well_formed_answer(trained):
     ask()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["manifest", "tokenizer", "bytes"])
 def test_a_model_with_a_changed_part_answers_or_is_refused(case, trained, part, tmp_path_factory):
     with trained.storage.read_from(RESOURCE) as folder:

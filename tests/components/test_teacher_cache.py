@@ -5,9 +5,7 @@ from component_harness import create, make_storage, training_data, weights_of
 
 from rasa_compressed_bert.tasks import keras_students, teacher
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.parametrize("case", ["DistilledIntentClassifier"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", ["DistilledIntentClassifier"], indirect=True)]
 
 
 @pytest.fixture

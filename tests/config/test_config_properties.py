@@ -115,6 +115,7 @@ def test_what_the_user_set_is_kept(options):
         assert all(dump[section][name] == value for name, value in values.items() if value is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", COMPONENTS)
 @ON_A_BUSY_MACHINE
 @given(options=garbage | maps)

@@ -85,6 +85,7 @@ def extremes_of(model, name):
     return activation_extremes(model, model.encoder, calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooler_size", [0, 16])
 @pytest.mark.parametrize("shape_name", ["dense", "uneven", "no heads at all"])
 @pytest.mark.parametrize("name", FORMATS)

@@ -48,6 +48,7 @@ def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
 
 
+@pytest.mark.slow
 @RUNTIMES
 @pytest.mark.parametrize("intents", [True, False])
 @pytest.mark.parametrize("method", ["none", "dynamic_int8"])

@@ -114,6 +114,7 @@ def test_pooling_cls_gives_the_first_state():
     assert close([doc.cats[label] for label in LABELS], scores / scores.sum(), 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime_quantization", ["none", "dynamic_int8", "kmeans"])
 def test_every_format(runtime_quantization):
     quantized = random_artifact(quantization=runtime_quantization)
@@ -121,6 +122,7 @@ def test_every_format(runtime_quantization):
     assert doc.cats == pytest.approx(dict(MessagePredictor(quantized).predict("An apple from Bonn").ranking), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_of_one_task():
     assert not random_pipeline(num_classes=0)("hello there").cats
     assert not random_pipeline(num_tags=0)("hello there").ents
@@ -136,6 +138,7 @@ def test_batches_say_what_single_documents_say(nlp):
         )
 
 
+@pytest.mark.slow
 def test_several_processes(nlp):
     docs = list(nlp.pipe(TEXTS * 2, batch_size=4, n_process=2))
     assert [doc.text for doc in docs] == TEXTS * 2
@@ -190,6 +193,7 @@ def test_entities_that_are_there_stay(artifact):
     assert [span.text for span in doc.ents if span.label_ == "KEPT"] == ["Bonn"]
 
 
+@pytest.mark.slow
 def test_another_pipeline_beside_it(artifact, tmp_path):
     other = spacy.blank("en")
     other.add_pipe("entity_ruler").add_patterns([{"label": "GREETING", "pattern": "hello"}])

@@ -92,6 +92,7 @@ def annotated(draw):
     return text, entities
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(annotated())
 def test_any_entities_of_any_text_are_found_again(case):
