@@ -96,6 +96,8 @@ def train_and_parse(config, weights, folder):
     for item in config["pipeline"]:
         if "epochs" in item or item["name"] in TRAINED:
             item["epochs"] = 2
+        if item["name"] == "DIETClassifier":
+            item.update(transformer_size=32, number_of_transformer_layers=1)
         if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":
             item["teacher"] = {**item.get("teacher", {}), "model_weights": str(weights), "epochs": 1}
         elif item["name"] in OURS:

@@ -132,6 +132,11 @@ def require_possible(space: Space, config_class: Type[ComponentConfig], base: Ma
         )
 
 
+def encoded(value: Any) -> Any:
+    """A value as a choice that a storage can keep: a list as text."""
+    return _JSON + json.dumps(value) if isinstance(value, (list, tuple)) else value
+
+
 def decoded(options: Mapping[str, Any]) -> Dict[str, Any]:
     """The options of a trial, with lists where they were written as text for its storage."""
     return {
@@ -201,7 +206,7 @@ def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> Ba
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
             raise ConfigError(f"search.{name}: {value!r} is no list of two or more different values")
         _check(name, value, config_class)
-        return CategoricalDistribution([_JSON + json.dumps(item) if isinstance(item, list) else item for item in value])
+        return CategoricalDistribution([encoded(item) for item in value])
     if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= _RANGE:
         raise ConfigError(
             f"search.{name}: {value!r} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
 from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold
-from rasa_compressed_bert.search.space import Space, decoded
+from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _trial(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, An
     """None of options that contradict each other, or that are none of the space's or of the component's."""
     try:
         values = values_with(options)
-        params = {name: values[name] for name in goal.space}
+        params = {name: encoded(values[name]) for name in goal.space}
         return optuna.create_trial(params=params, distributions=dict(goal.space), **given)
     except (ValueError, KeyError, ConfigError):
         return None

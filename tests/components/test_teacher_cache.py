@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", ["DistilledInten
 
 
 @pytest.fixture
-def asked(case, tmp_path, monkeypatch):
+def asked(quick, tmp_path, monkeypatch):
     """Trains in a new storage; returns how many teachers were trained, asked, and asked about wordpieces for it."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
@@ -25,9 +25,9 @@ def asked(case, tmp_path, monkeypatch):
 
     def train(examples=None, **options):
         calls.clear()
-        config = {**case.config, "epochs": 1, **options}
+        config = {**quick.config, **options}
         data = training_data(examples) if examples else training_data()
-        create(case.component, config, make_storage(tmp_path / f"storage {len(list(tmp_path.iterdir()))}")).train(data)
+        create(quick.component, config, make_storage(tmp_path / f"storage {len(list(tmp_path.iterdir()))}")).train(data)
         return tuple(calls.count(name) for name in names)
 
     return train
@@ -44,10 +44,10 @@ def test_other_messages_are_asked_about(asked):
     assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1, 1)
 
 
-def test_another_teacher_is_asked(asked, case):
+def test_another_teacher_is_asked(asked, quick):
     assert asked() == (1, 1, 1)
-    slower = {**case.config["teacher"], "learning_rate": 1e-3}
-    assert weights_of(case.config) and asked(teacher=slower) == (1, 1, 1)
+    slower = {**quick.config["teacher"], "learning_rate": 1e-3}
+    assert weights_of(quick.config) and asked(teacher=slower) == (1, 1, 1)
 
 
 def test_without_rasas_cache_nothing_is_kept(asked, monkeypatch):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def train(case, tiny_weights, tmp_path, monkeypatch, caplog):
+def train(quick, tiny_weights, tmp_path, monkeypatch, caplog):
     """Trains with Rasa, and says whether the component was trained or restored."""
     import rasa.model_training
 
@@ -24,8 +24,8 @@ def train(case, tiny_weights, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "cache"))
 
     def train(examples=EXAMPLES, *, force=False, **options):
-        component = {"name": f"rasa_compressed_bert.{case.component.__name__}", **case.config, **options}
-        pipeline = [{**with_weights(component, weights), "epochs": options.get("epochs", 1)}]
+        component = {"name": f"rasa_compressed_bert.{quick.component.__name__}", **quick.config, **options}
+        pipeline = [with_weights(component, weights)]
         config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": pipeline}
         nlu = [
             {"intent": name, "examples": "".join(f"- {text}\n" for text in texts)} for name, texts in examples.items()
