@@ -48,7 +48,7 @@ test: lint ## Run everything that CI runs: lint, then all the tests (options in 
 test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-benchmark: $(INSTALLED) ## Run the short pruning benchmark
+benchmark: $(INSTALLED) ## Compare our components and Rasa's own on the example bot's data, in under half an hour
 	"$(PY)" -m benchmarks.side_by_side --short
 
 pythons: $(INSTALLED) ## Install the wheel with every supported Python of this machine, train and parse with it
