@@ -43,7 +43,7 @@ class Project(NamedTuple):
 
     def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
         """The file with other options of the component, by their dotted names."""
-        from rasa_compressed_bert.search.space import merged
+        from rasa_compressed_bert.search.dotted import merged
 
         pipeline = list(self.config["pipeline"])
         pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}

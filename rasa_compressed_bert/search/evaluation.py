@@ -23,8 +23,8 @@ from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
+from rasa_compressed_bert.search.dotted import flat, merged
 from rasa_compressed_bert.search.goals import Measured
-from rasa_compressed_bert.search.space import flat, merged
 from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 

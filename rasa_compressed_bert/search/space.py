@@ -18,6 +18,7 @@ from rasa_compressed_bert.config import (
     sections_of,
 )
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.search.dotted import merged, nested
 
 Space = Mapping[str, BaseDistribution]
 """What may be tried, by the dotted names of options, as in `pruning.final_sparsity`."""
@@ -167,36 +168,6 @@ def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
     if problems:
         raise ConfigError(*problems)
     return space
-
-
-def nested(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Options by dotted names as a config.yml has them: `{"pruning.method": 1}` to `{"pruning": {"method": 1}}`."""
-    result: Dict[str, Any] = {}
-    for name, value in options.items():
-        *parents, last = name.split(".")
-        inner = result
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = value
-    return result
-
-
-def flat(options: Mapping[str, Any], *, above: str = "") -> Dict[str, Any]:
-    """The other way round: `{"pruning": {"method": 1}}` to `{"pruning.method": 1}`."""
-    result: Dict[str, Any] = {}
-    for name, value in options.items():
-        own = flat(value, above=f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
-        result.update(own)
-    return result
-
-
-def merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Any]:
-    """The options of a config.yml with some others, by dotted names, in their places."""
-    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
-    for name, value in nested(options).items():
-        old = result.get(name)
-        result[name] = {**(old if isinstance(old, Mapping) else {}), **value} if isinstance(value, dict) else value
-    return result
 
 
 def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> BaseDistribution:

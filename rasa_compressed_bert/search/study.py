@@ -6,7 +6,7 @@ import collections
 import hashlib
 import json
 import logging
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -110,31 +110,33 @@ def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mappi
         values_with: all options of the config.yml with some others in their places, by their dotted names.
         most: trials of the study, in all.
     """
-    figures = study.user_attrs[BASELINE]
-    given = {
-        "values": [figures[SCORE], *(figures[cost] for cost in goal.costs)],
-        "user_attrs": {FIGURES: figures, BASELINE: True},
-    }
     known = study.get_trials(deepcopy=False)
-    baseline = _trial(goal, values_with, {}, **given)
+    baseline = _params(goal, values_with, {})
     if baseline and not any(is_baseline(trial) for trial in known):
-        study.add_trial(baseline)
+        figures = study.user_attrs[BASELINE]
+        values = [figures[SCORE], *(figures[cost] for cost in goal.costs)]
+        own = {FIGURES: figures, BASELINE: True}
+        distributions = dict(goal.space)
+        study.add_trial(
+            optuna.create_trial(params=baseline, distributions=distributions, values=values, user_attrs=own)
+        )
     lists = {name: values.choices for name, values in goal.space.items() if isinstance(values, CategoricalDistribution)}
     changes = [decoded({name: choice}) for name, choices in lists.items() for choice in choices]
-    starts = [start.params for change in changes if (start := _trial(goal, values_with, change, **given))]
-    others = [params for params in starts if not (baseline and params == baseline.params)]
+    others = [params for change in changes if (params := _params(goal, values_with, change)) not in (None, baseline)]
     for params in others[: max(0, most - len(known))]:
         study.enqueue_trial(params, skip_if_exists=True)
 
 
-def _trial(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, Any], **given: Any) -> Any:
+def _params(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     """None of options that contradict each other, or that are none of the space's or of the component's."""
     try:
         values = values_with(options)
         params = {name: encoded(values[name]) for name in goal.space}
-        return optuna.create_trial(params=params, distributions=dict(goal.space), **given)
+        # Checks them: a study would take any of `enqueue_trial`
+        optuna.create_trial(state=TrialState.WAITING, params=params, distributions=dict(goal.space))
     except (ValueError, KeyError, ConfigError):
         return None
+    return params
 
 
 def is_baseline(trial: FrozenTrial) -> bool:

@@ -201,16 +201,15 @@ CLASSIFIER = {
 }
 
 
+SKLEARN = {"name": "SklearnIntentClassifier", "cross_validation_folds": 2}
+LOGISTIC = {"name": "LogisticRegressionClassifier", "max_iter": 300}
+
+
 @pytest.mark.parametrize(
-    "classifier",
-    [
-        {"name": "SklearnIntentClassifier", "cross_validation_folds": 2},
-        {"name": "LogisticRegressionClassifier", "max_iter": 300},
-        CLASSIFIER,
-    ],
-    ids=lambda options: options["name"],
+    "classifier, pooling",
+    [(SKLEARN, "mean"), (LOGISTIC, "mean"), (LOGISTIC, "cls"), (CLASSIFIER, "mean")],
+    ids=lambda value: value["name"] if isinstance(value, dict) else value,
 )
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_every_classifier_learns_from_it(project, classifier, pooling):
     ours = classifier["name"].startswith("rasa_compressed_bert")
     if ours:

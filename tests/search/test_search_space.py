@@ -12,8 +12,9 @@ from rasa_compressed_bert.config import (
 )
 from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.search.dotted import flat, merged, nested
 from rasa_compressed_bert.search.goals import Threshold, read_costs, read_thresholds
-from rasa_compressed_bert.search.space import decoded, default_space, flat, merged, nested, read_space, require_possible
+from rasa_compressed_bert.search.space import decoded, default_space, read_space, require_possible
 
 PRUNED = PrunedBertIntentClassifierConfig
 CLASSES = [PRUNED, BertEntityExtractorConfig, JointBertClassifierConfig, DistilledIntentClassifierConfig]
