@@ -27,6 +27,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
     Options: see `rasa_compressed_bert.config.QuantizedBertFeaturizerConfig`.
     """
 
+    options_class = QuantizedBertFeaturizerConfig
+
     @classmethod
     def required_components(cls) -> List[type]:
         """Components that must stand before this one."""
@@ -45,12 +47,12 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
     @classmethod
     def validate_config(cls, config: Dict[str, Any]) -> None:
         """Raises `InvalidConfigException` with everything that is wrong."""
-        config_io.parse_config(QuantizedBertFeaturizerConfig, config)
+        config_io.parse_config(cls.options_class, config)
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[str, Any]) -> Optional[str]:
         """Checks the options before anything trains, and renews the cache when our code or the weights change."""
-        return config_io.fingerprint(QuantizedBertFeaturizerConfig, config)
+        return config_io.fingerprint(cls.options_class, config)
 
     @classmethod
     def create(
@@ -95,7 +97,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         execution_context: ExecutionContext,
     ) -> None:
         super().__init__(execution_context.node_name, config)
-        self._options = config_io.parse_config(QuantizedBertFeaturizerConfig, config)
+        self._options = config_io.parse_config(self.options_class, config)
         self._model_storage = model_storage
         self._resource = resource
         self._featurizer: Optional[WordFeaturizer] = None

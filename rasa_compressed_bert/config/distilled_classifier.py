@@ -145,6 +145,12 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 f"pruning is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; leave it out",
             )
         yield from self._quantization_conflicts()
+        if self._is_spacy and self.num_threads != 1:
+            yield Problem(
+                ("num_threads", "student.architecture"),
+                f"num_threads: {self.num_threads} is not for student.architecture: spacy_textcat, whose threads are "
+                "spaCy's own; leave it out",
+            )
         if self.distillation.hidden_states and not self.is_transformer:
             yield Problem(
                 ("distillation.hidden_states", "student.architecture"),
@@ -157,12 +163,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 f"distillation: student.architecture: spacy_textcat learns probabilities by their mse, not "
                 f"{self.distillation.targets} by {self.distillation.loss}; leave targets and loss out",
             )
-        if self.teacher.predictions is not None and self.augmentation.n_iter:
-            yield Problem(
-                ("augmentation.n_iter", "teacher.predictions"),
-                f"augmentation.n_iter: {self.augmentation.n_iter} needs a teacher that can be asked, and "
-                "teacher.predictions is a file; leave n_iter out and add rows to the file",
-            )
+        yield from self._predictions_conflicts()
         if self.teacher.predictions is not None and self.is_transformer:
             yield Problem(
                 ("student.architecture", "teacher.predictions"),
@@ -170,8 +171,28 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 "none; choose another architecture",
             )
 
+    def _predictions_conflicts(self) -> Iterator[Problem]:
+        """Of what a teacher would be asked, with one that is a file."""
+        if self.teacher.predictions is None:
+            return
+        for name in ("n_iter", "min_confidence", "unlabelled"):
+            value = getattr(self.augmentation, name)
+            if value:
+                yield Problem(
+                    (f"augmentation.{name}", "teacher.predictions"),
+                    f"augmentation.{name}: {value} needs a teacher that can be asked, and teacher.predictions is a "
+                    f"file; leave {name} out and change the rows of the file",
+                )
+
     def _quantization_conflicts(self) -> Iterator[Problem]:
         method = self.quantization.method
+        if self._is_spacy and self.quantization not in (QuantizationConfig(), QuantizationConfig(method="none")):
+            yield Problem(
+                ("quantization", "student.architecture"),
+                "quantization is not for student.architecture: spacy_textcat, which spaCy stores in its own way; "
+                "leave it out",
+            )
+            return
         if not self.is_transformer and method not in ("none", "dynamic_int8"):
             yield Problem(
                 ("quantization.method", "student.architecture"),

@@ -42,7 +42,16 @@ class TeacherConfig:
         return self.model is not None or self.predictions is not None
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield two teachers at once."""
+        """Yield two teachers at once, and options of a training that there is none of."""
+        usual = TeacherConfig()
+        for name in ("epochs", "learning_rate"):
+            if self.is_given and getattr(self, name) != getattr(usual, name):
+                given = "model" if self.model is not None else "predictions"
+                yield Problem(
+                    (f"teacher.{name}", f"teacher.{given}"),
+                    f"teacher.{name}: {getattr(self, name)} is for a teacher that is fine-tuned, and teacher.{given} "
+                    f"is one that is there; leave {name} out",
+                )
         for other in ("model_weights", "predictions"):
             if self.model is not None and getattr(self, other) is not None:
                 yield Problem(

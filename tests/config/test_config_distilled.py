@@ -8,6 +8,7 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import ConfigError
 
 TRANSFORMER = {"student": {"architecture": "transformer"}}
+SPACY = {"student": {"architecture": "spacy_textcat"}}
 
 
 def read(**options):
@@ -91,6 +92,18 @@ def test_epochs_of_finetuning():
         ({"teacher": {"model": "a", "predictions": "b"}}, "teacher.model and teacher.predictions are two teachers"),
         ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
         ({"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}}, "needs a teacher that can be asked"),
+        ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 needs a tea"),
+        ({"teacher": {"predictions": "b"}, "augmentation": {"unlabelled": "c"}}, "unlabelled: c needs a teacher that"),
+        (
+            {"teacher": {"predictions": "b", "epochs": 3}},
+            "epochs: 3 is for a teacher that is fine-tuned, and",
+        ),
+        ({"teacher": {"model": "a", "learning_rate": 0.1}}, "learning_rate: 0.1 is for a teacher that is fine-tuned"),
+        (
+            {**SPACY, "quantization": {"per_channel": False}},
+            "quantization is not for student.architecture: spacy_text",
+        ),
+        ({**SPACY, "num_threads": 2}, "num_threads: 2 is not for student.architecture: spacy_textcat"),
         ({"teacher": {"predictions": "b"}, "student": {"architecture": "transformer"}}, "choose another architecture"),
         ({"distillation": {"targets": "logits", "loss": "kl"}}, "kl is a distance of probabilities"),
         (

@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
+    JointBertClassifierConfig,
     PrunedBertIntentClassifierConfig,
     QuantizedBertFeaturizerConfig,
     options_of,
@@ -15,17 +17,28 @@ from rasa_compressed_bert.config import (
 )
 from rasa_compressed_bert.errors import ConfigError
 
-COMPONENTS = (PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig, DistilledIntentClassifierConfig)
+COMPONENTS = (
+    PrunedBertIntentClassifierConfig,
+    JointBertClassifierConfig,
+    BertEntityExtractorConfig,
+    DistilledIntentClassifierConfig,
+    QuantizedBertFeaturizerConfig,
+)
 SECTIONS = sections_of(PrunedBertIntentClassifierConfig)
 ON_A_BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-NAMES = [name for cls in (PrunedBertIntentClassifierConfig, *SECTIONS.values()) for name in options_of(cls)]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400)
 garbage = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
 )
-keys = st.sampled_from([*NAMES, *SECTIONS, "finetuning_epoch_fraction"]) | st.text(max_size=8) | scalars
-maps = st.dictionaries(keys, garbage | st.dictionaries(keys, garbage, max_size=6), max_size=8)
+
+
+def maps_of(component):
+    """Maps with names of a component's options and of its sections', and with others."""
+    sections = sections_of(component)
+    names = [name for cls in (component, *sections.values()) for name in options_of(cls)]
+    keys = st.sampled_from([*names, *sections, "finetuning_epoch_fraction"]) | st.text(max_size=8) | scalars
+    return st.dictionaries(keys, garbage | st.dictionaries(keys, garbage, max_size=6), max_size=8)
 
 
 def values_of(option):
@@ -117,22 +130,33 @@ def test_what_the_user_set_is_kept(options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("component", COMPONENTS)
-@ON_A_BUSY_MACHINE
-@given(options=garbage | maps)
-def test_garbage_raises_nothing_but_config_error(component, options):
-    try:
-        config = component.from_dict(options)
-    except ConfigError as error:
-        assert error.problems
-        assert all(len(problem.splitlines()) == 1 for problem in error.problems)
-    else:
-        assert component.from_dict(config.to_dict()) == config
+def test_garbage_raises_nothing_but_config_error(component):
+    @ON_A_BUSY_MACHINE
+    @given(garbage | maps_of(component))
+    def read(options):
+        try:
+            config = component.from_dict(options)
+        except ConfigError as error:
+            assert error.problems
+            assert all(len(problem.splitlines()) == 1 for problem in error.problems)
+        else:
+            assert component.from_dict(config.to_dict()) == config
+
+    read()
 
 
-@ON_A_BUSY_MACHINE
-@given(st.dictionaries(st.sampled_from(NAMES), garbage), st.sampled_from(sorted(SECTIONS)))
-def test_garbage_in_a_section_raises_nothing_but_config_error(options, section):
-    try:
-        PrunedBertIntentClassifierConfig.from_dict({section: options})
-    except ConfigError as error:
-        assert all(problem.startswith(section) for problem in error.problems)
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_garbage_in_a_section_raises_nothing_but_config_error(component):
+    sections = sections_of(component)
+
+    @ON_A_BUSY_MACHINE
+    @given(st.data())
+    def read(data):
+        section = data.draw(st.sampled_from(sorted(sections)))
+        options = data.draw(st.dictionaries(st.sampled_from(list(options_of(sections[section]))), garbage))
+        try:
+            component.from_dict({section: options})
+        except ConfigError as error:
+            assert all(problem.startswith(section) for problem in error.problems)
+
+    read()

@@ -107,6 +107,8 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
     assert "There is no NLU data" in said(nlu="missing.yml")
     assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})
+    featurizer = {"name": "rasa_compressed_bert.QuantizedBertFeaturizer"}
+    assert "has 0 components of rasa_compressed_bert with a score" in said(component=featurizer)
     assert "epochs: 0 is not an integer" in said(component=tiny(tiny_weights, epochs=0))
     assert "cannot be reached" in said("--storage", "postgresql://nobody@127.0.0.1:1/none")
     (tmp_path / "config.yml").write_text("pipeline: 3")
