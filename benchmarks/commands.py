@@ -37,13 +37,22 @@ def publish(name: str, content: Dict[str, Any], text: str, *, folder: Path) -> N
 
 
 def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) -> int:
-    """Runs a script for each of its data sets; returns the exit status: 2 for what is refused, 130 after Ctrl-C."""
+    """Runs a script for each of its data sets; returns the exit status."""
+
+    def run() -> None:
+        for name, source in arguments.data:
+            run_data_set(name, source, arguments=arguments)
+
+    return exit_status(run)
+
+
+def exit_status(run: Callable[[], Any]) -> int:
+    """Runs a script; 2 for what is refused, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in ("matplotlib", "tensorflow", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        for name, source in arguments.data:
-            run_data_set(name, source, arguments=arguments)
+        run()
     except CompressedBertError as error:
         sys.stderr.write(f"{error}\n")
         return 2

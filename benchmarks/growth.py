@@ -9,7 +9,6 @@ dense model, so times are those of an epoch of each and of all that training doe
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import multiprocessing
 import os
@@ -23,10 +22,10 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from benchmarks.commands import command_line, publish
+from benchmarks.commands import command_line, exit_status, publish
 from benchmarks.datasets import write_nlu
 from benchmarks.rows import OURS, complete
-from benchmarks.training import training_environment
+from benchmarks.training import model_code, training_environment
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
@@ -55,12 +54,15 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="train everything again")
     parser.add_argument("--most", type=int, choices=EXAMPLES, default=EXAMPLES[-1], help="examples")
     arguments = parser.parse_args()
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    return exit_status(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """All sizes; those that the same code has trained on the same machine are not trained again."""
     sizes = [(count, FEW_INTENTS) for count in EXAMPLES] + [(SOME_EXAMPLES, count) for count in INTENTS]
     sizes = [(examples, intents) for examples, intents in sizes if examples <= arguments.most]
-    results = Results(
-        arguments.work / "growth.json", {}, identity={"environment": environment()}, fresh=arguments.fresh
-    )
+    made_from = {"environment": environment(), "code": model_code()}
+    results = Results(arguments.work / "growth.json", {}, identity=made_from, fresh=arguments.fresh)
     for examples, intents in tqdm(sizes, unit="training"):
         if {"examples": examples, "intents": intents} not in results:
             results.add(train(arguments.work, examples, intents))
@@ -70,7 +72,6 @@ def main() -> int:
     content["environment"] = environment()
     publish("growth", content, to_markdown(content), folder=arguments.results)
     plot(content, arguments.results / "growth.png")
-    return 0
 
 
 def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:

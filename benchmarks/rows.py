@@ -19,7 +19,10 @@ ROWS = (
     *("dense_fp32", "dense_int8", "60", "80", "joint_60"),
     *(f"{STUDENT}{name}" for name in ARCHITECTURES),
 )
-SHORT_ROWS = ("keyword", "diet", "lmf_diet", "dense_fp32", "60", "80", "joint_60", "distilled_bilstm")
+SHORT_ROWS = (
+    *("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic"),
+    *("dense_fp32", "60", "80", "joint_60", "distilled_bilstm"),
+)
 
 
 def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:

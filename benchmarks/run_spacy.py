@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
+from benchmarks.pages import write_results
 from benchmarks.rows import complete, row_config
-from benchmarks.side_by_side import write_results
 from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark.comparison import compare_models

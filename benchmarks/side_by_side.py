@@ -8,6 +8,7 @@ python -m benchmarks.side_by_side --short
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import shutil
@@ -16,16 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from tqdm import tqdm
+
 from benchmarks import rows as row_definitions
 from benchmarks.commands import command_line, named_folder, run_all
 from benchmarks.datasets import prepare
-from benchmarks.training import file_digest, train_row
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
-from rasa_compressed_bert.benchmark.environment import environment, in_words
+from benchmarks.pages import write_results
+from benchmarks.training import file_digest, measuring_code, train_row
+from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.plots import plot_comparison
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.benchmark.server import throughput
 from rasa_compressed_bert.errors import CompressedBertError
@@ -51,24 +53,29 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         shutil.rmtree(work)
     training, test = prepare(source, work / "data", sample=arguments.sample, entities=arguments.entities)
     trained: Dict[str, Dict[str, Any]] = {}
-    for row in arguments.rows:
-        config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
-        nlu = work / "data" / "keyword.yml" if row == "keyword" else training
-        logger.info(f"{title}: {row_definitions.model_name(row)}")
-        trained[row] = train_row(work / row, config, nlu, reuse=arguments.reuse)
+    with tqdm(arguments.rows, desc=f"{title}: training", unit=" models", dynamic_ncols=True) as bar:
+        for row in bar:
+            bar.set_postfix_str(row_definitions.model_name(row))
+            config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
+            nlu = work / "data" / "keyword.yml" if row == "keyword" else training
+            trained[row] = train_row(work / row, config, nlu, reuse=arguments.reuse)
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
     outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
-    measured = Measured(work / "measured.json", [*map(file_digest, models.values()), file_digest(test), len(messages)])
-    results = measured.once(
-        "side by side",
-        lambda: compare_models(models, messages, out_of_scope=[message.text for message in outside], threads=1),
-    )
+    texts = [[message.text for message in part] for part in (messages, outside)]
+    digests = [file_digest(path) for path in (*models.values(), test)]
+    measured = Measured(work, [digests, texts, environment(), measuring_code()])
+    results = measured.once("side by side", lambda: compare_models(models, messages, out_of_scope=texts[1], threads=1))
+    failed = []
     for row, result in zip(arguments.rows, results):
         if arguments.http:
             logger.info(f"{title}: {row_definitions.model_name(row)} behind its server")
-            asked = partial(_throughput, models[result["model"]], messages, arguments.http)
-            result.update(measured.once(f"{arguments.http:g} seconds of {row}", asked))
+            try:
+                asked = partial(throughput, models[result["model"]], texts[0], seconds=arguments.http)
+                result.update(measured.once(f"{arguments.http:g} seconds of {row}", asked))
+            except CompressedBertError as error:  # a row that says so, and no reason to lose the others
+                logger.error(str(error))
+                failed.append(f"The server of {result['model']} failed: {' '.join(str(error).split())}")
         result["made_by_other_code"] = trained[row]["made_by_other_code"]
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]
@@ -83,6 +90,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         "test_messages": len(messages),
         "command": command_line("benchmarks.side_by_side"),
         "environment": environment(),
+        "failed": failed,
         "results": results,
     }
     write_results(title, content, folder=arguments.results)
@@ -92,15 +100,13 @@ class Measured:
     """What was measured of the same models and messages already: a run that was stopped loses nothing.
 
     Args:
-        path: of a JSON file, which is made anew when it is of other models or messages.
-        made_from: digests of them, JSON values.
+        folder: of a JSON file for whatever `made_from` says.
+        made_from: models, messages, machine and code, JSON values.
     """
 
-    def __init__(self, path: Path, made_from: Sequence[Any]):
-        try:
-            self._results = Results(path, {}, identity={"models": list(made_from)})
-        except CompressedBertError:
-            self._results = Results(path, {}, identity={"models": list(made_from)}, fresh=True)
+    def __init__(self, folder: Path, made_from: Sequence[Any]):
+        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+        self._results = Results(folder / f"measured_{digest[:16]}.json", {}, identity={"all": digest})
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """What `measure` gave under this name, now or before."""
@@ -110,41 +116,6 @@ class Measured:
         value = measure()
         self._results.add({"name": name, "value": value})
         return value
-
-
-def _throughput(model: Path, messages: Sequence[LabelledMessage], seconds: float) -> Dict[str, Any]:
-    """A server that fails is a row that says so, and no reason to lose the others."""
-    try:
-        return throughput(model, [message.text for message in messages], seconds=seconds)
-    except CompressedBertError as error:
-        logger.error(str(error))
-        return {"http_error": str(error)}
-
-
-def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
-    """JSON, Markdown and PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    rows, in_short = (tables.comparison_rows(content["results"], in_short=short) for short in (False, True))
-    older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
-    note = f"Trained by an earlier version of this package: {', '.join(older)}." if older else ""
-    text = f"""# {title}
-
-{content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
-time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
-{content.get("note", note)}
-
-{tables.markdown_table(in_short)}
-
-All that was measured:
-
-{tables.markdown_table(rows)}
-
-Made by `{content["command"]}` on {in_words(content["environment"])}.
-"""
-    (folder / f"{title}.md").write_text(text, encoding="utf-8")
-    plot_comparison(content["results"], folder / f"{title}.png", title=title)
-    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {title}.json, {title}.md and {title}.png\n")
 
 
 def _sparsity(model: Path) -> Optional[float]:
@@ -185,7 +156,11 @@ def _arguments() -> argparse.Namespace:
 def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     short = arguments.short
     arguments.data = arguments.data or [("short", EXAMPLE_BOT)]
-    arguments.rows = arguments.rows or list(row_definitions.SHORT_ROWS if short else row_definitions.ROWS)
+    arguments.entities = arguments.entities or short
+    usual = row_definitions.SHORT_ROWS if short else row_definitions.ROWS
+    # Without entities, a joint row is the classifier alone
+    usual = [row for row in usual if arguments.entities or not row.startswith(row_definitions.BOTH)]
+    arguments.rows = arguments.rows or usual
     arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     known = row_definitions.ROWS

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import yaml
 
@@ -40,7 +40,9 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = 
     """
     folder.mkdir(parents=True, exist_ok=True)
     timing, model = folder / "timing.json", folder / "model.tar.gz"
-    made_from = {"config": config, "data": file_digest(nlu), "code": _code_digest(config), **_libraries()}
+    is_ours = any(str(item["name"]).startswith(rasa_compressed_bert.__name__) for item in config["pipeline"])
+    code = model_code(is_ours=is_ours)
+    made_from = {"config": config, "data": file_digest(nlu), "code": code, **_libraries()}
     if model.is_file() and timing.is_file():
         done = json.loads(timing.read_text())
         different = {name for name, value in made_from.items() if done.get(name) != value}
@@ -85,14 +87,22 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _code_digest(config: Dict[str, Any]) -> str:
-    """Of this package's rooms that a model may depend on; nothing of one that is Rasa's alone."""
+def model_code(*, is_ours: bool = True) -> str:
+    """Digest of this package's rooms that a model may depend on; of none for one that is Rasa's alone."""
+    return _code_digest(lambda room: is_ours and room not in _NOT_IN_A_MODEL)
+
+
+def measuring_code() -> str:
+    """Digest of the room that measures."""
+    return _code_digest(lambda room: room == "benchmark")
+
+
+def _code_digest(is_wanted: Callable[[str], bool]) -> str:
     package = Path(rasa_compressed_bert.__file__).parent
     digest = hashlib.sha256()
-    if any(str(item["name"]).startswith(package.name) for item in config["pipeline"]):
-        for path in sorted(package.rglob("*.py")):
-            if path.relative_to(package).parts[0] not in _NOT_IN_A_MODEL:
-                digest.update(path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        if is_wanted(path.relative_to(package).parts[0]):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

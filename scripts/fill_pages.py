@@ -1,21 +1,36 @@
-"""Writes the tables of the README and of the other pages anew from the committed results.
+"""Writes tables and plots anew from the committed results: those beside them, and those of the README and of docs/.
 
 python -m scripts.fill_pages
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
+
+from benchmarks.pages import write_pages
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+RESULTS = ROOT / "benchmarks" / "results"
+COMPARISONS = ("python -m benchmarks.side_by_side ", "python -m benchmarks.run_spacy ")
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 
 
-def filled(text: str, results: Path = ROOT / "benchmarks" / "results") -> str:
+def comparisons() -> Dict[str, Dict[str, Any]]:
+    """The committed results that compare models, by the names of their files."""
+    contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return {
+        name: content
+        for name, content in contents.items()
+        if isinstance(content, dict) and str(content.get("command")).startswith(COMPARISONS)
+    }
+
+
+def filled(text: str, results: Path = RESULTS) -> str:
     """The text, with each table that a comment names replaced by the one of the results that is like it.
 
     Of the tables of `results/NAME.md` that is the one whose rows have the most names in common.
@@ -35,6 +50,8 @@ def _names(table: str) -> List[str]:
 
 
 if __name__ == "__main__":
+    for title, result in comparisons().items():
+        write_pages(title, result, folder=RESULTS)
     for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

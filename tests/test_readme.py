@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
+from benchmarks.pages import to_markdown
 from rasa_compressed_bert.__main__ import main
+from rasa_compressed_bert.benchmark.plots import digest_of
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.search.space import read_space
 from scripts import fill_pages, options
@@ -25,6 +28,7 @@ def pipeline_of(text):
 
 
 TRAINED = [pipeline_of(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by the tests of the pipelines
+COMPARISONS = fill_pages.comparisons()
 TABLES = re.findall(r"<!-- table: (\w+) -->\n(.*?)\n\n", WHOLE, flags=re.DOTALL)
 
 
@@ -63,6 +67,14 @@ def test_options_of_the_table_of_choices_are_valid(option):
 @pytest.mark.parametrize("page", PAGES)
 def test_tables_are_the_committed_results(page):
     assert filled(PAGES[page]) == PAGES[page], "`python -m scripts.fill_pages` writes them anew"
+
+
+@pytest.mark.parametrize("name, content", COMPARISONS.items())
+def test_tables_and_plots_of_results_are_those_of_their_json(name, content):
+    written = (fill_pages.RESULTS / f"{name}.md").read_text(encoding="utf-8")
+    assert written == to_markdown(name, content), "`python -m scripts.fill_pages` writes it anew"
+    with Image.open(fill_pages.RESULTS / f"{name}.png") as image:
+        assert image.text["Description"] == digest_of(content["results"])
 
 
 def test_the_page_of_options_is_that_of_the_dataclasses():

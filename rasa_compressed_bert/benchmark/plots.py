@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
@@ -13,15 +15,17 @@ from rasa_compressed_bert.benchmark.tables import SENSITIVITY, macro_f1_changes,
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
 _COSTS = {"latency_p50_ms": "milliseconds a message, p50", "archive_mb": "MB of the archive"}
+_COLOURS, _MARKERS = 10, "oDs"
 _DARK = 9.0  # points of change whose colour needs white letters
 
 
 @contextlib.contextmanager
-def drawn(path: Path, **arguments: Any) -> Iterator[Tuple[Any, Any]]:
+def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, Any]]:
     """A figure and its axes, written as a PNG after the block; without a display.
 
     Args:
         path: of the file; its folder is made if need be.
+        of: its description, which nobody sees.
         arguments: of `pyplot.subplots`.
     """
     import matplotlib
@@ -33,28 +37,37 @@ def drawn(path: Path, **arguments: Any) -> Iterator[Tuple[Any, Any]]:
     try:
         yield figure, axes
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120)
+        figure.savefig(str(path), dpi=120, metadata={"Description": of})
     finally:
         pyplot.close(figure)
 
 
 def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
-    """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point."""
-    with drawn(path, figsize=(13, 5), ncols=2, sharey=True) as (figure, panels):
+    """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point.
+
+    Its description is the digest of what it shows, see `digest_of`.
+    """
+    shown = [result for result in results if result["macro_f1"] is not None]
+    with drawn(path, of=digest_of(results), figsize=(13, 5), ncols=2, sharey=True) as (figure, panels):
         for axes, (key, label) in zip(panels, _COSTS.items()):
-            for result in results:
-                if result["macro_f1"] is None:
-                    continue
+            for number, result in enumerate(shown):
                 point = (result[key], 100.0 * result["macro_f1"])
-                axes.scatter(*point, s=30)
-                axes.annotate(result["model"], point, textcoords="offset points", xytext=(5, 4), fontsize=8)
+                marker = _MARKERS[number // _COLOURS % len(_MARKERS)]
+                axes.scatter(*point, s=45, color=f"C{number % _COLOURS}", marker=marker, label=result["model"])
             axes.set_xscale("log")
             axes.set_xlabel(f"{label} (log scale)")
             axes.margins(x=0.15, y=0.1)
             axes.grid(True, which="both", alpha=0.3)
         panels[0].set_ylabel("macro F1, %")
+        panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
         figure.suptitle(title)
         figure.tight_layout()
+
+
+def digest_of(results: Sequence[Mapping[str, Any]]) -> str:
+    """What a plot of `plot_comparison` shows, as a digest."""
+    shown = [[result["model"], result["macro_f1"], *(result[key] for key in _COSTS)] for result in results]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:

@@ -1,0 +1,49 @@
+"""What people look at of results that compare models: Markdown and a plot, from their JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import in_words
+from rasa_compressed_bert.benchmark.plots import plot_comparison
+
+
+def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
+    """JSON, Markdown and PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_pages(title, content, folder=folder)
+    rows = tables.comparison_rows(content["results"])
+    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {title}.json, {title}.md and {title}.png\n")
+
+
+def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:
+    """Markdown and PNG, from what the JSON holds."""
+    (folder / f"{title}.md").write_text(to_markdown(title, content), encoding="utf-8")
+    plot_comparison(content["results"], folder / f"{title}.png", title=title)
+
+
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
+    """The columns to choose by, then all that was measured."""
+    rows, in_short = (tables.comparison_rows(content["results"], in_short=short) for short in (False, True))
+    older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
+    notes = [f"Trained by an earlier version of this package: {', '.join(older)}."] if older else []
+    notes = [content["note"]] if "note" in content else [*notes, *content.get("failed", ())]
+    return f"""# {title}
+
+{content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
+time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
+{" ".join(notes)}
+
+{tables.markdown_table(in_short)}
+
+All that was measured:
+
+{tables.markdown_table(rows)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
