@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
 
+from rasa.utils.common import configure_logging_and_warnings
+from rasa.utils.log_utils import configure_structlog
+
+from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.errors import CompressedBertError
+
+MB = 1e6
 
 
 def named_folder(text: str) -> Tuple[str, Path]:
@@ -26,6 +33,24 @@ def command_line(module: str) -> str:
         absolute = Path(path).is_absolute()
         words.append(f"{name}{found}DATA/{Path(path).name}" if absolute else word)
     return " ".join([f"python -m {module}", *words])
+
+
+def in_one_line(model: Path) -> str:
+    """A trained model as published results name it: component, sparsity, format, weights, size."""
+    report = inspect_model(model)
+    parts = []
+    for name, component in report["components"].items():
+        sparsity, method = component.get("sparsity", 0.0), component["quantization"].get("method", "none")
+        weights = component.get("model_weights", "")
+        parts.append(f"{name.rpartition('.')[2]}, {sparsity:.0%} pruned, {method} {weights}".strip())
+    return f"{'; '.join(parts)} ({report['archive_bytes'] / MB:.1f} MB)"
+
+
+def quiet_rasa() -> None:
+    """Logs as Rasa's command line does; without it every message is logged in full."""
+    os.environ["LOG_LEVEL"] = "ERROR"
+    configure_logging_and_warnings()
+    configure_structlog()
 
 
 def publish(name: str, content: Dict[str, Any], text: str, *, folder: Path) -> None:

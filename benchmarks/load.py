@@ -6,36 +6,56 @@ python -m benchmarks.load MODEL --nlu TEST.yml --minutes 10
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import random
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
 import psutil
+from rasa.core.agent import Agent
 from tqdm import tqdm
 
-from benchmarks.commands import command_line, publish
+from benchmarks.commands import command_line, exit_status, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.server import Load, serve
+from rasa_compressed_bert.benchmark.server import Load, as_received, serve
 from rasa_compressed_bert.benchmark.tables import markdown_table
+from rasa_compressed_bert.errors import CompressedBertError
 
 HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
 _RARITY, _WARM_UP_S = 20, 10
+_GROWTH = 0.02  # of memory from the first minute to the last, at most
 
 
 def main() -> int:
     """Writes `results/load.json`, `.md` and `.png`."""
     arguments = _arguments()
+    return exit_status(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Loads a server and writes what was seen.
+
+    Raises:
+        CompressedBertError: after that, if an answer was wrong or memory has grown.
+    """
+    quiet_rasa()
     texts = _texts(arguments.nlu)
+    intents = _intents(arguments.model, texts)
     whole = Load(0.0)
     minutes: List[Dict[str, Any]] = []
     with serve(arguments.model, workers=arguments.workers) as server:
         for minute in tqdm(range(arguments.minutes + 1), unit="minute"):
-            seen = server.load(texts, seconds=60 if minute else _WARM_UP_S, connections=arguments.connections)
+            seen = server.load(
+                texts,
+                seconds=60 if minute else _WARM_UP_S,
+                connections=arguments.connections,
+                right=lambda answer: answer["intent"]["name"] == intents[answer["text"]],
+            )
             whole.seconds += seen.seconds if minute else 0.0
             whole.milliseconds += seen.milliseconds if minute else []
             whole.errors += seen.errors  # those of the warm-up count too
@@ -46,6 +66,7 @@ def main() -> int:
                 break
     content = {
         "command": command_line("benchmarks.load"),
+        "model": in_one_line(arguments.model),
         "workers": arguments.workers,
         "connections": arguments.connections,
         "whole": whole.summary(),
@@ -54,7 +75,22 @@ def main() -> int:
         "environment": environment(),
     }
     _write(content, arguments.results)
-    return 1 if whole.errors else 0
+    if whole.errors:
+        raise CompressedBertError(f"{len(whole.errors)} errors; the first: {whole.errors[0]}")
+    first, last = (sum(minutes[place]["memory_mb"].values()) for place in (1, -1))
+    if last > (1.0 + _GROWTH) * first:
+        raise CompressedBertError(f"The workers' memory has grown from {first:.0f} MB to {last:.0f} MB.")
+
+
+def _intents(model: Path, texts: Sequence[str]) -> Dict[str, Optional[str]]:
+    """What Rasa says to each text in this process, by the text as a server receives it."""
+    agent = Agent.load(str(model))
+
+    async def parse_all() -> Dict[str, Optional[str]]:
+        found = {text: await agent.parse_message(text) for text in map(as_received, dict.fromkeys(texts))}
+        return {text: parsed["intent"]["name"] for text, parsed in found.items()}
+
+    return asyncio.run(parse_all())
 
 
 def _texts(nlu: Path) -> List[str]:
@@ -75,6 +111,8 @@ def _write(content: Dict[str, Any], folder: Path) -> None:
     whole = content["whole"]
     rows.append(["all", str(whole["answers"]), str(whole["errors"]), *(f"{whole[key]:.1f}" for key in keys), ""])
     text = f"""# load
+
+{content["model"]}.
 
 {content["workers"]} workers of `rasa run --enable-api`, one thread for each library; {content["connections"]} clients
 on the same machine, each of which asks again as soon as it has its answer. Every {_RARITY}th text is an odd one

@@ -8,17 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
-from rasa.utils.common import configure_logging_and_warnings
-from rasa.utils.log_utils import configure_structlog
 
-from benchmarks.commands import command_line, publish
+from benchmarks.commands import command_line, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -40,9 +37,7 @@ def main() -> int:
     parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
-    os.environ["LOG_LEVEL"] = "ERROR"
-    configure_logging_and_warnings()  # as Rasa's command line does; without it every message is logged in full
-    configure_structlog()
+    quiet_rasa()
     (artifact,) = artifacts_of(arguments.model).values()
     predictor = open_predictor(artifact)
     texts = [message.text for message in load_messages(arguments.nlu)]
@@ -54,6 +49,7 @@ def main() -> int:
     spent = profile(arguments.model, texts)
     content = {
         "command": command_line("benchmarks.message_profile"),
+        "model": in_one_line(arguments.model),
         "messages": len(texts),
         "p50_us": _medians(spent),
         "alone_p50_us": _medians(alone(spent)),
@@ -158,6 +154,8 @@ def to_markdown(content: Dict[str, Any]) -> str:
     itself = [["what takes it", "microseconds"]]
     itself += [[name, f"{value:.0f}"] for name, value in content["alone_p50_us"].items() if name != ADDED]
     return f"""# Where a message's time goes
+
+{content["model"]}.
 
 {content["messages"]} messages of {FEWEST_WORDPIECES} to {MOST_WORDPIECES} wordpieces, {ROUNDS} times, one at a time,
 one thread; medians over the messages.

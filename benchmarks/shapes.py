@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -18,9 +20,11 @@ from tqdm import tqdm
 
 from benchmarks.bert_base_shape import LENGTHS
 from benchmarks.commands import command_line, publish
+from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns
+from rasa_compressed_bert.benchmark.measuring import resident_mb
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, minilm_shape, random_artifact
 
@@ -36,6 +40,10 @@ PUBLISHED = {
 """Milliseconds a message and megabytes: Sucik, "Compressing BERT for faster prediction" and "Pruning BERT to accelerate
 inference", Rasa's blog and its branch `compressing-bert`, 2019; every message padded to 128 wordpieces."""
 MB = 1e6
+_ABOUT = (
+    "Random weights, one message at a time, p50 in milliseconds. MB: of the files; memory: what the engine and a "
+    f"message of {LENGTHS[-1]} wordpieces add to a new process, on one thread."
+)
 
 
 def main() -> int:
@@ -59,7 +67,8 @@ def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
     for sparsity in SPARSITIES:
         artifacts[f"int8, {sparsity:.0%}"] = random_artifact(evenly_pruned(shape, sparsity), int8=True)
     for label, artifact in artifacts.items():
-        results.append({"shape": name, "model": label, "size_mb": artifact.size / MB, "p50_ms": {}})
+        sizes = {"size_mb": artifact.size / MB, "memory_mb": _memory_mb(artifact)}
+        results.append({"shape": name, "model": label, **sizes, "p50_ms": {}})
     rng = np.random.default_rng(0)
     for threads in THREADS:
         for length in tqdm(LENGTHS, desc=f"{name}, {threads} threads"):
@@ -71,14 +80,29 @@ def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
     return results
 
 
+def _memory_mb(artifact: Artifact) -> float:
+    """What an engine and its longest message add to the resident memory of a process that is new."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_added_mb, artifact).result()
+
+
+def _added_mb(artifact: Artifact) -> float:
+    input_ids = np.full((1, LENGTHS[-1]), 1000)
+    before = resident_mb()
+    call = call_of(artifact, input_ids)
+    call()
+    return resident_mb() - before
+
+
 def to_markdown(content: Dict[str, Any]) -> str:
     """A table for each number of threads."""
-    parts = ["# The engine alone, by shape and sparsity", "Random weights, one message at a time, p50 in milliseconds."]
+    parts = ["# The engine alone, by shape and sparsity", _ABOUT]
     for threads in THREADS:
-        rows = [["shape", "model", "MB", *(f"{length} wordpieces" for length in LENGTHS)]]
+        rows = [["shape", "model", "MB", "memory MB", *(f"{length} wordpieces" for length in LENGTHS)]]
         for result in content["results"]:
             times = [f"{result['p50_ms'][f'{threads}/{length}']:.2f}" for length in LENGTHS]
-            rows.append([result["shape"], result["model"], f"{result['size_mb']:.0f}", *times])
+            sizes = [f"{result[key]:.0f}" for key in ("size_mb", "memory_mb")]
+            rows.append([result["shape"], result["model"], *sizes, *times])
         parts += [f"{threads} thread{'s' if threads > 1 else ''}:", tables.markdown_table(rows)]
     published = [["published in 2019", "ms", "MB"]]
     published += [[name, str(time), str(size)] for name, (time, size) in PUBLISHED.items()]

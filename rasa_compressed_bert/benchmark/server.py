@@ -37,6 +37,11 @@ _SHOWN_LINES = 8
 MB = 1e6
 
 
+def as_received(text: str) -> str:
+    """What a server makes of a text: halves of a character are one in JSON, and Rasa strips it."""
+    return json.loads(json.dumps(text)).strip()
+
+
 class NoConversations(InMemoryLockStore):
     """Lets Rasa start several workers without a Redis: requests for `/model/parse` belong to no conversation.
 
@@ -132,8 +137,7 @@ class Server:
     async def _load(
         self, texts: Sequence[str], seconds: float, connections: int, right: Callable[[Dict[str, Any]], bool]
     ) -> Load:
-        # What the server gets: halves of a character are one in JSON, and Rasa strips a text
-        turns = itertools.cycle([(text, json.loads(json.dumps(text)).strip()) for text in texts])
+        turns = itertools.cycle([(text, as_received(text)) for text in texts])
         seen, start = Load(seconds), time.perf_counter()
         timeout = aiohttp.ClientTimeout(total=_REQUEST_S)
         connector = aiohttp.TCPConnector(limit=connections)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmark_harness import DENSE, small_artifact
 
-from benchmarks import kmeans_bits, run_distillation, runtimes, side_by_side
+from benchmarks import kmeans_bits, run_distillation, runtimes
 from benchmarks.commands import command_line, named_folder
 from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
 from benchmarks.featurizers import measured
@@ -20,7 +20,6 @@ from benchmarks.rows import (
     OURS,
     QUANTIZED,
     ROWS,
-    SHORT_ROWS,
     featurizer_config,
     featurizers,
     is_ours,
@@ -61,12 +60,6 @@ def test_every_row_is_a_complete_configuration(row):
         options = {key: value for key, value in item.items() if key != "name"}
         parsed = CLASSIFIERS[item["name"]].from_dict(options)
         assert not row.isdigit() or parsed.pruning.final_sparsity == int(row) / 100
-
-
-@pytest.mark.parametrize("option, rows", [(["--short"], SHORT_ROWS), (["--data", "x=y"], ROWS)])
-def test_rows_unless_others_are_asked_for(monkeypatch, option, rows):
-    monkeypatch.setattr(sys, "argv", ["side_by_side", *option])
-    assert tuple(side_by_side._arguments().rows) == rows
 
 
 def test_sample_is_seeded_stratified_and_has_every_intent():

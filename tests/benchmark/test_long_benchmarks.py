@@ -1,0 +1,96 @@
+"""Scripts that take minutes, with small models and without servers: what they keep, and what they call a failure."""
+
+import contextlib
+import json
+import sys
+
+import pytest
+from benchmark_harness import DENSE, NODE, small_artifact, write_archive
+
+from benchmarks import growth, load, shapes
+from benchmarks.commands import in_one_line
+from benchmarks.datasets import write_nlu
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.benchmark.server import Load
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    def run(script, *options):
+        monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, options), "--results", str(tmp_path / "results")])
+        return script.main()
+
+    return run
+
+
+def test_growth_keeps_what_the_same_code_has_trained(run, tmp_path, monkeypatch):
+    trained = []
+
+    def train(work, examples, intents):
+        trained.append((examples, intents))
+        (work / f"{examples}_{intents}").mkdir(parents=True)
+        write_archive(work / f"{examples}_{intents}" / "model.tar.gz", {NODE: small_artifact()})
+        return {"examples": examples, "intents": intents, "training_s": examples / 10, **SIZES}
+
+    monkeypatch.setattr(growth, "train", train)
+    options = ("--most", 3000, "--work", tmp_path / "work")
+    assert run(growth, *options) == 0 and trained == [(1000, 20), (3000, 20)]
+    page = (tmp_path / "results" / "growth.md").read_text()
+    assert "| 3,000 | 20 | 300 | 1.00 |" in page and "| 100,000 |" in page  # characters of a message
+    assert run(growth, *options) == 0 and len(trained) == 2
+    monkeypatch.setattr(growth, "model_code", lambda: "other code")
+    assert run(growth, *options) == 2 and len(trained) == 2
+
+
+SIZES = {"peak_memory_mb": 1000.0, "archive_mb": 10.0}
+
+
+class Served:
+    """A server that was seen to say something, and whose workers need so much memory minute by minute."""
+
+    def __init__(self, *memory, errors=()):
+        self._memory, self._errors = iter(memory), list(errors)
+
+    def load(self, texts, *, seconds, connections, right):
+        assert right({"text": texts[0], "intent": {"name": "a"}})
+        assert not right({"text": texts[0], "intent": {"name": "b"}})
+        return Load(seconds, [1.0, 2.0], self._errors)
+
+    def memory_mb(self):
+        return {1: next(self._memory), 2: 300.0}
+
+
+@pytest.mark.parametrize(
+    "served, status, words",
+    [
+        (Served(290.0, 300.0, 301.0), 0, ""),
+        (Served(290.0, 300.0, 330.0), 2, "memory has grown from 600 MB to 630 MB"),
+        (Served(290.0, 300.0, 300.0, errors=["500 {}"]), 2, "3 errors; the first: 500 {}"),
+    ],
+    ids=["sound", "grows", "errors"],
+)
+def test_load_fails_where_answers_or_memory_do(run, tmp_path, monkeypatch, capsys, served, status, words):
+    write_archive(tmp_path / "model.tar.gz", {NODE: small_artifact()})
+    write_nlu([LabelledMessage("oh it is hot", "a")], tmp_path / "nlu.yml")
+    monkeypatch.setattr(load, "serve", lambda model, workers: contextlib.nullcontext(served))
+    monkeypatch.setattr(load, "_intents", lambda model, texts: dict.fromkeys(texts, "a"))
+    assert run(load, tmp_path / "model.tar.gz", "--nlu", tmp_path / "nlu.yml", "--minutes", 2) == status
+    assert words in capsys.readouterr().err
+    content = json.loads((tmp_path / "results" / "load.json").read_text())
+    assert content["whole"]["answers"] == 4 and len(content["minutes"]) == 3
+    assert content["model"] == in_one_line(tmp_path / "model.tar.gz")
+    assert "PrunedBertIntentClassifier0, 69% pruned, dynamic_int8 tiny" in content["model"]
+
+
+@pytest.mark.slow
+def test_shapes_are_measured(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "SHAPES", {"tiny": DENSE})
+    monkeypatch.setattr(shapes, "LENGTHS", (4, 8))
+    monkeypatch.setattr(shapes, "SPARSITIES", (0.0, 0.5))
+    monkeypatch.setattr(shapes, "plot", lambda results, path: None)
+    assert run(shapes, "--rounds", 1) == 0
+    results = json.loads((tmp_path / "results" / "shapes.json").read_text())["results"]
+    assert [result["model"] for result in results] == ["fp32", "int8, 0%", "int8, 50%"]
+    for result in results:
+        assert set(result["p50_ms"]) == {"1/4", "1/8", "2/4", "2/8"} and all(result["p50_ms"].values())
+        assert 0 < result["memory_mb"] < 200 and result["size_mb"] > 0
