@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from rasa_compressed_bert import config
 from rasa_compressed_bert.config import options_of, sections_of
+from rasa_compressed_bert.config.student import ARCHITECTURES, StudentConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 COMPONENTS = (
@@ -40,17 +41,42 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _tables(options_class: Any, name: str = "") -> List[Tuple[str, List[str]]]:
-    """The options of a class and of its sections, by the dotted names of these."""
-    usual = options_class()
-    rows = [
-        f"| `{key}` | `{json.dumps(getattr(usual, key))}` | {option.accepted()} | {option.help} |\n"
-        for key, option in options_of(options_class).items()
-    ]
-    tables = [(name, rows)]
-    for key, inner in sections_of(options_class).items():
-        tables += _tables(inner, f"{name}.{key}" if name else key)
+def _tables(component: Any) -> List[Tuple[str, List[str]]]:
+    """The options of a component and of its sections, by the names of these."""
+    tables = []
+    for section, part in {"": component, **sections_of(component)}.items():
+        usual, rows = part(), []
+        for key, option in options_of(part).items():
+            default = getattr(usual, key)
+            values = option.choices or ([True] if option.kind is bool else [])
+            others = [value for value in values if value != default]
+            text = " ".join([option.help, *_exceptions(component, section, key, others)])
+            rows.append(f"| `{key}` | `{json.dumps(default)}` | {option.accepted()} | {text} |\n")
+        tables.append((section, rows))
     return tables
+
+
+def _exceptions(component: Any, section: str, key: str, values: Sequence[Any]) -> List[str]:
+    """Which values of an option a component refuses, or takes for some students alone."""
+    bases: Dict[str, Dict[str, Any]] = {"": {}}
+    if "student" in sections_of(component) and section != "student":
+        bases = {name: {"student": StudentConfig(architecture=name)} for name in ARCHITECTURES}
+    taken_by: Dict[str, List[str]] = {}
+    for value in values:
+        own = {section: sections_of(component)[section](**{key: value})} if section else {key: value}
+        takers = [name for name, base in bases.items() if not _refused(component(**base, **own), section, key)]
+        if len(takers) < len(bases):
+            taken_by.setdefault(" or ".join(takers), []).append(f"`{json.dumps(value)}`")
+    return [
+        f"{', '.join(texts)}: for student {takers} alone." if takers else f"Not here: {', '.join(texts)}."
+        for takers, texts in taken_by.items()
+    ]
+
+
+def _refused(options: Any, section: str, key: str) -> bool:
+    """Whether an option has a value that no other option could make right, but for another student."""
+    own = {section, f"{section}.{key}".lstrip("."), "student.architecture", "pruning.pooler"}
+    return any(set(problem.options) <= own for problem in options.conflicts())
 
 
 if __name__ == "__main__":
