@@ -10,6 +10,10 @@ from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
+_LOCATION = b"location"
+"""What a graph calls the file of a weight that it does not hold; ONNX Runtime would read any file of that name."""
+_OWN_LOCATION = b"\x0a\x08location\x12" + bytes([len(WEIGHTS)]) + WEIGHTS.encode()  # as protobuf writes it
+
 
 class OnnxRuntimeEngine:
     """Runs an artifact's graph; safe to call from several threads.
@@ -20,7 +24,7 @@ class OnnxRuntimeEngine:
 
     Raises:
         RuntimeMissingError: if ONNX Runtime is not installed.
-        ArtifactError: if ONNX Runtime refuses the graph.
+        ArtifactError: if ONNX Runtime refuses the graph, or if that names a file that is not the artifact's.
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
@@ -28,15 +32,16 @@ class OnnxRuntimeEngine:
             import onnxruntime
         except ImportError as error:
             raise RuntimeMissingError("The runtime 'onnxruntime' is not installed: pip install onnxruntime") from error
+        graph = artifact.files[GRAPH]
+        if graph.count(_LOCATION) != graph.count(_OWN_LOCATION):
+            raise ArtifactError("The graph takes weights from a file that is not the model's own; train it again.")
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])
         options = _session_options(onnxruntime, num_threads)
         names = artifact.manifest["graph_weights"]
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
             options.add_external_initializers(names, values)
-            self._session = onnxruntime.InferenceSession(
-                artifact.files[GRAPH], options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise ArtifactError(f"ONNX Runtime cannot load the model: {error}") from error
 

@@ -7,10 +7,11 @@ import sys
 import weakref
 
 import numpy as np
+import onnx
 import pytest
 from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
-from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.artifact.artifact import GRAPH, Artifact, write_artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
@@ -128,3 +129,18 @@ def test_an_unknown_runtime_is_named_with_the_known_ones(artifacts, runtime):
     artifact = artifacts["onnxruntime"]
     with pytest.raises(ArtifactError, match=f"runtime '{runtime}'; known here: onnxruntime, tflite, tensorflow"):
         open_engine(Artifact({**artifact.manifest, "runtime": runtime}, artifact.files))
+
+
+def test_a_graph_reads_no_file_that_is_not_the_artifacts(artifacts, tmp_path):
+    """ONNX Runtime would take weights of any file that the graph names, if the artifact does not hold them."""
+    whole = artifacts["onnxruntime"]
+    graph = onnx.load_from_string(whole.files[GRAPH])
+    name = whole.manifest["graph_weights"][0]
+    (tensor,) = [tensor for tensor in graph.graph.initializer if tensor.name == name]
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(4 * int(np.prod(tensor.dims))))
+    tensor.external_data.add(key="location", value=str(secret))
+    names = [other for other in whole.manifest["graph_weights"] if other != name]
+    files = {**whole.files, GRAPH: graph.SerializeToString()}
+    with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
+        open_engine(Artifact({**whole.manifest, "graph_weights": names}, files))
