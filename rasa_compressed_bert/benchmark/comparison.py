@@ -15,6 +15,7 @@ from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.metrics.confidences import (
     FALLBACK_THRESHOLD,
+    best_fallback,
     expected_calibration_error,
     fallback_f1,
     out_of_scope_auroc,
@@ -121,10 +122,13 @@ def _summary(
 
 def _out_of_scope(answers: Sequence[Mapping[str, Any]], outside: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     inside, without = _joined(answers, "confidences"), _joined(outside, "confidences")
+    threshold, best = best_fallback(inside, without)
     return {
         "out_of_scope_messages": len(without),
         "out_of_scope_auroc": out_of_scope_auroc(inside, without),
         "fallback_f1": fallback_f1(inside, without, FALLBACK_THRESHOLD),
+        "best_fallback_f1": best,
+        "best_fallback_threshold": threshold,
     }
 
 

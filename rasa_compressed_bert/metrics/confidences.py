@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import numpy as np
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
 
 FALLBACK_THRESHOLD = 0.3
 """Of Rasa's FallbackClassifier, as `rasa init` writes it."""
@@ -52,3 +52,20 @@ def fallback_f1(in_scope: Sequence[float], out_of_scope: Sequence[float], thresh
     labels = [0] * len(in_scope) + [1] * len(out_of_scope)
     below = [int(confidence < threshold) for confidence in (*in_scope, *out_of_scope)]
     return float(f1_score(labels, below, zero_division=0))
+
+
+def best_fallback(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> Tuple[float, float]:
+    """The confidence up to which messages are best taken for out of scope, and the F1 of doing so.
+
+    What calibrated and underconfident models can be compared by; `fallback_f1` depends on where a model's confidences lie.
+
+    Args:
+        in_scope: confidences of messages with an intent.
+        out_of_scope: confidences of messages without one.
+    """
+    labels = [0] * len(in_scope) + [1] * len(out_of_scope)
+    doubts = -np.asarray([*in_scope, *out_of_scope], np.float64)
+    precision, recall, thresholds = precision_recall_curve(labels, doubts)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(np.argmax(f1[:-1]))  # the last is that of no threshold
+    return -float(thresholds[best]), float(f1[best])

@@ -79,6 +79,7 @@ def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_mod
     assert result["messages"] == 10 and result["out_of_scope_messages"] == 2
     assert result["out_of_scope_auroc"] == pytest.approx(0.75)
     assert result["fallback_f1"] == pytest.approx(2 / 3)
+    assert result["best_fallback_f1"] >= result["fallback_f1"] and 0 <= result["best_fallback_threshold"] <= 1
 
 
 def test_little_memory_means_one_after_the_other(two_models, monkeypatch):

@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.metrics.confidences import expected_calibration_error, fallback_f1, out_of_scope_auroc
+from rasa_compressed_bert.metrics.confidences import (
+    best_fallback,
+    expected_calibration_error,
+    fallback_f1,
+    out_of_scope_auroc,
+)
 
 CONFIDENCES = st.lists(st.integers(0, 10007).map(lambda value: value / 10007), min_size=1, max_size=50)  # on no edge
 
@@ -37,3 +42,20 @@ def test_fallback_f1_counts_what_is_below_the_threshold():
     assert fallback_f1([0.9, 0.8], [0.1, 0.2], 0.3) == 1.0
     assert fallback_f1([0.9, 0.2], [0.1, 0.4], 0.3) == pytest.approx(0.5)
     assert fallback_f1([0.9, 0.8], [0.7, 0.6], 0.3) == 0.0
+
+
+def test_the_best_threshold_is_that_of_the_highest_f1():
+    assert best_fallback([0.9, 0.8], [0.1, 0.7]) == (0.7, 1.0)
+    threshold, best = best_fallback([0.9, 0.2, 0.6], [0.1, 0.4, 0.5])
+    assert (threshold, best) == (0.5, pytest.approx(6 / 7))
+
+
+TIED = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), min_size=1, max_size=20)
+
+
+@given(TIED, TIED)
+def test_no_threshold_is_better_than_the_best(inside, outside):
+    threshold, best = best_fallback(inside, outside)
+    above = np.nextafter(threshold, 2.0)
+    assert best == pytest.approx(fallback_f1(inside, outside, above))
+    assert all(best >= fallback_f1(inside, outside, other) - 1e-9 for other in np.linspace(0, 1.1, 23))
