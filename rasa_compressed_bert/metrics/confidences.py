@@ -57,7 +57,7 @@ def fallback_f1(in_scope: Sequence[float], out_of_scope: Sequence[float], thresh
 def best_fallback(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> Tuple[float, float]:
     """The confidence up to which messages are best taken for out of scope, and the F1 of doing so.
 
-    What calibrated and underconfident models can be compared by; `fallback_f1` depends on where a model's confidences lie.
+    Calibrated and underconfident models can be compared by it; `fallback_f1` is a matter of where confidences lie.
 
     Args:
         in_scope: confidences of messages with an intent.
