@@ -56,8 +56,8 @@ LEGEND = (
     "does around the components of the pipeline. ECE: expected calibration error. OOS: of telling messages out of "
     f"scope apart by their confidence, F1 at a fallback threshold of {FALLBACK_THRESHOLD} and at the best one. HTTP/s: "
     "answers a second that eight clients on the same machine get. memory: what the model adds to a worker's resident "
-    "memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. A fallback is undone, as `rasa test "
-    "nlu` does."
+    "memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. A fallback is "
+    "undone, as `rasa test nlu` does."
 )
 SENSITIVITY = ("bits", "sparsity")
 MB = 1e6
