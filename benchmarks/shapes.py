@@ -83,11 +83,11 @@ def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
 def _memory_mb(artifact: Artifact) -> float:
     """What an engine and its longest message add to the resident memory of a process that is new."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_added_mb, artifact).result()
+        return pool.submit(_added_mb, artifact, LENGTHS[-1]).result()
 
 
-def _added_mb(artifact: Artifact) -> float:
-    input_ids = np.full((1, LENGTHS[-1]), 1000)
+def _added_mb(artifact: Artifact, length: int) -> float:
+    input_ids = np.zeros((1, length), np.int64)
     before = resident_mb()
     call = call_of(artifact, input_ids)
     call()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from benchmark_harness import DENSE, NODE, small_artifact, write_archive
@@ -84,7 +85,7 @@ def test_load_fails_where_answers_or_memory_do(run, tmp_path, monkeypatch, capsy
 
 @pytest.mark.slow
 def test_shapes_are_measured(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(shapes, "SHAPES", {"tiny": DENSE})
+    monkeypatch.setattr(shapes, "SHAPES", {"tiny": replace(DENSE, vocab_size=1100)})
     monkeypatch.setattr(shapes, "LENGTHS", (4, 8))
     monkeypatch.setattr(shapes, "SPARSITIES", (0.0, 0.5))
     monkeypatch.setattr(shapes, "plot", lambda results, path: None)
