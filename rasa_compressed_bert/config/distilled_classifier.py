@@ -60,7 +60,13 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         high=0.5,
         help="Share of the examples held out to pick the best epoch and to calibrate confidences; 0 switches both off.",
     )
-    num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
+    num_threads: int = option(
+        1,
+        int,
+        low=0,
+        high=256,
+        help="Threads of the serving engine; 0 means all cores. Of spacy_textcat they are spaCy's own.",
+    )
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
     teacher: TeacherConfig = section(TeacherConfig)
     student: StudentConfig = section(StudentConfig)
@@ -145,12 +151,6 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 f"pruning is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; leave it out",
             )
         yield from self._quantization_conflicts()
-        if self._is_spacy and self.num_threads != 1:
-            yield Problem(
-                ("num_threads", "student.architecture"),
-                f"num_threads: {self.num_threads} is not for student.architecture: spacy_textcat, whose threads are "
-                "spaCy's own; leave it out",
-            )
         if self.distillation.hidden_states and not self.is_transformer:
             yield Problem(
                 ("distillation.hidden_states", "student.architecture"),

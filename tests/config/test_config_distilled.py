@@ -103,7 +103,6 @@ def test_epochs_of_finetuning():
             {**SPACY, "quantization": {"per_channel": False}},
             "quantization is not for student.architecture: spacy_text",
         ),
-        ({**SPACY, "num_threads": 2}, "num_threads: 2 is not for student.architecture: spacy_textcat"),
         ({"teacher": {"predictions": "b"}, "student": {"architecture": "transformer"}}, "choose another architecture"),
         ({"distillation": {"targets": "logits", "loss": "kl"}}, "kl is a distance of probabilities"),
         (
