@@ -34,10 +34,11 @@ def test_growth_keeps_what_the_same_code_has_trained(run, tmp_path, monkeypatch)
         return {"examples": examples, "intents": intents, "training_s": examples / 10, **SIZES}
 
     monkeypatch.setattr(growth, "train", train)
+    monkeypatch.setattr(growth, "CHARACTERS", (10, 1000))
     options = ("--most", 3000, "--work", tmp_path / "work")
     assert run(growth, *options) == 0 and trained == [(1000, 20), (3000, 20)]
     page = (tmp_path / "results" / "growth.md").read_text()
-    assert "| 3,000 | 20 | 300 | 1.00 |" in page and "| 100,000 |" in page  # characters of a message
+    assert "| 3,000 | 20 | 300 | 1.00 |" in page and "| 1,000 | " in page  # characters of a message
     assert run(growth, *options) == 0 and len(trained) == 2
     monkeypatch.setattr(growth, "model_code", lambda: "other code")
     assert run(growth, *options) == 2 and len(trained) == 2
