@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
                 texts,
                 seconds=60 if minute else _WARM_UP_S,
                 connections=arguments.connections,
-                right=lambda answer: answer["intent"]["name"] == intents[answer["text"]],
+                right=lambda answer: answer.get("intent", {}).get("name") == intents[answer["text"]],
             )
             whole.seconds += seen.seconds if minute else 0.0
             whole.milliseconds += seen.milliseconds if minute else []

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Build the sdist, and of it the wheel, and with every supported Python that is on this machine: install it into an empty environment, check
-# what was installed, train the example bot there and talk to it. Says which Pythons were tried, and fails with any.
+# Build the sdist, and of it the wheel, and with every supported Python that is on this machine: install it into an empty
+# environment, check what was installed, train the example bot there and talk to it. Says which Pythons were tried, and
+# fails with any.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 builder="${1:?usage: try_pythons.sh PYTHON, one that has the package build}"

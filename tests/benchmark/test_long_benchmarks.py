@@ -55,7 +55,7 @@ class Served:
 
     def load(self, texts, *, seconds, connections, right):
         assert right({"text": texts[0], "intent": {"name": "a"}})
-        assert not right({"text": texts[0], "intent": {"name": "b"}})
+        assert not right({"text": texts[0], "intent": {"name": "b"}}) and not right({"text": texts[0]})
         return Load(seconds, [1.0, 2.0], self._errors)
 
     def memory_mb(self):
