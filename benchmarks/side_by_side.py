@@ -78,7 +78,8 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
                 result.update(measured.once(f"{arguments.http:g} seconds of {row}", asked))
             except CompressedBertError as error:  # a row that says so, and no reason to lose the others
                 logger.error(str(error))
-                failed.append(f"The server of {result['model']} failed: {' '.join(str(error).split())}")
+                published = str(error).splitlines()[0].replace(str(models[result["model"]]), "model.tar.gz")
+                failed.append(f"The server of {result['model']} failed: {published}")
         result["made_by_other_code"] = trained[row]["made_by_other_code"]
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]
