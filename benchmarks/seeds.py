@@ -1,0 +1,155 @@
+"""What compression costs, over several seeds: each row trained with each seed, beside the dense model of that seed.
+
+python -m benchmarks.seeds --data sara2019=DATA/sara2019 --sample 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import rows as row_definitions
+from benchmarks.commands import command_line, named_folder, publish, run_all
+from benchmarks.datasets import prepare
+from benchmarks.training import file_digest, model_code
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import environment, in_words
+from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.benchmark.resumable import Results
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.tasks.bert_training import train_bert
+
+HERE = Path(__file__).parent
+ROWS = ("dense_fp32", "60", "80")
+SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+
+
+def main() -> int:
+    """Trains all rows with all seeds for each data set, and writes the results."""
+    return run_all(_arguments(), run_data_set)
+
+
+def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
+    """One data set: `seeds_<name>` with the endings json, md and png."""
+    title = f"seeds_{name}"
+    work = arguments.work / title
+    train_file, test_file = prepare(source, work / "data", sample=arguments.sample)
+    training, test = (
+        [Example(message.text, message.intent) for message in load_messages(path)] for path in (train_file, test_file)
+    )
+    digests = [file_digest(path) for path in (train_file, test_file)]
+    made_from = {"data": digests, "environment": environment(), "code": model_code()}
+    results = Results(work / "cells.json", {}, identity=made_from, fresh=arguments.fresh)
+    wanted = [(seed, row) for seed in range(1, arguments.seeds + 1) for row in arguments.rows]
+    with tqdm(wanted, desc=title, unit=" trainings", dynamic_ncols=True) as bar:
+        for seed, row in bar:
+            cell = {"seed": seed, "model": row_definitions.model_name(row)}
+            bar.set_postfix(cell)
+            if cell not in results:
+                results.add({**cell, **trained(row, seed, training, test)})
+    names = [row_definitions.model_name(row) for row in arguments.rows]
+    cells = [cell for cell in results.content["cells"] if cell["model"] in names and cell["seed"] <= arguments.seeds]
+    content = {
+        "data": name,
+        "training_messages": len(training),
+        "test_messages": len(test),
+        "command": command_line("benchmarks.seeds"),
+        "environment": environment(),
+        "results": cells,
+    }
+    publish(title, content, to_markdown(title, content), folder=arguments.results)
+    plot(content, arguments.results / f"{title}.png", title=title)
+
+
+def trained(row: str, seed: int, training: Sequence[Example], test: Sequence[Example]) -> Dict[str, Any]:
+    """Scores on the test messages of a model as it is served, and the seconds of its training."""
+    (item,) = row_definitions.row_config(row)["pipeline"]
+    options = {key: value for key, value in item.items() if key != "name"}
+    start = time.perf_counter()
+    artifact = train_bert(training, PrunedBertIntentClassifierConfig.from_dict({**options, "random_seed": seed}))
+    seconds, predictor = time.perf_counter() - start, open_predictor(artifact)
+    rankings = [predictor.predict(message.text) for message in test]
+    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
+    return {**intent_scores([message.intent for message in test], predicted), "training_s": seconds}
+
+
+def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> np.ndarray:
+    """Points of a row above the first row of the table, seed by seed.  # (seeds,)"""
+    values = {(cell["model"], cell["seed"]): cell[score] for cell in cells}
+    first = cells[0]["model"]
+    seeds = sorted({seed for _, seed in values})
+    return np.array([100.0 * (values[model, seed] - values[first, seed]) for seed in seeds])
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """Mean and standard deviation of each row, and of its differences to the first one."""
+    cells, seeds = content["results"], len({cell["seed"] for cell in content["results"]})
+    first, *_ = names = list(dict.fromkeys(cell["model"] for cell in cells))
+    table = [["model", *(part for name in SCORES.values() for part in (name, f"{name} - {first}")), "training s"]]
+    for name in names:
+        own = [cell for cell in cells if cell["model"] == name]
+        row = [name]
+        for score in SCORES:
+            values, above = 100.0 * np.array([cell[score] for cell in own]), differences(cells, name, score)
+            row.append(f"{values.mean():.1f} ± {values.std():.1f} %")
+            row.append("" if name == first else f"{above.mean():+.1f} ± {above.std():.1f}")
+        table.append([*row, f"{np.mean([cell['training_s'] for cell in own]):.0f}"])
+    return f"""# {title}
+
+{content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
+of {seeds} seeds, which also split off other validation messages. The difference to {first} is that of the same seed.
+Models are scored as they are served, without Rasa around them. training: seconds, on all cores, without Rasa's start.
+
+{tables.markdown_table(table)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: each score of each seed, a line a seed."""
+    cells: List[Mapping[str, Any]] = content["results"]
+    with drawn(path, figsize=(10, 4), ncols=len(SCORES)) as (figure, panels):
+        for axes, (score, label) in zip(panels, SCORES.items()):
+            for seed in sorted({cell["seed"] for cell in cells}):
+                own = [cell for cell in cells if cell["seed"] == seed]
+                values = [100.0 * cell[score] for cell in own]
+                axes.plot([cell["model"] for cell in own], values, marker="o", label=f"seed {seed}")
+            axes.set_ylabel(f"{label}, %")
+            axes.tick_params(axis="x", labelrotation=20)
+            axes.grid(True, alpha=0.3)
+        panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure.suptitle(title)
+        figure.tight_layout()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
+    )
+    parser.add_argument("--sample", type=int, default=2000, help="stratified training sample; 0 for all")
+    parser.add_argument("--rows", type=lambda text: text.split(","), default=ROWS, help=",".join(ROWS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--fresh", action="store_true", help="train everything again")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where scores are kept")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    refused = [row for row in arguments.rows if not row_definitions.is_bert(row) or "joint" in row]
+    if refused or arguments.seeds < 1:
+        parser.error(f"--rows are a BERT's for intents ({', '.join(ROWS)}, a percentage, trim_SIZE); --seeds 1 or more")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
