@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from benchmark_harness import DENSE, NODE, small_artifact, write_archive
 
-from benchmarks import growth, load, shapes
+from benchmarks import growth, load, seeds, shapes
 from benchmarks.commands import in_one_line
 from benchmarks.datasets import write_nlu
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
@@ -42,6 +42,30 @@ def test_growth_keeps_what_the_same_code_has_trained(run, tmp_path, monkeypatch)
     assert run(growth, *options) == 0 and len(trained) == 2
     monkeypatch.setattr(growth, "model_code", lambda: "other code")
     assert run(growth, *options) == 2 and len(trained) == 2
+
+
+def test_seeds_are_compared_with_the_dense_model_of_the_same_seed(run, tmp_path, monkeypatch):
+    gone, done = {"dense_fp32": 0.0, "60": 0.02}, []
+
+    def trained(row, seed, training, test):
+        done.append((row, seed, len(training), len(test)))
+        score = 0.9 - seed / 10 - gone[row] * seed
+        return {"accuracy": score, "macro_f1": score - 0.1, "training_s": 60.0}
+
+    monkeypatch.setattr(seeds, "trained", trained)
+    (tmp_path / "data").mkdir()
+    for name, count in {"train": 20, "test": 10}.items():
+        messages = [LabelledMessage(f"message {index}", f"intent{index % 2}") for index in range(count)]
+        write_nlu(messages, tmp_path / "data" / f"{name}.yml")
+    options = ("--data", f"tiny={tmp_path / 'data'}", "--rows", "dense_fp32,60", "--work", tmp_path / "work")
+    assert run(seeds, *options, "--seeds", 1) == 0 and done == [("dense_fp32", 1, 20, 10), ("60", 1, 20, 10)]
+    assert run(seeds, *options, "--seeds", 2) == 0 and done[2:] == [("dense_fp32", 2, 20, 10), ("60", 2, 20, 10)]
+    page = (tmp_path / "results" / "seeds_tiny.md").read_text()
+    assert "| dense_fp32 | 75.0 ± 5.0 % |  | 65.0 ± 5.0 % |  | 60 |" in page
+    assert "| pruned_60_int8 | 72.0 ± 6.0 % | -3.0 ± 1.0 | 62.0 ± 6.0 % | -3.0 ± 1.0 | 60 |" in page
+    assert (tmp_path / "results" / "seeds_tiny.png").stat().st_size > 1000
+    with pytest.raises(SystemExit):
+        run(seeds, *options, "--rows", "dense_fp32,diet")
 
 
 SIZES = {"peak_memory_mb": 1000.0, "archive_mb": 10.0}
