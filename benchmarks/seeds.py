@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -72,15 +71,14 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def trained(row: str, seed: int, training: Sequence[Example], test: Sequence[Example]) -> Dict[str, Any]:
-    """Scores on the test messages of a model as it is served, and the seconds of its training."""
+    """Scores on the test messages of a model as it is served."""
     (item,) = row_definitions.row_config(row)["pipeline"]
     options = {key: value for key, value in item.items() if key != "name"}
-    start = time.perf_counter()
     artifact = train_bert(training, PrunedBertIntentClassifierConfig.from_dict({**options, "random_seed": seed}))
-    seconds, predictor = time.perf_counter() - start, open_predictor(artifact)
+    predictor = open_predictor(artifact)
     rankings = [predictor.predict(message.text) for message in test]
     predicted = [ranking[0][0] if ranking else None for ranking in rankings]
-    return {**intent_scores([message.intent for message in test], predicted), "training_s": seconds}
+    return intent_scores([message.intent for message in test], predicted)
 
 
 def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> np.ndarray:
@@ -95,7 +93,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """Mean and standard deviation of each row, and of its differences to the first one."""
     cells, seeds = content["results"], len({cell["seed"] for cell in content["results"]})
     first, *_ = names = list(dict.fromkeys(cell["model"] for cell in cells))
-    table = [["model", *(part for name in SCORES.values() for part in (name, f"{name} - {first}")), "training s"]]
+    table = [["model", *(part for name in SCORES.values() for part in (name, f"{name} - {first}"))]]
     for name in names:
         own = [cell for cell in cells if cell["model"] == name]
         row = [name]
@@ -103,12 +101,12 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
             values, above = 100.0 * np.array([cell[score] for cell in own]), differences(cells, name, score)
             row.append(f"{values.mean():.1f} ± {values.std():.1f} %")
             row.append("" if name == first else f"{above.mean():+.1f} ± {above.std():.1f}")
-        table.append([*row, f"{np.mean([cell['training_s'] for cell in own]):.0f}"])
+        table.append(row)
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
 of {seeds} seeds, which also split off other validation messages. The difference to {first} is that of the same seed.
-Models are scored as they are served, without Rasa around them. training: seconds, on all cores, without Rasa's start.
+Models are scored as they are served, without Rasa around them.
 
 {tables.markdown_table(table)}
 

@@ -32,17 +32,20 @@ INTENTS = {
     "faq/ask_age": ["what is your age", "your age please", "how old is the bot"],
 }
 END_TO_END = {"turn the light off": "good night then", "call the bank": "no money today"}
-SMALL = {"transformer_size": 32, "number_of_transformer_layers": 1, "learning_rate": 0.005, "random_seed": 1}
-DIET = {"name": "DIETClassifier", "epochs": 60, **SMALL}
+QUICK = {"learning_rate": 0.005, "random_seed": 1}
+DIET = {"name": "DIETClassifier", "epochs": 40, "number_of_transformer_layers": 0, **QUICK}
 COUNTS = {"name": "CountVectorsFeaturizer"}
 SELECTOR = {"name": "ResponseSelector", "epochs": 30, "retrieval_intent": "faq", "constrain_similarities": True}
-TED = {"name": "TEDPolicy", "epochs": 10, "max_history": 2, "learning_rate": 0.005, "random_seed": 1}
+NO_TRANSFORMER = dict.fromkeys(("text", "action_text", "label_action_text", "dialogue"), 0)
+TED = {"name": "TEDPolicy", "epochs": 30, "max_history": 2, "number_of_transformer_layers": NO_TRANSFORMER, **QUICK}
 SAY = """
 import asyncio, json, logging, sys
+import tensorflow
 from rasa.core.agent import Agent
 from rasa.utils.log_utils import configure_structlog
 
 configure_structlog(logging.ERROR)  # as Rasa's command line does; it would print every message
+tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as in conftest.py
 
 async def say(model, texts, conversation):
     agent = Agent.load(model)
@@ -190,9 +193,7 @@ def test_response_selector_learns_responses(said):
 
 
 def test_ted_answers_texts_end_to_end(said):
-    """How well, is a matter of TED's and of random weights; what it says it must have from the stories."""
-    known = {*END_TO_END.values(), *EXAMPLES}
-    assert all(text in known for answer in said["answers"] for text in answer) and any(said["answers"])
+    assert said["answers"] == [[answer] for answer in END_TO_END.values()]
 
 
 CLASSIFIER = {
