@@ -97,7 +97,7 @@ def train_and_parse(config, weights, folder):
         if "epochs" in item or item["name"] in TRAINED:
             item["epochs"] = 2
         if item["name"] == "DIETClassifier":
-            item.update(transformer_size=32, number_of_transformer_layers=1)
+            item["number_of_transformer_layers"] = 0
         if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":
             item["teacher"] = {**item.get("teacher", {}), "model_weights": str(weights), "epochs": 1}
         elif item["name"] in OURS:
