@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from benchmarks.pages import write_pages
+from rasa_compressed_bert.benchmark.tables import markdown_table, percent
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results"
 COMPARISONS = ("python -m benchmarks.side_by_side ", "python -m benchmarks.run_spacy ")
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
+SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
 
 
 def comparisons() -> Dict[str, Dict[str, Any]]:
@@ -42,7 +44,23 @@ def filled(text: str, results: Path = RESULTS) -> str:
         like = max(tables, key=lambda other: len(set(_names(other)) & set(_names(table))))
         return f"<!-- table: {name} -->\n{like}"
 
-    return TABLE.sub(newest, text)
+    return SUMMARY.sub(lambda match: _summary(match, results), TABLE.sub(newest, text))
+
+
+def _summary(match: re.Match[str], results: Path) -> str:
+    """A row for each of the comparisons that a comment names, with the models that the table has for columns."""
+    titles, table = match.groups()
+    _, *models = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
+    rows = [["", *models]]
+    for title in titles.split(", "):
+        content = json.loads((results / f"{title}.json").read_text(encoding="utf-8"))
+        of = {result["model"]: result for result in content["results"]}
+        cells = [
+            f"{percent(of[name]['accuracy'])}, {of[name]['latency_p50_ms']:.2f} ms" if name in of else ""
+            for name in models
+        ]
+        rows.append([content["data"], *cells])
+    return f"<!-- accuracy and milliseconds: {titles} -->\n{markdown_table(rows)}\n"
 
 
 def _names(table: str) -> List[str]:

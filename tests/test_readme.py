@@ -38,7 +38,7 @@ def test_there_is_a_snippet_for_every_component():
 
 def test_there_are_tables():
     assert {name for name, _ in TABLES} == {
-        *("sara2019", "clinc150", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
+        *("sara2019", "clinc150", "sst2", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
         *("featurizer_snips", "featurizer_sara2019", "spacy_snips", "spacy_clinc150"),
         *("entities_snips", "entities_snips_full", "entities_sara2019", "entities_xsid_de"),
         *("students_clinc150", "distillation_clinc150", "distillation_sara2019", "distillation_snips"),
@@ -84,6 +84,11 @@ def test_the_page_of_options_is_that_of_the_dataclasses():
 def test_a_table_is_filled_from_the_result_that_is_like_it():
     name, table = TABLES[0]
     right = f"<!-- table: {name} -->\n{table}\n"
+    assert filled(re.sub(r"\d+\.\d+", "0.0", right)) == right != re.sub(r"\d+\.\d+", "0.0", right)
+
+
+def test_the_summary_is_filled_from_the_results_that_it_names():
+    (right,) = [match[0] for match in fill_pages.SUMMARY.finditer(README)]
     assert filled(re.sub(r"\d+\.\d+", "0.0", right)) == right != re.sub(r"\d+\.\d+", "0.0", right)
 
 
