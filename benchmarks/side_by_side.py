@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
         "--reuse", action="store_true", help="take models that other code or libraries have trained; results say so"
     )
     parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
-    parser.add_argument("--diet-epochs", type=int, default=0, help="0 for 100, or 20 with --short")
+    parser.add_argument("--diet-epochs", type=int, default=100, help="of DIET; Rasa's default pipeline has 100")
     parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
     parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
     parser.add_argument("--results", type=Path, help="default: benchmarks/results, or the work folder with --short")
@@ -165,7 +165,6 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     # Without entities, a joint row is the classifier alone
     usual = [row for row in usual if arguments.entities or not row.startswith(row_definitions.BOTH)]
     arguments.rows = arguments.rows or usual
-    arguments.diet_epochs = arguments.diet_epochs or (20 if short else 100)
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")
     known = row_definitions.ROWS
     unknown = [row for row in arguments.rows if row not in known and not row_definitions.is_bert(row)]
