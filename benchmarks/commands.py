@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
 
@@ -74,6 +75,7 @@ def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) ->
 def exit_status(run: Callable[[], Any]) -> int:
     """Runs a script; 2 for what is refused, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    warnings.showwarning = lambda *_, **__: None  # Rasa's dependencies warn, and reset the filters
     for name in ("matplotlib", "tensorflow", "spacy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
