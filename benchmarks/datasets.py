@@ -9,6 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.data.example import Example
 
 
 def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: int = 42) -> List[LabelledMessage]:
@@ -50,6 +51,13 @@ def prepare(source: Path, folder: Path, *, sample: int, entities: bool = False) 
     write_nlu(test, folder / "test.yml")
     write_nlu(floor_messages(training), folder / "keyword.yml")
     return folder / "train.yml", folder / "test.yml"
+
+
+def prepare_examples(source: Path, folder: Path, *, sample: int) -> Tuple[List[Example], List[Example]]:
+    """What `prepare` writes, as examples without entities: to train on, and to test with."""
+    paths = prepare(source, folder, sample=sample)
+    training, test = ([Example(item.text, item.intent) for item in load_messages(path)] for path in paths)
+    return training, test
 
 
 def floor_messages(messages: Sequence[LabelledMessage]) -> List[LabelledMessage]:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from tqdm import tqdm
 
 from benchmarks.quantized import Dense
+from benchmarks.scores import scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
@@ -21,8 +22,6 @@ from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
-from rasa_compressed_bert.metrics.intents import intent_scores
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 
 
 class Setting(NamedTuple):
@@ -87,14 +86,8 @@ def _outcome(dense: Dense, setting: Setting, messages: Sequence[LabelledMessage]
 
 def _measured(artifact: Artifact, messages: Sequence[LabelledMessage]) -> Dict[str, Any]:
     """Scores of the engine, and bytes of the files: stored, and as gzip leaves them."""
-    predictor, size = IntentPredictor(artifact), describe(artifact)["bytes"]
-    rankings = [predictor.predict(message.text) for message in messages]
-    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
-    return {
-        **intent_scores([message.intent for message in messages], predicted),
-        "stored": size["stored"],
-        "archived": size["archived"],
-    }
+    size = describe(artifact)["bytes"]
+    return {**scores_of(artifact, messages), "stored": size["stored"], "archived": size["archived"]}
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:

@@ -18,19 +18,18 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.commands import command_line, named_folder, run_all
-from benchmarks.datasets import prepare
+from benchmarks.datasets import prepare_examples
+from benchmarks.scores import mean_and_spread, scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
@@ -57,10 +56,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     """One data set: `distillation_<name>` with the endings json, md and png."""
     title = f"distillation_{name}"
     work = arguments.work / title
-    train_file, test_file = prepare(source, work / "data", sample=arguments.sample)
-    examples, messages = (
-        [Example(message.text, message.intent) for message in load_messages(path)] for path in (train_file, test_file)
-    )
+    examples, messages = prepare_examples(source, work / "data", sample=arguments.sample)
     about = {"data": name, "training_messages": len(examples), "test_messages": len(messages)}
     results = Results(
         arguments.results / f"{title}.json",
@@ -121,12 +117,10 @@ def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *
 
 
 def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]:
-    predictor, report = open_predictor(artifact), describe(artifact)
-    rankings = [predictor.predict(message.text) for message in messages]
-    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
+    report = describe(artifact)
     parameters = report["parameters"]
     return {
-        **intent_scores([message.intent for message in messages], predicted),
+        **scores_of(artifact, messages),
         "archived_mb": report["bytes"]["archived"] / MB,
         "parameters": parameters["now"] if isinstance(parameters, dict) else parameters,
     }
@@ -176,7 +170,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         parameters = cells[0]["parameters"]
         table.append(
             [row["student"], "teacher" if row["distilled"] else "labels"]
-            + [_mean_and_spread(row["scores"][key]) for key in ("accuracy", "macro_f1")]
+            + [mean_and_spread(row["scores"][key]) for key in ("accuracy", "macro_f1")]
             + [f"{parameters / MB:.2f}" if parameters else "", f"{np.mean([c['archived_mb'] for c in cells]):.2f}"]
             + [f"{latency[row['student']]:.3f}" if row["distilled"] else ""]
             + [f"{np.mean([cell['training_s'] for cell in cells]):.0f}"]
@@ -194,10 +188,6 @@ the student, on all cores, with the teacher's answers where it is the first to n
 
 Made by `{content["command"]}` on {in_words(content["environment"])}.
 """
-
-
-def _mean_and_spread(values: Sequence[float]) -> str:
-    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values):.1f} %"
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:

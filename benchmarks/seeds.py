@@ -15,17 +15,15 @@ from tqdm import tqdm
 
 from benchmarks import rows as row_definitions
 from benchmarks.commands import command_line, named_folder, publish, run_all
-from benchmarks.datasets import prepare
+from benchmarks.datasets import prepare_examples
+from benchmarks.scores import mean_and_spread, scores_of
 from benchmarks.training import file_digest, model_code
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.metrics.intents import intent_scores
-from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
 HERE = Path(__file__).parent
@@ -42,11 +40,8 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     """One data set: `seeds_<name>` with the endings json, md and png."""
     title = f"seeds_{name}"
     work = arguments.work / title
-    train_file, test_file = prepare(source, work / "data", sample=arguments.sample)
-    training, test = (
-        [Example(message.text, message.intent) for message in load_messages(path)] for path in (train_file, test_file)
-    )
-    digests = [file_digest(path) for path in (train_file, test_file)]
+    training, test = prepare_examples(source, work / "data", sample=arguments.sample)
+    digests = [file_digest(work / "data" / f"{part}.yml") for part in ("train", "test")]
     made_from = {"data": digests, "environment": environment(), "code": model_code()}
     results = Results(work / "cells.json", {}, identity=made_from, fresh=arguments.fresh)
     wanted = [(seed, row) for seed in range(1, arguments.seeds + 1) for row in arguments.rows]
@@ -56,15 +51,14 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
             bar.set_postfix(cell)
             if cell not in results:
                 results.add({**cell, **trained(row, seed, training, test)})
-    names = [row_definitions.model_name(row) for row in arguments.rows]
-    cells = [cell for cell in results.content["cells"] if cell["model"] in names and cell["seed"] <= arguments.seeds]
+    found = {(cell["seed"], cell["model"]): cell for cell in results.content["cells"]}
     content = {
         "data": name,
         "training_messages": len(training),
         "test_messages": len(test),
         "command": command_line("benchmarks.seeds"),
         "environment": environment(),
-        "results": cells,
+        "results": [found[seed, row_definitions.model_name(row)] for seed, row in wanted],
     }
     publish(title, content, to_markdown(title, content), folder=arguments.results)
     plot(content, arguments.results / f"{title}.png", title=title)
@@ -75,10 +69,7 @@ def trained(row: str, seed: int, training: Sequence[Example], test: Sequence[Exa
     (item,) = row_definitions.row_config(row)["pipeline"]
     options = {key: value for key, value in item.items() if key != "name"}
     artifact = train_bert(training, PrunedBertIntentClassifierConfig.from_dict({**options, "random_seed": seed}))
-    predictor = open_predictor(artifact)
-    rankings = [predictor.predict(message.text) for message in test]
-    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
-    return intent_scores([message.intent for message in test], predicted)
+    return scores_of(artifact, test)
 
 
 def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> np.ndarray:
@@ -98,8 +89,8 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         own = [cell for cell in cells if cell["model"] == name]
         row = [name]
         for score in SCORES:
-            values, above = 100.0 * np.array([cell[score] for cell in own]), differences(cells, name, score)
-            row.append(f"{values.mean():.1f} ± {values.std():.1f} %")
+            row.append(mean_and_spread([cell[score] for cell in own]))
+            above = differences(cells, name, score)
             row.append("" if name == first else f"{above.mean():+.1f} ± {above.std():.1f}")
         table.append(row)
     return f"""# {title}

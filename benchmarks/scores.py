@@ -1,0 +1,26 @@
+"""Scores of models without Rasa around them, and their spread over seeds."""
+
+from __future__ import annotations
+
+from typing import Dict, Sequence, Union
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.runtime.predictors import open_predictor
+
+
+def scores_of(artifact: Artifact, messages: Sequence[Union[Example, LabelledMessage]]) -> Dict[str, float]:
+    """Accuracy and macro F1 of an intent classifier as it is served."""
+    predictor = open_predictor(artifact)
+    rankings = [predictor.predict(message.text) for message in messages]
+    predicted = [ranking[0][0] if ranking else None for ranking in rankings]
+    return intent_scores([message.intent for message in messages], predicted)
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation of shares, in per cent."""
+    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values):.1f} %"
