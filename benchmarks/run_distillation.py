@@ -17,9 +17,9 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.commands import command_line, named_folder, run_all
-from benchmarks.datasets import prepare_examples
-from benchmarks.scores import mean_and_spread, scores_of
+from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.datasets import prepare_examples
+from benchmarks.parts.scores import mean_and_spread, scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark import tables

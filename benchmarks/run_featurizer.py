@@ -17,11 +17,11 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.bert_base_shape import save_random_bert
-from benchmarks.commands import command_line, named_folder, run_all
-from benchmarks.datasets import prepare, write_nlu
-from benchmarks.featurizers import measured
-from benchmarks.rows import LMF, QUANTIZED, featurizer_config, featurizers
-from benchmarks.training import train_row
+from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.datasets import prepare, write_nlu
+from benchmarks.parts.featurizers import measured
+from benchmarks.parts.rows import LMF, QUANTIZED, featurizer_config, featurizers
+from benchmarks.parts.training import train_row
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.environment import environment, in_words

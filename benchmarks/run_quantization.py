@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Mapping
 
-from benchmarks import kmeans_bits, runtimes
-from benchmarks.commands import command_line, named_folder, run_all
-from benchmarks.datasets import prepare
-from benchmarks.quantized import Dense
+from benchmarks.parts import kmeans_bits, runtimes
+from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.datasets import prepare
+from benchmarks.parts.quantized import Dense
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 

@@ -19,11 +19,11 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from tqdm import tqdm
 
-from benchmarks import rows as row_definitions
-from benchmarks.commands import command_line, named_folder, run_all
-from benchmarks.datasets import prepare
-from benchmarks.pages import write_results
-from benchmarks.training import file_digest, measuring_code, train_row
+from benchmarks.parts import rows as row_definitions
+from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.datasets import prepare
+from benchmarks.parts.pages import write_results
+from benchmarks.parts.training import file_digest, measuring_code, train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.inspection import inspect_model

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
-from benchmarks.pages import to_markdown
+from benchmarks.parts.pages import to_markdown
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.plots import digest_of
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from benchmark_harness import DENSE, small_artifact
 
-from benchmarks import kmeans_bits, run_distillation, runtimes
-from benchmarks.commands import command_line, named_folder
-from benchmarks.datasets import prepare, split, stratified_sample, write_nlu
-from benchmarks.featurizers import measured
-from benchmarks.kmeans_bits import SETTINGS, Setting
-from benchmarks.quantized import Dense, artifact_in
-from benchmarks.rows import (
+from benchmarks import run_distillation
+from benchmarks.parts import kmeans_bits, runtimes
+from benchmarks.parts.commands import command_line, named_folder
+from benchmarks.parts.datasets import prepare, split, stratified_sample, write_nlu
+from benchmarks.parts.featurizers import measured
+from benchmarks.parts.kmeans_bits import SETTINGS, Setting
+from benchmarks.parts.quantized import Dense, artifact_in
+from benchmarks.parts.rows import (
     DISTILLED,
     JOINT,
     LMF,
@@ -25,8 +26,8 @@ from benchmarks.rows import (
     is_ours,
     row_config,
 )
+from benchmarks.parts.training import train_row
 from benchmarks.run_featurizer import to_markdown
-from benchmarks.training import train_row
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
