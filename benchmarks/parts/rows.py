@@ -16,7 +16,7 @@ TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
 _RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
 ROWS = (
     *_RASAS,
-    *("dense_fp32", "dense_int8", "60", "80", "joint_60"),
+    *("dense_fp32", "dense_int8", "60", "80", "joint_dense_fp32", "joint_60"),
     *(f"{STUDENT}{name}" for name in ARCHITECTURES),
 )
 SHORT_ROWS = (
