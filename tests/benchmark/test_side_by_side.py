@@ -118,7 +118,7 @@ def test_other_messages_out_of_scope_are_measured_anew(bench):
     [
         (["--short"], SHORT_ROWS),
         (["--data", "x=y", "--entities"], ROWS),
-        (["--data", "x=y"], [row for row in ROWS if row != "joint_60"]),
+        (["--data", "x=y"], [row for row in ROWS if not row.startswith("joint_")]),
         (["--data", "x=y", "--rows", "joint_60"], ["joint_60"]),
     ],
 )
