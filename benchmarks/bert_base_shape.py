@@ -55,7 +55,7 @@ def main() -> int:
     content: Dict[str, Any] = {"command": "python -m benchmarks.bert_base_shape", "environment": environment()}
     content["engine"] = measure_engines(arguments.rounds)
     content["messages"] = [] if arguments.engine_only else measure_messages(arguments.max_messages)
-    publish("bert_base_shape", content, to_markdown(content), folder=arguments.results)
+    publish("bert_base_shape", content, to_markdown, folder=arguments.results)
     return 0
 
 
@@ -138,7 +138,7 @@ def replace_encoder(archive: Path, target: Path) -> None:
             tar.add(folder, arcname="")
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """Both tables, and what was made how."""
     engine = [["engine alone", "size MB", "sparsity", *(f"{length} wordpieces" for length in LENGTHS)]]
     for result in content["engine"]:

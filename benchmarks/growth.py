@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     lengths = parse(arguments.work / f"{sizes[0][0]}_{sizes[0][1]}" / "model.tar.gz")
     content = {"command": command_line("benchmarks.growth"), "training": training, "lengths": lengths}
     content["environment"] = environment()
-    publish("growth", content, to_markdown(content), folder=arguments.results)
+    publish("growth", content, to_markdown, folder=arguments.results)
     plot(content, arguments.results / "growth.png")
 
 
@@ -131,7 +131,7 @@ def parse(model: Path) -> List[Dict[str, Any]]:
     return [{"characters": int(count), "p50_ms": value} for count, value in in_turns(calls).items()]
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """Two tables; growth is the power of the examples that seconds grow with since the row above: 1 is proportional."""
     rows = [["examples", "intents", "training s", "growth", "peak memory MB", "archive MB"]]
     before: Dict[str, Any] = {}

@@ -28,6 +28,7 @@ from rasa_compressed_bert.errors import CompressedBertError
 HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
 _RARITY, _WARM_UP_S = 20, 10
+_PERCENTILES = ("p50_ms", "p95_ms", "p99_ms")
 _GROWTH = 0.02  # of memory from the first minute to the last, at most
 
 
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
         "minutes": minutes,
         "environment": environment(),
     }
-    _write(content, arguments.results)
+    publish("load", content, to_markdown, folder=arguments.results)
+    plot(content["minutes"], arguments.results / "load.png")
     if whole.errors:
         raise CompressedBertError(f"{len(whole.errors)} errors; the first: {whole.errors[0]}")
     first, last = (sum(minutes[place]["memory_mb"].values()) for place in (1, -1))
@@ -101,8 +103,9 @@ def _texts(nlu: Path) -> List[str]:
     return [text for index, own in enumerate(texts) for text in ([own, next(odd)] if index % _RARITY == 0 else [own])]
 
 
-def _write(content: Dict[str, Any], folder: Path) -> None:
-    keys = ("answers_per_second", "p50_ms", "p95_ms", "p99_ms")
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
+    """A row a minute, and one for all."""
+    keys = ("answers_per_second", *_PERCENTILES)
     rows = [["minute", "answers", "errors", "answers a second", "p50 ms", "p95 ms", "p99 ms", "memory of workers, MB"]]
     for item in content["minutes"]:
         figures = [f"{item[key]:.1f}" for key in keys]
@@ -110,7 +113,7 @@ def _write(content: Dict[str, Any], folder: Path) -> None:
         rows.append([str(item["minute"]), str(item["answers"]), str(item["errors"]), *figures, memory])
     whole = content["whole"]
     rows.append(["all", str(whole["answers"]), str(whole["errors"]), *(f"{whole[key]:.1f}" for key in keys), ""])
-    text = f"""# load
+    return f"""# {title}
 
 {content["model"]}.
 
@@ -123,13 +126,16 @@ errors count, its times do not.
 
 Made by `{content["command"]}` on {in_words(content["environment"])}.
 """
-    publish("load", content, text, folder=folder)
-    with drawn(folder / "load.png", figsize=(8, 4), ncols=2) as (figure, (latency, memory)):
-        measured = content["minutes"][1:]
-        for key in keys[1:]:
+
+
+def plot(minutes: Sequence[Dict[str, Any]], path: Path) -> None:
+    """Latency after the warm-up, and memory, by the minute."""
+    with drawn(path, figsize=(8, 4), ncols=2) as (figure, (latency, memory)):
+        measured = minutes[1:]
+        for key in _PERCENTILES:
             latency.plot([item["minute"] for item in measured], [item[key] for item in measured], label=key[:3])
-        for worker in dict.fromkeys(worker for item in content["minutes"] for worker in item["memory_mb"]):
-            known = [item for item in content["minutes"] if worker in item["memory_mb"]]
+        for worker in dict.fromkeys(worker for item in minutes for worker in item["memory_mb"]):
+            known = [item for item in minutes if worker in item["memory_mb"]]
             memory.plot(
                 [item["minute"] for item in known], [item["memory_mb"][worker] for item in known], label="a worker"
             )

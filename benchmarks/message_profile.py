@@ -55,7 +55,7 @@ def main() -> int:
         "alone_p50_us": _medians(alone(spent)),
         "environment": environment(),
     }
-    publish("message_profile", content, to_markdown(content), folder=arguments.results)
+    publish("message_profile", content, to_markdown, folder=arguments.results)
     return 0
 
 
@@ -147,7 +147,7 @@ async def _parse(model: Path, texts: Sequence[str], clocks: Sequence[List[List[f
     return seconds
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """The steps, and what each takes itself."""
     inside = [["step, with all inside of it", "microseconds"]]
     inside += [[name, f"{value:.0f}"] for name, value in content["p50_us"].items()]

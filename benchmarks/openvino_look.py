@@ -17,7 +17,6 @@ import functools
 import importlib
 import importlib.util
 import itertools
-import json
 import logging
 import multiprocessing
 import sys
@@ -31,6 +30,7 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 import onnx
 
+from benchmarks.parts.commands import publish
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.benchmark import tables
@@ -77,11 +77,7 @@ def main() -> int:
         logger.info(name)
         with tempfile.TemporaryDirectory() as folder:
             content["models"][name] = measure(shape, Path(folder))
-    text = to_markdown(content)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "openvino_look.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "openvino_look.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish("openvino_look", content, to_markdown, folder=RESULTS)
     return 0
 
 
@@ -206,7 +202,7 @@ def installed_mb(distribution: str) -> float:
     return sum(path.stat().st_size for path in paths if path.is_file()) / MB
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """A table a shape."""
     sizes = ", ".join(f"{name} {size:.0f} MB" for name, size in content["installed_mb"].items())
     parts = [

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.commands import command_line, named_folder, publish, run_all
 from benchmarks.parts.datasets import prepare_examples
 from benchmarks.parts.scores import mean_and_spread, scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
@@ -82,10 +82,8 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
                 results.add({**cell, **_measured(artifact, messages), "training_s": time.perf_counter() - start})
                 write_artifact(artifact, work / f"{student}_{seed}_{distilled}")
     results.update(latency_ms=_latencies(work, results.content["cells"]))
-    text = to_markdown(title, results.content)
-    (arguments.results / f"{title}.md").write_text(text, encoding="utf-8")
+    publish(title, results.content, to_markdown, folder=arguments.results)
     plot(results.content, arguments.results / f"{title}.png", title=title)
-    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
 
 
 def _teacher(work: Path, name: str, examples: Sequence[Example], quantization: str) -> Artifact:

@@ -6,7 +6,6 @@ python -m benchmarks.run_featurizer --data snips=DATA/snips --data sara2019=DATA
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import sys
@@ -17,7 +16,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.bert_base_shape import save_random_bert
-from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.commands import command_line, named_folder, publish, run_all
 from benchmarks.parts.datasets import prepare, write_nlu
 from benchmarks.parts.featurizers import measured
 from benchmarks.parts.rows import LMF, QUANTIZED, featurizer_config, featurizers
@@ -113,12 +112,8 @@ def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = to_markdown(title, content)
-    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{title}.md").write_text(text, encoding="utf-8")
+    publish(title, content, to_markdown, folder=folder)
     plot_comparison(content["results"], folder / f"{title}.png", title=title)
-    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:

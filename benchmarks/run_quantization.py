@@ -7,16 +7,15 @@ python -m benchmarks.run_quantization --data clinc150=DATA/clinc150 --part runti
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Mapping
+from typing import Any, Dict, Mapping
 
 from benchmarks.parts import kmeans_bits, runtimes
-from benchmarks.parts.commands import command_line, named_folder, run_all
+from benchmarks.parts.commands import command_line, named_folder, publish, run_all
 from benchmarks.parts.datasets import prepare
 from benchmarks.parts.quantized import Dense
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -51,22 +50,28 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     }
     if "bits" in arguments.part:
         content = kmeans_bits.measure(dense, messages, path=work / "kmeans.json")
-        write_results(f"kmeans_{name}", {**about, **content}, part=kmeans_bits, folder=arguments.results)
+        write_results(f"kmeans_{name}", {**about, **content}, folder=arguments.results)
     if "runtimes" in arguments.part:
         content = runtimes.measure(dense, messages, folder=work / "runtimes")
-        write_results(f"runtimes_{name}", {**about, **content}, part=runtimes, folder=arguments.results)
+        write_results(f"runtimes_{name}", {**about, **content}, folder=arguments.results)
 
 
-def write_results(title: str, content: Mapping[str, Any], *, part: ModuleType, folder: Path) -> None:
+def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG of a part."""
-    folder.mkdir(parents=True, exist_ok=True)
-    counts = f"{content['training_messages']} training messages, {content['test_messages']} test messages."
-    made = f"Made by `{content['command']}` on {in_words(content['environment'])}."
-    text = f"{part.to_markdown(title, content)}\n{counts}\n{made}\n"
-    (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{title}.md").write_text(text, encoding="utf-8")
-    part.plot(content, folder / f"{title}.png", title=title)
-    sys.stdout.write(f"{text}\nWritten: {title}.json, {title}.md and {title}.png\n")
+    publish(title, content, to_markdown, folder=folder)
+    _part(content).plot(content, folder / f"{title}.png", title=title)
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """The page of a part, and what was made how."""
+    return f"""{_part(content).to_markdown(title, content)}
+{content["training_messages"]} training messages, {content["test_messages"]} test messages.
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def _part(content: Mapping[str, Any]) -> ModuleType:
+    return kmeans_bits if "cells" in content else runtimes
 
 
 def _arguments() -> argparse.Namespace:

@@ -71,7 +71,7 @@ def main() -> int:
         for sampler in SAMPLERS:
             runs.append(run(evaluator, goal, sampler, seed, arguments.trials, reference))
     content = {"command": command_line("benchmarks.search_samplers"), "runs": runs, "environment": environment()}
-    publish("search_samplers", content, to_markdown(content), folder=arguments.results)
+    publish("search_samplers", content, to_markdown, folder=arguments.results)
     plot(runs, arguments.results / "search_samplers.png")
     return 0
 
@@ -106,7 +106,7 @@ def hypervolume(points: Sequence[Point], costs: Sequence[str], reference: Mappin
     return float(compute_hypervolume(inside, worst)) if len(inside) else 0.0
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """A row a seed, and the means."""
     runs = content["runs"]
     last = {(run["sampler"], run["seed"]): run["hypervolume"][-1] for run in runs}

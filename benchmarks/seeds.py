@@ -60,7 +60,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         "environment": environment(),
         "results": [found[seed, row_definitions.model_name(row)] for seed, row in wanted],
     }
-    publish(title, content, to_markdown(title, content), folder=arguments.results)
+    publish(title, content, to_markdown, folder=arguments.results)
     plot(content, arguments.results / f"{title}.png", title=title)
 
 

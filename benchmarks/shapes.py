@@ -55,7 +55,7 @@ def main() -> int:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     results = [result for name in SHAPES for result in measure(name, arguments.rounds)]
     content = {"command": command_line("benchmarks.shapes"), "results": results, "environment": environment()}
-    publish("shapes", content, to_markdown(content), folder=arguments.results)
+    publish("shapes", content, to_markdown, folder=arguments.results)
     plot(results, arguments.results / "shapes.png")
     return 0
 
@@ -94,7 +94,7 @@ def _added_mb(artifact: Artifact, length: int) -> float:
     return resident_mb() - before
 
 
-def to_markdown(content: Dict[str, Any]) -> str:
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
     """A table for each number of threads."""
     parts = ["# The engine alone, by shape and sparsity", _ABOUT]
     for threads in THREADS:

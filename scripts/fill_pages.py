@@ -5,31 +5,47 @@ python -m scripts.fill_pages
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.parts.pages import write_pages
+from benchmarks.parts.pages import to_markdown, write_pages
 from rasa_compressed_bert.benchmark.tables import markdown_table, percent
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results"
-COMPARISONS = ("python -m benchmarks.side_by_side ", "python -m benchmarks.run_spacy ")
+COMPARISONS = ("benchmarks.side_by_side", "benchmarks.run_spacy")
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
 
 
+def committed() -> Dict[str, Dict[str, Any]]:
+    """The committed results that have a page, by the names of their files."""
+    return {page.stem: json.loads(page.with_suffix(".json").read_text(encoding="utf-8")) for page in _pages()}
+
+
 def comparisons() -> Dict[str, Dict[str, Any]]:
-    """The committed results that compare models, by the names of their files."""
-    contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
-    return {
-        name: content
-        for name, content in contents.items()
-        if isinstance(content, dict) and str(content.get("command")).startswith(COMPARISONS)
-    }
+    """Those of them that compare models."""
+    return {title: content for title, content in committed().items() if _script(content) in COMPARISONS}
+
+
+def page(title: str, content: Dict[str, Any]) -> str:
+    """Markdown, as the script that made the result writes it."""
+    if _script(content) in COMPARISONS:
+        return to_markdown(title, content)
+    return importlib.import_module(_script(content)).to_markdown(title, content)
+
+
+def _pages() -> List[Path]:
+    return [path for path in sorted(RESULTS.glob("*.md")) if path.with_suffix(".json").is_file()]
+
+
+def _script(content: Dict[str, Any]) -> str:
+    return content["command"].split()[2]  # python -m SCRIPT
 
 
 def filled(text: str, results: Path = RESULTS) -> str:
@@ -68,8 +84,11 @@ def _names(table: str) -> List[str]:
 
 
 if __name__ == "__main__":
-    for title, result in comparisons().items():
-        write_pages(title, result, folder=RESULTS)
-    for page in PAGES:
-        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, result in committed().items():
+        if _script(result) in COMPARISONS:
+            write_pages(name, result, folder=RESULTS)
+        else:
+            (RESULTS / f"{name}.md").write_text(page(name, result), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

@@ -54,12 +54,15 @@ def quiet_rasa() -> None:
     configure_structlog()
 
 
-def publish(name: str, content: Dict[str, Any], text: str, *, folder: Path) -> None:
-    """Writes `name.json` and `name.md`, and shows the text."""
+def publish(
+    name: str, content: Dict[str, Any], to_markdown: Callable[[str, Dict[str, Any]], str], *, folder: Path
+) -> None:
+    """Writes `name.json` and `name.md`, shows the latter and says where they are."""
+    text = to_markdown(name, content)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    sys.stdout.write(f"{text}\nWritten: {folder / name}.json and .md\n")
 
 
 def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) -> int:

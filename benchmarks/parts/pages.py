@@ -18,7 +18,7 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_pages(title, content, folder=folder)
     rows = tables.comparison_rows(content["results"])
-    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {title}.json, {title}.md and {title}.png\n")
+    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {folder / title}.json, .md and .png\n")
 
 
 def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:
