@@ -150,7 +150,15 @@ def test_interruption_elsewhere_is_one_word(monkeypatch, artifact, capsys):
 
 
 @pytest.mark.slow
-def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys):
+def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monkeypatch):
+    """A server that fails is named at the end, and nothing else is lost."""
+
+    def throughput(archive, texts, *, seconds, threads):
+        if archive.name == "logistic.tar.gz":
+            raise CompressedBertError("an answer was an error")
+        return {"answers_per_second_1": seconds * len(texts)}
+
+    monkeypatch.setattr("rasa_compressed_bert.benchmark.server.throughput", throughput)
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
     ours = {"name": OURS, "model_weights": str(tiny_weights), "epochs": 1}
     rasas = [{"name": "WhitespaceTokenizer"}, {"name": "CountVectorsFeaturizer"}]
@@ -163,10 +171,13 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys):
         subprocess.run(command, cwd=str(tmp_path), env=worker_environment(1), check=True, capture_output=True)
     models = [str(tmp_path / f"{name}.tar.gz") for name in ("ours", "logistic")]
     out = tmp_path / "results"
-    assert main(["benchmark", "--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--rounds", "2", *models]) == 0
-    assert "logistic" in capsys.readouterr().out
+    options = ["--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--rounds", "2", "--http", "3"]
+    assert main(["benchmark", *options, *models]) == 2
+    said = capsys.readouterr()
+    assert "logistic" in said.out and "The server of logistic failed: an answer was an error" in said.err
     results = json.loads((out / "results.json").read_text())["results"]
     assert [result["model"] for result in results] == ["ours", "logistic"]
+    assert [result.get("answers_per_second_1") for result in results] == [24, None]
     for result in results:
         assert result["messages"] == 8 and 0 < result["latency_p50_ms"] <= result["latency_p95_ms"]
         assert 0 <= result["macro_f1"] <= 1 and result["memory_mb"] < 200

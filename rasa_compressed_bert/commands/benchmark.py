@@ -36,7 +36,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Trained models side by side."""
+    """Trained models side by side.
+
+    Raises:
+        CompressedBertError: if a model is refused; and if a server failed, after all else was written.
+    """
     from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
     from rasa_compressed_bert.benchmark import tables
     from rasa_compressed_bert.benchmark.comparison import compare_models
@@ -58,14 +62,20 @@ def run(arguments: argparse.Namespace) -> None:
         rounds=arguments.rounds,
     )
     texts = [message.text for message in messages]
+    failed = []
     for archive, result in zip(archives, results if arguments.http else []):
-        result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
+        try:
+            result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
+        except CompressedBertError as error:  # the rest is written all the same
+            failed.append(f"The server of {result['model']} failed: {error}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")
     write(f"{tables.text_table(tables.comparison_rows(results))}\n\n{tables.LEGEND}\n")
     write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
+    if failed:
+        raise CompressedBertError("\n".join(failed))
 
 
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
