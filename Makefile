@@ -13,7 +13,7 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast benchmark pythons lint format constraints clean FORCE
+.PHONY: help venv demo test test-fast fuzz benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ test: lint ## Run everything that CI runs: lint, then all the tests (options in 
 
 test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+fuzz: $(INSTALLED) ## Ask 108,000 generated messages, and open thousands of changed models, in ten minutes
+	FUZZ=60 $(PYTEST) tests/components/test_fuzz.py
 
 benchmark: $(INSTALLED) ## Compare our components and Rasa's own on the example bot's data, in under half an hour
 	"$(PY)" -m benchmarks.side_by_side --short
