@@ -76,12 +76,17 @@ def intent_artifact(model: Path) -> Artifact:
     """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
 
     Raises:
-        CompressedBertError: if there is none.
+        CompressedBertError: if there is none, or if it is a student that is no BERT.
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
         raise CompressedBertError(f"'{model}' holds no trained intent classifier of rasa_compressed_bert.")
     manifest = found[-1].manifest
+    if "encoder" not in manifest:
+        raise CompressedBertError(
+            f"The intent classifier in '{model}' is a student that is no BERT: it has no layers to compress. Give the "
+            "model of a PrunedBertIntentClassifier."
+        )
     methods = {"pruning": manifest.get("config", {}).get("pruning", {}), "quantization": manifest["quantization"]}
     used = {name: options.get("method", "none") for name, options in methods.items()}
     if set(used.values()) != {"none"}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -66,11 +67,12 @@ class WorkerProcess:
         """What `measuring.Worker.parse` returns.
 
         Raises:
-            CompressedBertError: if a component failed.
+            CompressedBertError: if a component failed, or if the process has ended.
         """
         if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(texts) + "\n")
-            self._process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # of a process that has ended: there is no answer
+                self._process.stdin.write(json.dumps(texts) + "\n")
+                self._process.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
@@ -80,7 +82,8 @@ class WorkerProcess:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # what was not written
+                    stream.close()
 
     def __enter__(self) -> WorkerProcess:
         return self

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Dict, Sequence
 
-from rasa_compressed_bert.commands.options import positive, write
+from rasa_compressed_bert.commands.options import make_folder, positive, write
 from rasa_compressed_bert.errors import CompressedBertError
 
 
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
+    make_folder(arguments.out)
     results = compare_models(
         labelled(archives),
         messages,
@@ -68,7 +69,6 @@ def run(arguments: argparse.Namespace) -> None:
             result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
         except CompressedBertError as error:  # the rest is written all the same
             failed.append(f"The server of {result['model']} failed: {error}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Callable, Tuple
+
+from rasa_compressed_bert.errors import CompressedBertError
 
 
 def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:
@@ -33,6 +36,18 @@ def natural(text: str) -> int:
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for results, if it is not there, before anything is worked for.
+
+    Raises:
+        CompressedBertError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompressedBertError(f"--out: the folder cannot be made: {error}") from error
 
 
 def write(text: str) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
-
-import yaml
 
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
@@ -30,11 +27,18 @@ class Project(NamedTuple):
 
     @property
     def data(self) -> List[Any]:
-        """What the component learns from, as JSON values: its messages, and the digests of files that it reads."""
+        """What the component learns from, as JSON values: messages, and digests of the weights and files it names."""
+        from rasa_compressed_bert.components.config_io import named_content
+
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
-        named = self.config_class.from_dict(self.options).files_to_read()
-        files = [Path(name) for name in named if Path(name).is_file()]
-        return [texts, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)]
+        return [texts, *named_content(self.config_class.from_dict(self.options))]
+
+    @property
+    def surroundings(self) -> str:
+        """A digest of what a training depends on beside data and options: this package, libraries, weights, files."""
+        from rasa_compressed_bert.components.config_io import surroundings
+
+        return surroundings(self.config_class.from_dict(self.options))
 
     @property
     def options(self) -> Dict[str, Any]:
@@ -94,12 +98,15 @@ def read_project(path: Path, nlu: Path) -> Project:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """What a YAML file holds to Rasa, which reads YAML 1.2: 1e-3 is a number there, and no is a word.
 
     Raises:
         CompressedBertError: if it cannot be read.
     """
+    from rasa.shared.exceptions import RasaException
+    from rasa.shared.utils.io import read_yaml_file
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return read_yaml_file(path)
+    except (OSError, UnicodeDecodeError, RasaException) as error:
         raise CompressedBertError(f"'{path}' cannot be read: {error}") from error

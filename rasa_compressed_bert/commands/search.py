@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import yaml
-
 from rasa_compressed_bert.commands.options import natural, positive, write
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
@@ -78,7 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from)
-    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=arguments.out / "teachers")
+    cache = arguments.out / "teachers" / project.surroundings[:16]
+    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
     try:
         with storage_errors():
             arguments.out.mkdir(parents=True, exist_ok=True)
@@ -192,20 +191,40 @@ def _conclude(
 
 
 def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argparse.Namespace) -> None:
-    """A config.yml and a model for each choice; one that is two choices is trained once."""
+    """A config.yml and a model for each choice; one that is two choices is trained once.
+
+    They are trained in a folder of this process's own: several may conclude a study at once.
+    """
     trained: Dict[int, Path] = {}
-    for name in _PICKS if arguments.pick is None else (arguments.pick,):
-        point, folder = picked[name], arguments.out / "picked" / name
-        shutil.rmtree(str(folder), ignore_errors=True)  # of an earlier choice
-        if point is None:
-            write(f"{name}: no model of the study is one.\n")
-            continue
-        if point.number in trained:
-            shutil.copytree(str(trained[point.number]), str(folder))
-        else:
-            _train(project.with_options(point.options), arguments.nlu, folder)
-        trained.setdefault(point.number, folder)
-        write(f"Written: {folder}, config.yml and model.tar.gz\n")
+    own, shared = arguments.out / f"picked.{secrets.token_hex(8)}", arguments.out / "picked"
+    try:
+        for name in _PICKS if arguments.pick is None else (arguments.pick,):
+            point = picked[name]
+            if point is None:
+                shutil.rmtree(str(shared / name), ignore_errors=True)  # of an earlier choice
+                write(f"{name}: no model of the study is one.\n")
+                continue
+            if point.number in trained:
+                shutil.copytree(str(trained[point.number]), str(own / name))
+            else:
+                _train(project.with_options(point.options), arguments.nlu, own / name)
+            trained.setdefault(point.number, own / name)
+        for folder in sorted(own.glob("*")):
+            _move(folder, shared / folder.name)
+            write(f"Written: {shared / folder.name}, config.yml and model.tar.gz\n")
+    finally:
+        shutil.rmtree(str(own), ignore_errors=True)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Puts a finished choice in the place of an earlier one, unless another process of the study is faster."""
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(str(target), ignore_errors=True)
+    try:
+        folder.rename(target)
+    except OSError:
+        if not (target / "model.tar.gz").is_file():
+            raise
 
 
 def _search_section(path: Path) -> Any:
@@ -217,8 +236,10 @@ def _search_section(path: Path) -> Any:
 
 def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:
     """By Rasa itself, on all the data."""
+    from rasa.shared.utils.io import write_yaml
+
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_yaml(config, folder / "config.yml")
     command = [sys.executable, "-m", "rasa", "train", "nlu", "--config", str(folder / "config.yml"), "--nlu", str(nlu)]
     options = ["--out", str(folder), "--fixed-model-name", "model"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import json
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Type, TypeVar
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Type, TypeVar
 
 from rasa.engine.caching import Cacheable
 from rasa.shared.exceptions import InvalidConfigException, RasaException
@@ -73,9 +73,18 @@ def surroundings(options: ComponentConfig) -> str:
     Raises:
         WeightsError: if pretrained weights are missing.
     """
+    return digest(_source_digest(), *map(_version, _LIBRARIES), *named_content(options))
+
+
+def named_content(options: ComponentConfig) -> List[str]:
+    """Digests of what options name alone: pretrained weights, files and folders.
+
+    Raises:
+        WeightsError: if pretrained weights are missing.
+    """
     weights = options.weights_to_start_from
     files = [_file_digest(Path(name)) for name in options.files_to_read()]
-    return digest(_source_digest(), *map(_version, _LIBRARIES), weights_digest(weights) if weights else "", *files)
+    return [weights_digest(weights) if weights else "", *files]
 
 
 def digest(*parts: str) -> str:

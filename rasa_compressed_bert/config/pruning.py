@@ -50,7 +50,7 @@ class PruningConfig:
         choices=("polynomial_decay", "constant"),
         help="How sparsity grows between begin_epoch and end_epoch.",
     )
-    initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch.")
+    initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch; with a constant schedule it is final_sparsity.")
     final_sparsity: float = _sparsity(
         0.6, "Share of the encoder's weights that are gone at end_epoch; of the heads' weights with method head."
     )

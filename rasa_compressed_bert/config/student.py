@@ -119,7 +119,11 @@ class StudentDistillationConfig:
         "alone, and null means kl for the others.",
     )
     temperature: float = option(
-        2.0, float, above=0, high=100, help="What logits are divided by before they become probabilities."
+        2.0,
+        float,
+        above=0,
+        high=100,
+        help="What logits are divided by before they become probabilities; nothing where targets are logits.",
     )
     alpha: float = option(
         0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."

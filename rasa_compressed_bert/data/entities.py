@@ -12,8 +12,11 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-COMMA = re.compile(r"\s*,\s+")
-"""What is between the items of a list: a comma with a blank behind it; that of 1,000 has none."""
+COMMA = re.compile(r"(?:(?<!\s)\s+)?,\s+")
+"""What is between the items of a list: a comma with a blank behind it; that of 1,000 has none.
+
+Blanks are looked through from their first one alone: a message of nothing but blanks takes no longer than it is.
+"""
 OUTSIDE = 0  # the tag of what belongs to no entity
 _B, _I, _L, _U = range(4)
 

@@ -58,3 +58,9 @@ def stratified_split(classes: np.ndarray, share: float, *, seed: int) -> Tuple[n
         held_out.extend(rng.permutation(np.flatnonzero(classes == label))[: min(1, sizes[label] - 1)])
     validation = np.sort(np.array(held_out, np.int64))
     return np.setdiff1d(np.arange(len(classes)), validation), validation
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Indices of at most `most` of `count` examples, evenly spaced: data are often sorted by intent.  # (m,)"""
+    chosen = min(count, most)
+    return np.arange(chosen) * count // max(1, chosen)

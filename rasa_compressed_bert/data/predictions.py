@@ -26,7 +26,7 @@ def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]
         DataError: if the file cannot be read, has other labels, or has rows that are no probabilities.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins it with a mark
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"teacher.predictions: '{path}' cannot be read: {error}") from error

@@ -30,9 +30,14 @@ class HeldOut(NamedTuple):
     logits: Optional[np.ndarray]
     tag_logits: Optional[Sequence[np.ndarray]] = None
 
-    def first(self, count: int) -> HeldOut:
-        """The first messages."""
-        return HeldOut(*(part if part is None else part[:count] for part in self))
+    def at(self, places: np.ndarray) -> HeldOut:
+        """Some of the messages."""
+        return HeldOut(
+            [self.input_ids[place] for place in places],
+            self.classes[places],
+            None if self.logits is None else self.logits[places],
+            None if self.tag_logits is None else [self.tag_logits[place] for place in places],
+        )
 
 
 def export_task_model(

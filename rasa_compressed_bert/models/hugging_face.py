@@ -65,11 +65,13 @@ def read_checkpoint(name: str) -> Checkpoint:
         name,
         lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source),
     )
-    model = _read("the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source))
+    model, has_pooler = _read(
+        "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
+    )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     shape, parameters = _convert(config, variables, name)
     pooler = None
-    if "pooler/dense/kernel" in variables:
+    if has_pooler and "pooler/dense/kernel" in variables:
         pooler = {"pooler.kernel": variables["pooler/dense/kernel"], "pooler.bias": variables["pooler/dense/bias"]}
     return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
 
@@ -101,7 +103,8 @@ def _read(what: str, name: str, load: Any) -> Any:
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 
-def _load_model(transformers: Any, name: str, **arguments: Any) -> Any:
+def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, bool]:
+    """The model, and whether its pooler is that of the weights: transformers makes up one that they lack."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
@@ -112,10 +115,11 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Any:
         raise
     finally:
         transformers.logging.set_verbosity(verbosity)
-    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    poolers = [key for key in info["missing_keys"] if "pooler" in key]
+    missing = [key for key in info["missing_keys"] if key not in poolers]
     if missing:
         raise WeightsError(f"the file lacks {len(missing)} parameters, among them {missing[:3]}")
-    return model
+    return model, not poolers
 
 
 def _short_name(name: str) -> str:

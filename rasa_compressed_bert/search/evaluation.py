@@ -16,7 +16,7 @@ from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertConfig, ComponentConfig
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
@@ -159,9 +159,10 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         annotated = [example.entities for example in held_out]
         nothing = 0.0 if any(annotated) or any(found) else 1.0
         scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score
+    timed = [held_out[place].text for place in spread(len(held_out), _TIMED_MESSAGES)]
     return Measured(
         **scores,
-        latency_ms=quietest_median(predictor.predict, [example.text for example in held_out[:_TIMED_MESSAGES]]),
+        latency_ms=quietest_median(predictor.predict, timed),
         size_mb=artifact.archived_size / 1e6,
         parameters=_parameters(artifact),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
+from rasa_compressed_bert.data.example import spread
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -64,7 +65,7 @@ def _calibrate(model: TaskModel, task: BertTask) -> Calibration:
     """What quantization needs to know of a trained model; dynamic_int8 keeps its scores without smoothing."""
     extremes = {}
     if task.config.quantization.method == "static_int8":
-        extremes = activation_extremes(model, model.encoder, task.training.input_ids[:_CALIBRATION_MESSAGES])
+        extremes = activation_extremes(model, model.encoder, _to_calibrate_on(task))
     return calibration_for(model.values(), task.config.quantization, extremes)
 
 
@@ -108,16 +109,21 @@ def _export(
         "config": config.to_dict(),
     }
     parameters = task.vocabulary.widen(model.values(), start.parameters["embeddings.word"])
-    messages = task.whole_ids(task.training.input_ids[:_CALIBRATION_MESSAGES])
+    messages = task.whole_ids(_to_calibrate_on(task))
     return export_task_model(
         Exported(replace(model.encoder.shape, vocab_size=start.shape.vocab_size), parameters, start.tokenizer),
         Format(config.quantization, config.runtime, calibration, messages),
         kind=task.targets.kind,
         manifest=manifest,
-        held_out=HeldOut(
-            task.whole_ids(held_out.input_ids[:_PARITY_MESSAGES]), held_out.classes, said.logits, said.tag_logits
-        ).first(_PARITY_MESSAGES),
+        held_out=HeldOut(task.whole_ids(held_out.input_ids), held_out.classes, said.logits, said.tag_logits).at(
+            spread(len(held_out), _PARITY_MESSAGES)
+        ),
     )
+
+
+def _to_calibrate_on(task: BertTask) -> List[np.ndarray]:
+    input_ids = task.training.input_ids
+    return [input_ids[place] for place in spread(len(input_ids), _CALIBRATION_MESSAGES)]
 
 
 def _temperature(said: Predictions, task: BertTask) -> float:
@@ -137,4 +143,5 @@ def _tag_temperature(said: Predictions, task: BertTask) -> float:
     if not len(task.validation):
         return 1.0
     logits, tags = tags_alone(said.tag_logits, task.validation.tags)
-    return max(1.0, calibration_temperature(logits[:_CALIBRATION_WORDPIECES], tags[:_CALIBRATION_WORDPIECES]))
+    places = spread(len(tags), _CALIBRATION_WORDPIECES)
+    return max(1.0, calibration_temperature(logits[places], tags[places]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertConfig
+from rasa_compressed_bert.data.example import spread
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.export.serving import serve
 from rasa_compressed_bert.runtime.engines import open_engine
@@ -109,7 +110,8 @@ def _measured(artifact: Artifact, dense: Score, task: BertTask, sparsity: float)
     outputs: List[Any] = list(serve(engine, input_ids))
     logits = np.array(outputs.pop(0)) if task.targets.labels else None
     score = score_of(Predictions(logits, outputs[0] if outputs else None), task.validation)
-    milliseconds = quietest_median(lambda ids: serve(engine, [ids]), input_ids[:_TIMED_MESSAGES])
+    timed = [input_ids[place] for place in spread(len(input_ids), _TIMED_MESSAGES)]
+    milliseconds = quietest_median(lambda ids: serve(engine, [ids]), timed)
     return Tried(sparsity, dense.f1 - score.f1, milliseconds, artifact.archived_size / 1e6)
 
 

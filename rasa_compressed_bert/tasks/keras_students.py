@@ -11,6 +11,7 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.dequantization import dequantized
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.data.example import spread
 from rasa_compressed_bert.export.student import export_student
 from rasa_compressed_bert.export.task_model import HeldOut
 from rasa_compressed_bert.models.dropout import Dropout
@@ -83,7 +84,9 @@ def train(
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
-        held_out=HeldOut(vocabulary.whole(held_out.input_ids), held_out.classes, logits).first(_PARITY_MESSAGES),
+        held_out=HeldOut(vocabulary.whole(held_out.input_ids), held_out.classes, logits).at(
+            spread(len(held_out), _PARITY_MESSAGES)
+        ),
     )
 
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -122,6 +124,22 @@ def test_no_extractor_is_no_score_and_one_that_finds_nothing_has_the_worst(two_m
     assert [result["entity_f1"] for result in compare_models(two_models, messages)] == [0.0, 0.0]
     monkeypatch.setitem(REPORT, "extracts_entities", False)
     assert [result["entity_f1"] for result in compare_models(two_models, messages)] == [None, None]
+
+
+def test_a_worker_that_was_killed_while_it_waited_is_named(tmp_path, monkeypatch):
+    answers = 'import sys; print("{}", flush=True); sys.stdin.readline(); print("{}", flush=True); sys.stdin.read()'
+    process = subprocess.Popen
+
+    def start(command, **options):
+        return process([sys.executable, "-c", answers], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with WorkerProcess(tmp_path / "model.tar.gz", threads=1) as worker:
+        assert worker.parse(["hello"]) == {}
+        worker._process.kill()
+        worker._process.wait()
+        with pytest.raises(CompressedBertError, match=r"'.*model.tar.gz' ended its worker \(exit status -9\)"):
+            worker.parse(["hello"] * 100_000)
 
 
 def test_tables_leave_out_what_no_model_has():

@@ -267,6 +267,13 @@ def test_model_without_our_intent_classifier_is_refused(tmp_path, components):
         intent_artifact(archive)
 
 
+def test_a_student_that_is_no_bert_is_refused(tmp_path):
+    student = Artifact({"kind": INTENT_CLASSIFIER, "student": {"architecture": "ngrams"}, "quantization": {}}, {})
+    archive = write_archive(tmp_path / "model.tar.gz", {NODE: student})
+    with pytest.raises(CompressedBertError, match="is a student that is no BERT"):
+        intent_artifact(archive)
+
+
 def test_table_and_document_show_the_changes(content):
     rows = sensitivity_rows(content)
     assert rows[0] == ["part", "million weights", "2 bits", "1 bit", "50 %", "90 %"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
 
 EXAMPLES = [Example("hot", "weather"), Example("hi", "greet"), Example("rain", "weather")]
 
@@ -60,3 +60,12 @@ def test_one_example_a_class_stays_in_training(classes):
 
 def test_no_share_holds_out_nothing():
     assert stratified_split(np.zeros(50, int), 0.0, seed=0)[1].tolist() == []
+
+
+@given(st.integers(0, 500), st.integers(1, 200))
+def test_spread_is_even_and_no_more_than_asked(count, most):
+    places = spread(count, most)
+    assert len(places) == min(count, most)
+    assert set(places) <= set(range(count))
+    gaps = np.diff([*places, count])
+    assert not count or places[0] == 0 and gaps.max() - gaps.min() <= 1

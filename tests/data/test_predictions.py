@@ -25,6 +25,10 @@ def test_columns_may_be_in_any_order(write):
     np.testing.assert_allclose(found["good, night"], [0.9, 0.1])
 
 
+def test_the_mark_that_excel_begins_a_file_with_is_no_part_of_it(write):
+    np.testing.assert_allclose(read_predictions(write("\ufefftext,bye,greet\nhi,0,1\n"), LABELS)["hi"], [0.0, 1.0])
+
+
 def test_rounded_probabilities_sum_to_one(write):
     assert read_predictions(write("text,bye,greet\nhi,0.333,0.666\n"), LABELS)["hi"].sum() == pytest.approx(1.0)
 

@@ -58,6 +58,16 @@ def test_a_model_with_a_head_of_its_own_loads_like_the_bare_one(copied, tiny_wei
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
 
 
+def test_a_pooler_that_the_weights_lack_is_not_made_up(copied, tiny_weights):
+    """transformers would make one up by chance: another one in each training."""
+    assert load_pretrained(str(tiny_weights)).pooler is not None
+    model = transformers.TFBertForMaskedLM.from_pretrained(str(tiny_weights))
+    model.save_pretrained(copied, safe_serialization=True)
+    lacking = load_pretrained(str(copied))
+    assert lacking.pooler is None
+    assert_same(lacking, load_pretrained(str(tiny_weights)))
+
+
 def test_message_of_one_segment_gets_the_embedding_of_its_type(tiny_weights):
     checkpoint = load_pretrained(str(tiny_weights))
     reference = transformers.TFBertModel.from_pretrained(str(tiny_weights))

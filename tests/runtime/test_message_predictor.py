@@ -1,12 +1,16 @@
 """Text to intents and entities, through ONNX Runtime alone."""
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from random_models import random_parameters, random_shape
 from scipy.special import softmax
 
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
+from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
@@ -71,6 +75,19 @@ def values(text, prediction):
 def test_a_list_is_several_entities(told, part, expected):
     text = f"buy {part} now"
     assert values(text, told(text, part)) == [(value, "fruit") for value in expected]
+
+
+def test_blanks_within_an_entity_are_read_once(told):
+    """A million of them would take days, if all that follow were looked through from each."""
+    part = f"new{' ' * 1_000_000}york"
+    text = f"buy {part} now"
+    assert values(text, told(text, part)) == [(part, "fruit")]
+
+
+@given(st.text(" \t\n,a", max_size=30))
+def test_commas_are_found_with_all_the_blanks_around_them(text):
+    found = [match.span() for match in COMMA.finditer(text)]
+    assert found == [match.span() for match in re.finditer(r"\s*,\s+", text)]
 
 
 def test_other_types_keep_their_commas(told):

@@ -2,13 +2,18 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
+from rasa.shared.utils.io import write_yaml
 from test_pipelines import NLU
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.archives import artifacts_of
+from rasa_compressed_bert.commands import search
+from rasa_compressed_bert.commands.project import read_project
 from rasa_compressed_bert.tasks import teacher as teacher_of_students
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
@@ -114,6 +119,39 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     (tmp_path / "config.yml").write_text("pipeline: 3")
     assert main(["search", "--nlu", str(tmp_path / "nlu.yml"), "--config", str(tmp_path / "config.yml")]) == 2
     assert "has no pipeline" in capsys.readouterr().err
+
+
+def test_a_config_is_read_as_rasa_reads_it(project, tiny_weights, tmp_path):
+    project(tiny(tiny_weights), {"epochs": [2, 3]})
+    config = tmp_path / "config.yml"
+    config.write_text(config.read_text().replace("language: en", "language: no\nrate: 1e-3"))
+    read = read_project(config, tmp_path / "nlu.yml")
+    assert (read.config["language"], read.config["rate"]) == ("no", 0.001)
+    write_yaml(read.with_options({"epochs": 3}), tmp_path / "other.yml")
+    again = read_project(tmp_path / "other.yml", tmp_path / "nlu.yml")
+    assert again.config == read.with_options({"epochs": 3})
+
+
+def test_other_weights_in_the_same_folder_are_another_study(project, tiny_weights, tmp_path):
+    weights = Path(shutil.copytree(str(tiny_weights), str(tmp_path / "weights")))
+    project(tiny(weights), {"epochs": [2, 3]})
+    before, after = [], []
+    for seen in (before, after):
+        read = read_project(tmp_path / "config.yml", tmp_path / "nlu.yml")
+        seen += [read.data, read.surroundings]
+        with (weights / "config.json").open("a") as file:
+            file.write("\n")
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_a_choice_takes_the_place_of_an_earlier_one(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.tar.gz").write_text(name)
+        search._move(tmp_path / name, tmp_path / "picked" / "best")
+    assert (tmp_path / "picked" / "best" / "model.tar.gz").read_text() == "second"
+    with pytest.raises(OSError):
+        search._move(tmp_path / "missing", tmp_path / "picked" / "best")
 
 
 def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):

@@ -131,6 +131,13 @@ def test_other_bad_input(folder, tmp_path, options, message, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_annotations_that_are_none_are_told(tmp_path, capsys):
+    (tmp_path / "nlu.yml").write_text('version: "3.1"\nnlu:\n- intent: buy\n  examples: |\n    - buy [ ](fruit) now\n')
+    options = ["--weights", "any", "--nlu", str(tmp_path / "nlu.yml"), "--name", "fruit", "--language", "en"]
+    assert main(["package-spacy", *options, "--out", str(tmp_path / "out")]) == 2
+    assert "Correct them:\n'buy   now': the entity from 4 to 5 is empty" in capsys.readouterr().err
+
+
 def test_without_a_language(folder, tmp_path, capsys):
     assert main(["package-spacy", str(folder), "--name", "fruit", "--out", str(tmp_path / "out")]) == 2
     assert "--language: say which one, as in --language de" in capsys.readouterr().err
