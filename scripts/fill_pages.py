@@ -19,13 +19,15 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results"
 COMPARISONS = ("benchmarks.side_by_side", "benchmarks.run_spacy")
+UNNAMED = ("load",)  # measured before its page named the model
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
 
 
 def committed() -> Dict[str, Dict[str, Any]]:
     """The committed results that have a page, by the names of their files."""
-    return {page.stem: json.loads(page.with_suffix(".json").read_text(encoding="utf-8")) for page in _pages()}
+    paths = [path for path in sorted(RESULTS.glob("*.json")) if path.with_suffix(".md").is_file()]
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def comparisons() -> Dict[str, Dict[str, Any]]:
@@ -38,10 +40,6 @@ def page(title: str, content: Dict[str, Any]) -> str:
     if _script(content) in COMPARISONS:
         return to_markdown(title, content)
     return importlib.import_module(_script(content)).to_markdown(title, content)
-
-
-def _pages() -> List[Path]:
-    return [path for path in sorted(RESULTS.glob("*.md")) if path.with_suffix(".json").is_file()]
 
 
 def _script(content: Dict[str, Any]) -> str:
@@ -87,7 +85,7 @@ if __name__ == "__main__":
     for name, result in committed().items():
         if _script(result) in COMPARISONS:
             write_pages(name, result, folder=RESULTS)
-        else:
+        elif name not in UNNAMED:
             (RESULTS / f"{name}.md").write_text(page(name, result), encoding="utf-8")
     for path in PAGES:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

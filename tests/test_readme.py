@@ -29,7 +29,6 @@ def pipeline_of(text):
 TRAINED = [pipeline_of(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by the tests of the pipelines
 RESULTS = fill_pages.committed()
 COMPARISONS = fill_pages.comparisons()
-UNNAMED = {"load"}  # measured before its page named the model
 TABLES = re.findall(r"<!-- table: (\w+) -->\n(.*?)\n\n", WHOLE, flags=re.DOTALL)
 
 
@@ -75,7 +74,7 @@ def test_there_are_results():
     assert {"sara2019", "clinc150", "entities_snips", "sst2", "spacy_snips"} <= set(COMPARISONS)
 
 
-@pytest.mark.parametrize("name", sorted(set(RESULTS) - UNNAMED))
+@pytest.mark.parametrize("name", sorted(set(RESULTS) - set(fill_pages.UNNAMED)))
 def test_pages_of_results_are_those_of_their_json(name):
     written = (fill_pages.RESULTS / f"{name}.md").read_text(encoding="utf-8")
     assert written == fill_pages.page(name, RESULTS[name]), "`python -m scripts.fill_pages` writes it anew"

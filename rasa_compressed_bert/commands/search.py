@@ -195,7 +195,6 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
 
     They are trained in a folder of this process's own: several may conclude a study at once.
     """
-    trained: Dict[int, Path] = {}
     own, shared = arguments.out / f"picked.{secrets.token_hex(8)}", arguments.out / "picked"
     try:
         for name in _PICKS if arguments.pick is None else (arguments.pick,):
@@ -204,14 +203,11 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
                 shutil.rmtree(str(shared / name), ignore_errors=True)  # of an earlier choice
                 write(f"{name}: no model of the study is one.\n")
                 continue
-            if point.number in trained:
-                shutil.copytree(str(trained[point.number]), str(own / name))
-            else:
-                _train(project.with_options(point.options), arguments.nlu, own / name)
-            trained.setdefault(point.number, own / name)
-        for folder in sorted(own.glob("*")):
-            _move(folder, shared / folder.name)
-            write(f"Written: {shared / folder.name}, config.yml and model.tar.gz\n")
+            trained = own / str(point.number)
+            if not trained.exists():
+                _train(project.with_options(point.options), arguments.nlu, trained)
+            _move(Path(shutil.copytree(str(trained), str(own / name))), shared / name)
+            write(f"Written: {shared / name}, config.yml and model.tar.gz\n")
     finally:
         shutil.rmtree(str(own), ignore_errors=True)
 
