@@ -8,27 +8,25 @@ python -m benchmarks.side_by_side --short
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import logging
 import shutil
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional
 
 from tqdm import tqdm
 
 from benchmarks.parts import rows as row_definitions
 from benchmarks.parts.commands import command_line, named_folder, run_all
 from benchmarks.parts.datasets import prepare
+from benchmarks.parts.measured import Measured
 from benchmarks.parts.pages import write_results
 from benchmarks.parts.training import file_digest, measuring_code, train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.benchmark.server import throughput
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -83,7 +81,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         result["made_by_other_code"] = trained[row]["made_by_other_code"]
         result["training_s"] = trained[row]["training_s"]
         result["training_command"] = trained[row]["command"]
-        result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"])
+        result["pipeline"] = row_definitions.without_folders(trained[row]["config"]["pipeline"])
         if row == "keyword":  # two keywords: there for the time that Rasa itself takes
             result.update(dict.fromkeys(_SCORES))
         if row_definitions.is_ours(row):
@@ -100,37 +98,10 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     write_results(title, content, folder=arguments.results)
 
 
-class Measured:
-    """What was measured of the same models and messages already: a run that was stopped loses nothing.
-
-    Args:
-        folder: of a JSON file for whatever `made_from` says.
-        made_from: models, messages, machine and code, JSON values.
-    """
-
-    def __init__(self, folder: Path, made_from: Sequence[Any]):
-        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-        self._results = Results(folder / f"measured_{digest[:16]}.json", {}, identity={"all": digest})
-
-    def once(self, name: str, measure: Callable[[], Any]) -> Any:
-        """What `measure` gave under this name, now or before."""
-        for cell in self._results.content["cells"]:
-            if cell["name"] == name:
-                return cell["value"]
-        value = measure()
-        self._results.add({"name": name, "value": value})
-        return value
-
-
 def _sparsity(model: Path) -> Optional[float]:
     """None of a student that is no BERT."""
     component = next(iter(inspect_model(model)["components"].values()))
     return component.get("sparsity")
-
-
-def _without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Results are published: the folder of weights becomes its alias."""
-    return [{**item, "model_weights": "all-MiniLM-L6-v2"} if "model_weights" in item else item for item in pipeline]
 
 
 def _arguments() -> argparse.Namespace:

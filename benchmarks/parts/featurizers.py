@@ -59,7 +59,7 @@ def latency(weights: str, training: Path, test: Path, *, storage: Path) -> Dict[
 
     Every call gets a message of its own, which has words and no features yet.
     """
-    _use_one_thread()
+    use_one_thread()
     texts = texts_of(test)
     components = {name: component(item, training, storage=storage) for name, item in featurizers(weights).items()}
     seconds: Dict[str, List[float]] = {name: [] for name in components}
@@ -84,7 +84,7 @@ def similarity(weights: str, training: Path, test: Path, *, storage: Path) -> Di
     Our sentence feature is the first hidden state here, as LanguageModelFeaturizer's is. Messages with a word that has
     no wordpiece are left out: LanguageModelFeaturizer has no row for it.
     """
-    _use_one_thread()
+    use_one_thread()
     items, texts = featurizers(weights), texts_of(test)
     lmf = component(items[LMF], training, storage=storage)
     ours = component({**items[QUANTIZED], "pooling": "cls"}, training, storage=storage)
@@ -161,7 +161,8 @@ def _tokenizer() -> Any:
     return WhitespaceTokenizer(WhitespaceTokenizer.get_default_config())
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
+    """Restricts TensorFlow, before it is used in this process, to one thread."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

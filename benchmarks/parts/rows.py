@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.models.pretrained import local_folder
@@ -13,6 +13,8 @@ DISTILLED = "rasa_compressed_bert.DistilledIntentClassifier"
 JOINT = "rasa_compressed_bert.JointBertClassifier"
 LOGISTIC = {"name": "LogisticRegressionClassifier"}
 TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
+DEFAULT = "pruned_60_int8"
+"""`PrunedBertIntentClassifier` with its default options."""
 _RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
 ROWS = (
     *_RASAS,
@@ -23,18 +25,46 @@ SHORT_ROWS = (
     *("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic"),
     *("dense_fp32", "60", "80", "joint_60", "distilled_bilstm"),
 )
+KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW"])
+"""What `is_trainable` knows."""
+LABELS = {
+    DEFAULT: "PrunedBertIntentClassifier",
+    "dense_fp32": "fine-tuned BERT, uncompressed",
+    "distilled_bilstm": "DistilledIntentClassifier (bilstm)",
+    "diet": "Rasa's default pipeline (DIET)",
+    "lmf_diet": "LanguageModelFeaturizer + DIET",
+}
+"""Names for pages whose rows are compared with published figures."""
+_SEED_OPTIONS = {
+    **dict.fromkeys((OURS, DISTILLED, JOINT, "DIETClassifier"), "random_seed"),
+    "LogisticRegressionClassifier": "random_state",
+}
 
 
 def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str, Any]:
     """A complete config.yml.
 
     Args:
-        row: one of `ROWS`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a student, or
-            `joint_` and a row of ours.
+        row: one of `ROWS`, `DEFAULT`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a
+            student, or `joint_` and a row of ours.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
     return complete(_rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)])
+
+
+def seeded(config: Dict[str, Any], seed: int) -> Dict[str, Any]:
+    """A copy of a config.yml in which every classifier that has a random seed gets this one."""
+    pipeline = [
+        {**item, _SEED_OPTIONS[item["name"]]: seed} if item["name"] in _SEED_OPTIONS else item
+        for item in config["pipeline"]
+    ]
+    return {**config, "pipeline": pipeline}
+
+
+def without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Results are published: the folder of weights becomes its alias."""
+    return [{**item, "model_weights": "all-MiniLM-L6-v2"} if "model_weights" in item else item for item in pipeline]
 
 
 def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
@@ -57,7 +87,12 @@ def is_ours(row: str) -> bool:
 def is_bert(row: str) -> bool:
     """Whether a row is a BERT of ours, for intents or for entities too."""
     own = row[len(BOTH) :] if row.startswith(BOTH) else row
-    return own in ("dense_fp32", "dense_int8") or (own[len(TRIM) :] if own.startswith(TRIM) else own).isdigit()
+    return own in (DEFAULT, "dense_fp32", "dense_int8") or (own[len(TRIM) :] if own.startswith(TRIM) else own).isdigit()
+
+
+def is_trainable(row: str) -> bool:
+    """Whether a row can learn any intents: all but `keyword` can."""
+    return row in ROWS and row != "keyword" or is_bert(row)
 
 
 def model_name(row: str) -> str:
@@ -65,6 +100,11 @@ def model_name(row: str) -> str:
     if row.startswith(BOTH):
         return BOTH + model_name(row[len(BOTH) :])
     return f"pruned_{row}_int8" if row.isdigit() else row
+
+
+def label(row: str) -> str:
+    """The row's name beside published figures."""
+    return LABELS.get(row, model_name(row))
 
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
@@ -80,7 +120,7 @@ def _ours(row: str, epochs: int) -> Dict[str, Any]:
         options["pruning"] = {"final_sparsity": int(row) / 100}
     elif row.startswith(TRIM):
         options.update(vocabulary="trim", vocabulary_size=int(row[len(TRIM) :]))
-    else:
+    elif row != DEFAULT:
         options["pruning"] = {"method": "none"}
         options["quantization"] = {"method": "none" if row == "dense_fp32" else "dynamic_int8"}
     return options

@@ -42,11 +42,11 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = 
     timing, model = folder / "timing.json", folder / "model.tar.gz"
     is_ours = any(str(item["name"]).startswith(rasa_compressed_bert.__name__) for item in config["pipeline"])
     code = model_code(is_ours=is_ours)
-    made_from = {"config": config, "data": file_digest(nlu), "code": code, **_libraries()}
+    made_from = {"config": config, "data": file_digest(nlu), "code": code, **libraries()}
     if model.is_file() and timing.is_file():
         done = json.loads(timing.read_text())
         different = {name for name, value in made_from.items() if done.get(name) != value}
-        if not different or reuse and different <= {"code", *_libraries()}:
+        if not different or reuse and different <= {"code", *libraries()}:
             return {**done, "made_by_other_code": bool(different)}
     (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     options = ["--nlu", os.path.relpath(nlu, folder), "--config", "config.yml", "--out", "."]
@@ -106,7 +106,7 @@ def _code_digest(is_wanted: Callable[[str], bool]) -> str:
     return digest.hexdigest()
 
 
-def _libraries() -> Dict[str, Any]:
+def libraries() -> Dict[str, Any]:
     """Versions, and the weights that rows start from."""
     versions = {name: version for name, version in environment()["versions"].items() if name != "rasa_compressed_bert"}
     return {"versions": versions, "weights": weights_digest(next(iter(ALIASES)))}

@@ -15,6 +15,7 @@ from benchmarks.parts.featurizers import measured
 from benchmarks.parts.kmeans_bits import SETTINGS, Setting
 from benchmarks.parts.quantized import Dense, artifact_in
 from benchmarks.parts.rows import (
+    DEFAULT,
     DISTILLED,
     JOINT,
     LMF,
@@ -51,7 +52,7 @@ CLASSIFIERS = {
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
 
-@pytest.mark.parametrize("row", [*ROWS, "40", "trim_500"])
+@pytest.mark.parametrize("row", [*ROWS, DEFAULT, "40", "trim_500"])
 def test_every_row_is_a_complete_configuration(row):
     config = row_config(row)
     assert {"recipe", "assistant_id", "language"} <= set(config)

@@ -1,0 +1,163 @@
+"""Tables and plot of `real_bots`: models measured here beside the figures that HINT3's authors published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from benchmarks.parts import rows
+from benchmarks.parts.hint3 import PLATFORMS
+from benchmarks.parts.scores import mean_and_deviation, seeds_in_words
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import in_words
+from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+
+FIGURES = {"mcc": "MCC", "inscope_accuracy": "in-scope accuracy", "oos_recall": "out-of-scope recall"}
+TRUST = {
+    "out_of_scope_auroc": "AUROC",
+    "calibration_error": "ECE",
+    "below_threshold": f"in scope below {FALLBACK_THRESHOLD}",
+}
+COSTS = {"latency_p50_ms": ("p50 ms", 2), "archive_mb": ("archive MB", 1), "training_s": ("training s", 0)}
+
+
+class Series(NamedTuple):
+    """Figures of a model at several thresholds, once for each seed; those of a platform are published, and one run."""
+
+    name: str
+    is_published: bool
+    runs: Sequence[Sequence[Mapping[str, float]]]
+
+    @property
+    def thresholds(self) -> List[float]:
+        """In ascending order."""
+        return [entry["threshold"] for entry in self.runs[0]]
+
+    def values(self, figure: str, threshold: float) -> List[float]:
+        """One for each seed; none at a threshold that was not measured."""
+        return [entry[figure] for run in self.runs for entry in run if entry["threshold"] == threshold]
+
+    @property
+    def best_threshold(self) -> float:
+        """That with the highest mean MCC."""
+        return max(self.thresholds, key=lambda threshold: float(np.mean(self.values("mcc", threshold))))
+
+
+def all_series(content: Mapping[str, Any]) -> List[Series]:
+    """Models in the order of the results, then published platforms."""
+    measured = [
+        Series(rows.label(name), False, [cell["thresholds"] for cell in cells])
+        for name, cells in _by_model(content).items()
+    ]
+    return measured + [
+        Series(f"{PLATFORMS.get(item['platform'], item['platform'])}, published", True, [item["thresholds"]])
+        for item in content["published"]
+    ]
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """All tables, and how the figures were made."""
+    series = all_series(content)
+    by_threshold = "\n\n".join(_by_threshold(series, figure) for figure in FIGURES)
+    published = """
+Rows with "published" are the figures of Arora et al. (2020, arXiv 2009.13833; github.com/hellohaptik/HINT3, full
+training sets): measured by them, once, on the same messages.
+"""
+    return f"""# {title}
+
+{content["training_messages"]} training messages; {content["in_scope_messages"]} test messages in scope and
+{content["out_of_scope_messages"]} out of scope. {seeds_in_words(content["seeds"])} A model's answers are those of
+Rasa's `Agent.parse_message`. Rasa's FallbackClassifier, with its default `ambiguity_threshold`, then decides which
+messages are out of scope.
+{published if content["published"] else ""}
+- MCC: Matthews correlation coefficient over all test messages; out of scope is one class.
+- In-scope accuracy: share of the messages in scope that get the right intent and no fallback.
+- Out-of-scope recall: share of the messages out of scope that get a fallback.
+- {FALLBACK_THRESHOLD} is Rasa's default threshold. The best threshold is that with the highest mean MCC on these test
+  messages, so it is chosen with hindsight.
+
+{_summary(series)}
+
+Without a fallback: AUROC of the best intent's confidence for telling messages in scope from messages out of scope;
+expected calibration error (ECE) of the messages in scope; share of these whose confidence is below
+{FALLBACK_THRESHOLD}; p50 milliseconds of a whole message in Rasa, one at a time on one thread; seconds of
+`rasa train nlu` on all cores.
+
+{_trust_and_costs(content)}
+
+At each threshold:
+
+{by_threshold}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def _summary(series: Sequence[Series]) -> str:
+    heading = [f"{name} at {FALLBACK_THRESHOLD}" for name in FIGURES.values()]
+    table = [["model", *heading, "best threshold", *(f"{name} there" for name in FIGURES.values())]]
+    for item in series:
+        default, best = (
+            [_written(figure, item.values(figure, threshold)) for figure in FIGURES]
+            for threshold in (FALLBACK_THRESHOLD, item.best_threshold)
+        )
+        table.append([item.name, *default, f"{item.best_threshold:.1f}", *best])
+    return tables.markdown_table(table)
+
+
+def _trust_and_costs(content: Mapping[str, Any]) -> str:
+    table = [["measured here", *TRUST.values(), *(name for name, _ in COSTS.values())]]
+    for name, cells in _by_model(content).items():
+        row = [rows.label(name)]
+        row += [mean_and_deviation([cell[key] for cell in cells], unit=" %") for key in TRUST]
+        row += [
+            mean_and_deviation([cell[key] for cell in cells], digits=digits, scale=1.0)
+            for key, (_, digits) in COSTS.items()
+        ]
+        table.append(row)
+    return tables.markdown_table(table)
+
+
+def _by_threshold(series: Sequence[Series], figure: str) -> str:
+    """One table; the name of the figure is the heading of its first column, by which pages find it."""
+    thresholds = sorted({threshold for item in series for threshold in item.thresholds})
+    table = [[FIGURES[figure], *(f"{threshold:.1f}" for threshold in thresholds)]]
+    table += [
+        [item.name, *(_written(figure, item.values(figure, threshold)) for threshold in thresholds)] for item in series
+    ]
+    return tables.markdown_table(table)
+
+
+def _written(figure: str, values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return mean_and_deviation(values, digits=3, scale=1.0) if figure == "mcc" else mean_and_deviation(values, unit=" %")
+
+
+def _by_model(content: Mapping[str, Any]) -> Dict[str, List[Mapping[str, Any]]]:
+    names = dict.fromkeys(cell["model"] for cell in content["results"])
+    return {name: [cell for cell in content["results"] if cell["model"] == name] for name in names}
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: MCC against the threshold; published platforms are dashed, a band is a standard deviation."""
+    with drawn(path, figsize=(10, 5)) as (figure, axes):
+        for index, item in enumerate(all_series(content)):
+            colour = f"C{index % 10}"
+            values = [item.values("mcc", threshold) for threshold in item.thresholds]
+            means = np.array([np.mean(runs) for runs in values])
+            style = "--" if item.is_published else "-"
+            axes.plot(item.thresholds, means, style, color=colour, marker="o", markersize=4, label=item.name)
+            if len(item.runs) > 1:
+                deviations = np.array([np.std(runs, ddof=1) for runs in values])
+                axes.fill_between(item.thresholds, means - deviations, means + deviations, color=colour, alpha=0.2)
+        axes.axvline(FALLBACK_THRESHOLD, color="grey", linewidth=0.8, linestyle=":", label="Rasa's default threshold")
+        axes.set_xlabel("threshold of the fallback")
+        axes.set_ylabel("MCC over all test messages")
+        axes.set_title(title)
+        axes.grid(True, alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+        figure.tight_layout()

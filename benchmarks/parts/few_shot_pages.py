@@ -1,0 +1,98 @@
+"""Table and plot of `few_shot`: models measured here beside the accuracies that papers report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.parts import rows
+from benchmarks.parts.frozen import C
+from benchmarks.parts.scores import mean_and_deviation, seeds_in_words
+from rasa_compressed_bert.benchmark import tables
+from rasa_compressed_bert.benchmark.environment import in_words
+from rasa_compressed_bert.benchmark.plots import drawn
+
+FROZEN = "frozen"
+SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+LABELS = {FROZEN: "logistic regression, frozen features"}
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """The table, and how the figures were made."""
+    shots = sorted({cell["shots"] for cell in content["results"]})
+    table = [["model", *(f"{count}-shot {name}" for count in shots for name in SCORES.values())]]
+    for name in dict.fromkeys(cell["model"] for cell in content["results"]):
+        own = [_of(content["results"], name, count) for count in shots]
+        cells = [
+            mean_and_deviation([cell[key] for cell in cs], unit=" %") if cs else "" for cs in own for key in SCORES
+        ]
+        table.append([_label(name), *cells])
+    for name in dict.fromkeys(item["model"] for item in content["published"]):
+        own = [_of(content["published"], name, count) for count in shots]
+        table.append([_published(name), *(text for cs in own for text in (_percent(cs), ""))])
+    messages = ", ".join(f"{_messages(content, count)} with {count} shots" for count in shots)
+    drawn_shots = " and ".join(map(str, content["drawn"]))
+    chosen = f" With {drawn_shots} shots, each seed draws its own training messages." if drawn_shots else ""
+    published = """
+Rows with "published" are accuracies that papers report (github.com/jianguoz/Few-Shot-Intent-Detection; on RoBERTa-base,
+lower-cased text, the whole test set). ICDA trains on more messages, which a large language model wrote.
+"""
+    return f"""# {title}
+
+k-shot: k training messages of each intent. Training messages: {messages}; {content["test_messages"]} test messages.
+{seeds_in_words(content["seeds"])} Logistic regression (C = {C:g}) is on L2-normalised mean-pooled features
+of all-MiniLM-L6-v2 and has no random seed. All other models are scored as they are served.{chosen}
+{published if content["published"] else ""}
+{tables.markdown_table(table)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: accuracy against the number of shots; published figures are dashed, bars standard deviations."""
+    shots = sorted({cell["shots"] for cell in content["results"]})
+    names = dict.fromkeys((key, cell["model"]) for key in ("results", "published") for cell in content[key])
+    with drawn(path, figsize=(9, 4.5)) as (figure, axes):
+        for index, (key, name) in enumerate(names):
+            points = {count: [100.0 * cell["accuracy"] for cell in _of(content[key], name, count)] for count in shots}
+            points = {count: values for count, values in points.items() if values}
+            axes.errorbar(
+                [shots.index(count) for count in points],
+                [np.mean(values) for values in points.values()],
+                yerr=[np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in points.values()],
+                fmt="x--" if key == "published" else "o-",
+                color=f"C{index % 10}",
+                capsize=3,
+                label=_published(name) if key == "published" else _label(name),
+            )
+        axes.set_xticks(range(len(shots)))
+        axes.set_xticklabels([str(count) for count in shots])
+        axes.set_xlabel("training messages of each intent")
+        axes.set_ylabel("accuracy, %")
+        axes.set_title(title)
+        axes.grid(True, alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+        figure.tight_layout()
+
+
+def _of(cells: Sequence[Mapping[str, Any]], model: str, shots: int) -> List[Mapping[str, Any]]:
+    return [cell for cell in cells if (cell["model"], cell["shots"]) == (model, shots)]
+
+
+def _messages(content: Mapping[str, Any], shots: int) -> int:
+    return next(cell["training_messages"] for cell in content["results"] if cell["shots"] == shots)
+
+
+def _percent(cells: Sequence[Mapping[str, Any]]) -> str:
+    return tables.percent(cells[0]["accuracy"]) if cells else ""
+
+
+def _label(model: str) -> str:
+    return LABELS.get(model) or rows.label(model)
+
+
+def _published(model: str) -> str:
+    return f"{model}, published"
