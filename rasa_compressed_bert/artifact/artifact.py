@@ -5,6 +5,7 @@
     tokenizer.json        the `tokenizers` library's serialisation
     model.onnx            the serving graph, without weights (or model.pb; or model.tflite, with weights of its own)
     weights.safetensors   the weights: quantized, pruned ones sparse, clustered ones as code book and indices
+    views.safetensors     what the views of a message were fitted to, see `views`; not every model has some
     spacy.msgpack         a spaCy pipeline's own bytes, in the place of the three before
 
 Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
@@ -21,16 +22,19 @@ from typing import Any, Dict, Mapping
 
 from rasa_compressed_bert.errors import ArtifactError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (2, 3)
+"""Version 2 had neither views of a message nor the names of a graph's outputs."""
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
 SPACY_MODEL = "spacy.msgpack"
+VIEWS = "views.safetensors"
 LARGEST_FILE = 4 * 2**30
 """Bytes; what is larger is not read into memory. BERT-large in 32-bit floats has a third of it."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
 """Kinds of artifacts that a text is given to, by what they say of it."""
-FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL)
+FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS)
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,10 @@ def read_artifact(folder: Path) -> Artifact:
         version = manifest.get("format_version")
     except (ValueError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"'{MANIFEST}' in '{folder}' is no JSON object: {error}") from error
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise ArtifactError(
             f"'{folder}' has format version {version}; this release of rasa_compressed_bert "
-            f"reads version {FORMAT_VERSION}. Train the model again."
+            f"reads versions {', '.join(map(str, READABLE_VERSIONS))}. Train the model again."
         )
     try:
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}

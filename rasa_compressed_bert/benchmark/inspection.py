@@ -62,11 +62,24 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),
         files={name: len(data) for name, data in artifact.files.items()},
-        validation=manifest.get("validation", {}),
+        held_out=_held_out(manifest),
+        training_scores=manifest.get("training_scores", {}),
+        views=manifest.get("views"),
+        out_of_scope=manifest.get("out_of_scope"),
         parity=manifest.get("parity", {}),
     )
     report.update(_compressed(artifact) if "encoder" in manifest else _student(artifact))
     return report
+
+
+def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:
+    """Scores on messages that a model was not trained on; artifacts of version 2 have one for each stage."""
+    scores = {f"validation, {stage}": score for stage, score in manifest.get("validation", {}).items()}
+    cross_fitted = manifest.get("cross_fitted")
+    if cross_fitted:
+        pooled = {"views_accuracy": cross_fitted["pooled_accuracy"], "models": cross_fitted["folds"]}
+        scores["held out"] = {**cross_fitted["score"], **pooled, "messages": cross_fitted["messages"]}
+    return scores
 
 
 def _student(artifact: Artifact) -> Dict[str, Any]:

@@ -9,9 +9,10 @@ from rasa_compressed_bert.benchmark.tables import markdown_table, percent, sensi
 
 MB = 1e6
 _SCORES = {
-    "macro_f1": "validation macro F1",
-    "accuracy": "validation accuracy",
-    "entity_f1": "validation entity F1",
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy",
+    "entity_f1": "entity F1",
+    "views_accuracy": "accuracy of all views",
 }
 
 
@@ -83,7 +84,8 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
     before, after = _stages(component)
     for key, name in _SCORES.items():
         if before.get(key) is not None and after.get(key) is not None:
-            rows.append([name, percent(before[key]), percent(after[key]), f"{100 * (after[key] - before[key]):+.1f}"])
+            change = f"{100 * (after[key] - before[key]):+.1f}"
+            rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
     dense = "dense fine-tuned model in 32-bit floats, head included" if _said(component) else "encoder in floats"
     lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:
@@ -165,9 +167,14 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
     }
     if component["temperature"] is not None:
-        values["temperature"] = f"{component['temperature']:.3f} (of the calibrated confidences)"
-    for stage, score in component["validation"].items():
-        values[f"validation, {stage}"] = _score(score)
+        calibrated = "from held-out messages" if component["held_out"] else "not calibrated: no messages were held out"
+        values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
+    for name, score in component["held_out"].items():
+        values[name] = _score(score)
+    for stage, score in component["training_scores"].items():
+        values[f"training messages, {stage}"] = _score(score)
+    if component["out_of_scope"]:
+        values.update(_detector(component))
     if "similarity" in parity:
         values["parity"] = (
             f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
@@ -194,7 +201,7 @@ def _format(quantization: Mapping[str, Any]) -> str:
 
 
 def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    stages = list(component["validation"].values())
+    stages = list(component["training_scores"].values())
     return [stages[0], stages[-1]] if stages else [{}, {}]
 
 
@@ -203,10 +210,25 @@ def _pair(before: float, now: float, *, digits: int) -> List[str]:
     return [f"{before:.{digits}f}", f"{now:.{digits}f}", change]
 
 
+def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
+    """How intents are weighed, and messages out of scope are found."""
+    views, found = component["views"], component["out_of_scope"]
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views["weights"].items())
+    confidence = views["confidence"]
+    calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
+    return {
+        "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
+        "out of scope": f"{found['detector']}: {found['stored_messages']} messages stored, below a familiarity of "
+        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
+        f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
+        "compared with the others",
+    }
+
+
 def _score(score: Mapping[str, float]) -> str:
-    names = {key: name.replace("validation ", "") for key, name in _SCORES.items()}
-    parts = [f"{name} {percent(score[key])}" for key, name in names.items() if score.get(key) is not None]
-    return ", ".join([*parts, *(f"{key} {value:.3f}" for key, value in score.items() if key not in names)])
+    parts = [f"{name} {percent(score[key])}" for key, name in _SCORES.items() if score.get(key) is not None]
+    others = {key: value for key, value in score.items() if key not in _SCORES and value is not None}
+    return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
 
 
 def _accuracy(parity: Mapping[str, float]) -> str:

@@ -19,10 +19,10 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, message_io, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.intent_predictor import Ranking
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
 from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.ranking import Ranking
 
 logger = logging.getLogger(__name__)
 

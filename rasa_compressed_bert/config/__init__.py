@@ -11,6 +11,7 @@ from rasa_compressed_bert.config.entities import BertEntityExtractorConfig, Enti
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
+from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import PAIR_FACTOR, StudentConfig, StudentDistillationConfig
@@ -28,6 +29,7 @@ __all__ = [
     "EntityConfig",
     "JointBertClassifierConfig",
     "Option",
+    "OutOfScopeConfig",
     "PAIR_FACTOR",
     "Problem",
     "PrunedBertIntentClassifierConfig",

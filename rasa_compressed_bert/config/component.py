@@ -74,6 +74,12 @@ class ComponentConfig(ABC):
     def weights_to_start_from(self) -> Optional[str]:
         """Pretrained weights that training needs; None if it needs none."""
 
+    @property
+    def has_detector(self) -> bool:
+        """Whether confidences tell messages out of scope, see `out_of_scope.OutOfScopeConfig`."""
+        section = getattr(self, "out_of_scope", None)
+        return section is not None and section.detector != "none"
+
     def files_to_read(self) -> Sequence[str]:
         """Paths, beside those of weights, whose content matters to training."""
         return ()

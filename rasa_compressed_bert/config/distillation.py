@@ -22,4 +22,12 @@ class DistillationConfig:
         high=1000,
         help="Weight of the distance to the teacher's hidden states; 0 leaves them out.",
     )
+    synthetic_messages: int = option(
+        1,
+        int,
+        low=0,
+        high=20,
+        help="Synthetic messages made of each training message, which the dense model labels for the pruned one; "
+        "there are fewer epochs then, so that training takes as long. 0 leaves them out; only for models with intents.",
+    )
     alpha: float = option(0.3, float, low=0, high=1, help="Weight of the hard labels; the teacher has 1 - alpha.")

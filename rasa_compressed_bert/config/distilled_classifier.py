@@ -10,6 +10,7 @@ from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, section
+from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import StudentConfig, StudentDistillationConfig
@@ -58,7 +59,9 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         float,
         low=0,
         high=0.5,
-        help="Share of the examples held out to pick the best epoch and to calibrate confidences; 0 switches both off.",
+        help="Share of the examples that are held out from models like the teacher, which calibrate confidences and "
+        "weigh the views of a message; below 3,000 examples each half in turn. The saved model learns all examples. 0 "
+        "switches this off.",
     )
     num_threads: int = option(
         1,
@@ -74,6 +77,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
     distillation: StudentDistillationConfig = section(StudentDistillationConfig)
     pruning: PruningConfig = section(PruningConfig)
     quantization: QuantizationConfig = section(QuantizationConfig)
+    out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
 
     finetuning_epoch_fraction: InitVar[Optional[float]] = None
 
@@ -107,9 +111,10 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         return None if self.teacher.model is not None else self.teacher.model_weights or _WEIGHTS
 
     def files_to_read(self) -> Sequence[str]:
-        """A given teacher, messages without an intent, and spaCy's model, which may be a package."""
+        """A teacher, messages without an intent, spaCy's model, which may be a package, and messages out of scope."""
         augmentation = self.augmentation
         named = (self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model)
+        named += (self.out_of_scope.messages,)
         return [name for name in named if name is not None]
 
     @property
@@ -131,11 +136,13 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             validation_split=self.validation_split,
             pruning=PruningConfig(method="none"),
             quantization=QuantizationConfig(method="none"),
+            out_of_scope=self.out_of_scope,
         )
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield the contradictions within the sections and between them."""
-        for part in (self.teacher, self.student, self.augmentation, self.distillation, self.quantization):
+        sections = (self.teacher, self.student, self.augmentation, self.distillation, self.quantization)
+        for part in (*sections, self.out_of_scope):
             yield from part.conflicts()
         if self.is_transformer:
             yield from self.pruning.conflicts()

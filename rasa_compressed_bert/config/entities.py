@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Dict, Iterator, Union
+from typing import ClassVar, Dict, Iterator, Sequence, Union
 
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.component import Problem
-from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.options import option, section
+from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 
 SPLIT_BY_COMMA = "split_entities_by_comma"
 
@@ -67,3 +68,13 @@ class JointBertClassifierConfig(EntityConfig):
     entity_loss_weight: float = option(
         1.0, float, above=0, high=1000, help="Weight of the entities' loss; that of the intents is 1."
     )
+    out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the contradictions that all have, and those within `out_of_scope`."""
+        yield from super().conflicts()
+        yield from self.out_of_scope.conflicts()
+
+    def files_to_read(self) -> Sequence[str]:
+        """A file of messages out of scope."""
+        return [self.out_of_scope.messages] if self.out_of_scope.messages else []

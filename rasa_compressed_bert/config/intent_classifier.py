@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Iterator, Sequence
 
 from rasa_compressed_bert.config.bert import BertConfig
-from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.options import option, section
+from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 
 
 @dataclass(frozen=True)
@@ -16,3 +18,13 @@ class PrunedBertIntentClassifierConfig(BertConfig):
     learns_intents: ClassVar[bool] = True
 
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield the contradictions that all have, and those within `out_of_scope`."""
+        yield from super().conflicts()
+        yield from self.out_of_scope.conflicts()
+
+    def files_to_read(self) -> Sequence[str]:
+        """A file of messages out of scope."""
+        return [self.out_of_scope.messages] if self.out_of_scope.messages else []

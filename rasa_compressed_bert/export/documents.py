@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import GRAPH, TOKENIZER, VIEWS, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
 def document_artifact(artifact: Artifact) -> Artifact:
-    """The same weights, served by ONNX Runtime: logits as before and, last, the hidden states (B, T, H).
+    """The same weights, served by ONNX Runtime: outputs as before and, last, the hidden states (B, T, H).
 
     Args:
         artifact: of a BERT that says intents, entities or both, for any runtime.
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
-    graph = onnx_model(shape, tensors, states=True)
-    served = {"runtime": "onnxruntime", "graph_weights": graph.weights}
+    graph = onnx_model(shape, tensors, features="classifier.bias" in tensors, states=True)
+    outputs = [output.name for output in graph.proto.graph.output]
+    served = {"runtime": "onnxruntime", "graph_weights": graph.weights, "outputs": outputs}
+    kept = [name for name in (TOKENIZER, WEIGHTS, VIEWS) if name in artifact.files]
     return Artifact(
         {**artifact.manifest, **served, "pooling": "cls" if "pooler.bias" in tensors else "mean"},
-        {**{name: artifact.files[name] for name in (TOKENIZER, WEIGHTS)}, GRAPH: graph.proto.SerializeToString()},
+        {**{name: artifact.files[name] for name in kept}, GRAPH: graph.proto.SerializeToString()},
     )

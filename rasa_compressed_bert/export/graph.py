@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE
 
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
-HIDDEN_STATES, LOGITS, TAG_LOGITS = "hidden_states", "logits", "tag_logits"
+HIDDEN_STATES, LOGITS, TAG_LOGITS, FEATURES = "hidden_states", "logits", "tag_logits", "features"
 CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
 _IR_VERSION = 8

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from rasa_compressed_bert.export.graph import (
     ATTENTION_MASK,
     CONTRIB,
+    FEATURES,
     HIDDEN_STATES,
     INPUT_IDS,
     LOGITS,
@@ -27,21 +28,29 @@ from rasa_compressed_bert.export.graph import (
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
-def onnx_model(shape: EncoderShape, tensors: Mapping[str, np.ndarray], *, states: bool = False) -> OnnxModel:
+def onnx_model(
+    shape: EncoderShape, tensors: Mapping[str, np.ndarray], *, features: bool = False, states: bool = False
+) -> OnnxModel:
     """Ids and mask (B, T) int64 to what the tensors have linear layers for, or else to hidden states (B, T, H).
 
-    The outputs are logits of intents (B, C), logits of tags (B, T, K) and hidden states, in this order.
+    The outputs are logits of intents (B, C), their features (B, P), logits of tags (B, T, K) and hidden states, in this
+    order.
 
     Args:
         shape: the encoder's widths.
         tensors: of encoder and heads.
+        features: gives the features of the intents' linear layer besides.
         states: gives the hidden states besides.
     """
     graph = EncoderGraph(shape, tensors)
     hidden = graph.encode()
     outputs: Dict[str, List[Any]] = {}
     if "classifier.bias" in tensors:
-        outputs[graph.classify(hidden)] = ["batch", tensors["classifier.bias"].size]
+        pooled = graph.pool(hidden)
+        outputs[graph.classify(pooled)] = ["batch", tensors["classifier.bias"].size]
+        if features:
+            size = tensors["pooler.bias"].size if "pooler.bias" in tensors else shape.hidden_size
+            outputs[graph.add("Identity", [pooled], output=FEATURES)] = ["batch", size]
     if "tagger.bias" in tensors:
         outputs[graph.tag(hidden)] = ["batch", "wordpieces", tensors["tagger.bias"].size]
     if states or not outputs:
@@ -64,9 +73,9 @@ class EncoderGraph(Graph):
             hidden = self._feed_forward(hidden, index)
         return hidden
 
-    def classify(self, hidden: str) -> str:
-        """Pooling and linear layer: (B, T, H) to logits (B, C)."""
-        return self.dense(self._pool(hidden), "classifier", output=LOGITS)
+    def classify(self, pooled: str) -> str:
+        """A linear layer: features (B, P) to logits (B, C)."""
+        return self.dense(pooled, "classifier", output=LOGITS)
 
     def tag(self, hidden: str) -> str:
         """A linear layer of every wordpiece: (B, T, H) to logits of tags (B, T, K)."""
@@ -140,7 +149,8 @@ class EncoderGraph(Graph):
             self.add("Cast", [ATTENTION_MASK], output="key_padding_mask", to=TensorProto.INT32)
         return "key_padding_mask"
 
-    def _pool(self, hidden: str) -> str:
+    def pool(self, hidden: str) -> str:
+        """Hidden states (B, T, H) to the features of a message (B, P)."""
         if "pooler.bias" in self.tensors:
             first = self.add("Gather", [hidden, self.constant("first", [0])], axis=1)  # (B, 1, H)
             first = self.add("Squeeze", [first, self.constant("last", [1])])  # (B, H)

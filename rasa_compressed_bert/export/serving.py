@@ -11,6 +11,7 @@ from rasa_compressed_bert.artifact.artifact import GRAPH, TENSORFLOW_GRAPH, TFLI
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.compression.quantization import NOT_CALIBRATED, Calibration
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.export.graph import FEATURES, HIDDEN_STATES, LOGITS, TAG_LOGITS
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import Tensors, pack, unpack
 from rasa_compressed_bert.models.shape import EncoderShape
@@ -51,11 +52,18 @@ def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapp
             **graph_manifest,
             "kind": kind,
             "runtime": form.runtime,
+            "outputs": outputs_of(tensors),
             "encoder": model.shape.to_dict(),
             "quantization": asdict(form.quantization),
         },
         {TOKENIZER: model.tokenizer.encode("utf-8"), **graph_file, WEIGHTS: tensors_to_bytes(tensors)},
     )
+
+
+def outputs_of(tensors: Tensors) -> List[str]:
+    """Names of what a graph gives, in its order: what there are linear layers for, or else hidden states."""
+    intents = [LOGITS, FEATURES] if "classifier.bias" in tensors else []
+    return [*intents, *([TAG_LOGITS] if "tagger.bias" in tensors else [])] or [HIDDEN_STATES]
 
 
 def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> List[List[np.ndarray]]:
@@ -66,7 +74,7 @@ def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> List[List[np.ndarr
 
 
 def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
-    graph = onnx_model(model.shape, tensors)
+    graph = onnx_model(model.shape, tensors, features=True)
     return {GRAPH: graph.proto.SerializeToString()}, {"graph_weights": graph.weights}
 
 
@@ -75,7 +83,7 @@ def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, 
     from rasa_compressed_bert.models.task_model import forward_pass
 
     quantization = "dynamic_int8" if form.quantization.method == "kmeans" else form.quantization.method
-    forward = forward_pass(model.shape, unpack(model.shape, tensors))
+    forward = forward_pass(model.shape, unpack(model.shape, tensors), features=True)
     return {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=form.messages)}, {}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import GRAPH, INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
-from rasa_compressed_bert.export.graph import OnnxModel
+from rasa_compressed_bert.export.graph import FEATURES, LOGITS, OnnxModel
 from rasa_compressed_bert.export.packing import Tensors, pack_each
 from rasa_compressed_bert.export.student_graph import bilstm_model, ngrams_model
 from rasa_compressed_bert.export.task_model import HeldOut, checked
@@ -45,6 +45,7 @@ def export_student(
         "kind": INTENT_CLASSIFIER,
         "runtime": "onnxruntime",
         "graph_weights": graph.weights,
+        "outputs": [LOGITS, FEATURES],
         "student": asdict(student),
         "quantization": asdict(quantization),
     }

@@ -9,14 +9,14 @@ from onnx import TensorProto, helper
 
 from rasa_compressed_bert.artifact.dequantization import SCALE
 from rasa_compressed_bert.config import PAIR_FACTOR
-from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, INPUT_IDS, LOGITS, Graph, OnnxModel
+from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, FEATURES, INPUT_IDS, LOGITS, Graph, OnnxModel
 
 _DIRECTIONS = ("forward", "backward")
 _FAR_BELOW, _TO_THE_END = "far_below", 2**31
 
 
 def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C): what `students.bilstm.BiLstm` computes.
+    """Ids and mask (B, T) int64 to logits (B, C) and features (B, P): what `students.bilstm.BiLstm` computes.
 
     Args:
         tensors: its parameters, packed.
@@ -31,7 +31,7 @@ def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxMode
 
 
 def ngrams_model(tensors: Mapping[str, np.ndarray]) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C): what `students.ngrams.NGrams` computes."""
+    """Ids and mask (B, T) int64 to logits (B, C) and features (B, P): what `students.ngrams.NGrams` computes."""
     graph = _StudentGraph(tensors)
     words = graph.summed(graph.rows("embeddings.word", INPUT_IDS), graph.mask)
     first, second = graph.columns(INPUT_IDS, 0, -1), graph.columns(INPUT_IDS, 1, None)
@@ -85,10 +85,11 @@ class _StudentGraph(Graph):
         return self.add("ReduceMax", [self._without_padding(states)], axes=[0], keepdims=0)
 
     def classified(self, pooled: str) -> OnnxModel:
-        """ReLU layer and linear layer: the finished model."""
-        hidden = self.add("Relu", [self.dense(pooled, "dense")])
+        """ReLU layer and linear layer: the finished model, whose outputs are logits (B, C) and features (B, P)."""
+        hidden = self.add("Relu", [self.dense(pooled, "dense")], output=FEATURES)
         logits = self.dense(hidden, "classifier", output=LOGITS)
-        return self.model({logits: ["batch", self.tensors["classifier.bias"].size]})
+        sizes = {logits: self.tensors["classifier.bias"].size, hidden: self.tensors["dense.bias"].size}
+        return self.model({name: ["batch", size] for name, size in sizes.items()})
 
     def _without_padding(self, states: str) -> str:
         """States (T, B, S), those of padding far below all others."""

@@ -12,7 +12,7 @@ from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.parity import Parity, check_confidences, compare_confidences
 from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
 from rasa_compressed_bert.runtime.engines import open_engine
-from rasa_compressed_bert.runtime.intent_predictor import softmax
+from rasa_compressed_bert.runtime.ranking import softmax
 
 
 class HeldOut(NamedTuple):

@@ -17,9 +17,9 @@ from rasa_compressed_bert.models.task_model import HEAD, forward_pass
 
 
 def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> bytes:
-    """A serialized `GraphDef` from `input_ids` and `attention_mask`, (B, T) int32, to `output_0` and `output_1`.
+    """A serialized `GraphDef` from `input_ids` and `attention_mask`, (B, T) int32, to `output_0`, `output_1` and so on.
 
-    The outputs are those of `onnx_graph.onnx_model`.
+    The outputs are those of `onnx_graph.onnx_model` with features.
 
     Args:
         shape: the widths.
@@ -28,7 +28,7 @@ def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> byte
     with tf.Graph().as_default() as graph, tf.variable_creator_scope(_no_variable):
         batch = [tf.compat.v1.placeholder(tf.int32, (None, None), name) for name in ("input_ids", "attention_mask")]
         parameters = _placeholders(shape, tensors)
-        for number, output in enumerate(forward_pass(shape, parameters)(*batch)):
+        for number, output in enumerate(forward_pass(shape, parameters, features=True)(*batch)):
             tf.identity(output, name=f"output_{number}")
     return graph.as_graph_def().SerializeToString(deterministic=True)
 

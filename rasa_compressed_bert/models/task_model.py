@@ -23,24 +23,32 @@ class Outputs(NamedTuple):
     logits: Optional[tf.Tensor]  # (B, C), of the intents; None without a classifier
     tag_logits: Optional[tf.Tensor]  # (B, T, K); None without a tagger
     states: Sequence[tf.Tensor]  # (B, T, H) after each layer
+    features: Optional[tf.Tensor] = None  # (B, P), what the linear layer of the intents multiplies
 
 
 def forward_pass(
-    shape: EncoderShape, parameters: Mapping[str, np.ndarray]
+    shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, features: bool = False
 ) -> Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]:
-    """Ids and mask to what there are linear layers for, logits of intents before those of tags, or else hidden states.
+    """Ids and mask to what there are linear layers for, or else to hidden states.
+
+    The outputs are logits of intents, the features that they are made of where asked for, and logits of tags.
 
     Args:
         shape: the encoder's widths.
         parameters: of the encoder and of its heads, if it has any.
+        features: gives the features of the intents' linear layer too.
     """
     if not any(name in parameters for name in HEAD):
         encoder = BertEncoder(shape, parameters)
         return lambda input_ids, attention_mask: [encoder(input_ids, attention_mask)[-1]]
     model = TaskModel(shape, parameters)
-    return lambda input_ids, attention_mask: [
-        logits for logits in model(input_ids, attention_mask)[:2] if logits is not None
-    ]
+
+    def forward(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> List[tf.Tensor]:
+        outputs = model(input_ids, attention_mask)
+        wanted = (outputs.logits, outputs.features if features else None, outputs.tag_logits)
+        return [output for output in wanted if output is not None]
+
+    return forward
 
 
 class TaskModel(tf.keras.layers.Layer):
@@ -87,14 +95,14 @@ class TaskModel(tf.keras.layers.Layer):
     ) -> Outputs:
         """What the heads say, and the hidden states that the encoder gives."""
         states = self.encoder(input_ids, attention_mask, gates=gates, training=training)
-        logits = self._classify(states[-1], attention_mask, gates, training) if self.num_classes else None
+        features = (
+            self._pool(states[-1], attention_mask) if self.num_classes else None
+        )  # (B, P), P = H without a pooler
+        logits = self._classify(features, gates, training) if self.num_classes else None
         tag_logits = self._dense(self.encoder.dropout(states[-1], training), "tagger") if self.num_tags else None
-        return Outputs(logits, tag_logits, states)
+        return Outputs(logits, tag_logits, states, features)
 
-    def _classify(
-        self, hidden: tf.Tensor, attention_mask: tf.Tensor, gates: Sequence[Mapping[str, tf.Tensor]], training: bool
-    ) -> tf.Tensor:
-        features = self._pool(hidden, attention_mask)  # (B, P), P = H without a pooler
+    def _classify(self, features: tf.Tensor, gates: Sequence[Mapping[str, tf.Tensor]], training: bool) -> tf.Tensor:
         if gates and "pooler" in gates[-1]:
             features *= gates[-1]["pooler"]
         return self._dense(self.encoder.dropout(features, training), "classifier")

@@ -10,7 +10,15 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine
-from rasa_compressed_bert.runtime.intent_predictor import Ranking, positive, ranked
+from rasa_compressed_bert.runtime.ranking import (
+    FEATURES,
+    LOGITS,
+    TAG_LOGITS,
+    IntentRanker,
+    Ranking,
+    outputs_of,
+    positive,
+)
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
 
 _NO_ENTITIES = {
@@ -62,8 +70,8 @@ class MessagePredictor:
         manifest = artifact.manifest
         entities = manifest.get("entities", _NO_ENTITIES)
         self._engine = open_engine(artifact, num_threads=num_threads)
-        self._labels: List[str] = manifest["labels"]
-        self._temperature = positive(manifest["temperature"])
+        self._outputs = outputs_of(manifest)
+        self._ranker = IntentRanker(artifact)
         self._scheme = TagScheme.from_dict(entities)
         self._tag_temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
@@ -81,10 +89,11 @@ class MessagePredictor:
         return self._decoded(text, pieces, [output[0] for output in self._engine.run(ids, np.ones_like(ids))])
 
     def _decoded(self, text: str, pieces: Pieces, outputs: Sequence[np.ndarray]) -> Prediction:
-        """Of the logits of intents, `(C,)`, before those of tags, `(T + 2, K)`: of each, if the model gives it."""
-        logits = iter(outputs)
-        ranking = ranked(self._labels, next(logits), self._temperature) if self._labels else []
-        entities = self._entities(text, pieces, next(logits)[1:-1]) if self._scheme.labels else []
+        """Of a graph's outputs: logits `(C,)`, features `(P,)` and logits of tags `(T + 2, K)`, where it gives them."""
+        found = dict(zip(self._outputs, outputs))
+        labels = self._ranker.labels
+        ranking = self._ranker.rank(text, found[LOGITS], found.get(FEATURES)) if labels else []
+        entities = self._entities(text, pieces, found[TAG_LOGITS][1:-1]) if self._scheme.labels else []
         return Prediction(ranking, entities, pieces)
 
     def _entities(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:

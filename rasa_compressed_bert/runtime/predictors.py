@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import List, Protocol
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, Ranking
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.ranking import Ranking
 from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, RuntimeMissingError
-from rasa_compressed_bert.runtime.intent_predictor import Ranking, positive, ranked
+from rasa_compressed_bert.runtime.ranking import IntentRanker, Ranking
 from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
@@ -30,20 +30,24 @@ class SpacyPredictor:
     """
 
     def __init__(self, artifact: Artifact):
-        self.labels: List[str] = artifact.manifest["labels"]
+        self._ranker = IntentRanker(artifact)
         self._max_length: int = artifact.manifest["max_length"]
-        self._temperature = positive(artifact.manifest["temperature"])
         self._nlp = textcat_pipeline(artifact.manifest["student"]["language"], self.labels)
         try:
             self._nlp.from_bytes(artifact.files[SPACY_MODEL])
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
 
+    @property
+    def labels(self) -> List[str]:
+        """The intents, in the order of the logits."""
+        return self._ranker.labels
+
     def predict(self, text: str) -> Ranking:
         """All intents with their confidences, best first; empty for a text of blanks and control characters."""
         if not any(character.isprintable() and character not in _SAYS_NOTHING for character in text):
             return []
-        return ranked(self.labels, self.logits([text])[0], self._temperature)
+        return self._ranker.rank(text, self.logits([text])[0], None)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Logarithms of the probabilities of messages.  # (n, C)"""

@@ -43,7 +43,12 @@ class KerasStudent(tf.keras.layers.Layer):
         pooled = self.pooled(input_ids, mask, training=training)
         hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
         logits = self._dense(self.dropout(hidden, training), "classifier")
-        return Outputs(logits, None, [])
+        return Outputs(logits, None, [], hidden)
+
+    @tf.function(input_signature=_BATCH, autograph=False)
+    def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        """What the linear layer multiplies, without dropout.  # (B, P)"""
+        return self(input_ids, attention_mask).features
 
     @tf.function(input_signature=_BATCH, autograph=False)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Tuple[tf.Tensor, None]:

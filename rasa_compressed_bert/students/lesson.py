@@ -14,11 +14,11 @@ class Lesson:
 
     Attributes:
         labels: the intents; a label's index is its class.
-        texts: of the training messages, and of the synthetic and unlabelled ones.
+        texts: of all training messages, and of most synthetic and unlabelled ones.
         classes: of the former; -1 of the latter, `(n,)`.
         soft_targets: the teacher's logits, `(n, C)`.
-        validation_texts: held-out messages; none means that the last epoch is kept.
-        validation_classes: their classes, `(m,)`.
+        validation_texts: synthetic and unlabelled messages that epochs are compared on; without any the last is kept.
+        validation_classes: the intents that the teacher gives them, `(m,)`.
     """
 
     labels: Tuple[str, ...]

@@ -1,21 +1,22 @@
-"""What all stretches of the training of a BERT share: options, labels, messages and where it starts."""
+"""What all stages of the training of a BERT share: options, labels, messages and where it starts."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.config import BertConfig
+from rasa_compressed_bert.config import AugmentationConfig, BertConfig
 from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
-from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
+from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
 from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, PieceTokenizer, located
@@ -33,18 +34,29 @@ STUDENT_RATE = 3.0  # times the learning rate: a compressed model has further to
 
 @dataclass(frozen=True)
 class BertTask:
-    """Tokenized messages, with ids of `vocabulary`, and what is trained on them."""
+    """Tokenized messages, with ids of `vocabulary`, and what is trained on them.
+
+    Attributes:
+        config: all options.
+        targets: what is learnt.
+        start: what training starts from.
+        texts: of the training messages.
+        training: every message; none is held out.
+        vocabulary: the wordpieces that the messages use.
+        synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
+    """
 
     config: BertConfig
     targets: Targets
     start: Start
+    texts: Sequence[str]
     training: EncodedExamples
-    validation: EncodedExamples
     vocabulary: UsedVocabulary
+    synthetic: Sequence[np.ndarray] = ()
 
     @classmethod
     def of(cls, examples: Sequence[Example], targets: Targets, start: Start, config: BertConfig) -> BertTask:
-        """Tokenizes and splits the examples."""
+        """Tokenizes the examples, and makes synthetic ones."""
         texts = [example.text for example in examples]
         tags: Optional[List[np.ndarray]] = None
         continues: Optional[List[np.ndarray]] = None
@@ -57,14 +69,13 @@ class BertTask:
             targets = replace(targets, inside_words=targets.inside_words or _inside_words(spans, pieces))
             if not targets.inside_words:
                 continues = [message.continues for message in pieces]
-        vocabulary = UsedVocabulary.of(input_ids)
+        synthetic = _synthetic(texts, targets, start, config)
+        vocabulary = UsedVocabulary.of([*input_ids, *synthetic])
         classes = class_indices(examples, targets.labels) if targets.labels else np.full(len(examples), -1, np.int32)
         encoded = EncodedExamples(
             vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme, continues=continues
         )
-        parts = stratified_split(classes, config.validation_split, seed=config.random_seed)
-        training, validation = (encoded[part] for part in (parts if tags is None else _with_all_tags(tags, *parts)))
-        return cls(config, targets, start, training, validation, vocabulary)
+        return cls(config, targets, start, texts, encoded, vocabulary, vocabulary.renumber(synthetic))
 
     def first_model(self) -> TaskModel:
         """The model that training starts from, with the word embeddings that the messages use."""
@@ -83,15 +94,22 @@ class BertTask:
         seeded = Dropout(dropout, seed=self.config.random_seed)
         return TaskModel(narrow, parameters, dropout=seeded, quantizer=quantizer)
 
-    def plan(self, name: str, epochs: int, *, rate: float = 1.0) -> Plan:
-        """A stretch of training; `rate` multiplies the learning rate."""
+    def plan(self, name: str, epochs: int, *, rate: float = 1.0, messages: Optional[int] = None) -> Plan:
+        """A stage of training.
+
+        Args:
+            name: what the progress bar says.
+            epochs: passes over the messages.
+            rate: multiplies the learning rate.
+            messages: of an epoch, where synthetic ones are among them.
+        """
         batch_size = batch_size_for(len(self.training), self.config.batch_size)
-        steps = epochs * batch_count(len(self.training), batch_size)
+        steps = epochs * batch_count(messages or len(self.training), batch_size)
         schedule = WarmUpLinearDecay(self.config.learning_rate * rate, steps)
         return Plan(name, epochs, batch_size, schedule)
 
     def follow(self, teacher: Optional[TaskModel]) -> Labels:
-        """The objective of a stretch of training with a teacher, or without one."""
+        """The objective of a stage of training with a teacher, or without one."""
         weight = self.config.entity_loss_weight
         return Teacher(teacher, self.config.distillation, entity_loss_weight=weight) if teacher else Labels(weight)
 
@@ -143,14 +161,13 @@ def _inside_words(spans: Sequence[Sequence[TagSpan]], pieces: Sequence[Pieces]) 
     )
 
 
-def _with_all_tags(
-    tags: Sequence[np.ndarray], training: np.ndarray, validation: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
-    """The split, with the first message of each tag that training lacks moved to it."""
-    seen = {int(tag) for index in training for tag in tags[index]}
-    moved: Dict[int, int] = {}
-    for index in validation:
-        for tag in set(tags[index].tolist()) - seen:
-            moved.setdefault(tag, index)
-    chosen = np.array(sorted(set(moved.values())), np.int64)
-    return np.sort(np.concatenate([training, chosen])), np.setdiff1d(validation, chosen)
+def _synthetic(texts: Sequence[str], targets: Targets, start: Start, config: BertConfig) -> List[np.ndarray]:
+    """Wordpiece ids of synthetic messages: none without intents, and where nothing is pruned or nobody teaches."""
+    count = config.distillation.synthetic_messages
+    if not count or not targets.labels or config.pruning.method == "none" or not config.distillation.enabled:
+        return []
+    options = AugmentationConfig(n_iter=count)
+    table, seed = start.parameters["embeddings.word"], config.random_seed
+    made = synthetic_messages(texts, options, tokenizer=start.tokenizer, table=table, seed=seed)
+    encoder = WordpieceTokenizer(start.tokenizer, config.max_length)
+    return [encoder.encode(message.text) for message in made]

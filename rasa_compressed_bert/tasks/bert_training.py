@@ -1,37 +1,36 @@
 """From labelled messages to the artifact of a fine-tuned, pruned, quantized BERT, top to bottom.
 
-It learns intents, entities or both: see `bert_task.Targets`.
+It learns intents, entities or both: see `targets.Targets`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import NamedTuple, Optional, Sequence, Tuple
+from dataclasses import asdict, replace
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.shrinking import shrink
-from rasa_compressed_bert.config import BertConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.config import BertConfig, BudgetConfig
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.models.task_model import CLASSIFIER, TAGGER, TaskModel
-from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
+from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
-from rasa_compressed_bert.tasks.budget import compress_within
+from rasa_compressed_bert.tasks.budget import Choice, compress_within
+from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, cross_fit, cross_fitted_of
+from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
+from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.training.batches import batch_count
-from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import Plan, fit, predict_features, predict_states
+from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
-from rasa_compressed_bert.training.scores import Score, tags_alone
-
-_PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
-_DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
+from rasa_compressed_bert.training.scores import score_of
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact: Optional[Artifact]) -> Artifact:
@@ -40,29 +39,44 @@ def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact:
 
 
 class Dense(NamedTuple):
-    """A fine-tuned model, what it was trained on, and its score, None without validation examples."""
+    """A fine-tuned model, what it was trained on, and what cross-fitting measured, None without it."""
 
     model: TaskModel
     task: BertTask
-    score: Optional[Score]
+    cross_fitted: Optional[CrossFitted]
 
 
 def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
-        examples: the labelled messages.
-        config: all options.
+        examples: the labelled messages; all of them are learnt.
+        config: all options. With a budget, a sparsity is chosen on a held-out part first.
 
     Raises:
         DataError: if there is nothing to learn.
         WeightsError: if the pretrained weights cannot be read.
         ExportError: if the exported model disagrees with the trained one.
     """
-    dense = fine_tune_bert(examples, config)
     if not config.budget.is_given:
-        return compress_bert(dense, config)
-    return compress_within(dense.score, config, lambda options: compress_bert(dense, options), dense.task)
+        return compress_bert(fine_tune_bert(examples, config), config)
+    choice = choose_sparsity(examples, config)
+    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()))
+    described = {"budget": choice.described, "config": config.to_dict()}
+    return Artifact({**artifact.manifest, **described}, artifact.files)
+
+
+def choose_sparsity(examples: Sequence[Example], config: BertConfig) -> Choice:
+    """The options with the sparsity that keeps within the budget, measured on messages that are held out for it.
+
+    Raises:
+        DataError: if no sparsity does, or if there are too few messages to hold some out.
+    """
+    classes = class_indices(examples, intent_labels(examples))
+    split = stratified_split(classes, config.validation_split, seed=config.random_seed)
+    training, held_out = ([examples[place] for place in part] for part in split)
+    dense = fine_tune_bert(training, replace(config, validation_split=0.0, budget=BudgetConfig()))
+    return compress_within(held_out, config, lambda options: compress_bert(dense, options))
 
 
 def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
@@ -79,14 +93,8 @@ def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
     start = start_from_pretrained(config, [example.text for example in examples])
     targets = targets_of(examples, config, start.tokenizer)
     task = BertTask.of(examples, targets, _with_heads(start, targets, config), config)
-    rng = np.random.default_rng(config.random_seed)
-
-    model = task.first_model()
-    model.assign(_probed(model, task))
-    pruned = config.pruning.method != "none"
-    plan = task.plan("fine-tune", math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
-    score = fit(model, task.training, task.validation, plan, rng=rng, objective=task.follow(None))
-    return Dense(model, task, score)
+    cross_fitted = cross_fit(task)
+    return Dense(fine_tune(task), task, cross_fitted)
 
 
 def compress_bert(dense: Dense, config: BertConfig) -> Artifact:
@@ -103,10 +111,11 @@ def compress_bert(dense: Dense, config: BertConfig) -> Artifact:
     """
     task = replace(dense.task, config=config)
     rng = np.random.default_rng(config.random_seed)
-    model, scores = dense.model, {"dense": dense.score}
+    model, scores = dense.model, {"dense": _training_score(dense.model, task)}
     if config.pruning.method != "none":
-        model, scores["pruned"] = prune(dense.model, task, rng)
-    return quantize_and_export(model, task, scores, rng=rng)
+        model = prune(dense.model, task, rng)
+        scores["pruned"] = _training_score(model, task)
+    return _finish(model, task, scores, rng, dense.cross_fitted)
 
 
 def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
@@ -118,18 +127,18 @@ def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Art
     """
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
-
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
     held, labels = HeldZeros(model.encoder), task.follow(None)
-    score = fit(model, task.training, task.validation, plan, rng=rng, pruning=held, objective=labels)
-    return quantize_and_export(model, task, {"finetuned": score}, rng=rng, origin=artifact)
+    fit(model, task.training, plan, rng=rng, pruning=held, objective=labels)
+    scores = {"finetuned": _training_score(model, task)}
+    return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
 
 def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
     """The same model in the format and for the runtime of other options; `aware_training` trains it for them.
 
     Args:
-        examples: of the same labels: for calibration, for validation, and to train on.
+        examples: of the same labels: for activation ranges and for the views, and to train on.
         config: the options.
         artifact: of a trained model, best one in floats.
 
@@ -139,7 +148,31 @@ def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: A
     """
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
-    return quantize_and_export(task.first_model(), task, {}, rng=rng, origin=artifact)
+    scores = dict(artifact.manifest.get("training_scores", {}))
+    return _finish(task.first_model(), task, scores, rng, cross_fitted_of(artifact))
+
+
+def _finish(
+    model: TaskModel, task: BertTask, scores: Scores, rng: np.random.Generator, cross_fitted: Optional[CrossFitted]
+) -> Artifact:
+    """The last stages: format, linear layer of the intents, export, and the views of a message."""
+    refit = cross_fitted is None or cross_fitted.refit
+    artifact = quantize_and_export(model, task, scores, rng=rng, cross_fitted=cross_fitted, refit=refit)
+    if not task.targets.labels:
+        return artifact
+    return with_views(
+        artifact,
+        task.texts,
+        task.training.classes,
+        task.config.out_of_scope,
+        voting=cross_fitted.voting if cross_fitted else Voting(),
+        seed=task.config.random_seed,
+    )
+
+
+def _training_score(model: TaskModel, task: BertTask) -> Dict[str, Optional[float]]:
+    """Of the training messages themselves: what compression changed, not how good the model is on others."""
+    return asdict(score_of(predict(model, task.training.input_ids), task.training))
 
 
 def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> BertTask:
@@ -165,58 +198,43 @@ def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:
     return start._replace(parameters=parameters)
 
 
-def _probed(model: TaskModel, task: BertTask) -> Parameters:
-    """The linear layers as logistic regression finds them."""
-    training, targets, seed = task.training, task.targets, task.config.random_seed
-    parameters: Parameters = {}
-    if targets.labels:
-        labelled = training[np.flatnonzero(training.classes >= 0)]
-        features = predict_features(model, labelled.input_ids)
-        probe = linear_probe(features, labelled.classes, len(targets.labels), seed=seed)
-        parameters.update(zip(CLASSIFIER, probe))
-    if targets.scheme is not None and training.tags is not None:
-        few = np.random.default_rng(seed).permutation(len(training))[:_PROBED_MESSAGES]
-        states, tags = tags_alone(predict_states(model, training[few].input_ids), training[few].tags)
-        parameters.update(zip(TAGGER, linear_probe(states, tags, targets.scheme.num_tags, seed=seed)))
-    return parameters
-
-
 def _new_pooler(shape: EncoderShape, config: BertConfig) -> Parameters:
     rng = np.random.default_rng(config.random_seed)
     kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
     return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
 
 
-def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> Tuple[TaskModel, Optional[Score]]:
+def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskModel:
     """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
+
+    Where there are synthetic messages, an epoch has them too, and there are as many fewer epochs.
 
     Args:
         dense: the model; it is left as it is.
         task: what it was trained on.
         rng: of the order of the examples.
-
-    Returns:
-        The pruned model, and its score, None without validation examples.
     """
-    config, training, validation = task.config, task.training, task.validation
+    config, training = task.config, task.training.joined(task.synthetic)
+    share = len(task.training) / len(training)
+    epochs = max(1, round(config.epochs * share))
     teacher = dense if config.distillation.enabled else None
     dropout, rate = (0.0, STUDENT_RATE) if teacher else (DROPOUT, 1.0)
     model = task.model(dense.encoder.shape, dense.values(), dropout=dropout)
-    whole = task.plan(f"prune ({config.pruning.method})", config.epochs, rate=rate)
-    pruning = pruning_for(config.pruning, model, batch_count(len(training), whole.batch_size))
-    pruning_epochs = max(1, math.ceil(config.pruning.end_epoch))
-    plan = replace(whole, epochs=pruning_epochs, keep_from=pruning_epochs)
-    score = fit(model, training, validation, plan, rng=rng, pruning=pruning, objective=task.follow(teacher))
+    whole = task.plan(f"prune ({config.pruning.method})", epochs, rate=rate, messages=len(training))
+    pruning = pruning_for(config.pruning, model, batch_count(len(task.training), whole.batch_size))
+    pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
+    plan = replace(whole, epochs=pruning_epochs)
+    fit(model, training, plan, rng=rng, pruning=pruning, objective=task.follow(teacher))
 
     afterwards: NoPruning = HeldZeros(model.encoder)
     if isinstance(pruning, NeuronPruning):
         shape, parameters = shrink(model.encoder.shape, model.values(), pruning.final_gates())
         model = task.model(shape, parameters, dropout=dropout)
         afterwards = NoPruning(pruning.sparsity)
-    if pruning_epochs < config.epochs:
-        plan = replace(whole, name="recover", epochs=config.epochs - pruning_epochs, schedule=_rest(whole, plan))
-        score = fit(model, training, validation, plan, rng=rng, pruning=afterwards, objective=task.follow(teacher))
-    return model, score
+    if pruning_epochs < epochs:
+        plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
+        fit(model, training, plan, rng=rng, pruning=afterwards, objective=task.follow(teacher))
+    return model
 
 
 def _rest(whole: Plan, done: Plan) -> WarmUpLinearDecay:

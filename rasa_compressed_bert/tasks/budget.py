@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable, Dict, List, Optional
-
-import numpy as np
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertConfig
-from rasa_compressed_bert.data.example import spread
+from rasa_compressed_bert.data.example import Example, spread
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.export.serving import serve
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
-from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.training.scores import Predictions, Score, score_of
+from rasa_compressed_bert.tasks.view_stage import encoder_of
 
 logger = logging.getLogger(__name__)
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
@@ -39,33 +39,39 @@ class Tried:
         )
 
 
+class Choice(NamedTuple):
+    """The options with the sparsity that was chosen, and what a manifest says of the choice."""
+
+    config: BertConfig
+    described: Dict[str, Any]
+
+
 def compress_within(
-    dense: Optional[Score], config: BertConfig, compress: Callable[[BertConfig], Artifact], task: BertTask
-) -> Artifact:
+    held_out: Sequence[Example], config: BertConfig, compress: Callable[[BertConfig], Artifact]
+) -> Choice:
     """The strongest compression whose score keeps within the budget, or, where that has no limit, the weakest one.
 
     A stronger one is never slower, larger or better than a weaker one, but for noise; so bisection finds the edge in
     three or four trainings.
 
     Args:
-        dense: score of the model that is not compressed, on the validation messages.
+        held_out: labelled messages to measure on.
         config: all options, with a budget.
-        compress: trains a compressed model with other options.
-        task: whose validation messages are measured on.
+        compress: trains a compressed model with other options, on other messages.
 
     Raises:
         DataError: if no compression keeps within the budget, with what came nearest.
     """
     budget = config.budget
-    if dense is None:
+    if not held_out:
         raise DataError("budget: there are too few messages to hold some out, which a budget is measured on.")
-    artifacts: Dict[int, Artifact] = {}
+    dense = _f1(compress(_uncompressed(config)), held_out)
     tried: Dict[int, Tried] = {}
 
     def attempt(place: int) -> Tried:
         if place not in tried:
-            artifacts[place] = compress(_with_sparsity(config, SPARSITIES[place]))
-            tried[place] = _measured(artifacts[place], dense, task, SPARSITIES[place])
+            artifact = compress(_with_sparsity(config, SPARSITIES[place]))
+            tried[place] = _measured(artifact, dense, held_out, SPARSITIES[place])
             logger.info(f"budget: {tried[place]}.")
         return tried[place]
 
@@ -80,11 +86,11 @@ def compress_within(
         asked = ", ".join(f"{name}: {limit:g}" for name, limit in asdict(budget).items() if limit is not None)
         lines = [f"  - {found}" for _, found in sorted(tried.items())]
         raise DataError("\n".join([f"budget: no compression keeps within {asked}. Tried:", *lines, "Raise a limit."]))
-    chosen, artifact = attempt(place), artifacts[place]
+    chosen = attempt(place)
     why = "the weakest that is cheap enough" if budget.max_score_drop is None else "the strongest that is good enough"
     logger.info(f"budget: {100 * chosen.sparsity:.0f} % is chosen, {why}.")
     described = {"chosen": chosen.sparsity, "why": why, "tried": [asdict(found) for _, found in sorted(tried.items())]}
-    return Artifact({**artifact.manifest, "budget": described}, artifact.files)
+    return Choice(_with_sparsity(config, chosen.sparsity), described)
 
 
 def _first(holds: Callable[[int], bool], size: int) -> int:
@@ -104,15 +110,38 @@ def _with_sparsity(config: BertConfig, sparsity: float) -> BertConfig:
     return replace(config, pruning=replace(config.pruning, method=method, final_sparsity=sparsity))
 
 
-def _measured(artifact: Artifact, dense: Score, task: BertTask, sparsity: float) -> Tried:
-    """A model as it is served, on validation messages."""
-    engine, input_ids = open_engine(artifact), task.whole_ids(task.validation.input_ids)
-    outputs: List[Any] = list(serve(engine, input_ids))
-    logits = np.array(outputs.pop(0)) if task.targets.labels else None
-    score = score_of(Predictions(logits, outputs[0] if outputs else None), task.validation)
-    timed = [input_ids[place] for place in spread(len(input_ids), _TIMED_MESSAGES)]
+def _uncompressed(config: BertConfig) -> BertConfig:
+    pruning = replace(config.pruning, method="none")
+    return replace(
+        config, pruning=pruning, quantization=replace(config.quantization, method="none", aware_training=False)
+    )
+
+
+def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], sparsity: float) -> Tried:
+    """A model as it is served, on held-out messages."""
+    engine, encode = open_engine(artifact), encoder_of(artifact)
+    timed = [encode(held_out[place].text) for place in spread(len(held_out), _TIMED_MESSAGES)]
     milliseconds = quietest_median(lambda ids: serve(engine, [ids]), timed)
-    return Tried(sparsity, dense.f1 - score.f1, milliseconds, artifact.archived_size / 1e6)
+    return Tried(sparsity, dense - _f1(artifact, held_out), milliseconds, artifact.archived_size / 1e6)
+
+
+def _f1(artifact: Artifact, held_out: Sequence[Example]) -> float:
+    """Macro F1 of the intents, F1 of the entities, or of a model with both their mean, as it is served."""
+    scores: List[float] = []
+    predictor = MessagePredictor(artifact)
+    said = [predictor.predict(example.text) for example in held_out]
+    pairs = [
+        (example.intent, prediction.ranking[0][0] if prediction.ranking else None)
+        for example, prediction in zip(held_out, said)
+        if example.intent is not None and artifact.manifest["labels"]
+    ]
+    if pairs:
+        scores.append(intent_scores(*zip(*pairs))["macro_f1"])
+    if "entities" in artifact.manifest:
+        found = [[(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in said]
+        f1 = entity_f1([example.entities for example in held_out], found)
+        scores += [] if f1 is None else [f1]
+    return sum(scores) / len(scores) if scores else 0.0
 
 
 def _within(value: float, limit: Optional[float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -10,17 +11,17 @@ from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
+from rasa_compressed_bert.data.example import Example, class_indices
+from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
-from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.students.augmentation import nearest_words, synthesize
 from rasa_compressed_bert.students.lesson import Lesson
-from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
-from rasa_compressed_bert.students.words import split_words
+from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
+from rasa_compressed_bert.tasks.cross_fitting import voting_of
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import labels_of, require_same_labels
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
+from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 _STUDENTS = {
@@ -30,6 +31,7 @@ _STUDENTS = {
     "spacy_textcat": spacy_student.train,
 }
 _LEAST = 1e-6  # probability whose logarithm is taken
+_FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1000
 
 
 def train_distilled_classifier(
@@ -42,7 +44,7 @@ def train_distilled_classifier(
     """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on what it says.
 
     Args:
-        examples: the labelled messages.
+        examples: the labelled messages; all of them are learnt.
         config: all options.
         cache: may keep the teacher's work for the next training.
         origin: a student of the same options and labels that is trained further.
@@ -55,9 +57,17 @@ def train_distilled_classifier(
     labels = labels_of(examples)
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
-    teacher, lesson = _lesson(examples, labels, config, cache)
+    teacher, lesson, voting = _lesson(examples, labels, config, cache)
     student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
-    return Artifact({**student.manifest, "teacher": _described(teacher, lesson, config)}, student.files)
+    described = {"teacher": _described(teacher, lesson, config), "temperature": voting.temperature}
+    return with_views(
+        Artifact({**student.manifest, **described}, student.files),
+        [example.text for example in examples],
+        class_indices(examples, labels),
+        config.out_of_scope,
+        voting=voting,
+        seed=config.random_seed,
+    )
 
 
 def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) -> List[str]:
@@ -83,11 +93,10 @@ def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifier
 
 def _lesson(
     examples: Sequence[Example], labels: Tuple[str, ...], config: DistilledIntentClassifierConfig, cache: Cache
-) -> Tuple[Start, Lesson]:
-    """The teacher's encoder and vocabulary, and what there is to learn."""
-    classes = class_indices(examples, labels)
-    training, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
-    texts, own = [examples[index].text for index in training], classes[training]
+) -> Tuple[Start, Lesson, Voting]:
+    """The teacher's encoder and vocabulary, what there is to learn, and what held-out messages told of the teacher."""
+    texts, own = [example.text for example in examples], class_indices(examples, labels)
+    voting = Voting()
     warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
@@ -99,7 +108,7 @@ def _lesson(
         targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
         artifact = teacher_for(examples, config, lambda key, make: cache(key, lambda: warned.append(key) or make()))
-        teacher = start_from_artifact(artifact)
+        teacher, voting = start_from_artifact(artifact), voting_of(artifact)
         others, sources = _other_texts(texts, teacher, config)
         order = [artifact.manifest["labels"].index(label) for label in labels]
         targets = soft_targets(artifact, texts + others, cache)[:, order]
@@ -109,40 +118,42 @@ def _lesson(
     if not warned:
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
-    held_out_texts = [examples[index].text for index in validation]
-    return teacher, Lesson(labels, texts + others, known, targets, held_out_texts, classes[validation])
+    lesson = Lesson(labels, texts + others, known, targets, [], np.zeros(0, np.int32))
+    return teacher, _with_held_out(lesson, config), voting
+
+
+def _with_held_out(lesson: Lesson, config: DistilledIntentClassifierConfig) -> Lesson:
+    """Some of the synthetic and unlabelled messages moved to those that epochs are compared on.
+
+    How often the student gives them the teacher's intent is measured; the user's own messages are all learnt.
+    """
+    others = np.flatnonzero(lesson.classes < 0)
+    count = min(int(config.validation_split * len(others)), _MOST_HELD_OUT)
+    if count < _FEWEST_HELD_OUT:
+        return lesson
+    held_out = np.sort(np.random.default_rng(config.random_seed).permutation(others)[:count])
+    kept = np.setdiff1d(np.arange(len(lesson.texts)), held_out)
+    return replace(
+        lesson,
+        texts=[lesson.texts[place] for place in kept],
+        classes=lesson.classes[kept],
+        soft_targets=lesson.soft_targets[kept],
+        validation_texts=[lesson.texts[place] for place in held_out],
+        validation_classes=lesson.soft_targets[held_out].argmax(axis=1).astype(np.int32),
+    )
 
 
 def _other_texts(
     texts: Sequence[str], teacher: Start, config: DistilledIntentClassifierConfig
 ) -> Tuple[List[str], np.ndarray]:
     """Synthetic messages and those of the file of unlabelled ones, and the message that each was made from, or -1."""
-    options, seed = config.augmentation, config.random_seed
-    words = [[word.text for word in split_words(text)] for text in texts]
-    tags: Optional[PartsOfSpeech] = None
-    near: Dict[str, List[str]] = {}
-    if options.n_iter and options.pos:
-        tags = PartsOfSpeech(words, spacy_model=options.spacy_model, seed=seed)
-    if options.n_iter and options.neighbours:
-        vocabulary = WordpieceTokenizer(teacher.tokenizer, config.max_length).vocabulary
-        lower = sorted({word.lower() for message in words for word in message})
-        near = nearest_words(lower, vocabulary, teacher.parameters["embeddings.word"])
-    synthetic = synthesize(texts, options, parts_of_speech=tags, neighbours=near, seed=seed)
+    options, table = config.augmentation, teacher.parameters["embeddings.word"]
+    synthetic = synthetic_messages(texts, options, tokenizer=teacher.tokenizer, table=table, seed=config.random_seed)
     known = {*texts, *(message.text for message in synthetic)}
-    unlabelled = [text for text in _unlabelled(options.unlabelled) if text not in known]
+    given = read_lines(options.unlabelled, option="augmentation.unlabelled") if options.unlabelled else []
+    unlabelled = [text for text in given if text not in known]
     sources = [message.source for message in synthetic] + [-1] * len(unlabelled)
     return [message.text for message in synthetic] + unlabelled, np.array(sources, np.int64)
-
-
-def _unlabelled(path: Optional[str]) -> List[str]:
-    """The lines of a file, each once, without blank ones."""
-    if path is None:
-        return []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"augmentation.unlabelled: '{path}' cannot be read: {error}") from error
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def _confident(logits: np.ndarray, classes: np.ndarray, sources: np.ndarray, least: float) -> np.ndarray:

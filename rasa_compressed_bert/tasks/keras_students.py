@@ -26,7 +26,6 @@ from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
-from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargets
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
@@ -41,7 +40,7 @@ _PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 def train(
     lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
 ) -> Artifact:
-    """Trains, calibrates and exports a student.
+    """Trains and exports a student.
 
     Args:
         lesson: what it learns.
@@ -64,17 +63,17 @@ def train(
     score = fit(
         student,
         training,
-        validation,
         _plan(len(training), config),
         rng=np.random.default_rng(config.random_seed),
         objective=SoftTargets(config.distillation),
+        validation=validation,
     )
-    held_out = validation if len(validation) else replace(training, classes=lesson.soft_targets.argmax(axis=1))
-    logits = predict(student, held_out.input_ids).logits
+    checked = training[spread(len(training), _PARITY_MESSAGES)]
+    logits = predict(student, checked.input_ids).logits
     manifest = {
         "labels": list(lesson.labels),
         "max_length": config.max_length,
-        "temperature": calibration_temperature(logits, held_out.classes) if len(validation) else 1.0,
+        "temperature": 1.0,
         "validation": {"student": asdict(score)} if score else {},
         "config": config.to_dict(),
     }
@@ -84,9 +83,7 @@ def train(
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
-        held_out=HeldOut(vocabulary.whole(held_out.input_ids), held_out.classes, logits).at(
-            spread(len(held_out), _PARITY_MESSAGES)
-        ),
+        held_out=HeldOut(vocabulary.whole(checked.input_ids), checked.classes, logits),
     )
 
 

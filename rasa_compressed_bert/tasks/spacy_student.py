@@ -14,13 +14,12 @@ from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
-from rasa_compressed_bert.training.calibration import calibration_temperature
 
 
 def train(
     lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
 ) -> Artifact:
-    """Trains and calibrates a student; spaCy's own bytes are what is stored.
+    """Trains a student; spaCy's own bytes are what is stored.
 
     Args:
         lesson: what it learns.
@@ -54,15 +53,12 @@ def train(
         seed=config.random_seed,
         start=origin.files[SPACY_MODEL] if origin else None,
     )
-    temperature = 1.0
-    if len(lesson.validation_texts):
-        temperature = calibration_temperature(validate(), lesson.validation_classes)
     manifest = {
         "kind": INTENT_CLASSIFIER,
         "runtime": "spacy",
         "labels": list(lesson.labels),
         "max_length": config.max_length,
-        "temperature": temperature,
+        "temperature": 1.0,
         "student": asdict(config.student),
         "validation": {"student": asdict(score)} if score else {},
         "config": config.to_dict(),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Optional, Sequence, Tuple
+from dataclasses import asdict, replace
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedB
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.lesson import Lesson
-from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
+from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact
@@ -53,13 +53,13 @@ def train(
     objective = SoftTargets(config.distillation)
     if config.distillation.hidden_states and origin is None:
         objective = SoftTargets(config.distillation, teacher=_whole(teacher, task), layers=layers)
-    scores: Scores = {
-        "student": fit(model, task.training, task.validation, plan, rng=rng, pruning=held, objective=objective)
-    }
+    held_out = EncodedExamples(_renumbered(task, lesson.validation_texts), lesson.validation_classes)
+    score = fit(model, task.training, plan, rng=rng, pruning=held, objective=objective, validation=held_out)
     if config.pruning.method != "none" and origin is None:
-        model, scores["pruned"] = prune(model, task, rng)
-    artifact = quantize_and_export(model, task, scores, rng=rng, origin=origin)
-    return Artifact({**artifact.manifest, "config": config.to_dict()}, artifact.files)
+        model = prune(model, task, rng)
+    artifact = quantize_and_export(model, task, {}, rng=rng)
+    described = {"config": config.to_dict(), "validation": {"student": asdict(score)} if score else {}}
+    return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
 
 
 def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> BertTask:
@@ -73,10 +73,16 @@ def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig)
         options,
         Targets(lesson.labels),
         start,
+        lesson.texts,
         EncodedExamples(vocabulary.renumber(encoded), classes, lesson.soft_targets),
-        EncodedExamples(vocabulary.renumber(held_out), lesson.validation_classes),
         vocabulary,
     )
+
+
+def _renumbered(task: BertTask, texts: Sequence[str]) -> List[np.ndarray]:
+    """Wordpiece ids of held-out messages, with the numbers of the narrow vocabulary."""
+    pieces = WordpieceTokenizer(task.start.tokenizer, task.config.max_length)
+    return task.vocabulary.renumber([pieces.encode(text) for text in texts])
 
 
 def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassifierConfig:

@@ -39,6 +39,19 @@ class EncodedExamples:
             tags[mask == 0] = NO_TAG
         return self.classes[indices], tags, soft
 
+    def joined(self, unlabelled: Sequence[np.ndarray]) -> EncodedExamples:
+        """The examples, followed by messages of which nothing is known, given as wordpiece ids."""
+        count = len(unlabelled)
+        tags, continues = self.tags, self.continues
+        if tags is not None:
+            tags = [*tags, *(np.full(len(ids), NO_TAG, np.int32) for ids in unlabelled)]
+        if continues is not None:
+            continues = [*continues, *(np.zeros(len(ids) - 2, bool) for ids in unlabelled)]
+        classes = np.concatenate([self.classes, np.full(count, -1)]).astype(np.int32)
+        return EncodedExamples(
+            [*self.input_ids, *unlabelled], classes, tags=tags, scheme=self.scheme, continues=continues
+        )
+
     def __getitem__(self, indices: np.ndarray) -> EncodedExamples:
         """Some of the examples."""
         return EncodedExamples(

@@ -1,4 +1,4 @@
-"""Confidences that mean what they say."""
+"""Temperature scaling: confidences that agree with the share of right answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _MIN_EXAMPLES = 20  # fewer say nothing about confidences
 def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
     """The temperature that makes held-out labels most likely (Guo et al. 2017, arXiv 1706.04599).
 
-    `T = argmin sum_i -log softmax(z_i / T)[y_i]`; 1 where there are too few examples to tell.
+        T = argmin sum_i -log softmax(z_i / T)[y_i] - mean_i log(1 - max softmax(z_i / T))
+
+    or 1 where there are too few examples to tell. The second term counts one more answer, a wrong one, as in Laplace's
+    rule of succession: where every held-out answer is right, the likeliest temperature would be 0, all confidences 1.
 
     Args:
         logits: of held-out examples, `(n, C)`.
@@ -25,6 +28,9 @@ def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
 
     def negative_log_likelihood(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
-        return float(np.mean(logsumexp(scaled, axis=1) - scaled[np.arange(len(classes)), classes]))
+        normalizer = logsumexp(scaled, axis=1)
+        wrong = np.maximum(-np.expm1(scaled.max(axis=1) - normalizer), 1e-12)
+        right = normalizer - scaled[np.arange(len(classes)), classes]
+        return float(np.sum(right) - np.mean(np.log(wrong)))
 
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=_BOUNDS, method="bounded").x))

@@ -100,23 +100,23 @@ class TrainStep:
 def fit(
     model: TaskModel,
     examples: EncodedExamples,
-    validation: EncodedExamples,
     plan: Plan,
     *,
     rng: np.random.Generator,
     pruning: Optional[NoPruning] = None,
     objective: Optional[Labels] = None,
+    validation: Optional[EncodedExamples] = None,
 ) -> Optional[Score]:
-    """Trains in place and leaves the model as it was after its best epoch.
+    """Trains in place, to the end of the plan or, with examples to compare epochs on, to the best epoch.
 
     Args:
         model: what is trained.
         examples: what it is trained on.
-        validation: what epochs are compared on; where there is none the last epoch is kept.
         plan: for how long, and how fast.
         rng: of the order of the examples.
         pruning: what is pruned on the way.
         objective: what the loss is; that of the labels unless given.
+        validation: what epochs are compared on; without it the last epoch is kept.
 
     Returns:
         The score of the epoch that was kept, None without validation examples.
@@ -135,7 +135,7 @@ def fit(
                 steps += 1
                 pruning.after_step(steps)
             status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
-            if len(validation):
+            if validation is not None and len(validation):
                 score = score_of(_in_batches(step.predict, validation.input_ids), validation)
                 status.update(score.in_words())
                 if epoch >= plan.keep_from and score.better_than(best):

@@ -50,9 +50,7 @@ class Labels:
     def _of_labels(self, outputs: Outputs, inputs: StepInputs, teacher: Optional[Outputs]) -> tf.Tensor:
         losses = []
         if outputs.logits is not None:
-            known = tf.cast(inputs.classes >= 0, tf.float32)
-            soft = teacher and teacher.logits
-            losses.append(known * self._distance(outputs.logits, tf.maximum(inputs.classes, 0), soft))
+            losses.append(self._of_intents(outputs.logits, inputs.classes, teacher and teacher.logits))
         if outputs.tag_logits is not None:
             known = tf.cast(inputs.tags >= 0, tf.float32)
             soft = teacher and teacher.tag_logits
@@ -60,13 +58,21 @@ class Labels:
             losses.append(self._entity_loss_weight * over_wordpieces(of_tags, known))
         return tf.add_n(losses)
 
+    def _of_intents(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """Of logits (B, C) and classes (B,); 0 without a label."""
+        known = tf.cast(classes >= 0, tf.float32)
+        return known * self._distance(logits, tf.maximum(classes, 0), soft_targets)
+
     def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
         """Of logits (..., C) and classes (...)."""
         return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
 
 
 class Teacher(Labels):
-    """Labels, and the logits and hidden states of a model of the same layers."""
+    """Labels, and the logits and hidden states of a model of the same layers.
+
+    A message without a label, such as a synthetic one, is learnt from the teacher alone.
+    """
 
     def __init__(self, model: TaskModel, options: DistillationConfig, *, entity_loss_weight: float = 1.0):
         super().__init__(entity_loss_weight)
@@ -78,6 +84,11 @@ class Teacher(Labels):
         teacher = self._model(inputs.input_ids, inputs.attention_mask)
         distance = hidden_state_loss(outputs.states, teacher.states, inputs.attention_mask)
         return self._of_labels(outputs, inputs, teacher) + self._options.hidden_states * distance
+
+    def _of_intents(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        labelled = self._distance(logits, tf.maximum(classes, 0), soft_targets)
+        taught = divergence_loss(logits, soft_targets, temperature=self._options.temperature)
+        return tf.where(classes >= 0, labelled, taught)
 
     def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
         options = self._options

@@ -22,7 +22,7 @@ class Score:
     entity_f1: Optional[float] = None  # micro F1 of exact spans, where there are any
 
     def better_than(self, other: Optional[Score]) -> bool:
-        """Higher macro and entity F1, or the same with a lower loss (small validation sets tie often)."""
+        """Higher macro and entity F1, or the same with a lower loss (small sets tie often)."""
         return other is None or self._rank() > other._rank()
 
     @property

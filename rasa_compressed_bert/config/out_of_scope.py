@@ -1,0 +1,53 @@
+"""Options of the section `out_of_scope`: when a confidence says that no intent is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+from rasa_compressed_bert.config.component import Problem
+from rasa_compressed_bert.config.options import option
+
+
+@dataclass(frozen=True)
+class OutOfScopeConfig:
+    """Options of the detector of messages that no intent is right for."""
+
+    detector: str = option(
+        "neighbours",
+        str,
+        choices=("neighbours", "none"),
+        help="How messages out of scope are found: by their likeness to the training messages, in the features of the "
+        "fine-tuned model and in their characters (neighbours), or not at all (none), which gives the calibrated "
+        "softmax of the classifier alone.",
+    )
+    in_scope_recall: float = option(
+        0.95,
+        float,
+        above=0,
+        high=1,
+        help="Share of the training messages whose confidence, each compared with the others, is at least threshold.",
+    )
+    threshold: float = option(
+        0.3,
+        float,
+        above=0,
+        below=1,
+        help="The threshold of the pipeline's FallbackClassifier; confidences of messages out of scope lie below it.",
+    )
+    messages: Optional[str] = option(
+        None,
+        str,
+        optional=True,
+        help="Text file with messages that no intent is right for, one a line: more messages in scope keep a high "
+        "confidence where nine of ten of these stay below threshold nevertheless.",
+    )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield a file of messages that no detector uses."""
+        if self.messages is not None and self.detector == "none":
+            yield Problem(
+                ("out_of_scope.messages", "out_of_scope.detector"),
+                f"out_of_scope.messages: '{self.messages}' is only for out_of_scope.detector: neighbours, not none; "
+                "change detector or leave messages out",
+            )

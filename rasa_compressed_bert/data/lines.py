@@ -1,0 +1,25 @@
+"""Text files with one message a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+from rasa_compressed_bert.errors import DataError
+
+
+def read_lines(path: str, *, option: str) -> List[str]:
+    """The lines of a file, each once, without blank ones.
+
+    Args:
+        path: of the file, in UTF-8.
+        option: whose value it is, for the error.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))

@@ -1,0 +1,93 @@
+"""From what a model gives for a message to a ranking of intents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.views import decision
+from rasa_compressed_bert.views.view import Reading
+
+Ranking = List[Tuple[str, float]]
+LOGITS, FEATURES, TAG_LOGITS = "logits", "features", "tag_logits"
+"""Names of a graph's outputs."""
+
+
+class IntentRanker:
+    """Confidences of one artifact's intents: of its views, or the calibrated softmax of its logits.
+
+    Args:
+        artifact: of a model with intents.
+    """
+
+    def __init__(self, artifact: Artifact):
+        self.labels: List[str] = artifact.manifest["labels"]
+        self._temperature = positive(artifact.manifest["temperature"])
+        self._decision: Optional[decision.IntentDecision] = None
+        if "views" in artifact.manifest:
+            self._decision = decision.read(artifact.manifest["views"], tensors_from_bytes(artifact.files[VIEWS]))
+
+    def rank(self, text: str, logits: np.ndarray, features: Optional[np.ndarray]) -> Ranking:
+        """All intents with their confidences, best first.
+
+        Args:
+            text: of the message.
+            logits: `(C,)`.
+            features: of the message, `(P,)`, where the model gives them.
+
+        Raises:
+            ArtifactError: if there are more or fewer logits than labels, or if they are no numbers.
+        """
+        if len(logits) != len(self.labels):
+            raise ArtifactError(
+                f"The model gives {len(logits)} numbers for {len(self.labels)} intents. Train it again."
+            )
+        if self._decision is None:
+            confidences = softmax(logits, self._temperature)
+        else:
+            confidences = _at_most_one(self._decision.confidences(Reading(text, logits, features)))
+        order = np.argsort(-confidences, kind="stable")
+        return [(self.labels[index], value) for index, value in zip(order.tolist(), confidences[order].tolist())]
+
+
+def outputs_of(manifest: Mapping[str, Any]) -> List[str]:
+    """Names of what a model's graph gives, in its order; of artifacts of version 2 they follow from its heads."""
+    if "outputs" in manifest:
+        return list(manifest["outputs"])
+    return [*([LOGITS] if manifest["labels"] else []), *([TAG_LOGITS] if manifest.get("entities") else [])]
+
+
+def positive(temperature: float) -> float:
+    """A temperature of confidences.
+
+    Raises:
+        ArtifactError: if it is none.
+    """
+    if not 0.0 < float(temperature) < math.inf:
+        raise ArtifactError(f"{temperature} is no temperature: the model is damaged. Train it again.")
+    return float(temperature)
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that no sum of its values exceeds 1.  # (C,)
+
+    Raises:
+        ArtifactError: if these are no numbers.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    confidences = np.exp(scaled - scaled.max())
+    return _at_most_one(confidences / confidences.sum())
+
+
+def _at_most_one(confidences: np.ndarray) -> np.ndarray:
+    """Confidences, rounded such that no sum of them exceeds 1."""
+    while not (total := math.fsum(confidences.tolist())) <= 1.0:
+        if math.isnan(total):
+            raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
+        confidences = confidences * (1.0 - 2.0**-52)
+    return confidences

@@ -1,0 +1,39 @@
+"""Synthetic messages of training messages, with what the encoder's vocabulary knows of their words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.config import AugmentationConfig
+from rasa_compressed_bert.students.augmentation import MASK, Synthetic, nearest_words, synthesize
+from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
+from rasa_compressed_bert.students.words import split_words
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+
+def synthetic_messages(
+    texts: Sequence[str], options: AugmentationConfig, *, tokenizer: str, table: np.ndarray, seed: int
+) -> List[Synthetic]:
+    """Messages made of others by masking and replacing words, see `augmentation.synthesize`.
+
+    Args:
+        texts: of the training messages.
+        options: rounds and probabilities; a vocabulary without a mask piece has no words masked.
+        tokenizer: the `tokenizers` library's JSON.
+        table: embeddings of its wordpieces, `(V, H)`: which words are like a word.
+        seed: of everything random.
+    """
+    words = [[word.text for word in split_words(text)] for text in texts]
+    vocabulary = WordpieceTokenizer(tokenizer, 3).vocabulary
+    tags: Optional[PartsOfSpeech] = None
+    near: Dict[str, List[str]] = {}
+    if MASK not in vocabulary:
+        options = replace(options, mask=0.0)
+    if options.n_iter and options.pos:
+        tags = PartsOfSpeech(words, spacy_model=options.spacy_model, seed=seed)
+    if options.n_iter and options.neighbours:
+        near = nearest_words(sorted({word.lower() for message in words for word in message}), vocabulary, table)
+    return synthesize(texts, options, parts_of_speech=tags, neighbours=near, seed=seed)

@@ -1,0 +1,171 @@
+"""The view of characters: a linear classifier over hashed character n-grams, and the likeness to training messages.
+
+It needs no forward pass, and tells apart what the vocabulary of a pretrained model cannot: emoji, typos, other scripts.
+An n-gram is 2 to 4 characters of a word with a blank on both sides, in lower case (scikit-learn's `char_wb`). N-grams
+are hashed into `BUCKETS` places (Weinberger et al. 2009, "Feature hashing for large scale multitask learning"), counted
+as `1 + log(count)`, multiplied by the inverse document frequency, and normalised to length 1. N-grams whose place no
+training message has are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows, quantized_rows, softmax
+
+BUCKETS = 4096
+LONGEST_TEXT = 1000
+"""Characters of a message that are read: a longer text costs no more time."""
+_SIZES = (2, 3, 4)
+_BLANK = 32
+_MULTIPLIER, _MIX, _SHIFT = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(20)  # 32 - 20 = 12 bits
+CANDIDATES = 4
+"""Intents whose messages are compared."""
+_SHARPNESS = 12.0
+
+
+def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The places of a text's n-grams, sorted, and how often each occurs.  # (k,) int64, (k,) int64
+
+    Args:
+        text: of a message, of which the first `LONGEST_TEXT` characters are read.
+    """
+    words = text[:LONGEST_TEXT].lower().split()
+    if not words:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    padded = f" {'  '.join(words)} "  # a blank on both sides of each word
+    codes = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), np.uint32)
+    letter = codes != _BLANK
+    hashes = codes[:-1] * _MULTIPLIER ^ codes[1:]
+    kept = [hashes[letter[:-1] | letter[1:]]]
+    inner = letter[1:-1]  # that no n-gram has a blank but at its ends
+    for size in _SIZES[1:]:
+        hashes = hashes[:-1] * _MULTIPLIER ^ codes[size - 1 :]
+        kept.append(hashes[inner] + np.uint32(size))
+        inner = inner[:-1] & letter[size - 1 : -1]
+    mixed = np.concatenate(kept) * _MIX >> _SHIFT
+    counts = np.bincount(mixed, minlength=BUCKETS)
+    places = counts.nonzero()[0]
+    return places, counts[places]
+
+
+class CharacterView:
+    """A linear classifier, centroids and messages, all over hashed character n-grams.
+
+    Only the messages of the `CANDIDATES` intents that the linear classifier finds most probable are compared, so that a
+    message takes no longer for more of them.
+
+    Args:
+        frequency: inverse document frequency of each place, `(BUCKETS,)`; 0 where no training message has it.
+        kernel: of the linear classifier, `(BUCKETS, C)`.
+        bias: of the linear classifier, `(C,)`.
+        centroids: the mean direction of each intent's messages, `(BUCKETS, C)`, columns of length 1.
+        messages: weighted n-grams of training messages, sorted by class.
+    """
+
+    def __init__(
+        self, frequency: np.ndarray, kernel: np.ndarray, bias: np.ndarray, centroids: np.ndarray, messages: SparseRows
+    ):
+        self._frequency, self._bias, self._messages = frequency, bias, messages
+        self._table = np.concatenate([kernel, centroids], axis=1).astype(np.float32)  # (BUCKETS, 2 C): one look-up
+
+    def evidence(self, reading: Reading) -> Evidence:
+        """Probabilities of the linear classifier and of the nearest messages, two to one.
+
+        Familiarity is `0.35 cosine(nearest message) + 0.2 cosine(centroid) + 0.3 probability(linear classifier)`.
+        """
+        places, weights = weighted(reading.text, self._frequency)
+        scores, size = weights @ self._table.take(places, axis=0), len(self._bias)
+        linear = softmax(scores[:size] + self._bias)
+        candidates = np.arange(size) if size <= CANDIDATES else np.argpartition(-linear, CANDIDATES)[:CANDIDATES]
+        nearest = self._messages.nearest(places, weights, candidates.tolist())
+        probabilities = (2.0 / 3.0) * linear
+        probabilities[candidates] += softmax(_SHARPNESS * nearest) / 3.0
+        familiarity = 0.3 * linear + 0.2 * scores[size:]
+        familiarity[candidates] += 0.35 * nearest
+        return Evidence(probabilities, familiarity)
+
+    def tensors(self) -> Dict[str, np.ndarray]:
+        """int8 rows of the places that occur."""
+        used = np.flatnonzero(self._frequency)
+        return {
+            "places": used.astype(np.uint16),
+            "frequency": self._frequency[used].astype(np.float16),
+            "bias": self._bias.astype(np.float32),
+            **quantized_rows(self._table[used, : len(self._bias)], "kernel"),
+            **quantized_rows(self._table[used, len(self._bias) :], "centroids"),
+            **self._messages.tensors(),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> CharacterView:
+        """The inverse of `tensors`, up to rounding."""
+        places = tensors["places"].astype(np.int64)
+        frequency = np.zeros(BUCKETS, np.float32)
+        frequency[places] = tensors["frequency"]
+        tables = []
+        for name in ("kernel", "centroids"):
+            table = np.zeros((BUCKETS, len(tensors["bias"])), np.float32)
+            table[places] = dequantized_rows(dict(tensors), name)
+            tables.append(table)
+        return cls(frequency, tables[0], tensors["bias"], tables[1], SparseRows.from_tensors(tensors))
+
+
+class SparseRows:
+    """Weighted n-grams of messages, sorted by class; every class has a row.
+
+    Args:
+        places: of all messages, one after the other, `(z,)`.
+        values: their weights, `(z,)`; those of a message have length 1.
+        rows: where each message begins in them, `(n + 1,)`; every message has at least one place.
+        starts: the first message of each class, and the number of messages, `(C + 1,)`.
+    """
+
+    def __init__(self, places: np.ndarray, values: np.ndarray, rows: np.ndarray, starts: np.ndarray):
+        self._places, self._values = places.astype(np.int64), values.astype(np.float32)
+        self._rows, self._starts = rows.astype(np.int64), starts.astype(np.int64)
+        self._classes = []  # of each: places, weights, and where its messages begin in them
+        for first, last in zip(self._starts[:-1], self._starts[1:]):
+            begin, end = self._rows[first], self._rows[last]
+            self._classes.append((self._places[begin:end], self._values[begin:end], self._rows[first:last] - begin))
+
+    def nearest(self, places: np.ndarray, weights: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+        """The largest cosine similarity to a message of each of some classes.  # (k,)"""
+        query = np.zeros(BUCKETS, np.float32)
+        query[places] = weights
+        similarities = []
+        for label in classes:
+            own, values, rows = self._classes[label]
+            similarities.append(np.add.reduceat(query.take(own) * values, rows).max())
+        return np.array(similarities)
+
+    def tensors(self) -> Dict[str, np.ndarray]:
+        """Places in 16 bits, weights in 8."""
+        return {
+            "message.places": self._places.astype(np.uint16),
+            "message.values": np.rint(self._values * 255.0).astype(np.uint8),
+            "message.rows": self._rows.astype(np.int32),
+            "message.starts": self._starts.astype(np.int32),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> SparseRows:
+        """The inverse of `tensors`, up to rounding."""
+        names = ("message.places", "message.values", "message.rows", "message.starts")
+        places, values, rows, starts = (tensors[name] for name in names)
+        return cls(places, values.astype(np.float32) / 255.0, rows, starts)
+
+
+def weighted(text: str, frequency: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Places of a text's n-grams that training messages have, and their weights, of length 1 together.
+
+    Args:
+        text: of a message.
+        frequency: inverse document frequency of each place, `(BUCKETS,)`.
+    """
+    places, counts = hashed_ngrams(text)
+    weights = (1.0 + np.log(counts)) * frequency[places]
+    norm = float(np.sqrt(weights @ weights))
+    return places, (weights / norm if norm else weights).astype(np.float32)

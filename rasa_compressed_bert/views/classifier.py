@@ -1,0 +1,34 @@
+"""The view of the classifier: the softmax of the fine-tuned model's logits."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.views.view import Evidence, Reading, softmax
+
+
+class ClassifierView:
+    """`softmax(z / T)` of the logits `z`.
+
+    Args:
+        temperature: `T`.
+    """
+
+    def __init__(self, temperature: float):
+        self._temperature = float(temperature)
+
+    def evidence(self, reading: Reading) -> Evidence:
+        """Probabilities; a classifier says nothing of familiarity."""
+        probabilities = softmax(reading.logits / self._temperature)
+        return Evidence(probabilities, np.zeros(len(probabilities)))
+
+    def tensors(self) -> Dict[str, np.ndarray]:
+        """The temperature."""
+        return {"temperature": np.array([self._temperature], np.float32)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> ClassifierView:
+        """The inverse of `tensors`."""
+        return cls(float(tensors["temperature"][0]))

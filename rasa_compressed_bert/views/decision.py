@@ -1,0 +1,135 @@
+"""From the views of a message to the confidences that Rasa sees.
+
+The intents' probabilities are the weighted mean of the views' (soft voting), sharpened by a power that cross-fitting
+found:
+
+    p = sum_v w_v p_v        q_c = p_c^a / sum_d p_d^a
+
+A message is in scope as far as it resembles the training messages of its most probable intent `t`; its familiarity is
+`f = sum_v f_v[t]`. A threshold `tau` was found such that `in_scope_recall` of the training messages, each compared with
+the others, reach it. Confidences are `q_c s / q_t`, where the confidence of the best intent is
+
+    s = theta + (q_t - theta) (1 - exp(-(f - tau) / delta))     if f >= tau and q_t >= theta
+    s = min(q_t, theta exp((f - tau) / (4 delta)))              if f < tau
+
+and `theta` is the threshold of the pipeline's `FallbackClassifier`: a message is below it if it is unfamiliar or if no
+intent is probable. All confidences of a message are multiplied by one number, so that the ratio of the two best stays
+and Rasa's second rule (`ambiguity_threshold`) fires where the views disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.views.characters import CharacterView
+from rasa_compressed_bert.views.classifier import ClassifierView
+from rasa_compressed_bert.views.neighbours import NeighbourView
+from rasa_compressed_bert.views.view import Reading, View
+
+VIEWS: Dict[str, Any] = {"classifier": ClassifierView, "neighbours": NeighbourView, "characters": CharacterView}
+"""Views by the names that artifacts have for them."""
+_SLIGHTLY_LESS = 1.0 - 1e-6
+_DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
+
+
+class Pooled(NamedTuple):
+    """What the views say of a message together.
+
+    Attributes:
+        probabilities: their weighted mean, `(C,)`.
+        familiarity: of the most probable intent.
+    """
+
+    probabilities: np.ndarray
+    familiarity: float
+
+
+@dataclass(frozen=True)
+class ConfidenceMap:
+    """From pooled evidence to confidences.
+
+    Attributes:
+        power: `a`, of the pooled probabilities.
+        familiarity: `tau`, below which a message is out of scope.
+        scale: `delta`, of familiarities.
+        threshold: `theta`, of Rasa's FallbackClassifier.
+    """
+
+    power: float
+    familiarity: float
+    scale: float
+    threshold: float
+
+    def confidences(self, pooled: Pooled) -> np.ndarray:
+        """Of all intents, with a sum of at most 1.  # (C,)"""
+        logarithms = self.power * np.log(np.maximum(pooled.probabilities, 1e-12))
+        sharpened = np.exp(logarithms - logarithms.max())
+        sharpened /= sharpened.sum()
+        return sharpened * (self.best(float(sharpened.max()), pooled.familiarity) / sharpened.max())
+
+    def best(self, probability: float, familiarity: float) -> float:
+        """The confidence of the most probable intent."""
+        distance = (familiarity - self.familiarity) / self.scale
+        if distance < 0.0:
+            return min(probability, self.threshold * float(np.exp(distance / _DECAY)) * _SLIGHTLY_LESS)
+        if probability < self.threshold:
+            return probability
+        return self.threshold + (probability - self.threshold) * float(-np.expm1(-distance))
+
+
+class IntentDecision:
+    """Weighs the views of a message; safe to call from several threads.
+
+    Args:
+        views: by name.
+        weights: of each view's probabilities, with the sum 1; a view that only tells how familiar a message is has 0.
+        confidence_map: from what they say to confidences.
+    """
+
+    def __init__(self, views: Mapping[str, View], weights: Mapping[str, float], confidence_map: ConfidenceMap):
+        self.views = dict(views)
+        self._weighted: List[Tuple[View, float]] = [(view, weights[name]) for name, view in views.items()]
+        self._map = confidence_map
+
+    def confidences(self, reading: Reading) -> np.ndarray:
+        """Of all intents.  # (C,) float64
+
+        Raises:
+            ArtifactError: if these are no numbers.
+        """
+        confidences = self._map.confidences(self.pooled(reading))
+        if not np.isfinite(confidences).all():
+            raise ArtifactError("The confidences are no numbers: the model's weights are damaged. Train it again.")
+        return confidences
+
+    def pooled(self, reading: Reading) -> Pooled:
+        """What the views say of a message together."""
+        return pool([view.evidence(reading) for view, _ in self._weighted], [weight for _, weight in self._weighted])
+
+
+def pool(evidence: Sequence[Any], weights: Sequence[float]) -> Pooled:
+    """The weighted mean of probabilities, and the summed familiarity of the most probable intent."""
+    probabilities = sum(weight * said.probabilities for said, weight in zip(evidence, weights))
+    best = int(np.argmax(probabilities))
+    return Pooled(probabilities, float(sum(said.familiarity[best] for said in evidence)))
+
+
+def stored(views: Mapping[str, View], weights: Mapping[str, float], confidence_map: ConfidenceMap) -> Tuple[Any, Any]:
+    """Manifest entry (JSON) and tensors of a decision; `read` is the inverse."""
+    described = {"weights": {name: float(weights[name]) for name in views}, "confidence": asdict(confidence_map)}
+    tensors = {f"{name}.{key}": value for name, view in views.items() for key, value in view.tensors().items()}
+    return described, tensors
+
+
+def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> IntentDecision:
+    """The inverse of `stored`."""
+    views: Dict[str, View] = {}
+    for name in described["weights"]:
+        prefix = f"{name}."
+        own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+        views[name] = VIEWS[name].from_tensors(own)
+    return IntentDecision(views, described["weights"], ConfidenceMap(**described["confidence"]))

@@ -1,0 +1,63 @@
+"""The view of neighbours: how near the training messages of each intent are in the space of the encoder's features.
+
+Features are stored in their principal components, which hold what fine-tuning left of them, and in 8 bits. A bot with
+very many messages keeps those of each intent that are nearest to the means of clusters (`views.fitting`).
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows, quantized_rows, softmax
+
+SHARPNESS = 16.0
+"""What similarities are multiplied by before a softmax makes them probabilities."""
+
+
+class NeighbourView:
+    """The largest cosine similarity to a training message of each intent.
+
+    Args:
+        components: directions that features are projected on, `(P, D)`.
+        rows: projected features of training messages, each of length 1, `(n, D)`, sorted by class.
+        starts: where each class begins in the rows, `(C,)`; every class has a row.
+    """
+
+    def __init__(self, components: np.ndarray, rows: np.ndarray, starts: np.ndarray):
+        self._components = np.ascontiguousarray(components, np.float32)
+        self._rows = np.ascontiguousarray(rows, np.float32)
+        self._starts = starts.astype(np.int64)
+
+    @property
+    def size(self) -> int:
+        """Messages that are stored."""
+        return len(self._rows)
+
+    def evidence(self, reading: Reading) -> Evidence:
+        """`softmax(16 max cosine)` over the intents, and the cosines as they are."""
+        nearest = self.nearest(reading.features)
+        return Evidence(softmax(SHARPNESS * nearest), nearest)
+
+    def nearest(self, features: np.ndarray) -> np.ndarray:
+        """The largest cosine similarity to a message of each intent.  # (C,)"""
+        projected = features @ self._components
+        norm = float(np.sqrt(projected @ projected))
+        similarities = self._rows @ (projected / norm if norm else projected)
+        return np.maximum.reduceat(similarities, self._starts)
+
+    def tensors(self) -> Dict[str, np.ndarray]:
+        """int8 rows and components."""
+        return {
+            **quantized_rows(self._components, "components"),
+            **quantized_rows(self._rows, "rows"),
+            "starts": self._starts.astype(np.int32),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> NeighbourView:
+        """The inverse of `tensors`, up to rounding."""
+        rows = dequantized_rows(dict(tensors), "rows")
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return cls(dequantized_rows(dict(tensors), "components"), rows, tensors["starts"])

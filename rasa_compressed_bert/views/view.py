@@ -1,0 +1,62 @@
+"""The protocol of a view: one way to tell the intent of a message, and how familiar the message is."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple, Optional, Protocol
+
+import numpy as np
+
+
+class Reading(NamedTuple):
+    """What the views are given of one message.
+
+    Attributes:
+        text: of the message.
+        logits: of the classifier, `(C,)`.
+        features: that the classifier's linear layer multiplies, `(P,)`; None for a model that does not give them.
+    """
+
+    text: str
+    logits: np.ndarray
+    features: Optional[np.ndarray]
+
+
+class Evidence(NamedTuple):
+    """What a view says of one message.
+
+    Attributes:
+        probabilities: of the intents, `(C,)`, with the sum 1.
+        familiarity: how much the message resembles the training messages of each intent, `(C,)`; larger is more alike.
+    """
+
+    probabilities: np.ndarray
+    familiarity: np.ndarray
+
+
+class View(Protocol):
+    """One way to tell the intent of a message; numpy alone, safe to call from several threads."""
+
+    def evidence(self, reading: Reading) -> Evidence:
+        """Probabilities and familiarity of one message."""
+
+    def tensors(self) -> Dict[str, np.ndarray]:
+        """What is stored; the class method `from_tensors` is the inverse."""
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """`exp(s) / sum exp(s)` of the last axis, in float64."""
+    exponentials = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
+    exponentials /= exponentials.sum(axis=-1, keepdims=True)
+    return exponentials
+
+
+def quantized_rows(matrix: np.ndarray, name: str) -> Dict[str, Any]:
+    """A matrix as int8 with one scale a row: `matrix ~ values * scale[:, None]`."""
+    scale = np.maximum(np.abs(matrix).max(axis=1, initial=0.0), 1e-12).astype(np.float32) / 127.0
+    values = np.rint(matrix / scale[:, np.newaxis]).astype(np.int8)
+    return {name: values, f"{name}.row_scale": scale}
+
+
+def dequantized_rows(tensors: Dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The inverse of `quantized_rows`, in float32."""
+    return tensors[name].astype(np.float32) * tensors[f"{name}.row_scale"][:, np.newaxis]
