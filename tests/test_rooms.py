@@ -26,6 +26,7 @@ BELOW_TASKS = {
         "export",
     ),
     "runtime",
+    "views",
 }
 ROOMS = {
     "errors": set(),
@@ -35,12 +36,13 @@ ROOMS = {
     "tokenization": {"errors", "data"},
     "models": {"errors", "config"},
     "compression": {"errors", "config", "models"},
-    "training": {"errors", "config", "data", "tokenization", "models", "compression"},
+    "views": {"errors"},
+    "training": {"errors", "config", "data", "tokenization", "models", "compression", "views"},
     "students": {"errors", "config", "data", "tokenization", "models", "compression", "training"},
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},
-    "runtime": {"errors", "data", "tokenization", "artifact"},
-    "tasks": BELOW_TASKS,
+    "runtime": {"errors", "data", "tokenization", "artifact", "views"},
+    "tasks": {*BELOW_TASKS, "metrics"},
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
     "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
     "search": {*BELOW_TASKS, "tasks", "metrics"},
@@ -59,6 +61,7 @@ THIRD_PARTY = {
     "data": {"numpy"},
     "metrics": {"numpy", "sklearn"},
     "tokenization": {"numpy", "tokenizers"},
+    "views": {"numpy"},
     "models": {"numpy", "tensorflow", "transformers", "huggingface_hub"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},

@@ -62,7 +62,7 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
         return compress_bert(fine_tune_bert(examples, config), config)
     choice = choose_sparsity(examples, config)
     artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()))
-    described = {"budget": choice.described, "config": config.to_dict()}
+    described = {"budget": choice.described, "config": choice.config.to_dict()}
     return Artifact({**artifact.manifest, **described}, artifact.files)
 
 
@@ -130,7 +130,7 @@ def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Art
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
     held, labels = HeldZeros(model.encoder), task.follow(None)
     fit(model, task.training, plan, rng=rng, pruning=held, objective=labels)
-    scores = {"finetuned": _training_score(model, task)}
+    scores = {**_earlier_scores(artifact), "finetuned": _training_score(model, task)}
     return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
 
@@ -148,8 +148,13 @@ def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: A
     """
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
-    scores = dict(artifact.manifest.get("training_scores", {}))
-    return _finish(task.first_model(), task, scores, rng, cross_fitted_of(artifact))
+    return _finish(task.first_model(), task, _earlier_scores(artifact), rng, cross_fitted_of(artifact))
+
+
+def _earlier_scores(artifact: Artifact) -> Scores:
+    """Those of the stages that an artifact went through; the last one, `final`, is measured anew."""
+    stages = artifact.manifest.get("training_scores", {})
+    return {stage: score for stage, score in stages.items() if stage != "final"}
 
 
 def _finish(

@@ -18,7 +18,7 @@ _MAX_EXAMPLES = 20_000  # more cost time and change little
 
 
 def linear_probe(
-    features: Any, classes: np.ndarray, num_classes: int, *, seed: int, strength: float = 1.0
+    features: Any, classes: np.ndarray, num_classes: int, *, seed: int, strength: float = 1.0, iterations: int = 200
 ) -> Tuple[np.ndarray, np.ndarray]:
     """The linear layer that multinomial logistic regression finds.
 
@@ -28,6 +28,7 @@ def linear_probe(
         num_classes: `C`.
         seed: of the choice among very many examples.
         strength: inverse of the regularisation (scikit-learn's `C`).
+        iterations: of the optimizer, at most.
 
     Returns:
         Kernel `(P, C)` and bias `(C,)`.
@@ -40,7 +41,7 @@ def linear_probe(
     chosen = order[np.concatenate([first, np.setdiff1d(np.arange(len(order)), first)])[:_MAX_EXAMPLES]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is but where training begins
-        fitted = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(features[chosen], classes[chosen])
+        fitted = LogisticRegression(C=strength, max_iter=iterations, tol=1e-3).fit(features[chosen], classes[chosen])
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(known) == 2:  # one row that separates the second from the first
         coefficients = np.concatenate([-coefficients, coefficients]) / 2

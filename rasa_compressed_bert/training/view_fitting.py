@@ -19,6 +19,7 @@ from rasa_compressed_bert.views.view import Evidence, Reading, View, softmax
 
 STRENGTH = 20.0
 """Inverse regularisation of the linear classifiers over features of length 1."""
+_ITERATIONS = 40
 _FOLDS = 5
 _COMPARED = 3000  # messages that are compared with the others to find the threshold
 _DIMENSIONS = 128
@@ -127,7 +128,7 @@ def fit_decision(
     report = {
         "detector": options.detector,
         "stored_messages": views["neighbours"].size if "neighbours" in views else 0,
-        "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])),
+        "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])) if in_scope else 1.0,
         "compared_messages": len(in_scope),
     }
     return FittedDecision(views, chosen, confidence_map, report)
@@ -149,7 +150,7 @@ def fit_characters(texts: Sequence[str], classes: np.ndarray, num_classes: int, 
         frequency[hashed_ngrams(text)[0]] += 1.0
     inverse = np.where(frequency > 0, np.log((1.0 + len(texts)) / (1.0 + frequency)) + 1.0, 0.0)
     matrix = _hashed(texts, inverse)
-    kernel, bias = linear_probe(matrix, classes, num_classes, seed=seed, strength=STRENGTH)
+    kernel, bias = linear_probe(matrix, classes, num_classes, seed=seed, strength=STRENGTH, iterations=_ITERATIONS)
     members = csr_matrix((np.ones(len(classes)), (classes, np.arange(len(classes)))), (num_classes, len(classes)))
     centroids = (members @ matrix).toarray()
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
@@ -208,7 +209,9 @@ def refit_classifier(
     five examples an intent: 75.0 against 79.5 %).
     """
     length = float(np.linalg.norm(features, axis=1).mean())
-    kernel, bias = linear_probe(features / length, classes, num_classes, seed=seed, strength=STRENGTH)
+    kernel, bias = linear_probe(
+        features / length, classes, num_classes, seed=seed, strength=STRENGTH, iterations=_ITERATIONS
+    )
     return kernel / length, bias
 
 
@@ -283,6 +286,8 @@ def find_threshold(
         out_of_scope: evidence of known messages out of scope: where a lower threshold still rejects nine of ten of
             them, it is taken.
     """
+    if not pooled:  # a single message has nothing to be compared with
+        return ConfidenceMap(power, _NO_COMPARISON, 1.0, options.threshold)
     familiarities = np.sort([one.familiarity for one in pooled])
     median = float(np.median(familiarities))
     place = int(np.floor((1.0 - options.in_scope_recall) * len(familiarities)))
@@ -293,6 +298,7 @@ def find_threshold(
     return ConfidenceMap(power, threshold, scale, options.threshold)
 
 
+_NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
 _RAMP = 4.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
 
 

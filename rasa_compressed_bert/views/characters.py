@@ -21,7 +21,7 @@ LONGEST_TEXT = 1000
 _SIZES = (2, 3, 4)
 _BLANK = 32
 _MULTIPLIER, _MIX, _SHIFT = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(20)  # 32 - 20 = 12 bits
-CANDIDATES = 4
+CANDIDATES = 8
 """Intents whose messages are compared."""
 _SHARPNESS = 12.0
 

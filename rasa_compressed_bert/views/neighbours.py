@@ -41,10 +41,13 @@ class NeighbourView:
         return Evidence(softmax(SHARPNESS * nearest), nearest)
 
     def nearest(self, features: np.ndarray) -> np.ndarray:
-        """The largest cosine similarity to a message of each intent.  # (C,)"""
-        projected = features @ self._components
-        norm = float(np.sqrt(projected @ projected))
-        similarities = self._rows @ (projected / norm if norm else projected)
+        """The largest cosine similarity to a message of each intent.  # (C,)
+
+        What the projection loses counts: the more of a message lies outside of what the training messages span, the
+        less familiar it is.
+        """
+        norm = float(np.sqrt(features @ features))
+        similarities = self._rows @ (features @ self._components / max(norm, 1e-12))
         return np.maximum.reduceat(similarities, self._starts)
 
     def tensors(self) -> Dict[str, np.ndarray]:

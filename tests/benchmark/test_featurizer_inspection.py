@@ -58,7 +58,8 @@ def text_of(artifact, *, latency=False):
 def test_featurizer_has_no_intents_no_temperature_and_its_own_parity():
     report = describe(featurizer_artifact())
     assert (report["kind"], report["intents"], report["temperature"]) == ("featurizer", 0, None)
-    assert report["pruning"] == {} and report["validation"] == {} and report["sparsity"] == 0.0
+    assert report["pruning"] == {} and report["held_out"] == {} and report["sparsity"] == 0.0
+    assert report["training_scores"] == {} and report["views"] is None and report["out_of_scope"] is None
     assert set(report["parity"]) == {"messages", "similarity"} and report["parity"]["messages"] == 1
     assert report["parameters"]["now"] == report["parameters"]["dense"]
     json.dumps(report, allow_nan=False)
@@ -76,7 +77,8 @@ def test_text_of_a_featurizer_says_what_there_is_and_nothing_else():
         "before: the encoder in floats",
     ):
         assert part in text, text
-    for part in ("intents", "temperature", "pruning", "unknown", "None", "fine-tuned", "validation"):
+    absent = ("intents", "temperature", "pruning", "unknown", "None", "fine-tuned")
+    for part in (*absent, "validation", "training messages", "views"):
         assert part not in text, text
 
 
@@ -131,7 +133,7 @@ def test_classifier_tells_its_format_and_runtime_too():
     report = describe(Artifact({**artifact.manifest, "quantization": quantization}, artifact.files))
     assert report["runtime"] == "onnxruntime" and report["quantization"]["aware_training"]
     text = inspection_text({"archive": "a", "archive_bytes": 1, "components": {NODE: report}})
-    for part in ("a scale a channel, trained for it", "runtime", "neuron, sparsity", "1.500 (of the calibrated"):
+    for part in ("a scale a channel, trained for it", "runtime", "neuron, sparsity", "1.500 (from held-out messages)"):
         assert part in text, text
 
 

@@ -66,6 +66,32 @@ def test_text_has_widths_scores_and_latency():
     text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
     for part in ("model.tar.gz: 2.0 MB", "2 -> 1", "32 -> 16", "90.0 %", "-2.0", "fp32 before", "6 wordpieces"):
         assert part in text, text
+    for part in (
+        "macro F1, training messages",
+        "macro F1 71.0 %, accuracy 92.0 %, accuracy of all views 83.0 %, loss 0.3, models 2, messages 40",
+        "classifier 0.50, characters 0.50; probabilities to the power of 1.25",
+        "neighbours: 39 messages stored, below a familiarity of 0.420 a confidence is below 0.3, as are 5.0 % of 38 ",
+    ):
+        assert part in text, text
+
+
+def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
+    manifest = small_artifact().manifest
+    old = {key: manifest[key] for key in manifest if key not in ("cross_fitted", "training_scores", "out_of_scope")}
+    old.pop("views")
+    artifact = Artifact({**old, "validation": {"dense": {"macro_f1": 0.9}}}, small_artifact().files)
+    report = describe(artifact)
+    assert report["held_out"] == {"validation, dense": {"macro_f1": 0.9}} and report["training_scores"] == {}
+    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    assert "validation, dense" in text and "out of scope" not in text and "training messages" not in text
+
+
+def test_a_model_without_held_out_messages_is_not_calibrated():
+    artifact = small_artifact()
+    uncalibrated = {"cross_fitted": None, "out_of_scope": {**artifact.manifest["out_of_scope"], "calibrated": False}}
+    report = describe(Artifact({**artifact.manifest, **uncalibrated}, artifact.files))
+    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    assert report["held_out"] == {} and text.count("not calibrated: no messages were held out") == 2
 
 
 def test_untrained_component_is_said_to_be_untrained(tmp_path):

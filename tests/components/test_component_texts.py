@@ -4,8 +4,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from component_harness import CLASSIFIERS, EXAMPLES, MESSAGES, WORDPIECES, assert_well_formed, predict
+from component_harness import CLASSIFIERS, EXAMPLES, MESSAGES, RESOURCE, WORDPIECES, assert_well_formed, predict
 from odd_texts import LONG, NOTHING_TO_READ, SOMETHING_TO_READ
+
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 
 classifiers = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
@@ -43,9 +46,20 @@ def test_long_text_is_what_its_beginning_is(trained):
 
 @pytest.mark.parametrize("case", WORDPIECES, indirect=True)
 def test_case_accents_and_control_characters_do_not_matter(trained):
-    """The tokenizer of the weights is an uncased one; it drops accents and control characters."""
-    plain, *others = predict(trained.component, ["hello you", "HELLO You", "héllo you", "hel\x00lo \u200byou"])
-    assert [other["intent_ranking"] for other in others] == [plain["intent_ranking"]] * 3
+    """The tokenizer of the weights is an uncased one; it drops accents and control characters.
+
+    The view of characters has no tokenizer: it passes over case alone, but does not change the intent.
+    """
+    texts = ["hello you", "HELLO You", "héllo you", "hel\x00lo \u200byou"]
+    artifact = read_artifact(trained.folder / RESOURCE.name)
+    manifest = {name: value for name, value in artifact.manifest.items() if name != "views"}
+    predictor = MessagePredictor(Artifact(manifest, artifact.files))
+    plain, *others = [predictor.predict(text).ranking for text in texts]
+    assert others == [plain] * 3
+
+    plain, upper, *others = predict(trained.component, texts)
+    assert upper["intent_ranking"] == plain["intent_ranking"]
+    assert [other["intent"]["name"] for other in others] == [plain["intent"]["name"]] * 2
 
 
 @pytest.mark.slow

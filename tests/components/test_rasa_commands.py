@@ -95,7 +95,7 @@ def test_finetuning_twice(project, first, tmp_path):
         assert TRAINED in said
         manifest = manifest_of(project.model(f"finetuned{index}"), tmp_path / str(index))
         assert manifest["config"]["epochs"] == fraction * epochs
-        assert "finetuned" in manifest["validation"] and "pruned" in manifest["validation"]
+        assert list(manifest["training_scores"]) == ["dense", "pruned", "finetuned", "final"]
         assert manifest["labels"] == sorted([*EXAMPLES, "faq"])
 
 

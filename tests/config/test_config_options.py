@@ -47,14 +47,19 @@ DEFAULTS = {
         "pooler": None,
         "pattern": "unstructured",
     },
-    "distillation": {"enabled": True, "temperature": 2.0, "hidden_states": 10.0, "alpha": 0.3},
+    "distillation": {
+        **{"enabled": True, "temperature": 2.0, "hidden_states": 10.0},
+        **{"synthetic_messages": 1, "alpha": 0.3},
+    },
     "budget": {"max_latency_ms": None, "max_size_mb": None, "max_score_drop": None},
     "quantization": {
         **{"method": "dynamic_int8", "aware_training": False, "per_channel": True},
         **{"encoder_bits": 8, "embedding_bits": 8},
     },
     "ranking_length": 10,
+    "out_of_scope": {"detector": "neighbours", "in_scope_recall": 0.95, "threshold": 0.3, "messages": None},
 }
+SECTIONS = ("pruning", "distillation", "quantization", "budget", "out_of_scope")
 
 
 def read(options):
@@ -100,17 +105,16 @@ def test_dump_is_json():
 
 def test_default_config_gives_rasa_null_sections_that_read_as_the_defaults():
     default_config = PrunedBertIntentClassifierConfig.default_config()
-    sections = ("pruning", "distillation", "quantization", "budget")
-    assert default_config == {**DEFAULTS, **dict.fromkeys(sections), "pooling": None}
+    assert default_config == {**DEFAULTS, **dict.fromkeys(SECTIONS), "pooling": None}
     assert read(default_config) == read({})
 
 
-@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization", "budget"])
+@pytest.mark.parametrize("section", SECTIONS)
 def test_an_empty_section_gives_the_defaults(section):
     assert read({section: {}}) == read({section: None}) == read({})
 
 
-@pytest.mark.parametrize("section", ["pruning", "distillation", "quantization", "budget"])
+@pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("value", [True, False, [], ["method"], "none", 0])
 def test_a_section_that_is_no_map_is_an_error(section, value):
     (problem,) = problems_of({section: value})
@@ -240,7 +244,8 @@ def test_a_typo_names_the_nearest_option(path, suggestion):
 
 def test_an_unknown_name_near_to_nothing_lists_the_options():
     assert problems_of({"distillation": {"xyz": None}}) == (
-        "distillation.xyz: unknown option (value None); known options: enabled, temperature, hidden_states, alpha",
+        "distillation.xyz: unknown option (value None); known options: enabled, temperature, hidden_states, "
+        "synthetic_messages, alpha",
     )
 
 

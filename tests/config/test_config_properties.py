@@ -69,6 +69,8 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
         for name, cls in sections_of(component).items()
     }
     options.update(draw(st.fixed_dictionaries({}, optional=sections)))
+    if (options.get("out_of_scope") or {}).get("detector") == "none":
+        options["out_of_scope"].pop("messages", None)
     if options.get("vocabulary") != "trim":
         options.pop("vocabulary_size", None)
     quantization = options.get("quantization")

@@ -73,11 +73,16 @@ def test_an_encoder_without_a_head_serves_hidden_states(method):
 def test_messages_are_served_one_at_a_time():
     parameters = random_parameters(SHAPE)
     model, input_ids = TaskModel(SHAPE, parameters), messages(3, 9, 1)
-    (served,) = serve(open_engine(artifact_of(parameters)), input_ids)
-    for ids, logits in zip(input_ids, served):
-        expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0][0]
-        np.testing.assert_allclose(logits, expected, atol=1e-4)
-    (hidden,) = serve(open_engine(artifact_of(encoder_parameters())), input_ids)
+    artifact = artifact_of(parameters)
+    assert artifact.manifest["outputs"] == ["logits", "features"]
+    served, features = serve(open_engine(artifact), input_ids)
+    for ids, logits, given in zip(input_ids, served, features):
+        expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))
+        np.testing.assert_allclose(logits, expected.logits[0], atol=1e-4)
+        np.testing.assert_allclose(given, expected.features[0], atol=1e-4)
+    encoder = artifact_of(encoder_parameters())
+    assert encoder.manifest["outputs"] == ["hidden_states"]
+    (hidden,) = serve(open_engine(encoder), input_ids)
     assert [states.shape for states in hidden] == [(3, 32), (9, 32), (1, 32)]
 
 

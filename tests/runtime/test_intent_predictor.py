@@ -19,7 +19,8 @@ from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime import engines
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor, softmax
+from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.ranking import softmax
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 LABELS = ["greet", "goodbye", "weather", "spice", "music"]

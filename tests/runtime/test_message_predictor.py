@@ -30,7 +30,7 @@ class Scripted:
 
     def run(self, input_ids, attention_mask):
         assert input_ids.shape == (1, len(self.tag_logits))
-        return [np.array([[1.0, 3.0]]), self.tag_logits[np.newaxis].astype(np.float32)]
+        return [np.array([[1.0, 3.0]]), np.zeros((1, 4)), self.tag_logits[np.newaxis].astype(np.float32)]
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,9 @@ def test_a_trained_model_in_another_format(floats, configure, name):
     check(artifact, config)
     assert accuracy(artifact) > 0.6
     assert artifact.manifest["quantization"] == config.to_dict()["quantization"]
-    assert artifact.manifest["validation"]["dense"] == floats.manifest["validation"]["dense"]
-    assert ("quantized" in artifact.manifest["validation"]) == name.startswith("kmeans")
+    scores = artifact.manifest["training_scores"]
+    assert list(scores) == ["dense", "final"] and scores["dense"] == floats.manifest["training_scores"]["dense"]
+    assert artifact.manifest["cross_fitted"] == floats.manifest["cross_fitted"] is not None
     if name == "none":
         for parameter, value in parameters_of(floats).items():
             np.testing.assert_array_equal(parameters_of(artifact)[parameter], value)
@@ -71,10 +72,11 @@ def test_a_trained_model_in_another_format(floats, configure, name):
 
 def test_the_quantized_score_is_that_of_what_is_served(floats, configure):
     artifact = requantize_bert(EXAMPLES, configure(quantization=KMEANS), floats)
-    parity, score = artifact.manifest["parity"], artifact.manifest["validation"]["quantized"]
+    parity, score = artifact.manifest["parity"], artifact.manifest["training_scores"]["final"]
     assert abs(parity["accuracy"] - score["accuracy"]) * parity["messages"] <= parity["changed"] + 1e-6
     assert parity["distance"] < 0.05
-    assert score["loss"] != artifact.manifest["validation"]["dense"]["loss"]
+    assert parity["messages"] == len(EXAMPLES)
+    assert score["loss"] != floats.manifest["training_scores"]["final"]["loss"]
 
 
 @pytest.mark.parametrize("encoder_bits, embedding_bits", [(1, 1), (2, 2), (8, 1), (1, 8)])
@@ -84,11 +86,13 @@ def test_few_bits_are_exported_as_they_were_scored(floats, configure, encoder_bi
     assert artifact.manifest["parity"]["distance"] < 0.01
 
 
-def test_without_validation_there_is_no_quantized_score(floats, configure):
+def test_what_held_out_messages_told_is_kept_whatever_the_messages_are_now(floats, configure):
     config = configure(quantization=KMEANS, validation_split=0)
     artifact = requantize_bert(examples_of(size=1), config, floats)
     check(artifact, config)
-    assert "quantized" not in artifact.manifest["validation"] and artifact.manifest["temperature"] == 1.0
+    for key in ("cross_fitted", "temperature"):
+        assert artifact.manifest[key] == floats.manifest[key]
+    assert artifact.manifest["parity"]["messages"] == artifact.manifest["out_of_scope"]["compared_messages"] == 3
 
 
 def test_formats_for_other_labels_are_refused(floats, configure):
@@ -114,7 +118,7 @@ def loss(artifact):
 
 @pytest.mark.parametrize("name", AWARE)
 def test_training_for_a_format_lowers_its_loss(floats, configure, name):
-    options = {"epochs": 10, "validation_split": 0, "distillation": {"enabled": False}}
+    options = {"epochs": 10, "distillation": {"enabled": False}, "out_of_scope": {"detector": "none"}}
     plain, aware = (
         requantize_bert(EXAMPLES, configure(**options, quantization=quantization), floats)
         for quantization in ({**AWARE[name], "aware_training": False}, AWARE[name])
@@ -127,9 +131,9 @@ def test_training_for_a_format_lowers_its_loss(floats, configure, name):
 
 def test_training_for_a_format_has_a_score(floats, configure):
     artifact = requantize_bert(EXAMPLES, configure(quantization=AWARE["dynamic_int8"]), floats)
-    validation, parity = artifact.manifest["validation"], artifact.manifest["parity"]
-    assert set(validation) == {"dense", "quantized"} and validation["dense"] == floats.manifest["validation"]["dense"]
-    assert validation["quantized"]["accuracy"] == pytest.approx(parity["accuracy"], abs=0.17)
+    scores, parity = artifact.manifest["training_scores"], artifact.manifest["parity"]
+    assert list(scores) == ["dense", "final"] and scores["dense"] == floats.manifest["training_scores"]["dense"]
+    assert scores["final"]["accuracy"] == pytest.approx(parity["accuracy"], abs=0.04)
 
 
 TRAINED = {
@@ -144,7 +148,9 @@ def check_finetuning(artifact, config):
     """What holds for a model that is trained further with the same options."""
     tuned = finetune_bert(EXAMPLES, config, artifact)
     check(tuned, config)
-    assert "finetuned" in tuned.manifest["validation"]
+    scores = tuned.manifest["training_scores"]
+    assert list(scores)[-2:] == ["finetuned", "final"]
+    assert scores["dense"] == artifact.manifest["training_scores"]["dense"]
     for key in ("encoder", "dense_encoder", "quantization"):
         assert tuned.manifest[key] == artifact.manifest[key]
     assert tuned.files[TOKENIZER] == artifact.files[TOKENIZER]
@@ -160,7 +166,7 @@ def test_training_and_finetuning(configure, name):
     config = configure(epochs=12, **options)
     artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
-    assert set(artifact.manifest["validation"]) == {"dense", *(["quantized"] if "kmeans" in name else [])}
+    assert list(artifact.manifest["training_scores"]) == ["dense", "final"]
     tuned = check_finetuning(artifact, configure(epochs=2, **options))
     assert accuracy(artifact) > 0.6 and accuracy(tuned) > 0.6
 
@@ -174,13 +180,14 @@ def test_everything_at_once(configure):
     config = configure(epochs=2, **options)
     artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
-    assert set(artifact.manifest["validation"]) == {"dense", "pruned", "quantized"}
+    assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
     check_finetuning(artifact, configure(epochs=1, **options))
 
 
 @pytest.fixture(scope="module")
 def trimmed(configure):
-    config = configure(epochs=1, pruning=NO_PRUNING, vocabulary="trim", vocabulary_size=110)
+    options = {"validation_split": 0, "out_of_scope": {"detector": "none"}}
+    config = configure(epochs=1, pruning=NO_PRUNING, vocabulary="trim", vocabulary_size=110, **options)
     return train_bert(EXAMPLES, config)
 
 
@@ -207,7 +214,7 @@ def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_trainin
     config = configure(**options)
     artifact = train_bert(EXAMPLES, config)
     check(artifact, config)
-    assert {"dense", "pruned", "quantized"} == set(artifact.manifest["validation"])
+    assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
     tuned = finetune_bert(EXAMPLES, configure(**{**options, "epochs": 1}), artifact)
     for name, zero in zeros_of(artifact).items():
         assert 0.79 <= zero.mean() <= 0.85, name

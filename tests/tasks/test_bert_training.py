@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, parameters_of, zeros_of
 
-from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
-from rasa_compressed_bert.data.example import Example, class_indices, stratified_split
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.tasks import bert_quantization
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
@@ -35,7 +36,7 @@ def test_dense(dense, configure, tmp_path):
     check(dense, configure(pruning={"method": "none"}, epochs=6))
     assert accuracy(dense) > 0.5  # of three intents, with random weights
     assert dense.manifest["dense_encoder"] == dense.manifest["encoder"]
-    assert set(dense.manifest["validation"]) == {"dense"}
+    assert list(dense.manifest["training_scores"]) == ["dense", "final"]
     write_artifact(dense, tmp_path)
     read = read_artifact(tmp_path)
     assert IntentPredictor(read).predict("is it spicy") == IntentPredictor(dense).predict("is it spicy")
@@ -47,7 +48,7 @@ def test_neuron_pruning(configure):
     check(artifact, config)
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
     assert 0.35 < 1 - encoder_size(artifact) / before <= 0.5
-    assert set(artifact.manifest["validation"]) == {"dense", "pruned"}
+    assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
 
 
 def test_training_is_repeatable(configure):
@@ -83,7 +84,10 @@ def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
     check(tuned, config)
     for name, zero in zeros_of(weight_pruned).items():
         assert zeros_of(tuned)[name][zero].all(), name
-    assert set(tuned.manifest["validation"]) == {"dense", "pruned", "finetuned"}
+    before, after = (artifact.manifest["training_scores"] for artifact in (weight_pruned, tuned))
+    assert list(after) == ["dense", "pruned", "finetuned", "final"]
+    assert (after["dense"], after["pruned"]) == (before["dense"], before["pruned"])
+    assert tuned.manifest["cross_fitted"] == weight_pruned.manifest["cross_fitted"] is not None
     assert tuned.manifest["dense_encoder"] == weight_pruned.manifest["dense_encoder"]
     before, after = parameters_of(weight_pruned), parameters_of(tuned)
     assert any(np.abs(before[name] - after[name]).max() > 1e-4 for name in before)
@@ -129,29 +133,37 @@ def test_one_example_an_intent_without_validation(configure, pooling):
     config = configure(validation_split=0, pooling=pooling, epochs=1)
     artifact = train_bert(examples, config)
     check(artifact, config)
-    assert artifact.manifest["temperature"] == 1.0 and artifact.manifest["validation"] == {}
+    assert artifact.manifest["temperature"] == 1.0 and artifact.manifest["cross_fitted"] is None
+    assert not artifact.manifest["out_of_scope"]["calibrated"]
+    assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
 
 
 def test_one_intent_only(configure):
     config = configure(epochs=1, pruning={"final_sparsity": 0.5})
     artifact = train_bert(examples_of(intents=("music",)), config)
     assert artifact.manifest["labels"] == ["music"]
-    assert IntentPredictor(artifact).predict("play a song") == [("music", 1.0)]
+    ((label, confidence),) = IntentPredictor(artifact).predict("play a song")
+    assert label == "music" and 0.3 < confidence <= 1.0
+    alone = Artifact({name: value for name, value in artifact.manifest.items() if name != "views"}, artifact.files)
+    assert IntentPredictor(alone).predict("play a song") == [("music", 1.0)]
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
     assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
 
 
-def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure):
+@pytest.mark.parametrize("stage", ["pruned", "final"])
+def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkeypatch, stage):
     """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
-    config = configure(epochs=1, pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
+    if stage == "pruned":  # with the linear layer that was pruned with the rest, not the one that takes its place
+        monkeypatch.setattr(bert_quantization, "_refit", lambda *_: None)
+    options = {"validation_split": 0, "pruning": {"final_sparsity": 0.9}, "quantization": {"method": "none"}}
+    config = configure(epochs=1, **options)
     artifact = train_bert(EXAMPLES, config)
     classes = class_indices(EXAMPLES, artifact.manifest["labels"])
-    _, validation = stratified_split(classes, config.validation_split, seed=config.random_seed)
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), config.max_length)
-    ids = [ids.astype(np.int32) for ids in tokenizer.encode_all([EXAMPLES[index].text for index in validation])]
+    ids = [ids.astype(np.int32) for ids in tokenizer.encode_all([example.text for example in EXAMPLES])]
     model = TaskModel(EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact))
-    score = asdict(evaluate(predict(model, ids).logits, classes[validation]))
-    assert artifact.manifest["validation"]["pruned"] == pytest.approx(score, abs=1e-4)
+    score = asdict(evaluate(predict(model, ids).logits, classes))
+    assert artifact.manifest["training_scores"][stage] == pytest.approx(score, abs=1e-4)
 
 
 def test_distilbert(tiny_distilbert_weights, configure):

@@ -12,37 +12,45 @@ from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.tasks import budget as budgets
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within
-from rasa_compressed_bert.training.scores import Score
 
-DENSE = Score(loss=0.1, macro_f1=0.9)
+DENSE, HELD_OUT = 0.9, [Example("hello", "greet")]
 
 
 @pytest.fixture
 def picked(monkeypatch):
     """The sparsity that is picked, and those that were trained, where figures are formulas of the sparsity."""
 
-    def measured(artifact, dense, task, sparsity):
+    def measured(artifact, dense, held_out, sparsity):
+        assert dense == DENSE
         return Tried(sparsity, 0.1 * sparsity**2, 1.0 - 0.9 * sparsity, 10.0 - 5.0 * sparsity)
 
     def pick(**budget):
         trained = []
 
         def compress(config):
+            if config.quantization.method == "none":  # the model that the others are compared with
+                assert config.pruning.method == "none"
+                return Artifact({"sparsity": None}, {})
             trained.append(config.pruning.final_sparsity)
             assert (config.pruning.method == "none") == (config.pruning.final_sparsity == 0)
             return Artifact({"sparsity": config.pruning.final_sparsity}, {})
 
         config = PrunedBertIntentClassifierConfig.from_dict({"budget": budget})
-        artifact = compress_within(DENSE, config, compress, task=None)
-        assert artifact.manifest["sparsity"] == artifact.manifest["budget"]["chosen"]
-        assert len(trained) == len(set(trained)) == len(artifact.manifest["budget"]["tried"]) <= 5
-        return artifact.manifest["sparsity"]
+        choice = compress_within(HELD_OUT, config, compress)
+        sparsity = choice.described["chosen"]
+        pruning = {"method": "none"} if sparsity == 0 else {}
+        pruning = dataclasses.replace(config.pruning, final_sparsity=sparsity, **pruning)
+        assert choice.config == dataclasses.replace(config, pruning=pruning)
+        assert len(trained) == len(set(trained)) == len(choice.described["tried"]) <= 5
+        return sparsity
 
     monkeypatch.setattr(budgets, "_measured", measured)
+    monkeypatch.setattr(budgets, "_f1", lambda artifact, held_out: DENSE)
     return pick
 
 
@@ -79,7 +87,7 @@ def test_a_budget_that_nothing_keeps_within(picked, budget):
 def test_it_needs_messages_to_measure_on():
     config = PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 1}})
     with pytest.raises(DataError, match="too few messages to hold some out"):
-        compress_within(None, config, lambda options: None, task=None)
+        compress_within([], config, lambda options: None)
 
 
 @pytest.mark.parametrize(

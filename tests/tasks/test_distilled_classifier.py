@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from task_harness import EXAMPLES, WORDS, examples_of
 
-from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, WEIGHTS, Artifact, write_artifact
+from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, VIEWS, WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
@@ -95,11 +95,12 @@ def test_student_learns_and_is_all_that_is_stored(students, architecture):
     artifact = students(architecture)
     assert accuracy(artifact) > 0.8
     stored = {SPACY_MODEL} if architecture == "spacy_textcat" else {"tokenizer.json", "model.onnx", WEIGHTS}
-    assert set(artifact.files) == stored
+    assert set(artifact.files) == {*stored, VIEWS}
     manifest = artifact.manifest
     assert manifest["kind"] == "intent_classifier" and manifest["labels"] == sorted(WORDS)
     assert 0 < manifest["validation"]["student"]["macro_f1"] <= 1
-    assert manifest["teacher"]["training_messages"] == 24 and manifest["teacher"]["other_messages"] > 24
+    assert manifest["teacher"]["training_messages"] == 30 and manifest["teacher"]["other_messages"] > 24
+    assert manifest["out_of_scope"]["calibrated"] and manifest["out_of_scope"]["compared_messages"] == 30
     json.dumps(manifest, allow_nan=False)
 
 
@@ -281,14 +282,17 @@ def test_transformer_is_pruned(configure, cache):
     artifact = train_distilled_classifier(EXAMPLES, configure("transformer", pruning=pruning, epochs=2), cache=cache)
     layer, before = (artifact.manifest[name]["layers"][0] for name in ("encoder", "dense_encoder"))
     assert layer["intermediate_size"] < before["intermediate_size"]
-    assert set(artifact.manifest["validation"]) == {"student", "pruned"}
+    assert set(artifact.manifest["validation"]) == {"student"}
 
 
 @pytest.mark.parametrize("architecture", ["bilstm", "ngrams", "transformer"])
 def test_one_intent(configure, architecture):
     examples = [Example(f"hello {word}", "greet") for word in "a the it you".split()]
     artifact = train_distilled_classifier(examples, configure(architecture, epochs=1))
-    assert open_predictor(artifact).predict("hello you") == [("greet", 1.0)]
+    ((label, confidence),) = open_predictor(artifact).predict("hello you")
+    assert label == "greet" and 0.3 < confidence <= 1.0
+    alone = Artifact({name: value for name, value in artifact.manifest.items() if name != "views"}, artifact.files)
+    assert open_predictor(alone).predict("hello you") == [("greet", 1.0)]
 
 
 def test_one_intent_is_none_for_spacy(configure):
@@ -300,6 +304,7 @@ def test_one_intent_is_none_for_spacy(configure):
 def test_no_validation_examples(configure):
     artifact = train_distilled_classifier(EXAMPLES, configure("ngrams", validation_split=0.0))
     assert artifact.manifest["validation"] == {} and artifact.manifest["temperature"] == 1.0
+    assert not artifact.manifest["out_of_scope"]["calibrated"]
 
 
 def test_no_examples(configure):

@@ -71,8 +71,10 @@ def test_both_are_learnt_and_the_encoder_is_pruned(trained):
     manifest = json.loads(json.dumps(trained.manifest, allow_nan=False))
     assert manifest["kind"] == JOINT_CLASSIFIER and manifest["labels"] == ["dishs", "sounds"]
     assert manifest["entities"]["labels"] == [["dish", None, None], ["sound", None, None]]
-    assert {*manifest["validation"]} == {"dense", "pruned"}
-    assert all(0 <= score["entity_f1"] <= 1 for score in manifest["validation"].values())
+    assert list(manifest["training_scores"]) == ["dense", "pruned", "final"]
+    scores = [*manifest["training_scores"].values(), manifest["cross_fitted"]["score"]]
+    assert all(0 <= score["entity_f1"] <= 1 for score in scores)
+    assert manifest["cross_fitted"]["messages"] == len(EXAMPLES)
     assert manifest["parity"]["tags"]["messages"] > 0 and manifest["entities"]["temperature"] >= 1.0
     before, now = (EncoderShape.from_dict(manifest[name]).encoder_size() for name in ("dense_encoder", "encoder"))
     assert now < 0.6 * before
@@ -172,7 +174,7 @@ def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options
     examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
     config = joint(options, max_length=6)
     task = BertTask.of(examples, targets_of(examples, config, TOKENIZER), start_from_pretrained(config, [text]), config)
-    tags = [tags for part in (task.training, task.validation) for tags in part.tags if (tags[1:-1] == NO_TAG).any()]
+    tags = [tags for tags in task.training.tags if (tags[1:-1] == NO_TAG).any()]
     assert [part.tolist() for part in tags] == [[NO_TAG, 0, 0, NO_TAG, NO_TAG, NO_TAG]] * 4
 
 

@@ -50,9 +50,8 @@ def plan(epochs, *, rate=0.01, **options):
 
 
 def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pruning=None, objective=None):
-    return fit(
-        model, training, validation, training_plan, rng=np.random.default_rng(0), pruning=pruning, objective=objective
-    )
+    rng = np.random.default_rng(0)
+    return fit(model, training, training_plan, rng=rng, pruning=pruning, objective=objective, validation=validation)
 
 
 @pytest.mark.parametrize("pooler_size", [0, 16])
@@ -100,10 +99,12 @@ def test_best_epoch_is_kept(monkeypatch, f1_scores, keep_from, kept):
 
 
 def test_without_validation_the_last_epoch_is_kept():
-    model, unscored = new_model(), new_model()
+    model, unscored, without_any = new_model(), new_model(), new_model()
     assert train(unscored, plan(2), validation=NONE) is None
+    assert train(without_any, plan(2), validation=None) is None
     train(model, plan(2, keep_from=2))
-    np.testing.assert_allclose(unscored.values()["classifier.bias"], model.values()["classifier.bias"], atol=1e-6)
+    for other in (unscored, without_any):
+        np.testing.assert_allclose(other.values()["classifier.bias"], model.values()["classifier.bias"], atol=1e-6)
 
 
 def test_better_score():

@@ -1,0 +1,86 @@
+"""The map from views to the confidences that Rasa sees, its two rules included."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.training.view_fitting import fit_characters, fit_neighbours
+from rasa_compressed_bert.views import decision
+from rasa_compressed_bert.views.classifier import ClassifierView
+from rasa_compressed_bert.views.decision import ConfidenceMap, IntentDecision, Pooled
+from rasa_compressed_bert.views.view import Reading
+
+PROBABILITIES = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=12).map(lambda row: np.array(row) / sum(row))
+MAPS = st.builds(
+    ConfidenceMap,
+    power=st.floats(0.5, 6.0),
+    familiarity=st.floats(-1.0, 2.0),
+    scale=st.floats(0.01, 1.0),
+    threshold=st.floats(0.05, 0.9),
+)
+
+
+@given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0))
+def test_confidences_are_confidences_in_the_order_of_the_probabilities(mapped, probabilities, familiarity):
+    confidences = mapped.confidences(Pooled(probabilities, familiarity))
+    assert confidences.min() >= 0.0
+    assert confidences.sum() <= 1.0 + 1e-9
+    assert confidences[probabilities.argmax()] == confidences.max()
+
+
+@given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0))
+def test_below_the_threshold_if_unfamiliar_or_improbable_and_only_then(mapped, probabilities, familiarity):
+    confidences = mapped.confidences(Pooled(probabilities, familiarity))
+    probable = mapped.confidences(Pooled(probabilities, 1e6)).max()
+    if familiarity < mapped.familiarity:
+        assert confidences.max() < mapped.threshold
+    elif probable >= mapped.threshold:
+        assert confidences.max() >= mapped.threshold * (1 - 1e-9)
+
+
+@given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0), st.floats(0.0, 1.0))
+def test_a_more_familiar_message_is_never_less_confident(mapped, probabilities, familiarity, more):
+    one = mapped.confidences(Pooled(probabilities, familiarity)).max()
+    other = mapped.confidences(Pooled(probabilities, familiarity + more)).max()
+    assert other >= one - 1e-9
+
+
+def test_the_ratio_of_the_two_best_is_that_of_their_probabilities():
+    mapped = ConfidenceMap(power=1.0, familiarity=0.5, scale=0.1, threshold=0.3)
+    sure, unsure = (np.array([0.7, 0.2, 0.1]), np.array([0.45, 0.44, 0.11]))
+    for probabilities in (sure, unsure):
+        for familiarity in (0.2, 0.6, 2.0):
+            best, second, _ = mapped.confidences(Pooled(probabilities, familiarity))
+            assert second / best == pytest.approx(probabilities[1] / probabilities[0])
+    best, second, _ = mapped.confidences(Pooled(unsure, 2.0))
+    assert best - second < 0.1  # Rasa's rule of ambiguity
+
+
+def test_damaged_weights_are_refused():
+    views = {"classifier": ClassifierView(1.0)}
+    damaged = IntentDecision(views, {"classifier": 1.0}, ConfidenceMap(1.0, 0.0, 1.0, 0.3))
+    with pytest.raises(ArtifactError):
+        damaged.confidences(Reading("hello", np.array([np.nan, 1.0]), None))
+
+
+def test_stored_and_read_again():
+    rng = np.random.default_rng(0)
+    features, classes = rng.normal(size=(8, 6)), np.repeat(np.arange(4), 2)
+    texts = ["red apples", "red pears", "green fish", "green frogs", "blue sky", "blue sea", "old man", "old dog"]
+    views = {
+        "classifier": ClassifierView(0.7),
+        "neighbours": fit_neighbours(features, classes, 4, seed=0),
+        "characters": fit_characters(texts, classes, 4, seed=0),
+    }
+    weights = {"classifier": 0.5, "neighbours": 0.0, "characters": 0.5}
+    mapped = ConfidenceMap(power=1.5, familiarity=0.4, scale=0.2, threshold=0.3)
+    described, tensors = decision.stored(views, weights, mapped)
+    again = decision.read(json.loads(json.dumps(described)), tensors)
+    before = IntentDecision(views, weights, mapped)
+    for text, row in zip(texts, features):
+        reading = Reading(text, rng.normal(size=4), row)
+        assert again.confidences(reading) == pytest.approx(before.confidences(reading), abs=0.03)

@@ -1,0 +1,56 @@
+"""The view of neighbours against a plain search, and its stored form."""
+
+import numpy as np
+import pytest
+
+from rasa_compressed_bert.training import view_fitting
+from rasa_compressed_bert.training.view_fitting import fit_neighbours
+from rasa_compressed_bert.views.neighbours import NeighbourView
+from rasa_compressed_bert.views.view import Reading
+
+
+@pytest.fixture
+def training():
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(4), 6)
+    return rng.normal(size=(4, 20))[classes] + 0.3 * rng.normal(size=(24, 20)), classes
+
+
+def test_the_largest_cosine_of_each_intent(training):
+    features, classes = training
+    query = np.random.default_rng(1).normal(size=20)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = unit @ query / np.linalg.norm(query)
+    expected = [cosines[classes == label].max() for label in range(4)]
+    assert fit_neighbours(features, classes, 4, seed=0).nearest(query) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_lies_outside_of_the_training_messages_is_unfamiliar():
+    features = np.eye(300)[:5] + 0.01  # five directions of 300
+    view = fit_neighbours(features, np.arange(5), 5, seed=0)
+    inside = features[0]
+    outside = inside + 3.0 * np.eye(300)[250]
+    assert view.nearest(inside).max() == pytest.approx(1.0, abs=1e-3)
+    assert view.nearest(outside).max() < 0.4
+
+
+def test_a_class_without_messages_has_a_row_that_nothing_is_near(training):
+    features, classes = training
+    assert fit_neighbours(features, classes, 5, seed=0).nearest(features[0])[4] == 0.0
+
+
+def test_very_many_messages_are_represented_by_some(training, monkeypatch):
+    features, classes = training
+    monkeypatch.setattr(view_fitting, "_STORED", 8)
+    view = fit_neighbours(features, classes, 4, seed=0)
+    assert 4 <= view.size <= 8
+    assert [view.nearest(row).argmax() for row in features] == classes.tolist()
+
+
+def test_stored_and_read_again_it_says_nearly_the_same(training):
+    features, classes = training
+    view = fit_neighbours(features, classes, 4, seed=0)
+    again = NeighbourView.from_tensors(view.tensors())
+    for row in features:
+        reading = Reading("", np.zeros(4), row)
+        assert again.evidence(reading).familiarity == pytest.approx(view.evidence(reading).familiarity, abs=0.02)
