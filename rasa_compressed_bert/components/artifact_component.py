@@ -16,7 +16,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components import config_io, message_io, resource_io
+from rasa_compressed_bert.components import config_io, fallback, message_io, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
@@ -74,6 +74,7 @@ class ArtifactComponent(GraphComponent):
             ComponentError: if a file of the model is missing or damaged, or fits no model.
         """
         options = config_io.parse_config(cls.options_class, config)
+        fallback.warn_of_other_threshold(options, execution_context, component=cls.__name__)
         with config_io.shown_by_rasa():
             with misfits_refused():
                 artifact = resource_io.load(model_storage, resource)
