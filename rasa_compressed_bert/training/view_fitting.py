@@ -21,7 +21,7 @@ STRENGTH = 20.0
 """Inverse regularisation of the linear classifiers over features of length 1."""
 _ITERATIONS = 40
 _FOLDS = 5
-_COMPARED = 3000  # messages that are compared with the others to find the threshold
+_COMPARED, _ENOUGH = 3000, 600  # messages among which some are compared with the others, and how many of them suffice
 _DIMENSIONS = 128
 _STORED, _STORED_A_CLASS = 4000, 25  # training messages, of neighbours and of characters
 _WEIGHTS = tuple(  # of classifier, neighbours and characters; the first is kept unless another one is clearly better
@@ -288,16 +288,34 @@ def find_threshold(
     """
     if not pooled:  # a single message has nothing to be compared with
         return ConfidenceMap(power, _NO_COMPARISON, 1.0, options.threshold)
-    familiarities = np.sort([one.familiarity for one in pooled])
-    median = float(np.median(familiarities))
-    place = int(np.floor((1.0 - options.in_scope_recall) * len(familiarities)))
-    threshold = float(familiarities[min(place, len(familiarities) - 1)])
-    if len(out_of_scope) >= 10:
-        threshold = min(threshold, float(np.quantile([one.familiarity for one in out_of_scope], 0.9)))
-    scale = max((median - threshold) / _RAMP, 1e-3)
+    wanted = int(np.ceil(options.in_scope_recall * len(pooled)))
+    familiarities = np.array([one.familiarity for one in pooled])
+    power, probable = _with_enough_probable(pooled, power, options.threshold, wanted)
+    own = np.sort(familiarities[probable])
+    threshold = float(own[max(0, len(own) - wanted)])
+    if len(out_of_scope) >= _FEWEST_OUTSIDE:
+        threshold = min(threshold, float(np.quantile([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW)))
+    scale = max((float(np.median(familiarities)) - threshold) / _RAMP, 1e-3)
     return ConfidenceMap(power, threshold, scale, options.threshold)
 
 
+def _with_enough_probable(
+    pooled: Sequence[Pooled], power: float, threshold: float, wanted: int
+) -> Tuple[float, np.ndarray]:
+    """A power, raised until enough messages have an intent at least as probable as the threshold, and which have.
+
+    With very many intents the most probable one of a message may have little, though it stands out.
+    """
+    logarithms = np.log(np.maximum([one.probabilities for one in pooled], 1e-12))
+    for raised in (power, *power * _RAISED):
+        probable = softmax(raised * logarithms).max(axis=1) >= threshold
+        if probable.sum() >= wanted:
+            break
+    return float(raised), probable if probable.any() else np.ones(len(pooled), bool)
+
+
+_FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
+_RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
 _RAMP = 4.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
 
@@ -316,16 +334,20 @@ def _compared_with_others(
 ) -> Tuple[Dict[str, List[Evidence]], np.ndarray]:
     """Evidence, and classes, of training messages by views that were fitted without them, on the trained features.
 
-    Each fifth of the messages is compared with the other four.
+    A fifth of the messages is compared with the other four at a time, until enough are.
     """
     order = np.random.default_rng(seed).permutation(len(observations))[:_COMPARED]
     own = observations[np.sort(order)]
     folds = stratified_folds(own.classes, _FOLDS, seed=seed)
     evidence: Dict[str, List[Optional[Evidence]]] = {name: [None] * len(own) for name in views}
+    compared = 0
     for fold in range(_FOLDS):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if not len(inside) or not len(outside):
             continue
+        if compared >= _ENOUGH:
+            break
+        compared += len(inside)
         fitted = fit_views(own[outside], num_classes, temperature=temperature, seed=seed)
         readings = own[inside].readings()
         if own.features is not None:
