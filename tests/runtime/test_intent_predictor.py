@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from random_models import UNEVEN, random_parameters, random_shape
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
-from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.artifact.artifact import GRAPH, VIEWS, WEIGHTS, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import OutOfScopeConfig, QuantizationConfig
+from rasa_compressed_bert.errors import ArtifactError, DataError, RuntimeMissingError
+from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
+from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime import engines
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.ranking import softmax
+from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 LABELS = ["greet", "goodbye", "weather", "spice", "music"]
@@ -139,3 +143,45 @@ def test_softmax(logits, temperature):
 def test_softmax_by_hand():
     np.testing.assert_allclose(softmax(np.log([1.0, 3.0]), 1.0), [0.25, 0.75])
     np.testing.assert_allclose(softmax(np.log([1.0, 9.0]), 2.0), [0.25, 0.75])
+
+
+def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_path):
+    """Its graph gives logits alone, and its manifest knows neither outputs nor views."""
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
+    manifest = {name: value for name, value in artifact.manifest.items() if name != "outputs"}
+    files = {**artifact.files, GRAPH: graph.proto.SerializeToString()}
+    write_artifact(Artifact({**manifest, "graph_weights": graph.weights, "format_version": 2}, files), tmp_path)
+    read = read_artifact(tmp_path)
+    assert read.manifest["format_version"] == 2
+    for text in TEXTS:
+        before, after = dict(predictor.predict(text)), dict(IntentPredictor(read).predict(text))
+        assert after == pytest.approx(before, abs=1e-6)
+
+
+def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
+    classes = np.arange(len(TEXTS))
+    viewed = with_views(artifact, TEXTS, classes, OutOfScopeConfig(), voting=Voting(), seed=0)
+    write_artifact(viewed, tmp_path)
+    served = IntentPredictor(read_artifact(tmp_path))
+    for text, label in zip(TEXTS, classes):
+        assert served.predict(text)[0][0] == LABELS[label]  # which the random model does not know
+    assert served.predict("xqzj wvkk")[0][1] < max(served.predict(text)[0][1] for text in TEXTS)
+    nothing = with_views(artifact, TEXTS, classes, OutOfScopeConfig(detector="none"), voting=Voting(), seed=0)
+    assert VIEWS not in nothing.files
+
+
+def test_messages_with_several_intents_are_named(artifact, caplog):
+    texts, classes = [*TEXTS, "Hello"], np.array([0, 1, 2, 3, 4, 2])
+    with_views(artifact, texts, classes, OutOfScopeConfig(), voting=Voting(), seed=0)
+    assert "1 messages have several intents" in caplog.text and "'hello' (goodbye, weather)" in caplog.text
+
+
+def test_messages_out_of_scope_come_from_a_file(artifact, tmp_path):
+    with pytest.raises(DataError, match="out_of_scope.messages"):
+        options = OutOfScopeConfig(messages=str(tmp_path / "none.txt"))
+        with_views(artifact, TEXTS, np.arange(5), options, voting=Voting(), seed=0)
+    path = tmp_path / "outside.txt"
+    path.write_text("\n".join(f"nonsense {number}" for number in range(12)), encoding="utf-8")
+    viewed = with_views(artifact, TEXTS, np.arange(5), OutOfScopeConfig(messages=str(path)), voting=Voting(), seed=0)
+    assert IntentPredictor(viewed).predict(TEXTS[0])

@@ -175,3 +175,14 @@ def test_folds_spread_each_class():
     for label in range(4):
         sizes = np.bincount(folds[classes == label], minlength=2)
         assert abs(sizes[0] - sizes[1]) <= 1
+
+
+def test_with_very_many_intents_messages_stay_above_the_threshold():
+    classes = np.repeat(np.arange(200), 2)
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(200)]
+    texts = [f"{words[label]} number {copy}" for copy, label in enumerate(classes)]
+    features = (rng.normal(size=(200, 48))[classes] + 0.3 * rng.normal(size=(400, 48))).astype(np.float32)
+    training = Observations(texts, classes, np.zeros((400, 200), np.float32), features)
+    fitted = fit_decision(training, OPTIONS, seed=0)
+    assert fitted.report["in_scope_recall"] >= 0.95
