@@ -19,17 +19,8 @@ from rasa_compressed_bert.tasks.view_stage import Voting
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.loop import predict, predict_features
 from rasa_compressed_bert.training.scores import Predictions, Score, evaluate, score_of, tags_alone
-from rasa_compressed_bert.training.view_fitting import (
-    HeldOutEvidence,
-    Observations,
-    choose_weights,
-    clear_gain,
-    fit_power,
-    fit_views,
-    refit_classifier,
-    right_answers,
-    stratified_folds,
-)
+from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
+from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power, right_answers
 from rasa_compressed_bert.views.view import Evidence
 
 PLAIN_SPLIT_FROM = 3000

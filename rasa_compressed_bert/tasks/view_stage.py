@@ -18,7 +18,8 @@ from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.view_fitting import Observations, fit_decision
+from rasa_compressed_bert.training.scope import fit_decision
+from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.views import decision
 
 logger = logging.getLogger(__name__)

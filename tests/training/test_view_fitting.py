@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.config import OutOfScopeConfig
-from rasa_compressed_bert.training.view_fitting import (
-    HeldOutEvidence,
-    Observations,
-    choose_weights,
-    clear_gain,
-    fit_decision,
-    fit_power,
-    refit_classifier,
-    stratified_folds,
-)
+from rasa_compressed_bert.training.scope import fit_decision
+from rasa_compressed_bert.training.view_fitting import Observations, refit_classifier, stratified_folds
+from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power
 from rasa_compressed_bert.views.decision import IntentDecision
 from rasa_compressed_bert.views.view import Evidence, Reading
 

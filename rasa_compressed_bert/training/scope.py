@@ -1,0 +1,158 @@
+"""The threshold below which a message is out of scope, found on training messages alone."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.config import OutOfScopeConfig
+from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
+from rasa_compressed_bert.training.voting import equal_weights, pooled_evidence
+from rasa_compressed_bert.views.classifier import ClassifierView
+from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
+from rasa_compressed_bert.views.view import Evidence, View, softmax
+
+_FOLDS = 5
+_COMPARED, _ENOUGH = 3000, 600  # messages among which some are compared with the others, and how many of them suffice
+_FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
+_RAISED = np.linspace(1.1, 20.0, 40)
+_NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
+_RAMP = 4.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
+
+
+class FittedDecision(NamedTuple):
+    """The views of an artifact, how they are weighed, and what was measured."""
+
+    views: Dict[str, View]
+    weights: Dict[str, float]
+    confidence_map: ConfidenceMap
+    report: Dict[str, Any]
+
+
+def fit_decision(
+    observations: Observations,
+    options: OutOfScopeConfig,
+    *,
+    weights: Optional[Mapping[str, float]] = None,
+    power: float = 1.0,
+    temperature: float = 1.0,
+    out_of_scope: Optional[Observations] = None,
+    out_of_scope_class: Optional[int] = None,
+    seed: int,
+) -> FittedDecision:
+    """Fits the views on all messages, and finds the map to confidences.
+
+    Args:
+        observations: every training message with an intent, as the served model sees it.
+        options: of the section `out_of_scope`.
+        weights: of the views, as `choose_weights` gives them; None means equal ones.
+        power: of the pooled probabilities, as `fit_power` gives it.
+        temperature: of the classifier's logits.
+        out_of_scope: messages that are known to be out of scope, which the threshold is moved for.
+        out_of_scope_class: the user's own intent of such messages, which need not be familiar.
+        seed: of folds and clusters.
+    """
+    num_classes = observations.logits.shape[1]
+    with_features = observations.features is not None
+    chosen = dict(weights) if weights else equal_weights(with_features=with_features)
+    views = fit_views(observations, num_classes, temperature=temperature, seed=seed)
+    views = {name: view for name, view in views.items() if chosen.get(name) or name == options.detector}
+    total = sum(chosen[name] for name in views)
+    chosen = {name: chosen[name] / total for name in views}
+    compared, classes = _compared_with_others(observations, views, num_classes, temperature=temperature, seed=seed)
+    pooled = pooled_evidence(compared, chosen)
+    in_scope = [one for one, label in zip(pooled, classes) if label != out_of_scope_class] or pooled
+    outside = (
+        []
+        if out_of_scope is None
+        else [
+            pool([view.evidence(reading) for view in views.values()], list(chosen.values()))
+            for reading in out_of_scope.readings()
+        ]
+    )
+    confidence_map = find_threshold(in_scope, power, options, outside)
+    report = {
+        "detector": options.detector,
+        "stored_messages": views["neighbours"].size if "neighbours" in views else 0,
+        "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])) if in_scope else 1.0,
+        "compared_messages": len(in_scope),
+    }
+    return FittedDecision(views, chosen, confidence_map, report)
+
+
+def find_threshold(
+    pooled: Sequence[Pooled], power: float, options: OutOfScopeConfig, out_of_scope: Sequence[Pooled] = ()
+) -> ConfidenceMap:
+    """The highest familiarity that `in_scope_recall` of the messages reach, and the scale of familiarities above it.
+
+    Args:
+        pooled: evidence of training messages, each compared with the others.
+        power: of the pooled probabilities.
+        options: of the section `out_of_scope`.
+        out_of_scope: evidence of known messages out of scope: where a lower threshold still rejects nine of ten of
+            them, it is taken.
+    """
+    if not pooled:  # a single message has nothing to be compared with
+        return ConfidenceMap(power, _NO_COMPARISON, 1.0, options.threshold)
+    wanted = int(np.ceil(options.in_scope_recall * len(pooled)))
+    familiarities = np.array([one.familiarity for one in pooled])
+    power, probable = _with_enough_probable(pooled, power, options.threshold, wanted)
+    own = np.sort(familiarities[probable])
+    threshold = float(own[max(0, len(own) - wanted)])
+    if len(out_of_scope) >= _FEWEST_OUTSIDE:
+        threshold = min(threshold, float(np.quantile([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW)))
+    scale = max((float(np.median(familiarities)) - threshold) / _RAMP, 1e-3)
+    return ConfidenceMap(power, threshold, scale, options.threshold)
+
+
+def _with_enough_probable(
+    pooled: Sequence[Pooled], power: float, threshold: float, wanted: int
+) -> Tuple[float, np.ndarray]:
+    """A power, raised until enough messages have an intent at least as probable as the threshold, and which have.
+
+    With very many intents the most probable one of a message may have little, though it stands out.
+    """
+    logarithms = np.log(np.maximum([one.probabilities for one in pooled], 1e-12))
+    for raised in (power, *power * _RAISED):
+        probable = softmax(raised * logarithms).max(axis=1) >= threshold
+        if probable.sum() >= wanted:
+            break
+    return float(raised), probable if probable.any() else np.ones(len(pooled), bool)
+
+
+def _is_kept(pooled: Pooled, confidence_map: ConfidenceMap) -> bool:
+    return bool(confidence_map.confidences(pooled).max() >= confidence_map.threshold)
+
+
+def _compared_with_others(
+    observations: Observations, views: Mapping[str, View], num_classes: int, *, temperature: float, seed: int
+) -> Tuple[Dict[str, List[Evidence]], np.ndarray]:
+    """Evidence, and classes, of training messages by views that were fitted without them, on the trained features.
+
+    A fifth of the messages is compared with the other four at a time, until enough are.
+    """
+    order = np.random.default_rng(seed).permutation(len(observations))[:_COMPARED]
+    own = observations[np.sort(order)]
+    folds = stratified_folds(own.classes, _FOLDS, seed=seed)
+    evidence: Dict[str, List[Optional[Evidence]]] = {name: [None] * len(own) for name in views}
+    compared = 0
+    for fold in range(_FOLDS):
+        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if not len(inside) or not len(outside):
+            continue
+        if compared >= _ENOUGH:
+            break
+        compared += len(inside)
+        fitted = fit_views(own[outside], num_classes, temperature=temperature, seed=seed)
+        readings = own[inside].readings()
+        if own.features is not None:
+            kernel, bias = refit_classifier(own.features[outside], own.classes[outside], num_classes, seed=seed)
+            logits = own.features[inside] @ kernel + bias
+            readings = [reading._replace(logits=row) for reading, row in zip(readings, logits)]
+            fitted["classifier"] = ClassifierView(1.0)
+        for name in views:
+            for place, reading in zip(inside, readings):
+                evidence[name][place] = fitted[name].evidence(reading)
+    asked = np.array([one is not None for one in evidence[next(iter(views))]])
+    return {name: [one for one in found if one is not None] for name, found in evidence.items()}, own.classes[asked]

@@ -1,0 +1,95 @@
+"""How views are weighed: by what they say of messages that neither they nor the model have seen."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.views.decision import Pooled, pool
+from rasa_compressed_bert.views.view import Evidence, softmax
+
+_WEIGHTS = tuple(  # of classifier, neighbours and characters; the first is kept unless another one is clearly better
+    dict(zip(("classifier", "neighbours", "characters"), weights))
+    for weights in ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, 0), (1, 0, 1), (1, 0, 2), (2, 1, 0))
+)
+_POWERS = np.exp(np.linspace(np.log(0.5), np.log(6.0), 60))
+
+
+class HeldOutEvidence(NamedTuple):
+    """Evidence of messages that neither the model nor the views were trained on.
+
+    Attributes:
+        classes: of the messages, `(n,)`.
+        evidence: of each view, one entry a message.
+    """
+
+    classes: np.ndarray
+    evidence: Mapping[str, Sequence[Evidence]]
+
+
+def choose_weights(held_out: Optional[HeldOutEvidence], *, with_features: bool) -> Dict[str, float]:
+    """Weights of the views, with the sum 1: equal ones, unless others are right clearly more often.
+
+    A view of which nothing is left but its familiarity keeps that.
+    """
+    best = equal_weights(with_features=with_features)
+    if held_out is not None and len(held_out.classes):
+        candidates = [best, *map(dict, _WEIGHTS[1:])] if with_features else [best]
+        right = [right_answers(held_out, weights) for weights in candidates]
+        best = candidates[int(np.argmax([clear_gain(row, right[0]) for row in right]))]
+    total = sum(best.values())
+    return {name: weight / total for name, weight in best.items()}
+
+
+def clear_gain(right: np.ndarray, usual: np.ndarray) -> int:
+    """How many more messages are right than usually; 0 unless by more than two standard errors.
+
+    The standard error is that of the number of messages that only one of two has right (McNemar 1947), `sqrt(b + c)`.
+
+    Args:
+        right: whether each message is, `(n,)`.
+        usual: the same of what it is compared with.
+    """
+    gained, lost = int((right & ~usual).sum()), int((~right & usual).sum())
+    return gained - lost if gained - lost > 2.0 * np.sqrt(gained + lost) else 0
+
+
+def equal_weights(*, with_features: bool) -> Dict[str, float]:
+    """One weight for every view."""
+    return {"classifier": 1.0, "neighbours": 1.0 if with_features else 0.0, "characters": 1.0}
+
+
+def right_answers(held_out: HeldOutEvidence, weights: Mapping[str, float]) -> np.ndarray:
+    """Whether each held-out message is right with these weights.  # (n,)"""
+    probabilities = [pooled.probabilities for pooled in pooled_evidence(held_out.evidence, weights)]
+    return np.argmax(probabilities, axis=1) == held_out.classes
+
+
+def fit_power(held_out: Optional[HeldOutEvidence], weights: Mapping[str, float]) -> float:
+    """The power of the pooled probabilities that makes held-out messages most likely; 1 without any.
+
+    One answer among all is counted as wrong, as in Laplace's rule of succession: where every held-out message is right,
+    confidences stay below `n / (n + 1)`.
+    """
+    if held_out is None or not len(held_out.classes):
+        return 1.0
+    logarithms = np.log(
+        np.maximum([pooled.probabilities for pooled in pooled_evidence(held_out.evidence, weights)], 1e-12)
+    )
+    if logarithms.shape[1] < 2:
+        return 1.0
+    own = np.arange(len(logarithms)), held_out.classes
+
+    def loss(power: float) -> float:
+        probabilities = softmax(power * logarithms)
+        wrong = np.maximum(1.0 - probabilities.max(axis=1), 1e-12)
+        return float(-np.log(np.maximum(probabilities[own], 1e-12)).sum() - np.log(wrong).mean())
+
+    return float(min(_POWERS, key=loss))
+
+
+def pooled_evidence(evidence: Mapping[str, Sequence[Evidence]], weights: Mapping[str, float]) -> List[Pooled]:
+    """The evidence of the views together, for every message; a view without a weight counts for familiarity alone."""
+    names = list(evidence)
+    return [pool(said, [weights.get(name, 0.0) for name in names]) for said in zip(*(evidence[name] for name in names))]
