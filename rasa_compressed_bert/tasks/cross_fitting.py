@@ -1,6 +1,6 @@
 """Held-out answers for every message, by models that are trained without them: nothing is left out of the final model.
 
-The dense stage alone is trained again, which costs about a third of a whole training: twice, each time on half of a
+The dense stage alone is trained again, which costs a third to half of a whole training: twice, each time on half of a
 small training set, so that every message is held out once; or once, on most of a large one.
 """
 
@@ -87,7 +87,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         if not len(inside):
             continue
         part = replace(task, training=training[outside], texts=[task.texts[place] for place in outside])
-        model = fine_tune(part, f"cross-fit ({fold + 1} of {used})")
+        model = fine_tune(part, f"cross-fit ({fold + 1} of {used})", halved=True)
         said = predict(model, training[inside].input_ids)
         places.append(inside)
         tag_logits.extend(said.tag_logits or [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Optional
 
 import numpy as np
 
@@ -17,18 +18,19 @@ _PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
 
-def fine_tune(task: BertTask, name: str = "fine-tune") -> TaskModel:
-    """A dense model, trained on all messages of a task; where it is to be pruned, for half of the epochs.
+def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool] = None) -> TaskModel:
+    """A dense model, trained on all messages of a task.
 
     Args:
         task: the messages, and what training starts from.
         name: what the progress bar says.
+        halved: trains for half of the epochs; None does so where the model is to be pruned.
     """
     config = task.config
     model = task.first_model()
     model.assign(_probed(model, task))
-    pruned = config.pruning.method != "none"
-    plan = task.plan(name, math.ceil(config.epochs * _DENSE_SHARE) if pruned else config.epochs)
+    halved = config.pruning.method != "none" if halved is None else halved
+    plan = task.plan(name, math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs)
     fit(model, task.training, plan, rng=np.random.default_rng(config.random_seed), objective=task.follow(None))
     return model
 

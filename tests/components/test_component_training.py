@@ -43,14 +43,16 @@ def needs_no_second_intent(case):
 
 def test_one_intent(case, storage):
     needs_no_second_intent(case)
-    component = train(case.component, case.config, training_data({"greet": EXAMPLES["greet"]}), storage)
+    data = training_data({"greet": EXAMPLES["greet"]})
+    component = train(case.component, {**case.config, "out_of_scope": {"detector": "none"}}, data, storage)
     assert rankings(component, ["hello", "order a pizza"]) == [[("greet", 1.0)]] * 2
 
 
 def test_one_example(case, storage):
     needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": ["hello"]}), storage)
-    assert rankings(component, ["hello"]) == [[("greet", 1.0)]]
+    (((known, familiar),), ((other, unfamiliar),)) = rankings(component, ["hello", "order a pizza"])
+    assert known == other == "greet" and 0.3 <= familiar <= 1.0 and unfamiliar < familiar
 
 
 def test_one_example_of_each_intent(case, storage):

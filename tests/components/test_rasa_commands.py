@@ -76,7 +76,8 @@ def test_training(project, first, expected):
 
 
 def test_progress_is_shown(first):
-    assert re.search(r"fine-tune: +100%.*accuracy=[0-9.]+", first)
+    assert re.search(r"cross-fit \(2 of 2\): +100%.*loss=[0-9.]+", first)
+    assert re.search(r"fine-tune: +100%.*loss=[0-9.]+", first)
     assert re.search(r"prune \(neuron\): +100%.*sparsity=0\.[5-6]", first)
 
 

@@ -35,10 +35,10 @@ def trained_on(monkeypatch):
     seen = []
     fine_tune = cross_fitting.fine_tune
 
-    def noted(task, name):
+    def noted(task, name, **options):
         seen.append(list(task.texts))
         assert len(task.training) == len(task.texts)
-        return fine_tune(task, name)
+        return fine_tune(task, name, **options)
 
     monkeypatch.setattr(cross_fitting, "fine_tune", noted)
     return seen
