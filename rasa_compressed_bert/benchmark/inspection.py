@@ -62,6 +62,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),
         files={name: len(data) for name, data in artifact.files.items()},
+        calibrated=_is_calibrated(manifest),
         held_out=_held_out(manifest),
         training_scores=manifest.get("training_scores", {}),
         views=manifest.get("views"),
@@ -70,6 +71,13 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     )
     report.update(_compressed(artifact) if "encoder" in manifest else _student(artifact))
     return report
+
+
+def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
+    """Whether confidences were fitted to held-out messages, as in artifacts of version 2 that have scores."""
+    if "cross_fitted" in manifest or "out_of_scope" in manifest:
+        return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
+    return bool(manifest.get("validation"))
 
 
 def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:

@@ -167,7 +167,9 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
     }
     if component["temperature"] is not None:
-        calibrated = "from held-out messages" if component["held_out"] else "not calibrated: no messages were held out"
+        calibrated = (
+            "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"
+        )
         values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
     for name, score in component["held_out"].items():
         values[name] = _score(score)

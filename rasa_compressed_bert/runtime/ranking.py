@@ -30,6 +30,8 @@ class IntentRanker:
         self._temperature = positive(artifact.manifest["temperature"])
         self._decision: Optional[decision.IntentDecision] = None
         if "views" in artifact.manifest:
+            if VIEWS not in artifact.files:
+                raise ArtifactError(f"The model has views of a message, but not the file '{VIEWS}'. Train it again.")
             self._decision = decision.read(artifact.manifest["views"], tensors_from_bytes(artifact.files[VIEWS]))
 
     def rank(self, text: str, logits: np.ndarray, features: Optional[np.ndarray]) -> Ranking:

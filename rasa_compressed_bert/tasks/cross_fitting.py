@@ -62,7 +62,7 @@ class CrossFitted:
     def voting(self) -> Voting:
         """What is told about the views."""
         temperature = 1.0 if self.refit else self.temperature
-        return Voting(self.weights, self.power, temperature, calibrated=True)
+        return Voting(self.weights, self.power, temperature, self.temperature, calibrated=True)
 
 
 def cross_fit(task: BertTask) -> Optional[CrossFitted]:

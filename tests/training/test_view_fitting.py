@@ -156,6 +156,15 @@ def test_without_features_there_are_characters():
     assert fitted.report["stored_messages"] == 0
 
 
+def test_without_features_characters_tell_what_is_familiar_though_they_have_no_vote():
+    texts, classes = messages()
+    weights = {"classifier": 1.0, "neighbours": 1.0, "characters": 0.0}
+    training = Observations(texts, classes, np.zeros((len(texts), 2)), None)
+    fitted = fit_decision(training, OPTIONS, weights=weights, seed=0)
+    assert fitted.weights == {"classifier": 1.0, "characters": 0.0}
+    assert fitted.confidence_map.familiarity > 0.1
+
+
 def test_the_refitted_classifier_is_right_of_separable_features():
     training = observed(*messages())
     kernel, bias = refit_classifier(training.features, training.classes, 2, seed=0)

@@ -18,7 +18,8 @@ CLASSES = np.array([0, 0, 1, 1, 2, 2])
 
 def ngrams(text):
     """All n-grams of 2 to 4 characters of the words, with a blank on both sides."""
-    words = [f" {word} " for word in text[:LONGEST_TEXT].lower().split()]
+    seen = "".join(character for character in text[:LONGEST_TEXT] if character.isprintable() or character.isspace())
+    words = [f" {word} " for word in seen.lower().split()]
     return Counter(
         word[start : start + size] for word in words for size in (2, 3, 4) for start in range(len(word) - size + 1)
     )
@@ -80,3 +81,9 @@ def test_a_million_characters_take_no_longer_than_a_thousand():
     start = time.perf_counter()
     view.evidence(read("the weather " * 90_000))
     assert time.perf_counter() - start < 0.5
+
+
+def test_control_characters_change_nothing():
+    view = fit_characters(TEXTS, CLASSES, 3, seed=0)
+    one, other = view.evidence(read("book a table")), view.evidence(read("bo\x00ok a\u200b table"))
+    assert one.familiarity == pytest.approx(other.familiarity)
