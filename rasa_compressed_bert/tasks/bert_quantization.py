@@ -103,7 +103,7 @@ def _export(
     cross_fitted: Optional[CrossFitted],
 ) -> Artifact:
     config, start, training = task.config, task.start, task.training
-    said = predict(model, training.input_ids)
+    predictions = predict(model, training.input_ids)
     known = task.targets.to_manifest()
     if task.targets.scheme is not None:
         known["entities"]["temperature"] = cross_fitted.tag_temperature if cross_fitted else 1.0
@@ -113,7 +113,7 @@ def _export(
         "temperature": cross_fitted.temperature if cross_fitted else 1.0,
         "dense_encoder": start.dense.to_dict(),
         "cross_fitted": asdict(cross_fitted) if cross_fitted else None,
-        "training_scores": {**scores, "final": asdict(score_of(said, training))},
+        "training_scores": {**scores, "final": asdict(score_of(predictions, training))},
         "config": config.to_dict(),
     }
     parameters = task.vocabulary.widen(model.values(), start.parameters["embeddings.word"])
@@ -123,9 +123,9 @@ def _export(
         Format(config.quantization, config.runtime, calibration, messages),
         kind=task.targets.kind,
         manifest=manifest,
-        held_out=HeldOut(task.whole_ids(training.input_ids), training.classes, said.logits, said.tag_logits).at(
-            spread(len(training), _PARITY_MESSAGES)
-        ),
+        held_out=HeldOut(
+            task.whole_ids(training.input_ids), training.classes, predictions.logits, predictions.tag_logits
+        ).at(spread(len(training), _PARITY_MESSAGES)),
     )
 
 

@@ -129,16 +129,18 @@ def _f1(artifact: Artifact, held_out: Sequence[Example]) -> float:
     """Macro F1 of the intents, F1 of the entities, or of a model with both their mean, as it is served."""
     scores: List[float] = []
     predictor = MessagePredictor(artifact)
-    said = [predictor.predict(example.text) for example in held_out]
+    predictions = [predictor.predict(example.text) for example in held_out]
     pairs = [
         (example.intent, prediction.ranking[0][0] if prediction.ranking else None)
-        for example, prediction in zip(held_out, said)
+        for example, prediction in zip(held_out, predictions)
         if example.intent is not None and artifact.manifest["labels"]
     ]
     if pairs:
         scores.append(intent_scores(*zip(*pairs))["macro_f1"])
     if "entities" in artifact.manifest:
-        found = [[(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in said]
+        found = [
+            [(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in predictions
+        ]
         f1 = entity_f1([example.entities for example in held_out], found)
         scores += [] if f1 is None else [f1]
     return sum(scores) / len(scores) if scores else 0.0

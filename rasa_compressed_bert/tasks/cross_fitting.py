@@ -88,20 +88,20 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
             continue
         part = replace(task, training=training[outside], texts=[task.texts[place] for place in outside])
         model = fine_tune(part, f"cross-fit ({fold + 1} of {used})", halved=True)
-        said = predict(model, training[inside].input_ids)
+        predictions = predict(model, training[inside].input_ids)
         places.append(inside)
-        tag_logits.extend(said.tag_logits or [])
-        if said.logits is None:
+        tag_logits.extend(predictions.tag_logits or [])
+        if predictions.logits is None:
             continue
         features = predict_features(model, training.input_ids)
         labelled = outside[training.classes[outside] >= 0]
         kernel, bias = refit_classifier(
             features[labelled], training.classes[labelled], len(task.targets.labels), seed=task.config.random_seed
         )
-        logits.append(said.logits)
+        logits.append(predictions.logits)
         refitted.append(features[inside] @ kernel + bias)
         if task.config.has_detector:
-            for name, found in _evidence(task, features, labelled, inside, refitted[-1], said.logits).items():
+            for name, found in _evidence(task, features, labelled, inside, refitted[-1], predictions.logits).items():
                 evidence.setdefault(name, []).extend(found)
     if not places:
         return None

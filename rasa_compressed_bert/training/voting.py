@@ -92,4 +92,4 @@ def fit_power(held_out: Optional[HeldOutEvidence], weights: Mapping[str, float])
 def pooled_evidence(evidence: Mapping[str, Sequence[Evidence]], weights: Mapping[str, float]) -> List[Pooled]:
     """The evidence of the views together, for every message; a view without a weight counts for familiarity alone."""
     names = list(evidence)
-    return [pool(said, [weights.get(name, 0.0) for name in names]) for said in zip(*(evidence[name] for name in names))]
+    return [pool(each, [weights.get(name, 0.0) for name in names]) for each in zip(*(evidence[name] for name in names))]

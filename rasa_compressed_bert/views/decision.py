@@ -113,9 +113,9 @@ class IntentDecision:
 
 def pool(evidence: Sequence[Any], weights: Sequence[float]) -> Pooled:
     """The weighted mean of probabilities, and the summed familiarity of the most probable intent."""
-    probabilities = sum(weight * said.probabilities for said, weight in zip(evidence, weights))
+    probabilities = sum(weight * one.probabilities for one, weight in zip(evidence, weights))
     best = int(np.argmax(probabilities))
-    return Pooled(probabilities, float(sum(said.familiarity[best] for said in evidence)))
+    return Pooled(probabilities, float(sum(one.familiarity[best] for one in evidence)))
 
 
 def stored(views: Mapping[str, View], weights: Mapping[str, float], confidence_map: ConfidenceMap) -> Tuple[Any, Any]:
