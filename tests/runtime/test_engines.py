@@ -61,9 +61,10 @@ def test_every_head_is_an_output(runtime, intents, method):
     outputs = open_engine(artifact_for(runtime, parameters, method)).run(ids, mask)
     expected = TaskModel(SHAPE, parameters)(ids, mask)
     atol = 1e-4 if method == "none" else 0.6
-    assert len(outputs) == 1 + intents
+    assert len(outputs) == 1 + 2 * intents
     if intents:
         np.testing.assert_allclose(outputs[0], expected.logits, atol=atol)
+        np.testing.assert_allclose(outputs[1], expected.features, atol=atol)
     assert outputs[-1].shape == (3, 9, 7)
     for row, length in enumerate((9, 4, 1)):
         np.testing.assert_allclose(outputs[-1][row, :length], expected.tag_logits[row, :length], atol=atol)
