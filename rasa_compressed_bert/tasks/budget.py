@@ -40,7 +40,7 @@ class Tried:
 
 
 class Choice(NamedTuple):
-    """The options with the sparsity that was chosen, and what a manifest says of the choice."""
+    """The options with the chosen sparsity, and the manifest entry that describes the choice."""
 
     config: BertConfig
     described: Dict[str, Any]

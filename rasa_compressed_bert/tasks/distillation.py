@@ -94,7 +94,7 @@ def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifier
 def _lesson(
     examples: Sequence[Example], labels: Tuple[str, ...], config: DistilledIntentClassifierConfig, cache: Cache
 ) -> Tuple[Start, Lesson, Voting]:
-    """The teacher's encoder and vocabulary, what there is to learn, and what held-out messages told of the teacher."""
+    """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed."""
     texts, own = [example.text for example in examples], class_indices(examples, labels)
     voting = Voting()
     warned: List[str] = []  # of what is cut: by the teacher's training, if there is one

@@ -1,4 +1,4 @@
-"""How views are weighed: by what they say of messages that neither they nor the model have seen."""
+"""Weights of the views, chosen on messages that neither the views nor the model were trained on."""
 
 from __future__ import annotations
 

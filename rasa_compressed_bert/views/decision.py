@@ -37,7 +37,7 @@ _DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassif
 
 
 class Pooled(NamedTuple):
-    """What the views say of a message together.
+    """The combined evidence of all views of a message.
 
     Attributes:
         probabilities: their weighted mean, `(C,)`.
@@ -86,7 +86,7 @@ class IntentDecision:
 
     Args:
         views: by name.
-        weights: of each view's probabilities, with the sum 1; a view that only tells how familiar a message is has 0.
+        weights: of each view's probabilities, with the sum 1; 0 for a view that is used for familiarity alone.
         confidence_map: from what they say to confidences.
     """
 
@@ -107,7 +107,7 @@ class IntentDecision:
         return confidences
 
     def pooled(self, reading: Reading) -> Pooled:
-        """What the views say of a message together."""
+        """The combined evidence of all views of a message."""
         return pool([view.evidence(reading) for view, _ in self._weighted], [weight for _, weight in self._weighted])
 
 
