@@ -24,7 +24,7 @@ from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights
 from rasa_compressed_bert.views.view import Evidence
 
 PLAIN_SPLIT_FROM = 3000
-"""Messages from which one held-out part is as good as two halves (`docs/real_bots.md`)."""
+"""Messages from which one part is held out instead of two halves: 300 messages or more. A choice, not measured."""
 _FEWEST = 8
 _WORDPIECES = 20_000  # whose tags calibrate the confidences of entities
 
