@@ -109,6 +109,7 @@ def _export(
         known["entities"]["temperature"] = cross_fitted.tag_temperature if cross_fitted else 1.0
     manifest = {
         **known,
+        "num_names": task.num_names,
         "max_length": config.max_length,
         "temperature": cross_fitted.temperature if cross_fitted else 1.0,
         "dense_encoder": start.dense.to_dict(),

@@ -44,6 +44,7 @@ class BertTask:
         training: every message; none is held out.
         vocabulary: the wordpieces that the messages use.
         synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
+        num_names: how many training messages, the last ones, are names of intents.
     """
 
     config: BertConfig
@@ -53,10 +54,20 @@ class BertTask:
     training: EncodedExamples
     vocabulary: UsedVocabulary
     synthetic: Sequence[np.ndarray] = ()
+    num_names: int = 0
 
     @classmethod
-    def of(cls, examples: Sequence[Example], targets: Targets, start: Start, config: BertConfig) -> BertTask:
-        """Tokenizes the examples, and makes synthetic ones."""
+    def of(
+        cls,
+        examples: Sequence[Example],
+        targets: Targets,
+        start: Start,
+        config: BertConfig,
+        *,
+        names: Sequence[Example] = (),
+    ) -> BertTask:
+        """Tokenizes the examples and the names of intents, and makes synthetic messages."""
+        examples = [*examples, *names]
         texts = [example.text for example in examples]
         tags: Optional[List[np.ndarray]] = None
         continues: Optional[List[np.ndarray]] = None
@@ -66,6 +77,8 @@ class BertTask:
             pieces = pieces_of(texts, start.tokenizer, config.max_length, targets.cuts)
             input_ids = [message.input_ids for message in pieces]
             spans, tags = _tagged(examples, pieces, targets.scheme)
+            for named in tags[len(examples) - len(names) :]:
+                named[:] = NO_TAG  # a name has no annotations
             targets = replace(targets, inside_words=targets.inside_words or _inside_words(spans, pieces))
             if not targets.inside_words:
                 continues = [message.continues for message in pieces]
@@ -75,7 +88,7 @@ class BertTask:
         encoded = EncodedExamples(
             vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme, continues=continues
         )
-        return cls(config, targets, start, texts, encoded, vocabulary, vocabulary.renumber(synthetic))
+        return cls(config, targets, start, texts, encoded, vocabulary, vocabulary.renumber(synthetic), len(names))
 
     def first_model(self) -> TaskModel:
         """The model that training starts from, with the word embeddings that the messages use."""

@@ -23,6 +23,7 @@ from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.budget import Choice, compress_within
 from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, cross_fit, cross_fitted_of
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
+from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
@@ -92,7 +93,9 @@ def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
     """
     start = start_from_pretrained(config, [example.text for example in examples])
     targets = targets_of(examples, config, start.tokenizer)
-    task = BertTask.of(examples, targets, _with_heads(start, targets, config), config)
+    start = _with_heads(start, targets, config)
+    names = helpful_names(examples, targets.labels, start, seed=config.random_seed)
+    task = BertTask.of(examples, targets, start, config, names=names)
     cross_fitted = cross_fit(task)
     return Dense(fine_tune(task), task, cross_fitted)
 
@@ -171,6 +174,7 @@ def _finish(
         task.training.classes,
         task.config.out_of_scope,
         voting=cross_fitted.voting if cross_fitted else Voting(),
+        num_names=task.num_names,
         seed=task.config.random_seed,
     )
 
@@ -185,7 +189,8 @@ def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact
     start = start_from_artifact(artifact)
     before = targets_from(artifact)
     targets = continued(before, targets_of(examples, config, start.tokenizer, before=before))
-    return BertTask.of(examples, targets, start, config)
+    names = name_examples(targets.labels, [example.text for example in examples])
+    return BertTask.of(examples, targets, start, config, names=names if artifact.manifest.get("num_names") else ())
 
 
 def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:

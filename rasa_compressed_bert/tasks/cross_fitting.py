@@ -76,6 +76,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         return None
     folds = 2 if len(training) < PLAIN_SPLIT_FROM else round(1.0 / share)
     assigned = _folds(training.classes, folds, seed=task.config.random_seed)
+    assigned[len(training) - task.num_names :] = -1  # names are no messages of users
     used = folds if len(training) < PLAIN_SPLIT_FROM else 1
     places: List[np.ndarray] = []
     logits: List[np.ndarray] = []

@@ -53,6 +53,7 @@ def with_views(
     options: OutOfScopeConfig,
     *,
     voting: Voting,
+    num_names: int = 0,
     seed: int,
 ) -> Artifact:
     """The artifact with the views of its training messages, and the threshold below which a message is out of scope.
@@ -63,6 +64,7 @@ def with_views(
         classes: their intents, `(n,)`; -1 of a message without one.
         options: of the section `out_of_scope`.
         voting: what held-out messages told about the views.
+        num_names: how many of the texts, the last ones, are names of intents.
         seed: of folds and clusters.
 
     Raises:
@@ -82,6 +84,7 @@ def with_views(
         weights=voting.weights,
         power=voting.power,
         temperature=voting.temperature,
+        num_names=num_names,
         out_of_scope=Observations(outside, np.full(len(outside), -1), *observe(outside)) if outside else None,
         out_of_scope_class=labels.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in labels else None,
         seed=seed,

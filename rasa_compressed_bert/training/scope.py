@@ -37,6 +37,7 @@ def fit_decision(
     weights: Optional[Mapping[str, float]] = None,
     power: float = 1.0,
     temperature: float = 1.0,
+    num_names: int = 0,
     out_of_scope: Optional[Observations] = None,
     out_of_scope_class: Optional[int] = None,
     seed: int,
@@ -49,6 +50,8 @@ def fit_decision(
         weights: of the views, as `choose_weights` gives them; None means equal ones.
         power: of the pooled probabilities, as `fit_power` gives it.
         temperature: of the classifier's logits.
+        num_names: how many of the messages, the last ones, are names of intents: views learn them, but the threshold
+            is that of messages.
         out_of_scope: messages that are known to be out of scope, which the threshold is moved for.
         out_of_scope_class: the user's own intent of such messages, which need not be familiar.
         seed: of folds and clusters.
@@ -61,7 +64,9 @@ def fit_decision(
     views = {name: view for name, view in views.items() if chosen.get(name) or name == detector}
     total = sum(chosen[name] for name in views)
     chosen = {name: chosen[name] / total for name in views}
-    compared, classes = _compared_with_others(observations, views, num_classes, temperature=temperature, seed=seed)
+    compared, classes = _compared_with_others(
+        observations, views, num_classes, temperature=temperature, num_names=num_names, seed=seed
+    )
     pooled = pooled_evidence(compared, chosen)
     in_scope = [one for one, label in zip(pooled, classes) if label != out_of_scope_class] or pooled
     outside = (
@@ -127,15 +132,22 @@ def _is_kept(pooled: Pooled, confidence_map: ConfidenceMap) -> bool:
 
 
 def _compared_with_others(
-    observations: Observations, views: Mapping[str, View], num_classes: int, *, temperature: float, seed: int
+    observations: Observations,
+    views: Mapping[str, View],
+    num_classes: int,
+    *,
+    temperature: float,
+    num_names: int,
+    seed: int,
 ) -> Tuple[Dict[str, List[Evidence]], np.ndarray]:
     """Evidence, and classes, of training messages by views that were fitted without them, on the trained features.
 
     A fifth of the messages is compared with the other four at a time, until enough are.
     """
-    order = np.random.default_rng(seed).permutation(len(observations))[:_COMPARED]
-    own = observations[np.sort(order)]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(observations))[:_COMPARED])
+    own = observations[chosen]
     folds = stratified_folds(own.classes, _FOLDS, seed=seed)
+    folds[chosen >= len(observations) - num_names] = -1  # never compared
     evidence: Dict[str, List[Optional[Evidence]]] = {name: [None] * len(own) for name in views}
     compared = 0
     for fold in range(_FOLDS):
