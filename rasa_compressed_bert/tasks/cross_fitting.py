@@ -21,7 +21,7 @@ from rasa_compressed_bert.training.loop import predict, predict_features
 from rasa_compressed_bert.training.scores import Predictions, Score, evaluate, score_of, tags_alone
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
 from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power, right_answers
-from rasa_compressed_bert.views.view import Evidence
+from rasa_compressed_bert.views.view import Evidence, softmax
 
 PLAIN_SPLIT_FROM = 3000
 """Messages from which one part is held out instead of two halves: 300 messages or more. A choice, not measured."""
@@ -61,8 +61,7 @@ class CrossFitted:
     @property
     def voting(self) -> Voting:
         """What is told about the views."""
-        temperature = 1.0 if self.refit else self.temperature
-        return Voting(self.weights, self.power, temperature, self.temperature, calibrated=True)
+        return Voting(self.weights, self.power, self.temperature, calibrated=True)
 
 
 def cross_fit(task: BertTask) -> Optional[CrossFitted]:
@@ -102,7 +101,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         logits.append(predictions.logits)
         refitted.append(features[inside] @ kernel + bias)
         if task.config.has_detector:
-            for name, found in _evidence(task, features, labelled, inside, refitted[-1], predictions.logits).items():
+            for name, found in _evidence(task, features, labelled, inside, refitted[-1]).items():
                 evidence.setdefault(name, []).extend(found)
     if not places:
         return None
@@ -122,24 +121,20 @@ def _evidence(
     features: np.ndarray,
     fitted_on: np.ndarray,
     inside: np.ndarray,
-    refitted: np.ndarray,
     logits: np.ndarray,
 ) -> Dict[str, List[Evidence]]:
-    """Of held-out messages with an intent: of each view, and of the fine-tuned head as `head`."""
+    """Evidence of each view, for held-out messages with an intent."""
     classes, seed = task.training.classes, task.config.random_seed
     rows = np.flatnonzero(classes[inside] >= 0)
     held_out = inside[rows]
     texts = [task.texts[place] for place in fitted_on]
-    zeros = np.zeros((len(fitted_on), refitted.shape[1]), np.float32)
+    zeros = np.zeros((len(fitted_on), logits.shape[1]), np.float32)
     known = Observations(texts, classes[fitted_on], zeros, features[fitted_on])
     views = fit_views(known, len(task.targets.labels), seed=seed)
     asked = Observations(
-        [task.texts[place] for place in held_out], classes[held_out], refitted[rows], features[held_out]
+        [task.texts[place] for place in held_out], classes[held_out], logits[rows], features[held_out]
     )
-    found = {name: [view.evidence(reading) for reading in asked.readings()] for name, view in views.items()}
-    own_head = replace(asked, logits=logits[rows])
-    found["head"] = [views["classifier"].evidence(reading) for reading in own_head.readings()]
-    return found
+    return {name: [view.evidence(reading) for reading in asked.readings()] for name, view in views.items()}
 
 
 def _summary(
@@ -171,11 +166,12 @@ def _summary(
     own, refitted_right = (heads[name].argmax(axis=1) == classes for name in ("head", "refit"))
     refit = not clear_gain(own, refitted_right)
     chosen = heads["refit" if refit else "head"]
-    result = replace(result, refit=refit, accuracies=accuracies, temperature=calibration_temperature(chosen, classes))
+    temperature = calibration_temperature(chosen, classes)
+    result = replace(result, refit=refit, accuracies=accuracies, temperature=temperature)
     if not evidence:
         return result
-    head = evidence.pop("head")
-    held_out = HeldOutEvidence(classes, evidence if refit else {**evidence, "classifier": head})
+    calibrated = [Evidence(row, np.zeros_like(row)) for row in softmax(chosen / temperature)]
+    held_out = HeldOutEvidence(classes, {**evidence, "classifier": calibrated})
     weights = choose_weights(held_out, with_features=True)
     return replace(
         result,

@@ -59,7 +59,7 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     teacher, lesson, voting = _lesson(examples, labels, config, cache)
     student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
-    described = {"teacher": _described(teacher, lesson, config), "temperature": voting.softmax_temperature}
+    described = {"teacher": _described(teacher, lesson, config), "temperature": voting.temperature}
     return with_views(
         Artifact({**student.manifest, **described}, student.files),
         [example.text for example in examples],

@@ -34,15 +34,13 @@ class Voting(NamedTuple):
     Attributes:
         weights: of the views by name; None means equal ones.
         power: of the pooled probabilities.
-        temperature: of the classifier's logits, as a view.
-        softmax_temperature: of the classifier's logits, without views.
+        temperature: of the classifier's logits.
         calibrated: whether these come from held-out messages.
     """
 
     weights: Optional[Dict[str, float]] = None
     power: float = 1.0
     temperature: float = 1.0
-    softmax_temperature: float = 1.0
     calibrated: bool = False
 
 

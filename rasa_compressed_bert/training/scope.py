@@ -9,7 +9,6 @@ import numpy as np
 from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
 from rasa_compressed_bert.training.voting import equal_weights, pooled_evidence
-from rasa_compressed_bert.views.classifier import ClassifierView
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
 from rasa_compressed_bert.views.view import Evidence, View, softmax
 
@@ -18,7 +17,7 @@ _COMPARED, _ENOUGH = 3000, 600  # messages among which some are compared with th
 _FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
 _RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
-_RAMP = 4.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
+_RAMP = 8.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
 
 
 class FittedDecision(NamedTuple):
@@ -163,7 +162,6 @@ def _compared_with_others(
             kernel, bias = refit_classifier(own.features[outside], own.classes[outside], num_classes, seed=seed)
             logits = own.features[inside] @ kernel + bias
             readings = [reading._replace(logits=row) for reading, row in zip(readings, logits)]
-            fitted["classifier"] = ClassifierView(1.0)
         for name in views:
             for place, reading in zip(inside, readings):
                 evidence[name][place] = fitted[name].evidence(reading)

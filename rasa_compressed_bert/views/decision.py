@@ -10,7 +10,7 @@ A message is in scope as far as it resembles the training messages of its most p
 the others, reach it. Confidences are `q_c s / q_t`, where the confidence of the best intent is
 
     s = theta + (q_t - theta) (1 - exp(-(f - tau) / delta))     if f >= tau and q_t >= theta
-    s = min(q_t, theta exp((f - tau) / (4 delta)))              if f < tau
+    s = min(q_t, theta exp((f - tau) / (16 delta)))              if f < tau
 
 and `theta` is the threshold of the pipeline's `FallbackClassifier`: a message is below it if it is unfamiliar or if no
 intent is probable. All confidences of a message are multiplied by one number, so that the ratio of the two best stays
@@ -33,7 +33,7 @@ from rasa_compressed_bert.views.view import Reading, View
 VIEWS: Dict[str, Any] = {"classifier": ClassifierView, "neighbours": NeighbourView, "characters": CharacterView}
 """Views by the names that artifacts have for them."""
 _SLIGHTLY_LESS = 1.0 - 1e-6
-_DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
+_DECAY = 16.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
 
 
 class Pooled(NamedTuple):
