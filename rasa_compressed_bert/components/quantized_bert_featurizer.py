@@ -85,7 +85,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
             with misfits_refused():
                 artifact = resource_io.load(model_storage, resource)
                 featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
-                featurizer.features(featurizer.encode_words([PROBE.split()]))
+                featurizer.features(*featurizer.encode_words([PROBE.split()]))
             component._featurizer = featurizer
         return component
 
@@ -123,7 +123,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         return self._resource
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:
-        """Sets the features of all training examples, with all cores."""
+        """Sets the features of all training examples: those that are served, computed on all cores."""
         from rasa_compressed_bert.tasks.featurization import featurize
 
         found = list(message_io.words_to_featurize(training_data.training_examples))
@@ -137,6 +137,6 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """Sets the features of messages, one at a time."""
         with config_io.shown_by_rasa():
             for message, attribute, words in message_io.words_to_featurize(messages):
-                (features,) = self._featurizer.features(self._featurizer.encode_words([words]))
+                features = self._featurizer.features(*self._featurizer.encode_words([words]))
                 self.add_features_to_message(features.words, features.sentence, attribute, message)
         return messages

@@ -8,8 +8,8 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.export.parity import check_features
-from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
 
 KIND = "featurizer"
 
@@ -35,6 +35,7 @@ def export_featurizer(
         ExportError: if the exported encoder disagrees.
     """
     artifact = serving_artifact(model, form, kind=KIND, manifest=manifest)
-    similarity = check_features(hidden_states, serve(open_engine(artifact), input_ids)[0])
+    engine = open_engine(artifact)
+    similarity = check_features(hidden_states, [run_message(engine, ids)[0] for ids in input_ids])
     parity = {"messages": len(input_ids), "similarity": similarity}
     return Artifact({**artifact.manifest, "parity": parity}, artifact.files)

@@ -15,7 +15,6 @@ from rasa_compressed_bert.export.graph import FEATURES, HIDDEN_STATES, LOGITS, T
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import Tensors, pack, unpack
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.runtime.engines import Engine
 
 
 class Exported(NamedTuple):
@@ -64,13 +63,6 @@ def outputs_of(tensors: Tensors) -> List[str]:
     """Names of what a graph gives, in its order: what there are linear layers for, or else hidden states."""
     intents = [LOGITS, FEATURES] if "classifier.bias" in tensors else []
     return [*intents, *([TAG_LOGITS] if "tagger.bias" in tensors else [])] or [HIDDEN_STATES]
-
-
-def serve(engine: Engine, input_ids: Sequence[np.ndarray]) -> List[List[np.ndarray]]:
-    """Each of the engine's outputs, for every message; messages go one at a time, as they are served."""
-    batches = ((ids[np.newaxis].astype(np.int64), np.ones((1, len(ids)), np.int64)) for ids in input_ids)
-    rows = [[output[0] for output in engine.run(*batch)] for batch in batches]
-    return [list(output) for output in zip(*rows)]
 
 
 def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:

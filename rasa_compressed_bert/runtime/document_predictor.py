@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.runtime.engines import padded
+from rasa_compressed_bert.runtime.engines import run_message
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
@@ -43,28 +43,18 @@ class DocumentPredictor(MessagePredictor):
         self.size: int = artifact.manifest["encoder"]["hidden_size"]
         self._first_state = artifact.manifest["pooling"] == "cls"
 
-    def predict_documents(self, texts: Sequence[str], words: Sequence[Sequence[Tuple[int, int]]]) -> List[Document]:
-        """What the model says of texts, which go through the engine together.
+    def predict_document(self, text: str, words: Sequence[Tuple[int, int]]) -> Document:
+        """What the model says of a text.
 
         Args:
-            texts: the documents.
-            words: where each document's words begin and end; words of blanks may be left out.
+            text: of the document.
+            words: where its words begin and end; words of blanks may be left out.
         """
-        pieces = [self._tokenizer.encode(text) for text in texts]
-        told = [found.input_ids for found in pieces if len(found.starts)]
-        outputs = self._engine.run(*padded(told)) if told else []
-        rows = iter(range(len(told)))
-        documents = []
-        for text, own, places in zip(texts, pieces, words):
-            if not len(own.starts):
-                nothing = np.zeros((len(places) + 1, self.size), np.float32)
-                documents.append(Document(NOTHING, nothing[1:], nothing[0]))
-                continue
-            row, length = next(rows), len(own.input_ids)
-            *logits, states = (output[row][:length] if output.ndim == 3 else output[row] for output in outputs)
-            prediction = self._decoded(text, own, logits)
-            documents.append(Document(prediction, *self._vectors(states, own, places)))
-        return documents
+        pieces = self._tokenizer.encode(text)
+        if not len(pieces.starts):
+            return Document(NOTHING, np.zeros((len(words), self.size), np.float32), np.zeros(self.size, np.float32))
+        *outputs, states = run_message(self._engine, pieces.input_ids)
+        return Document(self._decoded(text, pieces, outputs), *self._vectors(states, pieces, words))
 
     def _vectors(
         self, states: np.ndarray, pieces: Pieces, words: Sequence[Tuple[int, int]]

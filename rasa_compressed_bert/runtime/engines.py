@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, List, MutableMapping, Protocol, Sequence, Tuple
+from typing import Any, List, MutableMapping, Protocol, Tuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -56,10 +56,18 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
     return engine
 
 
-def padded(batch: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-    """Ids and mask of messages as an engine takes them.  # (B, T), (B, T) int64"""
-    lengths = np.array([len(ids) for ids in batch])
-    mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)
-    input_ids = np.zeros(mask.shape, np.int64)
-    input_ids[mask == 1] = np.concatenate(batch)
-    return input_ids, mask
+def run_message(engine: Engine, input_ids: np.ndarray) -> List[np.ndarray]:
+    """What a graph gives for one message.
+
+    Whoever has several messages calls this for each of them: a dynamically quantized product has one scale for a whole
+    batch, so that in a batch what a message gets would depend on the other messages and on padding.
+
+    Args:
+        engine: of the graph.
+        input_ids: wordpieces of the message, `(T,)`.
+
+    Returns:
+        The outputs of the engine without their first axis: logits `(C,)`, logits of tags or states `(T, K)`.
+    """
+    batch = input_ids.astype(np.int64)[np.newaxis]  # (1, T)
+    return [output[0] for output in engine.run(batch, np.ones_like(batch))]

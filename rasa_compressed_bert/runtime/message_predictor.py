@@ -9,7 +9,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.ranking import (
     FEATURES,
     LOGITS,
@@ -85,8 +85,7 @@ class MessagePredictor:
         pieces = self._tokenizer.encode(text)
         if not len(pieces.starts):
             return NOTHING
-        ids = pieces.input_ids[np.newaxis]  # (1, T + 2)
-        return self._decoded(text, pieces, [output[0] for output in self._engine.run(ids, np.ones_like(ids))])
+        return self._decoded(text, pieces, run_message(self._engine, pieces.input_ids))
 
     def _decoded(self, text: str, pieces: Pieces, outputs: Sequence[np.ndarray]) -> Prediction:
         """Of a graph's outputs: logits `(C,)`, features `(P,)` and logits of tags `(T + 2, K)`, where it gives them."""

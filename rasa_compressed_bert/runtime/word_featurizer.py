@@ -8,7 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.engines import open_engine, padded
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, Words
 
 
@@ -38,19 +38,16 @@ class WordFeaturizer:
         """The wordpieces of messages that are given as words; warns once about what was cut."""
         return self._tokenizer.encode_words(messages)
 
-    def features(self, batch: Sequence[Words]) -> List[Features]:
-        """Features of messages, which go through the engine together.
+    def features(self, words: Words) -> Features:
+        """Features of a message, which do not depend on other messages.
 
         Raises:
             ArtifactError: if these are no numbers.
         """
-        (hidden,) = self._engine.run(*padded([words.input_ids for words in batch]))  # (B, T, H)
+        (hidden,) = run_message(self._engine, words.input_ids)  # (T, H)
         if not np.isfinite(hidden).all():
             raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
-        return [
-            Features(words.pooled(states[: len(words.input_ids)]), self._sentence(states[: len(words.input_ids)]))
-            for words, states in zip(batch, hidden)
-        ]
+        return Features(words.pooled(hidden), self._sentence(hidden))
 
     def _sentence(self, hidden: np.ndarray) -> np.ndarray:
         return hidden[:1].copy() if self._pooling == "cls" else hidden.mean(axis=0, keepdims=True)

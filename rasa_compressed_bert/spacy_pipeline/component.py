@@ -4,11 +4,11 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.util import from_bytes, minibatch, to_bytes
+from spacy.util import from_bytes, to_bytes
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
@@ -66,7 +66,7 @@ class CompressedBert:
         """
         with misfits_refused():
             predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
-            predictor.predict_documents([PROBE], [[(0, len(PROBE))]])
+            predictor.predict_document(PROBE, [(0, len(PROBE))])
             no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
         self._artifact, self._predictor, self._no_intent = artifact, predictor, no_intent
         if not len(self.vocab.vectors):
@@ -78,15 +78,17 @@ class CompressedBert:
         return tuple(self._no_intent)
 
     def __call__(self, doc: Doc) -> Doc:
-        """Writes what the model says to a document."""
-        self._write([doc])
-        return doc
+        """Writes what the model says to a document.
 
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 32) -> Iterator[Doc]:
-        """Documents go through the engine in batches."""
-        for docs in minibatch(stream, batch_size):
-            self._write(docs)
-            yield from docs
+        `nlp.pipe` calls this too, for one document after the other: there is no `pipe`, as a document's vectors and
+        confidences must not depend on its batch.
+        """
+        self._require_artifact()
+        tokens = [token for token in doc if token.text.strip()]
+        words = [(token.idx, token.idx + len(token)) for token in tokens]
+        document = self._predictor.predict_document(doc.text, words)
+        self._write(doc, [token.i for token in tokens], document)
+        return doc
 
     def to_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> None:
         """Writes the model to a folder."""
@@ -122,16 +124,7 @@ class CompressedBert:
             )
         return self._artifact
 
-    def _write(self, docs: Sequence[Doc]) -> None:
-        """Documents that the engine gets together."""
-        tokens = [[token for token in doc if token.text.strip()] for doc in docs]
-        words = [[(token.idx, token.idx + len(token)) for token in row] for row in tokens]
-        self._require_artifact()
-        found = self._predictor.predict_documents([doc.text for doc in docs], words)
-        for doc, row, document in zip(docs, tokens, found):
-            self._write_one(doc, [token.i for token in row], document)
-
-    def _write_one(self, doc: Doc, words: List[int], document: Document) -> None:
+    def _write(self, doc: Doc, words: List[int], document: Document) -> None:
         """Tokens of blanks have the vector of the document, so that they do not change the mean."""
         doc.tensor = document.vector[None].repeat(len(doc), axis=0)
         doc.tensor[words] = document.words

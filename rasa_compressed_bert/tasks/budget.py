@@ -10,13 +10,12 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertConfig
 from rasa_compressed_bert.data.example import Example, spread
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.export.serving import serve
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
-from rasa_compressed_bert.tasks.view_stage import encoder_of
+from rasa_compressed_bert.tasks.served_outputs import encoder_of
 
 logger = logging.getLogger(__name__)
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
@@ -121,7 +120,7 @@ def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], spa
     """A model as it is served, on held-out messages."""
     engine, encode = open_engine(artifact), encoder_of(artifact)
     timed = [encode(held_out[place].text) for place in spread(len(held_out), _TIMED_MESSAGES)]
-    milliseconds = quietest_median(lambda ids: serve(engine, [ids]), timed)
+    milliseconds = quietest_median(lambda ids: run_message(engine, ids), timed)
     return Tried(sparsity, dense - _f1(artifact, held_out), milliseconds, artifact.archived_size / 1e6)
 
 

@@ -64,11 +64,8 @@ def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[F
     distinct = list(dict.fromkeys(tuple(words) for words in messages))
     encoded = featurizer.encode_words(distinct)
     lengths = [len(words.input_ids) for words in encoded]
-    features = {}
-    for batch, found in on_all_cores(
-        lambda batch: featurizer.features([encoded[index] for index in batch]), lengths, name="featurize"
-    ):
-        features.update(zip((distinct[index] for index in batch), found))
+    found = on_all_cores(lambda place: featurizer.features(encoded[place]), lengths, name="featurize")
+    features = dict(zip(distinct, found))
     return [features[tuple(words)] for words in messages]
 
 

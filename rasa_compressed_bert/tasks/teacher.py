@@ -15,9 +15,8 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, DataError
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
-from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tasks.bert_training import train_bert
+from rasa_compressed_bert.tasks.served_outputs import served_outputs
 
 Cache = Callable[[str, Callable[[], Artifact]], Artifact]
 """Takes a key and a function that makes an artifact; may answer with what it made for the same key before."""
@@ -70,27 +69,14 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
 
 
 def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.ndarray:
-    """The teacher's logits, asked once for each text, in length-sorted batches on all cores.  # (n, C)"""
+    """The teacher's logits, asked once for each text, on all cores.  # (n, C)"""
 
     def ask() -> Artifact:
-        logits = _logits(IntentPredictor(teacher), texts)
+        logits, _ = served_outputs(teacher, texts, name="ask the teacher")
         return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
 
     answer = cache(_key("soft targets", teacher.digest, list(texts)), ask)
     return tensors_from_bytes(answer.files[WEIGHTS])[_LOGITS]
-
-
-def _logits(predictor: IntentPredictor, texts: Sequence[str]) -> np.ndarray:
-    encoded = [predictor.encode(text) for text in texts]
-    logits = np.zeros((len(texts), len(predictor.labels)), np.float32)
-    lengths = [len(ids) for ids in encoded]
-
-    def ask(batch: np.ndarray) -> np.ndarray:
-        return predictor.logits([encoded[index] for index in batch])
-
-    for batch, rows in on_all_cores(ask, lengths, name="ask the teacher"):
-        logits[batch] = rows
-    return logits
 
 
 def _key(*parts: Any) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, TOKENIZER, VIEWS, Artifact
+from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import OutOfScopeConfig
+from rasa_compressed_bert.data.example import NO_CLASS
 from rasa_compressed_bert.data.lines import read_lines
-from rasa_compressed_bert.runtime.engines import open_engine, padded
-from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS
-from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
-from rasa_compressed_bert.tasks.all_cores import on_all_cores
-from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.tasks.served_outputs import served_outputs
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.views import decision
@@ -72,18 +68,17 @@ def with_views(
     _warn_of_contradictions(texts, classes, labels)
     if options.detector == "none":
         return artifact
-    observe = _observer(artifact)
     labelled = np.flatnonzero(classes >= 0)
     known = [texts[place] for place in labelled]
     outside = read_lines(options.messages, option="out_of_scope.messages") if options.messages else []
     fitted = fit_decision(
-        Observations(known, classes[labelled], *observe(known)),
+        _observed(artifact, known, classes[labelled]),
         options,
         weights=voting.weights,
         power=voting.power,
         temperature=voting.temperature,
         num_names=num_names,
-        out_of_scope=Observations(outside, np.full(len(outside), -1), *observe(outside)) if outside else None,
+        out_of_scope=_observed(artifact, outside, np.full(len(outside), NO_CLASS)) if outside else None,
         out_of_scope_class=labels.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in labels else None,
         seed=seed,
     )
@@ -95,36 +90,9 @@ def with_views(
     )
 
 
-def _observer(artifact: Artifact) -> Callable[[Sequence[str]], Tuple[np.ndarray, Optional[np.ndarray]]]:
-    """A function from texts to logits (n, C) and features (n, P), as the artifact is served."""
-    if SPACY_MODEL in artifact.files:
-        predictor = SpacyPredictor(artifact)
-        return lambda texts: (predictor.logits(texts), None)
-    engine, encode = open_engine(artifact), encoder_of(artifact)
-    names = artifact.manifest["outputs"]
-
-    def observe(texts: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
-        encoded = [encode(text) for text in texts]
-        rows: List[Dict[str, np.ndarray]] = [{}] * len(texts)
-
-        def ask(batch: np.ndarray) -> Dict[str, np.ndarray]:
-            return dict(zip(names, engine.run(*padded([encoded[place] for place in batch]))))
-
-        for batch, found in on_all_cores(ask, [len(ids) for ids in encoded], name="views"):
-            for row, place in enumerate(batch):
-                rows[place] = {name: found[name][row] for name in (LOGITS, FEATURES)}
-        return np.stack([row[LOGITS] for row in rows]), np.stack([row[FEATURES] for row in rows])
-
-    return observe
-
-
-def encoder_of(artifact: Artifact) -> Callable[[str], np.ndarray]:
-    """A function from a text to its wordpiece ids, as the artifact is served."""
-    tokenizer, max_length = artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"]
-    if "entities" not in artifact.manifest:
-        return WordpieceTokenizer(tokenizer, max_length).encode
-    pieces = PieceTokenizer(tokenizer, max_length, artifact.manifest["entities"]["cuts"])
-    return lambda text: pieces.encode(text).input_ids
+def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:
+    """What the views read of messages."""
+    return Observations(texts, classes, *served_outputs(artifact, texts, name="views"))
 
 
 def _warn_of_contradictions(texts: Sequence[str], classes: np.ndarray, labels: Sequence[str]) -> None:

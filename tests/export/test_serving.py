@@ -13,11 +13,11 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export import serving
 from rasa_compressed_bert.export.packing import pack, unpack
-from rasa_compressed_bert.export.serving import Exported, Format, serve, serving_artifact
+from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.training.activations import activation_extremes
 
 SHAPE = random_shape(UNEVEN)
@@ -75,15 +75,15 @@ def test_messages_are_served_one_at_a_time():
     model, input_ids = TaskModel(SHAPE, parameters), messages(3, 9, 1)
     artifact = artifact_of(parameters)
     assert artifact.manifest["outputs"] == ["logits", "features"]
-    served, features = serve(open_engine(artifact), input_ids)
-    for ids, logits, given in zip(input_ids, served, features):
+    for ids in input_ids:
+        logits, given = run_message(open_engine(artifact), ids)
         expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))
         np.testing.assert_allclose(logits, expected.logits[0], atol=1e-4)
         np.testing.assert_allclose(given, expected.features[0], atol=1e-4)
     encoder = artifact_of(encoder_parameters())
     assert encoder.manifest["outputs"] == ["hidden_states"]
-    (hidden,) = serve(open_engine(encoder), input_ids)
-    assert [states.shape for states in hidden] == [(3, 32), (9, 32), (1, 32)]
+    states = [run_message(open_engine(encoder), ids)[0].shape for ids in input_ids]
+    assert states == [(3, 32), (9, 32), (1, 32)]
 
 
 @pytest.mark.parametrize("method", FORMATS)

@@ -20,6 +20,7 @@ from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -363,11 +364,11 @@ def test_export_for_other_programs(students):
 
     for architecture in ("bilstm", "ngrams", "transformer"):
         artifact = students(architecture)
-        predictor = open_predictor(artifact)
         session = onnxruntime.InferenceSession(onnx_files(artifact)["model.onnx"], providers=["CPUExecutionProvider"])
-        ids = [predictor.encode("it is very hot today")]
-        logits = session.run(None, {"input_ids": ids[0][np.newaxis], "attention_mask": np.ones((1, len(ids[0])), int)})
-        np.testing.assert_allclose(logits[0], predictor.logits(ids), atol=1e-6)
+        text = "it is very hot today"
+        ids = encoder_of(artifact)(text)[np.newaxis]
+        logits = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        np.testing.assert_allclose(logits[0], served_outputs(artifact, [text], name="test")[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

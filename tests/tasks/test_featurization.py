@@ -118,23 +118,24 @@ def test_a_message_is_encoded_once_and_features_come_in_their_order(exact, monke
     alone = [featurize(featurizer, [message])[0] for message in MESSAGES]
     encoded, features = [], featurizer.features
 
-    def noted(batch):
-        encoded.extend(tuple(words.input_ids) for words in batch)
-        return features(batch)
+    def noted(words):
+        encoded.append(tuple(words.input_ids))
+        return features(words)
 
     monkeypatch.setattr(featurizer, "features", noted)
     order = np.random.default_rng(0).integers(0, len(MESSAGES), 200)
     found = featurize(featurizer, [MESSAGES[index] for index in order])
     assert len(encoded) == len(set(encoded)) == len(MESSAGES)
-    assert [len(ids) for ids in encoded] == sorted(len(ids) for ids in encoded)
     for index, (words, sentence) in zip(order, found):
-        np.testing.assert_allclose(words, alone[index].words, atol=1e-4)
-        np.testing.assert_allclose(sentence, alone[index].sentence, atol=1e-4)
+        assert np.array_equal(words, alone[index].words) and np.array_equal(sentence, alone[index].sentence)
 
 
-def test_many_batches(exact):
-    messages = [[f"{number}"] * (1 + number % 7) for number in range(100)]
-    featurizer = WordFeaturizer(exact)
-    for message, (words, _) in zip(messages, featurize(featurizer, messages)):
-        assert words.shape == (len(message), 32)
-        np.testing.assert_allclose(words, featurize(featurizer, [message])[0].words, atol=1e-4)
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite", "tensorflow"])
+@pytest.mark.parametrize("method", FORMATS)
+def test_features_do_not_depend_on_other_messages(compress, method, runtime):
+    """What is trained on all messages at once is served with one at a time."""
+    messages = [*MESSAGES, *([f"{number}"] * (1 + number % 7) for number in range(60))]
+    featurizer = WordFeaturizer(compress(quantization=FORMATS[method], runtime=runtime))
+    for message, among in zip(messages, featurize(featurizer, messages)):
+        alone = featurizer.features(*featurizer.encode_words([message]))
+        assert np.array_equal(among.words, alone.words) and np.array_equal(among.sentence, alone.sentence)

@@ -1,0 +1,48 @@
+"""What a trained classifier gives for many messages, as it is served: what later stages of a training learn from."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, TOKENIZER, Artifact
+from rasa_compressed_bert.runtime.engines import open_engine, run_message
+from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, outputs_of
+from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
+from rasa_compressed_bert.tasks.all_cores import on_all_cores
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+
+
+def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """Logits and features of messages.
+
+    Args:
+        artifact: of a model with intents.
+        texts: of the messages, one or more.
+        name: what the progress bar says.
+
+    Returns:
+        Logits `(n, C)`, and features `(n, P)`; None of a model that does not give them.
+    """
+    if SPACY_MODEL in artifact.files:
+        return SpacyPredictor(artifact).logits(texts), None
+    engine, encode, outputs = open_engine(artifact), encoder_of(artifact), outputs_of(artifact.manifest)
+    encoded = [encode(text) for text in texts]
+
+    def serve(place: int) -> Dict[str, np.ndarray]:
+        return dict(zip(outputs, run_message(engine, encoded[place])))
+
+    rows = on_all_cores(serve, [len(ids) for ids in encoded], name=name)
+    features = np.stack([row[FEATURES] for row in rows]) if FEATURES in outputs else None
+    return np.stack([row[LOGITS] for row in rows]), features
+
+
+def encoder_of(artifact: Artifact) -> Callable[[str], np.ndarray]:
+    """A function from a text to its wordpiece ids, as the artifact is served."""
+    tokenizer, max_length = artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"]
+    if "entities" not in artifact.manifest:
+        return WordpieceTokenizer(tokenizer, max_length).encode
+    pieces = PieceTokenizer(tokenizer, max_length, artifact.manifest["entities"]["cuts"])
+    return lambda text: pieces.encode(text).input_ids
