@@ -68,15 +68,17 @@ class FakeQuantizer(Quantizer):
             return self._weights(name, rows, statistics_of=table, axis=None)
         return self._weights(name, rows, statistics_of=rows, axis=-1)
 
-    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
+    def activation(self, name: str, x: tf.Tensor, attention_mask: Optional[tf.Tensor] = None) -> tf.Tensor:
         if name in self._smoothing:
             x = x / self._smoothing[name]
         if self._config.method == "static_int8":
             low, high = self._ranges[name]
             return tf.quantization.fake_quant_with_min_max_args(x, low, max(high, low + 1e-8), num_bits=8)
-        axes = list(range(1, x.shape.rank))  # one message has one scale
-        low = tf.minimum(tf.reduce_min(x, axes, keepdims=True), 0.0)
-        high = tf.maximum(tf.reduce_max(x, axes, keepdims=True), 0.0)
+        axes = list(range(1, x.shape.rank))  # one message has one scale, as it is served alone
+        # every range includes 0, so zeros in the place of padding leave it as it is without padding
+        seen = x if attention_mask is None else x * tf.cast(attention_mask, x.dtype)[:, :, tf.newaxis]
+        low = tf.minimum(tf.reduce_min(seen, axes, keepdims=True), 0.0)
+        high = tf.maximum(tf.reduce_max(seen, axes, keepdims=True), 0.0)
         scale = tf.maximum(high - low, _TINY) / _STEPS
         return _straight_through(x, tf.round(x / scale) * scale)
 

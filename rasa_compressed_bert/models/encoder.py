@@ -62,12 +62,13 @@ class BertEncoder(tf.keras.layers.Layer):
         training: bool = False,
     ) -> List[tf.Tensor]:
         """The hidden states after each layer, those of the embeddings first.  # L + 1 times (B, T, H)"""
-        mask = (1.0 - tf.cast(attention_mask, tf.float32))[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
+        padding = 1.0 - tf.cast(attention_mask, tf.float32)
+        scores_mask = padding[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
         states = [self._embed(input_ids, training)]
         for index in range(len(self.shape.layers)):
             gate = gates[index] if gates else {}
-            hidden = self._attend(states[-1], mask, index=index, gate=gate, training=training)
-            states.append(self._feed_forward(hidden, index=index, gate=gate, training=training))
+            hidden = self._attend(states[-1], attention_mask, scores_mask, index=index, gate=gate, training=training)
+            states.append(self._feed_forward(hidden, attention_mask, index=index, gate=gate, training=training))
         return states
 
     def values(self) -> Parameters:
@@ -82,43 +83,56 @@ class BertEncoder(tf.keras.layers.Layer):
         return self.dropout(self._normalise(word + position, "embeddings.norm"), training)
 
     def _attend(
-        self, hidden: tf.Tensor, mask: tf.Tensor, *, index: int, gate: Mapping[str, tf.Tensor], training: bool
+        self,
+        hidden: tf.Tensor,
+        attention_mask: tf.Tensor,
+        scores_mask: tf.Tensor,
+        *,
+        index: int,
+        gate: Mapping[str, tf.Tensor],
+        training: bool,
     ) -> tf.Tensor:
         layer, name = self.shape.layers[index], f"layers.{index}"
         heads = layer.num_attention_heads
         if heads == 0:  # what is left of a layer without heads is the output's bias
             attended = self.parameters[f"{name}.attention_output.bias"]
         else:
-            entering = self.quantizer.activation(f"{name}.query_key_value", hidden)
+            entering = self.quantizer.activation(f"{name}.query_key_value", hidden, attention_mask)
             query = self._split(self._product(entering, f"{name}.query"), heads, layer.query_key_size)  # (B, T, N, K)
             key = self._split(self._product(entering, f"{name}.key"), heads, layer.query_key_size)
             value = self._split(self._product(entering, f"{name}.value"), heads, layer.value_size)  # (B, T, N, V)
             if "query_key" in gate:
                 query *= gate["query_key"][:, tf.newaxis]  # (B, 1, N, K)
-            scores = tf.einsum("btnk,bsnk->bnts", query, key) / math.sqrt(self.shape.head_size) + mask  # (B, N, T, T)
-            probabilities = self.dropout(tf.nn.softmax(scores), training)
+            scores = tf.einsum("btnk,bsnk->bnts", query, key) / math.sqrt(self.shape.head_size)  # (B, N, T, T)
+            probabilities = self.dropout(tf.nn.softmax(scores + scores_mask), training)
             context = tf.einsum("bnts,bsnv->btnv", probabilities, value)  # (B, T, N, V)
             if "value" in gate:
                 context *= gate["value"][:, tf.newaxis]  # (B, 1, N, V)
             context = tf.reshape(context, tf.concat([tf.shape(hidden)[:2], [heads * layer.value_size]], axis=0))
-            attended = self.dropout(self._dense(context, f"{name}.attention_output"), training)
+            attended = self.dropout(self._dense(context, attention_mask, f"{name}.attention_output"), training)
         return self._normalise(hidden + attended, f"{name}.attention_norm")
 
     def _feed_forward(
-        self, hidden: tf.Tensor, *, index: int, gate: Mapping[str, tf.Tensor], training: bool
+        self,
+        hidden: tf.Tensor,
+        attention_mask: tf.Tensor,
+        *,
+        index: int,
+        gate: Mapping[str, tf.Tensor],
+        training: bool,
     ) -> tf.Tensor:
         name = f"layers.{index}"
         if self.shape.layers[index].intermediate_size == 0:
             output = self.parameters[f"{name}.output.bias"]
         else:
-            intermediate = self.activation(self._dense(hidden, f"{name}.intermediate"))  # (B, T, I)
+            intermediate = self.activation(self._dense(hidden, attention_mask, f"{name}.intermediate"))  # (B, T, I)
             if "intermediate" in gate:
                 intermediate *= gate["intermediate"][:, tf.newaxis]  # (B, 1, I)
-            output = self.dropout(self._dense(intermediate, f"{name}.output"), training)
+            output = self.dropout(self._dense(intermediate, attention_mask, f"{name}.output"), training)
         return self._normalise(hidden + output, f"{name}.output_norm")
 
-    def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        return self._product(self.quantizer.activation(name, x), name)
+    def _dense(self, x: tf.Tensor, attention_mask: tf.Tensor, name: str) -> tf.Tensor:
+        return self._product(self.quantizer.activation(name, x, attention_mask), name)
 
     def _product(self, x: tf.Tensor, name: str) -> tf.Tensor:
         kernel = self.quantizer.kernel(f"{name}.kernel", self.parameters[f"{name}.kernel"])

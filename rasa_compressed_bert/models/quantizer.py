@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import tensorflow as tf
 
 
@@ -19,6 +21,12 @@ class Quantizer:
         """Rows (..., H) that were looked up in a table (V, H)."""
         return rows
 
-    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        """What enters a product.  # (B, ..., rows)"""
+    def activation(self, name: str, x: tf.Tensor, attention_mask: Optional[tf.Tensor] = None) -> tf.Tensor:
+        """What enters a product.
+
+        Args:
+            name: of the matrix that it is multiplied with.
+            x: of wordpieces, `(B, T, rows)`, or of messages, `(B, rows)`.
+            attention_mask: of wordpieces, 0 for padding, which no range may include: `(B, T)`.
+        """
         return x

@@ -99,7 +99,9 @@ class TaskModel(tf.keras.layers.Layer):
             self._pool(states[-1], attention_mask) if self.num_classes else None
         )  # (B, P), P = H without a pooler
         logits = self._classify(features, gates, training) if self.num_classes else None
-        tag_logits = self._dense(self.encoder.dropout(states[-1], training), "tagger") if self.num_tags else None
+        tag_logits = None
+        if self.num_tags:
+            tag_logits = self._dense(self.encoder.dropout(states[-1], training), "tagger", attention_mask)
         return Outputs(logits, tag_logits, states, features)
 
     def _classify(self, features: tf.Tensor, gates: Sequence[Mapping[str, tf.Tensor]], training: bool) -> tf.Tensor:
@@ -113,10 +115,10 @@ class TaskModel(tf.keras.layers.Layer):
         weights = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         return tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
 
-    def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
+    def _dense(self, x: tf.Tensor, name: str, attention_mask: Optional[tf.Tensor] = None) -> tf.Tensor:
         quantizer = self.encoder.quantizer
         kernel = quantizer.kernel(f"{name}.kernel", self.head[f"{name}.kernel"])
-        return tf.matmul(quantizer.activation(name, x), kernel) + self.head[f"{name}.bias"]
+        return tf.matmul(quantizer.activation(name, x, attention_mask), kernel) + self.head[f"{name}.bias"]
 
     @tf.function(input_signature=_BATCH, autograph=False)
     def predict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ class _Observer(Quantizer):
     def __init__(self) -> None:
         self.extremes: Dict[str, tf.Tensor] = {}
 
-    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
+    def activation(self, name: str, x: tf.Tensor, attention_mask: Optional[tf.Tensor] = None) -> tf.Tensor:
         rows = tf.reshape(x, [-1, x.shape[-1]])
         self.extremes[name] = tf.stack([tf.reduce_min(rows, axis=0), tf.reduce_max(rows, axis=0)])
         return x

@@ -156,6 +156,16 @@ def test_a_message_has_a_scale_of_its_own(rank):
         np.testing.assert_array_equal(alone[0], together[row])
 
 
+def test_padding_is_in_no_range():
+    quantizer, x = FakeQuantizer(QuantizationConfig(), NOT_CALIBRATED), activations(3, 7, 16)
+    _, mask = random_batch(SHAPE, lengths=(7, 4, 1))
+    x[mask == 0] *= 100.0
+    together = quantizer.activation("layers.0.output", tf.constant(x), tf.constant(mask)).numpy()
+    for row, length in enumerate((7, 4, 1)):
+        alone = quantizer.activation("layers.0.output", tf.constant(x[row : row + 1, :length])).numpy()
+        np.testing.assert_array_equal(alone[0], together[row, :length])
+
+
 def test_activations_that_are_all_zero():
     quantizer = FakeQuantizer(QuantizationConfig(), NOT_CALIBRATED)
     assert not quantizer.activation("layers.0.output", tf.zeros([2, 3, 4])).numpy().any()
@@ -206,15 +216,18 @@ def test_a_known_range_of_nothing_but_zero(ends):
 @pytest.mark.parametrize("name", ["dynamic_int8", "static_int8", "kmeans 2"])
 @pytest.mark.parametrize("pooler_size", [0, 16])
 def test_a_message_does_not_depend_on_its_batch(name, pooler_size):
-    parameters = random_parameters(SHAPE, pooler_size=pooler_size)
+    parameters = random_parameters(SHAPE, pooler_size=pooler_size, num_tags=5)
+    parameters[WORD][0] = 1000.0 * (np.arange(SHAPE.hidden_size) == 3)  # padding has the largest activations of all
     quantizer, *_ = quantizer_for(parameters, FORMATS[name], extremes_for(parameters))
     model = TaskModel(SHAPE, parameters, quantizer=quantizer)
-    ids, mask = random_batch(SHAPE, lengths=(8, 8, 8))
-    together = model(ids, mask)[0].numpy()
-    for row in range(3):
-        alone = model(ids[row : row + 1], mask[row : row + 1])[0].numpy()
-        np.testing.assert_allclose(alone[0], together[row], atol=0.02)
-    assert np.ptp(together, axis=0).max() > 0.1
+    lengths = (8, 8, 3, 1)
+    ids, mask = random_batch(SHAPE, lengths=lengths)
+    together = model(ids, mask)
+    for row, length in enumerate(lengths):
+        alone = model(ids[row : row + 1, :length], mask[row : row + 1, :length])
+        np.testing.assert_allclose(alone.logits[0], together.logits[row], atol=1e-3)
+        np.testing.assert_allclose(alone.tag_logits[0], together.tag_logits[row, :length], atol=1e-3)
+    assert np.ptp(together.logits, axis=0).max() > 0.1
 
 
 def test_quantization_changes_the_model_the_more_the_fewer_bits_there_are():

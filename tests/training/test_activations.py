@@ -25,7 +25,7 @@ class Recorder(Quantizer):
     def __init__(self):
         self.seen = {}
 
-    def activation(self, name, x):
+    def activation(self, name, x, attention_mask=None):
         self.seen.setdefault(name, []).append(x.numpy().reshape(-1, x.shape[-1]))
         return x
 
