@@ -37,7 +37,7 @@ ROOMS = {
     "models": {"errors", "config"},
     "compression": {"errors", "config", "models"},
     "views": {"errors"},
-    "training": {"errors", "config", "data", "tokenization", "models", "compression", "views"},
+    "training": {"errors", "config", "data", "tokenization", "models", "compression", "views", "metrics"},
     "students": {"errors", "config", "data", "tokenization", "models", "compression", "training"},
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},

@@ -19,7 +19,7 @@ from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.pretrained import ALIASES, weights_digest
 
-_NOT_IN_A_MODEL = ("benchmark", "commands", "metrics", "search", "spacy_pipeline", "__main__.py")
+_NOT_IN_A_MODEL = ("benchmark", "commands", "search", "spacy_pipeline", "__main__.py")
 _SINGLE_THREAD = "_THREADS"  # in the names of the variables that say how many a library may use
 
 

@@ -7,8 +7,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.metrics import f1_score
 
+from rasa_compressed_bert.metrics.intents import macro_f1
 from rasa_compressed_bert.training.batches import EncodedExamples
 
 
@@ -70,7 +70,7 @@ def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
     predicted = logits.argmax(axis=1)
     return Score(
         loss=_negative_log_likelihood(logits, classes),
-        macro_f1=float(f1_score(classes, predicted, average="macro")),
+        macro_f1=macro_f1(classes, predicted),
         accuracy=float(np.mean(predicted == classes)),
     )
 

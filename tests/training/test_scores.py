@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples
 from rasa_compressed_bert.training.scores import Predictions, Score, score_of, tags_alone
 
@@ -25,7 +26,7 @@ IDS = [np.zeros(6, np.int32)] * 3
 
 
 def examples(classes=(-1, -1, -1), tags=ANNOTATED):
-    return EncodedExamples(IDS, np.array(classes, np.int32), tags=tags, scheme=SCHEME)
+    return EncodedExamples([IDS[0]] * len(classes), np.array(classes, np.int32), tags=tags, scheme=SCHEME)
 
 
 def test_entities_by_hand():
@@ -39,6 +40,14 @@ def test_intents_of_those_that_have_one():
     score = score_of(Predictions(logits, None), examples(classes=(0, 0, -1), tags=None))
     assert score.accuracy == 0.5 and score.entity_f1 is None
     assert score.loss == pytest.approx(-np.log(0.9 * 0.2) / 2)
+
+
+def test_macro_f1_is_that_of_the_benchmark():
+    """Over the intents of the messages: one that is predicted alone has no F1 of its own."""
+    expected, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])
+    score = score_of(Predictions(np.eye(3)[predicted], None), examples(classes=expected, tags=None))
+    assert score.macro_f1 == pytest.approx((1.0 + 2 / 3) / 2)
+    assert score.macro_f1 == intent_scores(expected.tolist(), predicted.tolist())["macro_f1"]
 
 
 def test_losses_of_both_are_added():
