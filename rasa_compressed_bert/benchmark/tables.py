@@ -33,7 +33,7 @@ COMPARISON = (
     Column("OOS AUROC", "out_of_scope_auroc", percent),
     Column("OOS F1", "fallback_f1", percent),
     Column("best OOS F1", "best_fallback_f1", percent),
-    Column("its threshold", "best_fallback_threshold", _number(2)),
+    Column("its threshold", "best_fallback_threshold", str),
     Column("p50 ms", "latency_p50_ms", _number(2)),
     Column("p95 ms", "latency_p95_ms", _number(2)),
     Column("p99 ms", "latency_p99_ms", _number(2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_FLOOR, Decimal
 from typing import Sequence, Tuple
 
 import numpy as np
@@ -55,17 +56,32 @@ def fallback_f1(in_scope: Sequence[float], out_of_scope: Sequence[float], thresh
 
 
 def best_fallback(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> Tuple[float, float]:
-    """The confidence up to which messages are best taken for out of scope, and the F1 of doing so.
+    """The threshold that messages below are best taken for out of scope with, and the F1 of doing so.
 
     Calibrated and underconfident models can be compared by it; `fallback_f1` is a matter of where confidences lie.
 
     Args:
         in_scope: confidences of messages with an intent.
         out_of_scope: confidences of messages without one.
+
+    Returns:
+        What Rasa's FallbackClassifier can be given as it is, with as few digits as this F1 allows, and the F1.
     """
+    confidences = np.asarray([*in_scope, *out_of_scope], np.float64)
     labels = [0] * len(in_scope) + [1] * len(out_of_scope)
-    doubts = -np.asarray([*in_scope, *out_of_scope], np.float64)
-    precision, recall, thresholds = precision_recall_curve(labels, doubts)
+    precision, recall, thresholds = precision_recall_curve(labels, -confidences)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = int(np.argmax(f1[:-1]))  # the last is that of no threshold
-    return -float(thresholds[best]), float(f1[best])
+    highest = -float(thresholds[best])  # confidence of a message that is taken for out of scope
+    above = confidences[confidences > highest]
+    return _shortest_between(highest, float(above.min(initial=np.inf))), float(f1[best])
+
+
+def _shortest_between(low: float, high: float) -> float:
+    """A number above `low`, and not above `high`, with few digits."""
+    for digits in range(1, 17):
+        step = Decimal(1).scaleb(-digits)
+        number = float(Decimal(low).quantize(step, ROUND_FLOOR) + step)
+        if low < number <= high:
+            return number
+    return high

@@ -45,9 +45,10 @@ def test_fallback_f1_counts_what_is_below_the_threshold():
 
 
 def test_the_best_threshold_is_that_of_the_highest_f1():
-    assert best_fallback([0.9, 0.8], [0.1, 0.7]) == (0.7, 1.0)
+    assert best_fallback([0.9, 0.8], [0.1, 0.7]) == (0.8, 1.0)
+    assert best_fallback([0.9, 0.7132], [0.1, 0.7121]) == (0.713, 1.0), "a message at the threshold is in scope"
     threshold, best = best_fallback([0.9, 0.2, 0.6], [0.1, 0.4, 0.5])
-    assert (threshold, best) == (0.5, pytest.approx(6 / 7))
+    assert (threshold, best) == (0.6, pytest.approx(6 / 7))
 
 
 TIED = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), min_size=1, max_size=20)
@@ -56,6 +57,12 @@ TIED = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), min_size=1, ma
 @given(TIED, TIED)
 def test_no_threshold_is_better_than_the_best(inside, outside):
     threshold, best = best_fallback(inside, outside)
-    above = np.nextafter(threshold, 2.0)
-    assert best == pytest.approx(fallback_f1(inside, outside, above))
+    assert best == pytest.approx(fallback_f1(inside, outside, threshold))
     assert all(best >= fallback_f1(inside, outside, other) - 1e-9 for other in np.linspace(0, 1.1, 23))
+
+
+@given(CONFIDENCES, CONFIDENCES)
+def test_the_best_threshold_is_as_it_is_printed(inside, outside):
+    threshold, best = best_fallback(inside, outside)
+    assert best == pytest.approx(fallback_f1(inside, outside, float(str(threshold))))
+    assert len(str(threshold)) <= 8, "confidences are at least 0.0001 apart"
