@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from benchmarks.parts.commands import command_line, named_folder, publish, run_all
 from benchmarks.parts.datasets import prepare_examples
-from benchmarks.parts.scores import mean_and_spread, scores_of
+from benchmarks.parts.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark import tables
@@ -138,7 +138,7 @@ def _latencies(work: Path, cells: Sequence[Mapping[str, Any]]) -> Dict[str, floa
 
 
 def summary(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Mean, spread and size of each student, alone and distilled."""
+    """Scores of each seed and sizes of each student, alone and distilled."""
     rows = []
     for student in dict.fromkeys(cell["student"] for cell in content["cells"]):
         for distilled in (False, True):
@@ -168,15 +168,15 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         parameters = cells[0]["parameters"]
         table.append(
             [row["student"], "teacher" if row["distilled"] else "labels"]
-            + [mean_and_spread(row["scores"][key]) for key in ("accuracy", "macro_f1")]
+            + [mean_and_deviation(row["scores"][key], unit=" %") for key in ("accuracy", "macro_f1")]
             + [f"{parameters / MB:.2f}" if parameters else "", f"{np.mean([c['archived_mb'] for c in cells]):.2f}"]
             + [f"{latency[row['student']]:.3f}" if row["distilled"] else ""]
             + [f"{np.mean([cell['training_s'] for cell in cells]):.0f}"]
         )
     return f"""# {title}
 
-{content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
-of {len({cell["seed"] for cell in content["cells"]})} seeds with the same teacher (MiniLM, fine-tuned, floats).
+{content["training_messages"]} training messages, {content["test_messages"]} test messages.
+{seeds_in_words(len({cell["seed"] for cell in content["cells"]}))} The teacher is the same (MiniLM, fine-tuned, floats).
 Learnt from labels: 30 epochs, without a synthetic message. Learnt from the teacher: as it comes, with
 {content["made_from"]["n_iter"]} synthetic messages of each training message, less the repeated ones. Both start from
 the teacher's embeddings. ms: p50 of the predictor alone, one thread, tokenizer included, in turns. training: of
@@ -202,8 +202,8 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             colour = colours[row["student"]]
             face = colour if row["distilled"] else "none"
             label = f"{row['student']}, {'distilled' if row['distilled'] else 'labels alone'}"
-            spread = 100 * np.std(row["scores"]["macro_f1"])
-            axes.errorbar(*point, yerr=spread, fmt="o", color=colour, markerfacecolor=face, label=label)
+            error = 100 * deviation(row["scores"]["macro_f1"])
+            axes.errorbar(*point, yerr=error, fmt="o", color=colour, markerfacecolor=face, label=label)
         axes.set_xscale("log")
         axes.set_xlabel("milliseconds a message, predictor alone (p50, log scale)")
         axes.set_ylabel("macro F1, %")

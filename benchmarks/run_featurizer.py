@@ -20,6 +20,7 @@ from benchmarks.parts.commands import command_line, named_folder, publish, run_a
 from benchmarks.parts.datasets import prepare, write_nlu
 from benchmarks.parts.featurizers import measured
 from benchmarks.parts.rows import LMF, QUANTIZED, featurizer_config, featurizers
+from benchmarks.parts.scores import mean_and_deviation
 from benchmarks.parts.training import train_row
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
@@ -98,14 +99,14 @@ def measure_diet(
 
 
 def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
-    """Mean and standard deviation of the seeds' scores for each featurizer, in per cent, and their differences."""
+    """Mean and sample standard deviation of the seeds' scores of each featurizer, in per cent, and the differences."""
     rows = [["DIET on", *_SCORES.values()]]
     means = []
     for name, label in LABELS.items():
         own = [result for result in results if result["model"].startswith(label)]
-        scores = np.array([[100.0 * result[key] for key in _SCORES] for result in own])
-        means.append(scores.mean(axis=0))
-        rows.append([name, *(f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(means[-1], scores.std(axis=0)))])
+        scores = [[result[key] for result in own] for key in _SCORES]
+        means.append(100.0 * np.mean(scores, axis=1))
+        rows.append([name, *map(mean_and_deviation, scores)])
     rows.append(["difference", *(f"{difference:+.1f}" for difference in means[1] - means[0])])
     return rows
 
@@ -137,7 +138,7 @@ Cosine similarity of our features to {LMF}'s, {MINILM}: words {_similarity(near[
 {seconds[QUANTIZED]:.1f} s, {seconds[LMF] / seconds[QUANTIZED]:.1f} times faster.
 
 DIET on either, {content["training_messages"]} training messages, {content["test_messages"]} test messages: mean and
-standard deviation of the seeds that the names below end with.
+sample standard deviation of the seeds that the names below end with; a single seed has none.
 
 {tables.markdown_table(mean_scores(content["results"]))}
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from benchmarks.parts import rows as row_definitions
 from benchmarks.parts.commands import command_line, named_folder, publish, run_all
 from benchmarks.parts.datasets import prepare_examples
-from benchmarks.parts.scores import mean_and_spread, scores_of
+from benchmarks.parts.scores import mean_and_deviation, scores_of, seeds_in_words
 from benchmarks.parts.training import file_digest, model_code
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
@@ -81,7 +81,7 @@ def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> n
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of each row, and of its differences to the first one."""
+    """Mean and sample standard deviation of each row, and of its differences to the first one."""
     cells, seeds = content["results"], len({cell["seed"] for cell in content["results"]})
     first, *_ = names = list(dict.fromkeys(cell["model"] for cell in cells))
     table = [["model", *(part for name in SCORES.values() for part in (name, f"{name} - {first}"))]]
@@ -89,14 +89,14 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         own = [cell for cell in cells if cell["model"] == name]
         row = [name]
         for score in SCORES:
-            row.append(mean_and_spread([cell[score] for cell in own]))
-            above = differences(cells, name, score)
-            row.append("" if name == first else f"{above.mean():+.1f} ± {above.std():.1f}")
+            row.append(mean_and_deviation([cell[score] for cell in own], unit=" %"))
+            above = mean_and_deviation(differences(cells, name, score), scale=1.0, sign="+")
+            row.append("" if name == first else above)
         table.append(row)
     return f"""# {title}
 
-{content["training_messages"]} training messages, {content["test_messages"]} test messages; mean and standard deviation
-of {seeds} seeds, which also split off other validation messages. The difference to {first} is that of the same seed.
+{content["training_messages"]} training messages, {content["test_messages"]} test messages. {seeds_in_words(seeds)}
+A seed also splits off other validation messages. The difference to {first} is that of the same seed.
 Models are scored as they are served, without Rasa around them.
 
 {tables.markdown_table(table)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.parts import rows
 from benchmarks.parts.hint3 import PLATFORMS
-from benchmarks.parts.scores import mean_and_deviation, seeds_in_words
+from benchmarks.parts.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.plots import drawn
@@ -152,7 +152,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             style = "--" if item.is_published else "-"
             axes.plot(item.thresholds, means, style, color=colour, marker="o", markersize=4, label=item.name)
             if len(item.runs) > 1:
-                deviations = np.array([np.std(runs, ddof=1) for runs in values])
+                deviations = np.array([deviation(runs) for runs in values])
                 axes.fill_between(item.thresholds, means - deviations, means + deviations, color=colour, alpha=0.2)
         axes.axvline(FALLBACK_THRESHOLD, color="grey", linewidth=0.8, linestyle=":", label="Rasa's default threshold")
         axes.set_xlabel("threshold of the fallback")

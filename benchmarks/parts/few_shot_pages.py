@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.parts import rows
 from benchmarks.parts.frozen import C
-from benchmarks.parts.scores import mean_and_deviation, seeds_in_words
+from benchmarks.parts.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.plots import drawn
@@ -62,7 +62,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             axes.errorbar(
                 [shots.index(count) for count in points],
                 [np.mean(values) for values in points.values()],
-                yerr=[np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in points.values()],
+                yerr=[deviation(values) for values in points.values()],
                 fmt="x--" if key == "published" else "o-",
                 color=f"C{index % 10}",
                 capsize=3,

@@ -23,12 +23,14 @@ def scores_of(artifact: Artifact, messages: Sequence[Union[Example, LabelledMess
     return intent_scores([message.intent for message in messages], predicted)
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation of shares, in per cent."""
-    return f"{100 * np.mean(values):.1f} ± {100 * np.std(values):.1f} %"
+def deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation (n - 1) of a figure over seeds; 0 of a single one, which has none to draw."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def mean_and_deviation(values: Sequence[float], *, digits: int = 1, scale: float = 100.0, unit: str = "") -> str:
+def mean_and_deviation(
+    values: Sequence[float], *, digits: int = 1, scale: float = 100.0, unit: str = "", sign: str = ""
+) -> str:
     """Mean and sample standard deviation (n - 1); of a single value, the value alone. Halves are rounded up.
 
     Args:
@@ -36,10 +38,11 @@ def mean_and_deviation(values: Sequence[float], *, digits: int = 1, scale: float
         digits: after the decimal point.
         scale: what values are multiplied by.
         unit: appended.
+        sign: `+` writes that of a positive mean too.
     """
     scaled = scale * np.asarray(values, np.float64) + _HALF_UP
-    spread = f" ± {scaled.std(ddof=1):.{digits}f}" if len(scaled) > 1 else ""
-    return f"{scaled.mean():.{digits}f}{spread}{unit}"
+    around = f" ± {deviation(scaled):.{digits}f}" if len(scaled) > 1 else ""
+    return f"{scaled.mean():{sign}.{digits}f}{around}{unit}"
 
 
 def seeds_in_words(seeds: int) -> str:
