@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Container, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.config import AugmentationConfig, BertConfig
-from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
+from rasa_compressed_bert.data.entities import EntityLabel, TagSpan
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import Parameters
@@ -19,7 +19,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
-from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, PieceTokenizer, located
+from rasa_compressed_bert.tokenization.pieces import Pieces, cuts_for, located
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, warn_of_cuts
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
@@ -40,8 +40,8 @@ class BertTask:
         config: all options.
         targets: what is learnt.
         start: what training starts from.
-        texts: of the training messages.
-        training: every message; none is held out.
+        examples: the training messages; none is held out.
+        training: their wordpieces, and what is learnt of each.
         vocabulary: the wordpieces that the messages use.
         synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
         num_names: how many training messages, the last ones, are names of intents.
@@ -50,7 +50,7 @@ class BertTask:
     config: BertConfig
     targets: Targets
     start: Start
-    texts: Sequence[str]
+    examples: Sequence[Example]
     training: EncodedExamples
     vocabulary: UsedVocabulary
     synthetic: Sequence[np.ndarray] = ()
@@ -69,26 +69,47 @@ class BertTask:
         """Tokenizes the examples and the names of intents, and makes synthetic messages."""
         examples = [*examples, *names]
         texts = [example.text for example in examples]
-        tags: Optional[List[np.ndarray]] = None
-        continues: Optional[List[np.ndarray]] = None
-        if targets.scheme is None:
-            input_ids = WordpieceTokenizer(start.tokenizer, config.max_length).encode_all(texts)
-        else:
-            pieces = pieces_of(texts, start.tokenizer, config.max_length, targets.cuts)
-            input_ids = [message.input_ids for message in pieces]
-            spans, tags = _tagged(examples, pieces, targets.scheme)
-            for named in tags[len(examples) - len(names) :]:
-                named[:] = NO_TAG  # a name has no annotations
-            targets = replace(targets, inside_words=targets.inside_words or _inside_words(spans, pieces))
-            if not targets.inside_words:
-                continues = [message.continues for message in pieces]
-        synthetic = _synthetic(texts, targets, start, config)
-        vocabulary = UsedVocabulary.of([*input_ids, *synthetic])
         classes = class_indices(examples, targets.labels) if targets.labels else np.full(len(examples), -1, np.int32)
-        encoded = EncodedExamples(
-            vocabulary.renumber(input_ids), classes, tags=tags, scheme=targets.scheme, continues=continues
+        synthetic = _synthetic(texts, targets, start, config)
+        if targets.scheme is None:
+            encoded = EncodedExamples(WordpieceTokenizer(start.tokenizer, config.max_length).encode_all(texts), classes)
+        else:
+            tokenizer = targets.tokenizer(start.tokenizer, config.max_length)
+            pieces = [tokenizer.encode(text) for text in texts]
+            warn_of_cuts([message.cut for message in pieces], config.max_length)
+            encoded, targets, lost = _tagged(examples, pieces, targets, classes, num_names=len(names))
+            _warn_of_lost(lost)
+        vocabulary = UsedVocabulary.of([*encoded.input_ids, *synthetic])
+        encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
+        synthetic = vocabulary.renumber(synthetic)
+        return cls(config, targets, start, examples, encoded, vocabulary, synthetic, num_names=len(names))
+
+    @property
+    def texts(self) -> List[str]:
+        """Of the training messages."""
+        return [example.text for example in self.examples]
+
+    def without_annotations(self, held_out: np.ndarray) -> BertTask:
+        """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
+
+        Args:
+            held_out: places of messages whose annotations a model must not know; their tags are those of the nearest
+                wordpieces.
+        """
+        if self.targets.scheme is None:
+            return self
+        hidden = set(held_out.tolist())
+        known = [() if place in hidden else example.entities for place, example in enumerate(self.examples)]
+        cuts = cuts_for(self.texts, known, self.start.tokenizer, before={})
+        targets = replace(self.targets, cuts=cuts, inside_words=False)
+        tokenizer = targets.tokenizer(self.start.tokenizer, self.config.max_length)
+        pieces = [tokenizer.encode(text) for text in self.texts]
+        encoded, targets, _ = _tagged(
+            self.examples, pieces, targets, self.training.classes, num_names=self.num_names, held_out=hidden
         )
-        return cls(config, targets, start, texts, encoded, vocabulary, vocabulary.renumber(synthetic), len(names))
+        vocabulary = UsedVocabulary.of(encoded.input_ids)
+        encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
+        return replace(self, targets=targets, training=encoded, vocabulary=vocabulary, synthetic=())
 
     def first_model(self) -> TaskModel:
         """The model that training starts from, with the word embeddings that the messages use."""
@@ -131,45 +152,60 @@ class BertTask:
         return self.vocabulary.whole(input_ids)
 
 
-def pieces_of(texts: Sequence[str], tokenizer: str, max_length: int, cuts: Cuts) -> List[Pieces]:
-    """The wordpieces of messages; warns once of messages that are cut."""
-    encoder = PieceTokenizer(tokenizer, max_length, cuts)
-    pieces = [encoder.encode(text) for text in texts]
-    warn_of_cuts([message.cut for message in pieces], max_length)
-    return pieces
-
-
 def _tagged(
-    examples: Sequence[Example], pieces: Sequence[Pieces], scheme: TagScheme
-) -> Tuple[List[List[TagSpan]], List[np.ndarray]]:
-    """The entities of each message as wordpieces, and all tags; warns once of entities that cannot be learnt.
+    examples: Sequence[Example],
+    pieces: Sequence[Pieces],
+    targets: Targets,
+    classes: np.ndarray,
+    *,
+    num_names: int,
+    held_out: Container[int] = (),
+) -> Tuple[EncodedExamples, Targets, List[str]]:
+    """Messages with their tags, targets that know whether entities lie inside words, and entities that are lost.
 
     The tags `(T + 2,)` say nothing of the special wordpieces, nor of what is left of an entity whose end is cut off.
+
+    Args:
+        examples: the messages.
+        pieces: of each message.
+        targets: whose cuts the pieces were made with.
+        classes: of the messages.
+        num_names: how many of them, the last ones, are names of intents, of which nobody annotated the entities.
+        held_out: places of messages that do not tell where entities lie.
     """
-    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(scheme.labels)}
-    spans, tags, lost = [], [], []
-    for example, message in zip(examples, pieces):
-        own, remains, gone = located(example.entities, message, index)
-        inner = scheme.tags(own, len(message.starts))
+    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(targets.scheme.labels)}
+    inside_words = targets.inside_words
+    tags, lost = [], []
+    for place, (example, message) in enumerate(zip(examples, pieces)):
+        spans, remains, gone = located(example.entities, message, index)
+        inner = targets.scheme.tags(spans, len(message.starts))
         for span in remains:
             inner[span.first : span.end] = NO_TAG
-        spans.append(own)
+        if place >= len(examples) - num_names:
+            inner[:] = NO_TAG
         tags.append(np.concatenate([[NO_TAG], inner, [NO_TAG]]).astype(np.int32))
-        lost.extend((example.text[span.start : span.end], span.entity) for span in gone)
-    if lost:
+        lost.extend(f"'{example.text[span.start : span.end][:40]}' ({span.entity})" for span in gone)
+        inside_words = inside_words or (place not in held_out and _inside_words(spans, message))
+    continues = None if inside_words else [message.continues for message in pieces]
+    encoded = EncodedExamples(
+        [message.input_ids for message in pieces], classes, tags=tags, scheme=targets.scheme, continues=continues
+    )
+    return encoded, replace(targets, inside_words=inside_words), lost
+
+
+def _warn_of_lost(entities: Sequence[str]) -> None:
+    if entities:
         logger.warning(
-            f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
-            f"nothing that has a wordpiece. The first is '{lost[0][0][:40]}' ({lost[0][1]})."
+            f"{len(entities)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
+            f"nothing that has a wordpiece. The first is {entities[0]}."
         )
-    return spans, tags
 
 
-def _inside_words(spans: Sequence[Sequence[TagSpan]], pieces: Sequence[Pieces]) -> bool:
+def _inside_words(spans: Sequence[TagSpan], message: Pieces) -> bool:
     """Whether an entity begins or ends between the wordpieces of a word."""
     return any(
         place < len(message.continues) and bool(message.continues[place])
-        for own, message in zip(spans, pieces)
-        for span in own
+        for span in spans
         for place in (span.first, span.end)
     )
 

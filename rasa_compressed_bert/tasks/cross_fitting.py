@@ -7,18 +7,20 @@ small training set, so that every message is held out once; or once, on most of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.data.example import NO_CLASS
+from rasa_compressed_bert.data.example import NO_CLASS, Example
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.tasks.view_stage import Voting
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.loop import predict, predict_features
-from rasa_compressed_bert.training.scores import Predictions, Score, evaluate, score_of, tags_alone
+from rasa_compressed_bert.training.scores import Score, evaluate, negative_log_likelihood, tags_alone
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
 from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power, right_answers
 from rasa_compressed_bert.views.view import Evidence, softmax
@@ -78,6 +80,8 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
     assigned[len(training) - task.num_names :] = -1  # names are no messages of users
     used = folds if len(training) < PLAIN_SPLIT_FROM else 1
     places: List[np.ndarray] = []
+    tags: List[np.ndarray] = []
+    entities: List[List[FoundEntity]] = []
     logits: List[np.ndarray] = []
     refitted: List[np.ndarray] = []
     tag_logits: List[np.ndarray] = []
@@ -86,14 +90,19 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         inside, outside = np.flatnonzero(assigned == fold), np.flatnonzero(assigned != fold)
         if not len(inside):
             continue
-        part = replace(task, training=training[outside], texts=[task.texts[place] for place in outside])
+        blind = task.without_annotations(inside)
+        part = replace(blind, training=blind.training[outside], examples=[task.examples[place] for place in outside])
         model = fine_tune(part, f"cross-fit ({fold + 1} of {used})", halved=True)
-        predictions = predict(model, training[inside].input_ids)
+        held_out = blind.training[inside]
+        predictions = predict(model, held_out.input_ids)
         places.append(inside)
-        tag_logits.extend(predictions.tag_logits or [])
+        if predictions.tag_logits is not None:
+            tags.extend(held_out.tags)
+            tag_logits.extend(predictions.tag_logits)
+            entities.extend(_entities(blind, inside, predictions.tag_logits))
         if predictions.logits is None:
             continue
-        features = predict_features(model, training.input_ids)
+        features = predict_features(model, blind.training.input_ids)
         labelled = outside[training.classes[outside] >= 0]
         kernel, bias = refit_classifier(
             features[labelled], training.classes[labelled], len(task.targets.labels), seed=task.config.random_seed
@@ -105,7 +114,14 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
                 evidence.setdefault(name, []).extend(found)
     if not places:
         return None
-    return _summary(task, np.concatenate(places), logits, refitted, tag_logits, evidence, folds=used)
+    joined = np.concatenate(places)
+    result = CrossFitted(len(joined), used, Score(loss=0.0))
+    if tags:
+        result = _with_tags(result, [task.examples[place] for place in joined], entities, tags, tag_logits)
+    if logits:
+        classes = training.classes[joined]
+        result = _with_intents(result, classes, np.concatenate(logits), np.concatenate(refitted), evidence)
+    return result
 
 
 def _folds(classes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
@@ -137,37 +153,57 @@ def _evidence(
     return {name: [view.evidence(reading) for reading in asked.readings()] for name, view in views.items()}
 
 
-def _summary(
-    task: BertTask,
-    places: np.ndarray,
-    logits: List[np.ndarray],
-    refitted: List[np.ndarray],
-    tag_logits: List[np.ndarray],
-    evidence: Dict[str, List[Evidence]],
-    *,
-    folds: int,
+def _entities(task: BertTask, places: np.ndarray, tag_logits: Sequence[np.ndarray]) -> List[List[FoundEntity]]:
+    """What a model finds in messages, as a model with these targets is served."""
+    decoder = EntityDecoder({**task.targets.to_manifest()["entities"], "temperature": 1.0})
+    tokenizer = task.targets.tokenizer(task.start.tokenizer, task.config.max_length)
+    texts = [task.examples[place].text for place in places]
+    return [decoder.decode(text, tokenizer.encode(text), logits[1:-1]) for text, logits in zip(texts, tag_logits)]
+
+
+def _with_tags(
+    result: CrossFitted,
+    examples: Sequence[Example],
+    found: Sequence[Sequence[FoundEntity]],
+    tags: Sequence[np.ndarray],
+    tag_logits: Sequence[np.ndarray],
 ) -> CrossFitted:
-    examples = task.training[places]
-    joined = np.concatenate(logits) if logits else None
-    score = score_of(Predictions(joined, tag_logits or None), examples)
-    result = CrossFitted(len(places), folds, score)
-    if tag_logits:
-        rows, tags = tags_alone(tag_logits, examples.tags)
-        some = np.arange(min(len(tags), _WORDPIECES)) * len(tags) // max(1, min(len(tags), _WORDPIECES))
-        # never below 1: where a few messages are tagged without a mistake, every entity would be certain
-        result = replace(result, tag_temperature=max(1.0, calibration_temperature(rows[some], tags[some])))
-    labelled = np.flatnonzero(examples.classes >= 0)
-    if joined is None or not len(labelled):
+    """What held-out messages tell about entities: spans that lie exactly where they are annotated are right."""
+    rows, known = tags_alone(tag_logits, tags)
+    some = np.arange(min(len(known), _WORDPIECES)) * len(known) // max(1, min(len(known), _WORDPIECES))
+    spans = [[(entity.start, entity.end, *entity.label) for entity in entities] for entities in found]
+    score = replace(
+        result.score,
+        loss=result.score.loss + (negative_log_likelihood(rows, known) if len(known) else 0.0),
+        entity_f1=entity_f1([example.entities for example in examples], spans),
+    )
+    # never below 1: where a few messages are tagged without a mistake, every entity would be certain
+    temperature = max(1.0, calibration_temperature(rows[some], known[some]))
+    return replace(result, score=score, tag_temperature=temperature)
+
+
+def _with_intents(
+    result: CrossFitted,
+    classes: np.ndarray,
+    logits: np.ndarray,
+    refitted: np.ndarray,
+    evidence: Dict[str, List[Evidence]],
+) -> CrossFitted:
+    """What held-out messages tell about the two heads, and about the views."""
+    labelled = np.flatnonzero(classes != NO_CLASS)
+    if not len(labelled):
         return result
-    classes = examples.classes[labelled]
-    heads = {"head": joined[labelled], "refit": np.concatenate(refitted)[labelled]}
+    classes = classes[labelled]
+    heads = {"head": logits[labelled], "refit": refitted[labelled]}
     scores = {name: evaluate(values, classes) for name, values in heads.items()}
     accuracies = {name: float(found.accuracy or 0.0) for name, found in scores.items()}
     own, refitted_right = (heads[name].argmax(axis=1) == classes for name in ("head", "refit"))
     refit = not clear_gain(own, refitted_right)
     chosen = heads["refit" if refit else "head"]
     temperature = calibration_temperature(chosen, classes)
-    result = replace(result, refit=refit, accuracies=accuracies, temperature=temperature)
+    head = scores["head"]
+    score = replace(result.score, loss=result.score.loss + head.loss, macro_f1=head.macro_f1, accuracy=head.accuracy)
+    result = replace(result, score=score, refit=refit, accuracies=accuracies, temperature=temperature)
     if not evidence:
         return result
     calibrated = [Evidence(row, np.zeros_like(row)) for row in softmax(chosen / temperature)]

@@ -10,7 +10,7 @@ from rasa_compressed_bert.config import BertConfig
 from rasa_compressed_bert.data.entities import COMMA, TagScheme, entity_labels
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.tokenization.pieces import Cuts, cuts_for
+from rasa_compressed_bert.tokenization.pieces import Cuts, PieceTokenizer, cuts_for
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Targets:
         if self.scheme is None:
             return INTENT_CLASSIFIER
         return JOINT_CLASSIFIER if self.labels else ENTITY_EXTRACTOR
+
+    def tokenizer(self, json: str, max_length: int) -> PieceTokenizer:
+        """What turns a message into the wordpieces that are tagged, see `PieceTokenizer`."""
+        return PieceTokenizer(json, max_length, self.cuts)
 
     def to_manifest(self) -> Dict[str, Any]:
         """What an artifact says of them: `labels` and, where there are entities, `entities`."""

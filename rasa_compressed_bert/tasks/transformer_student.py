@@ -9,6 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.lesson import Lesson
@@ -73,7 +74,7 @@ def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig)
         options,
         Targets(lesson.labels),
         start,
-        lesson.texts,
+        [Example(text) for text in lesson.texts],
         EncodedExamples(vocabulary.renumber(encoded), classes, lesson.soft_targets),
         vocabulary,
     )

@@ -61,7 +61,7 @@ def score_of(predictions: Predictions, examples: EncodedExamples) -> Score:
     if predictions.tag_logits is None or examples.tags is None:
         return score
     logits, tags = tags_alone(predictions.tag_logits, examples.tags)
-    loss = score.loss + (_negative_log_likelihood(logits, tags) if len(tags) else 0.0)
+    loss = score.loss + (negative_log_likelihood(logits, tags) if len(tags) else 0.0)
     return replace(score, loss=loss, entity_f1=_entity_f1(predictions.tag_logits, examples))
 
 
@@ -69,13 +69,14 @@ def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
     """Scores of the intents' logits `(n, C)` against classes `(n,)`."""
     predicted = logits.argmax(axis=1)
     return Score(
-        loss=_negative_log_likelihood(logits, classes),
+        loss=negative_log_likelihood(logits, classes),
         macro_f1=macro_f1(classes, predicted),
         accuracy=float(np.mean(predicted == classes)),
     )
 
 
-def _negative_log_likelihood(logits: np.ndarray, classes: np.ndarray) -> float:
+def negative_log_likelihood(logits: np.ndarray, classes: np.ndarray) -> float:
+    """The mean over examples or wordpieces, in nats, of logits `(n, C)` and classes `(n,)`."""
     return -float(log_softmax(logits, axis=1)[np.arange(len(classes)), classes].mean())
 
 

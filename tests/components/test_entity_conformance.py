@@ -174,7 +174,7 @@ def test_annotations_for_another_extractor_are_not_learnt(quick, storage):
         + [annotated("a song", ("song", {"entity": "sound", "extractor": name}))] * 4
     )
     component = train(quick.component, quick.config, data, storage)
-    assert [label.entity for label in component._predictor._scheme.labels] == ["sound"]
+    assert [label.entity for label in component._predictor._entities.scheme.labels] == ["sound"]
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_a_type_seen_once_is_learnt_even_if_it_falls_among_the_validation_exampl
     data = training_data()
     data.training_examples.append(annotated("zzz qqq xxx", ("qqq", {"entity": "rare"}), intent="greet"))
     component = train(case.component, {**case.config, "validation_split": 0.5}, data, storage)
-    assert {label.entity for label in component._predictor._scheme.labels} == {"dish", "sound", "rare"}
+    assert {label.entity for label in component._predictor._entities.scheme.labels} == {"dish", "sound", "rare"}
 
 
 @pytest.mark.slow

@@ -1,0 +1,91 @@
+"""Logits of tags to the entities of a text."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.ranking import positive
+from rasa_compressed_bert.tokenization.pieces import Pieces
+
+_AROUND = ", "  # an item of a list
+
+
+class FoundEntity(NamedTuple):
+    """An entity in a text.
+
+    Attributes:
+        start: first character.
+        end: behind the last one.
+        label: its type and, where there are any, role and group.
+        confidence: the smallest probability of the tags of its wordpieces.
+    """
+
+    start: int
+    end: int
+    label: EntityLabel
+    confidence: float
+
+
+class EntityDecoder:
+    """The tags of a model, and how they are read.
+
+    Args:
+        entities: the entry of a manifest: tags, `temperature`, `inside_words` and `comma_separated`.
+    """
+
+    def __init__(self, entities: Mapping[str, Any]):
+        self.scheme = TagScheme.from_dict(entities)
+        self._temperature = positive(entities["temperature"])
+        self._inside_words: bool = entities["inside_words"]
+        self._comma_separated = frozenset(entities["comma_separated"])
+
+    def decode(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:
+        """The entities of a text.
+
+        Args:
+            text: of a message.
+            pieces: its wordpieces.
+            logits: of the tags of these, without the special ones, `(T, K)`.
+
+        Raises:
+            ArtifactError: if these are no logits of the model's tags.
+        """
+        if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
+            raise ArtifactError("What the model gives are no tags: its files are damaged. Train it again.")
+        tags = self.scheme.best_tags(logits, None if self._inside_words else pieces.continues)
+        spans = self.scheme.spans(tags)
+        if not spans:
+            return []
+        inside = np.flatnonzero(tags != OUTSIDE)
+        confidences = np.zeros(len(tags))
+        confidences[inside] = _probabilities(logits[inside], tags[inside], self._temperature)
+        found = []
+        for span in spans:
+            start, end = int(pieces.starts[span.first]), int(pieces.ends[span.end - 1])
+            confidence = float(confidences[span.first : span.end].min())
+            label = self.scheme.labels[span.label]
+            parts = _between_commas(text, start, end) if label.entity in self._comma_separated else [(start, end)]
+            found.extend(FoundEntity(*part, label, confidence) for part in parts)
+        return found
+
+
+def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
+    """The items of a list, without blanks and commas around them."""
+    commas = [*COMMA.finditer(text, start, end)]
+    for first, last in zip([start, *(comma.end() for comma in commas)], [*(comma.start() for comma in commas), end]):
+        item = text[first:last]
+        first += len(item) - len(item.lstrip(_AROUND))
+        if item.strip(_AROUND):
+            yield first, first + len(item.strip(_AROUND))
+
+
+def _probabilities(logits: np.ndarray, tags: np.ndarray, temperature: float) -> np.ndarray:
+    """Of the chosen tags.  # (T,)"""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    return exponentials[np.arange(len(tags)), tags] / exponentials.sum(axis=1)
