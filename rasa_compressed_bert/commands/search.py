@@ -54,7 +54,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--splits",
         type=positive,
         default=2,
-        help="of the data, beside the search's own, on which what may be picked is trained and measured (default: 2)",
+        help="of the data, beside the search's own, on which what may be picked is trained and measured, and as many "
+        "others for the figures of what is picked (default: %(default)s)",
     )
     search.add_argument("--out", type=Path, default=Path("study"), help="folder (default: %(default)s)")
 
@@ -143,15 +144,25 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
         search(opened, goal, evaluator.measure, **limits, sampler=sampler, tell=tell)
 
 
-def _confirmed(opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: int) -> List[Any]:
-    """The baseline and those points, measured on other splits than the search's, with a bar."""
+def _confirmed(
+    opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: Sequence[int], *, what: str
+) -> List[Any]:
+    """The baseline and those points, each once, measured on other splits than the search's, with a bar."""
     from tqdm import tqdm
 
     from rasa_compressed_bert.search import study
 
-    models = [baseline, *(point for point in points if point.number != baseline.number)]
-    with tqdm(total=len(models) * splits, desc="other splits", unit="training", dynamic_ncols=True) as bar:
+    models = list({point.number: point for point in (baseline, *points)}.values())
+    with tqdm(total=len(models) * len(splits), desc=what, unit="training", dynamic_ncols=True) as bar:
         return study.confirmed(opened, models, evaluator.measure, splits=splits, tell=bar.update)
+
+
+def _reported(opened: Any, baseline: Any, picked: Mapping[str, Any], evaluator: Any, splits: Sequence[int]) -> Any:
+    """The baseline and the choices, by name, with figures of splits that had no part in choosing."""
+    chosen = [point for point in picked.values() if point is not None]
+    models = _confirmed(opened, baseline, chosen, evaluator, splits, what="splits to report on")
+    of = {point.number: point for point in models}
+    return {"baseline": models[0], **{name: point and of.get(point.number) for name, point in picked.items()}}
 
 
 def _conclude(
@@ -172,22 +183,24 @@ def _conclude(
     axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", "size_mb")))  # what choices are made by
     front = pareto([*points, baseline], axes, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
-    found = finalists(front, baseline, within=within)
-    models = _confirmed(opened, baseline, found, evaluator, arguments.splits)
+    found, count = finalists(front, baseline, within=within), arguments.splits
+    tried = report.Tried(points, baseline)
+    models = _confirmed(opened, baseline, found, evaluator, range(1, count + 1), what="splits to choose on")
     baseline, *_ = models
     front = pareto(models, axes, goal.thresholds)
+    require_some(front, models, goal.thresholds, where=" on the other splits of the data")
     picked = picks(front, baseline, within=within)
-    shares = report.importances(opened)
-    report.write_frontier(front, baseline, picked, out / "pareto.json")
-    report.plot_frontier(points, front, baseline, goal.costs, out / "frontier.png")
-    report.write_html(points, front, baseline, goal.costs, shares, out / "frontier.html")
+    reported = _reported(opened, baseline, picked, evaluator, range(count + 1, 2 * count + 1))
+    confirmed, shares = report.Confirmed(front, baseline, reported), report.importances(opened)
+    report.write_frontier(confirmed, out / "pareto.json")
+    report.plot_frontier(tried, confirmed, goal.costs, out / "frontier.png")
+    report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
     if shares:
         report.plot_importances(shares, out / "importance.png")
-    require_some(front, models, goal.thresholds, where=" on the other splits of the data")
-    rows = report.picked_rows(picked, baseline)
+    rows = report.picked_rows(reported)
     (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
     write(text_table(rows) + "\n\n")
-    _train_picked(picked, project, arguments)
+    _train_picked(reported, project, arguments)
 
 
 def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argparse.Namespace) -> None:

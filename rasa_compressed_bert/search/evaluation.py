@@ -1,7 +1,8 @@
 """Trains a component with some options, and measures on held-out messages what would be served.
 
-The messages can be split in many ways. A search tries everything on one split, so that trials can be compared; what it
-finds there is partly luck, and is measured on others before anything is picked.
+The messages are split in several ways. A search tries everything on one split, so that trials can be compared; what it
+finds there is partly luck. Choices are made on other splits, and reported on yet others. None of them holds out a message
+that the search's own holds out, and no two of the first four hold out the same message.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import math
 from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
+
+import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
@@ -27,8 +30,10 @@ from rasa_compressed_bert.search.dotted import flat, merged
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.training.view_fitting import stratified_folds
 
 HELD_OUT = 0.2
+_OTHER_PARTS = 4  # of what the search's own split does not hold out
 _QUICK = 0.25  # of the epochs
 _DENSE_KEPT, _CACHED_BYTES = 3, 4e9
 _TIMED_MESSAGES = 60
@@ -107,9 +112,11 @@ class Evaluator:
 
     def _split(self, split: int) -> Tuple[List[Example], List[Example]]:
         """Messages to train on, and to measure on."""
-        chosen = stratified_split(self._classes, HELD_OUT, seed=split)
-        training, held_out = ([self._examples[index] for index in indices] for indices in chosen)
-        return training, held_out
+        rest, held_out = stratified_split(self._classes, HELD_OUT, seed=0)
+        if split:
+            held_out = _other_part(self._classes, rest, split)
+        training = np.setdiff1d(np.arange(len(self._examples)), held_out)
+        return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
 
     def _train(self, config: ComponentConfig, training: Sequence[Example], split: int) -> Artifact:
         if not isinstance(config, BertConfig):
@@ -124,6 +131,23 @@ class Evaluator:
                 del self._dense[next(iter(self._dense))]
             self._dense[key] = bert_training.fine_tune_bert(training, base)
         return bert_training.compress_bert(self._dense[key], config)
+
+
+def _other_part(classes: np.ndarray, rest: np.ndarray, split: int) -> np.ndarray:
+    """Places of the messages that a split other than the search's own holds out.
+
+    Args:
+        classes: of all messages.
+        rest: places of those that the search's own split does not hold out; each is in one of `_OTHER_PARTS` parts, and
+            after as many splits they are dealt anew.
+        split: 1 or more.
+    """
+    labels, counts = np.unique(classes, return_counts=True)
+    rest = rest[~np.isin(classes[rest], labels[counts == 1])]  # the only one of its intent is always learnt
+    deal, place = divmod(split - 1, _OTHER_PARTS)
+    folds = stratified_folds(classes[rest], _OTHER_PARTS, seed=deal)
+    parts = np.unique(folds)  # fewer where there are very few messages
+    return rest[folds == parts[place % len(parts)]]
 
 
 def _shortened(config: ComponentConfig, epochs: int) -> Dict[str, Any]:

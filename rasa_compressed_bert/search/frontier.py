@@ -84,13 +84,13 @@ def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> D
         others: of other splits.
 
     Returns:
-        `found` with these, and `score_deviation`: the sample standard deviation of `score`, 0 of a single split.
+        `found` with these, and `score_deviation`: the sample standard deviation of `score`, None of a single split.
     """
     known = {name: [figures[name] for figures in others if figures[name] is not None] for name in (SCORE, *SCORES)}
     scores = {name: fmean(values) if values else None for name, values in known.items()}
     latency = min(figures["latency_ms"] for figures in (found, *others))
-    spread = stdev(known[SCORE]) if len(others) > 1 else 0.0
-    return {**found, **scores, "latency_ms": latency, "score_deviation": spread}
+    deviation = stdev(known[SCORE]) if len(others) > 1 else None
+    return {**found, **scores, "latency_ms": latency, "score_deviation": deviation}
 
 
 def require_some(

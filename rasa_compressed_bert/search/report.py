@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import matplotlib
 import optuna
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import COSTS, SCORE
-from rasa_compressed_bert.search.study import FIGURES, is_baseline
+from rasa_compressed_bert.search.study import BASELINE, FIGURES, is_baseline
 from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
@@ -47,26 +47,48 @@ def _state(trial: optuna.trial.FrozenTrial) -> str:
     return "FAILED" if failed else trial.state.name
 
 
-def write_frontier(front: Sequence[Point], baseline: Point, picked: Mapping[str, Optional[Point]], path: Path) -> None:
-    """The frontier, the baseline, and the numbers of the trials that were picked."""
+class Confirmed(NamedTuple):
+    """Models on splits that the search did not see.
+
+    Attributes:
+        front: the frontier, on the splits that choices are made on.
+        baseline: the config.yml as it is, on the same splits.
+        reported: the baseline and each choice, by name, on splits that had no part in choosing; None for a choice that
+            no model is.
+    """
+
+    front: Sequence[Point]
+    baseline: Point
+    reported: Mapping[str, Optional[Point]]
+
+
+def write_frontier(confirmed: Confirmed, path: Path) -> None:
+    """The frontier and the baseline, the numbers of the trials that were picked, and the figures of these."""
+    chosen = {name: point for name, point in confirmed.reported.items() if name != BASELINE}
     content = {
-        "baseline": baseline.figures,
-        "pareto": [{"trial": point.number, "options": point.options, **point.figures} for point in front],
-        "picked": {name: None if point is None else point.number for name, point in picked.items()},
+        "baseline": confirmed.baseline.figures,
+        "pareto": [{"trial": point.number, "options": point.options, **point.figures} for point in confirmed.front],
+        "picked": {name: None if point is None else point.number for name, point in chosen.items()},
+        "reported": {name: None if point is None else point.figures for name, point in confirmed.reported.items()},
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[List[str]]:
-    """Heading, the baseline, and each model that was picked with its differences to it; ± between splits."""
+def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
+    """Heading, the baseline, and each model that was picked with its differences to it.
+
+    ± is the sample standard deviation between splits; a single split has none.
+    """
+    base = reported[BASELINE].figures
     rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
-    for name, point in {"baseline": baseline, **picked}.items():
+    for name, point in reported.items():
         if point is None:
             rows.append([name, *[""] * (len(rows[0]) - 1)])
             continue
-        own, base = point.figures, baseline.figures
+        own = point.figures
         trial = "" if point.number < 0 else str(point.number)
-        score = f"{100 * own[SCORE]:.2f} ± {100 * own['score_deviation']:.2f}"
+        deviation = own["score_deviation"]
+        score = f"{100 * own[SCORE]:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
         figures = [score, f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
         changes = [f"{100 * (own[SCORE] - base[SCORE]):+.2f}"]
         changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
@@ -74,19 +96,32 @@ def picked_rows(picked: Mapping[str, Optional[Point]], baseline: Point) -> List[
     return rows
 
 
-def plot_frontier(
-    points: Sequence[Point], front: Sequence[Point], baseline: Point, costs: Sequence[str], path: Path
-) -> None:
-    """Score against each cost: all trials on the search's split, the frontier and the baseline on the others."""
-    figure = Figure(figsize=(6.0 * len(costs), 4.5), layout="constrained")
-    for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs):
-        for (label, group), marker in zip(_groups(points, front, baseline).items(), ".o*"):
-            x = [point.figures[cost] for point in group]
-            axes.plot(x, [100 * point.figures[SCORE] for point in group], marker, label=label)
-        axes.set_xlabel(cost)
-        axes.set_ylabel("score, %")
-        axes.legend()
-        axes.grid(alpha=0.3)
+class Tried(NamedTuple):
+    """Models on the split of the search.
+
+    Attributes:
+        points: the trials.
+        baseline: the config.yml as it is.
+    """
+
+    points: Sequence[Point]
+    baseline: Point
+
+
+def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path: Path) -> None:
+    """Score against each cost, in a row for each kind of split: scores of different messages share no axis."""
+    rows = _panels(tried, confirmed)
+    figure = Figure(figsize=(6.0 * len(costs), 4.5 * len(rows)), layout="constrained")
+    for (title, groups), panels in zip(rows.items(), figure.subplots(len(rows), len(costs), squeeze=False)):
+        for axes, cost in zip(panels, costs):
+            for (label, group), marker in zip(groups.items(), "o*"):
+                x = [point.figures[cost] for point in group]
+                axes.plot(x, [100 * point.figures[SCORE] for point in group], marker, label=label)
+            axes.set_title(title)
+            axes.set_xlabel(cost)
+            axes.set_ylabel("score, %")
+            axes.legend()
+            axes.grid(alpha=0.3)
     figure.savefig(str(path), dpi=120)
 
 
@@ -116,35 +151,37 @@ def plot_importances(shares: Mapping[str, float], path: Path) -> None:
 
 
 def write_html(
-    points: Sequence[Point],
-    front: Sequence[Point],
-    baseline: Point,
-    costs: Sequence[str],
-    shares: Mapping[str, float],
-    path: Path,
+    tried: Tried, confirmed: Confirmed, costs: Sequence[str], shares: Mapping[str, float], path: Path
 ) -> None:
-    """A page that works offline: score against the costs, the options of each model under the pointer, importances."""
+    """A page that works offline: `plot_frontier` with the options of each model under the pointer, and importances."""
     import plotly.graph_objects as plotly
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=2 if shares else 1, cols=len(costs))
-    for column, cost in enumerate(costs, 1):
-        for label, group in _groups(points, front, baseline).items():
-            hover = [
-                "<br>".join([f"trial {point.number}", *(f"{name}: {value}" for name, value in point.options.items())])
-                for point in group
-            ]
-            x, y = [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group]
-            trace = plotly.Scatter(x=x, y=y, mode="markers", name=label, text=hover, showlegend=column == 1)
-            figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(title_text=cost, row=1, col=column)
-    figure.update_yaxes(title_text="score, %", row=1, col=1)
+    panels = _panels(tried, confirmed)
+    figure = make_subplots(rows=len(panels) + bool(shares), cols=len(costs))
+    for row, (title, groups) in enumerate(panels.items(), 1):
+        for column, cost in enumerate(costs, 1):
+            for label, group in groups.items():
+                hover = [
+                    "<br>".join([f"trial {point.number}", *(f"{key}: {value}" for key, value in point.options.items())])
+                    for point in group
+                ]
+                x, y = [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group]
+                name = f"{label}, {title}"
+                trace = plotly.Scatter(x=x, y=y, mode="markers", name=name, text=hover, showlegend=column == 1)
+                figure.add_trace(trace, row=row, col=column)
+            figure.update_xaxes(title_text=cost, row=row, col=column)
+        figure.update_yaxes(title_text=f"score, %, {title}", row=row, col=1)
     if shares:
         bars = plotly.Bar(x=list(shares.values())[::-1], y=list(shares)[::-1], orientation="h", showlegend=False)
-        figure.add_trace(bars, row=2, col=1)
-        figure.update_xaxes(title_text="importance for the score", row=2, col=1)
+        figure.add_trace(bars, row=len(panels) + 1, col=1)
+        figure.update_xaxes(title_text="importance for the score", row=len(panels) + 1, col=1)
     figure.write_html(str(path), include_plotlyjs=True)
 
 
-def _groups(points: Sequence[Point], front: Sequence[Point], baseline: Point) -> Dict[str, Sequence[Point]]:
-    return {"trials": points, "Pareto frontier, other splits": front, "baseline, other splits": [baseline]}
+def _panels(tried: Tried, confirmed: Confirmed) -> Dict[str, Dict[str, Sequence[Point]]]:
+    """Groups of points by their names, of each kind of split."""
+    return {
+        "the search's split": {"trials": tried.points, "baseline": [tried.baseline]},
+        "other splits": {"Pareto frontier": confirmed.front, "baseline": [confirmed.baseline]},
+    }

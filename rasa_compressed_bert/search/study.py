@@ -163,7 +163,7 @@ def tried_of(study: optuna.Study) -> List[Point]:
 
 
 def confirmed(
-    study: optuna.Study, points: Sequence[Point], measure: Measure, *, splits: int, tell: Callable[[], None]
+    study: optuna.Study, points: Sequence[Point], measure: Measure, *, splits: Sequence[int], tell: Callable[[], None]
 ) -> List[Point]:
     """Models with figures of other splits of the messages; what the storage has of them is not measured again.
 
@@ -174,7 +174,7 @@ def confirmed(
         study: of `open_study`.
         points: of the study's own split.
         measure: see `Evaluator.measure`.
-        splits: the others, one or more.
+        splits: which ones, one or more; not 0, which is the search's own.
         tell: is told after every measurement.
 
     Raises:
@@ -183,7 +183,7 @@ def confirmed(
     found = []
     for point in points:
         try:
-            figures = [_on_split(study, point, split, measure, tell) for split in range(1, splits + 1)]
+            figures = [_on_split(study, point, split, measure, tell) for split in splits]
         except TrialFailed as failure:
             name = "the config.yml as it is" if point.number < 0 else f"trial {point.number}"
             if point.number < 0:
@@ -207,7 +207,7 @@ def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> An
 def _on_split(
     study: optuna.Study, point: Point, split: int, measure: Measure, tell: Callable[[], None]
 ) -> Mapping[str, Any]:
-    name = f"split {split} of trial {point.number}"
+    name = f"disjoint split {split} of trial {point.number}"
     if name not in study.user_attrs:
         study.set_user_attr(name, figures_of(measure, point.options, split=split))
     tell()

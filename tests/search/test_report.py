@@ -1,0 +1,41 @@
+"""What a search tells of its choices."""
+
+import json
+
+from test_frontier import BASELINE, COSTS, POINTS
+
+from rasa_compressed_bert.search import report
+from rasa_compressed_bert.search.frontier import averaged
+
+
+def on_splits(point, *scores):
+    return point._replace(figures=averaged(point.figures, [{**point.figures, "score": score} for score in scores]))
+
+
+def test_choices_have_the_figures_of_the_splits_to_report_on():
+    reported = {"baseline": on_splits(BASELINE, 0.8, 0.9), "best": on_splits(POINTS[0], 0.9, 0.92), "fastest": None}
+    heading, baseline, best, fastest = report.picked_rows(reported)
+    assert baseline[:3] == ["baseline", "", "85.00 ± 7.07"] and best[:3] == ["best", "0", "91.00 ± 1.41"]
+    assert best[6] == "+6.00" and fastest == ["fastest", *[""] * (len(heading) - 1)]
+
+
+def test_a_single_split_has_no_deviation():
+    rows = report.picked_rows({"baseline": on_splits(BASELINE, 0.8), "best": on_splits(POINTS[0], 0.9)})
+    assert [row[2] for row in rows[1:]] == ["80.00", "90.00"]
+
+
+def test_scores_of_different_messages_share_no_axis(tmp_path):
+    tried = report.Tried(POINTS, BASELINE)
+    front, baseline = [on_splits(POINTS[0], 0.7)], on_splits(BASELINE, 0.6)
+    confirmed = report.Confirmed(front, baseline, {"baseline": on_splits(BASELINE, 0.5), "best": None})
+    assert report._panels(tried, confirmed) == {
+        "the search's split": {"trials": POINTS, "baseline": [BASELINE]},
+        "other splits": {"Pareto frontier": front, "baseline": [baseline]},
+    }
+    report.plot_frontier(tried, confirmed, COSTS, tmp_path / "plot.png")
+    report.write_html(tried, confirmed, COSTS, {"epochs": 1.0}, tmp_path / "plot.html")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+    assert "score, %, other splits" in (tmp_path / "plot.html").read_text(encoding="utf-8")
+    report.write_frontier(confirmed, tmp_path / "pareto.json")
+    content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))
+    assert content["picked"] == {"best": None} and content["reported"]["baseline"]["score"] == 0.5
