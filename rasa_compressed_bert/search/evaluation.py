@@ -1,13 +1,14 @@
 """Trains a component with some options, and measures on held-out messages what would be served.
 
 The messages are split in several ways. A search tries everything on one split, so that trials can be compared; what it
-finds there is partly luck. Choices are made on other splits, and reported on yet others. None of them holds out a message
-that the search's own holds out, and no two of the first four hold out the same message.
+finds there is partly luck. Choices are made on other splits, and reported on yet others. None of these holds out a
+message that the search's own holds out, and no two of the first four hold out the same message.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import BertConfig, ComponentConfig
+from rasa_compressed_bert.config import BertConfig, ComponentConfig, DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
@@ -32,6 +33,7 @@ from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.training.view_fitting import stratified_folds
 
+logger = logging.getLogger(__name__)
 HELD_OUT = 0.2
 _OTHER_PARTS = 4  # of what the search's own split does not hold out
 _QUICK = 0.25  # of the epochs
@@ -75,6 +77,11 @@ class Evaluator:
         config = config_class.from_dict(base)
         if isinstance(config, BertConfig) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
+        if isinstance(config, DistilledIntentClassifierConfig) and config.teacher.model is not None:
+            logger.warning(
+                f"teacher.model: '{config.teacher.model}' may have learnt the messages that the search measures on; "
+                "scores are too high then. Leave it out: the search trains a teacher without them."
+            )
 
     def values_with(self, options: Mapping[str, Any]) -> Dict[str, Any]:
         """All options of the config.yml by their dotted names, those that it leaves out included, with some others.
@@ -108,7 +115,7 @@ class Evaluator:
                 return None
             config = self._config_class.from_dict(merged(given, _shortened(config, epochs)))
         training, held_out = self._split(split)
-        return measured(self._train(config, training, split), held_out)
+        return measured(self._train(config, training, held_out, split), held_out)
 
     def _split(self, split: int) -> Tuple[List[Example], List[Example]]:
         """Messages to train on, and to measure on."""
@@ -118,9 +125,12 @@ class Evaluator:
         training = np.setdiff1d(np.arange(len(self._examples)), held_out)
         return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
 
-    def _train(self, config: ComponentConfig, training: Sequence[Example], split: int) -> Artifact:
+    def _train(
+        self, config: ComponentConfig, training: Sequence[Example], held_out: Sequence[Example], split: int
+    ) -> Artifact:
         if not isinstance(config, BertConfig):
-            return train_distilled_classifier(training, config, cache=self._cache)
+            texts = [example.text for example in held_out]
+            return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
         if split or config.pruning.method == "none":
             return bert_training.train_bert(training, config)
         start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}

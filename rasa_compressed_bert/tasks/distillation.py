@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from scipy.special import softmax
@@ -40,6 +41,7 @@ def train_distilled_classifier(
     *,
     cache: Cache = lambda key, make: make(),
     origin: Optional[Artifact] = None,
+    held_out: Sequence[str] = (),
 ) -> Artifact:
     """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on what it says.
 
@@ -48,6 +50,7 @@ def train_distilled_classifier(
         config: all options.
         cache: may keep the teacher's work for the next training.
         origin: a student of the same options and labels that is trained further.
+        held_out: messages that the student will be measured on: wherever they are found, nothing is learnt of them.
 
     Raises:
         DataError: if there are no examples, or if labels are not those of `origin` or of the teacher.
@@ -57,7 +60,7 @@ def train_distilled_classifier(
     labels = labels_of(examples)
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
-    teacher, lesson, voting = _lesson(examples, labels, config, cache)
+    teacher, lesson, voting = _lesson(examples, labels, config, cache, {_normal(text) for text in held_out})
     student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
     described = {"teacher": _described(teacher, lesson, config), "temperature": voting.temperature}
     return with_views(
@@ -78,7 +81,7 @@ def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) 
         config: whose section `augmentation` says how many there are.
     """
     teacher = start_from_pretrained(config.teacher_options(), texts)
-    return [*texts, *_other_texts(texts, teacher, config)[0]]
+    return [*texts, *_other_texts(texts, teacher, config, set())[0]]
 
 
 def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
@@ -92,9 +95,17 @@ def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifier
 
 
 def _lesson(
-    examples: Sequence[Example], labels: Tuple[str, ...], config: DistilledIntentClassifierConfig, cache: Cache
+    examples: Sequence[Example],
+    labels: Tuple[str, ...],
+    config: DistilledIntentClassifierConfig,
+    cache: Cache,
+    held_out: Set[str],
 ) -> Tuple[Start, Lesson, Voting]:
-    """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed."""
+    """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed.
+
+    Where messages are held out, a file of predictions is read for the training messages alone: its other rows may be
+    made of those that are held out.
+    """
     texts, own = [example.text for example in examples], class_indices(examples, labels)
     voting = Voting()
     warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
@@ -104,12 +115,12 @@ def _lesson(
         said = read_predictions(path, labels)
         require_all(said, [example.text for example in examples], path)
         labelled = {example.text for example in examples}
-        others = [text for text in said if text not in labelled]
+        others = [] if held_out else [text for text in said if text not in labelled]
         targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
         artifact = teacher_for(examples, config, lambda key, make: cache(key, lambda: warned.append(key) or make()))
         teacher, voting = start_from_artifact(artifact), voting_of(artifact)
-        others, sources = _other_texts(texts, teacher, config)
+        others, sources = _other_texts(texts, teacher, config, held_out)
         order = [artifact.manifest["labels"].index(label) for label in labels]
         targets = soft_targets(artifact, texts + others, cache)[:, order]
         kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
@@ -125,13 +136,19 @@ def _lesson(
 def _with_held_out(lesson: Lesson, config: DistilledIntentClassifierConfig) -> Lesson:
     """Some of the synthetic and unlabelled messages moved to those that epochs are compared on.
 
-    How often the student gives them the teacher's intent is measured; the user's own messages are all learnt.
+    How often the student gives them the teacher's intent is measured; the user's own messages are all learnt. None of
+    those that are compared on is learnt in another spelling.
     """
-    others = np.flatnonzero(lesson.classes < 0)
-    count = min(int(config.validation_split * len(others)), _MOST_HELD_OUT)
+    labelled = {_normal(lesson.texts[place]) for place in np.flatnonzero(lesson.classes >= 0)}
+    places: Dict[str, List[int]] = defaultdict(list)  # of messages that are the same but for case and blanks
+    for place in np.flatnonzero(lesson.classes < 0):
+        places[_normal(lesson.texts[place])].append(place)
+    candidates = [same for form, same in places.items() if form not in labelled]
+    count = min(int(config.validation_split * len(candidates)), _MOST_HELD_OUT)
     if count < _FEWEST_HELD_OUT:
         return lesson
-    held_out = np.sort(np.random.default_rng(config.random_seed).permutation(others)[:count])
+    chosen = np.random.default_rng(config.random_seed).permutation(len(candidates))[:count]
+    held_out = np.sort(np.concatenate([candidates[index] for index in chosen]))
     kept = np.setdiff1d(np.arange(len(lesson.texts)), held_out)
     return replace(
         lesson,
@@ -144,16 +161,26 @@ def _with_held_out(lesson: Lesson, config: DistilledIntentClassifierConfig) -> L
 
 
 def _other_texts(
-    texts: Sequence[str], teacher: Start, config: DistilledIntentClassifierConfig
+    texts: Sequence[str], teacher: Start, config: DistilledIntentClassifierConfig, held_out: Set[str]
 ) -> Tuple[List[str], np.ndarray]:
-    """Synthetic messages and those of the file of unlabelled ones, and the message that each was made from, or -1."""
+    """Synthetic messages and those of the file of unlabelled ones, and the message that each was made from, or -1.
+
+    No unlabelled message is a training message or another unlabelled one but for case and blanks, and none of either
+    kind is one of `held_out`, normal forms of texts.
+    """
     options, table = config.augmentation, teacher.parameters["embeddings.word"]
     synthetic = synthetic_messages(texts, options, tokenizer=teacher.tokenizer, table=table, seed=config.random_seed)
-    known = {*texts, *(message.text for message in synthetic)}
+    synthetic = [message for message in synthetic if _normal(message.text) not in held_out]
+    known = {*held_out, *map(_normal, texts), *(_normal(message.text) for message in synthetic)}
     given = read_lines(options.unlabelled, option="augmentation.unlabelled") if options.unlabelled else []
-    unlabelled = [text for text in given if text not in known]
+    unlabelled = [text for form, text in {_normal(text): text for text in given}.items() if form not in known]
     sources = [message.source for message in synthetic] + [-1] * len(unlabelled)
     return [message.text for message in synthetic] + unlabelled, np.array(sources, np.int64)
+
+
+def _normal(text: str) -> str:
+    """What texts have in common that differ in case and blanks alone."""
+    return " ".join(text.lower().split())
 
 
 def _confident(logits: np.ndarray, classes: np.ndarray, sources: np.ndarray, least: float) -> np.ndarray:

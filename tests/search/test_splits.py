@@ -1,4 +1,4 @@
-"""No message that is measured on was seen before in the same search, and no split is measured on what it is trained on."""
+"""What one split is measured on, it does not train on, and no other split is measured on."""
 
 import itertools
 
