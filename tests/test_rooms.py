@@ -78,6 +78,7 @@ THIRD_PARTY = {
 """What a room may import from elsewhere; `benchmark` and `commands` may import anything."""
 INFERENCE_LIBRARIES = {
     "runtime/onnxruntime_engine.py": {"onnxruntime"},
+    "runtime/own_weights.py": {"google"},
     "runtime/spacy_predictor.py": {"spacy"},
     "runtime/tensorflow_engine.py": {"tensorflow"},
     "runtime/tflite_engine.py": {"tensorflow", "ai_edge_litert", "flatbuffers"},

@@ -9,10 +9,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
-
-_LOCATION = b"location"
-"""What a graph calls the file of a weight that it does not hold; ONNX Runtime would read any file of that name."""
-_OWN_LOCATION = b"\x0a\x08location\x12" + bytes([len(WEIGHTS)]) + WEIGHTS.encode()  # as protobuf writes it
+from rasa_compressed_bert.runtime.own_weights import require_own_weights
 
 
 class OnnxRuntimeEngine:
@@ -32,12 +29,10 @@ class OnnxRuntimeEngine:
             import onnxruntime
         except ImportError as error:
             raise RuntimeMissingError("The runtime 'onnxruntime' is not installed: pip install onnxruntime") from error
-        graph = artifact.files[GRAPH]
-        if graph.count(_LOCATION) != graph.count(_OWN_LOCATION):
-            raise ArtifactError("The graph takes weights from a file that is not the model's own; train it again.")
+        graph, names = artifact.files[GRAPH], artifact.manifest["graph_weights"]
+        require_own_weights(graph, names)
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])
         options = _session_options(onnxruntime, num_threads)
-        names = artifact.manifest["graph_weights"]
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
             options.add_external_initializers(names, values)
@@ -67,4 +62,5 @@ def _session_options(onnxruntime: Any, num_threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # the arena keeps what the longest message needed
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
     return options

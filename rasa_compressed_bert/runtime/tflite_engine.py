@@ -13,7 +13,7 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
-_OPERATORS = 6  # in the flatbuffer of a model: the place of this field in a table
+_OPERATORS, _OTHER_FILES = 6, (20, 22)  # in the flatbuffer of a model: the places of these fields in its table
 _OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
 _CUSTOM = 32  # number of all that are not TFLite's own
 
@@ -32,7 +32,7 @@ class TfliteEngine:
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
         interpreter = _interpreter()
-        _require_own_operators(artifact.files[TFLITE_MODEL])
+        _require_harmless(artifact.files[TFLITE_MODEL])
         try:
             self._interpreter = interpreter(
                 model_content=artifact.files[TFLITE_MODEL], num_threads=num_threads or os.cpu_count() or 1
@@ -82,10 +82,11 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
     return padded
 
 
-def _require_own_operators(model: bytes) -> None:
-    """Refuses custom operators, TensorFlow's among them: some read and write files, and others end the process.
+def _require_harmless(model: bytes) -> None:
+    """Refuses custom operators, TensorFlow's among them, and weights in other files ("external buffers").
 
-    A model is a flatbuffer, a table one of whose fields lists the operators that it uses.
+    Some custom operators read and write files, and others end the process. A model is a flatbuffer, a table one of
+    whose fields lists the operators that it uses, and others the files that it reads.
 
     Raises:
         ArtifactError: if there is one, or if the model is none.
@@ -95,6 +96,7 @@ def _require_own_operators(model: bytes) -> None:
 
     try:
         root = table.Table(model, encode.Get(types.UOffsetTFlags.packer_type, model, 0))
+        names_files = any(root.Offset(field) for field in _OTHER_FILES)
         listed = root.Offset(_OPERATORS)
         places = range(root.Vector(listed), root.Vector(listed) + 4 * root.VectorLen(listed), 4)
         operators = [table.Table(model, root.Indirect(place)) for place in places]
@@ -107,6 +109,8 @@ def _require_own_operators(model: bytes) -> None:
         ]
     except Exception as error:  # of whatever is no flatbuffer
         raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
+    if names_files:
+        raise ArtifactError("The TFLite model takes weights from a file that is not the model's own; train it again.")
     if names or _CUSTOM in numbers:
         shown = ", ".join(name.decode("utf-8", "replace") for name in names)
         raise ArtifactError(f"The TFLite model has operators that no model of ours has: {shown or 'custom'}.")

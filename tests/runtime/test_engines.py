@@ -132,16 +132,97 @@ def test_an_unknown_runtime_is_named_with_the_known_ones(artifacts, runtime):
         open_engine(Artifact({**artifact.manifest, "runtime": runtime}, artifact.files))
 
 
-def test_a_graph_reads_no_file_that_is_not_the_artifacts(artifacts, tmp_path):
+def field(number, data):
+    """A field with a text, bytes or an embedded message, as protobuf writes it."""
+    length, size = b"", len(data)
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+
+def with_weight(artifact, alter):
+    """The graph with its last weight (`alter` makes its bytes of it), and the names of the others."""
+    *others, name = artifact.manifest["graph_weights"]
+    model = onnx.load_from_string(artifact.files[GRAPH])
+    (weight,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    model.graph.initializer.remove(weight)
+    graph = model.graph.SerializeToString() + field(5, alter(weight))
+    model.ClearField("graph")
+    return Artifact(
+        {**artifact.manifest, "graph_weights": others},
+        {**artifact.files, GRAPH: model.SerializeToString() + field(7, graph)},
+    )
+
+
+@pytest.fixture
+def secret(tmp_path, monkeypatch):
+    """A file that no model may read, as large as any weight."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(bytes(10_000))
+    (tmp_path / "secret").write_bytes(bytes(10_000))
+    return str(tmp_path / "secret")
+
+
+def test_a_graph_reads_no_file_that_is_not_the_artifacts(artifacts, secret):
     """ONNX Runtime would take weights of any file that the graph names, if the artifact does not hold them."""
+
+    def elsewhere(weight):
+        weight.external_data[0].value = secret
+        return weight.SerializeToString()
+
+    def in_the_current_folder(weight):
+        return weight.SerializeToString()
+
+    for alter in (elsewhere, in_the_current_folder):
+        with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
+            open_engine(with_weight(artifacts["onnxruntime"], alter))
+
+
+def test_a_field_that_occurs_twice_is_refused(artifacts, secret):
+    """Of a field that may occur once, protobuf takes the last occurrence, whatever the others say."""
+
+    def twice(weight):
+        entry = field(13, field(1, b"location") + field(2, b"weights.safetensors") + field(2, secret.encode()))
+        del weight.external_data[:]
+        return weight.SerializeToString() + entry
+
+    artifact = with_weight(artifacts["onnxruntime"], twice)
+    last = onnx.load_from_string(artifact.files[GRAPH]).graph.initializer[-1]
+    assert last.external_data[0].value == secret, "which ONNX Runtime would read"
+    with pytest.raises(ArtifactError, match="field 'value' of StringStringEntryProto twice"):
+        open_engine(artifact)
+
+
+def test_a_field_that_no_graph_of_ours_has_is_refused(artifacts):
+    """Tensors and subgraphs in attributes, functions and sparse weights could name files too."""
     whole = artifacts["onnxruntime"]
-    graph = onnx.load_from_string(whole.files[GRAPH])
-    name = whole.manifest["graph_weights"][0]
-    (tensor,) = [tensor for tensor in graph.graph.initializer if tensor.name == name]
-    secret = tmp_path / "secret"
-    secret.write_bytes(bytes(4 * int(np.prod(tensor.dims))))
-    tensor.external_data.add(key="location", value=str(secret))
-    names = [other for other in whole.manifest["graph_weights"] if other != name]
-    files = {**whole.files, GRAPH: graph.SerializeToString()}
-    with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
-        open_engine(Artifact({**whole.manifest, "graph_weights": names}, files))
+    constant = onnx.helper.make_tensor("constant", onnx.TensorProto.INT64, [1], [1])
+    changes = [
+        lambda model: model.graph.node.append(onnx.helper.make_node("Constant", [], ["constant"], value=constant)),
+        lambda model: model.graph.sparse_initializer.add(),
+        lambda model: model.functions.add(name="function"),
+    ]
+    for change in changes:
+        model = onnx.load_from_string(whole.files[GRAPH])
+        change(model)
+        with pytest.raises(ArtifactError, match="a field that no graph of ours has"):
+            open_engine(Artifact(whole.manifest, {**whole.files, GRAPH: model.SerializeToString()}))
+
+
+def test_only_the_format_that_is_checked_is_loaded(artifacts, tmp_path, monkeypatch):
+    """ONNX Runtime would recognise a format of its own, which may name files too, by four bytes."""
+    import onnxruntime
+
+    monkeypatch.setattr("rasa_compressed_bert.runtime.onnxruntime_engine.require_own_weights", lambda *_: None)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [value], [value])
+    graph.output[0].name = "y"
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    whole = artifacts["onnxruntime"]
+    files = {**whole.files, GRAPH: (tmp_path / "model.ort").read_bytes()}
+    with pytest.raises(ArtifactError, match="cannot load"):
+        open_engine(Artifact({**whole.manifest, "graph_weights": []}, files))

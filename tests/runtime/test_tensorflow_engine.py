@@ -100,3 +100,24 @@ def test_weights_of_another_shape_are_refused(artifact):
     tensors["layers.1.output.bias"] = tensors["layers.1.output.bias"][:-1]
     with pytest.raises(ArtifactError):
         TensorflowEngine(Artifact({}, {**artifact.files, WEIGHTS: tensors_to_bytes(tensors)}))
+
+
+@pytest.mark.parametrize("operator", ["ReadFile", "WriteFile", "PyFunc", "LoadLibrary"])
+def test_no_other_operator_runs(artifact, operator):
+    """Some read and write files: a graph may hold nothing but what the forward pass consists of."""
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
+    graph.node.add(name="other", op=operator)
+    with pytest.raises(ArtifactError, match=f"operators that are none of a forward pass: .*{operator}"):
+        TensorflowEngine(Artifact({}, {**artifact.files, TENSORFLOW_GRAPH: graph.SerializeToString()}))
+
+
+def test_no_function_runs(artifact):
+    """A function has a body of operators of its own."""
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
+    graph.library.function.add()
+    with pytest.raises(ArtifactError, match="functions"):
+        TensorflowEngine(Artifact({}, {**artifact.files, TENSORFLOW_GRAPH: graph.SerializeToString()}))

@@ -160,3 +160,16 @@ def test_no_operator_of_tensorflow_runs(interpreter, tmp_path):
     assert b"FlexReadFile" in model.files[TFLITE_MODEL]
     with pytest.raises(ArtifactError, match="operators that no model of ours has: .*FlexReadFile"):
         TfliteEngine(model)
+
+
+def test_a_model_reads_no_file_that_is_not_the_artifacts(classifier):
+    """Newer interpreters take weights from any file that a model names ("external buffers")."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    import flatbuffers
+
+    model = schema.ModelT.InitFromPackedBuf(classifier.files[TFLITE_MODEL])
+    model.externalBufferGroups = [schema.ExternalBufferGroupT(name="/etc/passwd")]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
+        TfliteEngine(Artifact({}, {TFLITE_MODEL: bytes(builder.Output())}))
