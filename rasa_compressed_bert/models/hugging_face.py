@@ -52,14 +52,16 @@ def read_checkpoint(name: str) -> Checkpoint:
     Raises:
         WeightsError: if it cannot be found, reached or read, or is no BERT or DistilBERT.
     """
-    source = {"local_files_only": not Path(name).is_dir() and not _hub_answers()}
+    source = {"local_files_only": not Path(name).is_dir() and not _hub_answers(), "trust_remote_code": False}
+    values, _ = _read(
+        "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
+    )
+    if "model_type" in values:  # transformers has no class for some, and reads the name of old weights without one
+        _require_supported(values["model_type"], name)
     config = _read(
         "the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name, **source)
     )
-    if config.model_type not in ("bert", "distilbert"):
-        raise WeightsError(
-            f"model_weights '{name}' is of the architecture '{config.model_type}'; use one of 'bert', 'distilbert'."
-        )
+    _require_supported(config.model_type, name)
     tokenizer = _read(
         "the tokenizer",
         name,
@@ -74,6 +76,14 @@ def read_checkpoint(name: str) -> Checkpoint:
     if has_pooler and "pooler/dense/kernel" in variables:
         pooler = {"pooler.kernel": variables["pooler/dense/kernel"], "pooler.bias": variables["pooler/dense/bias"]}
     return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
+
+
+def _require_supported(architecture: str, name: str) -> None:
+    if architecture not in ("bert", "distilbert"):
+        raise WeightsError(
+            f"model_weights '{name}' is of the architecture '{architecture}', which is not supported; use one of "
+            "'bert', 'distilbert'."
+        )
 
 
 def _hub_answers() -> bool:
@@ -94,12 +104,10 @@ def _read(what: str, name: str, load: Any) -> Any:
     try:
         return load(transformers)
     except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
-        where = (
-            f"in the folder '{name}'"
-            if Path(name).is_dir()
-            else f"of '{name}': it is no folder, and the Hugging Face hub did not give it. Without a network, "
-            "set model_weights to a local folder or to the shipped 'all-MiniLM-L6-v2'. The reason given"
-        )
+        where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
+        if isinstance(error, OSError) and not Path(name).is_dir():  # what transformers raises for what is not there
+            where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
+            where += " to a local folder or to the shipped 'all-MiniLM-L6-v2'. The reason given"
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """Pretrained weights: where they are found, and what is said when they are not what they should be."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -10,7 +11,7 @@ import transformers
 from random_models import UNEVEN, random_shape
 
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
-from rasa_compressed_bert.models import pretrained
+from rasa_compressed_bert.models import hugging_face, pretrained
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
 from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder, weights_digest
@@ -84,6 +85,56 @@ def test_hub_name_without_a_network_names_the_shipped_weights(monkeypatch):
     monkeypatch.setattr(transformers.utils.hub, "_is_offline_mode", True)
     with pytest.raises(WeightsError, match="nobody/no-such-model.*all-MiniLM-L6-v2"):
         load_pretrained("nobody/no-such-model")
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path, copied):
+    """What the hub has under the name `someone/weights`, as a folder; transformers finds it in its cache."""
+    repository = tmp_path / "cache" / "models--someone--weights"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr(transformers.utils.hub, "TRANSFORMERS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hugging_face, "_hub_answers", lambda: False)
+    (repository / "snapshots").mkdir()
+    return copied.rename(repository / "snapshots" / ("0" * 40))
+
+
+def change_json(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_a_hub_name_is_read(hub, tiny_weights):
+    assert_same(load_pretrained("someone/weights"), load_pretrained(str(tiny_weights)))
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert"])
+def test_hub_name_of_another_family_is_not_supported(hub, family):
+    """transformers 4.36 knows the first one and not the second one."""
+    change_json(hub / "config.json", model_type=family)
+    with pytest.raises(WeightsError, match=f"'{family}', which is not supported; use one of 'bert'"):
+        load_pretrained("someone/weights")
+
+
+def test_what_the_hub_gave_is_not_called_missing(hub):
+    change_json(hub / "config.json", num_hidden_layers=5)
+    with pytest.raises(WeightsError, match="lacks 48 parameters") as told:
+        load_pretrained("someone/weights")
+    assert "did not give it" not in str(told.value)
+
+
+@pytest.mark.parametrize("family", ["bert", "evil"])
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
+    """transformers would ask whether to run it, even where nobody can answer."""
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda question="": asked.append(question) or "y")
+    (copied / "evil.py").write_text("raise SystemExit('This code ran.')")
+    change_json(copied / "config.json", model_type=family)
+    classes = {"AutoConfig": "evil.Evil", "TFAutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+    change_json(copied / file, auto_map=classes, tokenizer_class="Evil")
+    with contextlib.suppress(WeightsError):
+        load_pretrained(str(copied))
+    assert not asked
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "a/b/c"])
