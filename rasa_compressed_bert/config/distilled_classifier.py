@@ -33,7 +33,8 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         int,
         low=3,
         high=512,
-        help="Wordpieces of a message, the two special ones included, or words of spacy_textcat; the rest is cut.",
+        help="Wordpieces of a message, the two special ones included, or words of spacy_textcat; the rest is cut. At "
+        "most 100 times as many characters are read.",
     )
     epochs: int = option(
         10, int, low=1, high=1_000_000, help="Passes of the student over the training data and the synthetic messages."

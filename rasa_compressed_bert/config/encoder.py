@@ -22,7 +22,12 @@ class EncoderConfig(ComponentConfig):
         help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
     )
     max_length: int = option(
-        128, int, low=3, high=512, help="Wordpieces of a message, the two special ones included; the rest is cut."
+        128,
+        int,
+        low=3,
+        high=512,
+        help="Wordpieces of a message, the two special ones included; the rest is cut. At most 100 times as many "
+        "characters are read.",
     )
     vocabulary: str = option(
         "full",

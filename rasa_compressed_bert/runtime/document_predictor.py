@@ -65,8 +65,9 @@ class DocumentPredictor(MessagePredictor):
             return np.zeros((0, self.size), np.float32), vector
         begins, ends = np.array(words).T
         first, last = np.searchsorted(pieces.ends, begins, side="right"), np.searchsorted(pieces.starts, ends)
+        seen = np.flatnonzero(first < last)  # words with a wordpiece: a long document has many more
         places = np.arange(len(pieces.starts))
-        belongs = ((places >= first[:, np.newaxis]) & (places < last[:, np.newaxis])).astype(np.float32)  # (W, T)
-        sizes = belongs.sum(axis=1, keepdims=True)
-        rows = np.where(sizes > 0, belongs @ states[1:-1] / np.maximum(sizes, 1), vector)
+        members = (places >= first[seen, np.newaxis]) & (places < last[seen, np.newaxis])  # (words that are seen, T)
+        rows = np.tile(vector, (len(words), 1))
+        rows[seen] = members.astype(np.float32) @ states[1:-1] / members.sum(axis=1, keepdims=True).astype(np.float32)
         return rows + (vector - rows.mean(axis=0)), vector

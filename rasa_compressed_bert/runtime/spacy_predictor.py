@@ -45,7 +45,8 @@ class SpacyPredictor:
 
     def predict(self, text: str) -> Ranking:
         """All intents with their confidences, best first; empty for a text of blanks and control characters."""
-        if not any(character.isprintable() and character not in _SAYS_NOTHING for character in text):
+        read = bounded(text, self._max_length)
+        if not any(character.isprintable() and character not in _SAYS_NOTHING for character in read):
             return []
         return self._ranker.rank(text, self.logits([text])[0], None)
 

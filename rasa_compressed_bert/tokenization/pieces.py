@@ -33,14 +33,14 @@ class Pieces(NamedTuple):
         starts: where each begins in the text, `(T,)`.
         ends: where it ends, `(T,)`; the marks that belong to its last character included.
         continues: whether it continues the word of the one before it, `(T,)`.
-        cut: wordpieces at the end of the text that are left out, as it is too long.
+        cut: whether the end of the text is left out, as it is too long.
     """
 
     input_ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
     continues: np.ndarray
-    cut: int
+    cut: bool
 
     @property
     def words(self) -> List[Tuple[int, int]]:
@@ -65,12 +65,15 @@ class PieceTokenizer:
 
     def encode(self, text: str) -> Pieces:
         """The wordpieces of a text."""
-        places = self._places(text)
-        if not places:
-            return _pieces(text, *self._tokenizer.encode_with_offsets(text))
-        bounds = [0, *places, len(text)]
-        parts = [(start, text[start:end]) for start, end in zip(bounds, bounds[1:])]
-        return _pieces(text, *self._tokenizer.encode_parts(parts))
+        read = self._tokenizer.read(text)
+        places = self._places(read)
+        if places:
+            bounds = [0, *places, len(read)]
+            encoded = self._tokenizer.encode_parts([(start, read[start:end]) for start, end in zip(bounds, bounds[1:])])
+        else:
+            encoded = self._tokenizer.encode_with_offsets(read)
+        pieces = _pieces(read, *encoded)
+        return pieces._replace(cut=pieces.cut or len(read) < len(text))
 
     def _places(self, text: str) -> List[int]:
         """Where a text is cut."""
@@ -79,7 +82,7 @@ class PieceTokenizer:
         return [run.start() + place for run in _RUN.finditer(text) for place in self._cuts.get(run[0], ())]
 
 
-def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: int) -> Pieces:
+def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: bool) -> Pieces:
     """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():

@@ -7,11 +7,13 @@ import re
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
+LONGEST_WORD = 100
+"""Characters; WordPiece takes a longer word for unknown."""
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # two surrogates that are one character, or any other
 
 
@@ -23,7 +25,8 @@ class WordpieceTokenizer:
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut.
+        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut. Of a message
+            `LONGEST_WORD` times as many characters are read, so that a longer one costs no more.
     """
 
     def __init__(self, json: str, max_length: int):
@@ -33,52 +36,61 @@ class WordpieceTokenizer:
             raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self._max_length = max_length
+        self._max_length, self._longest_text = max_length, LONGEST_WORD * max_length
 
     @property
     def vocabulary(self) -> Dict[str, int]:
         """The id of each wordpiece."""
         return self._tokenizer.get_vocab()
 
+    def read(self, text: str) -> str:
+        """The beginning of a message that is read."""
+        return text[: self._longest_text]
+
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
-        return np.array(self._tokenizer.encode(well_formed(text)).ids, np.int64)
+        return np.array(self._tokenizer.encode(well_formed(self.read(text))).ids, np.int64)
 
-    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Ids of one message, where the wordpieces between the special ones lie, their words, and how many are cut.
+    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Ids of what `read` gave, where the wordpieces between the special ones lie, their words, and if some are cut.
 
         Returns:
-            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and wordpieces left out.
+            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and whether wordpieces are left
+            out.
         """
         encoding = self._tokenizer.encode(well_formed(text))
         offsets = np.array(encoding.offsets[1:-1], np.int64).reshape(-1, 2)
         if not text.isascii():
             offsets = _places(text)[offsets]
         words = np.array(encoding.word_ids[1:-1], np.int64)
-        return np.array(encoding.ids, np.int64), offsets, words, _cut(encoding)
+        return np.array(encoding.ids, np.int64), offsets, words, bool(encoding.overflowing)
 
-    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
         (first, last), room = self.encode(""), self._max_length - 2
-        ids, offsets, words, cut = [], [], [], 0
+        ids, offsets, words, size, cut = [], [], [], 0, False
         for start, text in parts:
-            own_ids, own_offsets, own_words, own_cut = self.encode_with_offsets(text)
+            if cut or size == room:  # the other parts are not seen
+                cut = True
+                break
+            own_ids, own_offsets, own_words, cut = self.encode_with_offsets(text)
             ids.append(own_ids[1:-1])
             offsets.append(own_offsets + start)
             words.append(own_words + start)  # no two parts have words of the same number
-            cut += own_cut
-        kept = np.concatenate(ids)[:room]
+            size += len(own_words)
+            cut = cut or size > room
         return (
-            np.concatenate([[first], kept, [last]]),
+            np.concatenate([[first], np.concatenate(ids)[:room], [last]]),
             np.concatenate(offsets)[:room],
             np.concatenate(words)[:room],
-            cut + max(0, sum(map(len, ids)) - room),
+            cut,
         )
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
-        """Ids of many messages; warns once, with the number of messages and wordpieces that were cut."""
-        encodings = self._tokenizer.encode_batch([well_formed(text) for text in texts])
-        warn_of_cuts([_cut(encoding) for encoding in encodings], self._max_length)
+        """Ids of many messages; warns once, with the number of those that were cut."""
+        encodings = self._tokenizer.encode_batch([well_formed(self.read(text)) for text in texts])
+        too_long = [len(text) > self._longest_text for text in texts]
+        warn_of_cuts([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
@@ -86,36 +98,45 @@ class WordpieceTokenizer:
 
         Words are all that is looked at, so that a row of features belongs to a word whatever the message's text is.
         """
-        words = [[well_formed(word) for word in message] for message in messages]
-        encodings = self._tokenizer.encode_batch(words, is_pretokenized=True)
-        warn_of_cuts([_cut(encoding) for encoding in encodings], self._max_length)
+        read = [self._read_words(message) for message in messages]
+        if len(read) == 1:  # a batch would start threads, which do not survive a fork
+            encodings = [self._tokenizer.encode(read[0], is_pretokenized=True)]
+        else:
+            encodings = self._tokenizer.encode_batch(read, is_pretokenized=True)
+        too_long = [len(words) < len(message) for words, message in zip(read, messages)]
+        warn_of_cuts([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
         return [
             Words(
                 np.array(encoding.ids, np.int64),
                 np.array([-1 if word is None else word for word in encoding.word_ids], np.int64),
                 len(message),
             )
-            for encoding, message in zip(encodings, words)
+            for encoding, message in zip(encodings, messages)
         ]
 
+    def _read_words(self, words: Sequence[str]) -> List[str]:
+        """As many of the words, with a blank between them, as `read` leaves of a text."""
+        read, left = [], self._longest_text
+        for word in words:
+            if left <= 0:
+                break
+            read.append(well_formed(word[:left]))
+            left -= len(word) + 1
+        return read
 
-def warn_of_cuts(cut: Sequence[int], max_length: int) -> None:
-    """Warns once, with the number of messages and wordpieces that are cut.
+
+def warn_of_cuts(cut: Sequence[bool], max_length: int) -> None:
+    """Warns once, with the number of messages that are cut.
 
     Args:
-        cut: wordpieces at the end of each message that are left out.
+        cut: whether the end of a message is left out.
         max_length: the option.
     """
     if any(cut):
         logger.warning(
-            f"{sum(1 for count in cut if count)} of {len(cut)} messages are longer than max_length: "
-            f"{max_length} wordpieces; {sum(cut)} wordpieces at their ends are not seen by the model."
+            f"{sum(cut)} of {len(cut)} messages are longer than max_length: {max_length} wordpieces; their ends are "
+            "not seen by the model."
         )
-
-
-def _cut(encoding: Encoding) -> int:
-    """Wordpieces that are left out."""
-    return sum(len(rest.ids) - 2 for rest in encoding.overflowing)
 
 
 class Words(NamedTuple):
@@ -134,9 +155,13 @@ class Words(NamedTuple):
         Returns:
             One row a word, `(count, H)`.
         """
-        members = self.words == np.arange(self.count)[:, np.newaxis]  # (count, T)
-        sums = members.astype(np.float32) @ hidden
-        return sums / np.maximum(members.sum(axis=1, keepdims=True), 1).astype(np.float32)
+        features = np.zeros((self.count, hidden.shape[1]), np.float32)
+        inside = self.words >= 0
+        seen, places = np.unique(self.words[inside], return_inverse=True)  # a long message has many more words
+        members = places == np.arange(len(seen))[:, np.newaxis]  # (words that are seen, T)
+        sums = members.astype(np.float32) @ hidden[inside]
+        features[seen] = sums / members.sum(axis=1, keepdims=True).astype(np.float32)
+        return features
 
 
 def _places(text: str) -> np.ndarray:

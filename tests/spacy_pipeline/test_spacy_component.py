@@ -1,6 +1,7 @@
 """A spaCy pipeline with a compressed BERT says what our components say, and its vectors keep what they learnt."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -233,3 +234,19 @@ def test_any_text(nlp, text):
     words = [token.vector for token in doc if token.text.strip()]
     if words:
         assert close(np.mean(words, axis=0), doc.vector, 1e-4)
+
+
+def test_words_that_the_model_does_not_see_cost_nothing_but_their_vectors(artifact):
+    """Of a long document few have wordpieces."""
+    predictor = DocumentPredictor(document_artifact(artifact))
+    text, seen, count = "hot " * 100_000, 38, 100_000
+    words = [(start, start + 3) for start in range(0, len(text), 4)]
+    pieces = predictor._tokenizer.encode(text)
+    assert len(pieces.starts) == seen
+    tracemalloc.start()
+    try:
+        vectors, _ = predictor._vectors(np.ones((seen + 2, 1), np.float32), pieces, words)
+        largest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert vectors.shape == (count, 1) and largest < 2 * seen * count, "a byte a word and wordpiece, and floats of them"

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -144,8 +145,8 @@ def test_without_cuts_the_ids_are_those_of_the_whole_text():
     pieces = tokenizer.encode(text)
     assert pieces.input_ids.tolist() == WordpieceTokenizer(JSON, 20).encode(text).tolist()
     assert [text[start:end] for start, end in zip(pieces.starts, pieces.ends)][:3] == ["Una", "ffa", "ble"]
-    assert pieces.continues.tolist()[:4] == [False, True, True, False] and pieces.cut == 0
-    assert PieceTokenizer(JSON, 5, {}).encode(text).cut == len(pieces.starts) - 3
+    assert pieces.continues.tolist()[:4] == [False, True, True, False] and not pieces.cut
+    assert PieceTokenizer(JSON, 5, {}).encode(text).cut
 
 
 @settings(max_examples=50, deadline=None)
@@ -159,3 +160,31 @@ def test_places_are_in_the_text_and_in_order(text, max_length):
     assert sorted(pieces.starts) == list(pieces.starts) and sorted(pieces.ends) == list(pieces.ends)
     assume(count)
     assert not pieces.continues[0]
+
+
+LONG = {"words": "saltless ", "marks": "saltless\u0301", "blanks": " ", "punctuation": "!"}
+
+
+@pytest.mark.parametrize("text", [part * 200_000 for part in LONG.values()], ids=LONG)
+@pytest.mark.parametrize("cuts", [{}, {"saltless": [4]}], ids=["whole", "cut"])
+def test_a_long_text_costs_no_more_than_a_shorter_one(text, cuts, monkeypatch):
+    tokenizer = PieceTokenizer(JSON, 24, cuts)
+    encode, read = tokenizer._tokenizer.encode_with_offsets, []
+    monkeypatch.setattr(tokenizer._tokenizer, "encode_with_offsets", lambda part: read.append(part) or encode(part))
+    pieces = tokenizer.encode(text)
+    assert pieces.cut and len(pieces.input_ids) <= 24 and pieces.ends.max(initial=0) <= 2400
+    assert len(read) <= 24 and sum(map(len, read)) <= 2400
+    shorter = tokenizer.encode(text[:4800])
+    for one, other in zip(pieces, shorter):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_parts_are_cut_where_there_are_more_than_fit():
+    cuts = {"saltless": [4]}
+    whole = PieceTokenizer(JSON, 100, cuts).encode("saltless " * 4)
+    size = len(whole.input_ids)
+    assert not whole.cut and not PieceTokenizer(JSON, size, cuts).encode("saltless " * 4).cut
+    for shorter in range(3, size):
+        pieces = PieceTokenizer(JSON, shorter, cuts).encode("saltless " * 4)
+        assert pieces.cut and len(pieces.input_ids) == shorter
+        np.testing.assert_array_equal(pieces.starts, whole.starts[: shorter - 2])
