@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rasa_compressed_bert.tokenization.bounded import bounded
 _SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
 _BATCH = 256
 _LEAST = 1e-9  # probability whose logarithm is taken
+_MOST_WORDS = 10_000  # that were met since a vocabulary was made; each takes 1.2 kB
 
 
 class SpacyPredictor:
@@ -32,9 +33,11 @@ class SpacyPredictor:
     def __init__(self, artifact: Artifact):
         self._ranker = IntentRanker(artifact)
         self._max_length: int = artifact.manifest["max_length"]
-        self._nlp = textcat_pipeline(artifact.manifest["student"]["language"], self.labels)
+        language: str = artifact.manifest["student"]["language"]
+        self._nlp = textcat_pipeline(language, self.labels)
         try:
             self._nlp.from_bytes(artifact.files[SPACY_MODEL])
+            self._nlp.tokenizer = _ForgetfulTokenizer(self._nlp, language)
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
 
@@ -53,6 +56,33 @@ class SpacyPredictor:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Logarithms of the probabilities of messages.  # (n, C)"""
         return log_probabilities(self._nlp, texts, max_length=self._max_length)
+
+
+class _ForgetfulTokenizer:
+    """A pipeline's tokenizer with a vocabulary of its own, which is made anew before it has grown too large.
+
+    spaCy 3.4 keeps every word that it has met, for as long as the vocabulary lives, and has no way to drop one.
+
+    Args:
+        nlp: the pipeline; a `textcat` reads documents of any vocabulary.
+        language: of the pipeline.
+    """
+
+    def __init__(self, nlp: Any, language: str):
+        self._language = language
+        self._bytes = nlp.to_bytes(exclude=nlp.pipe_names)  # tokenizer and vocabulary, as they were trained with
+        self._tokenizer, self._most = self._new()
+
+    def __call__(self, text: str) -> Any:
+        """A text as a document."""
+        if len(self._tokenizer.vocab) > self._most:
+            self._tokenizer, self._most = self._new()
+        return self._tokenizer(text)
+
+    def _new(self) -> Tuple[Any, int]:
+        """A tokenizer, and how many words its vocabulary may hold."""
+        nlp = blank_pipeline(self._language, option="student.language").from_bytes(self._bytes)
+        return nlp.tokenizer, len(nlp.vocab) + _MOST_WORDS
 
 
 def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
