@@ -85,7 +85,7 @@ def run(
         study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers")
 
         def tell(done: Sequence[Any]) -> None:
-            volumes.append(hypervolume(points_of(study), goal.costs, reference))
+            volumes.append(hypervolume(points_of(study, goal.space), goal.costs, reference))
             bar.set_postfix(hypervolume=f"{volumes[-1]:.4f}")
             bar.update()
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from rasa_compressed_bert.commands.options import natural, positive, write
+from rasa_compressed_bert.commands.options import make_folder, natural, positive, write
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
+    make_folder(arguments.out)
     project = read_project(arguments.config, arguments.nlu)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
@@ -80,9 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
     cache = arguments.out / "teachers" / project.surroundings[:16]
     evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
     try:
-        with storage_errors():
-            arguments.out.mkdir(parents=True, exist_ok=True)
-            storage = open_storage(arguments.storage or str(arguments.out / "journal.log"))
+        place = arguments.storage or str(arguments.out / "journal.log")
+        with storage_errors(place):
+            storage = open_storage(place)
             _require_meant(study.has_study(storage, arguments.name), arguments)
             opened = study.open_study(storage, goal, name=arguments.name)
             baseline = study.baseline_of(opened, evaluator.measure)
@@ -109,9 +110,11 @@ def _space(path: Optional[Path], project: Project) -> Any:
 
 def _require_meant(exists: bool, arguments: argparse.Namespace) -> None:
     """Refuses a new study where an old one was meant, and the other way round; a storage that is given is joined."""
+    from rasa_compressed_bert.search.storage import shown
+
     option = "--resume" if arguments.resume else "--pick" if arguments.pick else None
     if option and not exists:
-        where = arguments.storage or arguments.out
+        where = shown(arguments.storage or str(arguments.out))
         raise CompressedBertError(f"{option}: there is no study '{arguments.name}' in '{where}'; leave {option} out.")
     if exists and not (option or arguments.storage):
         raise CompressedBertError(
@@ -173,10 +176,10 @@ def _conclude(
     from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
 
-    out, points, within = arguments.out, study.points_of(opened), arguments.within
+    out, points, within = arguments.out, study.points_of(opened, goal.space), arguments.within
     report.write_trials(opened, out / "trials.csv")
     if not points and goal.thresholds:
-        require_some([], study.tried_of(opened), goal.thresholds)
+        require_some([], study.tried_of(opened, goal.space), goal.thresholds)
     if not points:
         reasons = study.reasons_of(opened.get_trials(deepcopy=False))
         raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())

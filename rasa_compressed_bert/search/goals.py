@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from rasa_compressed_bert.errors import ConfigError
@@ -44,6 +44,16 @@ class Measured:
     def to_dict(self) -> Dict[str, Any]:
         """All figures, `score` included; JSON values."""
         return {SCORE: self.score, **asdict(self)}
+
+
+def are_figures(value: Any) -> bool:
+    """Whether a value is what `Measured.to_dict` gives."""
+    names = {SCORE, *(field.name for field in fields(Measured))}
+    return (
+        isinstance(value, Mapping)
+        and set(value) == names
+        and all(isinstance(value[name], (int, float)) or name in SCORES and value[name] is None for name in names)
+    )
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, List
+from urllib.parse import unquote
 
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
@@ -15,6 +17,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from rasa_compressed_bert.errors import CompressedBertError
 
 _ATTEMPTS, _PAUSE = 4, 0.5  # seconds
+_ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)([^@/?#]*@)?(?P<place>[^@?#]*)([?#][^@]*)?")
+"""Of a database, if it is clear where user and password end."""
 
 
 def open_storage(storage: str) -> BaseStorage:
@@ -23,6 +27,7 @@ def open_storage(storage: str) -> BaseStorage:
     Raises:
         CompressedBertError: if it cannot be reached.
     """
+    place = shown(storage)
     try:
         if "://" in storage:
             return _open_database(storage)
@@ -31,19 +36,37 @@ def open_storage(storage: str) -> BaseStorage:
         _drop_half_a_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except Exception as error:  # of SQLAlchemy, of its drivers, of the file system
-        raise CompressedBertError(f"--storage: '{storage}' cannot be reached: {_first_line(error)}") from error
+        reason = _first_line(error, storage)
+        raise CompressedBertError(f"--storage: '{place}' cannot be reached: {reason}") from None  # no password
+
+
+def shown(storage: str) -> str:
+    """A storage as it may be printed: an address without user, password and parameters.
+
+    Raises:
+        CompressedBertError: if it is not clear where they end.
+    """
+    if "://" not in storage:
+        return storage
+    found = _ADDRESS.fullmatch(storage)
+    if not found:
+        raise CompressedBertError(
+            "--storage: the address of the database is not clear; write @, /, ? and # in user, password and parameters "
+            "as %40, %2F, %3F and %23."
+        )
+    return found["scheme"] + found["place"]
 
 
 @contextlib.contextmanager
-def storage_errors() -> Iterator[None]:
+def storage_errors(storage: str) -> Iterator[None]:
     """Says what is wrong with a storage, or with a folder that is written to, in one sentence."""
     try:
         yield
     except (OSError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise CompressedBertError(
-            f"search: the study cannot be read or written: {_first_line(error)}. What is finished is kept; go on with "
-            "it by --resume."
-        ) from error
+            f"search: the study cannot be read or written: {_first_line(error, storage)}. What is finished is kept; go "
+            "on with it by --resume."
+        ) from None  # as above
 
 
 def _open_database(address: str) -> RDBStorage:
@@ -74,5 +97,21 @@ def _drop_half_a_line(path: Path) -> None:
         lock.release()
 
 
-def _first_line(error: BaseException) -> str:
-    return [*str(error).strip().splitlines(), repr(error)][0]
+def _first_line(error: BaseException, storage: str) -> str:
+    """Of what an error says, without the secrets of an address: some libraries repeat it, or parts of it."""
+    text = [*str(error).strip().splitlines(), repr(error)][0].replace(storage, shown(storage))
+    for secret in _secrets(storage):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _secrets(storage: str) -> List[str]:
+    """User, password and parameters of an address, as they are written and as they are meant, longest first."""
+    if "://" not in storage:
+        return []
+    rest = storage.partition("://")[2]
+    before = rest.rpartition("@")[0]
+    user, _, password = before.partition(":")
+    parameters = [pair.partition("=")[2] for pair in rest.partition("?")[2].split("&")]
+    written = [before, password, user, *parameters]
+    return sorted({secret for text in written for secret in (text, unquote(text)) if secret}, key=len, reverse=True)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
-from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold
+from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold, are_figures
 from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
@@ -66,28 +66,36 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
     """The study of a storage; made if it is not there.
 
     Raises:
-        ConfigError: if it was made with other data, another configuration, another space or other costs.
+        ConfigError: if it was made with other data, another configuration, another space or other costs, or by another
+            program.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     is_new = not has_study(storage, name)
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=["maximize", *("minimize" for _ in goal.costs)],
-        load_if_exists=True,
-    )
+    directions = ["maximize", *("minimize" for _ in goal.costs)]
+    study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
     if is_new:
         study.set_user_attr(_MADE_FROM, goal.made_from)
         study.set_user_attr(_COSTS, list(goal.costs))
-    if study.user_attrs[_MADE_FROM] != goal.made_from:
+    own, costs = study.user_attrs.get(_MADE_FROM), study.user_attrs.get(_COSTS)
+    if own is None or not isinstance(costs, list):
+        raise foreign(name)
+    if own != goal.made_from:
         raise ConfigError(
             f"search: the study '{name}' was made with other data, another config.yml or another space; "
             "give this one another --out or --name"
         )
-    before = study.user_attrs[_COSTS]
-    if list(before) != list(goal.costs):
-        raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(before)}")
+    if costs != list(goal.costs):
+        raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(map(str, costs))}")
+    if [direction.name.lower() for direction in study.directions] != directions:
+        raise foreign(name)
     return study
+
+
+def foreign(name: str) -> ConfigError:
+    """The error of a study that this command has not made, or that something else has written to."""
+    return ConfigError(
+        f"search: the study '{name}' was made or changed by another program; give this one another --out or --name"
+    )
 
 
 def baseline_of(study: optuna.Study, measure: Measure) -> Point:
@@ -96,7 +104,7 @@ def baseline_of(study: optuna.Study, measure: Measure) -> Point:
         figures = measure({}).to_dict()
         if BASELINE not in study.user_attrs:  # of a worker that was quicker
             study.set_user_attr(BASELINE, figures)
-    return Point(-1, study.user_attrs[BASELINE], {})
+    return Point(-1, _figures(study, study.user_attrs[BASELINE]), {})
 
 
 def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mapping[str, Any]], *, most: int) -> None:
@@ -132,11 +140,46 @@ def _params(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, A
     try:
         values = values_with(options)
         params = {name: encoded(values[name]) for name in goal.space}
-        # Checks them: a study would take any of `enqueue_trial`
-        optuna.create_trial(state=TrialState.WAITING, params=params, distributions=dict(goal.space))
-    except (ValueError, KeyError, ConfigError):
+    except (KeyError, ConfigError):
         return None
-    return params
+    return params if _within(params, goal.space) else None
+
+
+def _within(params: Mapping[str, Any], space: Space) -> bool:
+    """Whether these are options of a space: a study itself takes any."""
+    try:
+        optuna.create_trial(state=TrialState.WAITING, params=dict(params), distributions=dict(space))
+    except (ValueError, TypeError, KeyError):
+        return False
+    return True
+
+
+def options_of(study: optuna.Study, trial: Any, space: Space) -> Dict[str, Any]:
+    """The options of a trial.
+
+    Raises:
+        ConfigError: if they are none of the space: whoever can write to a storage could have any weights trained on.
+    """
+    if not _within(trial.params, space):
+        raise foreign(study.study_name)
+    return decoded(trial.params)
+
+
+def _figures(study: optuna.Study, value: Any) -> Mapping[str, Any]:
+    if not are_figures(value):
+        raise foreign(study.study_name)
+    return value
+
+
+def require_own(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
+    """Refuses figures that this command has not written.
+
+    Raises:
+        ConfigError: if a trial has some.
+    """
+    for trial in trials:
+        for name in {FIGURES, QUICK} & set(trial.user_attrs):
+            _figures(study, trial.user_attrs[name])
 
 
 def is_baseline(trial: FrozenTrial) -> bool:
@@ -144,19 +187,31 @@ def is_baseline(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get(BASELINE))
 
 
-def points_of(study: optuna.Study) -> List[Point]:
-    """The trials that were trained in full."""
+def points_of(study: optuna.Study, space: Space) -> List[Point]:
+    """The trials that were trained in full.
+
+    Raises:
+        ConfigError: if one of them has options that are none of the space, or figures that are none.
+    """
     return [
-        Point(trial.number, trial.user_attrs[FIGURES], decoded(trial.params))
+        Point(trial.number, _figures(study, trial.user_attrs[FIGURES]), options_of(study, trial, space))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if FIGURES in trial.user_attrs and not is_baseline(trial)
     ]
 
 
-def tried_of(study: optuna.Study) -> List[Point]:
-    """All trials that were measured, the quick trainings of hopeless ones included."""
+def tried_of(study: optuna.Study, space: Space) -> List[Point]:
+    """All trials that were measured, the quick trainings of hopeless ones included.
+
+    Raises:
+        ConfigError: see `points_of`.
+    """
     return [
-        Point(trial.number, trial.user_attrs.get(FIGURES) or trial.user_attrs[QUICK], decoded(trial.params))
+        Point(
+            trial.number,
+            _figures(study, trial.user_attrs.get(FIGURES) or trial.user_attrs[QUICK]),
+            options_of(study, trial, space),
+        )
         for trial in study.get_trials(deepcopy=False)
         if FIGURES in trial.user_attrs or QUICK in trial.user_attrs
     ]
@@ -211,7 +266,7 @@ def _on_split(
     if name not in study.user_attrs:
         study.set_user_attr(name, figures_of(measure, point.options, split=split))
     tell()
-    return study.user_attrs[name]
+    return _figures(study, study.user_attrs[name])
 
 
 def reasons_of(trials: Sequence[FrozenTrial]) -> str:

@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import dominates
 from rasa_compressed_bert.search.goals import COSTS, SCORE
-from rasa_compressed_bert.search.space import decoded
 from rasa_compressed_bert.search.study import (
     FIGURES,
     QUICK,
@@ -28,8 +27,11 @@ from rasa_compressed_bert.search.study import (
     TooLong,
     TrialFailed,
     figures_of,
+    foreign,
     is_baseline,
+    options_of,
     reasons_of,
+    require_own,
 )
 from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
 
@@ -88,12 +90,14 @@ def search(
 
     Raises:
         CompressedBertError: if each of the first ten trials has failed.
+        ConfigError: if another program has written to the study.
     """
     end = None if timeout is None else time.monotonic() + timeout
     watch = Watch(study)
     while end is None or time.monotonic() < end:
         watch.give_back_lost()
         all_trials = study.get_trials(deepcopy=False)
+        require_own(study, all_trials)
         counted = [trial for trial in all_trials if not comes_again(trial) and not is_baseline(trial)]
         _require_no_end_of_failures(counted)
         if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
@@ -102,7 +106,10 @@ def search(
             time.sleep(_POLL)  # another worker's: it may die yet
             continue
         study.sampler = sampler.after(len(counted))
-        trial = study.ask(dict(goal.space))
+        try:
+            trial = study.ask(dict(goal.space))
+        except ValueError as error:  # of options that wait there, and are none of the space
+            raise foreign(study.study_name) from error
         try:
             with Alive(trial):
                 _run(study, trial, goal, measure, trial_timeout)
@@ -116,7 +123,7 @@ def search(
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
     """A quick training, and a whole one unless that is hopeless; what fails is marked, and learnt from."""
-    options = decoded(trial.params)
+    options = options_of(study, trial, goal.space)
     end = None if trial_timeout is None else time.monotonic() + trial_timeout
 
     try:

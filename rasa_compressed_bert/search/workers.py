@@ -45,7 +45,8 @@ class Alive:
             except optuna.exceptions.UpdateFinishedTrialError:
                 return  # taken over; the trial's end will tell
             except Exception as error:  # the storage is away; a full disk must not get half lines again and again
-                logger.warning(f"search: the storage cannot be written: {error}")
+                # the name alone: what a database says may hold its address, with the password
+                logger.warning(f"search: the storage cannot be written ({type(error).__name__}).")
                 return
 
 

@@ -5,6 +5,7 @@ import errno
 import functools
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -33,8 +34,8 @@ from rasa_compressed_bert.search.frontier import pareto, picks
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.report import importances
 from rasa_compressed_bert.search.space import read_space
-from rasa_compressed_bert.search.storage import open_storage, storage_errors
-from rasa_compressed_bert.search.study import Goal, add_starts, baseline_of, confirmed, open_study, points_of
+from rasa_compressed_bert.search.storage import open_storage, shown, storage_errors
+from rasa_compressed_bert.search.study import Goal, add_starts, baseline_of, confirmed, open_study, tried_of
 from rasa_compressed_bert.search.trials import Sampler, search
 from rasa_compressed_bert.search.workers import REASON
 
@@ -47,6 +48,10 @@ def searched(trials=30, *, own_goal=None, sampler="tpe", seed=0, run=measure):
     study = open_study(MEMORY(), own_goal or goal(), name="test")
     search(study, own_goal or goal(), run, trials=trials, sampler=Sampler(sampler, (seed,)))
     return study
+
+
+def points_of(study):
+    return studies.points_of(study, goal().space)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +197,7 @@ def test_half_a_line_of_a_full_disk_is_dropped(tmp_path):
 
 def test_a_disk_that_is_full_is_one_sentence(monkeypatch):
     with pytest.raises(CompressedBertError, match="cannot be read or written: .* No space left .* by --resume"):
-        with storage_errors():
+        with storage_errors("study.log"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -206,7 +211,7 @@ def test_options_that_were_tried_are_not_trained_again():
 
     study = searched(12, own_goal=few, run=counted)
     assert sorted(calls) == [(2, False), (2, True), (3, False), (3, True)]
-    assert len(points_of(study)) == 12
+    assert len(studies.points_of(study, few.space)) == 12
 
 
 def test_nothing_works():
@@ -293,6 +298,73 @@ def test_a_search_begins_with_each_choice_of_each_list():
     assert start.params == {**values, "pruning.schedule": "constant", "epochs": 4}
 
 
+EVIL = {"model_weights": "attacker/bert"}
+FIGURES = measure({}).to_dict()
+
+
+def planted(params, distributions, state=TrialState.COMPLETE, figures=FIGURES):
+    """A trial that something else has written to a study."""
+    values = [0.9, 1.0, 1.0] if state == TrialState.COMPLETE else None
+    attributes = {studies.FIGURES: figures} if state == TrialState.COMPLETE else {}
+    return optuna.create_trial(
+        state=state, params=params, distributions=distributions, values=values, user_attrs=attributes
+    )
+
+
+def test_options_that_are_none_of_the_space_are_never_trained():
+    """Whoever can write to a storage could have any weights trained on."""
+    study = searched(4)
+    own = {name: study.get_trials()[-1].params[name] for name in SPACE}
+    wide = {**goal().space, "epochs": optuna.distributions.IntDistribution(1, 1000)}
+    weights = {"model_weights": optuna.distributions.CategoricalDistribution([EVIL["model_weights"]])}
+    for params, distributions in (
+        ({**own, **EVIL}, {**goal().space, **weights}),
+        (EVIL, weights),
+        ({**own, "epochs": 1000}, wide),
+    ):
+        altered = searched(4)
+        altered.add_trial(planted(params, distributions))
+        for read in (studies.points_of, tried_of):
+            with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
+                read(altered, goal().space)
+
+
+@pytest.mark.parametrize("params", [{"epochs": 1000}, {"epochs": "attacker/bert"}])
+def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
+    study, asked = searched(2), []
+    study.enqueue_trial(params)
+    with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
+        search(study, goal(), lambda options, **given: asked.append(options), trials=5)
+    assert not asked
+
+
+@pytest.mark.parametrize("figures", [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}])
+def test_figures_that_are_none_are_refused(figures):
+    study = searched(4)
+    study.add_trial(planted(study.get_trials()[-1].params, goal().space, figures=figures))
+    for read in (points_of, lambda study: search(study, goal(), measure, trials=9)):
+        with pytest.raises(ConfigError, match="was made or changed by another program"):
+            read(study)
+    study = open_study(MEMORY(), goal(), name="test")
+    study.set_user_attr("baseline", figures)
+    with pytest.raises(ConfigError, match="was made or changed by another program"):
+        baseline_of(study, measure)
+
+
+@pytest.mark.parametrize("directions", [["maximize", "minimize", "minimize"], ["minimize"]])
+@pytest.mark.parametrize("trials", [0, 1])
+def test_a_study_of_another_program_is_refused(directions, trials):
+    storage = MEMORY()
+    study = optuna.create_study(study_name="test", storage=storage, directions=directions)
+    for _ in range(trials):
+        study.tell(study.ask(), [1.0] * len(directions))
+    if trials or len(directions) == 1:
+        with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
+            open_study(storage, goal(), name="test")
+    else:
+        open_study(storage, goal(), name="test")
+
+
 def test_time_that_is_over():
     study = open_study(MEMORY(), goal(), name="test")
     search(study, goal(), measure, trials=50, timeout=0)
@@ -345,6 +417,46 @@ def test_interrupted_options_come_again():
     assert asked[3] == lost
     kept = [trial for trial in study.get_trials() if trial.state != TrialState.FAIL]
     assert len(kept) == 5 and len({trial.params["learning_rate"] for trial in kept}) == 5
+
+
+PLACE = "127.0.0.1:1/none"
+SECRET = {
+    f"postgresql://alice:s3cret@{PLACE}": (f"postgresql://{PLACE}", "s3cret"),
+    f"postgresql+psycopg2://alice@{PLACE}?password=s3cret": (f"postgresql+psycopg2://{PLACE}", "s3cret"),
+    f"postgresql://alice:s%403cret@{PLACE}": (f"postgresql://{PLACE}", "s@3cret"),
+    "postgresql://alice:s3cret@127.0.0.1:port/none": ("postgresql://127.0.0.1:port/none", "s3cret"),
+}
+
+
+@pytest.mark.parametrize("address", SECRET)
+def test_user_and_password_are_never_shown(address, caplog):
+    """By no message: some libraries repeat the address, or parts of it, in theirs."""
+    place, password = SECRET[address]
+    assert shown(address) == place
+    with pytest.raises(CompressedBertError, match=f"--storage: '{re.escape(place)}' cannot be reached") as first:
+        open_storage(address)
+    with pytest.raises(CompressedBertError, match="cannot be read or written") as second, storage_errors(address):
+        raise OSError(f"could not connect to '{address}' as alice with {password}")
+    for error in (first.value, second.value):
+        assert "s3cret" not in str(error) and password not in str(error) and "alice" not in str(error)
+        assert error.__suppress_context__, "what a traceback would show"
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("address", ["alice:p@s3cret@host/db", "alice:a/s3cret@host/db", "host/db?password=x@s3cret"])
+def test_an_address_that_is_not_clear_is_refused(address):
+    """A part of the password would be taken for the host."""
+    with pytest.raises(CompressedBertError, match="not clear; write @, /, . and # .* as %40") as refused:
+        open_storage(f"postgresql://{address}")
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("storage", ["sqlite:////none/where/study.db", "folder/study.log", "folder/a@b.log"])
+def test_a_storage_without_secrets_is_shown_as_it_is(storage):
+    assert shown(storage) == storage
+    with pytest.raises(CompressedBertError, match=f"cannot be read or written: '{storage}' is full"):
+        with storage_errors(storage):
+            raise OSError(f"'{storage}' is full")
 
 
 @pytest.mark.parametrize(
