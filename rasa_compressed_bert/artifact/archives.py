@@ -14,6 +14,8 @@ from typing import IO, Any, Dict, Iterator
 from rasa_compressed_bert.artifact.artifact import LARGEST_FILE, MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
+_MOST_MEMBERS = 10_000
+"""Files and folders of an archive: more take long to make, however small they are. A trained bot has some hundred."""
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as rasa.engine.storage.local_model_storage has them
 
 
@@ -44,17 +46,19 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
     Raises:
         CompressedBertError: if it is no archive, if a member is not a plain file or folder below that folder, or if
-            they are larger than any model of ours.
+            they are larger, or more, than those of any model of ours.
     """
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
         try:
             with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, archive), mode="r|") as tar:
-                for member in tar:
+                for number, member in enumerate(tar):
+                    if number == _MOST_MEMBERS:
+                        raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
                     _require_inside(member, folder, archive=archive)
                     if member.isfile():
                         _write(tar, member, folder=folder)
-        except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
+        except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
             raise CompressedBertError(f"'{archive}' is not a readable Rasa model: {error}") from error
         yield folder
 

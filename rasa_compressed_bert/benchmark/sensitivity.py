@@ -24,6 +24,7 @@ from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.runtime.opening import misfits_refused
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
@@ -38,8 +39,12 @@ class Probe:
     Args:
         artifact: of an intent classifier.
         messages: what it is scored on; only the word embeddings that they use are loaded into the model.
+
+    Raises:
+        ArtifactError: if its parts do not fit each other.
     """
 
+    @misfits_refused()
     def __init__(self, artifact: Artifact, messages: Sequence[LabelledMessage]):
         start = start_from_artifact(artifact)
         self.shape, self._parameters = start.shape, start.parameters
@@ -72,11 +77,12 @@ class Probe:
         return intent_scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
 
 
+@misfits_refused()
 def intent_artifact(model: Path) -> Artifact:
     """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
 
     Raises:
-        CompressedBertError: if there is none, or if it is a student that is no BERT.
+        CompressedBertError: if there is none, if it is a student that is no BERT, or if it does not say what it is.
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:

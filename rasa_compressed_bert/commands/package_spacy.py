@@ -16,6 +16,7 @@ from rasa_compressed_bert.artifact.artifact import (
 )
 from rasa_compressed_bert.commands.options import write
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
+from rasa_compressed_bert.runtime.opening import misfits_refused
 
 _TRAINED_BY = "JointBertClassifier"
 _SAYS = (INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER)
@@ -79,6 +80,7 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], dict]:
         return language or metadata(folder).get("language"), artifacts_in(folder)
 
 
+@misfits_refused()
 def _chosen(artifacts: dict, name: Optional[str], model: Path) -> Artifact:
     """The component that is packaged."""
     found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in _SAYS}

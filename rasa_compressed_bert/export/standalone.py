@@ -24,13 +24,20 @@ from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.opening import misfits_refused
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 _DESCRIBED = ("kind", "labels", "temperature", "entities", "max_length", "quantization", "encoder", "student")
 
 
+@misfits_refused()
 def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
-    """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used)."""
+    """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used).
+
+    Raises:
+        ExportError: if there is nothing to export, or if spaCy alone serves the model.
+        ArtifactError: if its parts do not fit each other.
+    """
     tensors = _tensors(artifact)
     if "encoder" in artifact.manifest:
         graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
@@ -43,6 +50,7 @@ def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
     return {GRAPH: graph.proto.SerializeToString(), **_description(artifact)}
 
 
+@misfits_refused()
 def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str]) -> Dict[str, bytes]:
     """`model.tflite` of builtin operators: ids and mask (1, T) int32, of any length, to logits or hidden states.
 
@@ -53,6 +61,7 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
 
     Raises:
         ExportError: if there is nothing to calibrate on, or if the model is no BERT.
+        ArtifactError: if its parts do not fit each other.
     """
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
     from rasa_compressed_bert.models.task_model import forward_pass

@@ -18,6 +18,7 @@ from rasa_compressed_bert import __version__
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.documents import document_artifact
+from rasa_compressed_bert.runtime.opening import misfits_refused
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
 from rasa_compressed_bert.spacy_pipeline import beside, component
 
@@ -93,12 +94,14 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
     return out / wheel.name
 
 
+@misfits_refused()
 def bert_pipeline(artifact: Artifact, language: str) -> Language:
     """A spaCy pipeline of a tokenizer and a compressed BERT.
 
     Raises:
         ConfigError: if spaCy does not know the language.
         ExportError: if the model is no BERT.
+        ArtifactError: if its parts do not fit each other.
     """
     if "encoder" not in artifact.manifest:
         architecture = artifact.manifest["student"]["architecture"]
@@ -112,6 +115,7 @@ def bert_pipeline(artifact: Artifact, language: str) -> Language:
     return nlp
 
 
+@misfits_refused()
 def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     """The spaCy pipeline that a `spacy_textcat` student is; its confidences are calibrated in its last layer.
 
@@ -119,6 +123,7 @@ def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
 
     Raises:
         ConfigError: if the student was trained with another language's tokenizer.
+        ArtifactError: if its parts do not fit each other.
     """
     manifest = artifact.manifest
     trained = manifest["student"]["language"]

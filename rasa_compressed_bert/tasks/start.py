@@ -14,6 +14,7 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.opening import misfits_refused
 from rasa_compressed_bert.tokenization.vocabulary import trim
 
 
@@ -60,8 +61,13 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str]) -> Start:
     return Start(shape, dense, parameters, tokenizer, checkpoint.pooler)
 
 
+@misfits_refused()
 def start_from_artifact(artifact: Artifact) -> Start:
-    """The compressed model as it is, in floats."""
+    """The compressed model as it is, in floats.
+
+    Raises:
+        ArtifactError: if its parts do not fit each other.
+    """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))

@@ -1,6 +1,8 @@
+import gzip
 import io
 import os
 import tarfile
+from contextlib import nullcontext
 
 import pytest
 from benchmark_harness import NODE, write_archive
@@ -53,6 +55,25 @@ def test_an_archive_that_fills_the_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST_FILE", 30_000)
     path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 20_000) for name in "ab"))
     with pytest.raises(CompressedBertError, match="unpacks to more than 30000 bytes"), archives.unpacked(path):
+        pass
+
+
+def test_an_archive_of_very_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MOST_MEMBERS", 20)
+    for count in (20, 21):
+        path = make_tar(tmp_path / f"{count}.tar.gz", *((tarfile.TarInfo(f"f{name}"), b"") for name in range(count)))
+        refused = pytest.raises(CompressedBertError, match="has more than 20 files") if count > 20 else nullcontext()
+        with refused, archives.unpacked(path) as folder:
+            assert len(list(folder.iterdir())) == 20
+
+
+def test_very_many_headers_of_one_member_are_refused(tmp_path):
+    header = tarfile.TarInfo("comment")
+    header.type, header.size = tarfile.XHDTYPE, 10
+    block = header.tobuf() + b"9 a=bbbb\n".ljust(512, b"\0")
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(block * 5000))
+    with pytest.raises(CompressedBertError, match="not a readable Rasa model"), archives.unpacked(path):
         pass
 
 

@@ -300,3 +300,11 @@ def test_settings_have_names():
 def test_plot_is_a_png(content, tmp_path):
     plot_sensitivity(content, tmp_path / "new" / "plot.png")
     assert (tmp_path / "new" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("key", ["kind", "labels", "max_length", "encoder", "dense_encoder", "quantization"])
+def test_an_artifact_that_does_not_say_what_it_is(tmp_path, key):
+    manifest = {name: value for name, value in ARTIFACT.manifest.items() if name != key}
+    write_artifact(Artifact(manifest, ARTIFACT.files), tmp_path)
+    with pytest.raises(CompressedBertError, match="Train it again|no BERT"):
+        sensitivity.Probe(intent_artifact(tmp_path), MESSAGES)

@@ -6,7 +6,7 @@ import pytest
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, Artifact
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.errors import ArtifactError, ExportError
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.runtime.engines import open_engine
@@ -87,3 +87,13 @@ def test_static_int8_needs_messages():
 def test_an_untrained_model_is_refused():
     with pytest.raises(ExportError, match="nothing to export"):
         onnx_files(Artifact({"kind": "untrained"}, {}))
+
+
+@pytest.mark.parametrize("key", ["encoder", "max_length"])
+def test_an_artifact_that_does_not_say_what_it_is(key):
+    whole = artifact()
+    damaged = Artifact({name: value for name, value in whole.manifest.items() if name != key}, whole.files)
+    for export in (onnx_files, lambda damaged: tflite_files(damaged, quantization="none", texts=[])):
+        if key == "encoder" or export is not onnx_files:
+            with pytest.raises((ArtifactError, ExportError), match="do not fit each other|no BERT"):
+                export(damaged)

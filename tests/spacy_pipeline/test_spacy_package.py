@@ -156,6 +156,15 @@ def test_an_artifact_that_learnt_nothing(tmp_path, capsys):
     assert "had nothing to train on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("key", ["kind", "labels", "max_length", "encoder", "temperature"])
+def test_an_artifact_that_does_not_say_what_it_is(tmp_path, capsys, key):
+    plain = random_artifact()
+    manifest = {name: value for name, value in plain.manifest.items() if name != key}
+    write_artifact(Artifact(manifest, plain.files), tmp_path / "damaged")
+    assert package(tmp_path / "damaged", tmp_path / "out") == 2
+    assert "The parts of the model do not fit each other (KeyError" in capsys.readouterr().err
+
+
 def test_another_version_of_spacy(tmp_path, monkeypatch):
     monkeypatch.setattr(spacy, "__version__", "3.7.2")
     with pytest.raises(RuntimeMissingError, match=r"spaCy 3.7.2 is installed, and packages are for spaCy 3.4"):

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from random_models import UNEVEN, random_parameters, random_shape
 
+from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import QuantizationConfig, QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.errors import ConfigError, WeightsError
+from rasa_compressed_bert.errors import ArtifactError, ConfigError, WeightsError
 from rasa_compressed_bert.export.packing import pack, unpack
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.tasks.teacher import given_teacher, soft_targets
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 TEXTS = ["it is hot today", "play music!", "pizza"]
@@ -77,3 +79,19 @@ def test_an_artifact_gives_back_what_it_stands_for(method):
     assert set(begun.parameters) == set(parameters)
     for name, value in expected.items():
         np.testing.assert_array_equal(begun.parameters[name], value)
+
+
+@pytest.mark.parametrize("key", ["kind", "labels", "max_length", "encoder", "dense_encoder"])
+def test_a_teacher_that_does_not_say_what_it_is(tmp_path, tiny_weights, key):
+    shape = random_shape(UNEVEN, vocab_size=139)
+    whole = {"labels": list("abcde"), "max_length": 40, "temperature": 1.0, "dense_encoder": shape.to_dict()}
+    model = Exported(shape, random_parameters(shape), (tiny_weights / "tokenizer.json").read_text(encoding="utf-8"))
+    artifact = serving_artifact(
+        model, Format(QuantizationConfig(method="none")), kind="intent_classifier", manifest=whole
+    )
+    manifest = {name: value for name, value in artifact.manifest.items() if name != key}
+    write_artifact(Artifact(manifest, artifact.files), tmp_path)
+    with pytest.raises(ArtifactError, match="The parts of the model do not fit each other .KeyError"):
+        teacher = given_teacher(tmp_path, list("abcde"))
+        soft_targets(teacher, TEXTS, lambda _, make: make())
+        start_from_artifact(teacher)
