@@ -50,8 +50,10 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float)
 
 
 def _forget(folder: Path, most: float) -> None:
-    newest_first = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    sizes = [sum(file.stat().st_size for file in path.iterdir()) for path in newest_first]
+    """Forgets folders, those of writes that were killed among them; stray files, as some systems make, stay."""
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    newest_first = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
+    sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in newest_first]
     for path, size in list(zip(newest_first, itertools.accumulate(sizes)))[1:]:
         if size > most:
             shutil.rmtree(str(path), ignore_errors=True)

@@ -221,6 +221,25 @@ def test_those_that_were_used_last_are_kept(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["g"], "one that is larger than all that may be kept"
 
 
+@pytest.mark.parametrize("stray", [".DS_Store", "Thumbs.db"])
+def test_a_stray_file_does_not_stop_it_from_forgetting(tmp_path, caplog, stray):
+    tmp_path.joinpath(stray).write_bytes(b"x")
+    for age, key in enumerate("abc"):
+        keep(tmp_path, key, [], most=0)
+        os.utime(tmp_path / key, (1000 + age, 1000 + age))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([stray, "c"]) and not caplog.records
+
+
+def test_what_a_killed_write_left_is_forgotten(tmp_path):
+    """It lies one folder deeper than what was written in full."""
+    left = tmp_path / "tmpkilled" / "a"
+    left.mkdir(parents=True)
+    (left / "weights.safetensors").write_bytes(bytes(1_000_000))
+    os.utime(left.parent, (1000, 1000))
+    keep(tmp_path, "b", [], most=500_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_rasa_keeps_its_own_cache_beside_ours(tmp_path, monkeypatch):
     """It drops its entries until the whole folder is within its limit."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path))
