@@ -193,3 +193,49 @@ def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
     lines = (tmp_path / "texts.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "text" and len(set(lines)) == len(lines) > 20
     assert "synthetic ones" in capsys.readouterr().out
+
+
+WORK = {
+    "export": "rasa_compressed_bert.export.standalone.onnx_files",
+    "sensitivity": "rasa_compressed_bert.benchmark.sensitivity.measure_sensitivity",
+    "augment": "rasa_compressed_bert.tasks.distillation.texts_to_ask",
+    "search": "rasa_compressed_bert.search.study.baseline_of",
+}
+
+
+@pytest.fixture
+def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
+    """What a sub-command says of a place for its results, if it says so before the work."""
+    pipeline = [{"name": OURS, "model_weights": str(tiny_weights)}]
+    (tmp_path / "config.yml").write_text(yaml.safe_dump({"recipe": "default.v1", "pipeline": pipeline}))
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    nlu = ["--nlu", "nlu.yml"]
+    given = {
+        "export": ["artifact"],
+        "sensitivity": ["artifact", *nlu],
+        "augment": nlu,
+        "search": ["--config", "config.yml", *nlu],
+    }
+
+    def run(command, out):
+        monkeypatch.setattr(WORK[command], lambda *_, **__: pytest.fail("It works first."))
+        assert main([command, *given[command], "--out", str(out)]) == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return run
+
+
+@pytest.mark.parametrize("command", WORK)
+def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    if command == "augment":
+        assert refused(command, "folder") == "--out: 'folder' is a folder; name a file."
+        assert refused(command, "file/texts.csv") == "--out: the folder 'file' cannot be made: File exists."
+    else:
+        assert refused(command, "file") == "--out: the folder 'file' cannot be made: File exists."
+        assert "--out: the folder 'file/folder' cannot be made: Not a directory" in refused(command, "file/folder")
+    monkeypatch.setattr("os.access", lambda path, mode: "folder" not in str(path))
+    out = "folder/texts.csv" if command == "augment" else "folder"
+    assert refused(command, out) == "--out: the folder 'folder' cannot be written to."

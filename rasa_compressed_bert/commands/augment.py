@@ -6,7 +6,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from rasa_compressed_bert.commands.options import make_folder, write
+from rasa_compressed_bert.commands.options import make_folder_of, write
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = DistilledIntentClassifierConfig.from_dict(
         {"augmentation": {"n_iter": arguments.n_iter, "sentence": arguments.sentence}, "random_seed": arguments.seed}
     )
-    make_folder(arguments.out.parent)
+    make_folder_of(arguments.out)
     texts = list(dict.fromkeys(message.text for message in load_messages(arguments.nlu)))
     asked = texts_to_ask(texts, config)
     with arguments.out.open("w", encoding="utf-8", newline="") as file:

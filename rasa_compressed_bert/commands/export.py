@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rasa_compressed_bert.commands.options import write
+from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import CompressedBertError
 
 _CALIBRATION_MESSAGES = 300
@@ -45,13 +45,14 @@ def run(arguments: argparse.Namespace) -> None:
     found = artifacts_of(arguments.model)
     if not found:
         raise CompressedBertError(f"'{arguments.model}' holds no component of rasa_compressed_bert.")
+    folders = {name: arguments.out / name if len(found) > 1 else arguments.out for name in found}
+    for folder in folders.values():
+        make_folder(folder)
     for name, artifact in found.items():
         if arguments.format == "onnx":
             files = onnx_files(artifact)
         else:
             files = tflite_files(artifact, quantization=arguments.quantization or "dynamic_int8", texts=texts)
-        folder = arguments.out / name if len(found) > 1 else arguments.out
-        folder.mkdir(parents=True, exist_ok=True)
         for file, data in files.items():
-            (folder / file).write_bytes(data)
-            write(f"Written: {folder / file} ({len(data) / 1e6:.2f} MB)\n")
+            (folders[name] / file).write_bytes(data)
+            write(f"Written: {folders[name] / file} ({len(data) / 1e6:.2f} MB)\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Callable, Tuple
@@ -42,12 +43,25 @@ def make_folder(folder: Path) -> None:
     """Makes a folder for results, if it is not there, before anything is worked for.
 
     Raises:
-        CompressedBertError: if it cannot be made.
+        CompressedBertError: if it cannot be made, or not be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CompressedBertError(f"--out: the folder cannot be made: {error}") from error
+        raise CompressedBertError(f"--out: the folder '{folder}' cannot be made: {error.strerror}.") from error
+    if not os.access(str(folder), os.W_OK | os.X_OK):
+        raise CompressedBertError(f"--out: the folder '{folder}' cannot be written to.")
+
+
+def make_folder_of(file: Path) -> None:
+    """Makes the folder of a file for results, as `make_folder` does.
+
+    Raises:
+        CompressedBertError: if it cannot be made, or if the file is a folder.
+    """
+    if file.is_dir():
+        raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
+    make_folder(file.parent)
 
 
 def write(text: str) -> None:

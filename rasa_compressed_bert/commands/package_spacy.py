@@ -14,7 +14,7 @@ from rasa_compressed_bert.artifact.artifact import (
     WEIGHTS,
     Artifact,
 )
-from rasa_compressed_bert.commands.options import write
+from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.opening import misfits_refused
 
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError("--language: say which one, as in --language de; the model does not.")
     package = Package(arguments.name, language, arguments.version)
     check(package, arguments.out)
+    make_folder(arguments.out.parent)
     if arguments.model is None:
         artifact = _trained(arguments.weights, arguments.nlu)
     else:

@@ -72,7 +72,6 @@ def run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
-    make_folder(arguments.out)
     project = read_project(arguments.config, arguments.nlu)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
@@ -80,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     goal = study.Goal(space, costs, thresholds, made_from)
     cache = arguments.out / "teachers" / project.surroundings[:16]
     evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
+    make_folder(arguments.out)
     try:
         place = arguments.storage or str(arguments.out / "journal.log")
         with storage_errors(place):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rasa_compressed_bert.commands.options import list_of, positive, write
+from rasa_compressed_bert.commands.options import list_of, make_folder, positive, write
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
     artifact = intent_artifact(arguments.model)
     messages = load_messages(arguments.nlu, arguments.max_messages)
+    make_folder(arguments.out)
     header = {"model": arguments.model.resolve().name, "nlu": arguments.nlu.name}
     header.update(max_messages=arguments.max_messages, **environment())
     paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]

@@ -131,6 +131,14 @@ def test_other_bad_input(folder, tmp_path, options, message, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    work = "rasa_compressed_bert.spacy_pipeline.package.write_package"
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("It works first."))
+    assert package(folder, tmp_path / "file" / "out") == 2
+    assert f"--out: the folder '{tmp_path / 'file'}' cannot be made: File exists." in capsys.readouterr().err
+
+
 def test_annotations_that_are_none_are_told(tmp_path, capsys):
     (tmp_path / "nlu.yml").write_text('version: "3.1"\nnlu:\n- intent: buy\n  examples: |\n    - buy [ ](fruit) now\n')
     options = ["--weights", "any", "--nlu", str(tmp_path / "nlu.yml"), "--name", "fruit", "--language", "en"]
