@@ -61,7 +61,9 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert (study / "frontier.png").stat().st_size > 1000 and "Plotly.newPlot" in (study / "frontier.html").read_text()
     chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
     (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
-    assert all(model["score_deviation"] >= 0 for model in content["pareto"]) and "other splits" in output.err
+    assert all(model["score_deviation"] is None for model in content["pareto"]), "there is one split"
+    assert "splits to choose on: 100%" in output.err and "splits to report on: 100%" in output.err
+    assert set(content["reported"]) == {"baseline", *content["picked"]} and "±" not in output.out
     assert (study / "picked.md").read_text().startswith("| model | trial | score, % |")
     number = content["picked"]["fastest"]
     tried = {row["number"]: row["pruning.final_sparsity"] for row in rows}
@@ -69,7 +71,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert artifact.manifest["config"]["epochs"] == chosen["epochs"] == 4
     before = (study / "trials.csv").read_text()
     assert main([*arguments, *limits, "--minimize", "size_mb", "--pick", "best"]) == 0
-    assert (study / "trials.csv").read_text() == before and "other splits: 100%" in capsys.readouterr().err
+    assert (study / "trials.csv").read_text() == before and "splits to report on: 100%" in capsys.readouterr().err
     assert main([*arguments, *limits, "--resume"]) == 2
     assert "--minimize: the study 'search' minimises size_mb" in capsys.readouterr().err
 
