@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 
 class CompressedBertError(Exception):
@@ -12,15 +12,18 @@ class CompressedBertError(Exception):
 class ConfigError(CompressedBertError):
     """Raised when options of a component are unknown, of a wrong type, out of range or contradictory.
 
-    Takes every problem found, one line each: ``ConfigError("epochs: ...", "batch_size: ...")``.
+    Takes every problem found, one line each, and whose options they are, where it is one component's:
+    ``ConfigError("epochs: ...", "batch_size: ...", component="PrunedBertIntentClassifier")``.
     """
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: str, component: Optional[str] = None) -> None:
         super().__init__(*problems)
         self.problems: Tuple[str, ...] = problems
+        self.component = component
 
     def __str__(self) -> str:
-        return "\n  - ".join(("Invalid configuration:", *self.problems))
+        of = f" of {self.component}" if self.component else ""
+        return "\n  - ".join((f"Invalid configuration{of}:", *self.problems))
 
 
 class DataError(CompressedBertError):

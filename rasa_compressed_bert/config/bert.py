@@ -12,6 +12,7 @@ from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.pruning import PruningConfig
 
+SEED = 42
 FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
     "finetuning_epoch_fraction": Option(
         float, low=0, high=100, optional=True, help="Share of the usual epochs to fine-tune for; set by Rasa."
@@ -21,7 +22,7 @@ FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
 
 @dataclass(frozen=True)
 class BertConfig(EncoderConfig):
-    """Shared options; `pruning.end_epoch` and `pooling` always have a value here, also where the user left them out.
+    """Shared options; `pruning.end_epoch`, `pooling` and `random_seed` have a value here, where the user set null too.
 
     `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and
     lets the user change nothing else, so a begin and an end of pruning that were set follow here; then it is dropped.
@@ -56,7 +57,14 @@ class BertConfig(EncoderConfig):
         below=1,
         help="Peak learning rate; a pruned model that has a teacher learns at three times this rate.",
     )
-    random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
+    random_seed: int = option(
+        SEED,
+        int,
+        low=0,
+        high=2**32 - 1,
+        optional=True,
+        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
+    )
     validation_split: float = option(
         0.1,
         float,
@@ -75,6 +83,8 @@ class BertConfig(EncoderConfig):
     def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
         super().__post_init__()
         fraction = 1.0 if finetuning_epoch_fraction is None else finetuning_epoch_fraction
+        if self.random_seed is None:
+            object.__setattr__(self, "random_seed", SEED)
         object.__setattr__(self, "pruning", self.pruning.resolved(self.epochs, fraction))
         if self.pooling is None:
             object.__setattr__(self, "pooling", "mean" if self.pruning.pooler is None else "cls")

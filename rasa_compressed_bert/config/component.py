@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
+from rasa_compressed_bert.config import rasa_options
 from rasa_compressed_bert.config.options import Option, options_of, sections_of
 from rasa_compressed_bert.errors import ConfigError
 
@@ -32,6 +33,11 @@ class ComponentConfig(ABC):
     learns_entities: ClassVar[bool] = False
 
     @classmethod
+    def component(cls) -> str:
+        """Return the name of the component."""
+        return cls.__name__[: -len("Config")]
+
+    @classmethod
     def from_dict(cls: Type[Config], options: Mapping[str, Any]) -> Config:
         """Return the configuration that `options`, as read from YAML, describe.
 
@@ -43,7 +49,7 @@ class ComponentConfig(ABC):
         invalid = {name for problem in problems for name in problem.options}
         problems += [conflict for conflict in config.conflicts() if invalid.isdisjoint(conflict.options)]
         if problems:
-            raise ConfigError(*(problem.text for problem in problems))
+            raise ConfigError(*(problem.text for problem in problems), component=cls.component())
         return config
 
     @classmethod
@@ -102,32 +108,82 @@ def _read(
         if key in sections:
             values[key] = _read(sections[key], {} if value is None else value, problems, prefix=f"{path}.")
         elif key not in known:
-            text = f"{path}: unknown option (value {_shown(value)}); {_suggestion(key, cls)}"
-            problems.append(Problem((path,), text))
+            if not (path == key and _is_anyway(cls, key, value)):
+                advice = _owners(prefix, key, cls) or _suggestion(key, cls)
+                problems.append(Problem((path,), f"{path}: unknown option (value {_shown(value)}); {advice}"))
         else:
             try:
                 values[key] = known[key].coerce(value)
             except (ValueError, OverflowError):
-                problems.append(Problem((path,), f"{path}: {_shown(value)} is not {known[key].accepted()}"))
+                advice = rasa_options.advice_on_value(path, value)
+                text = f"{path}: {_shown(value)} is not {known[key].accepted()}"
+                problems.append(Problem((path,), f"{text}; {advice}" if advice else text))
     return cls(**values)
+
+
+def _is_anyway(cls: Any, key: Any, value: Any) -> bool:
+    """Whether one of DIETClassifier's switches asks for what the component learns without it."""
+    learnt = {"intent_classification": cls.learns_intents, "entity_recognition": cls.learns_entities}
+    return isinstance(value, bool) and learnt.get(key) == value
 
 
 def _suggestion(key: Any, cls: type) -> str:
     """Name the option nearest to `key`, of `cls` itself or of its sections, or else all options."""
-    places = {inner: f"{name}.{inner}" for name, part in sections_of(cls).items() for inner in options_of(part)}
-    own = [item.name for item in fields(cls)]
-    places.update({name: name for name in own})
-    nearest = difflib.get_close_matches(str(key), places, n=1) if isinstance(key, str) else []
-    return f"did you mean '{places[nearest[0]]}'?" if nearest else f"known options: {', '.join(own)}"
+    places = _places(cls)
+    nearest = difflib.get_close_matches(key, places, n=1) if isinstance(key, str) else []
+    if nearest:
+        return f"did you mean '{places[nearest[0]]}'?"
+    return f"known options: {', '.join(item.name for item in fields(cls))}"
+
+
+def _places(cls: type) -> Dict[str, str]:
+    """Return the dotted names of the options of `cls` and of its sections, by their last parts."""
+    inner = {name: f"{section}.{name}" for section, part in sections_of(cls).items() for name in options_of(part)}
+    return {**inner, **{item.name: item.name for item in fields(cls)}}
+
+
+def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
+    """Say which other components have the option `key`; None if none has it, or if `cls` has it in a section."""
+    if not isinstance(key, str) or key in _places(cls):
+        return None
+    section = prefix.rstrip(".")
+    parts = {owner: sections_of(owner).get(section) if section else owner for owner in _components(ComponentConfig)}
+    owners = [owner for owner, part in parts.items() if part and key in {item.name for item in fields(part)}]
+    if owners:
+        names = ", ".join(sorted(owner.component() for owner in owners))
+        return f"it is one of {names}: leave it out, or use a component that has it"
+    return None if section else rasa_options.advice(key)
+
+
+def _components(base: Type[ComponentConfig]) -> Iterator[Type[ComponentConfig]]:
+    """Yield the classes that no other one is derived from: each holds the options of a component."""
+    derived = base.__subclasses__()
+    if not derived:
+        yield base
+    for cls in derived:
+        yield from _components(cls)
+
+
+class _Short(reprlib.Repr):
+    """A short `repr` with the words of YAML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 100
+
+    def repr_NoneType(self, value: None, level: int) -> str:
+        return "null"
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return "true" if value else "false"
+
+
+_SHORT = _Short()
 
 
 def _shown(value: Any) -> str:
-    """Return a short one-line `repr`, also of what is too large to print."""
+    """Return a value on one line, as YAML has it, also one that is too large to print."""
     try:
         return _SHORT.repr(value)
     except ValueError:  # Python refuses to print integers of more than 4,300 digits
         return f"<{type(value).__name__}>"
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 100

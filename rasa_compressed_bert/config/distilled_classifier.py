@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
-from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION
+from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, section
@@ -54,7 +54,14 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         optional=True,
         help="Peak learning rate of the student; null means what suits its architecture.",
     )
-    random_seed: int = option(42, int, low=0, high=2**32 - 1, help="Seed of everything random in training.")
+    random_seed: int = option(
+        SEED,
+        int,
+        low=0,
+        high=2**32 - 1,
+        optional=True,
+        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
+    )
     validation_split: float = option(
         0.1,
         float,
@@ -85,6 +92,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
     def __post_init__(self, finetuning_epoch_fraction: Optional[float]) -> None:
         n_iter = self.augmentation.n_iter
         resolved = {
+            "random_seed": SEED if self.random_seed is None else self.random_seed,
             "student": self.student.resolved(),
             "learning_rate": self.student.learning_rate if self.learning_rate is None else self.learning_rate,
             "augmentation": replace(self.augmentation, n_iter=self._default_n_iter if n_iter is None else n_iter),

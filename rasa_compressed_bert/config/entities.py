@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Dict, Iterator, Sequence, Union
+from typing import ClassVar, Dict, Iterator, Union
 
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.component import Problem
-from rasa_compressed_bert.config.options import option, section
-from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
+from rasa_compressed_bert.config.intent_classifier import IntentConfig
+from rasa_compressed_bert.config.options import option
 
 SPLIT_BY_COMMA = "split_entities_by_comma"
 
@@ -59,22 +59,9 @@ class BertEntityExtractorConfig(EntityConfig):
 
 
 @dataclass(frozen=True)
-class JointBertClassifierConfig(EntityConfig):
+class JointBertClassifierConfig(EntityConfig, IntentConfig):
     """Options of the classifier that finds the intent and the entities of a message in one forward pass."""
 
-    learns_intents: ClassVar[bool] = True
-
-    ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
     entity_loss_weight: float = option(
         1.0, float, above=0, high=1000, help="Weight of the entities' loss; that of the intents is 1."
     )
-    out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions that all have, and those within `out_of_scope`."""
-        yield from super().conflicts()
-        yield from self.out_of_scope.conflicts()
-
-    def files_to_read(self) -> Sequence[str]:
-        """A file of messages out of scope."""
-        return [self.out_of_scope.messages] if self.out_of_scope.messages else []

@@ -1,4 +1,4 @@
-"""Options of `rasa_compressed_bert.PrunedBertIntentClassifier`."""
+"""Options of what learns intents, and of `rasa_compressed_bert.PrunedBertIntentClassifier`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 
 
 @dataclass(frozen=True)
-class PrunedBertIntentClassifierConfig(BertConfig):
-    """Options of the pruned BERT intent classifier."""
+class IntentConfig(BertConfig):
+    """Options of a BERT that learns intents."""
 
     learns_intents: ClassVar[bool] = True
 
@@ -28,3 +28,8 @@ class PrunedBertIntentClassifierConfig(BertConfig):
     def files_to_read(self) -> Sequence[str]:
         """A file of messages out of scope."""
         return [self.out_of_scope.messages] if self.out_of_scope.messages else []
+
+
+@dataclass(frozen=True)
+class PrunedBertIntentClassifierConfig(IntentConfig):
+    """Options of the pruned BERT intent classifier."""

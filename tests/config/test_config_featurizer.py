@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from config_harness import shown
 
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.errors import ConfigError
@@ -84,7 +85,7 @@ def test_a_typo_names_the_nearest_option(path, suggestion):
     ],
 )
 def test_a_value_that_is_not_accepted_is_named_with_what_is(name, value, accepted):
-    assert problems_of(QuantizedBertFeaturizerConfig, {name: value}) == (f"{name}: {value!r} is not {accepted}",)
+    assert problems_of(QuantizedBertFeaturizerConfig, {name: value}) == (f"{name}: {shown(value)} is not {accepted}",)
 
 
 @COMPONENTS
@@ -92,15 +93,15 @@ def test_a_value_that_is_not_accepted_is_named_with_what_is(name, value, accepte
 @pytest.mark.parametrize("value", [0, 9, -1, 2.5, "4", True, None])
 def test_bits_out_of_range(component, name, value):
     (problem,) = problems_of(component, {"quantization": {"method": "kmeans", name: value}})
-    assert problem == f"quantization.{name}: {value!r} is not an integer in [1, 8]"
+    assert problem == f"quantization.{name}: {shown(value)} is not an integer in [1, 8]"
 
 
 @COMPONENTS
 @pytest.mark.parametrize("value", [0, -1, 0.5, "16000", False])
 def test_vocabulary_size_out_of_range(component, value):
     (problem,) = problems_of(component, {"vocabulary": "trim", "vocabulary_size": value})
-    assert problem == f"vocabulary_size: {value!r} is not an integer >= 1 or null"
-    assert problems_of(component, {"vocabulary": value}) == (f"vocabulary: {value!r} is not one of: full, trim",)
+    assert problem == f"vocabulary_size: {shown(value)} is not an integer >= 1 or null"
+    assert problems_of(component, {"vocabulary": value}) == (f"vocabulary: {shown(value)} is not one of: full, trim",)
 
 
 @pytest.mark.parametrize("method", ["dynamic_int8", "static_int8", "kmeans"])

@@ -1,0 +1,48 @@
+"""Options of Rasa's own components, which a config.yml may still have from before, and what to do with them."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+_OPTIONS: Dict[str, Tuple[str, ...]] = {
+    "DIETClassifier": (
+        *("batch_strategy", "checkpoint_model", "concat_dimension", "connection_density", "constrain_similarities"),
+        *("dense_dimension", "drop_rate", "drop_rate_attention", "drop_small_last_batch", "embedding_dimension"),
+        *("entity_recognition", "evaluate_every_number_of_epochs", "evaluate_on_number_of_examples", "featurizers"),
+        *("hidden_layers_sizes", "intent_classification", "loss_type", "max_relative_position", "model_confidence"),
+        *("maximum_negative_similarity", "maximum_positive_similarity", "negative_margin_scale"),
+        *("number_of_attention_heads", "number_of_negative_examples", "number_of_transformer_layers"),
+        *("regularization_constant", "renormalize_confidences", "run_eagerly", "scale_loss", "share_hidden_layers"),
+        *("similarity_type", "tensorboard_log_directory", "tensorboard_log_level", "transformer_size"),
+        *("unidirectional_encoder", "use_dense_input_dropout", "use_key_relative_attention"),
+        *("use_masked_language_model", "use_maximum_negative_similarity", "use_sparse_input_dropout"),
+        "use_value_relative_attention",
+    ),
+    "ResponseSelector": ("retrieval_intent", "use_text_as_label"),
+    "CRFEntityExtractor": ("L1_c", "L2_c", "features", "max_iterations"),
+    "LanguageModelFeaturizer": ("cache_dir", "model_name"),
+}
+_SWITCHES = (
+    "intents alone are PrunedBertIntentClassifier's, entities alone BertEntityExtractor's, both JointBertClassifier's"
+)
+_INSTEAD = {
+    "entity_recognition": _SWITCHES,
+    "intent_classification": _SWITCHES,
+    "model_name": "model_weights alone says which weights are read",
+}
+
+
+def advice(name: str) -> Optional[str]:
+    """Return whose option it is and what to do, for a name that no component of this package has; else None."""
+    for component, names in _OPTIONS.items():
+        if name in names:
+            instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+            return f"it is one of Rasa's {component}: leave it out{instead}"
+    return None
+
+
+def advice_on_value(name: str, value: Any) -> Optional[str]:
+    """Return what to do with a value that Rasa's component takes for an option of the same name; else None."""
+    if name == "batch_size" and isinstance(value, (list, tuple)):
+        return "batches do not grow as those of Rasa's DIETClassifier do; give one number or leave it out"
+    return None

@@ -1,0 +1,27 @@
+"""The options of Rasa's components that are named to people who bring them along are all that there are."""
+
+import pytest
+from rasa.nlu.classifiers.diet_classifier import DIETClassifier
+from rasa.nlu.extractors.crf_entity_extractor import CRFEntityExtractor
+from rasa.nlu.featurizers.dense_featurizer.lm_featurizer import LanguageModelFeaturizer
+from rasa.nlu.selectors.response_selector import ResponseSelector
+
+from rasa_compressed_bert.config import JointBertClassifierConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.errors import ConfigError
+
+PAIRS = [
+    (DIETClassifier, JointBertClassifierConfig),
+    (ResponseSelector, JointBertClassifierConfig),
+    (CRFEntityExtractor, JointBertClassifierConfig),
+    (LanguageModelFeaturizer, QuantizedBertFeaturizerConfig),
+]
+
+
+@pytest.mark.parametrize("theirs, ours", PAIRS, ids=lambda cls: cls.__name__)
+def test_every_option_of_rasas_component_is_known(theirs, ours):
+    own = ours.default_config()
+    brought = {name: "\n" for name in theirs.get_default_config() if name not in own}
+    with pytest.raises(ConfigError) as caught:
+        ours.from_dict(brought)
+    assert len(caught.value.problems) == len(brought) > 0
+    assert all("it is one of Rasa's" in problem for problem in caught.value.problems)
