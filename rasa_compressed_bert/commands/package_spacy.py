@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.artifact import (
     Artifact,
 )
 from rasa_compressed_bert.commands.options import make_folder, write
-from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
+from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.opening import misfits_refused
 
 _TRAINED_BY = "JointBertClassifier"
@@ -100,13 +100,9 @@ def _chosen(artifacts: dict, name: Optional[str], model: Path) -> Artifact:
 def _trained(weights: str, nlu: Path) -> Artifact:
     """Intents and entities of the data, as far as it has them."""
     from rasa_compressed_bert.benchmark.messages import load_training_data
-    from rasa_compressed_bert.components.config_io import ComponentError
     from rasa_compressed_bert.components.message_io import entity_examples
     from rasa_compressed_bert.config import JointBertClassifierConfig
-    from rasa_compressed_bert.tasks.bert_training import train_bert
+    from rasa_compressed_bert.tasks.bert_training import train_or_finetune
 
-    try:
-        examples = entity_examples(load_training_data(nlu), extractor=_TRAINED_BY)
-    except ComponentError as error:
-        raise CompressedBertError(str(error)) from error
-    return train_bert(examples, JointBertClassifierConfig.from_dict({"model_weights": weights}))
+    examples = entity_examples(load_training_data(nlu), extractor=_TRAINED_BY)
+    return train_or_finetune(examples, JointBertClassifierConfig.from_dict({"model_weights": weights}), None)

@@ -62,7 +62,6 @@ def read_project(path: Path, nlu: Path) -> Project:
     """
     import rasa_compressed_bert
     from rasa_compressed_bert.benchmark.messages import load_training_data
-    from rasa_compressed_bert.components.config_io import ComponentError
     from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
 
     config = read_yaml(path)
@@ -85,13 +84,11 @@ def read_project(path: Path, nlu: Path) -> Project:
         )
     ((place, component),) = found.items()
     data = load_training_data(nlu)
-    try:
-        if component.options_class.learns_entities:
-            examples = entity_examples(data, extractor=component.__name__)
-        else:
-            examples = intent_examples(data)
-    except ComponentError as error:
-        raise CompressedBertError(str(error)) from error
+    if component.options_class.learns_entities:
+        names = [str(item.get("name")).rpartition(".")[2] for item in pipeline]
+        examples = entity_examples(data, extractor=component.__name__, pipeline=names)
+    else:
+        examples = intent_examples(data)
     if nlu.is_dir():
         examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
     return Project(config, place, component.options_class, examples)

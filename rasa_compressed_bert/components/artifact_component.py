@@ -16,7 +16,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components import config_io, fallback, message_io, resource_io
+from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
@@ -57,7 +57,7 @@ class ArtifactComponent(GraphComponent):
         execution_context: ExecutionContext,
     ) -> ArtifactComponent:
         """An untrained component."""
-        return cls(config_io.parse_config(cls.options_class, config), model_storage, resource)
+        return cls(config_io.parse_config(cls.options_class, config), model_storage, resource, execution_context)
 
     @classmethod
     def load(
@@ -74,12 +74,12 @@ class ArtifactComponent(GraphComponent):
             ComponentError: if a file of the model is missing or damaged, or fits no model.
         """
         options = config_io.parse_config(cls.options_class, config)
-        fallback.warn_of_other_threshold(options, execution_context, component=cls.__name__)
+        pipeline.warn_of_other_threshold(options, execution_context, component=cls.__name__)
         with config_io.shown_by_rasa():
             with misfits_refused():
                 artifact = resource_io.load(model_storage, resource)
                 predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
-                component = cls(options, model_storage, resource, predictor=predictor)
+                component = cls(options, model_storage, resource, execution_context, predictor=predictor)
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
         return component
 
@@ -88,21 +88,25 @@ class ArtifactComponent(GraphComponent):
         options: Any,
         model_storage: ModelStorage,
         resource: Resource,
+        execution_context: ExecutionContext,
         *,
         predictor: Any = None,
     ) -> None:
         self._options = options
         self._model_storage = model_storage
         self._resource = resource
+        self._execution_context = execution_context
         self._predictor = predictor
 
     def train(self, training_data: TrainingData) -> Resource:
         """Trains on the NLU examples, and saves the artifact.
 
         Raises:
-            ComponentError: if weights or another file cannot be read, if an annotation is none, or labels changed under
-                `--finetune`; nothing is saved then.
+            ComponentError: if weights or another file cannot be read, or if labels changed under `--finetune`; nothing
+                is saved then.
         """
+        pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
+        pipeline.warn_of_unused_text(training_data, self._execution_context)
         examples = self._examples(training_data)
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
@@ -148,7 +152,8 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
     predictor_class = MessagePredictor
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
-        return message_io.entity_examples(training_data, extractor=self.name)
+        names = pipeline.component_names(self._execution_context)
+        return message_io.entity_examples(training_data, extractor=self.name, pipeline=names)
 
     def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
         if prediction is None:

@@ -1,17 +1,32 @@
-"""The pipeline's FallbackClassifier, whose threshold the confidences of a classifier are made for."""
+"""What a component sees of the rest of config.yml, and warns of where it does not go together with its own options."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Optional, Set
 
 from rasa.engine.graph import ExecutionContext
+from rasa.nlu.featurizers.featurizer import Featurizer
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.data.warnings import other_weights
+from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
-_COMPONENT, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
+_FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
+_DATA_PROVIDER, _LANGUAGE = (
+    "NLUTrainingDataProvider",
+    "language",
+)  # of the graph that trains; it has the key of config.yml
 
 
-def warn_of_other_threshold(options: Any, execution_context: ExecutionContext, *, component: str) -> None:
+def component_names(execution_context: ExecutionContext) -> Set[str]:
+    """The names of all components of the graph."""
+    return {node.uses.__name__ for node in execution_context.graph_schema.nodes.values()}
+
+
+def warn_of_other_threshold(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
     """Warns of a FallbackClassifier whose threshold is not `out_of_scope.threshold`, where the pipeline has one.
 
     Args:
@@ -22,13 +37,53 @@ def warn_of_other_threshold(options: Any, execution_context: ExecutionContext, *
     if not options.has_detector:
         return
     for node in execution_context.graph_schema.nodes.values():
-        if node.uses.__name__ != _COMPONENT:
+        if node.uses.__name__ != _FALLBACK:
             continue
         threshold = node.config.get(_THRESHOLD, _DEFAULT)
         if threshold != options.out_of_scope.threshold:
             ours = options.out_of_scope.threshold
             logger.warning(
-                f"{_COMPONENT} has the threshold {threshold:g}, and the confidences of {component} are made for "
+                f"{_FALLBACK} has the threshold {threshold:g}, and the confidences of {component} are made for "
                 f"{ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "
-                f"{_COMPONENT} to {ours:g}."
+                f"{_FALLBACK} to {ours:g}."
             )
+
+
+def warn_of_other_language(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
+    """Warns of a `language` in config.yml that the shipped weights do not read.
+
+    Args:
+        options: of the component.
+        execution_context: with the graph that the component is trained in.
+        component: its name.
+    """
+    weights, language = options.weights_to_start_from, _language(execution_context)
+    theirs = only_language(weights) if weights else None
+    if theirs and language and not language.lower().startswith(theirs):
+        logger.warning(
+            f"The language in config.yml is '{language}', and the weights '{weights}' of {component} read '{theirs}' "
+            f"alone: {other_weights(options.weights_option)}."
+        )
+
+
+def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:
+    """Warns of end-to-end stories in a pipeline without a featurizer: policies see features of text, not text.
+
+    Args:
+        training_data: what the component is trained on, messages of stories included.
+        execution_context: with the graph that the component is trained in.
+    """
+    nodes = execution_context.graph_schema.nodes.values()
+    if training_data.has_e2e_examples() and not any(issubclass(node.uses, Featurizer) for node in nodes):
+        logger.warning(
+            "Stories have messages as text (end-to-end), and the pipeline has no featurizer: no policy learns from "
+            "that text. Add a tokenizer and a featurizer, such as WhitespaceTokenizer and "
+            "rasa_compressed_bert.QuantizedBertFeaturizer, or write the stories with intents and actions."
+        )
+
+
+def _language(execution_context: ExecutionContext) -> Optional[str]:
+    for node in execution_context.graph_schema.nodes.values():
+        if node.uses.__name__ == _DATA_PROVIDER and node.config.get(_LANGUAGE):
+            return str(node.config[_LANGUAGE])
+    return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from collections import Counter
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from rasa.nlu.constants import (
     DENSE_FEATURIZABLE_ATTRIBUTES,
@@ -34,9 +35,10 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.warnings import warn_of_annotations_for_others, warn_of_faulty_annotations
 from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces
 
-_SHOWN, _LISTED = 40, 10
+_SHOWN = 40
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -48,56 +50,66 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
     ]
 
 
-def entity_examples(training_data: TrainingData, *, extractor: str) -> List[Example]:
+def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Collection[str] = ()) -> List[Example]:
     """Every NLU example that has a text, with its intent, and the entities that are not another extractor's.
 
-    Of messages without an intent Rasa takes those with entities for parts of stories, which are not among its examples.
+    Warns of annotations that cannot be learnt, and of those for extractors that are not there. Of messages without an
+    intent Rasa takes those with entities for parts of stories, which are not among its examples.
 
     Args:
         training_data: of Rasa.
         extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are not its.
-
-    Raises:
-        ComponentError: if an annotation is none: with all of them.
+        pipeline: names of the other components.
     """
     examples, problems = [], []
+    others: Counter[str] = Counter()
     for message in training_data.nlu_examples:
         text = message.get(TEXT) or ""
         if not text.strip():
             continue
-        own = [entity for entity in message.get(ENTITIES, []) if entity.get(EXTRACTOR) in (None, "", extractor)]
+        entities = message.get(ENTITIES, [])
+        own = [entity for entity in entities if entity.get(EXTRACTOR) in (None, "", extractor)]
+        others.update(entity[EXTRACTOR] for entity in entities if entity not in own)
         spans, wrong = _spans(text, own)
         examples.append(Example(text, message.get(INTENT), tuple(spans)))
         problems += [f"'{text[:_SHOWN]}': {problem}" for problem in wrong]
-    if problems:
-        more = f"\nand {len(problems) - _LISTED} more." if len(problems) > _LISTED else ""
-        listed = "\n".join(problems[:_LISTED])
-        raise ComponentError(f"{extractor} cannot learn from these annotations. Correct them:\n{listed}{more}")
+    warn_of_faulty_annotations(problems, component=extractor)
+    absent = {name: count for name, count in others.items() if name not in pipeline}
+    warn_of_annotations_for_others(absent, component=extractor)
     return examples
 
 
 def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySpan], List[str]]:
-    """The annotations of a text without the blanks around them, and what is wrong with those that are none."""
-    spans: List[EntitySpan] = []
+    """The annotations of a text without the blanks around them, and what is wrong with the others.
+
+    Of two that overlap, the one that begins first is kept, or the longer one where both begin together.
+    """
+    found: List[EntitySpan] = []
     problems = []
     for entity in entities:
         start, end = entity.get(ENTITY_ATTRIBUTE_START), entity.get(ENTITY_ATTRIBUTE_END)
         kind, role, group = (
             entity.get(name) for name in (ENTITY_ATTRIBUTE_TYPE, ENTITY_ATTRIBUTE_ROLE, ENTITY_ATTRIBUTE_GROUP)
         )
-        if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start <= end <= len(text):
+        if not isinstance(start, int) or not isinstance(end, int):
+            problems.append("an entity has no start or no end")
+        elif not 0 <= start <= end <= len(text):
             problems.append(f"the entity from {start} to {end} lies outside of its {len(text)} characters")
         elif not text[start:end].strip():
             problems.append(f"the entity from {start} to {end} is empty")
         elif not kind:
-            problems.append(f"'{text[start:end]}' has no entity type (role: {role}, group: {group})")
+            problems.append(f"'{text[start:end]}' has no entity type")
         else:
             start += len(text[start:end]) - len(text[start:end].lstrip())
-            spans.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
-    spans.sort(key=lambda span: (span.start, span.end))
-    for one, other in zip(spans, spans[1:]):
-        if other.start < one.end:
-            problems.append(f"'{text[one.start : one.end]}' and '{text[other.start : other.end]}' overlap")
+            found.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
+    found.sort(key=lambda span: (span.start, -span.end))
+    spans: List[EntitySpan] = []
+    for span in found:
+        if spans and span.start < spans[-1].end:
+            one, other = (text[part.start : part.end] for part in (spans[-1], span))
+            problems.append(f"'{other}' overlaps '{one}'")
+        else:
+            spans.append(span)
     return spans, problems
 
 

@@ -13,7 +13,7 @@ from rasa.nlu.tokenizers.tokenizer import Tokenizer
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.components import config_io, message_io, resource_io
+from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
@@ -98,6 +98,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
     ) -> None:
         super().__init__(execution_context.node_name, config)
         self._options = config_io.parse_config(self.options_class, config)
+        self._execution_context = execution_context
         self._model_storage = model_storage
         self._resource = resource
         self._featurizer: Optional[WordFeaturizer] = None
@@ -110,6 +111,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """
         from rasa_compressed_bert.tasks.featurization import compress_encoder  # TensorFlow is needed here only
 
+        pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
             if self._featurizer:
                 artifact = resource_io.load(self._model_storage, self._resource)

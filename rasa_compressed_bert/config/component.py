@@ -81,6 +81,11 @@ class ComponentConfig(ABC):
         """Pretrained weights that training needs; None if it needs none."""
 
     @property
+    @abstractmethod
+    def weights_option(self) -> str:
+        """The option that names pretrained weights."""
+
+    @property
     def has_detector(self) -> bool:
         """Whether confidences tell messages out of scope, see `out_of_scope.OutOfScopeConfig`."""
         section = getattr(self, "out_of_scope", None)

@@ -119,6 +119,11 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         """Pretrained weights that are fine-tuned, or, with a file of predictions, give the student its wordpieces."""
         return None if self.teacher.model is not None else self.teacher.model_weights or _WEIGHTS
 
+    @property
+    def weights_option(self) -> str:
+        """Where this trains the teacher, the teacher's; else that of the teacher's own training."""
+        return "teacher.model_weights" if self.teacher.model is None else "model_weights of the teacher"
+
     def files_to_read(self) -> Sequence[str]:
         """A teacher, messages without an intent, spaCy's model, which may be a package, and messages out of scope."""
         augmentation = self.augmentation

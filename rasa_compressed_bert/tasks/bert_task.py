@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import Container, List, Mapping, Optional, Sequence, Tuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from rasa_compressed_bert.config import AugmentationConfig, BertConfig
 from rasa_compressed_bert.data.entities import EntityLabel, TagSpan
 from rasa_compressed_bert.data.example import Example, class_indices
+from rasa_compressed_bert.data.warnings import warn_of_long_messages, warn_of_lost_entities
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.quantizer import Quantizer
@@ -20,14 +20,13 @@ from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
 from rasa_compressed_bert.tokenization.pieces import Pieces, cuts_for, located
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, warn_of_cuts
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
 from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
-logger = logging.getLogger(__name__)
 DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
 STUDENT_RATE = 3.0  # times the learning rate: a compressed model has further to go, and its teacher holds it
 
@@ -76,9 +75,9 @@ class BertTask:
         else:
             tokenizer = targets.tokenizer(start.tokenizer, config.max_length)
             pieces = [tokenizer.encode(text) for text in texts]
-            warn_of_cuts([message.cut for message in pieces], config.max_length)
+            warn_of_long_messages([message.cut for message in pieces], config.max_length)
             encoded, targets, lost = _tagged(examples, pieces, targets, classes, num_names=len(names))
-            _warn_of_lost(lost)
+            warn_of_lost_entities(lost)
         vocabulary = UsedVocabulary.of([*encoded.input_ids, *synthetic])
         encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
         synthetic = vocabulary.renumber(synthetic)
@@ -160,7 +159,7 @@ def _tagged(
     *,
     num_names: int,
     held_out: Container[int] = (),
-) -> Tuple[EncodedExamples, Targets, List[str]]:
+) -> Tuple[EncodedExamples, Targets, List[Tuple[str, str]]]:
     """Messages with their tags, targets that know whether entities lie inside words, and entities that are lost.
 
     The tags `(T + 2,)` say nothing of the special wordpieces, nor of what is left of an entity whose end is cut off.
@@ -184,21 +183,13 @@ def _tagged(
         if place >= len(examples) - num_names:
             inner[:] = NO_TAG
         tags.append(np.concatenate([[NO_TAG], inner, [NO_TAG]]).astype(np.int32))
-        lost.extend(f"'{example.text[span.start : span.end][:40]}' ({span.entity})" for span in gone)
+        lost.extend((example.text[span.start : span.end], span.entity) for span in gone)
         inside_words = inside_words or (place not in held_out and _inside_words(spans, message))
     continues = None if inside_words else [message.continues for message in pieces]
     encoded = EncodedExamples(
         [message.input_ids for message in pieces], classes, tags=tags, scheme=targets.scheme, continues=continues
     )
     return encoded, replace(targets, inside_words=inside_words), lost
-
-
-def _warn_of_lost(entities: Sequence[str]) -> None:
-    if entities:
-        logger.warning(
-            f"{len(entities)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
-            f"nothing that has a wordpiece. The first is {entities[0]}."
-        )
 
 
 def _inside_words(spans: Sequence[TagSpan], message: Pieces) -> bool:

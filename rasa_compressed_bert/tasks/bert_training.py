@@ -11,7 +11,7 @@ from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import BertConfig, BudgetConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
@@ -26,6 +26,7 @@ from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
+from rasa_compressed_bert.tasks.training_data import warn_of_data, with_whole_words
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.loop import Plan, fit, predict
@@ -35,8 +36,14 @@ from rasa_compressed_bert.training.scores import score_of
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact: Optional[Artifact]) -> Artifact:
-    """A new model, or one that goes on where `artifact` is; see `train_bert` and `finetune_bert`."""
-    return train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
+    """A new model, or one that goes on where `artifact` is, and warnings of what is odd in the training data.
+
+    See `train_bert` and `finetune_bert`.
+    """
+    trained = train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
+    tokenizer = trained.files[TOKENIZER].decode("utf-8")
+    warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
+    return trained
 
 
 class Dense(NamedTuple):
@@ -92,6 +99,7 @@ def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
         WeightsError: if the pretrained weights cannot be read.
     """
     start = start_from_pretrained(config, [example.text for example in examples])
+    examples, _ = with_whole_words(examples, start.tokenizer)
     targets = targets_of(examples, config, start.tokenizer)
     start = _with_heads(start, targets, config)
     names = helpful_names(examples, targets.labels, start, seed=config.random_seed)
@@ -188,6 +196,7 @@ def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact
     """New examples of what an artifact says already."""
     start = start_from_artifact(artifact)
     before = targets_from(artifact)
+    examples, _ = with_whole_words(examples, start.tokenizer)
     targets = continued(before, targets_of(examples, config, start.tokenizer, before=before))
     names = name_examples(targets.labels, [example.text for example in examples])
     return BertTask.of(examples, targets, start, config, names=names if artifact.manifest.get("num_names") else ())

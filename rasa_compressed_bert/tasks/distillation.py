@@ -22,6 +22,7 @@ from rasa_compressed_bert.tasks.cross_fitting import voting_of
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import labels_of, require_same_labels
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
+from rasa_compressed_bert.tasks.training_data import warn_of_data
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -61,6 +62,7 @@ def train_distilled_classifier(
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
     teacher, lesson, voting = _lesson(examples, labels, config, cache, {_normal(text) for text in held_out})
+    warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
     student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
     described = {"teacher": _described(teacher, lesson, config), "temperature": voting.temperature}
     return with_views(

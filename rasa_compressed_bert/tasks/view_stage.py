@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
-from typing import Dict, NamedTuple, Optional, Sequence, Set
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -18,10 +16,8 @@ from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.views import decision
 
-logger = logging.getLogger(__name__)
 OUT_OF_SCOPE = "out_of_scope"
 """An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
-_SHOWN = 3
 
 
 class Voting(NamedTuple):
@@ -65,7 +61,6 @@ def with_views(
         DataError: if a file of messages out of scope cannot be read.
     """
     labels = artifact.manifest["labels"]
-    _warn_of_contradictions(texts, classes, labels)
     if options.detector == "none":
         return artifact
     labelled = np.flatnonzero(classes >= 0)
@@ -93,18 +88,3 @@ def with_views(
 def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:
     """What the views read of messages."""
     return Observations(texts, classes, *served_outputs(artifact, texts, name="views"))
-
-
-def _warn_of_contradictions(texts: Sequence[str], classes: np.ndarray, labels: Sequence[str]) -> None:
-    """Names the messages that have several intents: no classifier can have them all right."""
-    intents: Dict[str, Set[str]] = defaultdict(set)
-    for text, label in zip(texts, classes.tolist()):
-        if label >= 0:
-            intents[text.strip().lower()].add(labels[label])
-    found = {text: sorted(names) for text, names in intents.items() if len(names) > 1}
-    if found:
-        shown = "; ".join(f"'{text[:40]}' ({', '.join(names)})" for text, names in list(found.items())[:_SHOWN])
-        logger.warning(
-            f"{len(found)} messages have several intents, of which at most one can be predicted: {shown}"
-            f"{' ...' if len(found) > _SHOWN else ''}. Keep each of them under one intent."
-        )

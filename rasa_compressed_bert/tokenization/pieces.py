@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
@@ -22,6 +22,7 @@ Cuts = Mapping[str, Sequence[int]]
 # one word to BERT at most: these control characters are none of its blanks, it drops them
 _RUN = re.compile(r"[\S\x0b\x0c\x1c-\x1f\x85]+")
 _WHOLE = 1_000_000  # wordpieces: texts are not cut off
+_FEW = 0.1  # share of the annotations of a type
 _JOINER = "\u200d"  # between the characters of one emoji
 
 
@@ -121,6 +122,52 @@ def cuts_for(
             if any(run.start() < edge < run.end() for edge in missed):
                 cuts.setdefault(run[0], set())
     return {word: sorted(places | edges[word]) for word, places in sorted(cuts.items())}
+
+
+def whole_words(
+    texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str
+) -> List[Tuple[EntitySpan, ...]]:
+    """Moves annotations that begin or end inside a word to whole words, where few of their type do.
+
+    Few are one, or less than a tenth. A word belongs to an entity if at least half of it is annotated. An annotation
+    stays as it is where another one lies in the same words: these are parts of words on purpose.
+
+    Args:
+        texts: of the training data.
+        entities: of each text.
+        json: the tokenizer.
+    """
+    tokenizer = PieceTokenizer(json, _WHOLE, {})
+    words = [tokenizer.encode(text).words if spans else [] for text, spans in zip(texts, entities)]
+    moved = [[_to_words(span, own) for span in spans] for spans, own in zip(entities, words)]
+    total = Counter(span.entity for spans in entities for span in spans)
+    inside = Counter(
+        span.entity for before, after in zip(entities, moved) for span, new in zip(before, after) if span != new
+    )
+    few = {kind for kind, count in inside.items() if count == 1 or count < _FEW * total[kind]}
+    return [
+        tuple(
+            new if span.entity in few and not any(_overlap(new, other) for other in spans if other != span) else span
+            for span, new in zip(spans, own)
+        )
+        for spans, own in zip(entities, moved)
+    ]
+
+
+def _to_words(span: EntitySpan, words: Sequence[Tuple[int, int]]) -> EntitySpan:
+    """The words that an annotation covers by half, where it begins or ends inside of one."""
+    if not any(start < edge < end for edge in (span.start, span.end) for start, end in words):
+        return span
+    touched = [(start, end) for start, end in words if start < span.end and span.start < end]
+    covered = [
+        (start, end) for start, end in touched if 2 * (min(end, span.end) - max(start, span.start)) >= end - start
+    ]
+    chosen = covered or touched
+    return span._replace(start=chosen[0][0], end=chosen[-1][1])
+
+
+def _overlap(one: EntitySpan, other: EntitySpan) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def located(

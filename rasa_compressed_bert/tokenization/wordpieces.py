@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import re
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from rasa_compressed_bert.data.warnings import warn_of_long_messages
 from rasa_compressed_bert.errors import ArtifactError
 
-logger = logging.getLogger(__name__)
 LONGEST_WORD = 100
 """Characters; WordPiece takes a longer word for unknown."""
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # two surrogates that are one character, or any other
@@ -90,7 +90,7 @@ class WordpieceTokenizer:
         """Ids of many messages; warns once, with the number of those that were cut."""
         encodings = self._tokenizer.encode_batch([well_formed(self.read(text)) for text in texts])
         too_long = [len(text) > self._longest_text for text in texts]
-        warn_of_cuts([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
+        warn_of_long_messages([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
@@ -104,7 +104,7 @@ class WordpieceTokenizer:
         else:
             encodings = self._tokenizer.encode_batch(read, is_pretokenized=True)
         too_long = [len(words) < len(message) for words, message in zip(read, messages)]
-        warn_of_cuts([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
+        warn_of_long_messages([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
         return [
             Words(
                 np.array(encoding.ids, np.int64),
@@ -125,18 +125,16 @@ class WordpieceTokenizer:
         return read
 
 
-def warn_of_cuts(cut: Sequence[bool], max_length: int) -> None:
-    """Warns once, with the number of messages that are cut.
+def unknown_id(json_text: str) -> Optional[int]:
+    """The id of the wordpiece that stands for whatever the vocabulary cannot write; None if it can write anything.
 
     Args:
-        cut: whether the end of a message is left out.
-        max_length: the option.
+        json_text: the `tokenizers` library's own serialisation.
     """
-    if any(cut):
-        logger.warning(
-            f"{sum(cut)} of {len(cut)} messages are longer than max_length: {max_length} wordpieces; their ends are "
-            "not seen by the model."
-        )
+    model = json.loads(json_text)["model"]
+    if model["type"] == "Unigram":
+        return model["unk_id"]
+    return model["vocab"].get(model["unk_token"])
 
 
 class Words(NamedTuple):

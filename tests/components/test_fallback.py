@@ -1,13 +1,27 @@
-"""A FallbackClassifier with another threshold than the confidences are made for is named."""
+"""What does not go together with the rest of config.yml: a threshold, a language, stories without features."""
 
 import logging
 
 import pytest
 from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier
+from rasa.shared.data import TrainingType
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.components.fallback import warn_of_other_threshold
-from rasa_compressed_bert.config import BertEntityExtractorConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.components.pipeline import (
+    component_names,
+    warn_of_other_language,
+    warn_of_other_threshold,
+    warn_of_unused_text,
+)
+from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
+    DistilledIntentClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+    QuantizedBertFeaturizerConfig,
+)
 
 
 def context(*configs):
@@ -43,3 +57,65 @@ def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
         warn_of_other_threshold(PrunedBertIntentClassifierConfig.from_dict({}), context(), component="any")
         warn_of_other_threshold(BertEntityExtractorConfig.from_dict({}), context({"threshold": 0.7}), component="any")
     assert not caplog.records
+
+
+OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
+
+
+def training_context(*names, language="en"):
+    """What Rasa gives the components of a pipeline to train in."""
+    config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": []}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
+    return ExecutionContext(graph.train_schema)
+
+
+def test_the_names_of_the_pipeline_are_seen():
+    names = component_names(training_context("WhitespaceTokenizer", "CRFEntityExtractor", OURS))
+    assert {"WhitespaceTokenizer", "CRFEntityExtractor", "PrunedBertIntentClassifier"} <= names
+
+
+@pytest.mark.parametrize(
+    "language, warned", [("te", True), ("zh", True), ("en", False), ("en-GB", False), (None, False)]
+)
+@pytest.mark.parametrize(
+    "options, option",
+    [
+        (PrunedBertIntentClassifierConfig(), "set model_weights to"),
+        (QuantizedBertFeaturizerConfig(), "set model_weights to"),
+        (DistilledIntentClassifierConfig(), "set teacher.model_weights to"),
+    ],
+)
+def test_a_language_that_the_default_weights_do_not_read(options, option, language, warned, caplog):
+    warn_of_other_language(options, training_context(OURS, language=language), component="Ours")
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
+    if warned:
+        assert f"config.yml is '{language}', and the weights 'all-MiniLM-L6-v2' of Ours read 'en' alone" in caplog.text
+        assert option in caplog.text
+
+
+@pytest.mark.parametrize("weights", ["bert-base-german-cased", "somewhere/else"])
+def test_nothing_is_said_of_other_weights(weights, caplog):
+    options = PrunedBertIntentClassifierConfig.from_dict({"model_weights": weights})
+    warn_of_other_language(options, training_context(OURS, language="de"), component="Ours")
+    given = DistilledIntentClassifierConfig.from_dict({"teacher": {"model": "teacher.tar.gz"}})
+    warn_of_other_language(given, training_context(OURS, language="de"), component="Ours")
+    assert not caplog.records
+
+
+END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "any text of a story"})])
+
+
+@pytest.mark.parametrize(
+    "data, names, warned",
+    [
+        (END_TO_END, (OURS,), True),
+        (END_TO_END, ("WhitespaceTokenizer", OURS), True),
+        (END_TO_END, ("WhitespaceTokenizer", "CountVectorsFeaturizer", OURS), False),
+        (END_TO_END, ("WhitespaceTokenizer", "rasa_compressed_bert.QuantizedBertFeaturizer", OURS), False),
+        (TrainingData([Message.build("hello", "greet")]), (OURS,), False),
+    ],
+)
+def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, caplog):
+    warn_of_unused_text(data, training_context(*names))
+    assert bool(caplog.records) == warned
+    assert not warned or "no policy learns from that text. Add a tokenizer and a featurizer" in caplog.text

@@ -56,6 +56,26 @@ def test_nothing_to_read_is_no_intent(trained, text):
 
 
 @pytest.mark.slow
+def test_messages_that_the_vocabulary_cannot_tell_apart_are_named_once(quick, storage, caplog):
+    """The characters of both are unknown to it; the teacher of a student has them too."""
+    data = training_data({**EXAMPLES, "up": ["\U0001f44d", "good \U0001f44d"], "down": ["\U0001f44e", "no \U0001f44e"]})
+    create(quick.component, quick.config, storage).train(data)
+    (said,) = [record.getMessage() for record in caplog.records if "vocabulary" in record.getMessage()]
+    assert "4 have words that it does not know: '\U0001f44d'; 'good \U0001f44d'; '\U0001f44e' ..." in said
+    assert "2 have the same wordpieces as a message of another intent" in said
+    assert "'\U0001f44d' (up); '\U0001f44e' (down)" in said
+
+
+@pytest.mark.slow
+def test_contradictions_are_named_once(quick, storage, caplog):
+    create(quick.component, quick.config, storage).train(
+        training_data({**EXAMPLES, "music": [*EXAMPLES["music"], "hello"]})
+    )
+    said = [record.getMessage() for record in caplog.records if "several intents" in record.getMessage()]
+    assert len(said) == 1 and "'hello' (greet, music)" in said[0]
+
+
+@pytest.mark.slow
 def test_training_again_gives_the_same_model(trained, storage):
     again = train(trained.case.component, trained.case.config, training_data(), storage)
     for one, other in zip(rankings(again, MESSAGES), rankings(trained.component, MESSAGES)):

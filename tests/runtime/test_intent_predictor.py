@@ -171,12 +171,6 @@ def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
     assert VIEWS not in nothing.files
 
 
-def test_messages_with_several_intents_are_named(artifact, caplog):
-    texts, classes = [*TEXTS, "Hello"], np.array([0, 1, 2, 3, 4, 2])
-    with_views(artifact, texts, classes, OutOfScopeConfig(), voting=Voting(), seed=0)
-    assert "1 messages have several intents" in caplog.text and "'hello' (goodbye, weather)" in caplog.text
-
-
 def test_messages_out_of_scope_come_from_a_file(artifact, tmp_path):
     with pytest.raises(DataError, match="out_of_scope.messages"):
         options = OutOfScopeConfig(messages=str(tmp_path / "none.txt"))

@@ -16,7 +16,7 @@ from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert
+from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
 from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.targets import Targets, continued, targets_of
 from rasa_compressed_bert.training.batches import NO_TAG
@@ -203,6 +203,20 @@ def test_finetuning_keeps_the_cuts_of_before(options):
     whole = [Example("no now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
     after = finetune_bert(whole, joint(options, epochs=1, pruning={"method": "none"}), before)
     assert after.manifest["entities"]["cuts"] == {"hello": [2]}
+
+
+def test_one_annotation_that_is_off_does_not_decide_for_all(options, caplog):
+    """It is learnt as a whole word, once said, and no entity begins or ends inside of one."""
+    first, *others = EXAMPLES
+    (span,) = first.entities
+    examples = [replace(first, entities=(span._replace(end=span.end - 1),)), *others]
+    config = joint(options, epochs=1, pruning={"method": "none"})
+    artifact = train_or_finetune(examples, config, None)
+    assert artifact.manifest["entities"]["cuts"] == {} and not artifact.manifest["entities"]["inside_words"]
+    (said,) = [record.getMessage() for record in caplog.records if "inside a word" in record.getMessage()]
+    assert said.startswith("1 of 40 annotations") and "'pizz' as 'pizza' (dish)" in said
+    again = train_or_finetune(examples, config, artifact)
+    assert again.manifest["entities"]["cuts"] == {} and not again.manifest["entities"]["inside_words"]
 
 
 def test_same_seed_gives_the_same_model(trained, options):

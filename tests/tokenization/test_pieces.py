@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
 from rasa_compressed_bert.models.pretrained import load_pretrained
-from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, cuts_for, located
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, cuts_for, located, whole_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
@@ -188,3 +188,50 @@ def test_parts_are_cut_where_there_are_more_than_fit():
         pieces = PieceTokenizer(JSON, shorter, cuts).encode("saltless " * 4)
         assert pieces.cut and len(pieces.input_ids) == shorter
         np.testing.assert_array_equal(pieces.starts, whole.starts[: shorter - 2])
+def spans_of(*pairs):
+    """Texts and their entities, given as parts of the texts."""
+    return [text for text, *_ in pairs], [
+        tuple(EntitySpan(text.index(part), text.index(part) + len(part), "dish") for part in parts)
+        for text, *parts in pairs
+    ]
+
+
+def parts_of(texts, entities):
+    return [[text[span.start : span.end] for span in spans] for text, spans in zip(texts, entities)]
+
+
+RIGHT = [("a pizza now", "pizza")] * 30
+
+
+@pytest.mark.parametrize(
+    "text, part, whole",
+    [
+        ("a pizza now", "pizz", "pizza"),
+        ("a pizza now", "izza", "pizza"),
+        ("a pizza now", "pizza n", "pizza"),
+        ("a pizza now", "a pizza no", "a pizza now"),
+        ("a pizza, now", "pizz", "pizza"),
+        ("a pizza now", "z", "pizza"),
+    ],
+)
+def test_an_annotation_that_is_one_off_is_moved_to_whole_words(text, part, whole):
+    texts, entities = spans_of((text, part), *RIGHT)
+    assert parts_of(texts, whole_words(texts, entities, JSON))[:2] == [[whole], ["pizza"]]
+
+
+def test_a_few_of_many_are_mistakes_and_many_of_a_type_are_not():
+    few, many = ([("a pizza now", "pizz")] * count for count in (2, 3))
+    texts, entities = spans_of(*few, *RIGHT[:-9])
+    assert parts_of(texts, whole_words(texts, entities, JSON))[0] == ["pizza"]
+    texts, entities = spans_of(*many, *RIGHT[:-9])
+    assert whole_words(texts, entities, JSON) == entities
+
+
+def test_two_annotations_in_one_word_are_no_mistake():
+    texts, entities = spans_of(("hotpizza", "hot", "pizza"), *RIGHT)
+    assert whole_words(texts, entities, JSON) == entities
+
+
+def test_characters_of_a_script_without_blanks_are_words():
+    texts, entities = spans_of(("\u6211\u8981\u62ab\u8428", "\u62ab\u8428"), ("\u62ab\u8428", "\u62ab\u8428"), *RIGHT)
+    assert whole_words(texts, entities, JSON) == entities

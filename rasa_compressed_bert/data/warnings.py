@@ -1,0 +1,169 @@
+"""What is odd in training data, in one warning each: how many messages or annotations, and the first ones."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import Example
+
+logger = logging.getLogger(__name__)
+_LISTED, _CHARACTERS = 3, 40
+
+
+class Moved(NamedTuple):
+    """An annotation that was moved to the bounds of whole words."""
+
+    text: str
+    before: EntitySpan
+    after: EntitySpan
+
+
+def other_weights(option: str) -> str:
+    """Say what to set where messages are in a language that the weights do not know."""
+    return (
+        f"set {option} to a BERT of that language or to a multilingual one, such as bert-base-multilingual-cased: a "
+        "Hugging Face name, or a local folder"
+    )
+
+
+def warn_of_contradictions(examples: Sequence[Example]) -> None:
+    """Name the messages that have several intents: no classifier can have them all right."""
+    intents: Dict[str, Set[str]] = defaultdict(set)
+    for example in examples:
+        if example.intent is not None:
+            intents[_plain(example.text)].add(example.intent)
+    found = [f"{_quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
+    if found:
+        logger.warning(
+            f"{len(found)} messages have several intents, of which at most one can be predicted: {_first(found)}. "
+            "Keep each of them under one intent."
+        )
+
+
+def warn_of_vocabulary(
+    examples: Sequence[Example], wordpieces: Sequence[Sequence[int]], *, unknown: Optional[int], option: str
+) -> None:
+    """Name the messages that the vocabulary cannot write, and those that it cannot tell from ones of other intents.
+
+    Args:
+        examples: messages, some of them with an intent.
+        wordpieces: their ids.
+        unknown: id of the unknown wordpiece; None of a vocabulary that can write anything.
+        option: that names the weights.
+    """
+    unwritten = [_quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
+    same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
+    for example, ids in zip(examples, wordpieces):
+        if example.intent is not None:
+            same[tuple(ids)].append(example)
+    groups = [group for group in same.values() if _is_confused(group)]
+    problems = []
+    if unwritten:
+        problems.append(f"{len(unwritten)} have words that it does not know: {_first(unwritten)}")
+    if groups:
+        confused = [f"{_quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
+        problems.append(
+            f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, and BERT takes them for "
+            f"the same: {_first(confused, 2 * _LISTED)}"
+        )
+    if problems:
+        logger.warning(
+            f"The vocabulary of the weights does not fit all of the {len(examples)} messages: {'; '.join(problems)}. "
+            f"Where they are in a language that the weights do not know, {other_weights(option)}."
+        )
+
+
+def warn_of_long_messages(cut: Sequence[bool], max_length: int) -> None:
+    """Tell how many messages are cut off.
+
+    Args:
+        cut: whether the end of a message is left out.
+        max_length: the option.
+    """
+    if any(cut):
+        logger.warning(
+            f"{sum(cut)} of {len(cut)} messages are longer than max_length: {max_length} wordpieces; their ends are "
+            "not seen by the model."
+        )
+
+
+def warn_of_faulty_annotations(problems: Sequence[str], *, component: str) -> None:
+    """Name the annotations that are left out because they cannot be learnt."""
+    if problems:
+        logger.warning(
+            f"{component} leaves out {len(problems)} annotations that cannot be learnt: {_first(problems)}. Correct "
+            "them."
+        )
+
+
+def warn_of_annotations_for_others(counts: Mapping[str, int], *, component: str) -> None:
+    """Tell how many annotations are meant for extractors that are not in the pipeline.
+
+    Args:
+        counts: of annotations, by the extractor that they name.
+        component: that does not learn them.
+    """
+    if counts:
+        named = ", ".join(f"{count} for {extractor}" for extractor, count in sorted(counts.items()))
+        logger.warning(
+            f"{component} does not learn {sum(counts.values())} annotations that name an extractor which the pipeline "
+            f'does not have: {named}. Remove "extractor" from them, or name {component}.'
+        )
+
+
+def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
+    """Name the annotated entities that have no wordpieces.
+
+    Args:
+        lost: text and type of each.
+    """
+    if lost:
+        found = [f"{_quoted(text)} ({kind})" for text, kind in lost]
+        logger.warning(
+            f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
+            f"nothing that has a wordpiece: {_first(found)}."
+        )
+
+
+def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
+    """Name the annotations that begin or end inside a word and were moved to whole words.
+
+    Args:
+        moved: those annotations.
+        count: of all annotations.
+    """
+    if moved:
+        found = [
+            f"'{text[before.start : before.end]}' as '{text[after.start : after.end]}' ({before.entity})"
+            for text, before, after in moved
+        ]
+        logger.warning(
+            f"{len(moved)} of {count} annotations begin or end inside a word, and are learnt as whole words: "
+            f"{_first(found)}. Correct them. (Parts of words are learnt where more than one annotation of a type, and "
+            "at least a tenth of them, are such.)"
+        )
+
+
+def _is_confused(group: Sequence[Example]) -> bool:
+    """Whether messages of one sequence of wordpieces differ in intent and text; contradictions are warned of apart."""
+    return len({one.intent for one in group}) > 1 and len({_plain(one.text) for one in group}) > 1
+
+
+def _distinct(group: Sequence[Example]) -> List[Example]:
+    """The first message of each text and intent."""
+    return list({(_plain(one.text), one.intent): one for one in reversed(group)}.values())[::-1]
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower()
+
+
+def _quoted(text: str) -> str:
+    return f"'{text[:_CHARACTERS]}'"
+
+
+def _first(items: Sequence[str], count: int = _LISTED) -> str:
+    return "; ".join(items[:count]) + (" ..." if len(items) > count else "")

@@ -1,0 +1,56 @@
+"""Training data as the vocabulary of the weights sees it: what is odd, and where annotations begin and end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import List, Sequence, Tuple
+
+from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.warnings import (
+    Moved,
+    warn_of_contradictions,
+    warn_of_moved_annotations,
+    warn_of_vocabulary,
+)
+from rasa_compressed_bert.tokenization.pieces import whole_words
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
+
+
+def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
+    """Warn of everything that is odd in what a component learns.
+
+    Args:
+        examples: the labelled messages.
+        config: the options.
+        tokenizer: the `tokenizers` library's JSON.
+        max_length: wordpieces of a message.
+    """
+    if config.learns_intents:
+        warn_of_contradictions(examples)
+        pieces = WordpieceTokenizer(tokenizer, max_length)
+        wordpieces = [pieces.encode(example.text).tolist() for example in examples]
+        warn_of_vocabulary(examples, wordpieces, unknown=unknown_id(tokenizer), option=config.weights_option)
+    if config.learns_entities:
+        _, moved = with_whole_words(examples, tokenizer)
+        warn_of_moved_annotations(moved, sum(len(example.entities) for example in examples))
+
+
+def with_whole_words(examples: Sequence[Example], tokenizer: str) -> Tuple[List[Example], List[Moved]]:
+    """The examples without annotations that seem to be inside of a word by mistake, and what was moved.
+
+    Args:
+        examples: the labelled messages.
+        tokenizer: the `tokenizers` library's JSON.
+    """
+    texts, entities = [example.text for example in examples], [example.entities for example in examples]
+    aligned = [
+        replace(example, entities=spans) for example, spans in zip(examples, whole_words(texts, entities, tokenizer))
+    ]
+    moved = [
+        Moved(one.text, before, after)
+        for one, other in zip(examples, aligned)
+        for before, after in zip(one.entities, other.entities)
+        if before != after
+    ]
+    return aligned, moved

@@ -1,0 +1,45 @@
+"""Rasa's validator knows our extractors, also those of entities with roles and groups."""
+
+import warnings
+
+import pytest
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.graph_components.validators.default_recipe_validator import TRAINABLE_EXTRACTORS, DefaultV1RecipeValidator
+from rasa.shared.data import TrainingType
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from rasa_compressed_bert.components.extractors import known_to_validator
+
+CITY = {"start": 0, "end": 4, "value": "rome", "entity": "city", "role": "from", "group": "1"}
+DATA = TrainingData([Message.build(f"rome {index}", f"{index % 2}", [CITY]) for index in range(4)])
+OURS = ["BertEntityExtractor", "JointBertClassifier"]
+
+
+def warnings_of(*pipeline):
+    """What Rasa warns of before it trains."""
+    config = {"language": "en", "pipeline": [{"name": name} for name in pipeline], "policies": []}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        for name in pipeline:
+            if name.startswith("rasa_compressed_bert"):  # what importing it does; pytest has filters of its own
+                known_to_validator(DefaultV1Recipe._from_registry(name).clazz)
+        DefaultV1RecipeValidator(graph.train_schema)._validate_nlu(DATA)
+    assert len(set(TRAINABLE_EXTRACTORS)) == len(TRAINABLE_EXTRACTORS)
+    return "\n".join(str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_is_said_of_a_pipeline_with_our_extractor(name):
+    assert warnings_of(f"rasa_compressed_bert.{name}") == ""
+
+
+def test_a_pipeline_without_an_extractor_is_warned_of_with_ours_among_those_that_there_are():
+    found = warnings_of("WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier")
+    assert "does not include an entity extractor" in found and "roles/groups" in found
+
+
+def test_two_extractors_that_do_the_same_are_warned_of():
+    found = warnings_of("WhitespaceTokenizer", "CRFEntityExtractor", "rasa_compressed_bert.BertEntityExtractor")
+    assert "multiple entity extractors that do the same job" in found and "BertEntityExtractor" in found

@@ -1,0 +1,65 @@
+"""What is said of training data: counts, and the first ones."""
+
+import pytest
+
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.warnings import warn_of_contradictions, warn_of_long_messages, warn_of_vocabulary
+
+UNKNOWN = 1
+
+
+def examples_of(*pairs):
+    return [Example(text, intent) for text, intent in pairs]
+
+
+def said(caplog):
+    """The only warning."""
+    (record,) = caplog.records
+    return record.getMessage()
+
+
+def test_messages_with_several_intents_are_named(caplog):
+    warn_of_contradictions(
+        examples_of(("hello", "weather"), ("rain", "weather"), ("Hello ", "goodbye"), ("hello", None))
+    )
+    assert said(caplog).startswith("1 messages have several intents")
+    assert "'hello' (goodbye, weather)" in said(caplog)
+
+
+def test_messages_with_unknown_wordpieces_are_counted(caplog):
+    examples = examples_of(*((f"text {number}", "a") for number in range(9)))
+    wordpieces = [[2, UNKNOWN + (number >= 5), number + 9, 3] for number in range(9)]
+    warn_of_vocabulary(examples, wordpieces, unknown=UNKNOWN, option="teacher.model_weights")
+    assert (
+        "does not fit all of the 9 messages: 5 have words that it does not know: 'text 0'; 'text 1'; 'text 2' ...."
+        in (said(caplog))
+    )
+    assert "set teacher.model_weights to a BERT of that language or to a multilingual one" in said(caplog)
+
+
+def test_messages_that_only_differ_for_people_are_named_with_their_intents(caplog):
+    examples = examples_of(("ma", "a"), ("má", "b"), ("ma", "a"), ("rain", "c"), ("m\u00e3", None))
+    warn_of_vocabulary(examples, [[2, 7, 3], [2, 7, 3], [2, 7, 3], [2, 8, 3], [2, 7, 3]], unknown=None, option="x")
+    assert "3 have the same wordpieces as a message of another intent" in said(caplog)
+    assert "'ma' (a); 'má' (b). Where" in said(caplog)
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        examples_of(("ma", "a"), ("má", "a")),  # one intent
+        examples_of(("ma", "a"), ("Ma ", "b")),  # one text, which is warned of as a contradiction
+        examples_of(("ma", "a"), ("má", None)),
+    ],
+)
+def test_what_does_no_harm_is_not_mentioned(examples, caplog):
+    warn_of_vocabulary(examples, [[2, 7, 3]] * 2, unknown=UNKNOWN, option="x")
+    assert not caplog.records
+
+
+def test_messages_that_are_cut_off_are_counted(caplog):
+    warn_of_long_messages([0, 3, 0, 4], 16)
+    assert said(caplog).startswith("2 of 4 messages are longer than max_length: 16 wordpieces; 7 wordpieces")
+    caplog.clear()
+    warn_of_long_messages([0, 0], 16)
+    assert not caplog.records
