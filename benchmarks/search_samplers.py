@@ -9,13 +9,13 @@ of real data affordable.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
+import optuna
 from optuna._hypervolume import compute_hypervolume
 from tqdm import tqdm
 
@@ -24,6 +24,7 @@ from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_training_data
 from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.components.message_io import intent_examples
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.search.evaluation import Evaluator
@@ -60,8 +61,8 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "search_samplers")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
-    for name in ("matplotlib", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    silence_libraries()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     examples = intent_examples(load_training_data(arguments.nlu))
     evaluator = Evaluator(examples, DistilledIntentClassifierConfig, BASE, cache=arguments.work / "teachers")
     goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, (), "samplers")

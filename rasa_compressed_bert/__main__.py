@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from typing import Optional, Sequence
 
 from rasa_compressed_bert import __version__
 from rasa_compressed_bert.commands import augment, benchmark, export, inspect, package_spacy, search, sensitivity
+from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
 _COMMANDS = (inspect, benchmark, sensitivity, augment, export, package_spacy, search)
-_QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _FAILED = 2
 _INTERRUPTED = 130  # as shells have it
 
@@ -22,8 +21,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs a sub-command; returns the exit status: 2 for what this package refuses, 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    silence_libraries()
     try:
         arguments.run(arguments)
     except CompressedBertError as error:

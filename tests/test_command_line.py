@@ -1,6 +1,9 @@
 import json
+import logging
+import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.commands.benchmark import labelled
+from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
 SCRIPT = "import sys; sys.path.insert(0, 'tests/benchmark'); import benchmark_harness; "
@@ -239,3 +243,23 @@ def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tm
     monkeypatch.setattr("os.access", lambda path, mode: "folder" not in str(path))
     out = "folder/texts.csv" if command == "augment" else "folder"
     assert refused(command, out) == "--out: the folder 'folder' cannot be written to."
+
+
+def test_servers_are_not_measured_on_windows(tmp_path, monkeypatch, capsys):
+    """Nothing is read before."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["benchmark", str(tmp_path / "none.tar.gz"), "--nlu", str(tmp_path / "none.yml"), "--http", "1"]) == 2
+    assert capsys.readouterr().err == "--http: servers cannot be measured on Windows; leave it out.\n"
+
+
+def test_libraries_warn_users_and_not_developers(monkeypatch, capsys):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    with warnings.catch_warnings():
+        silence_libraries()
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+        warnings.simplefilter("always")  # as Rasa's dependencies do
+        for category in (DeprecationWarning, FutureWarning, UserWarning):
+            warnings.warn(f"a {category.__name__}", category, stacklevel=1)
+    logging.getLogger("tensorflow").warning("5 out of the last 7 calls triggered tf.function retracing")
+    said = capsys.readouterr().err
+    assert "a UserWarning" in said and "Deprecation" not in said and "Future" not in said and "retracing" not in said

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
 
@@ -15,6 +14,7 @@ from rasa.utils.common import configure_logging_and_warnings
 from rasa.utils.log_utils import configure_structlog
 
 from rasa_compressed_bert.benchmark.inspection import inspect_model
+from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
 MB = 1e6
@@ -78,9 +78,7 @@ def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) ->
 def exit_status(run: Callable[[], Any]) -> int:
     """Runs a script; 2 for what is refused, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    warnings.showwarning = lambda *_, **__: None  # Rasa's dependencies warn, and reset the filters
-    for name in ("matplotlib", "tensorflow", "spacy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    silence_libraries()
     try:
         run()
     except CompressedBertError as error:

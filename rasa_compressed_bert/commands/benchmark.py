@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Dict, Sequence
 
@@ -26,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="ask each model's server too, for so long",
+        help="ask each model's server too, for so long (not on Windows)",
     )
     benchmark.add_argument("--threads", type=positive, default=1, help="of each model's libraries (default: 1)")
     benchmark.add_argument("--rounds", type=positive, default=50, help="turns that the models take (default: 50)")
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.benchmark.plots import plot_comparison
     from rasa_compressed_bert.benchmark.server import throughput
 
+    if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group are Unix's
+        raise CompressedBertError("--http: servers cannot be measured on Windows; leave it out.")
     archives = [archive_path(model) for model in arguments.models]
     for archive in archives:
         require_nlu(archive)

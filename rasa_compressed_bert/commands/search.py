@@ -63,6 +63,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """The options of a component that are best for some data."""
     try:
+        import optuna
         import plotly  # noqa: F401, so that it is not missing at the end
 
         from rasa_compressed_bert.search import study
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     project = read_project(arguments.config, arguments.nlu)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)

@@ -19,10 +19,11 @@ from rasa_compressed_bert.models.pretrained import weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
 _LIBRARIES = (
-    *("numpy", "scipy", "scikit-learn", "tensorflow", "tensorflow-model-optimization", "transformers", "tokenizers"),
-    *("safetensors", "onnx", "onnxruntime", "ai-edge-litert", "spacy"),
+    *("numpy", "scipy", "scikit-learn", "tensorflow-model-optimization", "transformers", "tokenizers", "safetensors"),
+    *("onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "ai-edge-litert", "spacy"),
+    *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-intel", "tensorflow-macos", "intel-tensorflow"),
 )
-"""What trains, exports and checks: another version may make another model."""
+"""What trains, exports and checks, by all names of its distributions: another version may make another model."""
 
 
 class ComponentError(RasaException):

@@ -154,7 +154,10 @@ def _is_confused(group: Sequence[Example]) -> bool:
 
 def _distinct(group: Sequence[Example]) -> List[Example]:
     """The first message of each text and intent."""
-    return list({(_plain(one.text), one.intent): one for one in reversed(group)}.values())[::-1]
+    found: Dict[Tuple[str, Optional[str]], Example] = {}
+    for example in group:
+        found.setdefault((_plain(example.text), example.intent), example)
+    return list(found.values())
 
 
 def _plain(text: str) -> str:

@@ -69,7 +69,6 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
         ConfigError: if it was made with other data, another configuration, another space or other costs, or by another
             program.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     is_new = not has_study(storage, name)
     directions = ["maximize", *("minimize" for _ in goal.costs)]
     study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)

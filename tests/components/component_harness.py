@@ -51,6 +51,15 @@ FEATURIZERS = {
 }
 EXTRACTORS = {name: BERT for name in ("BertEntityExtractor", "JointBertClassifier")}
 CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS}
+RUNTIMES = {
+    f"{name} {runtime}": {**config, "runtime": runtime}
+    for runtime in ("tflite", "tensorflow")
+    for name, config in {
+        "QuantizedBertFeaturizer": {"max_length": 32},
+        "PrunedBertIntentClassifier": {**BERT, "epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0},
+    }.items()
+}
+"""Components with the graphs of other runtimes, for tests of the files of a model."""
 
 EXAMPLES = {
     "greet": ["hello", "hi", "hey", "good morning", "hello you", "hi hi", "oh hello", "hey good morning"],

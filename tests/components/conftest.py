@@ -3,7 +3,16 @@
 from typing import Any, Dict, NamedTuple
 
 import pytest
-from component_harness import CASES, component_of, make_storage, needs_words, train, training_data, with_weights
+from component_harness import (
+    CASES,
+    RUNTIMES,
+    component_of,
+    make_storage,
+    needs_words,
+    train,
+    training_data,
+    with_weights,
+)
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 
 QUICK = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0}
@@ -40,7 +49,9 @@ def no_cache_of_the_checkout(cache_folder, monkeypatch):
 @pytest.fixture(scope="session", params=CASES)
 def case(request, tiny_weights):
     """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
-    return Case(request.param, component_of(request.param), with_weights(CASES[request.param], tiny_weights))
+    return Case(
+        request.param, component_of(request.param), with_weights({**CASES, **RUNTIMES}[request.param], tiny_weights)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from component_harness import (
 from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
 from rasa_compressed_bert.components import config_io, resource_io
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.tasks import featurization
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
@@ -274,3 +275,15 @@ for turn in range(150):
     assert said == ["", ""] and [process.returncode for process in processes] == [0, 0]
     left = {path.name for path in tmp_path.iterdir()}
     assert left and left <= {f"key{number}" for number in range(7)}
+
+
+@pytest.mark.parametrize("name", ["tensorflow-macos", "tensorflow-intel", "tensorflow-cpu-aws", "onnxruntime-gpu"])
+def test_fingerprint_follows_a_library_under_another_name(name, monkeypatch):
+    """Rasa installs TensorFlow under the name of its platform."""
+    monkeypatch.setattr(config_io, "_version", config_io._version.__wrapped__)
+    monkeypatch.setattr(config_io.metadata, "PackageNotFoundError", KeyError)
+    fingerprints = set()
+    for version in ("2.12.0", "2.12.1"):
+        monkeypatch.setattr(config_io.metadata, "version", lambda package, version=version: {name: version}[package])
+        fingerprints.add(config_io.fingerprint(PrunedBertIntentClassifierConfig, {"model_weights": "some/name"}))
+    assert len(fingerprints) == 2

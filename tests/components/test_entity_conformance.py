@@ -156,8 +156,8 @@ def test_annotations_for_another_extractor_are_not_learnt(quick, storage, caplog
     name = quick.component.__name__
     data = TrainingData(
         [
-            annotated(text, ("pizza", {"entity": "dish", "extractor": CRFEntityExtractor.__name__}))
-            for text in ("a pizza",) * 4
+            annotated(f"a pizza {index}", ("pizza", {"entity": "dish", "extractor": CRFEntityExtractor.__name__}))
+            for index in range(4)
         ]
         + [annotated("a song", ("song", {"entity": "sound", "extractor": name}))] * 4
     )

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,3 +174,17 @@ def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, 
     assert "the study 'search' was made with other data" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--name", "another"]) == 2
     assert "--resume: there is no study 'another'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_libraries_do_not_speak_of_themselves(project, tiny_weights):
+    """On a machine where nothing is set: what is left is bars."""
+    arguments = project(tiny(tiny_weights, epochs=1), {"pruning.final_sparsity": [0.3, 0.6]})
+    command = [sys.executable, "-m", "rasa_compressed_bert", *arguments, "--trials", "1", "--splits", "1"]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL", "RASA_TELEMETRY_ENABLED", "SQLALCHEMY_SILENCE_UBER_WARNING"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, env={**environment, "PYTHONPATH": root})
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "%|" not in line]
+    assert lines == []

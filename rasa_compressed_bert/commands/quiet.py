@@ -1,0 +1,32 @@
+"""Keeps what libraries say of themselves out of a command's output."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from typing import Any, Optional, Type
+
+_ENVIRONMENT = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_LOGGERS = ("matplotlib", "spacy", "tensorflow")
+_FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning)
+
+
+def silence_libraries() -> None:
+    """Silences TensorFlow, Rasa's dependencies and plots, errors excepted; call it before they are imported.
+
+    Python's filters do not do: Rasa's dependencies reset them. Warnings for users, as of training data, stay.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.showwarning = _show_to_users
+
+
+def _show_to_users(
+    message: Any, category: Type[Warning], filename: str, lineno: int, file: Any = None, line: Optional[str] = None
+) -> None:
+    if not issubclass(category, _FOR_DEVELOPERS):
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
