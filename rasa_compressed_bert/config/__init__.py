@@ -3,7 +3,7 @@
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.budget import BudgetConfig
-from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.component import ComponentConfig, Problem, shown
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
@@ -43,4 +43,5 @@ __all__ = [
     "options_of",
     "section",
     "sections_of",
+    "shown",
 ]

@@ -104,24 +104,24 @@ def _read(
     sections = sections_of(cls)
     if not isinstance(options, Mapping):
         name = prefix.rstrip(".")
-        text = f"{name or 'options'}: {_shown(options)} is not a map of options (such as `{next(iter(known))}: ...`)"
+        text = f"{name or 'options'}: {shown(options)} is not a map of options (such as `{next(iter(known))}: ...`)"
         problems.append(Problem((name,), f"{text} or null, which gives the defaults" if name else text))
         return cls()
     values = {}
     for key, value in options.items():
-        path = prefix + (key if isinstance(key, str) and key.isprintable() else _shown(key))
+        path = prefix + (key if isinstance(key, str) and key.isprintable() else shown(key))
         if key in sections:
             values[key] = _read(sections[key], {} if value is None else value, problems, prefix=f"{path}.")
         elif key not in known:
             if not (path == key and _is_anyway(cls, key, value)):
                 advice = _owners(prefix, key, cls) or _suggestion(key, cls)
-                problems.append(Problem((path,), f"{path}: unknown option (value {_shown(value)}); {advice}"))
+                problems.append(Problem((path,), f"{path}: unknown option (value {shown(value)}); {advice}"))
         else:
             try:
                 values[key] = known[key].coerce(value)
             except (ValueError, OverflowError):
                 advice = rasa_options.advice_on_value(path, value)
-                text = f"{path}: {_shown(value)} is not {known[key].accepted()}"
+                text = f"{path}: {shown(value)} is not {known[key].accepted()}"
                 problems.append(Problem((path,), f"{text}; {advice}" if advice else text))
     return cls(**values)
 
@@ -186,7 +186,7 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value on one line, as YAML has it, also one that is too large to print."""
     try:
         return _SHORT.repr(value)

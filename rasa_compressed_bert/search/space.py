@@ -16,6 +16,7 @@ from rasa_compressed_bert.config import (
     DistilledIntentClassifierConfig,
     options_of,
     sections_of,
+    shown,
 )
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.dotted import merged, nested
@@ -172,15 +173,15 @@ def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
 
 def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> BaseDistribution:
     if not isinstance(name, str):
-        raise ConfigError(f"search: {name!r} is no name of an option")
+        raise ConfigError(f"search: {shown(name)} is no name of an option")
     if isinstance(value, list):
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
-            raise ConfigError(f"search.{name}: {value!r} is no list of two or more different values")
+            raise ConfigError(f"search.{name}: {shown(value)} is no list of two or more different values")
         _check(name, value, config_class)
         return CategoricalDistribution([encoded(item) for item in value])
     if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= _RANGE:
         raise ConfigError(
-            f"search.{name}: {value!r} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "
+            f"search.{name}: {shown(value)} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "
             "perhaps, step or log: true"
         )
     return _range(name, dict(value), config_class)
@@ -199,7 +200,7 @@ def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]
         make = IntDistribution if kind is int else FloatDistribution
         return make(log=bool(value.get("log", False)), **numbers)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"search.{name}: {value!r} is no range: {error}") from error
+        raise ConfigError(f"search.{name}: {shown(value)} is no range: {error}") from error
 
 
 def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:

@@ -161,3 +161,8 @@ def test_costs():
     for names in ([], ["score"], ["size_mb", "size_mb"], ["size_mb", "parameters", "latency_ms"]):
         with pytest.raises(ConfigError, match="one or two of: latency_ms, size_mb, parameters"):
             read_costs(names)
+
+
+def test_values_are_shown_in_the_words_of_yaml():
+    with pytest.raises(ConfigError, match=r"search.epochs: \[null\] is no list of two or more different values"):
+        read_space({"epochs": [None]}, PrunedBertIntentClassifierConfig)
