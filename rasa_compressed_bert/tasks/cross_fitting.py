@@ -147,9 +147,7 @@ def _evidence(
     zeros = np.zeros((len(fitted_on), logits.shape[1]), np.float32)
     known = Observations(texts, classes[fitted_on], zeros, features[fitted_on])
     views = fit_views(known, len(task.targets.labels), seed=seed)
-    asked = Observations(
-        [task.texts[place] for place in held_out], classes[held_out], logits[rows], features[held_out]
-    )
+    asked = Observations([task.texts[place] for place in held_out], classes[held_out], logits[rows], features[held_out])
     return {name: [view.evidence(reading) for reading in asked.readings()] for name, view in views.items()}
 
 

@@ -188,6 +188,8 @@ def test_parts_are_cut_where_there_are_more_than_fit():
         pieces = PieceTokenizer(JSON, shorter, cuts).encode("saltless " * 4)
         assert pieces.cut and len(pieces.input_ids) == shorter
         np.testing.assert_array_equal(pieces.starts, whole.starts[: shorter - 2])
+
+
 def spans_of(*pairs):
     """Texts and their entities, given as parts of the texts."""
     return [text for text, *_ in pairs], [
