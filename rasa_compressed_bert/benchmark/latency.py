@@ -45,7 +45,7 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
         calls["now_with_tokenizer"] = functools.partial(IntentPredictor(artifact).predict, text)
     else:
         featurizer = WordFeaturizer(artifact)
-        calls["now_with_tokenizer"] = lambda: featurizer.features(featurizer.encode_words([text.split()]))
+        calls["now_with_tokenizer"] = lambda: featurizer.features(*featurizer.encode_words([text.split()]))
     return {"text": text, "wordpieces": int(input_ids.shape[1]), "threads": 1, "p50_ms": in_turns(calls)}
 
 

@@ -180,11 +180,11 @@ def test_folds_spread_each_class():
 
 
 def test_with_very_many_intents_messages_stay_above_the_threshold():
-    classes = np.repeat(np.arange(200), 2)
+    classes = np.repeat(np.arange(80), 2)
     rng = np.random.default_rng(0)
-    words = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(200)]
+    words = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(80)]
     texts = [f"{words[label]} number {copy}" for copy, label in enumerate(classes)]
-    features = (rng.normal(size=(200, 48))[classes] + 0.3 * rng.normal(size=(400, 48))).astype(np.float32)
-    training = Observations(texts, classes, np.zeros((400, 200), np.float32), features)
+    features = (rng.normal(size=(80, 48))[classes] + 0.3 * rng.normal(size=(160, 48))).astype(np.float32)
+    training = Observations(texts, classes, np.zeros((160, 80), np.float32), features)
     fitted = fit_decision(training, OPTIONS, seed=0)
     assert fitted.report["in_scope_recall"] >= 0.95
