@@ -49,15 +49,21 @@ def test_a_more_familiar_message_is_never_less_confident(mapped, probabilities, 
     assert other >= one - 1e-9
 
 
-def test_the_ratio_of_the_two_best_is_that_of_their_probabilities():
+@given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0))
+def test_differences_are_those_of_the_probabilities_unless_nothing_is_left(mapped, probabilities, familiarity):
+    """Rasa's rule of ambiguity looks at them: it must not depend on how familiar a message is."""
+    familiar = mapped.confidences(Pooled(probabilities, 1e9))
+    confidences = mapped.confidences(Pooled(probabilities, familiarity))
+    lost = familiar.max() - confidences.max()
+    np.testing.assert_allclose(confidences, np.maximum(familiar - lost, 0.0), atol=1e-9)
+
+
+def test_two_intents_that_are_nearly_as_probable_are_ambiguous():
     mapped = ConfidenceMap(power=1.0, familiarity=0.5, scale=0.1, threshold=0.3)
-    sure, unsure = (np.array([0.7, 0.2, 0.1]), np.array([0.45, 0.44, 0.11]))
-    for probabilities in (sure, unsure):
-        for familiarity in (0.2, 0.6, 2.0):
+    for probabilities, ambiguous in ((np.array([0.7, 0.2, 0.1]), False), (np.array([0.45, 0.44, 0.11]), True)):
+        for familiarity in (0.52, 0.6, 2.0):
             best, second, _ = mapped.confidences(Pooled(probabilities, familiarity))
-            assert second / best == pytest.approx(probabilities[1] / probabilities[0])
-    best, second, _ = mapped.confidences(Pooled(unsure, 2.0))
-    assert best - second < 0.1  # Rasa's rule of ambiguity
+            assert (best - second < 0.1) == ambiguous  # FallbackClassifier's default
 
 
 def test_damaged_weights_are_refused():
