@@ -14,9 +14,9 @@ the others, reach it. Confidences are `max(0, q_c - (q_t - s))`, where the confi
 
 and `theta` is the threshold of the pipeline's `FallbackClassifier`: a message is below it if it is unfamiliar or if no
 intent is probable. All confidences of a message are lowered by the same amount, so that Rasa's second rule
-(`ambiguity_threshold`), which looks at the difference of the two best, fires where the views disagree, and not because a
-message is unfamiliar. (Multiplied by one number, in-scope accuracy of the bots of HINT3 at a threshold of 0.1 is 1.8 and
-0.3 points less, one seed.)
+(`ambiguity_threshold`), which looks at the difference of the two best, fires where the views disagree, and not where a
+message is unfamiliar. (Multiplied by one number instead, in-scope accuracy of the bots of HINT3 at a threshold of 0.1
+is 1.8 and 0.3 points lower; one seed.)
 """
 
 from __future__ import annotations
