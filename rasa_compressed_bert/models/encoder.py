@@ -19,7 +19,7 @@ from rasa_compressed_bert.models.shape import EncoderShape
 
 Parameters = Dict[str, np.ndarray]
 
-ACTIVATIONS = {
+_ACTIVATIONS = {
     "gelu": lambda x: tf.nn.gelu(x, approximate=False),
     "gelu_new": lambda x: tf.nn.gelu(x, approximate=True),
     "relu": tf.nn.relu,
@@ -49,7 +49,7 @@ class BertEncoder(tf.keras.layers.Layer):
         self.shape = shape
         self.dropout = dropout or Dropout(0.0)
         self.quantizer = quantizer or Quantizer()
-        self.activation = ACTIVATIONS[shape.hidden_act]
+        self.activation = _ACTIVATIONS[shape.hidden_act]
         self.parameters = {
             name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in shape.parameter_shapes()
         }

@@ -7,6 +7,8 @@ from typing import Any, Dict, Iterator, Mapping, Tuple
 
 from rasa_compressed_bert.errors import ArtifactError
 
+ACTIVATIONS = ("gelu", "gelu_new", "relu")
+"""Values of `hidden_act` that the encoder computes."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 

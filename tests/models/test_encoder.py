@@ -6,6 +6,8 @@ import tensorflow as tf
 import transformers
 from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
+from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models import families
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder
@@ -75,6 +77,27 @@ def test_encoder_equals_transformers_distilbert(tmp_path, tiny_weights, activati
     )
     reference = randomised(transformers.TFDistilBertModel(config))
     assert differences(reference, saved(reference, tmp_path, tiny_weights), [20, 7, 1]) < 1e-5
+
+
+def test_encoder_equals_transformers_for_a_family_that_is_registered(tmp_path, tiny_weights, monkeypatch):
+    """An ELECTRA whose embeddings are as wide as its hidden states has the variables of a BERT."""
+    monkeypatch.setattr(families, "_FAMILIES", {**families._FAMILIES})
+    config = transformers.ElectraConfig(
+        vocab_size=139,
+        embedding_size=24,
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=40,
+        max_position_embeddings=20,
+    )
+    reference = randomised(transformers.TFElectraModel(config))
+    name = saved(reference, tmp_path, tiny_weights)
+    with pytest.raises(WeightsError, match="'electra', which is not supported; use one of 'bert', 'distilbert'"):
+        load_pretrained(name)
+    families.register_family("electra", families.family_of("bert"))
+    assert load_pretrained(name).pooler is None
+    assert differences(reference, name, [20, 3, 11]) < 1e-5
 
 
 def test_encoder_equals_transformers_on_the_shipped_weights():

@@ -1,0 +1,34 @@
+"""Families of encoders that can be read: each is one module with a `FAMILY`, registered here under its model type."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Dict, List, Union
+
+from rasa_compressed_bert.models.families.family import Family
+
+_FAMILIES: Dict[str, Union[str, Family]] = {
+    "bert": "rasa_compressed_bert.models.families.bert",
+    "distilbert": "rasa_compressed_bert.models.families.distilbert",
+}
+
+
+def register_family(model_type: str, family: Family) -> None:
+    """Adds a family, or replaces one.
+
+    Args:
+        model_type: as `config.json` has it.
+        family: how its checkpoints become our parameters.
+    """
+    _FAMILIES[model_type] = family
+
+
+def model_types() -> List[str]:
+    """The model types that are supported."""
+    return list(_FAMILIES)
+
+
+def family_of(model_type: str) -> Family:
+    """The family of a supported model type; it is imported when it is asked for first."""
+    family = _FAMILIES[model_type]
+    return importlib.import_module(family).FAMILY if isinstance(family, str) else family

@@ -1,0 +1,92 @@
+"""A family of encoders: where its checkpoints keep what our encoder needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional
+
+import numpy as np
+
+from rasa_compressed_bert.models.shape import ACTIVATIONS, EncoderShape, LayerShape
+
+Variables = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The names that a family's configuration and variables have in transformers' TensorFlow classes.
+
+    Attributes:
+        kernels: our names of a layer's matrices, and the variables' below the layer.
+        norms: the same of its layer normalisations.
+        layer: where the variables of a layer are; `{}` is its number.
+        settings: names of the configuration where they differ from BERT's.
+        token_types: whether the embedding of the first token type is added to every position.
+    """
+
+    kernels: Mapping[str, str]
+    norms: Mapping[str, str]
+    layer: str = "encoder/layer_._{}"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    token_types: bool = True
+
+    def unsupported(self, config: Any) -> Optional[str]:
+        """What our encoder cannot compute, None where it can compute everything."""
+        activation = self._setting(config, "hidden_act")
+        if activation not in ACTIVATIONS:
+            return f"the activation '{activation}' (use one of {', '.join(map(repr, ACTIVATIONS))})"
+        if getattr(config, "position_embedding_type", "absolute") != "absolute":
+            return "relative positions"
+        return None
+
+    def shape(self, config: Any) -> EncoderShape:
+        """The widths of the encoder that a configuration describes."""
+        hidden, heads = self._setting(config, "hidden_size"), self._setting(config, "num_attention_heads")
+        head_size, layers = hidden // heads, config.num_hidden_layers
+        layer = LayerShape(heads, head_size, head_size, self._setting(config, "intermediate_size"))
+        return EncoderShape(
+            vocab_size=config.vocab_size,
+            hidden_size=hidden,
+            max_position_embeddings=config.max_position_embeddings,
+            head_size=head_size,
+            layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
+            hidden_act=self._setting(config, "hidden_act"),
+            layers=(layer,) * layers,
+        )
+
+    def parameters(self, variables: Variables, num_layers: int) -> Dict[str, np.ndarray]:
+        """Our parameters, by the names of `EncoderShape.parameter_shapes`.
+
+        Args:
+            variables: of the checkpoint, without the prefix of the model.
+            num_layers: of the encoder.
+        """
+        position = variables["embeddings/position_embeddings/embeddings"]
+        if self.token_types:  # a message is one segment, so that its type embedding is added to every position
+            position = position + variables["embeddings/token_type_embeddings/embeddings"][0]
+        parameters = {
+            "embeddings.word": variables["embeddings/word_embeddings/weight"],
+            "embeddings.position": position,
+            **_norm("embeddings.norm", variables, "embeddings/LayerNorm"),
+        }
+        for index in range(num_layers):
+            theirs = self.layer.format(index)
+            for name, kernel in self.kernels.items():
+                parameters[f"layers.{index}.{name}.kernel"] = variables[f"{theirs}/{kernel}/kernel"]
+                parameters[f"layers.{index}.{name}.bias"] = variables[f"{theirs}/{kernel}/bias"]
+            for name, norm in self.norms.items():
+                parameters.update(_norm(f"layers.{index}.{name}", variables, f"{theirs}/{norm}"))
+        return parameters
+
+    def pooler(self, variables: Variables) -> Optional[Dict[str, np.ndarray]]:
+        """`pooler.kernel` (H, H) and `pooler.bias` (H,); None of weights without a pooler."""
+        if "pooler/dense/kernel" not in variables:
+            return None
+        return {"pooler.kernel": variables["pooler/dense/kernel"], "pooler.bias": variables["pooler/dense/bias"]}
+
+    def _setting(self, config: Any, name: str) -> Any:
+        return getattr(config, self.settings.get(name, name))
+
+
+def _norm(ours: str, variables: Variables, theirs: str) -> Dict[str, np.ndarray]:
+    return {f"{ours}.gamma": variables[f"{theirs}/gamma"], f"{ours}.beta": variables[f"{theirs}/beta"]}
