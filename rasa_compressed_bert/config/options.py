@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Option:
     high: Optional[float] = None
     above: Optional[float] = None
     below: Optional[float] = None
-    choices: Tuple[str, ...] = ()
+    choices: Sequence[str] = ()
     optional: bool = False
 
     def coerce(self, value: Any) -> Any:

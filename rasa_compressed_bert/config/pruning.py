@@ -8,6 +8,8 @@ from typing import Any, Iterator, Optional
 from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
 
+IMPORTANCE = ["taylor", "magnitude"]
+"""Criteria of structured pruning; `training.criteria` registers others."""
 END_EPOCH_SHARE = 0.625
 """Where pruning ends unless told otherwise: after 5 of 8 epochs."""
 
@@ -41,7 +43,7 @@ class PruningConfig:
     importance: str = option(
         "taylor",
         str,
-        choices=("taylor", "magnitude"),
+        choices=IMPORTANCE,
         help="How units of the methods neuron and head are scored; weights always go by magnitude.",
     )
     schedule: str = option(

@@ -19,7 +19,7 @@ from rasa_compressed_bert.tasks.bert_task import STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.cross_fitting import CrossFitted
 from rasa_compressed_bert.training.activations import activation_extremes
 from rasa_compressed_bert.training.loop import fit, predict, predict_features
-from rasa_compressed_bert.training.pruning import HeldZeros
+from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.scores import score_of
 from rasa_compressed_bert.training.view_fitting import refit_classifier
 
@@ -88,7 +88,7 @@ def _train_quantized(
     quantizer = FakeQuantizer(config.quantization, calibration)
     quantized = task.model(model.encoder.shape, model.values(), dropout=0.0, quantizer=quantizer)
     plan = task.plan("quantize", math.ceil(config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
-    held = HeldZeros(quantized.encoder)
+    held = FixedMask(quantized.encoder)
     teacher = model if config.distillation.enabled else None
     fit(quantized, task.training, plan, rng=rng, pruning=held, objective=task.follow(teacher))
     return quantized

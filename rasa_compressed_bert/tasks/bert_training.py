@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import BertConfig, BudgetConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.models.encoder import Parameters
@@ -31,7 +31,7 @@ from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.training.batches import batch_count
 from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
-from rasa_compressed_bert.training.pruning import HeldZeros, NeuronPruning, NoPruning, pruning_for
+from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
 from rasa_compressed_bert.training.scores import score_of
 
 
@@ -139,8 +139,8 @@ def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Art
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
-    held, labels = HeldZeros(model.encoder), task.follow(None)
-    fit(model, task.training, plan, rng=rng, pruning=held, objective=labels)
+    mask, labels = FixedMask(model.encoder), task.follow(None)
+    fit(model, task.training, plan, rng=rng, pruning=mask, objective=labels)
     scores = {**_earlier_scores(artifact), "finetuned": _training_score(model, task)}
     return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
@@ -244,15 +244,10 @@ def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskMod
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
     fit(model, training, plan, rng=rng, pruning=pruning, objective=task.follow(teacher))
-
-    afterwards: NoPruning = HeldZeros(model.encoder)
-    if isinstance(pruning, NeuronPruning):
-        shape, parameters = shrink(model.encoder.shape, model.values(), pruning.final_gates())
-        model = task.model(shape, parameters, dropout=dropout)
-        afterwards = NoPruning(pruning.sparsity)
+    model, fixed = pruning.finish(partial(task.model, dropout=dropout))
     if pruning_epochs < epochs:
         plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
-        fit(model, training, plan, rng=rng, pruning=afterwards, objective=task.follow(teacher))
+        fit(model, training, plan, rng=rng, pruning=fixed, objective=task.follow(teacher))
     return model
 
 

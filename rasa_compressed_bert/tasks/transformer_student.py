@@ -24,7 +24,7 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import fit
 from rasa_compressed_bert.training.objectives import SoftTargets
-from rasa_compressed_bert.training.pruning import HeldZeros
+from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
@@ -50,7 +50,7 @@ def train(
     rng = np.random.default_rng(config.random_seed)
     model = task.first_model()
     plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
-    held = HeldZeros(model.encoder) if origin else None
+    held = FixedMask(model.encoder) if origin else None
     objective = SoftTargets(config.distillation)
     if config.distillation.hidden_states and origin is None:
         objective = SoftTargets(config.distillation, teacher=_whole(teacher, task), layers=layers)

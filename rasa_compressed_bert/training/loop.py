@@ -14,7 +14,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
 from rasa_compressed_bert.training.objectives import Labels, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
-from rasa_compressed_bert.training.pruning import NoPruning
+from rasa_compressed_bert.training.pruning import PruningCallback
 from rasa_compressed_bert.training.scores import Predictions, Score, score_of
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Plan:
 class TrainStep:
     """One step: forward, backward, gate scores, update of the weights, masks."""
 
-    def __init__(self, model: TaskModel, plan: Plan, pruning: NoPruning, objective: Labels):
+    def __init__(self, model: TaskModel, plan: Plan, pruning: PruningCallback, objective: Labels):
         self.model, self.pruning, self.objective = model, pruning, objective
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
@@ -103,7 +103,7 @@ def fit(
     plan: Plan,
     *,
     rng: np.random.Generator,
-    pruning: Optional[NoPruning] = None,
+    pruning: Optional[PruningCallback] = None,
     objective: Optional[Labels] = None,
     validation: Optional[EncodedExamples] = None,
 ) -> Optional[Score]:
@@ -121,7 +121,7 @@ def fit(
     Returns:
         The score of the epoch that was kept, None without validation examples.
     """
-    pruning = pruning or NoPruning()
+    pruning = pruning or PruningCallback()
     step = TrainStep(model, plan, pruning, objective or Labels())
     best, best_epoch, best_values = None, 0, model.values()
     steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set

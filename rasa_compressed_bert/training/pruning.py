@@ -1,14 +1,12 @@
-"""Compression callbacks of the train step: what is multiplied in, observed and held, and when masks change."""
+"""Pruning callbacks of the train step: what is multiplied in, observed and held at zero, and when masks change."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Tuple
 
-import numpy as np
 import tensorflow as tf
 from tensorflow_model_optimization.sparsity.keras import PruningSchedule
 
-from rasa_compressed_bert.compression.importance import magnitude_scores, taylor_scores
 from rasa_compressed_bert.compression.neuron_pruning import (
     HEADS,
     POOLER,
@@ -18,20 +16,24 @@ from rasa_compressed_bert.compression.neuron_pruning import (
     select_units,
 )
 from rasa_compressed_bert.compression.schedules import pruning_schedule
+from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import PruningConfig
-from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
 from rasa_compressed_bert.models.gates import LayerGates, open_gates, per_example
+from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.training.criteria import Criterion, criterion_for
 
 Gates = List[Dict[str, tf.Tensor]]
+MakeModel = Callable[[EncoderShape, Parameters], TaskModel]
 
 
-class NoPruning:
-    """Trains all there is; base of the others.
+class PruningCallback:
+    """What is done around a train step; this one prunes nothing.
 
     Args:
-        sparsity: share of the weights that are gone already, for the progress bar.
+        sparsity: share of the weights that are pruned already, for the progress bar.
     """
 
     def __init__(self, sparsity: float = 0.0):
@@ -39,7 +41,7 @@ class NoPruning:
 
     @property
     def sparsity(self) -> float:
-        """Share of the encoder's weights that are gone."""
+        """Share of the encoder's weights that are pruned."""
         return self._sparsity
 
     def gates(self, batch_size: tf.Tensor) -> Gates:
@@ -59,75 +61,7 @@ class NoPruning:
         return
 
 
-class NeuronPruning(NoPruning):
-    """Closes the gates of the units that matter least, following a schedule; scores are gathered in the train step.
-
-    Args:
-        model: what is pruned; its matrices keep their size, `compression.shrinking` cuts them afterwards.
-        schedules: kinds of units that are ranked together, each with the schedule of their sparsity.
-        importance: `taylor` or `magnitude`.
-    """
-
-    def __init__(self, model: TaskModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, importance: str):
-        self._model = model
-        self._schedules = dict(schedules)
-        self._taylor = importance == "taylor"
-        self._gates = [
-            {kind: tf.Variable(gate, trainable=False) for kind, gate in layer.items()}
-            for layer in open_gates(model.encoder.shape, model.pooler_size)
-        ]
-        template = magnitude_scores(model.encoder.shape, model.values())
-        self._scores = [
-            {kind: tf.Variable(np.zeros(score.shape, np.float32), trainable=False) for kind, score in layer.items()}
-            for layer in template
-        ]
-
-    def gates(self, batch_size: tf.Tensor) -> Gates:
-        return per_example(self._gates, batch_size)
-
-    def observe(self, gate_gradients: Gates) -> None:
-        if not self._taylor:
-            return
-        for scores, batch_scores in zip(self._scores, taylor_scores(gate_gradients)):
-            for kind, score in scores.items():
-                score.assign_add(batch_scores[kind])
-
-    def after_step(self, step: int) -> None:
-        due = {kinds: schedule(tf.constant(step)) for kinds, schedule in self._schedules.items()}
-        if not any(bool(should_prune) for should_prune, _ in due.values()):
-            return
-        scores = self._current_scores()
-        rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due.items() if kinds != (POOLER,)]
-        gates = select_units(self._model.encoder.shape, scores, rankings)
-        if (POOLER,) in due:
-            gates.append({POOLER: select_neurons(scores[-1][POOLER], float(due[(POOLER,)][1]))})
-        for variables, values in zip(self._gates, gates):
-            for kind, value in values.items():
-                variables[kind].assign(value)
-        for layer in self._scores:
-            for score in layer.values():
-                score.assign(tf.zeros_like(score))
-
-    def final_gates(self) -> List[LayerGates]:
-        """The gates as they are, as numbers."""
-        return [{kind: gate.numpy() for kind, gate in layer.items()} for layer in self._gates]
-
-    @property
-    def sparsity(self) -> float:
-        """Share of the encoder's weights that closed gates remove."""
-        shape = self._model.encoder.shape
-        open_units = sum(
-            float(gate.sum()) for layer in self.final_gates()[: len(shape.layers)] for gate in layer.values()
-        )
-        return 1.0 - 2 * shape.hidden_size * open_units / shape.encoder_size()  # a unit is a column and a row
-
-    def _current_scores(self) -> Sequence[Dict[str, np.ndarray]]:
-        if not self._taylor:
-            return magnitude_scores(self._model.encoder.shape, self._model.values())
-        return [{kind: score.numpy() for kind, score in layer.items()} for layer in self._scores]
-
-
-class HeldZeros(NoPruning):
+class FixedMask(PruningCallback):
     """Keeps weights that are zero at zero."""
 
     def __init__(self, encoder: BertEncoder):
@@ -145,18 +79,86 @@ class HeldZeros(NoPruning):
         return 1.0 - sum(float(tf.reduce_sum(mask)) for mask in self._masks) / max(1, size)
 
 
-class WeightPruning(HeldZeros):
+class ScheduledPruning(PruningCallback):
+    """Prunes more and more, until training is over."""
+
+    def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
+        """The pruned model, and the callback of the training in which it recovers.
+
+        Args:
+            make_model: a model of other widths and parameters.
+        """
+        raise NotImplementedError
+
+
+class UnitPruning(ScheduledPruning):
+    """Closes the gates of the units that matter least, following a schedule.
+
+    Args:
+        model: what is pruned; its matrices keep their size until pruning is finished.
+        schedules: kinds of units that are ranked together, each with the schedule of their sparsity.
+        criterion: how much each unit matters.
+    """
+
+    def __init__(self, model: TaskModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, criterion: Criterion):
+        self._model = model
+        self._schedules = dict(schedules)
+        self._criterion = criterion
+        self._gates = [
+            {kind: tf.Variable(gate, trainable=False) for kind, gate in layer.items()}
+            for layer in open_gates(model.encoder.shape, model.pooler_size)
+        ]
+
+    def gates(self, batch_size: tf.Tensor) -> Gates:
+        return per_example(self._gates, batch_size)
+
+    def observe(self, gate_gradients: Gates) -> None:
+        self._criterion.observe(gate_gradients)
+
+    def after_step(self, step: int) -> None:
+        due = {kinds: schedule(tf.constant(step)) for kinds, schedule in self._schedules.items()}
+        if not any(bool(should_prune) for should_prune, _ in due.values()):
+            return
+        scores = self._criterion.scores()
+        rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due.items() if kinds != (POOLER,)]
+        gates = select_units(self._model.encoder.shape, scores, rankings)
+        if (POOLER,) in due:
+            gates.append({POOLER: select_neurons(scores[-1][POOLER], float(due[(POOLER,)][1]))})
+        for variables, values in zip(self._gates, gates):
+            for kind, value in values.items():
+                variables[kind].assign(value)
+
+    def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
+        """A model without the units whose gates are closed."""
+        shape, parameters = shrink(self._model.encoder.shape, self._model.values(), self.final_gates())
+        return make_model(shape, parameters), PruningCallback(self.sparsity)
+
+    def final_gates(self) -> List[LayerGates]:
+        """The gates as they are, as numbers."""
+        return [{kind: gate.numpy() for kind, gate in layer.items()} for layer in self._gates]
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the encoder's weights that closed gates remove."""
+        shape = self._model.encoder.shape
+        open_units = sum(
+            float(gate.sum()) for layer in self.final_gates()[: len(shape.layers)] for gate in layer.values()
+        )
+        return 1.0 - 2 * shape.hidden_size * open_units / shape.encoder_size()  # a unit is a column and a row
+
+
+class WeightPruning(FixedMask, ScheduledPruning):
     """Sets the smallest weights of every matrix to zero, following a schedule, and keeps them there.
 
     Args:
-        encoder: what is pruned.
+        model: what is pruned.
         schedule: of the sparsity of each matrix.
         pattern: see `compression.weight_pruning.magnitude_mask`.
     """
 
-    def __init__(self, encoder: BertEncoder, schedule: PruningSchedule, *, pattern: str):
-        super().__init__(encoder)
-        self._schedule, self._pattern = schedule, pattern
+    def __init__(self, model: TaskModel, schedule: PruningSchedule, *, pattern: str):
+        super().__init__(model.encoder)
+        self._model, self._schedule, self._pattern = model, schedule, pattern
 
     def after_step(self, step: int) -> None:
         should_prune, sparsity = self._schedule(tf.constant(step))
@@ -166,11 +168,15 @@ class WeightPruning(HeldZeros):
             mask.assign(magnitude_mask(kernel.numpy(), float(sparsity), pattern=self._pattern))
             kernel.assign(kernel * mask)
 
+    def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
+        """The same model; its zeros are kept."""
+        return self._model, FixedMask(self._model.encoder)
 
-def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -> NoPruning:
+
+def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -> ScheduledPruning:
     """The callback for a pruning method; components with a sparsity of their own leave the global ranking."""
     if config.method == "weight":
-        return WeightPruning(model.encoder, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
+        return WeightPruning(model, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
     own = {kind: getattr(config, kind) for kind in (*UNIT_KINDS, POOLER) if getattr(config, kind) is not None}
     ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else UNIT_KINDS) if kind not in own)
     schedules = {
@@ -178,4 +184,4 @@ def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -
     }
     if ranked:
         schedules[ranked] = pruning_schedule(config, steps_per_epoch)
-    return NeuronPruning(model, schedules, importance=config.importance)
+    return UnitPruning(model, schedules, criterion=criterion_for(config.importance, model))

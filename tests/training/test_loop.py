@@ -17,7 +17,7 @@ from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, 
 from rasa_compressed_bert.training.loop import Plan, fit, predict, predict_features
 from rasa_compressed_bert.training.objectives import Labels, Teacher
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
-from rasa_compressed_bert.training.pruning import HeldZeros, WeightPruning, pruning_for
+from rasa_compressed_bert.training.pruning import FixedMask, WeightPruning, pruning_for
 from rasa_compressed_bert.training.scores import Score, evaluate
 
 SHAPE = random_shape(((4, 8, 8, 32),), hidden_size=16, vocab_size=12)
@@ -215,7 +215,7 @@ def test_neuron_pruning_closes_what_does_nothing():
     step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, Labels())
     batch = next(loop.sorted_batches(TRAINING.input_ids, 60))
     step(batch.input_ids, batch.attention_mask, *TRAINING.targets(batch.indices))
-    scores = pruning._current_scores()[0]["intermediate"]
+    scores = pruning._criterion.scores()[0]["intermediate"]
     assert scores[:16].max() < 1e-8 < scores[16:].min()
 
 
@@ -238,7 +238,7 @@ def test_weight_pruning_and_held_zeros_keep_zeros_while_training():
     zeros = {name: model.values()[name] == 0 for name in SHAPE.kernel_names()}
     assert all(zero.mean() == pytest.approx(0.7, abs=0.01) for zero in zeros.values())
 
-    held, before = HeldZeros(model.encoder), model.values()
+    held, before = FixedMask(model.encoder), model.values()
     train(model, plan(1), pruning=held, validation=NONE)
     assert held.sparsity == pytest.approx(pruning.sparsity)
     for name, zero in zeros.items():

@@ -1,0 +1,65 @@
+"""A criterion of pruning that is registered from outside is used by its name."""
+
+import numpy as np
+import pytest
+from random_models import random_parameters, random_shape
+
+from rasa_compressed_bert.compression.importance import magnitude_scores
+from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, PruningConfig
+from rasa_compressed_bert.config import pruning as pruning_options
+from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.training import criteria
+from rasa_compressed_bert.training.pruning import pruning_for
+
+SHAPE = random_shape()
+PARAMETERS = random_parameters(SHAPE)
+
+
+class LastUnitsCriterion:
+    """The later a unit comes in its layer, the less it matters."""
+
+    def __init__(self, model):
+        self._scores = magnitude_scores(model.encoder.shape, model.values())
+
+    def observe(self, gate_gradients):
+        pass
+
+    def scores(self):
+        return [
+            {kind: -np.arange(values.size, dtype=float).reshape(values.shape) for kind, values in layer.items()}
+            for layer in self._scores
+        ]
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(criteria, "_CRITERIA", {**criteria._CRITERIA})
+    names = list(pruning_options.IMPORTANCE)
+    criteria.register_criterion("last_units", LastUnitsCriterion)
+    yield
+    pruning_options.IMPORTANCE[:] = names
+
+
+def test_it_decides_what_is_pruned(registered):
+    options = PruningConfig(importance="last_units", final_sparsity=0.5).resolved(4, 1.0)
+    model = TaskModel(SHAPE, PARAMETERS)
+    pruning = pruning_for(options, model, 10)
+    for step in range(1, 41):
+        pruning.after_step(step)
+    smaller, _ = pruning.finish(lambda shape, parameters: TaskModel(shape, parameters))
+    for layer in range(len(SHAPE.layers)):
+        name = f"layers.{layer}.intermediate.kernel"
+        left = smaller.values()[name].shape[1]
+        assert left < SHAPE.layers[layer].intermediate_size
+        np.testing.assert_array_equal(smaller.values()[name], PARAMETERS[name][:, :left])
+
+
+def test_an_option_knows_what_is_registered(registered):
+    options = {"pruning": {"importance": "last_units"}}
+    assert PrunedBertIntentClassifierConfig.from_dict(options).pruning.importance == "last_units"
+
+
+def test_what_is_not_registered_is_refused():
+    with pytest.raises(ConfigError, match="last_units.*taylor, magnitude"):
+        PrunedBertIntentClassifierConfig.from_dict({"pruning": {"importance": "last_units"}})
