@@ -57,9 +57,10 @@ benchmark: $(INSTALLED) ## Compare our components and Rasa's own on the example 
 pythons: $(INSTALLED) ## Install the wheel with every supported Python of this machine, train and parse with it
 	./scripts/try_pythons.sh "$(PY)"
 
-lint: $(INSTALLED) ## Check style and formatting
+lint: $(INSTALLED) ## Check style, formatting and types
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
+	"$(PY)" -m mypy
 
 format: $(INSTALLED) ## Fix what lint can fix
 	"$(PY)" -m ruff check --fix .
@@ -71,5 +72,5 @@ constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that
 	echo "$(WEIGHTS)" >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
 
 clean: ## Remove the default environment and every cache
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

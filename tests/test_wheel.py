@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 MODULES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rasa_compressed_bert").rglob("*.py")}
+FILES = {*MODULES, "rasa_compressed_bert/py.typed"}  # the mark of PEP 561: type checkers may use the annotations
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,14 @@ def test_the_wheel_holds_every_module_and_nothing_else_of_ours(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == MODULES
+    assert names == FILES
 
 
 def test_the_sdist_holds_every_module_and_the_licence(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {*MODULES, "LICENSE", "README.md", "setup.cfg"} <= names
+    assert {*FILES, "LICENSE", "README.md", "setup.cfg"} <= names
 
 
 def test_what_was_installed_from_the_wheel_runs(built, tmp_path):

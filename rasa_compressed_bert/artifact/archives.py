@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator
+from typing import IO, Any, Dict, Iterator, cast
 
 from rasa_compressed_bert.artifact.artifact import LARGEST_FILE, MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
@@ -51,13 +51,15 @@ def unpacked(archive: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
         try:
-            with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, archive), mode="r|") as tar:
-                for number, member in enumerate(tar):
-                    if number == _MOST_MEMBERS:
-                        raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
-                    _require_inside(member, folder, archive=archive)
-                    if member.isfile():
-                        _write(tar, member, folder=folder)
+            with gzip.open(archive) as stream:
+                bounded = cast(IO[bytes], _Bounded(stream, archive))  # tarfile calls `read` alone
+                with tarfile.open(fileobj=bounded, mode="r|") as tar:
+                    for number, member in enumerate(tar):
+                        if number == _MOST_MEMBERS:
+                            raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
+                        _require_inside(member, folder, archive=archive)
+                        if member.isfile():
+                            _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
             raise CompressedBertError(f"'{archive}' is not a readable Rasa model: {error}") from error
         yield folder
@@ -122,7 +124,7 @@ class _Bounded:
         archive: where they come from.
     """
 
-    def __init__(self, stream: IO[bytes], archive: Path):
+    def __init__(self, stream: gzip.GzipFile, archive: Path):
         self._stream, self._archive, self._left = stream, archive, LARGEST_FILE
 
     def read(self, size: int) -> bytes:

@@ -12,7 +12,7 @@ import math
 from typing import Dict, Mapping
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError  # type: ignore[attr-defined]  # its stub lacks it
 from safetensors.numpy import load, save
 
 from rasa_compressed_bert.errors import ArtifactError
@@ -29,7 +29,8 @@ def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
     stored: Dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
         forms = ({name: np.asarray(tensor, order="C")}, _coded(name, tensor), _sparse(name, tensor))
-        stored.update(min(filter(None, forms), key=lambda form: sum(part.nbytes for part in form.values())))
+        smallest = min(filter(None, forms), key=lambda form: sum(part.nbytes for part in form.values()))
+        stored.update(smallest)
     return save(stored)
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 _DISTRIBUTIONS = ("rasa", "rasa_compressed_bert", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
 
@@ -30,7 +30,7 @@ def environment() -> Dict[str, Any]:
     }
 
 
-def in_words(values: Dict[str, Any]) -> str:
+def in_words(values: Mapping[str, Any]) -> str:
     """The same as one line."""
     versions = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
     return f"{values['processor']}, {values['cores']} cores, {values['memory_gb']} GB, {values['system']}; {versions}"

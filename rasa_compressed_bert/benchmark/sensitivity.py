@@ -74,7 +74,8 @@ class Probe:
         """Accuracy and macro F1, as shares, with these matrices in the place of the model's own."""
         self._model.assign({**self._used, **changed})
         logits = predict(self._model, self._input_ids).logits
-        return intent_scores(self.expected, [self._labels[index] for index in logits.argmax(axis=1)])
+        predicted = () if logits is None else logits.argmax(axis=1)  # None where there is no message
+        return intent_scores(self.expected, [self._labels[index] for index in predicted])
 
 
 @misfits_refused()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from rasa_compressed_bert.artifact.artifact import (
     ENTITY_EXTRACTOR,
@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
     given = [arguments.model is not None, arguments.weights is not None, arguments.nlu is not None]
     if given not in ([True, False, False], [False, True, True]):
         raise ConfigError("Give either a trained MODEL, or --weights and --nlu to fine-tune them on.")
-    language, choices = arguments.language, {}
+    language: Optional[str] = arguments.language
+    choices: Dict[str, Artifact] = {}
     if arguments.model is not None:
         language, choices = _read(arguments.model, language)
     if not language:
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     write(f'or use it where it is, as `spacy.load("{arguments.out / PIPELINE}")`.\n')
 
 
-def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], dict]:
+def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str, Artifact]]:
     """The language of a model, unless one is given, and its artifacts."""
     from rasa_compressed_bert.artifact.archives import archive_path, artifacts_in, is_artifact, metadata, unpacked
     from rasa_compressed_bert.artifact.artifact import read_artifact
@@ -82,7 +83,7 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], dict]:
 
 
 @misfits_refused()
-def _chosen(artifacts: dict, name: Optional[str], model: Path) -> Artifact:
+def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) -> Artifact:
     """The component that is packaged."""
     found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in _SAYS}
     if not found:

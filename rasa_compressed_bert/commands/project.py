@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
 
-from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.config import TrainedConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -22,7 +22,7 @@ class Project(NamedTuple):
 
     config: Dict[str, Any]
     place: int
-    config_class: Type[ComponentConfig]
+    config_class: Type[TrainedConfig]
     examples: Sequence[Example]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Type
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Type
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.storage.resource import Resource
@@ -21,7 +21,7 @@ from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
 from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
-from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
 from rasa_compressed_bert.runtime.ranking import Ranking
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class ArtifactComponent(GraphComponent):
 
     options_class: ClassVar[Type[ComponentConfig]]
     learns: ClassVar[str]
-    predictor_class: ClassVar[Callable[..., Any]]
 
     @staticmethod
     def required_packages() -> List[str]:
@@ -78,7 +77,7 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             with misfits_refused():
                 artifact = resource_io.load(model_storage, resource)
-                predictor = artifact and cls.predictor_class(artifact, num_threads=options.num_threads)
+                predictor = artifact and cls.open_predictor(artifact, num_threads=options.num_threads)
                 component = cls(options, model_storage, resource, execution_context, predictor=predictor)
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
         return component
@@ -122,6 +121,11 @@ class ArtifactComponent(GraphComponent):
         options = self._options
         return bool(example.intent and options.learns_intents or example.entities and options.learns_entities)
 
+    @staticmethod
+    @abstractmethod
+    def open_predictor(artifact: Artifact, *, num_threads: int) -> Any:
+        """What serves a trained artifact; its `predict` takes a text."""
+
     @abstractmethod
     def _examples(self, training_data: TrainingData) -> List[Example]:
         """What there may be to learn from."""
@@ -149,7 +153,11 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
     """An artifact that says the entities of a message."""
 
     learns = "an entity"
-    predictor_class = MessagePredictor
+
+    @staticmethod
+    def open_predictor(artifact: Artifact, *, num_threads: int) -> MessagePredictor:
+        """A predictor of intents and entities."""
+        return MessagePredictor(artifact, num_threads=num_threads)
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
         names = pipeline.component_names(self._execution_context)
@@ -166,7 +174,11 @@ class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
     """An artifact that says the intent of a message."""
 
     learns = "an intent"
-    predictor_class = staticmethod(open_predictor)
+
+    @staticmethod
+    def open_predictor(artifact: Artifact, *, num_threads: int) -> Predictor:
+        """A predictor of intents."""
+        return open_predictor(artifact, num_threads=num_threads)
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
         return message_io.intent_examples(training_data)

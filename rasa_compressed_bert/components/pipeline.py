@@ -34,14 +34,14 @@ def warn_of_other_threshold(options: ComponentConfig, execution_context: Executi
         execution_context: with the graph that the component is loaded into.
         component: its name.
     """
-    if not options.has_detector:
+    ours = options.fallback_threshold
+    if ours is None:
         return
     for node in execution_context.graph_schema.nodes.values():
         if node.uses.__name__ != _FALLBACK:
             continue
         threshold = node.config.get(_THRESHOLD, _DEFAULT)
-        if threshold != options.out_of_scope.threshold:
-            ours = options.out_of_scope.threshold
+        if threshold != ours:
             logger.warning(
                 f"{_FALLBACK} has the threshold {threshold:g}, and the confidences of {component} are made for "
                 f"{ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "

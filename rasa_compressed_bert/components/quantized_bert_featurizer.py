@@ -15,8 +15,11 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
+
+_NO_WEIGHTS = "The featurizer has no weights: train the pipeline with `rasa train`."
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_FEATURIZER, is_trainable=True)
@@ -84,6 +87,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         with config_io.shown_by_rasa():
             with misfits_refused():
                 artifact = resource_io.load(model_storage, resource)
+                if artifact is None:
+                    raise ArtifactError(_NO_WEIGHTS)
                 featurizer = WordFeaturizer(artifact, pooling=options.pooling, num_threads=options.num_threads)
                 featurizer.features(*featurizer.encode_words([PROBE.split()]))
             component._featurizer = featurizer
@@ -128,17 +133,22 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """Sets the features of all training examples: those that are served, computed on all cores."""
         from rasa_compressed_bert.tasks.featurization import featurize
 
+        featurizer = self._require_featurizer()
         found = list(message_io.words_to_featurize(training_data.training_examples))
-        for (message, attribute, _), features in zip(
-            found, featurize(self._featurizer, [words for *_, words in found])
-        ):
+        for (message, attribute, _), features in zip(found, featurize(featurizer, [words for *_, words in found])):
             self.add_features_to_message(features.words, features.sentence, attribute, message)
         return training_data
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Sets the features of messages, one at a time."""
         with config_io.shown_by_rasa():
+            featurizer = self._require_featurizer()
             for message, attribute, words in message_io.words_to_featurize(messages):
-                features = self._featurizer.features(*self._featurizer.encode_words([words]))
+                features = featurizer.features(*featurizer.encode_words([words]))
                 self.add_features_to_message(features.words, features.sentence, attribute, message)
         return messages
+
+    def _require_featurizer(self) -> WordFeaturizer:
+        if self._featurizer is None:
+            raise config_io.ComponentError(_NO_WEIGHTS)
+        return self._featurizer

@@ -60,8 +60,8 @@ def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) 
             }
         )
     if "pooler.kernel" in parameters:
-        energy = [
+        into, out = (
             np.square(np.asarray(parameters[name], np.float64)) for name in ("pooler.kernel", "classifier.kernel")
-        ]
-        scores.append({POOLER: energy[0].sum(axis=0) + energy[1].sum(axis=1)})
+        )
+        scores.append({POOLER: into.sum(axis=0) + out.sum(axis=1)})
     return scores

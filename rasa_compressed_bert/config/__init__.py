@@ -1,5 +1,7 @@
 """Options of the components: defaults, types and validity, one frozen dataclass a section."""
 
+from typing import Union
+
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertConfig
 from rasa_compressed_bert.config.budget import BudgetConfig
@@ -9,13 +11,16 @@ from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClas
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.entities import BertEntityExtractorConfig, EntityConfig, JointBertClassifierConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config.intent_classifier import IntentConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import PAIR_FACTOR, StudentConfig, StudentDistillationConfig
 from rasa_compressed_bert.config.teacher import TeacherConfig
+
+TrainedConfig = Union[BertConfig, DistilledIntentClassifierConfig]
+"""Options of a component that learns intents or entities."""
 
 __all__ = [
     "AugmentationConfig",
@@ -27,6 +32,7 @@ __all__ = [
     "DistilledIntentClassifierConfig",
     "EncoderConfig",
     "EntityConfig",
+    "IntentConfig",
     "JointBertClassifierConfig",
     "Option",
     "OutOfScopeConfig",
@@ -39,6 +45,7 @@ __all__ = [
     "StudentConfig",
     "StudentDistillationConfig",
     "TeacherConfig",
+    "TrainedConfig",
     "option",
     "options_of",
     "section",

@@ -15,9 +15,12 @@ def _probability(default: float, text: str) -> Any:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Options of the section `augmentation`; probabilities of a word and of a message are those of Tang et al. 2019."""
+    """Options of the section `augmentation`; probabilities of a word and of a message are those of Tang et al. 2019.
 
-    n_iter: Optional[int] = option(
+    `n_iter` has a value in the configuration of a component, where the user set null too.
+    """
+
+    n_iter: int = option(
         None,
         int,
         low=0,

@@ -29,7 +29,6 @@ class BertConfig(EncoderConfig):
     """
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
-    entity_loss_weight: ClassVar[float] = 1.0
 
     epochs: int = option(
         8,
@@ -42,7 +41,7 @@ class BertConfig(EncoderConfig):
     batch_size: int = option(
         32, int, low=1, help="Messages in a train step; fewer, down to 8, for small training sets."
     )
-    pooling: Optional[str] = option(
+    pooling: str = option(
         None,
         str,
         choices=("mean", "cls"),
@@ -88,6 +87,11 @@ class BertConfig(EncoderConfig):
         object.__setattr__(self, "pruning", self.pruning.resolved(self.epochs, fraction))
         if self.pooling is None:
             object.__setattr__(self, "pooling", "mean" if self.pruning.pooler is None else "cls")
+
+    @property
+    def entity_loss_weight(self) -> float:
+        """The weight of the entities' loss, which is an option only beside intents."""
+        return 1.0
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within the sections and between the end of pruning and the end of training."""

@@ -23,6 +23,7 @@ class Problem:
     text: str
 
 
+@dataclass(frozen=True)
 class ComponentConfig(ABC):
     """Base of the frozen dataclasses that hold all options of one component."""
 
@@ -86,10 +87,15 @@ class ComponentConfig(ABC):
         """The option that names pretrained weights."""
 
     @property
-    def has_detector(self) -> bool:
-        """Whether confidences tell messages out of scope, see `out_of_scope.OutOfScopeConfig`."""
+    @abstractmethod
+    def num_threads(self) -> int:
+        """Threads of the serving engine, an option of every component."""
+
+    @property
+    def fallback_threshold(self) -> Optional[float]:
+        """`out_of_scope.threshold`; None where no detector finds messages out of scope."""
         section = getattr(self, "out_of_scope", None)
-        return section is not None and section.detector != "none"
+        return None if section is None or section.detector == "none" else section.threshold
 
     def files_to_read(self) -> Sequence[str]:
         """Paths, beside those of weights, whose content matters to training."""
@@ -120,9 +126,9 @@ def _read(
             try:
                 values[key] = known[key].coerce(value)
             except (ValueError, OverflowError):
-                advice = rasa_options.advice_on_value(path, value)
+                hint = rasa_options.advice_on_value(path, value)
                 text = f"{path}: {shown(value)} is not {known[key].accepted()}"
-                problems.append(Problem((path,), f"{text}; {advice}" if advice else text))
+                problems.append(Problem((path,), f"{text}; {hint}" if hint else text))
     return cls(**values)
 
 
@@ -160,7 +166,7 @@ def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
     return None if section else rasa_options.advice(key)
 
 
-def _components(base: Type[ComponentConfig]) -> Iterator[Type[ComponentConfig]]:
+def _components(base: Type[Any]) -> Iterator[Type[ComponentConfig]]:
     """Yield the classes that no other one is derived from: each holds the options of a component."""
     derived = base.__subclasses__()
     if not derived:

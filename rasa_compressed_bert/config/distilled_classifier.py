@@ -23,7 +23,10 @@ _OF_TRANSFORMERS = "student.architecture: transformer"
 
 @dataclass(frozen=True)
 class DistilledIntentClassifierConfig(ComponentConfig):
-    """Options of the distilled intent classifier."""
+    """Options of the distilled intent classifier.
+
+    All that the student needs has a value here, where the user set null too.
+    """
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
     learns_intents: ClassVar[bool] = True
@@ -46,7 +49,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         help="Training ends when so many epochs in a row have not been better on the validation examples.",
     )
     batch_size: int = option(64, int, low=1, help="Messages in a train step of the student.")
-    learning_rate: Optional[float] = option(
+    learning_rate: float = option(
         None,
         float,
         above=0,
@@ -127,8 +130,8 @@ class DistilledIntentClassifierConfig(ComponentConfig):
     def files_to_read(self) -> Sequence[str]:
         """A teacher, messages without an intent, spaCy's model, which may be a package, and messages out of scope."""
         augmentation = self.augmentation
-        named = (self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model)
-        named += (self.out_of_scope.messages,)
+        named = [self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model]
+        named.append(self.out_of_scope.messages)
         return [name for name in named if name is not None]
 
     @property

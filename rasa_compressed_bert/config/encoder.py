@@ -36,7 +36,7 @@ class EncoderConfig(ComponentConfig):
         help="Whether all wordpieces are kept, or those of the training data, all single characters and the most "
         "frequent others (trim): any text can still be written, in more wordpieces.",
     )
-    vocabulary_size: Optional[int] = option(
+    vocabulary_size: int = option(
         None,
         int,
         low=1,

@@ -32,7 +32,10 @@ def _own_sparsity(units: str) -> Any:
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """Options of the section `pruning`; sparsities are shares of what is gone, epochs may be fractions."""
+    """Options of the section `pruning`; sparsities are shares of what is gone, epochs may be fractions.
+
+    `end_epoch` has a value once the options are `resolved`.
+    """
 
     method: str = option(
         "neuron",
@@ -57,7 +60,7 @@ class PruningConfig:
         0.6, "Share of the encoder's weights that are gone at end_epoch; of the heads' weights with method head."
     )
     begin_epoch: float = option(0.0, float, low=0, help="When pruning begins.")
-    end_epoch: Optional[float] = option(
+    end_epoch: float = option(
         None,
         float,
         low=0,

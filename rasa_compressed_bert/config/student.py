@@ -31,7 +31,10 @@ def _size(text: str, *, low: int = 1, high: Optional[int] = None) -> Any:
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """Options of the student; those that its architecture has no use for stay null."""
+    """Options of the student; those that its architecture has no use for stay null.
+
+    Types are those of `resolved()`, for the architecture that uses an option.
+    """
 
     architecture: str = option(
         "bilstm",
@@ -39,16 +42,14 @@ class StudentConfig:
         choices=ARCHITECTURES,
         help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier.",
     )
-    vocabulary_size: Optional[int] = _size(
+    vocabulary_size: int = _size(
         "Wordpieces of bilstm, transformer and ngrams, those of the training data first; null means 8000 of a "
         "transformer and 32000 of the others, more than most weights have: words that training never saw count too."
     )
-    embedding_size: Optional[int] = _size(
-        "Width of the embeddings of bilstm and ngrams; null means 96 and 64.", high=4096
-    )
-    hidden_size: Optional[int] = _size("Units of each direction of bilstm; null means 128.", high=4096)
-    dense_size: Optional[int] = _size("Units of the ReLU layer of bilstm; null means 256.", high=4096)
-    pooling: Optional[str] = option(
+    embedding_size: int = _size("Width of the embeddings of bilstm and ngrams; null means 96 and 64.", high=4096)
+    hidden_size: int = _size("Units of each direction of bilstm; null means 128.", high=4096)
+    dense_size: int = _size("Units of the ReLU layer of bilstm; null means 256.", high=4096)
+    pooling: str = option(
         None,
         str,
         choices=("max", "last"),
@@ -56,15 +57,15 @@ class StudentConfig:
         help="What bilstm classifies: the largest value of each unit (max), or the last state of each direction (last, "
         "as in Tang et al. 2019); null means max.",
     )
-    buckets: Optional[int] = _size("Rows of the table of ngrams that pairs of wordpieces share; null means 20000.")
-    num_layers: Optional[int] = _size("Layers of transformer; null means 2, or as many as layers names.", high=100)
+    buckets: int = _size("Rows of the table of ngrams that pairs of wordpieces share; null means 20000.")
+    num_layers: int = _size("Layers of transformer; null means 2, or as many as layers names.", high=100)
     layers: Optional[Tuple[int, ...]] = option(
         None,
         tuple,
         optional=True,
         help="Layers of the teacher, from 0, that transformer starts from; null means num_layers evenly spaced ones.",
     )
-    language: Optional[str] = option(
+    language: str = option(
         None,
         str,
         optional=True,
@@ -78,7 +79,7 @@ class StudentConfig:
 
     def resolved(self) -> StudentConfig:
         """The options with a value wherever the architecture needs one."""
-        defaults = {name: values.get(self.architecture) for name, values in _DEFAULTS.items()}
+        defaults: Dict[str, Any] = {name: values.get(self.architecture) for name, values in _DEFAULTS.items()}
         if self.layers is not None and self.num_layers is None:
             defaults["num_layers"] = len(self.layers) or None
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})

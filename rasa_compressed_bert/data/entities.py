@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class TagScheme:
                 tags[first], tags[end - 1] = 1 + 4 * label + _B, 1 + 4 * label + _L
         return tags
 
-    def spans(self, tags: Sequence[int]) -> List[TagSpan]:
+    def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
         """The inverse of `tags`, for a sequence that `best_tags` gives."""
         spans: List[TagSpan] = []
         for position, tag in enumerate(tags):

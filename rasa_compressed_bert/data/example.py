@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -29,7 +29,8 @@ def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
 
 def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndarray:
     """Each example's class, `NO_CLASS` without an intent.  # (n,) int32"""
-    index = {None: NO_CLASS, **{label: position for position, label in enumerate(labels)}}
+    index: Dict[Optional[str], int] = {label: position for position, label in enumerate(labels)}
+    index[None] = NO_CLASS
     return np.array([index[example.intent] for example in examples], np.int32)
 
 
@@ -48,7 +49,7 @@ def stratified_split(classes: np.ndarray, share: float, *, seed: int) -> Tuple[n
         Sorted indices of the training and of the validation examples.
     """
     rng = np.random.default_rng(seed)
-    held_out = []
+    held_out: List[int] = []
     sizes = {int(label): int(count) for label, count in zip(*np.unique(classes, return_counts=True))}
     for label, size in sizes.items():
         take = min(int(size * share + 0.5), size - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -69,7 +69,8 @@ class _StudentGraph(Graph):
         zero = self.constant("zero", [0])
         bias = self.add("Unsqueeze", [self._both_biases(direction), zero])  # (1, 8 S)
         outputs = [f"{direction}.states", f"{direction}.last"]  # (T, 1, B, S), (1, B, S)
-        attributes = {"direction": "reverse" if direction == "backward" else "forward", "hidden_size": size}
+        attributes: Dict[str, Any] = {"hidden_size": size}
+        attributes["direction"] = "reverse" if direction == "backward" else "forward"
         if names[0] + SCALE in self.tensors:
             kernels = [self.add("Unsqueeze", [name, zero]) for name in names]  # (1, E, 4 S), (1, S, 4 S)
             formats = [part for name in names for part in self._format(name)]

@@ -74,8 +74,8 @@ def checked(artifact: Artifact, held_out: HeldOut) -> Artifact:
         right = logits.argmax(axis=1)[labelled] == held_out.classes[labelled]
         report = {**asdict(parity), "accuracy": float(np.mean(right)) if len(right) else None}
     if held_out.tag_logits is not None and any(len(row) > 2 for row in held_out.tag_logits):
-        rows = [np.concatenate([row[1:-1] for row in part]) for part in (held_out.tag_logits, served[-1])]
-        report["tags"] = asdict(_parity(*rows, artifact.manifest["entities"]["temperature"]))
+        trained, exported = (np.concatenate([row[1:-1] for row in part]) for part in (held_out.tag_logits, served[-1]))
+        report["tags"] = asdict(_parity(trained, exported, artifact.manifest["entities"]["temperature"]))
     return Artifact({**artifact.manifest, "parity": report}, artifact.files)
 
 

@@ -33,7 +33,7 @@ def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> byte
     return graph.as_graph_def().SerializeToString(deterministic=True)
 
 
-def _no_variable(_, initial_value: tf.Tensor, **options: object) -> tf.Tensor:
+def _no_variable(_: object, initial_value: tf.Tensor, **options: object) -> tf.Tensor:
     """In place of a new variable, the placeholder whose value it would start from."""
     return initial_value
 

@@ -120,11 +120,15 @@ class _Rewriter:
         self.products: Dict[int, _Product] = {}
         for operator in self._graph.operators:
             code = self._model.operatorCodes[operator.opcodeIndex].builtinCode
-            if code == _CODES.FULLY_CONNECTED and self._constant(operator.inputs[1]) is not None:
-                matrix = quantize_evenly(self._constant(operator.inputs[1]), axis=1)
-                self.products[operator.outputs[0]] = _Product(operator.inputs[0], matrix)
-            elif code == _CODES.GATHER and self._constant(operator.inputs[0]) is not None:
-                self._look_ups[operator.outputs[0]] = quantize_evenly(self._constant(operator.inputs[0]), axis=1)
+            if code == _CODES.FULLY_CONNECTED:
+                matrix = self._constant(operator.inputs[1])
+                if matrix is not None:
+                    quantized = quantize_evenly(matrix, axis=1)
+                    self.products[operator.outputs[0]] = _Product(operator.inputs[0], quantized)
+            elif code == _CODES.GATHER:
+                table = self._constant(operator.inputs[0])
+                if table is not None:
+                    self._look_ups[operator.outputs[0]] = quantize_evenly(table, axis=1)
 
     def rewritten(self, formats: _Formats) -> bytes:
         """The model with 8-bit tables, and with 8-bit activations where there are formats for them."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Sequence, Union
 
+import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
 _NO_INTENT = ""
@@ -15,7 +16,7 @@ def intent_scores(expected: Sequence[str], predicted: Sequence[Any]) -> Dict[str
     return {"accuracy": float(accuracy_score(expected, names)), "macro_f1": macro_f1(expected, names)}
 
 
-def macro_f1(expected: Sequence[Any], predicted: Sequence[Any]) -> float:
+def macro_f1(expected: Union[Sequence[Any], np.ndarray], predicted: Union[Sequence[Any], np.ndarray]) -> float:
     """The mean F1 of the intents that are expected of any message, as a share.
 
     An intent that is predicted alone has no F1 of its own: it lowers the F1 of those that it is predicted for.

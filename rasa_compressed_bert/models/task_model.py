@@ -82,6 +82,11 @@ class TaskModel(tf.keras.layers.Layer):
         )
 
     @property
+    def features_size(self) -> int:
+        """`P`, the features that the linear layer of the intents multiplies."""
+        return self.pooler_size or self.encoder.shape.hidden_size
+
+    @property
     def pooler_size(self) -> int:
         """Neurons of the pooler; 0 where features are a mean."""
         return int(self.head["pooler.bias"].shape[0]) if "pooler.bias" in self.head else 0

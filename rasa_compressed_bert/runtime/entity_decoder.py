@@ -63,7 +63,7 @@ class EntityDecoder:
         inside = np.flatnonzero(tags != OUTSIDE)
         confidences = np.zeros(len(tags))
         confidences[inside] = _probabilities(logits[inside], tags[inside], self._temperature)
-        found = []
+        found: List[FoundEntity] = []
         for span in spans:
             start, end = int(pieces.starts[span.first]), int(pieces.ends[span.end - 1])
             confidence = float(confidences[span.first : span.end].min())

@@ -13,7 +13,9 @@ from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 class Predictor(Protocol):
     """Gives a text its intents; safe to call from several threads."""
 
-    labels: List[str]
+    @property
+    def labels(self) -> List[str]:
+        """The intents, in the order of the logits."""
 
     def predict(self, text: str) -> Ranking:
         """All intents with their confidences, best first; empty for a text without anything to read."""

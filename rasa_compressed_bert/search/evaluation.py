@@ -19,7 +19,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import BertConfig, ComponentConfig, DistilledIntentClassifierConfig
+from rasa_compressed_bert.config import BertConfig, DistilledIntentClassifierConfig, TrainedConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
@@ -63,7 +63,7 @@ class Evaluator:
     def __init__(
         self,
         examples: Sequence[Example],
-        config_class: Type[ComponentConfig],
+        config_class: Type[TrainedConfig],
         base: Mapping[str, Any],
         *,
         cache: Path,
@@ -126,7 +126,7 @@ class Evaluator:
         return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
 
     def _train(
-        self, config: ComponentConfig, training: Sequence[Example], held_out: Sequence[Example], split: int
+        self, config: TrainedConfig, training: Sequence[Example], held_out: Sequence[Example], split: int
     ) -> Artifact:
         if not isinstance(config, BertConfig):
             texts = [example.text for example in held_out]
@@ -136,7 +136,7 @@ class Evaluator:
         start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
         key = json.dumps(start, sort_keys=True)
         if key not in self._dense:
-            base = self._config_class.from_dict(merged(self._base, start))
+            base = type(config).from_dict(merged(self._base, start))
             if len(self._dense) == _DENSE_KEPT:
                 del self._dense[next(iter(self._dense))]
             self._dense[key] = bert_training.fine_tune_bert(training, base)
@@ -160,7 +160,7 @@ def _other_part(classes: np.ndarray, rest: np.ndarray, split: int) -> np.ndarray
     return rest[folds == parts[place % len(parts)]]
 
 
-def _shortened(config: ComponentConfig, epochs: int) -> Dict[str, Any]:
+def _shortened(config: TrainedConfig, epochs: int) -> Dict[str, Any]:
     """Options of a shorter training, in which pruning has its share of the epochs."""
     pruning, share = config.pruning, epochs / config.epochs
     if pruning.method == "none":
@@ -178,7 +178,7 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
     """
     says_entities = "entities" in artifact.manifest
     predictor = MessagePredictor(artifact) if says_entities else open_predictor(artifact)
-    said = [predictor.predict(example.text) for example in held_out]
+    said: List[Any] = [predictor.predict(example.text) for example in held_out]
     scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
     if artifact.manifest["labels"]:
         rankings = [prediction.ranking for prediction in said] if says_entities else said

@@ -79,7 +79,7 @@ def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
 
     ± is the sample standard deviation between splits; a single split has none.
     """
-    base = reported[BASELINE].figures
+    base = {name: point.figures for name, point in reported.items() if point is not None}[BASELINE]
     rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
     for name, point in reported.items():
         if point is None:
@@ -136,8 +136,8 @@ def importances(study: optuna.Study) -> Dict[str, float]:
     # A study of its own: among Optuna's trials are failed ones, with the worst of scores. The best ones are the lowest.
     measured = optuna.create_study(direction="minimize")
     for trial in finished:
-        values = {"params": trial.params, "distributions": trial.distributions}
-        measured.add_trial(optuna.create_trial(value=-trial.user_attrs[FIGURES][SCORE], **values))
+        value = -trial.user_attrs[FIGURES][SCORE]
+        measured.add_trial(optuna.create_trial(value=value, params=trial.params, distributions=trial.distributions))
     return optuna.importance.get_param_importances(measured, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
 
 

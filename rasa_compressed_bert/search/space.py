@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import logging
-from typing import Any, Dict, List, Mapping, Type
+from typing import Any, Dict, List, Mapping, Sequence, Type
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -105,7 +105,9 @@ def _useful(name: str, value: Any, config_class: Type[ComponentConfig], base: Ma
     return kept if isinstance(value, list) else value
 
 
-def _conflicts(config_class: Type[ComponentConfig], base: Mapping[str, Any], options: Mapping[str, Any]) -> List[str]:
+def _conflicts(
+    config_class: Type[ComponentConfig], base: Mapping[str, Any], options: Mapping[str, Any]
+) -> Sequence[str]:
     try:
         config_class.from_dict(merged(base, options))
     except ConfigError as error:
@@ -119,8 +121,8 @@ def require_possible(space: Space, config_class: Type[ComponentConfig], base: Ma
     Raises:
         ConfigError: if no draw is valid, with the problems.
     """
-    sampler, problems, failed = optuna.samplers.RandomSampler(seed=0), collections.Counter(), 0
-    study = optuna.create_study(sampler=sampler)
+    problems: collections.Counter[str] = collections.Counter()
+    failed, study = 0, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(_TRIED):
         found = _conflicts(config_class, base, decoded(study.ask(dict(space)).params))
         failed += bool(found)

@@ -6,7 +6,7 @@ import collections
 import hashlib
 import json
 import logging
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -15,14 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
-from rasa_compressed_bert.search.goals import SCORE, Measured, Threshold, are_figures
+from rasa_compressed_bert.search.goals import SCORE, Threshold, are_figures
 from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
 logger = logging.getLogger(__name__)
 FIGURES, QUICK, BASELINE = "figures", "quick", "baseline"
 _MADE_FROM, _COSTS = "made_from", "costs"
-Measure = Callable[..., Optional[Measured]]
+Measure = Callable[..., Any]
+"""See `Evaluator.measure`."""
 
 
 class Goal(NamedTuple):
@@ -70,7 +71,8 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
             program.
     """
     is_new = not has_study(storage, name)
-    directions = ["maximize", *("minimize" for _ in goal.costs)]
+    directions: List[Literal["minimize", "maximize"]] = ["maximize"]
+    directions += ["minimize"] * len(goal.costs)
     study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
     if is_new:
         study.set_user_attr(_MADE_FROM, goal.made_from)
@@ -129,7 +131,7 @@ def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mappi
         )
     lists = {name: values.choices for name, values in goal.space.items() if isinstance(values, CategoricalDistribution)}
     changes = [decoded({name: choice}) for name, choices in lists.items() for choice in choices]
-    others = [params for change in changes if (params := _params(goal, values_with, change)) not in (None, baseline)]
+    others = [params for change in changes if (params := _params(goal, values_with, change)) and params != baseline]
     for params in others[: max(0, most - len(known))]:
         study.enqueue_trial(params, skip_if_exists=True)
 

@@ -51,8 +51,7 @@ class CompressedBert:
     def __init__(self, vocab: Vocab, name: str = NAME, *, num_threads: int = 1):
         self.vocab, self.name = vocab, name
         self._num_threads = num_threads
-        self._artifact: Optional[Artifact] = None
-        self._predictor: Optional[DocumentPredictor] = None
+        self._model: Optional[Tuple[Artifact, DocumentPredictor]] = None
         self._no_intent: Dict[str, float] = {}
 
     def set_artifact(self, artifact: Artifact) -> None:
@@ -68,9 +67,9 @@ class CompressedBert:
             predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
             predictor.predict_document(PROBE, [(0, len(PROBE))])
             no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)
-        self._artifact, self._predictor, self._no_intent = artifact, predictor, no_intent
+        self._model, self._no_intent = (artifact, predictor), no_intent
         if not len(self.vocab.vectors):
-            self.vocab.vectors = Vectors(strings=self.vocab.strings, shape=(0, self._predictor.size))
+            self.vocab.vectors = Vectors(strings=self.vocab.strings, shape=(0, predictor.size))
 
     @property
     def labels(self) -> Tuple[str, ...]:
@@ -83,16 +82,17 @@ class CompressedBert:
         `nlp.pipe` calls this too, for one document after the other: there is no `pipe`, as a document's vectors and
         confidences must not depend on its batch.
         """
-        self._require_artifact()
+        _, predictor = self._require_model()
         tokens = [token for token in doc if token.text.strip()]
         words = [(token.idx, token.idx + len(token)) for token in tokens]
-        document = self._predictor.predict_document(doc.text, words)
+        document = predictor.predict_document(doc.text, words)
         self._write(doc, [token.i for token in tokens], document)
         return doc
 
     def to_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> None:
         """Writes the model to a folder."""
-        write_artifact(self._require_artifact(), Path(path))
+        artifact, _ = self._require_model()
+        write_artifact(artifact, Path(path))
 
     def from_disk(self, path: Union[str, Path], *, exclude: Sequence[str] = ()) -> "CompressedBert":
         """Reads and checks a model.
@@ -105,7 +105,7 @@ class CompressedBert:
 
     def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
         """The model as bytes."""
-        artifact = self._require_artifact()
+        artifact, _ = self._require_model()
         parts = {_MANIFEST: json.dumps(artifact.manifest).encode("ascii"), **artifact.files}
         return to_bytes({name: lambda data=data: data for name, data in parts.items()}, exclude)
 
@@ -116,13 +116,13 @@ class CompressedBert:
         self.set_artifact(Artifact(json.loads(parts.pop(_MANIFEST)), parts))
         return self
 
-    def _require_artifact(self) -> Artifact:
-        if self._artifact is None:
+    def _require_model(self) -> Tuple[Artifact, DocumentPredictor]:
+        if self._model is None:
             raise ArtifactError(
                 f"The spaCy component '{self.name}' has no model: load a package that was made with "
                 "`rasa-compressed-bert package-spacy`."
             )
-        return self._artifact
+        return self._model
 
     def _write(self, doc: Doc, words: List[int], document: Document) -> None:
         """Tokens of blanks have the vector of the document, so that they do not change the mean."""

@@ -89,7 +89,7 @@ def _replace(
     return changed
 
 
-def _ngram(words: Sequence[Word], rng: np.random.Generator) -> Sequence[Word]:
+def _ngram(words: List[Word], rng: np.random.Generator) -> List[Word]:
     if not words:
         return words
     size = min(int(rng.integers(1, _LONGEST_NGRAM, endpoint=True)), len(words))

@@ -6,7 +6,7 @@ The paper classifies the last states of both directions. The largest value of ea
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,7 @@ from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.students.keras_student import KerasStudent, glorot, head_parameters
 
 DIRECTIONS = ("forward", "backward")
+_Pair = Tuple[tf.Tensor, tf.Tensor]
 GATES = 4  # input, output, forget, cell: in ONNX's order
 _FORGET_BIAS = 1.0
 _FAR_BELOW = -1e9
@@ -52,7 +53,7 @@ class BiLstm(KerasStudent):
         inputs = tf.einsum("bte,ef->tbf", embedded, weights) + self.parameters[f"{direction}.bias"]  # (T, B, 4 S)
         zeros = tf.zeros([tf.shape(embedded)[0], recurrent.shape[0]])
 
-        def step(before, now):
+        def step(before: _Pair, now: _Pair) -> _Pair:
             state, cell = before
             entering, present = now
             i, o, f, c = tf.split(entering + tf.matmul(state, recurrent), GATES, axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Callable, List, Sequence, TypeVar
+from typing import Callable, Generator, List, Sequence, TypeVar, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -24,9 +24,9 @@ def on_all_cores(function: Callable[[int], Result], lengths: Sequence[int], *, n
         name: what the progress bar says.
     """
     shortest_first = np.argsort(lengths, kind="stable").tolist()
-    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(
-        pool.map(function, shortest_first)
-    ) as found:  # closed, so that Ctrl-C does not wait for messages that have not begun
-        bar = tqdm(found, total=len(lengths), desc=name, unit="message", dynamic_ncols=True, mininterval=1.0)
-        results = {place: result for result, place in zip(bar, shortest_first)}  # the bar first: it ends by itself
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = cast("Generator[Result, None, None]", pool.map(function, shortest_first))
+        with closing(found):  # so that Ctrl-C does not wait for messages that have not begun
+            bar = tqdm(found, total=len(lengths), desc=name, unit="message", dynamic_ncols=True, mininterval=1.0)
+            results = {place: result for result, place in zip(bar, shortest_first)}  # the bar first: it ends by itself
     return [results[place] for place in range(len(lengths))]

@@ -8,7 +8,7 @@ from typing import Container, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.config import AugmentationConfig, BertConfig
-from rasa_compressed_bert.data.entities import EntityLabel, TagSpan
+from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.data.warnings import warn_of_long_messages, warn_of_lost_entities
 from rasa_compressed_bert.models.dropout import Dropout
@@ -76,7 +76,7 @@ class BertTask:
             tokenizer = targets.tokenizer(start.tokenizer, config.max_length)
             pieces = [tokenizer.encode(text) for text in texts]
             warn_of_long_messages([message.cut for message in pieces], config.max_length)
-            encoded, targets, lost = _tagged(examples, pieces, targets, classes, num_names=len(names))
+            encoded, targets, lost = _tagged(examples, pieces, targets, targets.scheme, classes, num_names=len(names))
             warn_of_lost_entities(lost)
         vocabulary = UsedVocabulary.of([*encoded.input_ids, *synthetic])
         encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
@@ -104,7 +104,13 @@ class BertTask:
         tokenizer = targets.tokenizer(self.start.tokenizer, self.config.max_length)
         pieces = [tokenizer.encode(text) for text in self.texts]
         encoded, targets, _ = _tagged(
-            self.examples, pieces, targets, self.training.classes, num_names=self.num_names, held_out=hidden
+            self.examples,
+            pieces,
+            targets,
+            self.targets.scheme,
+            self.training.classes,
+            num_names=self.num_names,
+            held_out=hidden,
         )
         vocabulary = UsedVocabulary.of(encoded.input_ids)
         encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
@@ -155,6 +161,7 @@ def _tagged(
     examples: Sequence[Example],
     pieces: Sequence[Pieces],
     targets: Targets,
+    scheme: TagScheme,
     classes: np.ndarray,
     *,
     num_names: int,
@@ -168,16 +175,18 @@ def _tagged(
         examples: the messages.
         pieces: of each message.
         targets: whose cuts the pieces were made with.
+        scheme: of the tags.
         classes: of the messages.
         num_names: how many of them, the last ones, are names of intents, of which nobody annotated the entities.
         held_out: places of messages that do not tell where entities lie.
     """
-    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(targets.scheme.labels)}
+    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(scheme.labels)}
     inside_words = targets.inside_words
-    tags, lost = [], []
+    tags: List[np.ndarray] = []
+    lost: List[Tuple[str, str]] = []
     for place, (example, message) in enumerate(zip(examples, pieces)):
         spans, remains, gone = located(example.entities, message, index)
-        inner = targets.scheme.tags(spans, len(message.starts))
+        inner = scheme.tags(spans, len(message.starts))
         for span in remains:
             inner[span.first : span.end] = NO_TAG
         if place >= len(examples) - num_names:
@@ -187,7 +196,7 @@ def _tagged(
         inside_words = inside_words or (place not in held_out and _inside_words(spans, message))
     continues = None if inside_words else [message.continues for message in pieces]
     encoded = EncodedExamples(
-        [message.input_ids for message in pieces], classes, tags=tags, scheme=targets.scheme, continues=continues
+        [message.input_ids for message in pieces], classes, tags=tags, scheme=scheme, continues=continues
     )
     return encoded, replace(targets, inside_words=inside_words), lost
 

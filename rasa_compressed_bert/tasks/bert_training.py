@@ -13,7 +13,7 @@ from typing import Dict, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.config import BertConfig, BudgetConfig
+from rasa_compressed_bert.config import BertConfig, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
@@ -174,7 +174,7 @@ def _finish(
     """The last stages: format, linear layer of the intents, export, and the views of a message."""
     refit = cross_fitted is None or cross_fitted.refit
     artifact = quantize_and_export(model, task, scores, rng=rng, cross_fitted=cross_fitted, refit=refit)
-    if not task.targets.labels:
+    if not isinstance(task.config, IntentConfig) or not task.targets.labels:
         return artifact
     return with_views(
         artifact,

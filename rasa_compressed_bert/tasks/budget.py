@@ -77,16 +77,17 @@ def compress_within(
     def affordable(found: Tried) -> bool:
         return _within(found.latency_ms, budget.max_latency_ms) and _within(found.size_mb, budget.max_size_mb)
 
-    if budget.max_score_drop is None:
+    limit = budget.max_score_drop
+    if limit is None:
         place = _first(lambda place: affordable(attempt(place)), len(SPARSITIES))
     else:
-        place = _first(lambda place: attempt(place).score_drop > budget.max_score_drop, len(SPARSITIES)) - 1
+        place = _first(lambda place: attempt(place).score_drop > limit, len(SPARSITIES)) - 1
     if not 0 <= place < len(SPARSITIES) or not affordable(attempt(place)):
         asked = ", ".join(f"{name}: {limit:g}" for name, limit in asdict(budget).items() if limit is not None)
         lines = [f"  - {found}" for _, found in sorted(tried.items())]
         raise DataError("\n".join([f"budget: no compression keeps within {asked}. Tried:", *lines, "Raise a limit."]))
     chosen = attempt(place)
-    why = "the weakest that is cheap enough" if budget.max_score_drop is None else "the strongest that is good enough"
+    why = "the weakest that is cheap enough" if limit is None else "the strongest that is good enough"
     logger.info(f"budget: {100 * chosen.sparsity:.0f} % is chosen, {why}.")
     described = {"chosen": chosen.sparsity, "why": why, "tried": [asdict(found) for _, found in sorted(tried.items())]}
     return Choice(_with_sparsity(config, chosen.sparsity), described)

@@ -96,7 +96,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         held_out = blind.training[inside]
         predictions = predict(model, held_out.input_ids)
         places.append(inside)
-        if predictions.tag_logits is not None:
+        if predictions.tag_logits is not None and held_out.tags is not None:
             tags.extend(held_out.tags)
             tag_logits.extend(predictions.tag_logits)
             entities.extend(_entities(blind, inside, predictions.tag_logits))
@@ -109,7 +109,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         )
         logits.append(predictions.logits)
         refitted.append(features[inside] @ kernel + bias)
-        if task.config.has_detector:
+        if task.config.fallback_threshold is not None:
             for name, found in _evidence(task, features, labelled, inside, refitted[-1]).items():
                 evidence.setdefault(name, []).extend(found)
     if not places:

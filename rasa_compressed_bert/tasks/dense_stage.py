@@ -46,6 +46,7 @@ def _probed(model: TaskModel, task: BertTask) -> Parameters:
         parameters.update(zip(CLASSIFIER, probe))
     if targets.scheme is not None and training.tags is not None:
         few = np.random.default_rng(seed).permutation(len(training))[:_PROBED_MESSAGES]
-        states, tags = tags_alone(predict_states(model, training[few].input_ids), training[few].tags)
+        few_tags = [training.tags[place] for place in few]
+        states, tags = tags_alone(predict_states(model, training[few].input_ids), few_tags)
         parameters.update(zip(TAGGER, linear_probe(states, tags, targets.scheme.num_tags, seed=seed)))
     return parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from scipy.special import softmax
@@ -120,7 +120,15 @@ def _lesson(
         others = [] if held_out else [text for text in said if text not in labelled]
         targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
-        artifact = teacher_for(examples, config, lambda key, make: cache(key, lambda: warned.append(key) or make()))
+
+        def noted(key: str, make: Callable[[], Artifact]) -> Artifact:
+            def made() -> Artifact:
+                warned.append(key)
+                return make()
+
+            return cache(key, made)
+
+        artifact = teacher_for(examples, config, noted)
         teacher, voting = start_from_artifact(artifact), voting_of(artifact)
         others, sources = _other_texts(texts, teacher, config, held_out)
         order = [artifact.manifest["labels"].index(label) for label in labels]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER, Artifact
-from rasa_compressed_bert.config import BertConfig
+from rasa_compressed_bert.config import BertConfig, EntityConfig
 from rasa_compressed_bert.data.entities import COMMA, TagScheme, entity_labels
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import DataError
@@ -73,11 +73,12 @@ def targets_of(
     entities = [example.entities for example in examples] if config.learns_entities else []
     known = entity_labels(span for spans in entities for span in spans)
     if not labels and not known:
-        wanted = [config.learns_intents and "an intent", config.learns_entities and "an entity"]
-        raise DataError(f"There are no examples with {' or '.join(filter(None, wanted))} to train on.")
+        learnt = {"an intent": config.learns_intents, "an entity": config.learns_entities}
+        wanted = [name for name, is_learnt in learnt.items() if is_learnt]
+        raise DataError(f"There are no examples with {' or '.join(wanted)} to train on.")
     if not labels and config.pooling == "cls":
         raise DataError("pooling: cls is for intents, and the training data has none. Leave pooling out.")
-    if not known:
+    if not known or not isinstance(config, EntityConfig):
         return Targets(labels)
     texts = [example.text for example in examples]
     commas = {

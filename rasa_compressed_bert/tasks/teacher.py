@@ -13,7 +13,7 @@ from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 from rasa_compressed_bert.runtime.opening import misfits_refused
 from rasa_compressed_bert.tasks.bert_training import train_bert
@@ -33,7 +33,7 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
         DataError: if its labels are others.
     """
     if config.teacher.model is not None:
-        return given_teacher(Path(config.teacher.model), sorted({example.intent for example in examples}))
+        return given_teacher(Path(config.teacher.model), intent_labels(examples))
     options = config.teacher_options()
     pairs = [[example.text, example.intent] for example in examples]
     return cache(_key("teacher", options.to_dict(), pairs), lambda: train_bert(examples, options))

@@ -142,7 +142,7 @@ class Words(NamedTuple):
 
     input_ids: np.ndarray  # (T,) int64, the two special ones included
     words: np.ndarray  # (T,) int64, the word of each wordpiece; -1 for the special ones
-    count: int  # words, those without any wordpiece included
+    num_words: int  # those without any wordpiece included
 
     def pooled(self, hidden: np.ndarray) -> np.ndarray:
         """The mean of each word's hidden states; zeros for a word without wordpieces.
@@ -151,9 +151,9 @@ class Words(NamedTuple):
             hidden: of each wordpiece, `(T, H)`.
 
         Returns:
-            One row a word, `(count, H)`.
+            One row a word, `(num_words, H)`.
         """
-        features = np.zeros((self.count, hidden.shape[1]), np.float32)
+        features = np.zeros((self.num_words, hidden.shape[1]), np.float32)
         inside = self.words >= 0
         seen, places = np.unique(self.words[inside], return_inverse=True)  # a long message has many more words
         members = places == np.arange(len(seen))[:, np.newaxis]  # (words that are seen, T)

@@ -155,7 +155,8 @@ def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
 
 def predict_features(model: TaskModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
     """What the linear layer of the intents sees of examples, in their order.  # (n, P)"""
-    return _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
+    rows = _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
+    return np.zeros((0, model.features_size), np.float32) if rows is None else rows
 
 
 def predict_states(model: TaskModel, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
@@ -166,15 +167,18 @@ def predict_states(model: TaskModel, input_ids: Sequence[np.ndarray]) -> List[np
 def _in_batches(
     function: Callable[..., Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]], input_ids: Sequence[np.ndarray]
 ) -> Predictions:
-    rows: List[Optional[np.ndarray]] = [None] * len(input_ids)
-    tag_rows: List[Optional[np.ndarray]] = [None] * len(input_ids)
+    rows: Dict[int, np.ndarray] = {}
+    tag_rows: Dict[int, np.ndarray] = {}
     for batch in sorted_batches(input_ids, _PREDICTION_BATCH):
         outputs = function(batch.input_ids, batch.attention_mask)
         logits, tag_logits = (None if output is None else output.numpy() for output in outputs)
         for row, index in enumerate(batch.indices):
-            rows[index] = None if logits is None else logits[row]
-            tag_rows[index] = None if tag_logits is None else tag_logits[row, : len(input_ids[index])]
+            if logits is not None:
+                rows[index] = logits[row]
+            if tag_logits is not None:
+                tag_rows[index] = tag_logits[row, : len(input_ids[index])]
+    places = range(len(input_ids))
     return Predictions(
-        None if not rows or rows[0] is None else np.stack(rows),
-        None if not tag_rows or tag_rows[0] is None else tag_rows,
+        np.stack([rows[place] for place in places]) if rows else None,
+        [tag_rows[place] for place in places] if tag_rows else None,
     )

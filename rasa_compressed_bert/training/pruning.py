@@ -179,7 +179,7 @@ def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -
         return WeightPruning(model, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
     own = {kind: getattr(config, kind) for kind in (*UNIT_KINDS, POOLER) if getattr(config, kind) is not None}
     ranked = tuple(kind for kind in ((HEADS,) if config.method == "head" else UNIT_KINDS) if kind not in own)
-    schedules = {
+    schedules: Dict[Tuple[str, ...], PruningSchedule] = {
         (kind,): pruning_schedule(config, steps_per_epoch, final_sparsity=sparsity) for kind, sparsity in own.items()
     }
     if ranked:

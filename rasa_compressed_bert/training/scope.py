@@ -10,6 +10,7 @@ from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
 from rasa_compressed_bert.training.voting import equal_weights, pooled_evidence
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
+from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Evidence, View, softmax
 
 _FOLDS = 5
@@ -77,9 +78,10 @@ def fit_decision(
         ]
     )
     confidence_map = find_threshold(in_scope, power, options, outside)
+    neighbours = views.get("neighbours")
     report = {
         "detector": options.detector,
-        "stored_messages": views["neighbours"].size if "neighbours" in views else 0,
+        "stored_messages": neighbours.size if isinstance(neighbours, NeighbourView) else 0,
         "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])) if in_scope else 1.0,
         "compared_messages": len(in_scope),
     }

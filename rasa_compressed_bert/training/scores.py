@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from scipy.special import log_softmax
 
+from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.metrics.intents import macro_f1
 from rasa_compressed_bert.training.batches import EncodedExamples
 
@@ -58,11 +59,15 @@ def score_of(predictions: Predictions, examples: EncodedExamples) -> Score:
     labelled = np.flatnonzero(examples.classes >= 0)
     if predictions.logits is not None and len(labelled):
         score = evaluate(predictions.logits[labelled], examples.classes[labelled])
-    if predictions.tag_logits is None or examples.tags is None:
+    if predictions.tag_logits is None or examples.tags is None or examples.scheme is None:
         return score
     logits, tags = tags_alone(predictions.tag_logits, examples.tags)
     loss = score.loss + (negative_log_likelihood(logits, tags) if len(tags) else 0.0)
-    return replace(score, loss=loss, entity_f1=_entity_f1(predictions.tag_logits, examples))
+    return replace(
+        score,
+        loss=loss,
+        entity_f1=_entity_f1(predictions.tag_logits, examples.tags, examples.scheme, examples.continues),
+    )
 
 
 def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
@@ -87,15 +92,20 @@ def tags_alone(tag_logits: Sequence[np.ndarray], tags: Sequence[np.ndarray]) -> 
     return logits[known >= 0], known[known >= 0]
 
 
-def _entity_f1(tag_logits: Sequence[np.ndarray], examples: EncodedExamples) -> float:
+def _entity_f1(
+    tag_logits: Sequence[np.ndarray],
+    all_tags: Sequence[np.ndarray],
+    scheme: TagScheme,
+    all_continues: Optional[Sequence[np.ndarray]],
+) -> float:
     """`2 right / (annotated + found)` over the spans of all messages; 1 where there are none, and none are found."""
     right = total = 0
-    for index, (logits, tags) in enumerate(zip(tag_logits, examples.tags)):
+    for index, (logits, tags) in enumerate(zip(tag_logits, all_tags)):
         text = tags >= 0
         if not text.any():
             continue
-        continues = None if examples.continues is None else examples.continues[index][text[1:-1]]
-        found = set(examples.scheme.spans(examples.scheme.best_tags(logits[text], continues)))
-        annotated = set(examples.scheme.spans(tags[text]))
+        continues = None if all_continues is None else all_continues[index][text[1:-1]]
+        found = set(scheme.spans(scheme.best_tags(logits[text], continues)))
+        annotated = set(scheme.spans(tags[text]))
         right, total = right + len(annotated & found), total + len(annotated) + len(found)
     return 2 * right / total if total else 1.0

@@ -101,7 +101,8 @@ def fit_neighbours(features: np.ndarray, classes: np.ndarray, num_classes: int, 
     components = vectors[:, ::-1][:, :_DIMENSIONS].astype(np.float32)
     projected = _unit(unit @ components)
     most = _STORED if len(classes) > _STORED else len(classes)
-    rows, starts = [], []
+    rows: List[np.ndarray] = []
+    starts: List[int] = []
     for label in range(num_classes):
         own = projected[classes == label]
         starts.append(sum(map(len, rows)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.views.decision import Pooled, pool
 from rasa_compressed_bert.views.view import Evidence, softmax
 
-_WEIGHTS = tuple(  # of classifier, neighbours and characters; the first is kept unless another one is clearly better
+# of classifier, neighbours and characters; the first is kept unless another one is clearly better
+_WEIGHTS: Tuple[Dict[str, float], ...] = tuple(
     dict(zip(("classifier", "neighbours", "characters"), weights))
     for weights in ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, 0), (1, 0, 1), (1, 0, 2), (2, 1, 0))
 )
@@ -35,7 +36,7 @@ def choose_weights(held_out: Optional[HeldOutEvidence], *, with_features: bool) 
     """
     best = equal_weights(with_features=with_features)
     if held_out is not None and len(held_out.classes):
-        candidates = [best, *map(dict, _WEIGHTS[1:])] if with_features else [best]
+        candidates = [best, *_WEIGHTS[1:]] if with_features else [best]
         right = [right_answers(held_out, weights) for weights in candidates]
         best = candidates[int(np.argmax([clear_gain(row, right[0]) for row in right]))]
     total = sum(best.values())

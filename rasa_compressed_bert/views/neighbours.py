@@ -10,6 +10,7 @@ from typing import Dict, Mapping
 
 import numpy as np
 
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows, quantized_rows, softmax
 
 SHARPNESS = 16.0
@@ -36,7 +37,13 @@ class NeighbourView:
         return len(self._rows)
 
     def evidence(self, reading: Reading) -> Evidence:
-        """`softmax(16 max cosine)` over the intents, and the cosines as they are."""
+        """`softmax(16 max cosine)` over the intents, and the cosines as they are.
+
+        Raises:
+            ArtifactError: if the model gives no features.
+        """
+        if reading.features is None:
+            raise ArtifactError("The model compares the features of messages, and gives none. Train it again.")
         nearest = self.nearest(reading.features)
         return Evidence(softmax(SHARPNESS * nearest), nearest)
 

@@ -27,6 +27,8 @@ from rasa.shared.nlu.constants import ACTION_TEXT, RESPONSE, TEXT
 from rasa.shared.nlu.training_data.features import Features
 from rasa.shared.nlu.training_data.message import Message
 
+from rasa_compressed_bert.components import resource_io
+
 HIDDEN = 32
 ODD = {**NOTHING_TO_READ, **SOMETHING_TO_READ, **LONG}
 NO_WORDPIECE = ["\u200b", "", "\u0301", "\x00", "\ud800", "\ufe0f"]
@@ -178,6 +180,18 @@ def test_message_without_words_says_what_is_missing(case, trained, storage, attr
         with pytest.raises(
             RasaException, match="'oh it is hot .*' has no words.*WhitespaceTokenizer, before Quantized"
         ):
+            call()
+
+
+def test_featurizer_without_weights_says_so(case, storage):
+    untrained = create(case.component, case.config, storage)
+    resource_io.save(None, storage, RESOURCE)
+    for call in (
+        lambda: load(case.component, case.config, storage),
+        lambda: untrained.process([]),
+        lambda: untrained.process_training_data(training_data()),
+    ):
+        with pytest.raises(RasaException, match="has no weights: train the pipeline with `rasa train`"):
             call()
 
 

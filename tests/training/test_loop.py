@@ -137,6 +137,11 @@ def test_predictions_are_in_the_order_of_the_examples():
         np.testing.assert_allclose(features[index], model.features(alone, np.ones_like(alone))[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("pooler_size, width", [(0, 16), (8, 8)])
+def test_no_messages_have_no_features(pooler_size, width):
+    assert predict_features(new_model(pooler_size=pooler_size), []).shape == (0, width)
+
+
 def test_teacher_is_imitated():
     """With alpha 0 only the teacher is followed, whatever the labels say."""
     teacher = new_model(dropout=0.0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.training import view_fitting
 from rasa_compressed_bert.training.view_fitting import fit_neighbours
 from rasa_compressed_bert.views.neighbours import NeighbourView
@@ -23,6 +24,11 @@ def test_the_largest_cosine_of_each_intent(training):
     cosines = unit @ query / np.linalg.norm(query)
     expected = [cosines[classes == label].max() for label in range(4)]
     assert fit_neighbours(features, classes, 4, seed=0).nearest(query) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_without_features_is_refused(training):
+    with pytest.raises(ArtifactError, match="gives none. Train it again"):
+        fit_neighbours(*training, 4, seed=0).evidence(Reading("hello", np.zeros(4), None))
 
 
 def test_what_lies_outside_of_the_training_messages_is_unfamiliar():
