@@ -42,8 +42,8 @@ demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to i
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
 
-test: lint ## Run everything that CI runs: lint, then all the tests (options in PYTEST_ARGS)
-	$(PYTEST) $(PYTEST_ARGS)
+test: lint ## Run everything that CI runs: lint, then all the tests, with their coverage (options in PYTEST_ARGS)
+	$(PYTEST) --cov=rasa_compressed_bert $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
@@ -72,5 +72,5 @@ constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that
 	echo "$(WEIGHTS)" >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
 
 clean: ## Remove the default environment and every cache
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
+	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

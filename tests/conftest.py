@@ -10,6 +10,10 @@ import string  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("any_speed", deadline=None)  # a busy machine, or coverage, is no fault
+settings.load_profile("any_speed")
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = (
