@@ -20,10 +20,10 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from benchmarks.parts.commands import publish
-from benchmarks.parts.datasets import floor_messages, stratified_sample, write_nlu
-from benchmarks.parts.rows import OURS, language_model_featurizer, row_config
-from benchmarks.parts.training import train_row
+from benchmarks.common.commands import publish
+from benchmarks.common.datasets import floor_messages, stratified_sample, write_nlu
+from benchmarks.common.rows import OURS, language_model_featurizer, row_config
+from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_in, unpacked
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, write_artifact
 from rasa_compressed_bert.benchmark import tables

@@ -16,15 +16,15 @@ from typing import Any, Dict, List
 
 from tqdm import tqdm
 
-from benchmarks.parts import rows as row_definitions
-from benchmarks.parts.commands import command_line, named_folder, publish, run_all
-from benchmarks.parts.few_shot_data import find_test, has_own_part, published_for, shots_of, write_training
-from benchmarks.parts.few_shot_pages import FROZEN, plot, to_markdown
-from benchmarks.parts.frozen import frozen_scores
-from benchmarks.parts.measured import Measured
-from benchmarks.parts.scores import scores_of
-from benchmarks.parts.served import served
-from benchmarks.parts.training import file_digest, libraries, model_code, train_row
+from benchmarks.common import rows as row_definitions
+from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.few_shot_data import find_test, has_own_part, published_for, shots_of, write_training
+from benchmarks.common.few_shot_pages import FROZEN, plot, to_markdown
+from benchmarks.common.frozen import frozen_scores
+from benchmarks.common.measured import Measured
+from benchmarks.common.scores import scores_of
+from benchmarks.common.served import served
+from benchmarks.common.training import file_digest, libraries, model_code, train_row
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages

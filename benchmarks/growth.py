@@ -22,10 +22,10 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from benchmarks.parts.commands import command_line, exit_status, publish
-from benchmarks.parts.datasets import write_nlu
-from benchmarks.parts.rows import OURS, complete
-from benchmarks.parts.training import model_code, training_environment
+from benchmarks.common.commands import command_line, exit_status, publish
+from benchmarks.common.datasets import write_nlu
+from benchmarks.common.rows import OURS, complete
+from benchmarks.common.training import model_code, training_environment
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage

@@ -17,7 +17,7 @@ import psutil
 from rasa.core.agent import Agent
 from tqdm import tqdm
 
-from benchmarks.parts.commands import command_line, exit_status, in_one_line, publish, quiet_rasa
+from benchmarks.common.commands import command_line, exit_status, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.plots import drawn

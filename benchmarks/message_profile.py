@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from benchmarks.parts.commands import command_line, in_one_line, publish, quiet_rasa
+from benchmarks.common.commands import command_line, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words

@@ -30,7 +30,7 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 import onnx
 
-from benchmarks.parts.commands import publish
+from benchmarks.common.commands import publish
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.benchmark import tables

@@ -2,7 +2,7 @@
 
 python -m benchmarks.real_bots --data hint3_sofmattress=DATA/hint3_sofmattress --data hint3_curekart=DATA/hint3_curekart
 
-A data set is a folder of the files of HINT3, see `benchmarks.parts.hint3`.
+A data set is a folder of the files of HINT3, see `benchmarks.common.hint3`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, Dict
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts import rows as row_definitions
-from benchmarks.parts.bot_pages import plot, to_markdown
-from benchmarks.parts.commands import MB, command_line, named_folder, publish, run_all
-from benchmarks.parts.datasets import write_nlu
-from benchmarks.parts.decisions import scores
-from benchmarks.parts.hint3 import OUT_OF_SCOPE, Bot, read_bot
-from benchmarks.parts.measured import Measured
-from benchmarks.parts.served import served
-from benchmarks.parts.training import file_digest, train_row
+from benchmarks.common import rows as row_definitions
+from benchmarks.common.bot_pages import plot, to_markdown
+from benchmarks.common.commands import MB, command_line, named_folder, publish, run_all
+from benchmarks.common.datasets import write_nlu
+from benchmarks.common.decisions import scores
+from benchmarks.common.hint3 import OUT_OF_SCOPE, Bot, read_bot
+from benchmarks.common.measured import Measured
+from benchmarks.common.served import served
+from benchmarks.common.training import file_digest, train_row
 from rasa_compressed_bert.benchmark.environment import environment
 
 HERE = Path(__file__).parent

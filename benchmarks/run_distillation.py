@@ -17,9 +17,9 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts.commands import command_line, named_folder, publish, run_all
-from benchmarks.parts.datasets import prepare_examples
-from benchmarks.parts.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
+from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.datasets import prepare_examples
+from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark import tables

@@ -16,12 +16,12 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.bert_base_shape import save_random_bert
-from benchmarks.parts.commands import command_line, named_folder, publish, run_all
-from benchmarks.parts.datasets import prepare, write_nlu
-from benchmarks.parts.featurizers import measured
-from benchmarks.parts.rows import LMF, QUANTIZED, featurizer_config, featurizers
-from benchmarks.parts.scores import mean_and_deviation
-from benchmarks.parts.training import train_row
+from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.datasets import prepare, write_nlu
+from benchmarks.common.featurizers import measured
+from benchmarks.common.rows import LMF, QUANTIZED, featurizer_config, featurizers
+from benchmarks.common.scores import mean_and_deviation
+from benchmarks.common.training import train_row
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.environment import environment, in_words

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, Mapping
 
-from benchmarks.parts import kmeans_bits, runtimes
-from benchmarks.parts.commands import command_line, named_folder, publish, run_all
-from benchmarks.parts.datasets import prepare
-from benchmarks.parts.quantized import Dense
+from benchmarks.common import kmeans_bits, runtimes
+from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.datasets import prepare
+from benchmarks.common.quantized import Dense
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 

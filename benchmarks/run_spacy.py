@@ -14,11 +14,11 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from benchmarks.parts.commands import command_line, named_folder, run_all
-from benchmarks.parts.datasets import prepare
-from benchmarks.parts.pages import write_results
-from benchmarks.parts.rows import complete, row_config
-from benchmarks.parts.training import train_row
+from benchmarks.common.commands import command_line, named_folder, run_all
+from benchmarks.common.datasets import prepare
+from benchmarks.common.pages import write_results
+from benchmarks.common.rows import complete, row_config
+from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.environment import environment

@@ -19,7 +19,7 @@ import optuna
 from optuna._hypervolume import compute_hypervolume
 from tqdm import tqdm
 
-from benchmarks.parts.commands import command_line, publish
+from benchmarks.common.commands import command_line, publish
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_training_data

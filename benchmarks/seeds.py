@@ -13,11 +13,11 @@ from typing import Any, Dict, List, Mapping, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts import rows as row_definitions
-from benchmarks.parts.commands import command_line, named_folder, publish, run_all
-from benchmarks.parts.datasets import prepare_examples
-from benchmarks.parts.scores import mean_and_deviation, scores_of, seeds_in_words
-from benchmarks.parts.training import file_digest, model_code
+from benchmarks.common import rows as row_definitions
+from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.datasets import prepare_examples
+from benchmarks.common.scores import mean_and_deviation, scores_of, seeds_in_words
+from benchmarks.common.training import file_digest, model_code
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.plots import drawn

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.bert_base_shape import LENGTHS
-from benchmarks.parts.commands import command_line, publish
+from benchmarks.common.commands import command_line, publish
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words

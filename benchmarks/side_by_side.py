@@ -17,12 +17,12 @@ from typing import Any, Dict, Optional
 
 from tqdm import tqdm
 
-from benchmarks.parts import rows as row_definitions
-from benchmarks.parts.commands import command_line, named_folder, run_all
-from benchmarks.parts.datasets import prepare
-from benchmarks.parts.measured import Measured
-from benchmarks.parts.pages import write_results
-from benchmarks.parts.training import file_digest, measuring_code, train_row
+from benchmarks.common import rows as row_definitions
+from benchmarks.common.commands import command_line, named_folder, run_all
+from benchmarks.common.datasets import prepare
+from benchmarks.common.measured import Measured
+from benchmarks.common.pages import write_results
+from benchmarks.common.training import file_digest, measuring_code, train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.inspection import inspect_model

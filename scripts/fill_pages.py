@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.parts.pages import to_markdown, write_pages
+from benchmarks.common.pages import to_markdown, write_pages
 from rasa_compressed_bert.benchmark.tables import markdown_table, percent
 
 ROOT = Path(__file__).parents[1]

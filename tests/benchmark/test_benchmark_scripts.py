@@ -8,13 +8,13 @@ import pytest
 from benchmark_harness import DENSE, small_artifact
 
 from benchmarks import run_distillation
-from benchmarks.parts import kmeans_bits, runtimes
-from benchmarks.parts.commands import command_line, named_folder
-from benchmarks.parts.datasets import prepare, split, stratified_sample, write_nlu
-from benchmarks.parts.featurizers import measured
-from benchmarks.parts.kmeans_bits import SETTINGS, Setting
-from benchmarks.parts.quantized import Dense, artifact_in
-from benchmarks.parts.rows import (
+from benchmarks.common import kmeans_bits, runtimes
+from benchmarks.common.commands import command_line, named_folder
+from benchmarks.common.datasets import prepare, split, stratified_sample, write_nlu
+from benchmarks.common.featurizers import measured
+from benchmarks.common.kmeans_bits import SETTINGS, Setting
+from benchmarks.common.quantized import Dense, artifact_in
+from benchmarks.common.rows import (
     DEFAULT,
     DISTILLED,
     JOINT,
@@ -27,7 +27,7 @@ from benchmarks.parts.rows import (
     is_ours,
     row_config,
 )
-from benchmarks.parts.training import train_row
+from benchmarks.common.training import train_row
 from benchmarks.run_featurizer import to_markdown
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage

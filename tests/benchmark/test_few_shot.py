@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from benchmarks import few_shot
-from benchmarks.parts import few_shot_data, rows
-from benchmarks.parts.datasets import write_nlu
-from benchmarks.parts.few_shot_data import few_of_each, find_test, published_for, shots_of, write_training
-from benchmarks.parts.few_shot_pages import plot, to_markdown
-from benchmarks.parts.frozen import frozen_scores
+from benchmarks.common import few_shot_data, rows
+from benchmarks.common.datasets import write_nlu
+from benchmarks.common.few_shot_data import few_of_each, find_test, published_for, shots_of, write_training
+from benchmarks.common.few_shot_pages import plot, to_markdown
+from benchmarks.common.frozen import frozen_scores
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.messages import load_messages

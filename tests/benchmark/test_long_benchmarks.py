@@ -9,8 +9,8 @@ import pytest
 from benchmark_harness import DENSE, NODE, small_artifact, write_archive
 
 from benchmarks import growth, load, seeds, shapes
-from benchmarks.parts.commands import in_one_line
-from benchmarks.parts.datasets import write_nlu
+from benchmarks.common.commands import in_one_line
+from benchmarks.common.datasets import write_nlu
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.server import Load
 

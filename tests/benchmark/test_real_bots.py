@@ -9,13 +9,13 @@ from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier
 from rasa.shared.nlu.training_data.message import Message
 
 from benchmarks import real_bots
-from benchmarks.parts import rows
-from benchmarks.parts.bot_pages import all_series, plot, to_markdown
-from benchmarks.parts.datasets import write_nlu
-from benchmarks.parts.decisions import THRESHOLDS, decided, figures, scores
-from benchmarks.parts.hint3 import OUT_OF_SCOPE, read_bot
-from benchmarks.parts.scores import mean_and_deviation
-from benchmarks.parts.served import answer_of
+from benchmarks.common import rows
+from benchmarks.common.bot_pages import all_series, plot, to_markdown
+from benchmarks.common.datasets import write_nlu
+from benchmarks.common.decisions import THRESHOLDS, decided, figures, scores
+from benchmarks.common.hint3 import OUT_OF_SCOPE, read_bot
+from benchmarks.common.scores import mean_and_deviation
+from benchmarks.common.served import answer_of
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.errors import CompressedBertError, DataError

@@ -7,9 +7,9 @@ import pytest
 from benchmark_harness import NODE, small_artifact, write_archive
 
 from benchmarks import side_by_side
-from benchmarks.parts.datasets import write_nlu
-from benchmarks.parts.pages import to_markdown
-from benchmarks.parts.rows import ROWS, SHORT_ROWS
+from benchmarks.common.datasets import write_nlu
+from benchmarks.common.pages import to_markdown
+from benchmarks.common.rows import ROWS, SHORT_ROWS
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
 

@@ -1,6 +1,6 @@
 """Every quantization method in every runtime: whole messages through Rasa, and the engines alone.
 
-python -m benchmarks.parts.runtimes RESULT.json ARCHIVE...
+python -m benchmarks.common.runtimes RESULT.json ARCHIVE...
 
 is what measures the engines of archives in a process of its own, one thread each, in turns.
 """
@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts.quantized import Dense, artifact_in
+from benchmarks.common.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
@@ -85,7 +85,7 @@ def _archives(dense: Dense, folder: Path) -> Tuple[Dict[Tuple[str, str], Path], 
 
 def _engines_alone(archives: Sequence[Path], result: Path) -> Dict[str, float]:
     """p50 milliseconds by archive."""
-    command = [sys.executable, "-m", "benchmarks.parts.runtimes", *map(str, (result, *archives))]
+    command = [sys.executable, "-m", "benchmarks.common.runtimes", *map(str, (result, *archives))]
     logger.info("the engines alone")
     code = subprocess.run(command, env=worker_environment(1), check=False).returncode
     if code:

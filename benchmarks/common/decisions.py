@@ -11,7 +11,7 @@ from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY, INTENT_RANKING_KE
 from rasa.shared.nlu.training_data.message import Message
 from sklearn.metrics import matthews_corrcoef
 
-from benchmarks.parts.hint3 import OUT_OF_SCOPE
+from benchmarks.common.hint3 import OUT_OF_SCOPE
 from rasa_compressed_bert.metrics.confidences import (
     FALLBACK_THRESHOLD,
     expected_calibration_error,

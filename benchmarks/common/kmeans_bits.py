@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from tqdm import tqdm
 
-from benchmarks.parts.quantized import Dense
-from benchmarks.parts.scores import scores_of
+from benchmarks.common.quantized import Dense
+from benchmarks.common.scores import scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from benchmarks.parts import rows
-from benchmarks.parts.hint3 import PLATFORMS
-from benchmarks.parts.scores import deviation, mean_and_deviation, seeds_in_words
+from benchmarks.common import rows
+from benchmarks.common.hint3 import PLATFORMS
+from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.plots import drawn

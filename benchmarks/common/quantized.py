@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Sequence
 
-from benchmarks.parts.rows import OURS, row_config
-from benchmarks.parts.training import train_row
+from benchmarks.common.rows import OURS, row_config
+from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_in, artifacts_of, metadata, unpacked
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.benchmark.messages import load_messages

@@ -1,6 +1,6 @@
 """Everything that a trained model says of messages as Rasa serves them, in a process of its own on one thread.
 
-    python -m benchmarks.parts.served ARCHIVE TEXTS.json RESULT.json
+    python -m benchmarks.common.served ARCHIVE TEXTS.json RESULT.json
 
 `rasa_compressed_bert.benchmark.measuring` returns the best intent alone; this also returns the ranking, which Rasa's
 FallbackClassifier needs. If the pipeline has a FallbackClassifier, its decision is undone, as `rasa test nlu` does.
@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from benchmarks.parts.commands import quiet_rasa
-from benchmarks.parts.featurizers import use_one_thread
+from benchmarks.common.commands import quiet_rasa
+from benchmarks.common.featurizers import use_one_thread
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -42,7 +42,7 @@ def served(archive: Path, texts: Sequence[str]) -> Dict[str, List[Any]]:
     with tempfile.TemporaryDirectory() as folder:
         messages, result = Path(folder) / "texts.json", Path(folder) / "result.json"
         messages.write_text(json.dumps(list(texts)), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.parts.served", *map(str, (archive, messages, result))]
+        command = [sys.executable, "-m", "benchmarks.common.served", *map(str, (archive, messages, result))]
         code = subprocess.run(command, env=worker_environment(1), stdout=subprocess.DEVNULL, check=False).returncode
         if code:
             raise CompressedBertError(f"'{archive}' cannot be measured (exit status {code}).")

@@ -7,9 +7,9 @@ from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.parts import rows
-from benchmarks.parts.frozen import C
-from benchmarks.parts.scores import deviation, mean_and_deviation, seeds_in_words
+from benchmarks.common import rows
+from benchmarks.common.frozen import C
+from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.plots import drawn

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from benchmarks.parts.datasets import write_nlu
+from benchmarks.common.datasets import write_nlu
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.errors import CompressedBertError

@@ -1,6 +1,6 @@
 """LanguageModelFeaturizer and ours alone, without the rest of Rasa, in a process of their own.
 
-    python -m benchmarks.parts.featurizers MEASURE WEIGHTS TRAIN.yml TEST.yml RESULT.json
+    python -m benchmarks.common.featurizers MEASURE WEIGHTS TRAIN.yml TEST.yml RESULT.json
 
 `latency`: one message at a time; `similarity`: how near our features are; `training`: the whole training data at once.
 """
@@ -18,8 +18,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.parts.rows import LMF, QUANTIZED, featurizers
-from benchmarks.parts.training import training_environment
+from benchmarks.common.rows import LMF, QUANTIZED, featurizers
+from benchmarks.common.training import training_environment
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
@@ -35,7 +35,7 @@ def measured(measure: str, weights: str, *, training: Path, test: Path, folder: 
         CompressedBertError: if it fails; the reason is on standard error.
     """
     result = folder / f"{measure}.json"
-    module, paths = "benchmarks.parts.featurizers", map(str, (training, test, result))
+    module, paths = "benchmarks.common.featurizers", map(str, (training, test, result))
     command = [sys.executable, "-m", module, measure, weights, *paths]
     environment = training_environment() if measure == "training" else worker_environment(1)
     code = subprocess.run(command, env={**environment, "RASA_MAX_CACHE_SIZE": "0"}, check=False).returncode

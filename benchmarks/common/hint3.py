@@ -15,7 +15,7 @@ import csv
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
-from benchmarks.parts.datasets import stratified_sample
+from benchmarks.common.datasets import stratified_sample
 from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.errors import DataError
