@@ -19,7 +19,7 @@ def read_lines(path: str, *, option: str) -> List[str]:
         DataError: if it cannot be read.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin it with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))

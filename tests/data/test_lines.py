@@ -1,0 +1,23 @@
+"""Files with one message a line."""
+
+import pytest
+
+from rasa_compressed_bert.data.lines import read_lines
+from rasa_compressed_bert.errors import DataError
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["hello\nplay it\n\nhello\n", "\ufeffhello\r\n  play it \r\n \r\nhello"],
+    ids=["Unix", "Windows, with a byte order mark"],
+)
+def test_each_message_is_read_once(content, tmp_path):
+    (tmp_path / "lines.txt").write_bytes(content.encode("utf-8"))
+    assert read_lines(str(tmp_path / "lines.txt"), option="x") == ["hello", "play it"]
+
+
+def test_what_is_no_text_names_the_option(tmp_path):
+    (tmp_path / "lines.txt").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "lines.txt", tmp_path / "none.txt", tmp_path):
+        with pytest.raises(DataError, match="^out_of_scope.messages: .* cannot be read"):
+            read_lines(str(path), option="out_of_scope.messages")
