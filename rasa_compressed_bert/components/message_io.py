@@ -35,10 +35,8 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.data.warnings import warn_of_annotations_for_others, warn_of_faulty_annotations
+from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
 from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces
-
-_SHOWN = 40
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -72,7 +70,7 @@ def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Co
         others.update(entity[EXTRACTOR] for entity in entities if entity not in own)
         spans, wrong = _spans(text, own)
         examples.append(Example(text, message.get(INTENT), tuple(spans)))
-        problems += [f"'{text[:_SHOWN]}': {problem}" for problem in wrong]
+        problems += [f"{quoted(text)}: {problem}" for problem in wrong]
     warn_of_faulty_annotations(problems, component=extractor)
     absent = {name: count for name, count in others.items() if name not in pipeline}
     warn_of_annotations_for_others(absent, component=extractor)
@@ -98,7 +96,7 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
         elif not text[start:end].strip():
             problems.append(f"the entity from {start} to {end} is empty")
         elif not kind:
-            problems.append(f"'{text[start:end]}' has no entity type")
+            problems.append(f"{quoted(text[start:end])} has no entity type")
         else:
             start += len(text[start:end]) - len(text[start:end].lstrip())
             found.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
@@ -106,8 +104,8 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
     spans: List[EntitySpan] = []
     for span in found:
         if spans and span.start < spans[-1].end:
-            one, other = (text[part.start : part.end] for part in (spans[-1], span))
-            problems.append(f"'{other}' overlaps '{one}'")
+            one, other = (quoted(text[part.start : part.end]) for part in (spans[-1], span))
+            problems.append(f"{other} overlaps {one}")
         else:
             spans.append(span)
     return spans, problems
@@ -136,7 +134,7 @@ def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, s
             text, tokens = message.get(attribute), message.get(TOKENS_NAMES[attribute])
             if text and tokens is None:
                 raise ComponentError(
-                    f"The message '{text[:_SHOWN]}' has no words. Put a tokenizer, such as WhitespaceTokenizer, before "
+                    f"The message {quoted(text)} has no words. Put a tokenizer, such as WhitespaceTokenizer, before "
                     "QuantizedBertFeaturizer in the pipeline."
                 )
             if tokens:

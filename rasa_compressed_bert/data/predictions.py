@@ -12,11 +12,11 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
+from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.errors import DataError
 
 _TEXT = "text"
 _TOLERANCE = 0.01  # of a sum of probabilities that were rounded
-_SHOWN = 40
 
 
 def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]:
@@ -58,7 +58,7 @@ def require_all(predictions: Dict[str, np.ndarray], texts: Sequence[str], path: 
     """
     missing: List[str] = [text for text in texts if text not in predictions]
     if missing:
-        examples = ", ".join(f"'{text[:_SHOWN]}'" for text in missing[:3])
+        examples = ", ".join(map(quoted, missing[:3]))
         raise DataError(
             f"teacher.predictions: '{path}' has no row for {len(missing)} of {len(texts)} training messages, such as "
             f"{examples}."

@@ -35,7 +35,7 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
     for example in examples:
         if example.intent is not None:
             intents[_plain(example.text)].add(example.intent)
-    found = [f"{_quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
+    found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
     if found:
         logger.warning(
             f"{len(found)} messages have several intents, of which at most one can be predicted: {_first(found)}. "
@@ -54,7 +54,7 @@ def warn_of_vocabulary(
         unknown: id of the unknown wordpiece; None of a vocabulary that can write anything.
         option: that names the weights.
     """
-    unwritten = [_quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
+    unwritten = [quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
     same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
     for example, ids in zip(examples, wordpieces):
         if example.intent is not None:
@@ -64,7 +64,7 @@ def warn_of_vocabulary(
     if unwritten:
         problems.append(f"{len(unwritten)} have words that it does not know: {_first(unwritten)}")
     if groups:
-        confused = [f"{_quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
+        confused = [f"{quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
         problems.append(
             f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, and BERT takes them for "
             f"the same: {_first(confused, 2 * _LISTED)}"
@@ -121,7 +121,7 @@ def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
         lost: text and type of each.
     """
     if lost:
-        found = [f"{_quoted(text)} ({kind})" for text, kind in lost]
+        found = [f"{quoted(text)} ({kind})" for text, kind in lost]
         logger.warning(
             f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
             f"nothing that has a wordpiece: {_first(found)}."
@@ -137,7 +137,7 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
     """
     if moved:
         found = [
-            f"'{text[before.start : before.end]}' as '{text[after.start : after.end]}' ({before.entity})"
+            f"{quoted(text[before.start : before.end])} as {quoted(text[after.start : after.end])} ({before.entity})"
             for text, before, after in moved
         ]
         logger.warning(
@@ -164,8 +164,10 @@ def _plain(text: str) -> str:
     return text.strip().lower()
 
 
-def _quoted(text: str) -> str:
-    return f"'{text[:_CHARACTERS]}'"
+def quoted(text: str) -> str:
+    """The beginning of a message on one line, with escapes for what is not printed, such as zero-width spaces."""
+    shown = (character if character.isprintable() else ascii(character)[1:-1] for character in text[:_CHARACTERS])
+    return f"'{''.join(shown)}'"
 
 
 def _first(items: Sequence[str], count: int = _LISTED) -> str:
