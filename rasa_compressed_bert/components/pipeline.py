@@ -15,10 +15,8 @@ from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
 _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
-_DATA_PROVIDER, _LANGUAGE = (
-    "NLUTrainingDataProvider",
-    "language",
-)  # of the graph that trains; it has the key of config.yml
+# of the graph that trains: it has the key of config.yml
+_DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 
 
 def component_names(execution_context: ExecutionContext) -> Set[str]:
