@@ -123,11 +123,11 @@ def component(item: Dict[str, Any], training: Path, *, storage: Path) -> Any:
     made_of = class_from_module_path(name)
     config = {**made_of.get_default_config(), **{key: value for key, value in item.items() if key != "name"}}
     context = ExecutionContext(GraphSchema({}), node_name="featurizer")
-    surroundings = (LocalModelStorage.create(storage), Resource("featurizer"), context)
-    made = made_of.create(config, *surroundings)
+    environment_digest = (LocalModelStorage.create(storage), Resource("featurizer"), context)
+    made = made_of.create(config, *environment_digest)
     if hasattr(made, "train"):  # LanguageModelFeaturizer has nothing to train
         made.train(_training_data(training))
-        made = made_of.load(config, *surroundings)
+        made = made_of.load(config, *environment_digest)
     return made
 
 

@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
@@ -44,7 +44,7 @@ def inspect_model(model: Path) -> Dict[str, Any]:
     return {"archive": archive.name, "archive_bytes": archive.stat().st_size, "components": components}
 
 
-@misfits_refused()
+@as_artifact_error()
 def describe(artifact: Artifact) -> Dict[str, Any]:
     """Sizes, widths, sparsity, bits, parity and scores of one component; sizes in bytes, sparsities as shares.
 

@@ -24,7 +24,7 @@ from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
@@ -44,7 +44,7 @@ class Probe:
         ArtifactError: if its parts do not fit each other.
     """
 
-    @misfits_refused()
+    @as_artifact_error()
     def __init__(self, artifact: Artifact, messages: Sequence[LabelledMessage]):
         start = start_from_artifact(artifact)
         self.shape, self._parameters = start.shape, start.parameters
@@ -78,7 +78,7 @@ class Probe:
         return intent_scores(self.expected, [self._labels[index] for index in predicted])
 
 
-@misfits_refused()
+@as_artifact_error()
 def intent_artifact(model: Path) -> Artifact:
     """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
 

@@ -16,7 +16,7 @@ from rasa_compressed_bert.artifact.artifact import (
 )
 from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 _TRAINED_BY = "JointBertClassifier"
 _SAYS = (INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER)
@@ -82,7 +82,7 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str
         return language or metadata(folder).get("language"), artifacts_in(folder)
 
 
-@misfits_refused()
+@as_artifact_error()
 def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) -> Artifact:
     """The component that is packaged."""
     found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in _SAYS}

@@ -34,11 +34,11 @@ class Project(NamedTuple):
         return [texts, *named_content(self.config_class.from_dict(self.options))]
 
     @property
-    def surroundings(self) -> str:
+    def environment_digest(self) -> str:
         """A digest of what a training depends on beside data and options: this package, libraries, weights, files."""
-        from rasa_compressed_bert.components.config_io import surroundings
+        from rasa_compressed_bert.components.config_io import environment_digest
 
-        return surroundings(self.config_class.from_dict(self.options))
+        return environment_digest(self.config_class.from_dict(self.options))
 
     @property
     def options(self) -> Dict[str, Any]:

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from)
-    cache = arguments.out / "teachers" / project.surroundings[:16]
+    cache = arguments.out / "teachers" / project.environment_digest[:16]
     evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
     make_folder(arguments.out)
     try:

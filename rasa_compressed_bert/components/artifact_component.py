@@ -20,7 +20,7 @@ from rasa_compressed_bert.components import config_io, message_io, pipeline, res
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
-from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
+from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
 from rasa_compressed_bert.runtime.ranking import Ranking
 
@@ -75,7 +75,7 @@ class ArtifactComponent(GraphComponent):
         options = config_io.parse_config(cls.options_class, config)
         pipeline.warn_of_other_threshold(options, execution_context, component=cls.__name__)
         with config_io.shown_by_rasa():
-            with misfits_refused():
+            with as_artifact_error():
                 artifact = resource_io.load(model_storage, resource)
                 predictor = artifact and cls.open_predictor(artifact, num_threads=options.num_threads)
                 component = cls(options, model_storage, resource, execution_context, predictor=predictor)
@@ -110,14 +110,14 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
-            if any(self._teaches(example) for example in examples):
+            if any(self._is_labelled(example) for example in examples):
                 artifact = self._train(examples, artifact)
             else:
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
-    def _teaches(self, example: Example) -> bool:
+    def _is_labelled(self, example: Example) -> bool:
         options = self._options
         return bool(example.intent and options.learns_intents or example.entities and options.learns_entities)
 
@@ -141,11 +141,11 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             for message in messages:
                 text = message.get(TEXT)
-                self._tell(message, self._predictor.predict(text) if self._predictor and text else None)
+                self._write_prediction(message, self._predictor.predict(text) if self._predictor and text else None)
         return messages
 
     @abstractmethod
-    def _tell(self, message: Message, prediction: Any) -> None:
+    def _write_prediction(self, message: Message, prediction: Any) -> None:
         """Writes a prediction, or None, to a message."""
 
 
@@ -163,7 +163,7 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
         names = pipeline.component_names(self._execution_context)
         return message_io.entity_examples(training_data, extractor=self.name, pipeline=names)
 
-    def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
+    def _write_prediction(self, message: Message, prediction: Optional[Prediction]) -> None:
         if prediction is None:
             prediction = NOTHING
         message_io.add_entities(message, prediction.entities, extractor=self.name)
@@ -183,5 +183,5 @@ class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
     def _examples(self, training_data: TrainingData) -> List[Example]:
         return message_io.intent_examples(training_data)
 
-    def _tell(self, message: Message, prediction: Optional[Ranking]) -> None:
+    def _write_prediction(self, message: Message, prediction: Optional[Ranking]) -> None:
         message_io.set_intent(message, prediction or [], ranking_length=self._options.ranking_length)

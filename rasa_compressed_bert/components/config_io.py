@@ -63,12 +63,12 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     if isinstance(config.get("output"), Cacheable):
         return None
     try:
-        return surroundings(parse_config(cls, config))
+        return environment_digest(parse_config(cls, config))
     except WeightsError as error:
         raise InvalidConfigException(str(error)) from error
 
 
-def surroundings(options: ComponentConfig) -> str:
+def environment_digest(options: ComponentConfig) -> str:
     """A digest of what training depends on beside options and data: our source, libraries, and what options name.
 
     Raises:
@@ -96,7 +96,7 @@ def digest(*parts: str) -> str:
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
     """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
     texts = messages if options.vocabulary == "trim" or options.quantization.method == "static_int8" else []
-    return digest(surroundings(options), json.dumps(options.compression(), sort_keys=True), json.dumps(texts))
+    return digest(environment_digest(options), json.dumps(options.compression(), sort_keys=True), json.dumps(texts))
 
 
 @functools.lru_cache(maxsize=None)

@@ -30,10 +30,10 @@ class DistilledIntentClassifier(ArtifactIntentClassifier):
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
         from rasa_compressed_bert.tasks import distillation  # TensorFlow is needed here only
 
-        surroundings = config_io.surroundings(self._options)
+        environment_digest = config_io.environment_digest(self._options)
         return distillation.train_distilled_classifier(
             examples,
             self._options,
-            cache=lambda key, make: resource_io.cached(config_io.digest(surroundings, key), make),
+            cache=lambda key, make: resource_io.cached(config_io.digest(environment_digest, key), make),
             origin=artifact,
         )

@@ -33,7 +33,7 @@ class JointBertClassifier(ArtifactEntityExtractor, IntentClassifier):
         """The options and their defaults."""
         return JointBertClassifierConfig.default_config()
 
-    def _tell(self, message: Message, prediction: Optional[Prediction]) -> None:
-        super()._tell(message, prediction)
+    def _write_prediction(self, message: Message, prediction: Optional[Prediction]) -> None:
+        super()._write_prediction(message, prediction)
         ranking = prediction.ranking if prediction else []
         message_io.set_intent(message, ranking, ranking_length=self._options.ranking_length)

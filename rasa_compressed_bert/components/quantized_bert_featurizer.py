@@ -16,7 +16,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
+from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
 
 _NO_WEIGHTS = "The featurizer has no weights: train the pipeline with `rasa train`."
@@ -85,7 +85,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         component = cls(config, model_storage, resource, execution_context)
         options = component._options
         with config_io.shown_by_rasa():
-            with misfits_refused():
+            with as_artifact_error():
                 artifact = resource_io.load(model_storage, resource)
                 if artifact is None:
                     raise ArtifactError(_NO_WEIGHTS)

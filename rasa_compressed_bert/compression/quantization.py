@@ -54,7 +54,7 @@ class Calibration:
 NOT_CALIBRATED = Calibration()
 
 
-def quantize_evenly(matrix: np.ndarray, *, axis: Optional[int], levels: int = LEVELS) -> Quantized:
+def quantize_uniform(matrix: np.ndarray, *, axis: Optional[int], levels: int = LEVELS) -> Quantized:
     """`q = round(w / s)` with `s = max|w| / levels` (Jacob et al. 2017, arXiv 1712.05877).
 
     Args:
@@ -75,7 +75,7 @@ def quantize_by_codebook(matrix: np.ndarray, codebook: np.ndarray, *, axis: Opti
     Args:
         matrix: what is quantized.
         codebook: from `fit_codebook`, increasing, `(K,)`.
-        axis: as in `quantize_evenly`.
+        axis: as in `quantize_uniform`.
     """
     size = channel_sizes(matrix, axis)
     step = np.max(np.abs(codebook)) / LEVELS
@@ -198,7 +198,7 @@ def quantize(name: str, matrix: np.ndarray, config: QuantizationConfig, *, calib
         return quantize_by_codebook(matrix, calibration.codebooks[stored], axis=axis)
     factors = calibration.smoothing.get(stored.replace(".kernel", ""))
     smoothed = matrix if factors is None else matrix * factors[:, np.newaxis]
-    return quantize_evenly(smoothed, axis=axis, levels=levels_of(name, config))
+    return quantize_uniform(smoothed, axis=axis, levels=levels_of(name, config))
 
 
 def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:

@@ -3,7 +3,7 @@
 from typing import Union
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
-from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.budget import BudgetConfig
 from rasa_compressed_bert.config.component import ComponentConfig, Problem, shown
 from rasa_compressed_bert.config.distillation import DistillationConfig
@@ -19,12 +19,12 @@ from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import PAIR_FACTOR, StudentConfig, StudentDistillationConfig
 from rasa_compressed_bert.config.teacher import TeacherConfig
 
-TrainedConfig = Union[BertConfig, DistilledIntentClassifierConfig]
+TrainedConfig = Union[BertOptions, DistilledIntentClassifierConfig]
 """Options of a component that learns intents or entities."""
 
 __all__ = [
     "AugmentationConfig",
-    "BertConfig",
+    "BertOptions",
     "BertEntityExtractorConfig",
     "BudgetConfig",
     "ComponentConfig",

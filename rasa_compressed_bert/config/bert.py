@@ -21,7 +21,7 @@ FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
 
 
 @dataclass(frozen=True)
-class BertConfig(EncoderConfig):
+class BertOptions(EncoderConfig):
     """Shared options; `pruning.end_epoch`, `pooling` and `random_seed` have a value here, where the user set null too.
 
     `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and

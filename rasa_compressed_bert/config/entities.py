@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Dict, Iterator, Union
 
-from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.intent_classifier import IntentConfig
 from rasa_compressed_bert.config.options import option
@@ -14,7 +14,7 @@ SPLIT_BY_COMMA = "split_entities_by_comma"
 
 
 @dataclass(frozen=True)
-class EntityConfig(BertConfig):
+class EntityConfig(BertOptions):
     """Options of what learns entities, by the names that Rasa's own components have for them."""
 
     learns_entities: ClassVar[bool] = True

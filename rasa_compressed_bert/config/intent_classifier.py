@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Iterator, Sequence
 
-from rasa_compressed_bert.config.bert import BertConfig
+from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option, section
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 
 
 @dataclass(frozen=True)
-class IntentConfig(BertConfig):
+class IntentConfig(BertOptions):
     """Options of a BERT that learns intents."""
 
     learns_intents: ClassVar[bool] = True

@@ -105,7 +105,7 @@ class TagScheme:
         return tags
 
     def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
-        """The inverse of `tags`, for a sequence that `best_tags` gives."""
+        """The inverse of `tags`, for a sequence that `viterbi_decode` gives."""
         spans: List[TagSpan] = []
         for position, tag in enumerate(tags):
             if tag == OUTSIDE:
@@ -118,7 +118,7 @@ class TagScheme:
                 spans[-1] = spans[-1]._replace(end=position + 1)
         return spans
 
-    def best_tags(self, scores: np.ndarray, continues: Optional[np.ndarray] = None) -> np.ndarray:
+    def viterbi_decode(self, scores: np.ndarray, continues: Optional[np.ndarray] = None) -> np.ndarray:
         """The valid sequence of tags with the largest sum of scores (Viterbi 1967).  # (T,) int
 
         Args:

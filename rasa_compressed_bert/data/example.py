@@ -61,7 +61,7 @@ def stratified_split(classes: np.ndarray, share: float, *, seed: int) -> Tuple[n
     return np.setdiff1d(np.arange(len(classes)), validation), validation
 
 
-def spread(count: int, most: int) -> np.ndarray:
+def evenly_spaced(count: int, most: int) -> np.ndarray:
     """Indices of at most `most` of `count` examples, evenly spaced: data are often sorted by intent.  # (m,)"""
     chosen = min(count, most)
     return np.arange(chosen) * count // max(1, chosen)

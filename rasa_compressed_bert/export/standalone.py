@@ -24,13 +24,13 @@ from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 _DESCRIBED = ("kind", "labels", "temperature", "entities", "max_length", "quantization", "encoder", "student")
 
 
-@misfits_refused()
+@as_artifact_error()
 def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
     """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used).
 
@@ -50,7 +50,7 @@ def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
     return {GRAPH: graph.proto.SerializeToString(), **_description(artifact)}
 
 
-@misfits_refused()
+@as_artifact_error()
 def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str]) -> Dict[str, bytes]:
     """`model.tflite` of builtin operators: ids and mask (1, T) int32, of any length, to logits or hidden states.
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from rasa_compressed_bert.compression.quantization import Quantized, quantize_evenly
+from rasa_compressed_bert.compression.quantization import Quantized, quantize_uniform
 from rasa_compressed_bert.errors import ExportError
 
 _CODES, _FLOAT, _INT8 = schema.BuiltinOperator, schema.TensorType.FLOAT32, schema.TensorType.INT8
@@ -123,12 +123,12 @@ class _Rewriter:
             if code == _CODES.FULLY_CONNECTED:
                 matrix = self._constant(operator.inputs[1])
                 if matrix is not None:
-                    quantized = quantize_evenly(matrix, axis=1)
+                    quantized = quantize_uniform(matrix, axis=1)
                     self.products[operator.outputs[0]] = _Product(operator.inputs[0], quantized)
             elif code == _CODES.GATHER:
                 table = self._constant(operator.inputs[0])
                 if table is not None:
-                    self._look_ups[operator.outputs[0]] = quantize_evenly(table, axis=1)
+                    self._look_ups[operator.outputs[0]] = quantize_uniform(table, axis=1)
 
     def rewritten(self, formats: _Formats) -> bytes:
         """The model with 8-bit tables, and with 8-bit activations where there are formats for them."""

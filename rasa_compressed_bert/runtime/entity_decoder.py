@@ -56,7 +56,7 @@ class EntityDecoder:
         """
         if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
             raise ArtifactError("What the model gives are no tags: its files are damaged. Train it again.")
-        tags = self.scheme.best_tags(logits, None if self._inside_words else pieces.continues)
+        tags = self.scheme.viterbi_decode(logits, None if self._inside_words else pieces.continues)
         spans = self.scheme.spans(tags)
         if not spans:
             return []

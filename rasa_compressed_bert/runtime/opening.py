@@ -14,7 +14,7 @@ _PANIC = "PanicException"  # of libraries in Rust; it is no Exception
 
 
 @contextlib.contextmanager
-def misfits_refused() -> Iterator[None]:
+def as_artifact_error() -> Iterator[None]:
     """Around opening a model and asking it once.
 
     The digests of an artifact say that its files are those that were written; this says that they are a model.

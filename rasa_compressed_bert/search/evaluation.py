@@ -19,8 +19,8 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import BertConfig, DistilledIntentClassifierConfig, TrainedConfig
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
+from rasa_compressed_bert.config import BertOptions, DistilledIntentClassifierConfig, TrainedConfig
+from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
@@ -75,7 +75,7 @@ class Evaluator:
         self._cache = partial(cached, cache, most=_CACHED_BYTES)
         self._dense: Dict[str, bert_training.Dense] = {}
         config = config_class.from_dict(base)
-        if isinstance(config, BertConfig) and config.budget.is_given:
+        if isinstance(config, BertOptions) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
         if isinstance(config, DistilledIntentClassifierConfig) and config.teacher.model is not None:
             logger.warning(
@@ -128,7 +128,7 @@ class Evaluator:
     def _train(
         self, config: TrainedConfig, training: Sequence[Example], held_out: Sequence[Example], split: int
     ) -> Artifact:
-        if not isinstance(config, BertConfig):
+        if not isinstance(config, BertOptions):
             texts = [example.text for example in held_out]
             return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
         if split or config.pruning.method == "none":
@@ -193,7 +193,7 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         annotated = [example.entities for example in held_out]
         nothing = 0.0 if any(annotated) or any(found) else 1.0
         scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score
-    timed = [held_out[place].text for place in spread(len(held_out), _TIMED_MESSAGES)]
+    timed = [held_out[place].text for place in evenly_spaced(len(held_out), _TIMED_MESSAGES)]
     return Measured(
         **scores,
         latency_ms=quietest_median(predictor.predict, timed),

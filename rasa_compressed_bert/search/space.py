@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rasa_compressed_bert.config import (
-    BertConfig,
+    BertOptions,
     ComponentConfig,
     DistilledIntentClassifierConfig,
     options_of,
@@ -86,7 +86,7 @@ def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) 
         ConfigError: if the component has no score to search for, or if the config.yml is invalid.
     """
     config = config_class.from_dict(base)
-    if isinstance(config, BertConfig):
+    if isinstance(config, BertOptions):
         values = _OF_BERTS
     elif isinstance(config, DistilledIntentClassifierConfig):
         values = {**_OF_ARCHITECTURES[(base.get("student") or {}).get("architecture")], **_OF_STUDENTS}

@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 from rasa_compressed_bert.artifact.artifact import FILES, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.document_predictor import Document, DocumentPredictor
-from rasa_compressed_bert.runtime.opening import PROBE, misfits_refused
+from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 
 NAME = "compressed_bert"
 _MANIFEST = "manifest"
@@ -63,7 +63,7 @@ class CompressedBert:
         Raises:
             ArtifactError: if ONNX Runtime refuses it, or if its parts do not fit each other.
         """
-        with misfits_refused():
+        with as_artifact_error():
             predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
             predictor.predict_document(PROBE, [(0, len(PROBE))])
             no_intent = dict.fromkeys(artifact.manifest["labels"], 0.0)

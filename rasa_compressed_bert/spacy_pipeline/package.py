@@ -18,7 +18,7 @@ from rasa_compressed_bert import __version__
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.documents import document_artifact
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
 from rasa_compressed_bert.spacy_pipeline import beside, component
 
@@ -94,7 +94,7 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
     return out / wheel.name
 
 
-@misfits_refused()
+@as_artifact_error()
 def bert_pipeline(artifact: Artifact, language: str) -> Language:
     """A spaCy pipeline of a tokenizer and a compressed BERT.
 
@@ -115,7 +115,7 @@ def bert_pipeline(artifact: Artifact, language: str) -> Language:
     return nlp
 
 
-@misfits_refused()
+@as_artifact_error()
 def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     """The spaCy pipeline that a `spacy_textcat` student is; its confidences are calibrated in its last layer.
 

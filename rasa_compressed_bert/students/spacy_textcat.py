@@ -11,7 +11,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from rasa_compressed_bert.config import StudentDistillationConfig
-from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.tokenization.bounded import bounded
 from rasa_compressed_bert.training.scores import Score, evaluate
 
@@ -21,7 +21,7 @@ _SAMPLE = 100  # messages from which spaCy infers the widths of its layers
 
 def train_spacy_textcat(
     nlp: Any,
-    lesson: Lesson,
+    data: DistillationData,
     options: StudentDistillationConfig,
     *,
     validate: Callable[[], np.ndarray],
@@ -38,8 +38,8 @@ def train_spacy_textcat(
     Its loss is the squared distance of probabilities. The pipeline is left as it was after its best epoch.
 
     Args:
-        nlp: an untrained pipeline with the lesson's labels.
-        lesson: what is learnt.
+        nlp: an untrained pipeline with the data's labels.
+        data: what is learnt.
         options: temperature and weight of the labels.
         validate: gives the logits of the validation messages, `(m, C)`.
         max_length: words of a message; the rest is cut.
@@ -54,25 +54,25 @@ def train_spacy_textcat(
         The best epoch's score, None without validation examples.
     """
     with _seeded(seed):
-        examples = _examples(nlp, lesson, options, max_length=max_length)
+        examples = _examples(nlp, data, options, max_length=max_length)
         optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
         optimizer.learn_rate = learning_rate
         if start is not None:
             nlp.from_bytes(start)
         plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
-        return _fit(nlp, examples, optimizer, validate, lesson.validation_classes, **plan)
+        return _fit(nlp, examples, optimizer, validate, data.validation_classes, **plan)
 
 
-def _examples(nlp: Any, lesson: Lesson, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:
+def _examples(nlp: Any, data: DistillationData, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:
     from spacy.training import Example
 
-    targets = softmax(lesson.soft_targets / options.temperature, axis=1)
-    labelled = np.flatnonzero(lesson.classes >= 0)
+    targets = softmax(data.soft_targets / options.temperature, axis=1)
+    labelled = np.flatnonzero(data.classes >= 0)
     targets[labelled] *= 1.0 - options.alpha
-    targets[labelled, lesson.classes[labelled]] += options.alpha
+    targets[labelled, data.classes[labelled]] += options.alpha
     return [
-        Example.from_dict(nlp.make_doc(bounded(text, max_length)), {"cats": dict(zip(lesson.labels, row.tolist()))})
-        for text, row in zip(lesson.texts, targets)
+        Example.from_dict(nlp.make_doc(bounded(text, max_length)), {"cats": dict(zip(data.labels, row.tolist()))})
+        for text, row in zip(data.texts, targets)
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
-from rasa_compressed_bert.data.example import spread
+from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
 from rasa_compressed_bert.models.task_model import CLASSIFIER, TaskModel
@@ -90,7 +90,7 @@ def _train_quantized(
     plan = task.plan("quantize", math.ceil(config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
     held = FixedMask(quantized.encoder)
     teacher = model if config.distillation.enabled else None
-    fit(quantized, task.training, plan, rng=rng, pruning=held, objective=task.follow(teacher))
+    fit(quantized, task.training, plan, rng=rng, pruning=held, objective=task.make_loss(teacher))
     return quantized
 
 
@@ -126,10 +126,10 @@ def _export(
         manifest=manifest,
         held_out=HeldOut(
             task.whole_ids(training.input_ids), training.classes, predictions.logits, predictions.tag_logits
-        ).at(spread(len(training), _PARITY_MESSAGES)),
+        ).at(evenly_spaced(len(training), _PARITY_MESSAGES)),
     )
 
 
 def _to_calibrate_on(task: BertTask) -> List[np.ndarray]:
     input_ids = task.training.input_ids
-    return [input_ids[place] for place in spread(len(input_ids), _CALIBRATION_MESSAGES)]
+    return [input_ids[place] for place in evenly_spaced(len(input_ids), _CALIBRATION_MESSAGES)]

@@ -7,7 +7,7 @@ from typing import Container, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.config import AugmentationConfig, BertConfig
+from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.data.warnings import warn_of_long_messages, warn_of_lost_entities
@@ -19,11 +19,11 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
-from rasa_compressed_bert.tokenization.pieces import Pieces, cuts_for, located
+from rasa_compressed_bert.tokenization.pieces import Pieces, align_entities, cuts_for
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
-from rasa_compressed_bert.training.objectives import Labels, Teacher
+from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
@@ -46,7 +46,7 @@ class BertTask:
         num_names: how many training messages, the last ones, are names of intents.
     """
 
-    config: BertConfig
+    config: BertOptions
     targets: Targets
     start: Start
     examples: Sequence[Example]
@@ -61,7 +61,7 @@ class BertTask:
         examples: Sequence[Example],
         targets: Targets,
         start: Start,
-        config: BertConfig,
+        config: BertOptions,
         *,
         names: Sequence[Example] = (),
     ) -> BertTask:
@@ -147,10 +147,14 @@ class BertTask:
         schedule = WarmUpLinearDecay(self.config.learning_rate * rate, steps)
         return Plan(name, epochs, batch_size, schedule)
 
-    def follow(self, teacher: Optional[TaskModel]) -> Labels:
+    def make_loss(self, teacher: Optional[TaskModel]) -> LabelLoss:
         """The objective of a stage of training with a teacher, or without one."""
         weight = self.config.entity_loss_weight
-        return Teacher(teacher, self.config.distillation, entity_loss_weight=weight) if teacher else Labels(weight)
+        return (
+            DistillationLoss(teacher, self.config.distillation, entity_loss_weight=weight)
+            if teacher
+            else LabelLoss(weight)
+        )
 
     def whole_ids(self, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Ids of the whole vocabulary, which the exported model has."""
@@ -185,7 +189,7 @@ def _tagged(
     tags: List[np.ndarray] = []
     lost: List[Tuple[str, str]] = []
     for place, (example, message) in enumerate(zip(examples, pieces)):
-        spans, remains, gone = located(example.entities, message, index)
+        spans, remains, gone = align_entities(example.entities, message, index)
         inner = scheme.tags(spans, len(message.starts))
         for span in remains:
             inner[span.first : span.end] = NO_TAG
@@ -210,7 +214,7 @@ def _inside_words(spans: Sequence[TagSpan], message: Pieces) -> bool:
     )
 
 
-def _synthetic(texts: Sequence[str], targets: Targets, start: Start, config: BertConfig) -> List[np.ndarray]:
+def _synthetic(texts: Sequence[str], targets: Targets, start: Start, config: BertOptions) -> List[np.ndarray]:
     """Wordpiece ids of synthetic messages: none without intents, and where nothing is pruned or nobody teaches."""
     count = config.distillation.synthetic_messages
     if not count or not targets.labels or config.pruning.method == "none" or not config.distillation.enabled:

@@ -13,7 +13,7 @@ from typing import Dict, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.config import BertConfig, BudgetConfig, IntentConfig
+from rasa_compressed_bert.config import BertOptions, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.shape import EncoderShape
@@ -35,7 +35,7 @@ from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
 from rasa_compressed_bert.training.scores import score_of
 
 
-def train_or_finetune(examples: Sequence[Example], config: BertConfig, artifact: Optional[Artifact]) -> Artifact:
+def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
     """A new model, or one that goes on where `artifact` is, and warnings of what is odd in the training data.
 
     See `train_bert` and `finetune_bert`.
@@ -54,7 +54,7 @@ class Dense(NamedTuple):
     cross_fitted: Optional[CrossFitted]
 
 
-def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
+def train_bert(examples: Sequence[Example], config: BertOptions) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
@@ -74,7 +74,7 @@ def train_bert(examples: Sequence[Example], config: BertConfig) -> Artifact:
     return Artifact({**artifact.manifest, **described}, artifact.files)
 
 
-def choose_sparsity(examples: Sequence[Example], config: BertConfig) -> Choice:
+def choose_sparsity(examples: Sequence[Example], config: BertOptions) -> Choice:
     """The options with the sparsity that keeps within the budget, measured on messages that are held out for it.
 
     Raises:
@@ -87,7 +87,7 @@ def choose_sparsity(examples: Sequence[Example], config: BertConfig) -> Choice:
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))
 
 
-def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
+def fine_tune_bert(examples: Sequence[Example], config: BertOptions) -> Dense:
     """Fine-tunes the pretrained weights, and leaves them as they are.
 
     Args:
@@ -108,7 +108,7 @@ def fine_tune_bert(examples: Sequence[Example], config: BertConfig) -> Dense:
     return Dense(fine_tune(task), task, cross_fitted)
 
 
-def compress_bert(dense: Dense, config: BertConfig) -> Artifact:
+def compress_bert(dense: Dense, config: BertOptions) -> Artifact:
     """Prunes a copy of a fine-tuned model, which is its teacher, quantizes it and exports it.
 
     Args:
@@ -129,7 +129,7 @@ def compress_bert(dense: Dense, config: BertConfig) -> Artifact:
     return _finish(model, task, scores, rng, dense.cross_fitted)
 
 
-def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
+def finetune_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:
     """Continues training a compressed model on examples of the same labels; it stays as small as it is.
 
     Raises:
@@ -139,13 +139,13 @@ def finetune_bert(examples: Sequence[Example], config: BertConfig, artifact: Art
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
-    mask, labels = FixedMask(model.encoder), task.follow(None)
+    mask, labels = FixedMask(model.encoder), task.make_loss(None)
     fit(model, task.training, plan, rng=rng, pruning=mask, objective=labels)
     scores = {**_earlier_scores(artifact), "finetuned": _training_score(model, task)}
     return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
 
-def requantize_bert(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> Artifact:
+def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:
     """The same model in the format and for the runtime of other options; `aware_training` trains it for them.
 
     Args:
@@ -192,7 +192,7 @@ def _training_score(model: TaskModel, task: BertTask) -> Dict[str, Optional[floa
     return asdict(score_of(predict(model, task.training.input_ids), task.training))
 
 
-def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact) -> BertTask:
+def _resumed(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> BertTask:
     """New examples of what an artifact says already."""
     start = start_from_artifact(artifact)
     before = targets_from(artifact)
@@ -202,7 +202,7 @@ def _resumed(examples: Sequence[Example], config: BertConfig, artifact: Artifact
     return BertTask.of(examples, targets, start, config, names=names if artifact.manifest.get("num_names") else ())
 
 
-def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:
+def _with_heads(start: Start, targets: Targets, config: BertOptions) -> Start:
     """Adds linear layers that say nothing yet and, for `pooling: cls`, the pooler of the weights or a new one."""
     parameters, features = dict(start.parameters), start.shape.hidden_size
     if targets.labels:
@@ -217,7 +217,7 @@ def _with_heads(start: Start, targets: Targets, config: BertConfig) -> Start:
     return start._replace(parameters=parameters)
 
 
-def _new_pooler(shape: EncoderShape, config: BertConfig) -> Parameters:
+def _new_pooler(shape: EncoderShape, config: BertOptions) -> Parameters:
     rng = np.random.default_rng(config.random_seed)
     kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
     return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
@@ -243,11 +243,11 @@ def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskMod
     pruning = pruning_for(config.pruning, model, batch_count(len(task.training), whole.batch_size))
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
-    fit(model, training, plan, rng=rng, pruning=pruning, objective=task.follow(teacher))
+    fit(model, training, plan, rng=rng, pruning=pruning, objective=task.make_loss(teacher))
     model, fixed = pruning.finish(partial(task.model, dropout=dropout))
     if pruning_epochs < epochs:
         plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
-        fit(model, training, plan, rng=rng, pruning=fixed, objective=task.follow(teacher))
+        fit(model, training, plan, rng=rng, pruning=fixed, objective=task.make_loss(teacher))
     return model
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.config import BertConfig
-from rasa_compressed_bert.data.example import Example, spread
+from rasa_compressed_bert.config import BertOptions
+from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
@@ -41,12 +41,12 @@ class Tried:
 class Choice(NamedTuple):
     """The options with the chosen sparsity, and the manifest entry that describes the choice."""
 
-    config: BertConfig
+    config: BertOptions
     described: Dict[str, Any]
 
 
 def compress_within(
-    held_out: Sequence[Example], config: BertConfig, compress: Callable[[BertConfig], Artifact]
+    held_out: Sequence[Example], config: BertOptions, compress: Callable[[BertOptions], Artifact]
 ) -> Choice:
     """The strongest compression whose score keeps within the budget, or, where that has no limit, the weakest one.
 
@@ -105,12 +105,12 @@ def _first(holds: Callable[[int], bool], size: int) -> int:
     return low
 
 
-def _with_sparsity(config: BertConfig, sparsity: float) -> BertConfig:
+def _with_sparsity(config: BertOptions, sparsity: float) -> BertOptions:
     method = config.pruning.method if sparsity else "none"
     return replace(config, pruning=replace(config.pruning, method=method, final_sparsity=sparsity))
 
 
-def _uncompressed(config: BertConfig) -> BertConfig:
+def _uncompressed(config: BertOptions) -> BertOptions:
     pruning = replace(config.pruning, method="none")
     return replace(
         config, pruning=pruning, quantization=replace(config.quantization, method="none", aware_training=False)
@@ -120,7 +120,7 @@ def _uncompressed(config: BertConfig) -> BertConfig:
 def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], sparsity: float) -> Tried:
     """A model as it is served, on held-out messages."""
     engine, encode = open_engine(artifact), encoder_of(artifact)
-    timed = [encode(held_out[place].text) for place in spread(len(held_out), _TIMED_MESSAGES)]
+    timed = [encode(held_out[place].text) for place in evenly_spaced(len(held_out), _TIMED_MESSAGES)]
     milliseconds = quietest_median(lambda ids: run_message(engine, ids), timed)
     return Tried(sparsity, dense - _f1(artifact, held_out), milliseconds, artifact.archived_size / 1e6)
 

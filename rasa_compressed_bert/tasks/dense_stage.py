@@ -31,7 +31,7 @@ def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool]
     model.assign(_probed(model, task))
     halved = config.pruning.method != "none" if halved is None else halved
     plan = task.plan(name, math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs)
-    fit(model, task.training, plan, rng=np.random.default_rng(config.random_seed), objective=task.follow(None))
+    fit(model, task.training, plan, rng=np.random.default_rng(config.random_seed), objective=task.make_loss(None))
     return model
 
 

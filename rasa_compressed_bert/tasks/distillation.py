@@ -15,7 +15,7 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
-from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
 from rasa_compressed_bert.tasks.cross_fitting import voting_of
@@ -61,10 +61,10 @@ def train_distilled_classifier(
     labels = labels_of(examples)
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
-    teacher, lesson, voting = _lesson(examples, labels, config, cache, {_normal(text) for text in held_out})
+    teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
-    student = _STUDENTS[config.student.architecture](lesson, teacher, config, origin, cache)
-    described = {"teacher": _described(teacher, lesson, config), "temperature": voting.temperature}
+    student = _STUDENTS[config.student.architecture](data, teacher, config, origin, cache)
+    described = {"teacher": _described(teacher, data, config), "temperature": voting.temperature}
     return with_views(
         Artifact({**student.manifest, **described}, student.files),
         [example.text for example in examples],
@@ -86,23 +86,23 @@ def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) 
     return [*texts, *_other_texts(texts, teacher, config, set())[0]]
 
 
-def _described(teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
+def _described(teacher: Start, data: DistillationData, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
     """What shall be known of the teacher and of what it was asked."""
     given = config.teacher.predictions is not None
     return {
         "parameters": None if given else sum(value.size for value in teacher.parameters.values()),
-        "training_messages": int((lesson.classes >= 0).sum()),
-        "other_messages": int((lesson.classes < 0).sum()),
+        "training_messages": int((data.classes >= 0).sum()),
+        "other_messages": int((data.classes < 0).sum()),
     }
 
 
-def _lesson(
+def _distillation_data(
     examples: Sequence[Example],
     labels: Tuple[str, ...],
     config: DistilledIntentClassifierConfig,
     cache: Cache,
     held_out: Set[str],
-) -> Tuple[Start, Lesson, Voting]:
+) -> Tuple[Start, DistillationData, Voting]:
     """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed.
 
     Where messages are held out, a file of predictions is read for the training messages alone: its other rows may be
@@ -139,34 +139,34 @@ def _lesson(
     if not warned:
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
-    lesson = Lesson(labels, texts + others, known, targets, [], np.zeros(0, np.int32))
-    return teacher, _with_held_out(lesson, config), voting
+    data = DistillationData(labels, texts + others, known, targets, [], np.zeros(0, np.int32))
+    return teacher, _with_held_out(data, config), voting
 
 
-def _with_held_out(lesson: Lesson, config: DistilledIntentClassifierConfig) -> Lesson:
+def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConfig) -> DistillationData:
     """Some of the synthetic and unlabelled messages moved to those that epochs are compared on.
 
     How often the student gives them the teacher's intent is measured; the user's own messages are all learnt. None of
     those that are compared on is learnt in another spelling.
     """
-    labelled = {_normal(lesson.texts[place]) for place in np.flatnonzero(lesson.classes >= 0)}
+    labelled = {_normal(data.texts[place]) for place in np.flatnonzero(data.classes >= 0)}
     places: Dict[str, List[int]] = defaultdict(list)  # of messages that are the same but for case and blanks
-    for place in np.flatnonzero(lesson.classes < 0):
-        places[_normal(lesson.texts[place])].append(place)
+    for place in np.flatnonzero(data.classes < 0):
+        places[_normal(data.texts[place])].append(place)
     candidates = [same for form, same in places.items() if form not in labelled]
     count = min(int(config.validation_split * len(candidates)), _MOST_HELD_OUT)
     if count < _FEWEST_HELD_OUT:
-        return lesson
+        return data
     chosen = np.random.default_rng(config.random_seed).permutation(len(candidates))[:count]
     held_out = np.sort(np.concatenate([candidates[index] for index in chosen]))
-    kept = np.setdiff1d(np.arange(len(lesson.texts)), held_out)
+    kept = np.setdiff1d(np.arange(len(data.texts)), held_out)
     return replace(
-        lesson,
-        texts=[lesson.texts[place] for place in kept],
-        classes=lesson.classes[kept],
-        soft_targets=lesson.soft_targets[kept],
-        validation_texts=[lesson.texts[place] for place in held_out],
-        validation_classes=lesson.soft_targets[held_out].argmax(axis=1).astype(np.int32),
+        data,
+        texts=[data.texts[place] for place in kept],
+        classes=data.classes[kept],
+        soft_targets=data.soft_targets[kept],
+        validation_texts=[data.texts[place] for place in held_out],
+        validation_classes=data.soft_targets[held_out].argmax(axis=1).astype(np.int32),
     )
 
 

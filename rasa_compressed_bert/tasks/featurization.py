@@ -10,7 +10,7 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.data.example import spread
+from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.export.featurizer import export_featurizer
 from rasa_compressed_bert.export.serving import Exported, Format
 from rasa_compressed_bert.models.encoder import BertEncoder
@@ -43,9 +43,11 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
     start = start_from_pretrained(config, texts)
     tokenizer = WordpieceTokenizer(start.tokenizer, config.max_length)
     encoder = BertEncoder(start.shape, start.parameters)
-    encoded = [tokenizer.encode(texts[place]) for place in spread(len(texts), _CALIBRATION_MESSAGES)]
+    encoded = [tokenizer.encode(texts[place]) for place in evenly_spaced(len(texts), _CALIBRATION_MESSAGES)]
     calibration = _calibrate(encoder, encoded, config, special_ids=tokenizer.encode(""))
-    checked = [encoded[place] for place in spread(len(encoded), _PARITY_MESSAGES)] or [tokenizer.encode(_ANY_MESSAGE)]
+    checked = [encoded[place] for place in evenly_spaced(len(encoded), _PARITY_MESSAGES)] or [
+        tokenizer.encode(_ANY_MESSAGE)
+    ]
     return export_featurizer(
         Exported(start.shape, start.parameters, start.tokenizer),
         Format(config.quantization, config.runtime, calibration, encoded),

@@ -11,15 +11,15 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.dequantization import dequantized
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.data.example import spread
+from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.export.student import export_student
 from rasa_compressed_bert.export.task_model import HeldOut
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.embeddings import encoded_wordpieces, projected
 from rasa_compressed_bert.students.keras_student import KerasStudent
-from rasa_compressed_bert.students.lesson import Lesson
 from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
@@ -27,7 +27,7 @@ from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan, fit, predict
-from rasa_compressed_bert.training.objectives import SoftTargets
+from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
@@ -38,12 +38,16 @@ _PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
+    data: DistillationData,
+    teacher: Start,
+    config: DistilledIntentClassifierConfig,
+    origin: Optional[Artifact],
+    cache: Cache,
 ) -> Artifact:
     """Trains and exports a student.
 
     Args:
-        lesson: what it learns.
+        data: what it learns.
         teacher: whose wordpieces and hidden states its embeddings start from.
         config: all options.
         origin: a student that is trained further instead of a new one.
@@ -52,26 +56,26 @@ def train(
     Raises:
         ExportError: if the exported student disagrees with the trained one.
     """
-    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, lesson, config, cache)
+    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, data, config, cache)
     pieces = WordpieceTokenizer(tokenizer, config.max_length)
-    parts = [_encoded(pieces, lesson.texts), _encoded(pieces, lesson.validation_texts)]
+    parts = [_encoded(pieces, data.texts), _encoded(pieces, data.validation_texts)]
     vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
     training_ids, validation_ids = map(vocabulary.renumber, parts)
-    training = EncodedExamples(training_ids, lesson.classes, lesson.soft_targets)
-    validation = EncodedExamples(validation_ids, lesson.validation_classes)
+    training = EncodedExamples(training_ids, data.classes, data.soft_targets)
+    validation = EncodedExamples(validation_ids, data.validation_classes)
     student = _build(vocabulary.narrow(parameters), config, vocabulary)
     score = fit(
         student,
         training,
         _plan(len(training), config),
         rng=np.random.default_rng(config.random_seed),
-        objective=SoftTargets(config.distillation),
+        objective=SoftTargetLoss(config.distillation),
         validation=validation,
     )
-    checked = training[spread(len(training), _PARITY_MESSAGES)]
+    checked = training[evenly_spaced(len(training), _PARITY_MESSAGES)]
     logits = predict(student, checked.input_ids).logits
     manifest = {
-        "labels": list(lesson.labels),
+        "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
         "validation": {"student": asdict(score)} if score else {},
@@ -93,11 +97,11 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    teacher: Start, lesson: Lesson, config: DistilledIntentClassifierConfig, cache: Cache
+    teacher: Start, data: DistillationData, config: DistilledIntentClassifierConfig, cache: Cache
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
     options = config.student
-    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, options.vocabulary_size)
+    tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
     first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
 
@@ -110,7 +114,7 @@ def _from_teacher(
     encoded = tensors_from_bytes(cache(asked.digest, encode).files[WEIGHTS])[_TABLE]
     make = _PARAMETERS[options.architecture]
     table = projected(encoded, options.embedding_size)
-    return tokenizer, make(table, options, num_classes=len(lesson.labels), seed=config.random_seed)
+    return tokenizer, make(table, options, num_classes=len(data.labels), seed=config.random_seed)
 
 
 def _build(

@@ -10,19 +10,23 @@ from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODE
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
-from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
+    data: DistillationData,
+    teacher: Start,
+    config: DistilledIntentClassifierConfig,
+    origin: Optional[Artifact],
+    cache: Cache,
 ) -> Artifact:
     """Trains a student; spaCy's own bytes are what is stored.
 
     Args:
-        lesson: what it learns.
+        data: what it learns.
         teacher: whose wordpieces are none of spaCy's.
         config: all options.
         origin: a student that is trained further instead of a new one.
@@ -33,16 +37,16 @@ def train(
         ConfigError: if spaCy does not know the language.
         DataError: if there is but one intent.
     """
-    if len(lesson.labels) < 2:
+    if len(data.labels) < 2:
         raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
     try:
-        nlp = textcat_pipeline(config.student.language, lesson.labels)
+        nlp = textcat_pipeline(config.student.language, data.labels)
     except RuntimeMissingError as error:
         raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
-    validate = partial(log_probabilities, nlp, lesson.validation_texts, max_length=config.max_length)
+    validate = partial(log_probabilities, nlp, data.validation_texts, max_length=config.max_length)
     score = train_spacy_textcat(
         nlp,
-        lesson,
+        data,
         config.distillation,
         validate=validate,
         max_length=config.max_length,
@@ -56,7 +60,7 @@ def train(
     manifest = {
         "kind": INTENT_CLASSIFIER,
         "runtime": "spacy",
-        "labels": list(lesson.labels),
+        "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
         "student": asdict(config.student),

@@ -14,7 +14,7 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.vocabulary import trim
 
 
@@ -61,7 +61,7 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str]) -> Start:
     return Start(shape, dense, parameters, tokenizer, checkpoint.pooler)
 
 
-@misfits_refused()
+@as_artifact_error()
 def start_from_artifact(artifact: Artifact) -> Start:
     """The compressed model as it is, in floats.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER, Artifact
-from rasa_compressed_bert.config import BertConfig, EntityConfig
+from rasa_compressed_bert.config import BertOptions, EntityConfig
 from rasa_compressed_bert.data.entities import COMMA, TagScheme, entity_labels
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import DataError
@@ -56,7 +56,7 @@ class Targets:
 
 
 def targets_of(
-    examples: Sequence[Example], config: BertConfig, tokenizer: str, *, before: Optional[Targets] = None
+    examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Optional[Targets] = None
 ) -> Targets:
     """What there is to learn of what the options ask for.
 

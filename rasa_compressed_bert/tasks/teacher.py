@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import CompressedBertError, DataError
-from rasa_compressed_bert.runtime.opening import misfits_refused
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
 
@@ -39,7 +39,7 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
     return cache(_key("teacher", options.to_dict(), pairs), lambda: train_bert(examples, options))
 
 
-@misfits_refused()
+@as_artifact_error()
 def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
     """The intent classifier in a trained Rasa archive, in a folder of archives or in an artifact folder.
 
@@ -74,7 +74,7 @@ def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.nd
     """The teacher's logits, asked once for each text, on all cores.  # (n, C)"""
 
     def ask() -> Artifact:
-        with misfits_refused():
+        with as_artifact_error():
             logits, _ = served_outputs(teacher, texts, name="ask the teacher")
         return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
 

@@ -12,7 +12,7 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedB
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
@@ -23,18 +23,22 @@ from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import fit
-from rasa_compressed_bert.training.objectives import SoftTargets
+from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 def train(
-    lesson: Lesson, teacher: Start, config: DistilledIntentClassifierConfig, origin: Optional[Artifact], cache: Cache
+    data: DistillationData,
+    teacher: Start,
+    config: DistilledIntentClassifierConfig,
+    origin: Optional[Artifact],
+    cache: Cache,
 ) -> Artifact:
     """Trains, prunes, calibrates, quantizes and exports a student.
 
     Args:
-        lesson: what it learns.
+        data: what it learns.
         teacher: whose layers it starts from.
         config: all options.
         origin: a student that is trained further instead of a new one; it stays as small as it is.
@@ -45,16 +49,16 @@ def train(
         ExportError: if the exported student disagrees with the trained one.
     """
     layers = _chosen(len(teacher.shape.layers), config)
-    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, lesson, config)
-    task = _task(lesson, start, config)
+    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, data, config)
+    task = _task(data, start, config)
     rng = np.random.default_rng(config.random_seed)
     model = task.first_model()
     plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
     held = FixedMask(model.encoder) if origin else None
-    objective = SoftTargets(config.distillation)
+    objective = SoftTargetLoss(config.distillation)
     if config.distillation.hidden_states and origin is None:
-        objective = SoftTargets(config.distillation, teacher=_whole(teacher, task), layers=layers)
-    held_out = EncodedExamples(_renumbered(task, lesson.validation_texts), lesson.validation_classes)
+        objective = SoftTargetLoss(config.distillation, teacher=_whole(teacher, task), layers=layers)
+    held_out = EncodedExamples(_renumbered(task, data.validation_texts), data.validation_classes)
     score = fit(model, task.training, plan, rng=rng, pruning=held, objective=objective, validation=held_out)
     if config.pruning.method != "none" and origin is None:
         model = prune(model, task, rng)
@@ -63,19 +67,19 @@ def train(
     return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
 
 
-def _task(lesson: Lesson, start: Start, config: DistilledIntentClassifierConfig) -> BertTask:
+def _task(data: DistillationData, start: Start, config: DistilledIntentClassifierConfig) -> BertTask:
     """The student's messages; the class of a synthetic one is what the teacher takes it for."""
     options = _options(config)
     pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
-    encoded, held_out = ([pieces.encode(text) for text in part] for part in (lesson.texts, lesson.validation_texts))
+    encoded, held_out = ([pieces.encode(text) for text in part] for part in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
-    classes = np.where(lesson.classes >= 0, lesson.classes, lesson.soft_targets.argmax(axis=1)).astype(np.int32)
+    classes = np.where(data.classes >= 0, data.classes, data.soft_targets.argmax(axis=1)).astype(np.int32)
     return BertTask(
         options,
-        Targets(lesson.labels),
+        Targets(data.labels),
         start,
-        [Example(text) for text in lesson.texts],
-        EncodedExamples(vocabulary.renumber(encoded), classes, lesson.soft_targets),
+        [Example(text) for text in data.texts],
+        EncodedExamples(vocabulary.renumber(encoded), classes, data.soft_targets),
         vocabulary,
     )
 
@@ -105,13 +109,13 @@ def _whole(teacher: Start, task: BertTask) -> TaskModel:
 
 
 def _fewer_layers(
-    teacher: Start, chosen: Sequence[int], lesson: Lesson, config: DistilledIntentClassifierConfig
+    teacher: Start, chosen: Sequence[int], data: DistillationData, config: DistilledIntentClassifierConfig
 ) -> Start:
     """Chosen layers of the teacher, its head, and fewer wordpieces."""
     positions = teacher.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
-    tokenizer, rows = trim(teacher.tokenizer, lesson.texts, config.student.vocabulary_size)
+    tokenizer, rows = trim(teacher.tokenizer, data.texts, config.student.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):

@@ -170,7 +170,7 @@ def _overlap(one: EntitySpan, other: EntitySpan) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def located(
+def align_entities(
     entities: Iterable[EntitySpan], pieces: Pieces, labels: Mapping[EntityLabel, int]
 ) -> Tuple[List[TagSpan], List[TagSpan], List[EntitySpan]]:
     """The wordpieces of entities; what is left of those whose end is cut off; and those that are not there as a whole.

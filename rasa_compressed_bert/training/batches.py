@@ -24,7 +24,7 @@ class EncodedExamples:
     soft_targets: Optional[np.ndarray] = None  # (n, C) logits
     tags: Optional[Sequence[np.ndarray]] = None  # n arrays of (T_i,), `NO_TAG` where nothing is known
     scheme: Optional[TagScheme] = None  # of the tags
-    continues: Optional[Sequence[np.ndarray]] = None  # see `TagScheme.best_tags`, n arrays of (T_i - 2,)
+    continues: Optional[Sequence[np.ndarray]] = None  # see `TagScheme.viterbi_decode`, n arrays of (T_i - 2,)
 
     def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What there is to learn of some examples.

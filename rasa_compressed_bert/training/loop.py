@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
-from rasa_compressed_bert.training.objectives import Labels, StepInputs
+from rasa_compressed_bert.training.objectives import LabelLoss, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import PruningCallback
 from rasa_compressed_bert.training.scores import Predictions, Score, score_of
@@ -45,7 +45,7 @@ class Plan:
 class TrainStep:
     """One step: forward, backward, gate scores, update of the weights, masks."""
 
-    def __init__(self, model: TaskModel, plan: Plan, pruning: PruningCallback, objective: Labels):
+    def __init__(self, model: TaskModel, plan: Plan, pruning: PruningCallback, objective: LabelLoss):
         self.model, self.pruning, self.objective = model, pruning, objective
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
@@ -104,7 +104,7 @@ def fit(
     *,
     rng: np.random.Generator,
     pruning: Optional[PruningCallback] = None,
-    objective: Optional[Labels] = None,
+    objective: Optional[LabelLoss] = None,
     validation: Optional[EncodedExamples] = None,
 ) -> Optional[Score]:
     """Trains in place, to the end of the plan or, with examples to compare epochs on, to the best epoch.
@@ -122,7 +122,7 @@ def fit(
         The score of the epoch that was kept, None without validation examples.
     """
     pruning = pruning or PruningCallback()
-    step = TrainStep(model, plan, pruning, objective or Labels())
+    step = TrainStep(model, plan, pruning, objective or LabelLoss())
     best, best_epoch, best_values = None, 0, model.values()
     steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
     total = plan.epochs * batch_count(len(examples), plan.batch_size)

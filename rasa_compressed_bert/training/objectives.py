@@ -28,7 +28,7 @@ class StepInputs(NamedTuple):
     soft_targets: tf.Tensor  # (B, C), a teacher's logits, or (B, 0)
 
 
-class Labels:
+class LabelLoss:
     """Cross-entropy with the labels, in nats: of the intent, and the mean of the wordpieces' tags.
 
     Args:
@@ -68,8 +68,8 @@ class Labels:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
 
 
-class Teacher(Labels):
-    """Labels, and the logits and hidden states of a model of the same layers.
+class DistillationLoss(LabelLoss):
+    """LabelLoss, and the logits and hidden states of a model of the same layers.
 
     A message without a label, such as a synthetic one, is learnt from the teacher alone.
     """
@@ -80,7 +80,7 @@ class Teacher(Labels):
         self._options = options
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
-        """Losses of a batch, see `Labels.losses`.  # (B,)"""
+        """Losses of a batch, see `LabelLoss.losses`.  # (B,)"""
         teacher = self._model(inputs.input_ids, inputs.attention_mask)
         distance = hidden_state_loss(outputs.states, teacher.states, inputs.attention_mask)
         return self._of_labels(outputs, inputs, teacher) + self._options.hidden_states * distance
@@ -95,7 +95,7 @@ class Teacher(Labels):
         return distillation_loss(logits, classes, soft_targets, alpha=options.alpha, temperature=options.temperature)
 
 
-class SoftTargets(Labels):
+class SoftTargetLoss(LabelLoss):
     """Logits that a teacher gave beforehand, and labels where there are any.
 
     Args:
@@ -111,7 +111,7 @@ class SoftTargets(Labels):
         self._options, self._teacher, self._layers = options, teacher, layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
-        """Losses of a batch, see `Labels.losses`; without a label the teacher has the whole weight.  # (B,)"""
+        """Losses of a batch, see `LabelLoss.losses`; without a label the teacher has the whole weight.  # (B,)"""
         options, logits = self._options, outputs.logits
         losses = self._imitation(logits, inputs.soft_targets)
         if options.alpha != 0.0:

@@ -105,7 +105,7 @@ def _entity_f1(
         if not text.any():
             continue
         continues = None if all_continues is None else all_continues[index][text[1:-1]]
-        found = set(scheme.spans(scheme.best_tags(logits[text], continues)))
+        found = set(scheme.spans(scheme.viterbi_decode(logits[text], continues)))
         annotated = set(scheme.spans(tags[text]))
         right, total = right + len(annotated & found), total + len(annotated) + len(found)
     return 2 * right / total if total else 1.0

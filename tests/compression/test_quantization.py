@@ -17,7 +17,7 @@ from rasa_compressed_bert.compression.quantization import (
     is_sparse,
     quantize,
     quantize_by_codebook,
-    quantize_evenly,
+    quantize_uniform,
     stored_name,
 )
 from rasa_compressed_bert.config import QuantizationConfig
@@ -91,7 +91,7 @@ def test_more_bits_are_better_and_8_are_nearly_as_good_as_evenly_spaced_ones(nam
     values = DISTRIBUTIONS[name]
     errors = [distortion(values, fit_codebook(values, bits)) for bits in BITS]
     assert all(more < fewer for fewer, more in zip(errors, errors[1:]))
-    evenly = quantize_evenly(values[np.newaxis], axis=None).dequantized()
+    evenly = quantize_uniform(values[np.newaxis], axis=None).dequantized()
     assert errors[-1] <= 2 * np.square(evenly - values).mean()
 
 
@@ -169,7 +169,7 @@ def test_a_channel_of_zeros_between_others():
 @settings(max_examples=80, deadline=None)
 @given(matrices, st.sampled_from([None, 0, 1]), st.sampled_from([31, 127]))
 def test_rounding_is_at_most_half_a_step(matrix, axis, levels):
-    quantized = quantize_evenly(matrix, axis=axis, levels=levels)
+    quantized = quantize_uniform(matrix, axis=axis, levels=levels)
     values, scale = quantized
     assert values.dtype == np.int8 and scale.dtype == np.float32 and (scale > 0).all()
     assert scale.shape == {None: (1, 1), 0: (1, matrix.shape[1]), 1: (matrix.shape[0], 1)}[axis]
@@ -178,25 +178,25 @@ def test_rounding_is_at_most_half_a_step(matrix, axis, levels):
 
 
 def test_largest_weight_of_every_column_uses_all_levels():
-    assert np.abs(quantize_evenly(normal(20, 6), axis=0).values).max(axis=0).tolist() == [127] * 6
+    assert np.abs(quantize_uniform(normal(20, 6), axis=0).values).max(axis=0).tolist() == [127] * 6
 
 
 def test_columns_of_zeros_stay_zero():
-    values, scale = quantize_evenly(np.array([[0.0, 2.0], [0.0, -1.0]], np.float32), axis=0)
+    values, scale = quantize_uniform(np.array([[0.0, 2.0], [0.0, -1.0]], np.float32), axis=0)
     assert values.tolist() == [[0, 127], [0, -64]] and np.isfinite(scale).all()
-    assert not quantize_evenly(np.zeros((3, 3), np.float32), axis=None).values.any()
+    assert not quantize_uniform(np.zeros((3, 3), np.float32), axis=None).values.any()
 
 
 def test_evenly_spaced_zeros_of_pruned_weights_stay_zero():
     matrix = normal(20, 6)
     matrix[::2] = 0
-    assert not quantize_evenly(matrix, axis=0).values[::2].any()
+    assert not quantize_uniform(matrix, axis=0).values[::2].any()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_empty_matrices(shape, axis):
-    quantized = quantize_evenly(np.zeros(shape, np.float32), axis=axis)
+    quantized = quantize_uniform(np.zeros(shape, np.float32), axis=axis)
     assert quantized.values.shape == shape and (quantized.scale == 1).all()
 
 
@@ -280,7 +280,7 @@ def test_named_matrices_get_their_format(name, codebook, axis, levels, per_chann
     expected = (
         quantize_by_codebook(matrix, values, axis=axis)
         if codebook
-        else quantize_evenly(matrix, axis=axis, levels=levels)
+        else quantize_uniform(matrix, axis=axis, levels=levels)
     )
     np.testing.assert_array_equal(quantized.values, expected.values)
     np.testing.assert_array_equal(quantized.scale, expected.scale)

@@ -7,7 +7,7 @@ from rasa_compressed_bert.compression.quantization import (
     Calibration,
     calibration_for,
     quantize,
-    quantize_evenly,
+    quantize_uniform,
     smoothing_for,
 )
 from rasa_compressed_bert.config import QuantizationConfig
@@ -67,7 +67,7 @@ def test_smoothing_brings_8_bit_products_near_those_in_floats():
         scale = np.ptp(x / factors) / 255
         rounded = np.rint(x / factors / scale) * scale
         return np.abs(
-            rounded @ quantize_evenly(kernel * factors[:, np.newaxis], axis=0).dequantized() - x @ kernel
+            rounded @ quantize_uniform(kernel * factors[:, np.newaxis], axis=0).dequantized() - x @ kernel
         ).mean()
 
     assert error(factors) < 0.5 * error(np.ones(32))
@@ -103,6 +103,6 @@ def test_smoothed_matrices_are_multiplied_by_their_factors(name):
     matrix, factors = normal(12, 10), np.linspace(0.5, 2.0, 12).astype(np.float32)
     calibration = Calibration(smoothing={"layers.0.query_key_value": factors, "classifier": factors})
     quantized = quantize(name, matrix, QuantizationConfig(), calibration=calibration)
-    expected = quantize_evenly(matrix * factors[:, np.newaxis], axis=0)
+    expected = quantize_uniform(matrix * factors[:, np.newaxis], axis=0)
     np.testing.assert_array_equal(quantized.values, expected.values)
     np.testing.assert_array_equal(quantized.scale, expected.scale)

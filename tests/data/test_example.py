@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, spread, stratified_split
+from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
 
 EXAMPLES = [Example("hot", "weather"), Example("hi", "greet"), Example("rain", "weather")]
 
@@ -64,7 +64,7 @@ def test_no_share_holds_out_nothing():
 
 @given(st.integers(0, 500), st.integers(1, 200))
 def test_spread_is_even_and_no_more_than_asked(count, most):
-    places = spread(count, most)
+    places = evenly_spaced(count, most)
     assert len(places) == min(count, most)
     assert set(places) <= set(range(count))
     gaps = np.diff([*places, count])

@@ -89,7 +89,7 @@ def test_best_tags_are_the_best_valid_ones(scheme, data):
     continues = np.array([False] + data.draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1)))
     scores = np.random.default_rng(data.draw(st.integers(0, 10**6))).normal(size=(length, scheme.num_tags))
     best = max(valid(scheme, length, continues), key=lambda tags: scores[range(length), tags].sum())
-    found = scheme.best_tags(scores, continues)
+    found = scheme.viterbi_decode(scores, continues)
     assert scores[range(length), found].sum() == pytest.approx(scores[range(length), best].sum())
     assert tuple(found) in set(valid(scheme, length, continues))
 
@@ -99,7 +99,7 @@ def test_best_tags_are_always_valid(seed, length, words):
     rng = np.random.default_rng(seed)
     continues = np.append(False, rng.random(length - 1) < 0.4) if words else None
     for scheme in SCHEMES.values():
-        tags = scheme.best_tags(rng.normal(size=(length, scheme.num_tags)), continues)
+        tags = scheme.viterbi_decode(rng.normal(size=(length, scheme.num_tags)), continues)
         spans = scheme.spans(tags)
         assert scheme.tags(spans, length).tolist() == tags.tolist()
         if words:

@@ -9,7 +9,7 @@ from tensorflow.lite.python.schema_py_generated import TensorType
 from tensorflow.lite.tools import flatbuffer_utils
 
 from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
-from rasa_compressed_bert.compression.quantization import quantize_evenly
+from rasa_compressed_bert.compression.quantization import quantize_uniform
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.tflite import to_tflite
 from rasa_compressed_bert.models.encoder import BertEncoder
@@ -127,7 +127,7 @@ def test_integers_are_those_of_our_own_quantization(quantization):
         if tensor.type == TensorType.INT8 and parsed.buffers[tensor.buffer].data is not None
     ]
     expected = [
-        quantize_evenly(value if name == "embeddings.word" else value.T, axis=1).values
+        quantize_uniform(value if name == "embeddings.word" else value.T, axis=1).values
         for name, value in model.values().items()
         if value.ndim == 2 and value.size and name != "embeddings.position"
     ]

@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, T
 from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
-from rasa_compressed_bert.tokenization.pieces import located
+from rasa_compressed_bert.tokenization.pieces import align_entities
 
 SHAPE = random_shape(vocab_size=30522)
 FRUIT, CITY = EntityLabel("fruit"), EntityLabel("city", "from")
@@ -50,7 +50,7 @@ def told(artifact):
         pieces = predictor._tokenizer.encode(text)
         start = text.index(part)
         entities = [EntitySpan(start, start + len(part), *label)] if part else []
-        spans, _, _ = located(entities, pieces, {FRUIT: 0, CITY: 1})
+        spans, _, _ = align_entities(entities, pieces, {FRUIT: 0, CITY: 1})
         predictor._engine = Scripted(sure * np.eye(SCHEME.num_tags)[SCHEME.tags(spans, len(pieces.starts))])
         return predictor.predict(text)
 

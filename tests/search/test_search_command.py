@@ -143,7 +143,7 @@ def test_other_weights_in_the_same_folder_are_another_study(project, tiny_weight
     before, after = [], []
     for seen in (before, after):
         read = read_project(tmp_path / "config.yml", tmp_path / "nlu.yml")
-        seen += [read.data, read.surroundings]
+        seen += [read.data, read.environment_digest]
         with (weights / "config.json").open("a") as file:
             file.write("\n")
     assert before[0] != after[0] and before[1] != after[1]

@@ -9,7 +9,7 @@ from task_harness import EXAMPLES, WORDS
 
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.search.evaluation import Evaluator
-from rasa_compressed_bert.students.lesson import Lesson
+from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.tasks import distillation
 from rasa_compressed_bert.tasks.distillation import texts_to_ask, train_distilled_classifier
 
@@ -24,8 +24,8 @@ class Taught(Exception):
 def lesson_of(tiny_weights, monkeypatch):
     """What a student would learn of examples; a teacher that is trained says nothing in particular."""
 
-    def begin(lesson, *_):
-        raise Taught(lesson)
+    def begin(data, *_):
+        raise Taught(data)
 
     def make(examples, held_out=(), **options):
         teacher = {"model_weights": str(tiny_weights), **options.pop("teacher", {})}
@@ -69,11 +69,11 @@ def test_unlabelled_messages_that_are_held_out_are_not_learnt(tiny_weights, tmp_
 def test_what_epochs_are_compared_on_is_not_learnt_in_another_spelling():
     texts = ["hello", *(f"message {number // 2}" if number % 2 else f"MESSAGE  {number // 2}" for number in range(200))]
     classes = np.array([0, *[-1] * 200], np.int32)
-    lesson = Lesson(
+    data = DistillationData(
         ("a", "b"), [*texts, "HELLO"], np.append(classes, -1), np.zeros((202, 2), np.float32), [], classes[:0]
     )
     config = DistilledIntentClassifierConfig.from_dict({"validation_split": 0.3})
-    found = distillation._with_held_out(lesson, config)
+    found = distillation._with_held_out(data, config)
     learnt, compared = (
         {" ".join(text.lower().split()) for text in part} for part in (found.texts, found.validation_texts)
     )

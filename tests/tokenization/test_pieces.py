@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
 from rasa_compressed_bert.models.pretrained import load_pretrained
-from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, cuts_for, located, whole_words
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, cuts_for, whole_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
@@ -20,7 +20,7 @@ def round_trip(text, entities, *, max_length=512):
     """Spans, cuts, wordpieces, tags, and back to spans."""
     tokenizer = PieceTokenizer(JSON, max_length, cuts_for([text], [entities], JSON, before={}))
     pieces, labels = tokenizer.encode(text), entity_labels(entities)
-    spans, _, lost = located(entities, pieces, {label: index for index, label in enumerate(labels)})
+    spans, _, lost = align_entities(entities, pieces, {label: index for index, label in enumerate(labels)})
     scheme = TagScheme(labels)
     found = scheme.spans(scheme.tags(spans, len(pieces.starts)))
     return [EntitySpan(pieces.starts[s.first], pieces.ends[s.end - 1], *labels[s.label]) for s in found], lost
@@ -127,7 +127,7 @@ def test_a_word_that_is_cut_anywhere_is_cut_at_every_edge_of_every_text():
     assert cuts == {"heatingsystem": [2, 7], "zzz": [1]}
     for text, own in zip(texts, entities):
         pieces = PieceTokenizer(JSON, 64, cuts).encode(text)
-        (span,), _, _ = located(own, pieces, {own[0].label: 0})
+        (span,), _, _ = align_entities(own, pieces, {own[0].label: 0})
         assert (pieces.starts[span.first], pieces.ends[span.end - 1]) == own[0][:2]
 
 
@@ -135,7 +135,7 @@ def test_what_is_left_of_an_entity_whose_end_is_cut_off_is_told_apart():
     text = "fly to new york city"
     entities = entities_at((0, 3), (7, 20))
     pieces = PieceTokenizer(JSON, 6, {}).encode(text)
-    spans, remains, lost = located(entities, pieces, {entities[0].label: 0})
+    spans, remains, lost = align_entities(entities, pieces, {entities[0].label: 0})
     assert [span[:2] for span in spans] == [(0, 1)] and [span[:2] for span in remains] == [(2, 4)]
     assert lost == entities[1:]
 

@@ -15,7 +15,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training import loop
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
 from rasa_compressed_bert.training.loop import Plan, fit, predict, predict_features
-from rasa_compressed_bert.training.objectives import Labels, Teacher
+from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, WeightPruning, pruning_for
 from rasa_compressed_bert.training.scores import Score, evaluate
@@ -155,7 +155,7 @@ def test_teacher_is_imitated():
         return np.array([np.abs(ours - theirs).mean(), np.mean(states)])
 
     before, expected = distances(), predict(teacher, TRAINING.input_ids).logits
-    objective = Teacher(teacher, DistillationConfig(alpha=0.0))
+    objective = DistillationLoss(teacher, DistillationConfig(alpha=0.0))
     train(model, plan(15), training=wrong, validation=NONE, objective=objective)
     assert (distances() < 0.5 * before).all()
     np.testing.assert_array_equal(predict(teacher, TRAINING.input_ids).logits, expected)
@@ -217,7 +217,7 @@ def test_neuron_pruning_closes_what_does_nothing():
     values["layers.0.output.kernel"][:16] = 0.0
     model.assign(values)
     pruning = pruning_for(config("neuron", final_sparsity=0.1), model, 5)
-    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, Labels())
+    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, LabelLoss())
     batch = next(loop.sorted_batches(TRAINING.input_ids, 60))
     step(batch.input_ids, batch.attention_mask, *TRAINING.targets(batch.indices))
     scores = pruning._criterion.scores()[0]["intermediate"]

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationData:
     """Messages with what the teacher says of them, and held-out examples.
 
     Attributes:
