@@ -43,7 +43,7 @@ def test_there_are_tables():
         *("entities_snips", "entities_snips_full", "entities_sara2019", "entities_xsid_de"),
         *("students_clinc150", "distillation_clinc150", "distillation_sara2019", "distillation_snips"),
         *("distillation_sst2", "search_student_sara2019", "seeds_sara2019"),
-        *("real_bots_hint3_sofmattress", "real_bots_hint3_curekart"),
+        *("real_bots_hint3_sofmattress", "real_bots_hint3_curekart", "few_shot_clinc150"),
     }
 
 
