@@ -19,6 +19,9 @@ from rasa_compressed_bert.errors import CompressedBertError
 _ATTEMPTS, _PAUSE = 4, 0.5  # seconds
 _ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)([^@/?#]*@)?(?P<place>[^@?#]*)([?#][^@]*)?")
 """Of a database, if it is clear where user and password end."""
+_FILE = "sqlite:///"
+"""What the address of a database in a file begins with: no user and no password, but perhaps @ in its path."""
+_SHORT = 4  # characters: what is shorter may be part of any word
 
 
 def open_storage(storage: str) -> BaseStorage:
@@ -48,6 +51,8 @@ def shown(storage: str) -> str:
     """
     if "://" not in storage:
         return storage
+    if storage.startswith(_FILE):
+        return storage.partition("?")[0]
     found = _ADDRESS.fullmatch(storage)
     if not found:
         raise CompressedBertError(
@@ -101,7 +106,8 @@ def _first_line(error: BaseException, storage: str) -> str:
     """Of what an error says, without the secrets of an address: some libraries repeat it, or parts of it."""
     text = [*str(error).strip().splitlines(), repr(error)][0].replace(storage, shown(storage))
     for secret in _secrets(storage):
-        text = text.replace(secret, "***")
+        escaped = re.escape(secret)
+        text = re.sub(rf"(?<!\w){escaped}(?!\w)" if len(secret) < _SHORT else escaped, "***", text)
     return text
 
 
@@ -110,7 +116,7 @@ def _secrets(storage: str) -> List[str]:
     if "://" not in storage:
         return []
     rest = storage.partition("://")[2]
-    before = rest.rpartition("@")[0]
+    before = "" if storage.startswith(_FILE) else rest.rpartition("@")[0]
     user, _, password = before.partition(":")
     parameters = [pair.partition("=")[2] for pair in rest.partition("?")[2].split("&")]
     written = [before, password, user, *parameters]

@@ -443,6 +443,13 @@ def test_user_and_password_are_never_shown(address, caplog):
     assert "s3cret" not in caplog.text
 
 
+def test_of_a_short_secret_no_words_are_hidden():
+    address = f"postgresql://u:pw@{PLACE}"
+    with pytest.raises(CompressedBertError, match=r"connection refused, as user \*\*\* with '\*\*\*'\. "):
+        with storage_errors(address):
+            raise OSError("connection refused, as user u with 'pw'")
+
+
 @pytest.mark.parametrize("address", ["alice:p@s3cret@host/db", "alice:a/s3cret@host/db", "host/db?password=x@s3cret"])
 def test_an_address_that_is_not_clear_is_refused(address):
     """A part of the password would be taken for the host."""
@@ -451,7 +458,7 @@ def test_an_address_that_is_not_clear_is_refused(address):
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("storage", ["sqlite:////none/where/study.db", "folder/study.log", "folder/a@b.log"])
+@pytest.mark.parametrize("storage", ["sqlite:////none/a@b.com/study.db", "folder/study.log", "folder/a@b.log"])
 def test_a_storage_without_secrets_is_shown_as_it_is(storage):
     assert shown(storage) == storage
     with pytest.raises(CompressedBertError, match=f"cannot be read or written: '{storage}' is full"):
