@@ -93,9 +93,9 @@ def require_own_weights(graph: bytes, weights: Sequence[str]) -> None:
         raise ArtifactError(f"The graph of the model cannot be read: {error}. Train it again.") from error
     initializers = [tensor for inner in model.get("graph", []) for tensor in inner.get("initializer", [])]
     external = [tensor for tensor in initializers if "external_data" in tensor or "data_location" in tensor]
-    names = [name.decode("utf-8", "replace") for tensor in external for name in tensor.get("name", [b""])]
+    names = [tensor.get("name") for tensor in external]
     own = [{"key": [b"location"], "value": [WEIGHTS.encode()]}]
-    if names != list(weights) or any(tensor.get("external_data") != own for tensor in external):
+    if names != [[name.encode()] for name in weights] or any(tensor.get("external_data") != own for tensor in external):
         raise ArtifactError("The graph takes weights from a file that is not the model's own; train it again.")
 
 

@@ -193,6 +193,15 @@ def test_a_field_that_occurs_twice_is_refused(artifacts, secret):
         open_engine(artifact)
 
 
+def test_a_weight_whose_name_is_a_number_is_refused(artifacts):
+    def numbered(weight):
+        weight.ClearField("name")
+        return weight.SerializeToString() + bytes([8 << 3, 7])  # field 8, as a variable-length integer
+
+    with pytest.raises(ArtifactError, match="takes weights from a file that is not the model's own"):
+        open_engine(with_weight(artifacts["onnxruntime"], numbered))
+
+
 def test_a_field_that_no_graph_of_ours_has_is_refused(artifacts):
     """Tensors and subgraphs in attributes, functions and sparse weights could name files too."""
     whole = artifacts["onnxruntime"]
