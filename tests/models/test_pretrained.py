@@ -122,7 +122,7 @@ def test_what_the_hub_gave_is_not_called_missing(hub):
     assert "did not give it" not in str(told.value)
 
 
-@pytest.mark.parametrize("family", ["bert", "evil"])
+@pytest.mark.parametrize("family", ["bert", "evil", None])
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
     """transformers would ask whether to run it, even where nobody can answer."""
@@ -132,6 +132,9 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
     change_json(copied / "config.json", model_type=family)
     classes = {"AutoConfig": "evil.Evil", "TFAutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
     change_json(copied / file, auto_map=classes, tokenizer_class="Evil")
+    if family is None:
+        values = json.loads((copied / "config.json").read_text())
+        (copied / "config.json").write_text(json.dumps({key: values[key] for key in values if key != "model_type"}))
     with contextlib.suppress(WeightsError):
         load_pretrained(str(copied))
     assert not asked
