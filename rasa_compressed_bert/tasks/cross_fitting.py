@@ -110,7 +110,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
         logits.append(predictions.logits)
         refitted.append(features[inside] @ kernel + bias)
         if task.config.fallback_threshold is not None:
-            for name, found in _evidence(task, features, labelled, inside, refitted[-1]).items():
+            for name, found in _evidence(task, features, labelled, inside).items():
                 evidence.setdefault(name, []).extend(found)
     if not places:
         return None
@@ -133,22 +133,20 @@ def _folds(classes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
 
 
 def _evidence(
-    task: BertTask,
-    features: np.ndarray,
-    fitted_on: np.ndarray,
-    inside: np.ndarray,
-    logits: np.ndarray,
+    task: BertTask, features: np.ndarray, fitted_on: np.ndarray, inside: np.ndarray
 ) -> Dict[str, List[Evidence]]:
-    """Evidence of each view, for held-out messages with an intent."""
-    classes, seed = task.training.classes, task.config.random_seed
-    rows = np.flatnonzero(classes[inside] >= 0)
-    held_out = inside[rows]
-    texts = [task.texts[place] for place in fitted_on]
-    zeros = np.zeros((len(fitted_on), logits.shape[1]), np.float32)
-    known = Observations(texts, classes[fitted_on], zeros, features[fitted_on])
-    views = fit_views(known, len(task.targets.labels), seed=seed)
-    asked = Observations([task.texts[place] for place in held_out], classes[held_out], logits[rows], features[held_out])
-    return {name: [view.evidence(reading) for reading in asked.readings()] for name, view in views.items()}
+    """Evidence of each view but the classifier's, for held-out messages with an intent."""
+    classes, num_classes = task.training.classes, len(task.targets.labels)
+
+    def observed(places: np.ndarray) -> Observations:
+        logits = np.zeros((len(places), num_classes), np.float32)  # which these views do not read
+        texts = [task.examples[place].text for place in places]
+        return Observations(texts, classes[places], logits, features[places])
+
+    views = fit_views(observed(fitted_on), num_classes, seed=task.config.random_seed)
+    readings = observed(inside[classes[inside] >= 0]).readings()
+    others = {name: view for name, view in views.items() if name != "classifier"}
+    return {name: [view.evidence(reading) for reading in readings] for name, view in others.items()}
 
 
 def _entities(task: BertTask, places: np.ndarray, tag_logits: Sequence[np.ndarray]) -> List[List[FoundEntity]]:
@@ -205,7 +203,7 @@ def _with_intents(
     if not evidence:
         return result
     calibrated = [Evidence(row, np.zeros_like(row)) for row in softmax(chosen / temperature)]
-    held_out = HeldOutEvidence(classes, {**evidence, "classifier": calibrated})
+    held_out = HeldOutEvidence(classes, {"classifier": calibrated, **evidence})
     weights = choose_weights(held_out, with_features=True)
     return replace(
         result,

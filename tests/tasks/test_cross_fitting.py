@@ -66,6 +66,18 @@ def test_of_many_messages_one_part_is_held_out(task_of, trained_on, monkeypatch)
     assert found.messages < len(EXAMPLES) / 4
 
 
+def test_texts_are_not_listed_again_for_each_message(task_of, monkeypatch):
+    """Twice as many messages would take four times as long."""
+    listed = []
+    monkeypatch.setattr(
+        BertTask, "texts", property(lambda task: listed.append(task) or [example.text for example in task.examples])
+    )
+    task = task_of(EXAMPLES)
+    listed.clear()
+    cross_fit(task)
+    assert len(listed) < len(EXAMPLES)
+
+
 @pytest.mark.parametrize("examples, split", [(EXAMPLES, 0.0), (EXAMPLES[:4], 0.1)], ids=["switched off", "too few"])
 def test_nothing_is_held_out(task_of, trained_on, examples, split):
     task = task_of(examples)
