@@ -57,6 +57,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         return report
     report.update(
         intents=len(manifest.get("labels", ())),
+        learnt_names=manifest.get("num_names", 0),
         entities=len(manifest.get("entities", {}).get("labels", ())),
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],

@@ -175,6 +175,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         values[name] = _score(score)
     for stage, score in component["training_scores"].items():
         values[f"training messages, {stage}"] = _score(score)
+    if component["learnt_names"]:
+        values["names of intents"] = f"{component['learnt_names']} of {component['intents']} learnt as messages"
     if component["out_of_scope"]:
         values.update(_detector(component))
     if "similarity" in parity:

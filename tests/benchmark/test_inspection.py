@@ -86,6 +86,16 @@ def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     assert "validation, dense" in text and "out of scope" not in text and "training messages" not in text
 
 
+def test_names_of_intents_that_are_learnt_are_counted():
+    artifact = small_artifact()
+    reports = [describe(Artifact({**artifact.manifest, "num_names": count}, artifact.files)) for count in (0, 2)]
+    texts = [
+        inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+        for report in reports
+    ]
+    assert "names of intents" not in texts[0] and "2 of 3 learnt as messages" in texts[1]
+
+
 def test_a_model_without_held_out_messages_is_not_calibrated():
     artifact = small_artifact()
     uncalibrated = {"cross_fitted": None, "out_of_scope": {**artifact.manifest["out_of_scope"], "calibrated": False}}
