@@ -134,11 +134,11 @@ def test_a_list_is_several_entities_unless_the_data_or_the_user_says_otherwise(q
     streets = [annotated(f"go {text} now", (text, {"entity": "street"})) for text in ("high street, rome", "oslo")] * 9
     config = {**quick.config, **options}
     component = train(quick.component, config, TrainingData(lists + streets), make_storage(tmp_path / "1"))
-    predictor = component._predictor
-    assert predictor._comma_separated == {"fruit"}
+    decoder = component._predictor._entities
+    assert decoder._comma_separated == {"fruit"}
     keep = {**config, "split_entities_by_comma": {"fruit": False}}
     component = train(quick.component, keep, TrainingData(lists + streets), make_storage(tmp_path / "2"))
-    assert component._predictor._comma_separated == frozenset()
+    assert component._predictor._entities._comma_separated == frozenset()
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_faulty_annotations_are_named_and_the_rest_is_learnt(quick, storage, cap
         data.training_examples.append(Message.build("order it", "food", [{"start": start, "end": end, "entity": "x"}]))
     component = train(quick.component, quick.config, data, storage)
     assert f"{quick.component.__name__} leaves out 2 annotations that cannot be learnt: 'order it': " in caplog.text
-    assert {label.entity for label in component._predictor._scheme.labels} == {"dish", "sound"}
+    assert {label.entity for label in component._predictor._entities.scheme.labels} == {"dish", "sound"}
 
 
 @pytest.mark.slow
