@@ -40,9 +40,12 @@ def save_tiny_weights(folder, model, tokenizer_class):
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that no process is left alone with one of them at the end."""
+    """Files with slow tests come first, and those of the whole package before those of its parts: they take longest.
+
+    So no process is left alone with one of them at the end.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, len(item.path.parts)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -96,6 +96,8 @@ def train_and_parse(config, weights, folder):
     for item in config["pipeline"]:
         if "epochs" in item or item["name"] in TRAINED:
             item["epochs"] = 2
+        if item["name"] in TRAINED and "budget" not in item:
+            item["validation_split"] = 0  # cross-fitting takes longer than all the rest
         if item["name"] == "DIETClassifier":
             item["number_of_transformer_layers"] = 0
         if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":

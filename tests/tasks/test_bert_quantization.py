@@ -37,7 +37,7 @@ AWARE = {
 @pytest.fixture(scope="module")
 def floats(configure):
     """A trained model that loses nothing to its format."""
-    config = configure(pruning=NO_PRUNING, epochs=12, quantization={"method": "none"})
+    config = configure(pruning=NO_PRUNING, epochs=12, quantization={"method": "none"}, validation_split=0.2)
     return train_bert(EXAMPLES, config)
 
 

@@ -29,7 +29,7 @@ def dense(configure):
 
 @pytest.fixture(scope="module")
 def weight_pruned(configure):
-    return train_bert(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
+    return train_bert(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}, validation_split=0.2))
 
 
 def test_dense(dense, configure, tmp_path):
@@ -70,7 +70,7 @@ def test_head_pruning_by_magnitude_without_a_teacher(configure):
 
 
 def test_weight_pruning(weight_pruned, dense, configure):
-    check(weight_pruned, configure(pruning={"method": "weight", "final_sparsity": 0.8}))
+    check(weight_pruned, configure(pruning={"method": "weight", "final_sparsity": 0.8}, validation_split=0.2))
     assert weight_pruned.manifest["encoder"] == weight_pruned.manifest["dense_encoder"]
     for name, zero in zeros_of(weight_pruned).items():
         assert zero.mean() >= 0.79, name

@@ -112,7 +112,12 @@ def test_what_a_budget_does_not_go_with(options, message):
 
 @pytest.mark.slow
 def test_a_training_with_a_budget(configure, caplog, tmp_path):
-    config = configure(epochs=2, pruning={"frequency": 1}, budget={"max_score_drop": 1.0, "max_size_mb": 1.0})
+    config = configure(
+        epochs=2,
+        validation_split=0.2,
+        pruning={"frequency": 1},
+        budget={"max_score_drop": 1.0, "max_size_mb": 1.0},
+    )
     with caplog.at_level(logging.INFO):
         artifact = train_bert(EXAMPLES, config)
     chosen = artifact.manifest["budget"]["chosen"]
