@@ -22,6 +22,7 @@ from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.tasks.served_outputs import encoder_of
 
 HERE = Path(__file__).parent
 FEWEST_WORDPIECES, MOST_WORDPIECES = 8, 16
@@ -43,7 +44,8 @@ def main() -> int:
     texts = [message.text for message in load_messages(arguments.nlu)]
     if not isinstance(predictor, IntentPredictor) or artifact.manifest.get("runtime", "onnxruntime") != "onnxruntime":
         parser.error("MODEL: a BERT that says intents alone, on ONNX Runtime, is what can be taken apart")
-    texts = [text for text in texts if FEWEST_WORDPIECES <= len(predictor.encode(text)) <= MOST_WORDPIECES]
+    encode = encoder_of(artifact)
+    texts = [text for text in texts if FEWEST_WORDPIECES <= len(encode(text)) <= MOST_WORDPIECES]
     if not texts:
         parser.error(f"--nlu: no message has {FEWEST_WORDPIECES} to {MOST_WORDPIECES} wordpieces")
     spent = profile(arguments.model, texts)
@@ -65,17 +67,17 @@ def steps() -> Dict[str, Tuple[Any, str]]:
 
     from rasa_compressed_bert.components import message_io
     from rasa_compressed_bert.components.artifact_component import ArtifactComponent
-    from rasa_compressed_bert.runtime import intent_predictor
     from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+    from rasa_compressed_bert.runtime.ranking import IntentRanker
     from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
     return {
         "nodes of Rasa's graph": (GraphNode, "__call__"),
         "the component": (ArtifactComponent, "process"),
-        "text to ranking": (intent_predictor.IntentPredictor, "predict"),
+        "text to ranking": (IntentPredictor, "predict"),
         "tokenizer": (WordpieceTokenizer, "encode"),
         "engine": (OnnxRuntimeEngine, "run"),
-        "softmax and sorting": (intent_predictor, "ranked"),
+        "views, confidences and sorting": (IntentRanker, "rank"),
         "intent and ranking as Rasa's": (message_io, "set_intent"),
     }
 
