@@ -1,4 +1,4 @@
-"""Keeps what libraries say of themselves out of a command's output."""
+"""Silences the log messages and warnings of libraries in the commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning,
 def silence_libraries() -> None:
     """Silences TensorFlow, Rasa's dependencies and plots, errors excepted; call it before they are imported.
 
-    Python's filters do not do: Rasa's dependencies reset them. Warnings for users, as of training data, stay.
+    Filters of Python's `warnings` are not enough: Rasa's dependencies reset them. Warnings for users, such as those
+    about training data, are still shown.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
-from typing import ClassVar, Iterator, Mapping, Optional
+from typing import Any, ClassVar, Iterator, Mapping, Optional
 
 from rasa_compressed_bert.config.budget import BudgetConfig
 from rasa_compressed_bert.config.component import Problem
@@ -18,6 +18,18 @@ FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
         float, low=0, high=100, optional=True, help="Share of the usual epochs to fine-tune for; set by Rasa."
     )
 }
+
+
+def seed_option() -> Any:
+    """The option `random_seed`; whoever has it puts `SEED` in the place of null."""
+    return option(
+        SEED,
+        int,
+        low=0,
+        high=2**32 - 1,
+        optional=True,
+        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -56,14 +68,7 @@ class BertOptions(EncoderConfig):
         below=1,
         help="Peak learning rate; a pruned model that has a teacher learns at three times this rate.",
     )
-    random_seed: int = option(
-        SEED,
-        int,
-        low=0,
-        high=2**32 - 1,
-        optional=True,
-        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
-    )
+    random_seed: int = seed_option()
     validation_split: float = option(
         0.1,
         float,

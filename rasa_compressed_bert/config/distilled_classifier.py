@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
-from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED
+from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option
 from rasa_compressed_bert.config.component import ComponentConfig, Problem
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, section
@@ -57,14 +57,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         optional=True,
         help="Peak learning rate of the student; null means what suits its architecture.",
     )
-    random_seed: int = option(
-        SEED,
-        int,
-        low=0,
-        high=2**32 - 1,
-        optional=True,
-        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
-    )
+    random_seed: int = seed_option()
     validation_split: float = option(
         0.1,
         float,

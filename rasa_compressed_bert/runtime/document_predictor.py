@@ -44,7 +44,7 @@ class DocumentPredictor(MessagePredictor):
         self._first_state = artifact.manifest["pooling"] == "cls"
 
     def predict_document(self, text: str, words: Sequence[Tuple[int, int]]) -> Document:
-        """What the model says of a text.
+        """The intents, entities and vectors of a text.
 
         Args:
             text: of the document.

@@ -178,10 +178,10 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
     """
     says_entities = "entities" in artifact.manifest
     predictor = MessagePredictor(artifact) if says_entities else open_predictor(artifact)
-    said: List[Any] = [predictor.predict(example.text) for example in held_out]
+    predictions: List[Any] = [predictor.predict(example.text) for example in held_out]
     scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
     if artifact.manifest["labels"]:
-        rankings = [prediction.ranking for prediction in said] if says_entities else said
+        rankings = [prediction.ranking for prediction in predictions] if says_entities else predictions
         pairs = [
             (example.intent, ranking[0][0] if ranking else None)
             for ranking, example in zip(rankings, held_out)
@@ -189,7 +189,9 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         ]
         scores.update(intent_scores(*zip(*pairs)) if pairs else {})
     if says_entities:
-        found = [[(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in said]
+        found = [
+            [(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in predictions
+        ]
         annotated = [example.entities for example in held_out]
         nothing = 0.0 if any(annotated) or any(found) else 1.0
         scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.data.example import NO_CLASS, Example
+from rasa_compressed_bert.data.example import NO_CLASS, Example, evenly_spaced
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
 from rasa_compressed_bert.tasks.bert_task import BertTask
@@ -166,7 +166,7 @@ def _with_tags(
 ) -> CrossFitted:
     """What held-out messages tell about entities: spans that lie exactly where they are annotated are right."""
     rows, known = tags_alone(tag_logits, tags)
-    some = np.arange(min(len(known), _WORDPIECES)) * len(known) // max(1, min(len(known), _WORDPIECES))
+    some = evenly_spaced(len(known), _WORDPIECES)
     spans = [[(entity.start, entity.end, *entity.label) for entity in entities] for entities in found]
     score = replace(
         result.score,

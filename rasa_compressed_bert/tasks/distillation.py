@@ -114,11 +114,11 @@ def _distillation_data(
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
         path = Path(config.teacher.predictions)
-        said = read_predictions(path, labels)
-        require_all(said, [example.text for example in examples], path)
+        answers = read_predictions(path, labels)
+        require_all(answers, [example.text for example in examples], path)
         labelled = {example.text for example in examples}
-        others = [] if held_out else [text for text in said if text not in labelled]
-        targets = np.log(np.maximum([said[text] for text in texts + others], _LEAST)).astype(np.float32)
+        others = [] if held_out else [text for text in answers if text not in labelled]
+        targets = np.log(np.maximum([answers[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
 
         def noted(key: str, make: Callable[[], Artifact]) -> Artifact:

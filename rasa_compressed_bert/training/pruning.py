@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Callable, Dict, List, Mapping, Tuple
 
 import tensorflow as tf
@@ -79,16 +80,16 @@ class FixedMask(PruningCallback):
         return 1.0 - sum(float(tf.reduce_sum(mask)) for mask in self._masks) / max(1, size)
 
 
-class ScheduledPruning(PruningCallback):
+class ScheduledPruning(PruningCallback, ABC):
     """Prunes more and more, until training is over."""
 
+    @abstractmethod
     def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
         """The pruned model, and the callback of the training in which it recovers.
 
         Args:
             make_model: a model of other widths and parameters.
         """
-        raise NotImplementedError
 
 
 class UnitPruning(ScheduledPruning):

@@ -60,7 +60,7 @@ def fit_decision(
     with_features = observations.features is not None
     chosen = dict(weights) if weights else equal_weights(with_features=with_features)
     views = fit_views(observations, num_classes, temperature=temperature, seed=seed)
-    detector = options.detector if with_features else "characters"  # which tells how familiar a message is
+    detector = options.detector if with_features else "characters"  # the view that is kept for familiarity
     views = {name: view for name, view in views.items() if chosen.get(name) or name == detector}
     total = sum(chosen[name] for name in views)
     chosen = {name: chosen[name] / total for name in views}

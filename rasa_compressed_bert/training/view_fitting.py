@@ -18,7 +18,7 @@ from rasa_compressed_bert.views.view import Reading, View
 STRENGTH = 20.0
 """Inverse regularisation of the linear classifiers over features of length 1."""
 _ITERATIONS = 40
-_MOST_FITTED = 150  # intents that logistic regression tells apart by their n-grams; of 1,000 it takes a minute and 2 GB
+_MOST_FITTED = 150  # intents; with 1,000, logistic regression over n-grams takes a minute and 2 GB
 _SHARPNESS = 24.0  # what similarities to centroids are multiplied by before a softmax makes them probabilities
 _DIMENSIONS = 128
 _STORED, _STORED_A_CLASS = 4000, 25  # training messages, of neighbours and of characters
