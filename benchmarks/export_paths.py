@@ -24,9 +24,10 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.gates import open_gates
 from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -66,7 +67,7 @@ def _measure(shape: Any, parameters: Any) -> Dict[str, float]:
     times = {}
     for method in ("none", "dynamic_int8"):
         form = Format(QuantizationConfig(method=method))
-        engine = OnnxRuntimeEngine(serving_artifact(Exported(shape, parameters, ""), form, kind="test", manifest={}))
+        engine = OnnxRuntimeEngine(serving_artifact(ModelState(shape, parameters, ""), form, kind="test", manifest={}))
         times[f"own graph, {method}"] = _median(functools.partial(engine.run, batch, np.ones_like(batch)))
     times.update(_tf2onnx(TaskModel(shape, parameters), batch.astype(np.int32)))
     return times
@@ -80,7 +81,9 @@ def _tf2onnx(model: TaskModel, batch: np.ndarray) -> Dict[str, float]:
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         exact, int8 = str(Path(folder) / "fp32.onnx"), str(Path(folder) / "int8.onnx")
-        function = tf.function(lambda input_ids, attention_mask: model(input_ids, attention_mask).logits, signature)
+        function = tf.function(
+            lambda input_ids, attention_mask: model(input_ids, attention_mask).heads["logits"], signature
+        )
         tf2onnx.convert.from_function(function, signature, opset=17, output_path=exact)
         quantize_dynamic(exact, int8, per_channel=True)
         for method, path in (("none", exact), ("dynamic_int8", int8)):

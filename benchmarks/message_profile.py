@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.common.commands import command_line, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.artifact.archives import artifacts_of
+from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER
 from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
-from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.served_outputs import encoder_of
 
 HERE = Path(__file__).parent
@@ -40,9 +40,9 @@ def main() -> int:
     arguments = parser.parse_args()
     quiet_rasa()
     (artifact,) = artifacts_of(arguments.model).values()
-    predictor = open_predictor(artifact)
     texts = [message.text for message in load_messages(arguments.nlu)]
-    if not isinstance(predictor, IntentPredictor) or artifact.manifest.get("runtime", "onnxruntime") != "onnxruntime":
+    intents_alone = artifact.manifest["kind"] == INTENT_CLASSIFIER and artifact.manifest["runtime"] == "onnxruntime"
+    if not intents_alone:
         parser.error("MODEL: a BERT that says intents alone, on ONNX Runtime, is what can be taken apart")
     encode = encoder_of(artifact)
     texts = [text for text in texts if FEWEST_WORDPIECES <= len(encode(text)) <= MOST_WORDPIECES]
@@ -74,7 +74,7 @@ def steps() -> Dict[str, Tuple[Any, str]]:
     return {
         "nodes of Rasa's graph": (GraphNode, "__call__"),
         "the component": (ArtifactComponent, "process"),
-        "text to ranking": (IntentPredictor, "predict"),
+        "text to ranking": (MessagePredictor, "predict"),
         "tokenizer": (WordpieceTokenizer, "encode"),
         "engine": (OnnxRuntimeEngine, "run"),
         "views, confidences and sorting": (IntentRanker, "rank"),

@@ -10,10 +10,10 @@ from sklearn.preprocessing import normalize
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.metrics.intents import intent_scores
-from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
 from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.loop import predict_features
+from rasa_compressed_bert.training.loop import predict_inputs
 
 C = 20.0
 """Inverse strength of the L2 regularisation."""
@@ -34,7 +34,7 @@ def frozen_scores(
     tokenizer = WordpieceTokenizer(start.tokenizer, config.max_length)
     model = TaskModel(start.shape, start.parameters)
     train_features, test_features = (
-        normalize(predict_features(model, tokenizer.encode_all([example.text for example in examples])))
+        normalize(predict_inputs(model, FEATURES, tokenizer.encode_all([example.text for example in examples])))
         for examples in (training, test)
     )
     regression = LogisticRegression(C=C, max_iter=_MAX_ITERATIONS)

@@ -18,7 +18,7 @@ _HALF_UP = 1e-9  # published figures have four digits, and a decimal half has no
 def scores_of(artifact: Artifact, messages: Sequence[Union[Example, LabelledMessage]]) -> Dict[str, float]:
     """Accuracy and macro F1 of an intent classifier as it is served."""
     predictor = open_predictor(artifact)
-    rankings = [predictor.predict(message.text) for message in messages]
+    rankings = [predictor.predict(message.text).ranking for message in messages]
     predicted = [ranking[0][0] if ranking else None for ranking in rankings]
     return intent_scores([message.intent for message in messages], predicted)
 

@@ -14,6 +14,7 @@ from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, read_artif
 from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 
@@ -86,7 +87,7 @@ def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:
     scores = {f"validation, {stage}": score for stage, score in manifest.get("validation", {}).items()}
     cross_fitted = manifest.get("cross_fitted")
     if cross_fitted:
-        pooled = {"views_accuracy": cross_fitted["pooled_accuracy"], "models": cross_fitted["folds"]}
+        pooled = {"views_accuracy": cross_fitted.get("pooled_accuracy"), "models": cross_fitted["folds"]}
         scores["held out"] = {**cross_fitted["score"], **pooled, "messages": cross_fitted["messages"]}
     return scores
 
@@ -124,7 +125,7 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, artifact: Artifact) -> Dict[str, Any]:
     """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
     values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
-    outputs = sum(values[bias].size for bias in ("classifier.bias", "tagger.bias") if bias in values)
+    outputs = sum(values[layer.bias].size for layer in layers_in(values))
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (outputs + (dense.hidden_size if "pooler.bias" in values else 0))
     embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]

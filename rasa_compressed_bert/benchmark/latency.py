@@ -13,7 +13,6 @@ from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.engines import open_engine
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -39,10 +38,8 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
             ("now", artifact),
         )
     }
-    if tags:
+    if tags or classes:
         calls["now_with_tokenizer"] = functools.partial(MessagePredictor(artifact).predict, text)
-    elif classes:
-        calls["now_with_tokenizer"] = functools.partial(IntentPredictor(artifact).predict, text)
     else:
         featurizer = WordFeaturizer(artifact)
         calls["now_with_tokenizer"] = lambda: featurizer.features(*featurizer.encode_words([text.split()]))

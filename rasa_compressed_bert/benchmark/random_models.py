@@ -10,6 +10,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+from rasa_compressed_bert.models.state import ModelState
 
 
 def bert_base_shape(*, vocab_size: int = 30522, max_position_embeddings: int = 128) -> EncoderShape:
@@ -37,10 +38,10 @@ def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
 
 def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, tags: int = 0, seed: int = 0) -> Artifact:
     """An artifact that an engine runs, without tokenizer and labels; without classes and tags, an encoder alone."""
-    from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact  # needed to write models only
+    from rasa_compressed_bert.export.serving import Format, serving_artifact  # needed to write models only
 
     form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
-    model = Exported(shape, _random_parameters(shape, classes, tags, seed=seed), tokenizer="")
+    model = ModelState(shape, _random_parameters(shape, classes, tags, seed=seed), tokenizer="")
     return serving_artifact(model, form, kind="intent_classifier", manifest={})
 
 

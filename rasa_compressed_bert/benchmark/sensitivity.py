@@ -23,6 +23,7 @@ from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.start import start_from_artifact
@@ -73,8 +74,8 @@ class Probe:
     def score(self, changed: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """Accuracy and macro F1, as shares, with these matrices in the place of the model's own."""
         self._model.assign({**self._used, **changed})
-        logits = predict(self._model, self._input_ids).logits
-        predicted = () if logits is None else logits.argmax(axis=1)  # None where there is no message
+        predictions = predict(self._model, self._input_ids)  # empty where there is no message
+        predicted = predictions[CLASSIFIER.output].argmax(axis=1) if predictions else ()
         return intent_scores(self.expected, [self._labels[index] for index in predicted])
 
 

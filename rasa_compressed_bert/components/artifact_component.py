@@ -19,10 +19,9 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor, Prediction
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
-from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
-from rasa_compressed_bert.runtime.ranking import Ranking
+from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,8 @@ class ArtifactComponent(GraphComponent):
 
     options_class: ClassVar[Type[ComponentConfig]]
     learns: ClassVar[str]
+    with_pieces: ClassVar[bool] = False
+    """Whether a message is given the words that its wordpieces make."""
 
     @staticmethod
     def required_packages() -> List[str]:
@@ -77,7 +78,9 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             with as_artifact_error():
                 artifact = resource_io.load(model_storage, resource)
-                predictor = artifact and cls.open_predictor(artifact, num_threads=options.num_threads)
+                predictor = artifact and open_predictor(
+                    artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces
+                )
                 component = cls(options, model_storage, resource, execution_context, predictor=predictor)
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
         return component
@@ -121,11 +124,6 @@ class ArtifactComponent(GraphComponent):
         options = self._options
         return bool(example.intent and options.learns_intents or example.entities and options.learns_entities)
 
-    @staticmethod
-    @abstractmethod
-    def open_predictor(artifact: Artifact, *, num_threads: int) -> Any:
-        """What serves a trained artifact; its `predict` takes a text."""
-
     @abstractmethod
     def _examples(self, training_data: TrainingData) -> List[Example]:
         """What there may be to learn from."""
@@ -141,31 +139,27 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             for message in messages:
                 text = message.get(TEXT)
-                self._write_prediction(message, self._predictor.predict(text) if self._predictor and text else None)
+                prediction = self._predictor.predict(text) if self._predictor and text else NOTHING
+                self._write_prediction(message, prediction)
+                message_io.add_others(message, prediction)
         return messages
 
     @abstractmethod
-    def _write_prediction(self, message: Message, prediction: Any) -> None:
-        """Writes a prediction, or None, to a message."""
+    def _write_prediction(self, message: Message, prediction: Prediction) -> None:
+        """Writes the intents, the entities or both to a message."""
 
 
 class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
     """An artifact that says the entities of a message."""
 
     learns = "an entity"
-
-    @staticmethod
-    def open_predictor(artifact: Artifact, *, num_threads: int) -> MessagePredictor:
-        """A predictor of intents and entities."""
-        return MessagePredictor(artifact, num_threads=num_threads)
+    with_pieces = True
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
         names = pipeline.component_names(self._execution_context)
         return message_io.entity_examples(training_data, extractor=self.name, pipeline=names)
 
-    def _write_prediction(self, message: Message, prediction: Optional[Prediction]) -> None:
-        if prediction is None:
-            prediction = NOTHING
+    def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         message_io.add_entities(message, prediction.entities, extractor=self.name)
         message_io.add_words(message, prediction.pieces)
 
@@ -175,13 +169,8 @@ class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
 
     learns = "an intent"
 
-    @staticmethod
-    def open_predictor(artifact: Artifact, *, num_threads: int) -> Predictor:
-        """A predictor of intents."""
-        return open_predictor(artifact, num_threads=num_threads)
-
     def _examples(self, training_data: TrainingData) -> List[Example]:
         return message_io.intent_examples(training_data)
 
-    def _write_prediction(self, message: Message, prediction: Optional[Ranking]) -> None:
-        message_io.set_intent(message, prediction or [], ranking_length=self._options.ranking_length)
+    def _write_prediction(self, message: Message, prediction: Prediction) -> None:
+        message_io.set_intent(message, prediction.ranking, ranking_length=self._options.ranking_length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.nlu.classifiers.classifier import IntentClassifier
@@ -33,7 +33,6 @@ class JointBertClassifier(ArtifactEntityExtractor, IntentClassifier):
         """The options and their defaults."""
         return JointBertClassifierConfig.default_config()
 
-    def _write_prediction(self, message: Message, prediction: Optional[Prediction]) -> None:
+    def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         super()._write_prediction(message, prediction)
-        ranking = prediction.ranking if prediction else []
-        message_io.set_intent(message, ranking, ranking_length=self._options.ranking_length)
+        message_io.set_intent(message, prediction.ranking, ranking_length=self._options.ranking_length)

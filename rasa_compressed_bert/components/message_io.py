@@ -36,7 +36,8 @@ from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
-from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces
+from rasa_compressed_bert.runtime import decoders
+from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces, Prediction
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -190,3 +191,10 @@ def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, rankin
     best = dict(entries[0]) if entries else {INTENT_NAME_KEY: None, PREDICTED_CONFIDENCE_KEY: 0.0}  # Rasa adds to it
     message.set(INTENT, best, add_to_output=True)
     message.set(INTENT_RANKING_KEY, entries, add_to_output=True)
+
+
+def add_others(message: Message, prediction: Prediction) -> None:
+    """Adds what heads other than those of the intents and the entities found, under their names."""
+    for name, value in prediction.found.items():
+        if name not in (decoders.INTENTS, decoders.ENTITIES):
+            message.set(name, value, add_to_output=True)

@@ -15,11 +15,19 @@ NO_CLASS = -1
 
 @dataclass(frozen=True)
 class Example:
-    """One message of the training data."""
+    """One message of the training data.
+
+    Attributes:
+        text: of the message.
+        intent: its intent; None without one.
+        entities: annotated in it.
+        annotated: whether anybody looked for entities in it; of the name of an intent nobody did.
+    """
 
     text: str
     intent: Optional[str] = None
     entities: Tuple[EntitySpan, ...] = ()
+    annotated: bool = True
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:

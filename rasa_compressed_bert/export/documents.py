@@ -16,7 +16,7 @@ def document_artifact(artifact: Artifact) -> Artifact:
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
-    graph = onnx_model(shape, tensors, features="classifier.bias" in tensors, states=True)
+    graph = onnx_model(shape, tensors, features=True, states=True)
     outputs = [output.name for output in graph.proto.graph.output]
     served = {"runtime": "onnxruntime", "graph_weights": graph.weights, "outputs": outputs}
     kept = [name for name in (TOKENIZER, WEIGHTS, VIEWS) if name in artifact.files]

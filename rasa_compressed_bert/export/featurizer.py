@@ -8,14 +8,15 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.export.parity import check_features
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 
 KIND = "featurizer"
 
 
 def export_featurizer(
-    model: Exported,
+    model: ModelState,
     form: Format,
     *,
     manifest: Mapping[str, Any],

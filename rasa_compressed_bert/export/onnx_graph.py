@@ -20,39 +20,40 @@ from rasa_compressed_bert.export.graph import (
     FEATURES,
     HIDDEN_STATES,
     INPUT_IDS,
-    LOGITS,
-    TAG_LOGITS,
     Graph,
     OnnxModel,
 )
+from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
 def onnx_model(
     shape: EncoderShape, tensors: Mapping[str, np.ndarray], *, features: bool = False, states: bool = False
 ) -> OnnxModel:
-    """Ids and mask (B, T) int64 to what the tensors have linear layers for, or else to hidden states (B, T, H).
+    """Ids and mask (B, T) int64 to the outputs of the heads, or without any head to hidden states (B, T, H).
 
-    The outputs are logits of intents (B, C), their features (B, P), logits of tags (B, T, K) and hidden states, in this
-    order.
+    The outputs are those of the heads, (B, C) or (B, T, C), with the features of the message (B, P) behind the first
+    one that reads them, and hidden states.
 
     Args:
         shape: the encoder's widths.
         tensors: of encoder and heads.
-        features: gives the features of the intents' linear layer besides.
-        states: gives the hidden states besides.
+        features: gives the features of the message too, where a head reads them.
+        states: gives the hidden states too.
     """
     graph = EncoderGraph(shape, tensors)
     hidden = graph.encode()
     outputs: Dict[str, List[Any]] = {}
-    if "classifier.bias" in tensors:
-        pooled = graph.pool(hidden)
-        outputs[graph.classify(pooled)] = ["batch", tensors["classifier.bias"].size]
-        if features:
+    pooled = ""
+    for layer in layers_in(tensors):
+        if not layer.per_wordpiece:
+            pooled = pooled or graph.pool(hidden)
+        logits = graph.dense(layer.add_nodes(graph, hidden, pooled), layer.name, output=layer.output)
+        positions = ["wordpieces"] if layer.per_wordpiece else []
+        outputs[logits] = ["batch", *positions, tensors[layer.bias].size]
+        if features and not layer.per_wordpiece and FEATURES not in outputs:
             size = tensors["pooler.bias"].size if "pooler.bias" in tensors else shape.hidden_size
             outputs[graph.add("Identity", [pooled], output=FEATURES)] = ["batch", size]
-    if "tagger.bias" in tensors:
-        outputs[graph.tag(hidden)] = ["batch", "wordpieces", tensors["tagger.bias"].size]
     if states or not outputs:
         outputs[graph.add("Identity", [hidden], output=HIDDEN_STATES)] = ["batch", "wordpieces", shape.hidden_size]
     return graph.model(outputs)
@@ -72,14 +73,6 @@ class EncoderGraph(Graph):
             hidden = self._attend(hidden, index)
             hidden = self._feed_forward(hidden, index)
         return hidden
-
-    def classify(self, pooled: str) -> str:
-        """A linear layer: features (B, P) to logits (B, C)."""
-        return self.dense(pooled, "classifier", output=LOGITS)
-
-    def tag(self, hidden: str) -> str:
-        """A linear layer of every wordpiece: (B, T, H) to logits of tags (B, T, K)."""
-        return self.dense(hidden, "tagger", output=TAG_LOGITS)
 
     def _embed(self) -> str:
         word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, H)

@@ -11,18 +11,11 @@ from rasa_compressed_bert.artifact.artifact import GRAPH, TENSORFLOW_GRAPH, TFLI
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.compression.quantization import NOT_CALIBRATED, Calibration
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.graph import FEATURES, HIDDEN_STATES, LOGITS, TAG_LOGITS
+from rasa_compressed_bert.export.graph import FEATURES, HIDDEN_STATES
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import Tensors, pack, unpack
-from rasa_compressed_bert.models.shape import EncoderShape
-
-
-class Exported(NamedTuple):
-    """What is exported: widths, parameters of encoder and head, and the tokenizer (the `tokenizers` library's JSON)."""
-
-    shape: EncoderShape
-    parameters: Mapping[str, np.ndarray]
-    tokenizer: str
+from rasa_compressed_bert.models.head_layer import layers_in
+from rasa_compressed_bert.models.state import ModelState
 
 
 class Format(NamedTuple):
@@ -41,8 +34,8 @@ class Format(NamedTuple):
     messages: Sequence[np.ndarray] = ()
 
 
-def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapping[str, Any]) -> Artifact:
-    """The artifact of a model: what it has linear layers for is served, or else its hidden states."""
+def serving_artifact(model: ModelState, form: Format, *, kind: str, manifest: Mapping[str, Any]) -> Artifact:
+    """The artifact of a model: the outputs of its heads are served, or without any its hidden states."""
     tensors = pack(model.shape, model.parameters, form.quantization, form.calibration)
     graph_file, graph_manifest = _GRAPHS[form.runtime](model, form, tensors)
     return Artifact(
@@ -60,17 +53,21 @@ def serving_artifact(model: Exported, form: Format, *, kind: str, manifest: Mapp
 
 
 def outputs_of(tensors: Tensors) -> List[str]:
-    """Names of what a graph gives, in its order: what there are linear layers for, or else hidden states."""
-    intents = [LOGITS, FEATURES] if "classifier.bias" in tensors else []
-    return [*intents, *([TAG_LOGITS] if "tagger.bias" in tensors else [])] or [HIDDEN_STATES]
+    """Names of what a graph gives, in its order: see `onnx_graph.onnx_model` with features."""
+    names: List[str] = []
+    for layer in layers_in(tensors):
+        names.append(layer.output)
+        if not layer.per_wordpiece and FEATURES not in names:
+            names.append(FEATURES)
+    return names or [HIDDEN_STATES]
 
 
-def _onnx(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+def _onnx(model: ModelState, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
     graph = onnx_model(model.shape, tensors, features=True)
     return {GRAPH: graph.proto.SerializeToString()}, {"graph_weights": graph.weights}
 
 
-def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+def _tflite(model: ModelState, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
     from rasa_compressed_bert.models.task_model import forward_pass
 
@@ -79,7 +76,7 @@ def _tflite(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, 
     return {TFLITE_MODEL: to_tflite(forward, quantization=quantization, calibration=form.messages)}, {}
 
 
-def _tensorflow(model: Exported, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
+def _tensorflow(model: ModelState, form: Format, tensors: Tensors) -> Tuple[Dict[str, bytes], Dict[str, Any]]:
     from rasa_compressed_bert.export.tensorflow_graph import to_graph_def
 
     return {TENSORFLOW_GRAPH: to_graph_def(model.shape, tensors)}, {}

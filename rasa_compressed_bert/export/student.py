@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
 from rasa_compressed_bert.export.graph import FEATURES, LOGITS, OnnxModel
 from rasa_compressed_bert.export.packing import Tensors, pack_each
 from rasa_compressed_bert.export.student_graph import bilstm_model, ngrams_model
-from rasa_compressed_bert.export.task_model import HeldOut, checked
+from rasa_compressed_bert.export.task_model import TrainedOutput, checked
 
 
 def export_student(
@@ -23,7 +23,8 @@ def export_student(
     tokenizer: str,
     quantization: QuantizationConfig,
     manifest: Mapping[str, Any],
-    held_out: HeldOut,
+    input_ids: Sequence[np.ndarray],
+    trained: TrainedOutput,
 ) -> Artifact:
     """Builds the serving graph of a bilstm or of ngrams, serves messages with it and compares.
 
@@ -33,7 +34,8 @@ def export_student(
         tokenizer: the `tokenizers` library's JSON.
         quantization: the format, `none` or `dynamic_int8`.
         manifest: labels, max_length, temperature, and whatever else shall be known of the model.
-        held_out: what it is compared on.
+        input_ids: messages that it is compared on, `n` arrays of `(T_i,)`.
+        trained: what the trained student gives for them.
 
     Raises:
         ExportError: if the exported student disagrees with the trained one.
@@ -54,7 +56,7 @@ def export_student(
         GRAPH: graph.proto.SerializeToString(),
         WEIGHTS: tensors_to_bytes(tensors),
     }
-    return checked(Artifact(described, files), held_out)
+    return checked(Artifact(described, files), input_ids, [trained])
 
 
 def student_model(student: StudentConfig, tensors: Tensors) -> OnnxModel:

@@ -1,4 +1,4 @@
-"""A trained model of intents, of entities or of both as an artifact, or not at all."""
+"""A trained model as an artifact, or not at all: what it serves is compared with what it was trained to give."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.parity import Parity, check_confidences, compare_confidences
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.ranking import softmax
 
 
-class HeldOut(NamedTuple):
-    """Messages that the exported model is compared on.
+class TrainedOutput(NamedTuple):
+    """One output of the trained model for some messages.
 
     Attributes:
-        input_ids: `n` arrays of `(T_i,)`.
-        classes: the labels, `(n,)`; -1 for a message without an intent.
-        logits: the trained model's, `(n, C)`; None without intents.
-        tag_logits: the trained model's, `n` arrays of `(T_i, K)`; None without entities.
+        output: its name in the graph.
+        logits: of each message, `(C,)`, or of each of its wordpieces, `(T_i, C)`, the two special ones included.
+        temperature: of its confidences.
+        classes: the labels of the messages, `(n,)`; -1 for a message without one; None where accuracy is not measured.
+        entry: in the report; None for the report itself.
     """
 
-    input_ids: Sequence[np.ndarray]
-    classes: np.ndarray
-    logits: Optional[np.ndarray]
-    tag_logits: Optional[Sequence[np.ndarray]] = None
-
-    def at(self, places: np.ndarray) -> HeldOut:
-        """Some of the messages."""
-        return HeldOut(
-            [self.input_ids[place] for place in places],
-            self.classes[places],
-            None if self.logits is None else self.logits[places],
-            None if self.tag_logits is None else [self.tag_logits[place] for place in places],
-        )
+    output: str
+    logits: Sequence[np.ndarray]
+    temperature: float
+    classes: Optional[np.ndarray] = None
+    entry: Optional[str] = None
 
 
 def export_task_model(
-    model: Exported, form: Format, *, kind: str, manifest: Mapping[str, Any], held_out: HeldOut
+    model: ModelState,
+    form: Format,
+    *,
+    kind: str,
+    manifest: Mapping[str, Any],
+    input_ids: Sequence[np.ndarray],
+    trained: Sequence[TrainedOutput],
 ) -> Artifact:
     """Builds the serving graph, serves messages with it and compares.
 
@@ -50,33 +50,47 @@ def export_task_model(
         form: how it is exported.
         kind: what it is, see `artifact.KINDS`.
         manifest: labels, max_length, temperature, and whatever else shall be known of the model.
-        held_out: what it is compared on.
+        input_ids: messages that it is compared on, `n` arrays of `(T_i,)`.
+        trained: what the trained model gives for them.
 
     Raises:
         ExportError: if the exported model disagrees with the trained one.
     """
-    return checked(serving_artifact(model, form, kind=kind, manifest=manifest), held_out)
+    return checked(serving_artifact(model, form, kind=kind, manifest=manifest), input_ids, trained)
 
 
-def checked(artifact: Artifact, held_out: HeldOut) -> Artifact:
+def checked(artifact: Artifact, input_ids: Sequence[np.ndarray], trained: Sequence[TrainedOutput]) -> Artifact:
     """The artifact with `parity` in its manifest, after messages were served with it.
 
     Raises:
         ExportError: if it disagrees with the trained model.
     """
     engine = open_engine(artifact)
-    served = list(zip(*(run_message(engine, ids) for ids in held_out.input_ids)))  # each output, of every message
+    rows = zip(*(run_message(engine, ids) for ids in input_ids))
+    served = dict(zip(artifact.manifest["outputs"], rows))  # each output, of every message
     report: Dict[str, Any] = {}
-    if held_out.logits is not None:
-        logits = np.array(served[0])  # (n, C)
-        parity = _parity(held_out.logits, logits, artifact.manifest["temperature"])
-        labelled = held_out.classes >= 0
-        right = logits.argmax(axis=1)[labelled] == held_out.classes[labelled]
-        report = {**asdict(parity), "accuracy": float(np.mean(right)) if len(right) else None}
-    if held_out.tag_logits is not None and any(len(row) > 2 for row in held_out.tag_logits):
-        trained, exported = (np.concatenate([row[1:-1] for row in part]) for part in (held_out.tag_logits, served[-1]))
-        report["tags"] = asdict(_parity(trained, exported, artifact.manifest["entities"]["temperature"]))
+    for one in trained:
+        if not any(len(row) > 2 or row.ndim == 1 for row in one.logits):
+            continue  # messages without any wordpiece
+        described = _compared(one, served[one.output])
+        report.update(described if one.entry is None else {one.entry: described})
     return Artifact({**artifact.manifest, "parity": report}, artifact.files)
+
+
+def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str, Any]:
+    """The report of one output, after it was found to be near enough."""
+    before, after = (np.concatenate([_rows(row) for row in part]) for part in (trained.logits, served))
+    report = asdict(_parity(before, after, trained.temperature))
+    if trained.classes is None:
+        return report
+    labelled = trained.classes >= 0
+    right = after.argmax(axis=1)[labelled] == trained.classes[labelled]
+    return {**report, "accuracy": float(np.mean(right)) if len(right) else None}
+
+
+def _rows(logits: np.ndarray) -> np.ndarray:
+    """The row of a message, or those of its wordpieces without the special ones.  # (1, C) or (T_i - 2, C)"""
+    return logits[np.newaxis] if logits.ndim == 1 else logits[1:-1]
 
 
 def _parity(trained: np.ndarray, exported: np.ndarray, temperature: float) -> Parity:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.quantization import stored_name
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.models.task_model import HEAD, forward_pass
+from rasa_compressed_bert.models.task_model import forward_pass, head_parameters
 
 
 def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> bytes:
@@ -39,7 +39,7 @@ def _no_variable(_: object, initial_value: tf.Tensor, **options: object) -> tf.T
 
 
 def _placeholders(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Dict[str, tf.Tensor]:
-    sizes = {**shape.parameter_shapes(), **{name: tensors[name].shape for name in HEAD if name in tensors}}
+    sizes = {**shape.parameter_shapes(), **{name: tensors[name].shape for name in head_parameters(tensors)}}
     parameters, columns = {}, dict.fromkeys(tensors, 0)  # columns of each tensor that have an owner
     for name, size in sizes.items():
         stored = stored_name(name)

@@ -1,65 +1,74 @@
-"""A BERT with what it is fine-tuned for: intents of the pooled message, tags of its wordpieces, or both."""
+"""A BERT with the heads that it is fine-tuned for: linear layers on the message, on its wordpieces, or on both."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
+from rasa_compressed_bert.models.head_layer import LAYERS, layers_in
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 
-CLASSIFIER, TAGGER = ("classifier.kernel", "classifier.bias"), ("tagger.kernel", "tagger.bias")
-HEAD = ("pooler.kernel", "pooler.bias", *CLASSIFIER, *TAGGER)
+FEATURES = "features"
+"""The output that holds the features of a message."""
+POOLER = ("pooler.kernel", "pooler.bias")
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
 class Outputs(NamedTuple):
-    """What a model makes of a batch."""
+    """What a model computes for a batch.
 
-    logits: Optional[tf.Tensor]  # (B, C), of the intents; None without a classifier
-    tag_logits: Optional[tf.Tensor]  # (B, T, K); None without a tagger
-    states: Sequence[tf.Tensor]  # (B, T, H) after each layer
-    features: Optional[tf.Tensor] = None  # (B, P), what the linear layer of the intents multiplies
+    Attributes:
+        heads: what each head gives, `(B, C)` or `(B, T, C)`, by the name of its output; and, where a head reads them,
+            the `features` of the message, `(B, P)`.
+        states: the hidden states after each layer, `(B, T, H)`.
+    """
+
+    heads: Mapping[str, tf.Tensor]
+    states: Sequence[tf.Tensor]
+
+
+def head_parameters(parameters: Mapping[str, Any]) -> List[str]:
+    """Names of the parameters of the pooler and of the heads, of those that there are."""
+    names = [*POOLER, *(name for layer in LAYERS for name in (layer.kernel, layer.bias))]
+    return [name for name in names if name in parameters]
 
 
 def forward_pass(
     shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, features: bool = False
 ) -> Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]:
-    """Ids and mask to what there are linear layers for, or else to hidden states.
-
-    The outputs are logits of intents, the features that they are made of where asked for, and logits of tags.
+    """Ids and mask to the outputs of the heads, or without any head to hidden states.
 
     Args:
         shape: the encoder's widths.
-        parameters: of the encoder and of its heads, if it has any.
-        features: gives the features of the intents' linear layer too.
+        parameters: of the encoder and of its heads.
+        features: gives the features of the message too, where a head reads them.
     """
-    if not any(name in parameters for name in HEAD):
+    if not layers_in(parameters):
         encoder = BertEncoder(shape, parameters)
         return lambda input_ids, attention_mask: [encoder(input_ids, attention_mask)[-1]]
     model = TaskModel(shape, parameters)
 
     def forward(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> List[tf.Tensor]:
-        outputs = model(input_ids, attention_mask)
-        wanted = (outputs.logits, outputs.features if features else None, outputs.tag_logits)
-        return [output for output in wanted if output is not None]
+        outputs = model(input_ids, attention_mask).heads
+        return [output for name, output in outputs.items() if features or name != FEATURES]
 
     return forward
 
 
 class TaskModel(tf.keras.layers.Layer):
-    """Wordpiece ids to logits of intents, `(B, T) -> (B, C)`, and of tags, `(B, T) -> (B, T, K)`.
+    """Wordpiece ids `(B, T)` to what its heads give: see `Outputs`.
 
     Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as
     MiniLM were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
 
     Args:
         shape: the encoder's widths.
-        parameters: of the encoder and of its heads: `classifier.*` of intents, `tagger.*` of tags, and `pooler.*`.
+        parameters: of the encoder and of its heads, see `models.head_layer`, and `pooler.*`.
         dropout: of the encoder and before the linear layers, while training.
         quantizer: of encoder and heads.
     """
@@ -74,16 +83,14 @@ class TaskModel(tf.keras.layers.Layer):
     ):
         super().__init__(name="task_model")
         self.encoder = BertEncoder(shape, parameters, dropout=dropout, quantizer=quantizer)
+        self.head_layers = tuple(layers_in(parameters))
         self.head = {
-            name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in HEAD if name in parameters
+            name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in head_parameters(parameters)
         }
-        self.num_classes, self.num_tags = (
-            int(self.head[bias].shape[0]) if bias in self.head else 0 for _, bias in (CLASSIFIER, TAGGER)
-        )
 
     @property
     def features_size(self) -> int:
-        """`P`, the features that the linear layer of the intents multiplies."""
+        """`P`, the features of a message."""
         return self.pooler_size or self.encoder.shape.hidden_size
 
     @property
@@ -98,21 +105,21 @@ class TaskModel(tf.keras.layers.Layer):
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # of each layer and, last, of the pooler
         training: bool = False,
     ) -> Outputs:
-        """What the heads say, and the hidden states that the encoder gives."""
+        """What the heads give, and the hidden states of the encoder."""
         states = self.encoder(input_ids, attention_mask, gates=gates, training=training)
-        features = (
-            self._pool(states[-1], attention_mask) if self.num_classes else None
-        )  # (B, P), P = H without a pooler
-        logits = self._classify(features, gates, training) if self.num_classes else None
-        tag_logits = None
-        if self.num_tags:
-            tag_logits = self._dense(self.encoder.dropout(states[-1], training), "tagger", attention_mask)
-        return Outputs(logits, tag_logits, states, features)
-
-    def _classify(self, features: tf.Tensor, gates: Sequence[Mapping[str, tf.Tensor]], training: bool) -> tf.Tensor:
-        if gates and "pooler" in gates[-1]:
-            features *= gates[-1]["pooler"]
-        return self._dense(self.encoder.dropout(features, training), "classifier")
+        outputs: Dict[str, tf.Tensor] = {}
+        features = gated = None
+        if not all(layer.per_wordpiece for layer in self.head_layers):
+            features = gated = self._pool(states[-1], attention_mask)  # (B, P), P = H without a pooler
+            if gates and "pooler" in gates[-1]:
+                gated = features * gates[-1]["pooler"]
+        for layer in self.head_layers:
+            x = self.encoder.dropout(layer.select(states[-1], gated, attention_mask), training)
+            mask = attention_mask if layer.per_wordpiece else None
+            outputs[layer.output] = self._dense(x, layer.name, mask)
+            if not layer.per_wordpiece:
+                outputs.setdefault(FEATURES, features)
+        return Outputs(outputs, states)
 
     def _pool(self, hidden: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
         if self.pooler_size:
@@ -126,22 +133,17 @@ class TaskModel(tf.keras.layers.Layer):
         return tf.matmul(quantizer.activation(name, x, attention_mask), kernel) + self.head[f"{name}.bias"]
 
     @tf.function(input_signature=_BATCH, autograph=False)
-    def predict(
-        self, input_ids: tf.Tensor, attention_mask: tf.Tensor
-    ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
-        """Logits of intents and of tags, without dropout.  # (B, C), (B, T, K)"""
-        outputs = self(input_ids, attention_mask)
-        return outputs.logits, outputs.tag_logits
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """What the heads give without dropout, see `Outputs.heads`."""
+        return self(input_ids, attention_mask).heads
 
     @tf.function(input_signature=_BATCH, autograph=False)
-    def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """What the linear layer of the intents sees, without dropout.  # (B, P)"""
-        return self._pool(self.encoder(input_ids, attention_mask)[-1], attention_mask)
-
-    @tf.function(input_signature=_BATCH, autograph=False)
-    def last_states(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """What the linear layer of the tags sees, without dropout.  # (B, T, H)"""
-        return self.encoder(input_ids, attention_mask)[-1]
+    def head_inputs(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """What each head's linear layer multiplies, by the layer's name, and the features of the message."""
+        hidden = self.encoder(input_ids, attention_mask)[-1]
+        features = self._pool(hidden, attention_mask)
+        inputs = {layer.name: layer.select(hidden, features, attention_mask) for layer in self.head_layers}
+        return {**inputs, FEATURES: features}
 
     def variables_in_order(self) -> List[tf.Variable]:
         """Every variable that is trained."""

@@ -39,7 +39,7 @@ class DocumentPredictor(MessagePredictor):
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
-        super().__init__(artifact, num_threads=num_threads)
+        super().__init__(artifact, num_threads=num_threads, with_pieces=True)
         self.size: int = artifact.manifest["encoder"]["hidden_size"]
         self._first_state = artifact.manifest["pooling"] == "cls"
 

@@ -1,77 +1,78 @@
-"""Text to intents and entities, in one forward pass: what runs once per message."""
+"""From a text to what a model finds in it, in one forward pass: what runs once for each message."""
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.data.entities import TagScheme
+from rasa_compressed_bert.runtime.decoders import ENTITIES, INTENTS, decoders_of
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
-from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
-from rasa_compressed_bert.runtime.ranking import (
-    FEATURES,
-    LOGITS,
-    TAG_LOGITS,
-    IntentRanker,
-    Ranking,
-    outputs_of,
-)
+from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
+from rasa_compressed_bert.runtime.ranking import Ranking, outputs_of
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-_NO_ENTITIES = {
-    **TagScheme(()).to_dict(),
-    "temperature": 1.0,
-    "cuts": {},
-    "inside_words": False,
-    "comma_separated": [],
-}
+_FEWEST = 3  # wordpieces of a message with something to read: two are the special ones
 
 
 class Prediction(NamedTuple):
-    """What a model says of a text."""
+    """What a model finds in a text.
 
-    ranking: Ranking  # empty for a text without any wordpiece, and for a model without intents
-    entities: List[FoundEntity]
-    pieces: Optional[Pieces]  # None for a text without any wordpiece
+    Attributes:
+        found: by the name of the head; empty for a text without any wordpiece.
+        pieces: the wordpieces; None for a text without any, and where no places in the text were asked for.
+    """
+
+    found: Mapping[str, Any]
+    pieces: Optional[Pieces] = None
+
+    @property
+    def ranking(self) -> Ranking:
+        """All intents with their confidences, best first; empty where there are none."""
+        return self.found.get(INTENTS, [])
+
+    @property
+    def entities(self) -> List[FoundEntity]:
+        """The entities; empty where there are none."""
+        return self.found.get(ENTITIES, [])
 
 
-NOTHING = Prediction([], [], None)
+NOTHING = Prediction({})
 
 
 class MessagePredictor:
-    """Tokenizer, engine, calibrated softmax and decoding of one artifact; safe to call from several threads.
+    """Tokenizer, engine and decoders of one artifact; safe to call from several threads.
 
     Args:
-        artifact: of a BERT that says intents, entities or both.
-        num_threads: of the engine.
+        artifact: of a BERT or a student with any heads.
+        num_threads: of the engine; 0 means all cores.
+        with_pieces: gives the wordpieces with their places in the text, also where no head needs them.
     """
 
-    def __init__(self, artifact: Artifact, *, num_threads: int = 1):
-        manifest = artifact.manifest
-        entities = manifest.get("entities", _NO_ENTITIES)
+    def __init__(self, artifact: Artifact, *, num_threads: int = 1, with_pieces: bool = False):
+        manifest, json = artifact.manifest, artifact.files[TOKENIZER].decode("utf-8")
         self._engine = open_engine(artifact, num_threads=num_threads)
         self._outputs = outputs_of(manifest)
-        self._ranker = IntentRanker(artifact)
-        self._entities = EntityDecoder(entities)
-        self._tokenizer = PieceTokenizer(
-            artifact.files[TOKENIZER].decode("utf-8"), manifest["max_length"], entities["cuts"]
-        )
+        self._decoders = decoders_of(artifact)
+        # places in the text take time: where only whole messages are decoded, nobody asks for them
+        if with_pieces or set(self._decoders) != {INTENTS}:
+            split_points = manifest.get("entities", {}).get("cuts", {})
+            self._tokenizer: Any = PieceTokenizer(json, manifest["max_length"], split_points)
+        else:
+            self._tokenizer = WordpieceTokenizer(json, manifest["max_length"])
 
     def predict(self, text: str) -> Prediction:
-        """The intents and the entities of a text."""
-        pieces = self._tokenizer.encode(text)
-        if not len(pieces.starts):
+        """What the heads find in a text."""
+        encoded = self._tokenizer.encode(text)
+        pieces = encoded if isinstance(encoded, Pieces) else None
+        input_ids = encoded if pieces is None else pieces.input_ids
+        if len(input_ids) < _FEWEST:
             return NOTHING
-        return self._decoded(text, pieces, run_message(self._engine, pieces.input_ids))
+        return self._decoded(text, pieces, run_message(self._engine, input_ids))
 
-    def _decoded(self, text: str, pieces: Pieces, outputs: Sequence[np.ndarray]) -> Prediction:
-        """Of a graph's outputs: logits `(C,)`, features `(P,)` and logits of tags `(T + 2, K)`, where it gives them."""
-        found = dict(zip(self._outputs, outputs))
-        labels = self._ranker.labels
-        ranking = self._ranker.rank(text, found[LOGITS], found.get(FEATURES)) if labels else []
-        entities = []
-        if self._entities.scheme.labels:
-            entities = self._entities.decode(text, pieces, found[TAG_LOGITS][1:-1])
-        return Prediction(ranking, entities, pieces)
+    def _decoded(self, text: str, pieces: Optional[Pieces], outputs: Sequence[np.ndarray]) -> Prediction:
+        """Of the outputs of a graph, in its order."""
+        named = dict(zip(self._outputs, outputs))
+        return Prediction({name: decode(text, pieces, named) for name, decode in self._decoders.items()}, pieces)

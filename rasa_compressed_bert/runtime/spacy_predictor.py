@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, RuntimeMissingError
-from rasa_compressed_bert.runtime.ranking import IntentRanker, Ranking
+from rasa_compressed_bert.runtime.decoders import INTENTS
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
+from rasa_compressed_bert.runtime.ranking import IntentRanker
 from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
@@ -34,24 +36,19 @@ class SpacyPredictor:
         self._ranker = IntentRanker(artifact)
         self._max_length: int = artifact.manifest["max_length"]
         language: str = artifact.manifest["student"]["language"]
-        self._nlp = textcat_pipeline(language, self.labels)
+        self._nlp = textcat_pipeline(language, self._ranker.labels)
         try:
             self._nlp.from_bytes(artifact.files[SPACY_MODEL])
             self._nlp.tokenizer = _ForgetfulTokenizer(self._nlp, language)
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
 
-    @property
-    def labels(self) -> List[str]:
-        """The intents, in the order of the logits."""
-        return self._ranker.labels
-
-    def predict(self, text: str) -> Ranking:
-        """All intents with their confidences, best first; empty for a text of blanks and control characters."""
+    def predict(self, text: str) -> Prediction:
+        """The intents; none for a text of blanks and control characters."""
         read = bounded(text, self._max_length)
         if not any(character.isprintable() and character not in _SAYS_NOTHING for character in read):
-            return []
-        return self._ranker.rank(text, self.logits([text])[0], None)
+            return NOTHING
+        return Prediction({INTENTS: self._ranker.rank(text, self.logits([text])[0], None)})
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Logarithms of the probabilities of messages.  # (n, C)"""

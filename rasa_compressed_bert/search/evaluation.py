@@ -24,7 +24,6 @@ from rasa_compressed_bert.data.example import Example, class_indices, evenly_spa
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
-from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.dotted import flat, merged
@@ -177,11 +176,11 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         held_out: labelled messages.
     """
     says_entities = "entities" in artifact.manifest
-    predictor = MessagePredictor(artifact) if says_entities else open_predictor(artifact)
-    predictions: List[Any] = [predictor.predict(example.text) for example in held_out]
+    predictor = open_predictor(artifact)
+    predictions = [predictor.predict(example.text) for example in held_out]
     scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
     if artifact.manifest["labels"]:
-        rankings = [prediction.ranking for prediction in predictions] if says_entities else predictions
+        rankings = [prediction.ranking for prediction in predictions]
         pairs = [
             (example.intent, ranking[0][0] if ranking else None)
             for ranking, example in zip(rankings, held_out)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.task_model import Outputs
+from rasa_compressed_bert.models.head_layer import CLASSIFIER
+from rasa_compressed_bert.models.task_model import FEATURES, Outputs
 
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
@@ -38,22 +39,17 @@ class KerasStudent(tf.keras.layers.Layer):
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # there are none
         training: bool = False,
     ) -> Outputs:
-        """Logits (B, C); no tags, and no hidden states."""
+        """Logits (B, C) and features (B, P); no hidden states."""
         mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         pooled = self.pooled(input_ids, mask, training=training)
         hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
         logits = self._dense(self.dropout(hidden, training), "classifier")
-        return Outputs(logits, None, [], hidden)
+        return Outputs({CLASSIFIER.output: logits, FEATURES: hidden}, [])
 
     @tf.function(input_signature=_BATCH, autograph=False)
-    def features(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
-        """What the linear layer multiplies, without dropout.  # (B, P)"""
-        return self(input_ids, attention_mask).features
-
-    @tf.function(input_signature=_BATCH, autograph=False)
-    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Tuple[tf.Tensor, None]:
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """See `TaskModel.predict`."""
-        return self(input_ids, attention_mask).logits, None
+        return self(input_ids, attention_mask).heads
 
     def _dense(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """`x @ kernel + bias`."""

@@ -102,7 +102,7 @@ def _fit(
             status = {"epoch": f"{epoch}/{epochs}", "loss": f"{losses['textcat'] / len(examples):.2e}"}
             if len(classes):
                 score = evaluate(validate(), classes)
-                status["accuracy"] = f"{score.accuracy:.3f}"
+                status.update(score.in_words())
                 if score.better_than(best):
                     best, best_epoch, best_bytes = score, epoch, nlp.to_bytes()
             bar.set_postfix(**status)

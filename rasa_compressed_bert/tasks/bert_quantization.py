@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -12,18 +12,20 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
 from rasa_compressed_bert.data.example import evenly_spaced
-from rasa_compressed_bert.export.serving import Exported, Format
-from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
-from rasa_compressed_bert.models.task_model import CLASSIFIER, TaskModel
+from rasa_compressed_bert.export.serving import Format
+from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
+from rasa_compressed_bert.heads import kind_of
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_task import STUDENT_RATE, BertTask
-from rasa_compressed_bert.tasks.cross_fitting import CrossFitted
+from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, measured_of
 from rasa_compressed_bert.training.activations import activation_extremes
-from rasa_compressed_bert.training.loop import fit, predict, predict_features
+from rasa_compressed_bert.training.batches import select_labels
+from rasa_compressed_bert.training.head import score_of
+from rasa_compressed_bert.training.loop import fit, predict, predict_inputs
 from rasa_compressed_bert.training.pruning import FixedMask
-from rasa_compressed_bert.training.scores import score_of
-from rasa_compressed_bert.training.view_fitting import refit_classifier
 
-Scores = Dict[str, Dict[str, Optional[float]]]
+Scores = Dict[str, Dict[str, float]]
 
 _AWARE_SHARE = 0.5  # of the epochs
 _CALIBRATION_MESSAGES, _PARITY_MESSAGES = 300, 500
@@ -45,8 +47,8 @@ def quantize_and_export(
         task: what it was trained on.
         scores: of the training messages after each stage so far.
         rng: of the order of the examples, where the format is trained for.
-        cross_fitted: what held-out messages told; None where none were held out.
-        refit: whether logistic regression takes the place of the linear layer of the intents.
+        cross_fitted: what held-out messages showed; None where none were held out.
+        refit: whether heads may replace their linear layers, see `Head.refitted`.
 
     Raises:
         DataError: if there is nothing to calibrate on.
@@ -59,17 +61,17 @@ def quantize_and_export(
     elif quantization.method == "kmeans":  # clustered weights are another model, which is what is exported
         quantizer = FakeQuantizer(quantization, calibration)
         model = task.model(model.encoder.shape, model.values(), quantizer=quantizer)
-    if task.targets.labels and refit:
-        _refit(model, task)
+    if refit:
+        _refit(model, task, cross_fitted)
     return _export(model, task, calibration, scores, cross_fitted=cross_fitted)
 
 
-def _refit(model: TaskModel, task: BertTask) -> None:
-    """Replaces the linear layer of the intents by logistic regression on the features of the trained model."""
-    labelled = task.training[np.flatnonzero(task.training.classes >= 0)]
-    features = predict_features(model, labelled.input_ids)
-    fitted = refit_classifier(features, labelled.classes, len(task.targets.labels), seed=task.config.random_seed)
-    model.assign(dict(zip(CLASSIFIER, fitted)))
+def _refit(model: TaskModel, task: BertTask, cross_fitted: Optional[CrossFitted]) -> None:
+    """Replaces linear layers by those that are fitted again to what the trained model computes."""
+    for head in task.heads:
+        inputs = predict_inputs(model, head.layer.name, task.training.input_ids)
+        measured, labels = measured_of(cross_fitted, head), task.training.labels[head.name]
+        model.assign(head.refitted(inputs, labels, measured, seed=task.config.random_seed))
 
 
 def _calibrate(model: TaskModel, task: BertTask) -> Calibration:
@@ -90,7 +92,7 @@ def _train_quantized(
     plan = task.plan("quantize", math.ceil(config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
     held = FixedMask(quantized.encoder)
     teacher = model if config.distillation.enabled else None
-    fit(quantized, task.training, plan, rng=rng, pruning=held, objective=task.make_loss(teacher))
+    fit(quantized, task.training, plan, objective=task.make_loss(teacher), rng=rng, pruning=held)
     return quantized
 
 
@@ -102,31 +104,39 @@ def _export(
     *,
     cross_fitted: Optional[CrossFitted],
 ) -> Artifact:
-    config, start, training = task.config, task.start, task.training
+    config, state, training = task.config, task.state, task.training
     predictions = predict(model, training.input_ids)
-    known = task.targets.to_manifest()
-    if task.targets.scheme is not None:
-        known["entities"]["temperature"] = cross_fitted.tag_temperature if cross_fitted else 1.0
     manifest = {
-        **known,
+        "labels": [],
+        "temperature": 1.0,
         "num_names": task.num_names,
         "max_length": config.max_length,
-        "temperature": cross_fitted.temperature if cross_fitted else 1.0,
-        "dense_encoder": start.dense.to_dict(),
-        "cross_fitted": asdict(cross_fitted) if cross_fitted else None,
-        "training_scores": {**scores, "final": asdict(score_of(predictions, training))},
+        "dense_encoder": state.dense_shape.to_dict(),
+        "cross_fitted": cross_fitted.to_dict() if cross_fitted else None,
+        "training_scores": {**scores, "final": score_of(predictions, training, task.heads).to_dict()},
         "config": config.to_dict(),
     }
-    parameters = task.vocabulary.widen(model.values(), start.parameters["embeddings.word"])
-    messages = task.whole_ids(_to_calibrate_on(task))
+    for head in task.heads:
+        manifest.update(head.to_manifest(measured_of(cross_fitted, head)))
+    parameters = task.vocabulary.widen(model.values(), state.parameters["embeddings.word"])
+    shape = replace(model.encoder.shape, vocab_size=state.shape.vocab_size)
+    compared = evenly_spaced(len(training), _PARITY_MESSAGES)
     return export_task_model(
-        Exported(replace(model.encoder.shape, vocab_size=start.shape.vocab_size), parameters, start.tokenizer),
-        Format(config.quantization, config.runtime, calibration, messages),
-        kind=task.targets.kind,
+        ModelState(shape, parameters, state.tokenizer),
+        Format(config.quantization, config.runtime, calibration, task.whole_ids(_to_calibrate_on(task))),
+        kind=kind_of(task.heads),
         manifest=manifest,
-        held_out=HeldOut(
-            task.whole_ids(training.input_ids), training.classes, predictions.logits, predictions.tag_logits
-        ).at(evenly_spaced(len(training), _PARITY_MESSAGES)),
+        input_ids=task.whole_ids(training[compared].input_ids),
+        trained=[
+            TrainedOutput(
+                head.layer.output,
+                select_labels(predictions[head.layer.output], compared),
+                head.temperature(measured_of(cross_fitted, head)),
+                None if head.layer.per_wordpiece else select_labels(training.labels[head.name], compared),
+                head.parity_entry,
+            )
+            for head in task.heads
+        ],
     )
 
 

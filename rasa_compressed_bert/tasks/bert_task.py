@@ -1,27 +1,25 @@
-"""What all stages of the training of a BERT share: options, labels, messages and where it starts."""
+"""What all stages of the training of a BERT share: options, heads, messages and the state that they start from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Container, List, Mapping, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
-from rasa_compressed_bert.data.entities import EntityLabel, TagScheme, TagSpan
-from rasa_compressed_bert.data.example import Example, class_indices
-from rasa_compressed_bert.data.warnings import warn_of_long_messages, warn_of_lost_entities
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.warnings import warn_of_long_messages
+from rasa_compressed_bert.heads import Head
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.synthetic import synthetic_messages
-from rasa_compressed_bert.tasks.start import Start
-from rasa_compressed_bert.tasks.targets import Targets
-from rasa_compressed_bert.tokenization.pieces import Pieces, align_entities, cuts_for
+from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
@@ -37,56 +35,51 @@ class BertTask:
 
     Attributes:
         config: all options.
-        targets: what is learnt.
-        start: what training starts from.
-        examples: the training messages; none is held out.
-        training: their wordpieces, and what is learnt of each.
+        heads: what is learnt.
+        state: what training starts from.
+        examples: the training messages, none of which is held out; the names of intents come last.
+        pieces: their wordpieces, with ids of the whole vocabulary; none of a student, whose messages are encoded.
+        training: the messages as the model reads them, with the labels of the heads.
         vocabulary: the wordpieces that the messages use.
         synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
-        num_names: how many training messages, the last ones, are names of intents.
     """
 
     config: BertOptions
-    targets: Targets
-    start: Start
+    heads: Tuple[Head, ...]
+    state: ModelState
     examples: Sequence[Example]
+    pieces: Sequence[Pieces]
     training: EncodedExamples
     vocabulary: UsedVocabulary
     synthetic: Sequence[np.ndarray] = ()
-    num_names: int = 0
 
     @classmethod
     def of(
         cls,
         examples: Sequence[Example],
-        targets: Targets,
-        start: Start,
+        heads: Sequence[Head],
+        state: ModelState,
         config: BertOptions,
-        *,
-        names: Sequence[Example] = (),
     ) -> BertTask:
-        """Tokenizes the examples and the names of intents, and makes synthetic messages."""
-        examples = [*examples, *names]
-        texts = [example.text for example in examples]
-        classes = class_indices(examples, targets.labels) if targets.labels else np.full(len(examples), -1, np.int32)
-        synthetic = _synthetic(texts, targets, start, config)
-        if targets.scheme is None:
-            encoded = EncodedExamples(WordpieceTokenizer(start.tokenizer, config.max_length).encode_all(texts), classes)
-        else:
-            tokenizer = targets.tokenizer(start.tokenizer, config.max_length)
-            pieces = [tokenizer.encode(text) for text in texts]
-            warn_of_long_messages([message.cut for message in pieces], config.max_length)
-            encoded, targets, lost = _tagged(examples, pieces, targets, targets.scheme, classes, num_names=len(names))
-            warn_of_lost_entities(lost)
-        vocabulary = UsedVocabulary.of([*encoded.input_ids, *synthetic])
-        encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
-        synthetic = vocabulary.renumber(synthetic)
-        return cls(config, targets, start, examples, encoded, vocabulary, synthetic, num_names=len(names))
+        """Tokenizes the examples, and makes synthetic messages."""
+        pieces = _pieces(examples, heads, state, config)
+        warn_of_long_messages([message.cut for message in pieces], config.max_length)
+        heads = tuple(head.fitted(examples, pieces) for head in heads)
+        for head in heads:
+            head.warn(examples, pieces)
+        synthetic = _synthetic(examples, heads, state, config)
+        training, vocabulary = _encoded(examples, pieces, heads, extra=synthetic)
+        return cls(config, heads, state, examples, pieces, training, vocabulary, vocabulary.renumber(synthetic))
 
     @property
     def texts(self) -> List[str]:
         """Of the training messages."""
         return [example.text for example in self.examples]
+
+    @property
+    def num_names(self) -> int:
+        """How many training messages are names of intents, whose entities nobody annotated."""
+        return sum(not example.annotated for example in self.examples)
 
     def without_annotations(self, held_out: np.ndarray) -> BertTask:
         """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
@@ -95,35 +88,25 @@ class BertTask:
             held_out: places of messages whose annotations a model must not know; their tags are those of the nearest
                 wordpieces.
         """
-        if self.targets.scheme is None:
-            return self
         hidden = set(held_out.tolist())
-        known = [() if place in hidden else example.entities for place, example in enumerate(self.examples)]
-        cuts = cuts_for(self.texts, known, self.start.tokenizer, before={})
-        targets = replace(self.targets, cuts=cuts, inside_words=False)
-        tokenizer = targets.tokenizer(self.start.tokenizer, self.config.max_length)
-        pieces = [tokenizer.encode(text) for text in self.texts]
-        encoded, targets, _ = _tagged(
-            self.examples,
-            pieces,
-            targets,
-            self.targets.scheme,
-            self.training.classes,
-            num_names=self.num_names,
-            held_out=hidden,
-        )
-        vocabulary = UsedVocabulary.of(encoded.input_ids)
-        encoded = replace(encoded, input_ids=vocabulary.renumber(encoded.input_ids))
-        return replace(self, targets=targets, training=encoded, vocabulary=vocabulary, synthetic=())
+        heads = tuple(head.without_annotations(self.examples, hidden, self.state.tokenizer) for head in self.heads)
+        if heads == self.heads:
+            return self
+        pieces = _pieces(self.examples, heads, self.state, self.config)
+        known = [place for place in range(len(pieces)) if place not in hidden]
+        seen = [self.examples[place] for place in known], [pieces[place] for place in known]
+        heads = tuple(head.fitted(*seen) for head in heads)
+        training, vocabulary = _encoded(self.examples, pieces, heads)
+        return replace(self, heads=heads, pieces=pieces, training=training, vocabulary=vocabulary, synthetic=())
 
     def first_model(self) -> TaskModel:
         """The model that training starts from, with the word embeddings that the messages use."""
-        return self.model(self.start.shape, self.vocabulary.narrow(self.start.parameters))
+        return self.model(self.state.shape, self.vocabulary.narrow(self.state.parameters))
 
     def model(
         self,
         shape: EncoderShape,
-        parameters: Parameters,
+        parameters: Mapping[str, np.ndarray],
         *,
         dropout: float = DROPOUT,
         quantizer: Optional[Quantizer] = None,
@@ -134,7 +117,7 @@ class BertTask:
         return TaskModel(narrow, parameters, dropout=seeded, quantizer=quantizer)
 
     def plan(self, name: str, epochs: int, *, rate: float = 1.0, messages: Optional[int] = None) -> Plan:
-        """A stage of training.
+        """The length and the speed of a stage of training.
 
         Args:
             name: what the progress bar says.
@@ -149,78 +132,41 @@ class BertTask:
 
     def make_loss(self, teacher: Optional[TaskModel]) -> LabelLoss:
         """The objective of a stage of training with a teacher, or without one."""
-        weight = self.config.entity_loss_weight
-        return (
-            DistillationLoss(teacher, self.config.distillation, entity_loss_weight=weight)
-            if teacher
-            else LabelLoss(weight)
-        )
+        return DistillationLoss(teacher, self.config.distillation, self.heads) if teacher else LabelLoss(self.heads)
 
     def whole_ids(self, input_ids: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Ids of the whole vocabulary, which the exported model has."""
         return self.vocabulary.whole(input_ids)
 
 
-def _tagged(
-    examples: Sequence[Example],
-    pieces: Sequence[Pieces],
-    targets: Targets,
-    scheme: TagScheme,
-    classes: np.ndarray,
-    *,
-    num_names: int,
-    held_out: Container[int] = (),
-) -> Tuple[EncodedExamples, Targets, List[Tuple[str, str]]]:
-    """Messages with their tags, targets that know whether entities lie inside words, and entities that are lost.
-
-    The tags `(T + 2,)` say nothing of the special wordpieces, nor of what is left of an entity whose end is cut off.
-
-    Args:
-        examples: the messages.
-        pieces: of each message.
-        targets: whose cuts the pieces were made with.
-        scheme: of the tags.
-        classes: of the messages.
-        num_names: how many of them, the last ones, are names of intents, of which nobody annotated the entities.
-        held_out: places of messages that do not tell where entities lie.
-    """
-    index: Mapping[EntityLabel, int] = {label: position for position, label in enumerate(scheme.labels)}
-    inside_words = targets.inside_words
-    tags: List[np.ndarray] = []
-    lost: List[Tuple[str, str]] = []
-    for place, (example, message) in enumerate(zip(examples, pieces)):
-        spans, remains, gone = align_entities(example.entities, message, index)
-        inner = scheme.tags(spans, len(message.starts))
-        for span in remains:
-            inner[span.first : span.end] = NO_TAG
-        if place >= len(examples) - num_names:
-            inner[:] = NO_TAG
-        tags.append(np.concatenate([[NO_TAG], inner, [NO_TAG]]).astype(np.int32))
-        lost.extend((example.text[span.start : span.end], span.entity) for span in gone)
-        inside_words = inside_words or (place not in held_out and _inside_words(spans, message))
-    continues = None if inside_words else [message.continues for message in pieces]
-    encoded = EncodedExamples(
-        [message.input_ids for message in pieces], classes, tags=tags, scheme=scheme, continues=continues
-    )
-    return encoded, replace(targets, inside_words=inside_words), lost
+def _pieces(examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions) -> List[Pieces]:
+    """The wordpieces of messages, split where the heads need it."""
+    split_points = {word: places for head in heads for word, places in head.split_points.items()}
+    tokenizer = PieceTokenizer(state.tokenizer, config.max_length, split_points)
+    return [tokenizer.encode(example.text) for example in examples]
 
 
-def _inside_words(spans: Sequence[TagSpan], message: Pieces) -> bool:
-    """Whether an entity begins or ends between the wordpieces of a word."""
-    return any(
-        place < len(message.continues) and bool(message.continues[place])
-        for span in spans
-        for place in (span.first, span.end)
-    )
+def _encoded(
+    examples: Sequence[Example], pieces: Sequence[Pieces], heads: Sequence[Head], *, extra: Sequence[np.ndarray] = ()
+) -> Tuple[EncodedExamples, UsedVocabulary]:
+    """Messages with labels, and the vocabulary that they and some further messages use."""
+    input_ids = [message.input_ids for message in pieces]
+    vocabulary = UsedVocabulary.of([*input_ids, *extra])
+    labels = {head.name: head.encode(examples, pieces) for head in heads}
+    continues = [message.continues for message in pieces]
+    return EncodedExamples(vocabulary.renumber(input_ids), labels, continues), vocabulary
 
 
-def _synthetic(texts: Sequence[str], targets: Targets, start: Start, config: BertOptions) -> List[np.ndarray]:
-    """Wordpiece ids of synthetic messages: none without intents, and where nothing is pruned or nobody teaches."""
+def _synthetic(
+    examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions
+) -> List[np.ndarray]:
+    """Wordpiece ids of synthetic messages; none where no head learns of them, nothing is pruned or nobody teaches."""
     count = config.distillation.synthetic_messages
-    if not count or not targets.labels or config.pruning.method == "none" or not config.distillation.enabled:
+    learnt = any(head.learns_unlabelled for head in heads)
+    if not count or not learnt or config.pruning.method == "none" or not config.distillation.enabled:
         return []
-    options = AugmentationConfig(n_iter=count)
-    table, seed = start.parameters["embeddings.word"], config.random_seed
-    made = synthetic_messages(texts, options, tokenizer=start.tokenizer, table=table, seed=seed)
-    encoder = WordpieceTokenizer(start.tokenizer, config.max_length)
+    texts, options = [example.text for example in examples], AugmentationConfig(n_iter=count)
+    table, seed = state.parameters["embeddings.word"], config.random_seed
+    made = synthetic_messages(texts, options, tokenizer=state.tokenizer, table=table, seed=seed)
+    encoder = WordpieceTokenizer(state.tokenizer, config.max_length)
     return [encoder.encode(message.text) for message in made]

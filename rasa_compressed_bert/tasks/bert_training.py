@@ -1,12 +1,12 @@
 """From labelled messages to the artifact of a fine-tuned, pruned, quantized BERT, top to bottom.
 
-It learns intents, entities or both: see `targets.Targets`.
+What it learns of a message are its heads, see `heads`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Dict, NamedTuple, Optional, Sequence
 
@@ -15,24 +15,22 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.config import BertOptions, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
-from rasa_compressed_bert.models.encoder import Parameters
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.heads import continued_heads, heads_of, intents_of, learnt_heads
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.budget import Choice, compress_within
-from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, cross_fit, cross_fitted_of
+from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, cross_fit, cross_fitted_of, voting_of
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
-from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
-from rasa_compressed_bert.tasks.targets import Targets, continued, targets_from, targets_of
+from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained, with_heads
 from rasa_compressed_bert.tasks.training_data import warn_of_data, with_whole_words
-from rasa_compressed_bert.tasks.view_stage import Voting, with_views
+from rasa_compressed_bert.tasks.view_stage import with_views
 from rasa_compressed_bert.training.batches import batch_count
+from rasa_compressed_bert.training.head import score_of
 from rasa_compressed_bert.training.loop import Plan, fit, predict
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
-from rasa_compressed_bert.training.scores import score_of
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
@@ -98,12 +96,14 @@ def fine_tune_bert(examples: Sequence[Example], config: BertOptions) -> Dense:
         DataError: if there is nothing to learn.
         WeightsError: if the pretrained weights cannot be read.
     """
-    start = start_from_pretrained(config, [example.text for example in examples])
-    examples, _ = with_whole_words(examples, start.tokenizer)
-    targets = targets_of(examples, config, start.tokenizer)
-    start = _with_heads(start, targets, config)
-    names = helpful_names(examples, targets.labels, start, seed=config.random_seed)
-    task = BertTask.of(examples, targets, start, config, names=names)
+    texts = [example.text for example in examples]
+    pretrained = start_from_pretrained(config, texts, pooler=config.pooling == "cls")
+    examples, _ = with_whole_words(examples, pretrained.tokenizer)
+    heads = learnt_heads(examples, config, pretrained.tokenizer)
+    state = with_heads(pretrained, heads, config)
+    intents = intents_of(heads)
+    names = helpful_names(examples, intents.labels, state, seed=config.random_seed) if intents else []
+    task = BertTask.of([*examples, *names], heads, state, config)
     cross_fitted = cross_fit(task)
     return Dense(fine_tune(task), task, cross_fitted)
 
@@ -139,8 +139,7 @@ def finetune_bert(examples: Sequence[Example], config: BertOptions, artifact: Ar
     task = _resumed(examples, config, artifact)
     rng = np.random.default_rng(config.random_seed)
     model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
-    mask, labels = FixedMask(model.encoder), task.make_loss(None)
-    fit(model, task.training, plan, rng=rng, pruning=mask, objective=labels)
+    fit(model, task.training, plan, objective=task.make_loss(None), rng=rng, pruning=FixedMask(model.encoder))
     scores = {**_earlier_scores(artifact), "finetuned": _training_score(model, task)}
     return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
@@ -171,56 +170,37 @@ def _earlier_scores(artifact: Artifact) -> Scores:
 def _finish(
     model: TaskModel, task: BertTask, scores: Scores, rng: np.random.Generator, cross_fitted: Optional[CrossFitted]
 ) -> Artifact:
-    """The last stages: format, linear layer of the intents, export, and the views of a message."""
-    refit = cross_fitted is None or cross_fitted.refit
-    artifact = quantize_and_export(model, task, scores, rng=rng, cross_fitted=cross_fitted, refit=refit)
-    if not isinstance(task.config, IntentConfig) or not task.targets.labels:
+    """The last stages: format, linear layers that are fitted again, export, and the views of a message."""
+    artifact = quantize_and_export(model, task, scores, rng=rng, cross_fitted=cross_fitted, refit=True)
+    intents = intents_of(task.heads)
+    if intents is None or not isinstance(task.config, IntentConfig):
         return artifact
     return with_views(
         artifact,
         task.texts,
-        task.training.classes,
+        task.training.labels[intents.name],
         task.config.out_of_scope,
-        voting=cross_fitted.voting if cross_fitted else Voting(),
+        voting=voting_of(cross_fitted),
         num_names=task.num_names,
         seed=task.config.random_seed,
     )
 
 
-def _training_score(model: TaskModel, task: BertTask) -> Dict[str, Optional[float]]:
+def _training_score(model: TaskModel, task: BertTask) -> Dict[str, float]:
     """Of the training messages themselves: what compression changed, not how good the model is on others."""
-    return asdict(score_of(predict(model, task.training.input_ids), task.training))
+    return score_of(predict(model, task.training.input_ids), task.training, task.heads).to_dict()
 
 
 def _resumed(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> BertTask:
-    """New examples of what an artifact says already."""
-    start = start_from_artifact(artifact)
-    before = targets_from(artifact)
-    examples, _ = with_whole_words(examples, start.tokenizer)
-    targets = continued(before, targets_of(examples, config, start.tokenizer, before=before))
-    names = name_examples(targets.labels, [example.text for example in examples])
-    return BertTask.of(examples, targets, start, config, names=names if artifact.manifest.get("num_names") else ())
-
-
-def _with_heads(start: Start, targets: Targets, config: BertOptions) -> Start:
-    """Adds linear layers that say nothing yet and, for `pooling: cls`, the pooler of the weights or a new one."""
-    parameters, features = dict(start.parameters), start.shape.hidden_size
-    if targets.labels:
-        if config.pooling == "cls":
-            parameters.update(start.pooler or _new_pooler(start.shape, config))
-            features = parameters["pooler.kernel"].shape[1]
-        parameters["classifier.kernel"] = np.zeros((features, len(targets.labels)), np.float32)
-        parameters["classifier.bias"] = np.zeros(len(targets.labels), np.float32)
-    if targets.scheme is not None:
-        parameters["tagger.kernel"] = np.zeros((start.shape.hidden_size, targets.scheme.num_tags), np.float32)
-        parameters["tagger.bias"] = np.zeros(targets.scheme.num_tags, np.float32)
-    return start._replace(parameters=parameters)
-
-
-def _new_pooler(shape: EncoderShape, config: BertOptions) -> Parameters:
-    rng = np.random.default_rng(config.random_seed)
-    kernel = rng.normal(0.0, 0.02, (shape.hidden_size, shape.hidden_size)).astype(np.float32)
-    return {"pooler.kernel": kernel, "pooler.bias": np.zeros(shape.hidden_size, np.float32)}
+    """New examples of the labels that an artifact has already."""
+    state = start_from_artifact(artifact)
+    before = heads_of(artifact.manifest)
+    examples, _ = with_whole_words(examples, state.tokenizer)
+    heads = continued_heads(before, learnt_heads(examples, config, state.tokenizer, before=before))
+    intents, names = intents_of(heads), []
+    if intents and artifact.manifest.get("num_names"):
+        names = name_examples(intents.labels, [example.text for example in examples])
+    return BertTask.of([*examples, *names], heads, state, config)
 
 
 def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskModel:
@@ -243,11 +223,11 @@ def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskMod
     pruning = pruning_for(config.pruning, model, batch_count(len(task.training), whole.batch_size))
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
-    fit(model, training, plan, rng=rng, pruning=pruning, objective=task.make_loss(teacher))
+    fit(model, training, plan, objective=task.make_loss(teacher), rng=rng, pruning=pruning)
     model, fixed = pruning.finish(partial(task.model, dropout=dropout))
     if pruning_epochs < epochs:
         plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
-        fit(model, training, plan, rng=rng, pruning=fixed, objective=task.make_loss(teacher))
+        fit(model, training, plan, objective=task.make_loss(teacher), rng=rng, pruning=fixed)
     return model
 
 

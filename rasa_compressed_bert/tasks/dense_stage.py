@@ -8,13 +8,10 @@ from typing import Optional
 import numpy as np
 
 from rasa_compressed_bert.models.encoder import Parameters
-from rasa_compressed_bert.models.task_model import CLASSIFIER, TAGGER, TaskModel
+from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.training.linear_probe import linear_probe
-from rasa_compressed_bert.training.loop import fit, predict_features, predict_states
-from rasa_compressed_bert.training.scores import tags_alone
+from rasa_compressed_bert.training.loop import fit, predict_inputs
 
-_PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
 
@@ -31,22 +28,17 @@ def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool]
     model.assign(_probed(model, task))
     halved = config.pruning.method != "none" if halved is None else halved
     plan = task.plan(name, math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs)
-    fit(model, task.training, plan, rng=np.random.default_rng(config.random_seed), objective=task.make_loss(None))
+    fit(model, task.training, plan, objective=task.make_loss(None), rng=np.random.default_rng(config.random_seed))
     return model
 
 
 def _probed(model: TaskModel, task: BertTask) -> Parameters:
     """The linear layers as logistic regression finds them."""
-    training, targets, seed = task.training, task.targets, task.config.random_seed
+    seed = task.config.random_seed
     parameters: Parameters = {}
-    if targets.labels:
-        labelled = training[np.flatnonzero(training.classes >= 0)]
-        features = predict_features(model, labelled.input_ids)
-        probe = linear_probe(features, labelled.classes, len(targets.labels), seed=seed)
-        parameters.update(zip(CLASSIFIER, probe))
-    if targets.scheme is not None and training.tags is not None:
-        few = np.random.default_rng(seed).permutation(len(training))[:_PROBED_MESSAGES]
-        few_tags = [training.tags[place] for place in few]
-        states, tags = tags_alone(predict_states(model, training[few].input_ids), few_tags)
-        parameters.update(zip(TAGGER, linear_probe(states, tags, targets.scheme.num_tags, seed=seed)))
+    for head in task.heads:
+        probed = task.training[head.most_probed(len(task.training), seed=seed)]
+        inputs = predict_inputs(model, head.layer.name, probed.input_ids)
+        fitted = head.probe(inputs, probed.labels[head.name], seed=seed)
+        parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))
     return parameters

@@ -12,19 +12,22 @@ from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example, class_indices
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.heads import require_same_labels
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
-from rasa_compressed_bert.tasks.cross_fitting import voting_of
-from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
-from rasa_compressed_bert.tasks.targets import labels_of, require_same_labels
+from rasa_compressed_bert.tasks.cross_fitting import cross_fitted_of, voting_of
+from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
 from rasa_compressed_bert.tasks.training_data import warn_of_data
-from rasa_compressed_bert.tasks.view_stage import Voting, with_views
+from rasa_compressed_bert.tasks.view_stage import with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.voting import Voting
 
 _STUDENTS = {
     "bilstm": keras_students.train,
@@ -58,7 +61,9 @@ def train_distilled_classifier(
         CompressedBertError: if a file that the options name cannot be read.
         ExportError: if the exported student disagrees with the trained one.
     """
-    labels = labels_of(examples)
+    labels = intent_labels(examples)
+    if not labels:
+        raise DataError("There are no examples with an intent to train on.")
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
     teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
@@ -86,7 +91,7 @@ def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) 
     return [*texts, *_other_texts(texts, teacher, config, set())[0]]
 
 
-def _described(teacher: Start, data: DistillationData, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
+def _described(teacher: ModelState, data: DistillationData, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
     """What shall be known of the teacher and of what it was asked."""
     given = config.teacher.predictions is not None
     return {
@@ -102,7 +107,7 @@ def _distillation_data(
     config: DistilledIntentClassifierConfig,
     cache: Cache,
     held_out: Set[str],
-) -> Tuple[Start, DistillationData, Voting]:
+) -> Tuple[ModelState, DistillationData, Voting]:
     """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed.
 
     Where messages are held out, a file of predictions is read for the training messages alone: its other rows may be
@@ -129,7 +134,7 @@ def _distillation_data(
             return cache(key, made)
 
         artifact = teacher_for(examples, config, noted)
-        teacher, voting = start_from_artifact(artifact), voting_of(artifact)
+        teacher, voting = start_from_artifact(artifact), voting_of(cross_fitted_of(artifact))
         others, sources = _other_texts(texts, teacher, config, held_out)
         order = [artifact.manifest["labels"].index(label) for label in labels]
         targets = soft_targets(artifact, texts + others, cache)[:, order]
@@ -171,7 +176,7 @@ def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConf
 
 
 def _other_texts(
-    texts: Sequence[str], teacher: Start, config: DistilledIntentClassifierConfig, held_out: Set[str]
+    texts: Sequence[str], teacher: ModelState, config: DistilledIntentClassifierConfig, held_out: Set[str]
 ) -> Tuple[List[str], np.ndarray]:
     """Synthetic messages and those of the file of unlabelled ones, and the message that each was made from, or -1.
 

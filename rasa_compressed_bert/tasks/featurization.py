@@ -12,7 +12,7 @@ from rasa_compressed_bert.compression.quantization import Calibration, calibrati
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.export.featurizer import export_featurizer
-from rasa_compressed_bert.export.serving import Exported, Format
+from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.word_featurizer import Features, WordFeaturizer
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
@@ -49,11 +49,11 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
         tokenizer.encode(_ANY_MESSAGE)
     ]
     return export_featurizer(
-        Exported(start.shape, start.parameters, start.tokenizer),
+        start,
         Format(config.quantization, config.runtime, calibration, encoded),
         manifest={
             "max_length": config.max_length,
-            "dense_encoder": start.dense.to_dict(),
+            "dense_encoder": start.dense_shape.to_dict(),
             "config": config.compression(),
         },
         input_ids=checked,

@@ -15,10 +15,10 @@ from typing import List, Sequence
 import numpy as np
 
 from rasa_compressed_bert.data.example import Example, class_indices
-from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.tasks.start import Start
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.loop import predict_features
+from rasa_compressed_bert.training.loop import predict_inputs
 from rasa_compressed_bert.training.view_fitting import stratified_folds
 from rasa_compressed_bert.training.voting import clear_gain
 
@@ -37,25 +37,27 @@ def name_examples(labels: Sequence[str], texts: Sequence[str]) -> List[Example]:
     """
     names = [" ".join(_WORDS.findall(_CASE.sub(" ", label))) for label in labels]
     taken = Counter([*(text.strip().lower() for text in {*texts}), *(name.lower() for name in names)])
-    return [Example(name, label) for name, label in zip(names, labels) if name and taken[name.lower()] == 1]
+    return [
+        Example(name, label, annotated=False) for name, label in zip(names, labels) if name and taken[name.lower()] == 1
+    ]
 
 
-def helpful_names(examples: Sequence[Example], labels: Sequence[str], start: Start, *, seed: int) -> List[Example]:
+def helpful_names(examples: Sequence[Example], labels: Sequence[str], state: ModelState, *, seed: int) -> List[Example]:
     """The names of the intents as examples, see `name_examples`; none unless they help to tell messages apart.
 
     Args:
         examples: the labelled messages.
         labels: the intents; none of a model that learns entities alone.
-        start: the pretrained encoder.
+        state: the pretrained encoder.
         seed: of the halves.
     """
     messages = [example for example in examples if example.intent is not None]
     names = name_examples(labels, [example.text for example in examples])
     if len(labels) < 2 or not names or len(messages) > _FEW * len(labels):
         return []
-    encoder = WordpieceTokenizer(start.tokenizer, start.shape.max_position_embeddings)
-    model = TaskModel(start.shape, start.parameters)
-    features = predict_features(model, [encoder.encode(example.text) for example in [*messages, *names]])
+    encoder = WordpieceTokenizer(state.tokenizer, state.shape.max_position_embeddings)
+    model = TaskModel(state.shape, state.parameters)
+    features = predict_inputs(model, FEATURES, [encoder.encode(example.text) for example in [*messages, *names]])
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     classes = class_indices([*messages, *names], labels)
     without_names = np.arange(len(messages) + len(names)) < len(messages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -13,20 +13,21 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.export.student import export_student
-from rasa_compressed_bert.export.task_model import HeldOut
+from rasa_compressed_bert.export.task_model import TrainedOutput
+from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.embeddings import encoded_wordpieces, projected
 from rasa_compressed_bert.students.keras_student import KerasStudent
 from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
-from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
-from rasa_compressed_bert.training.loop import Plan, fit, predict
+from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -39,7 +40,7 @@ _PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 
 def train(
     data: DistillationData,
-    teacher: Start,
+    teacher: ModelState,
     config: DistilledIntentClassifierConfig,
     origin: Optional[Artifact],
     cache: Cache,
@@ -61,24 +62,25 @@ def train(
     parts = [_encoded(pieces, data.texts), _encoded(pieces, data.validation_texts)]
     vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
     training_ids, validation_ids = map(vocabulary.renumber, parts)
-    training = EncodedExamples(training_ids, data.classes, data.soft_targets)
-    validation = EncodedExamples(validation_ids, data.validation_classes)
+    head = IntentHead(data.labels)
+    training = EncodedExamples(training_ids, {head.name: data.classes, SOFT_TARGETS: data.soft_targets})
+    validation = EncodedExamples(validation_ids, {head.name: data.validation_classes})
     student = _build(vocabulary.narrow(parameters), config, vocabulary)
     score = fit(
         student,
         training,
         _plan(len(training), config),
+        objective=SoftTargetLoss(head, config.distillation),
         rng=np.random.default_rng(config.random_seed),
-        objective=SoftTargetLoss(config.distillation),
-        validation=validation,
+        validation=Validation(validation, [head]),
     )
     checked = training[evenly_spaced(len(training), _PARITY_MESSAGES)]
-    logits = predict(student, checked.input_ids).logits
+    logits = predict(student, checked.input_ids)[head.layer.output]
     manifest = {
         "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
-        "validation": {"student": asdict(score)} if score else {},
+        "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
     }
     return export_student(
@@ -87,7 +89,8 @@ def train(
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
-        held_out=HeldOut(vocabulary.whole(checked.input_ids), checked.classes, logits),
+        input_ids=vocabulary.whole(checked.input_ids),
+        trained=TrainedOutput(head.layer.output, logits, 1.0, checked.labels[head.name]),
     )
 
 
@@ -97,7 +100,7 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    teacher: Start, data: DistillationData, config: DistilledIntentClassifierConfig, cache: Cache
+    teacher: ModelState, data: DistillationData, config: DistilledIntentClassifierConfig, cache: Cache
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
     options = config.student

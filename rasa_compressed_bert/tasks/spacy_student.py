@@ -9,16 +9,16 @@ from typing import Optional
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
-from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
 
 
 def train(
     data: DistillationData,
-    teacher: Start,
+    teacher: ModelState,
     config: DistilledIntentClassifierConfig,
     origin: Optional[Artifact],
     cache: Cache,
@@ -64,7 +64,7 @@ def train(
         "max_length": config.max_length,
         "temperature": 1.0,
         "student": asdict(config.student),
-        "validation": {"student": asdict(score)} if score else {},
+        "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
     }
     return Artifact(manifest, {SPACY_MODEL: nlp.to_bytes()})

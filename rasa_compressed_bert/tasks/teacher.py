@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import CompressedBertError, DataError
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
@@ -76,7 +76,7 @@ def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.nd
 
     def ask() -> Artifact:
         with as_artifact_error():
-            IntentPredictor(teacher).predict(PROBE)
+            MessagePredictor(teacher).predict(PROBE)
         logits, _ = served_outputs(teacher, texts, name="ask the teacher")
         return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
 

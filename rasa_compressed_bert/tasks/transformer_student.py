@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -11,18 +11,19 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.heads import IntentHead
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
-from rasa_compressed_bert.tasks.start import Start, start_from_artifact
-from rasa_compressed_bert.tasks.targets import Targets
+from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import EncodedExamples
-from rasa_compressed_bert.training.loop import fit
+from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples
+from rasa_compressed_bert.training.loop import Validation, fit
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -30,7 +31,7 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 def train(
     data: DistillationData,
-    teacher: Start,
+    teacher: ModelState,
     config: DistilledIntentClassifierConfig,
     origin: Optional[Artifact],
     cache: Cache,
@@ -49,44 +50,42 @@ def train(
         ExportError: if the exported student disagrees with the trained one.
     """
     layers = _chosen(len(teacher.shape.layers), config)
-    start = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, data, config)
-    task = _task(data, start, config)
+    state = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, data, config)
+    task = _task(data, state, config)
     rng = np.random.default_rng(config.random_seed)
     model = task.first_model()
     plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
     held = FixedMask(model.encoder) if origin else None
-    objective = SoftTargetLoss(config.distillation)
+    (head,) = task.heads
+    objective = SoftTargetLoss(head, config.distillation)
     if config.distillation.hidden_states and origin is None:
-        objective = SoftTargetLoss(config.distillation, teacher=_whole(teacher, task), layers=layers)
-    held_out = EncodedExamples(_renumbered(task, data.validation_texts), data.validation_classes)
-    score = fit(model, task.training, plan, rng=rng, pruning=held, objective=objective, validation=held_out)
+        objective = SoftTargetLoss(head, config.distillation, teacher=_whole(teacher, task), layers=layers)
+    held_out = EncodedExamples(_renumbered(task, data.validation_texts), {head.name: data.validation_classes})
+    validation = Validation(held_out, task.heads)
+    score = fit(model, task.training, plan, objective=objective, rng=rng, pruning=held, validation=validation)
     if config.pruning.method != "none" and origin is None:
         model = prune(model, task, rng)
     artifact = quantize_and_export(model, task, {}, rng=rng)
-    described = {"config": config.to_dict(), "validation": {"student": asdict(score)} if score else {}}
+    described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
     return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
 
 
-def _task(data: DistillationData, start: Start, config: DistilledIntentClassifierConfig) -> BertTask:
+def _task(data: DistillationData, state: ModelState, config: DistilledIntentClassifierConfig) -> BertTask:
     """The student's messages; the class of a synthetic one is what the teacher takes it for."""
     options = _options(config)
-    pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
+    pieces = WordpieceTokenizer(state.tokenizer, config.max_length)
     encoded, held_out = ([pieces.encode(text) for text in part] for part in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(data.classes >= 0, data.classes, data.soft_targets.argmax(axis=1)).astype(np.int32)
-    return BertTask(
-        options,
-        Targets(data.labels),
-        start,
-        [Example(text) for text in data.texts],
-        EncodedExamples(vocabulary.renumber(encoded), classes, data.soft_targets),
-        vocabulary,
-    )
+    head = IntentHead(data.labels)
+    labels = {head.name: classes, SOFT_TARGETS: data.soft_targets}
+    training = EncodedExamples(vocabulary.renumber(encoded), labels)
+    return BertTask(options, (head,), state, [Example(text) for text in data.texts], [], training, vocabulary)
 
 
 def _renumbered(task: BertTask, texts: Sequence[str]) -> List[np.ndarray]:
     """Wordpiece ids of held-out messages, with the numbers of the narrow vocabulary."""
-    pieces = WordpieceTokenizer(task.start.tokenizer, task.config.max_length)
+    pieces = WordpieceTokenizer(task.state.tokenizer, task.config.max_length)
     return task.vocabulary.renumber([pieces.encode(text) for text in texts])
 
 
@@ -102,15 +101,15 @@ def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassif
     )
 
 
-def _whole(teacher: Start, task: BertTask) -> TaskModel:
+def _whole(teacher: ModelState, task: BertTask) -> TaskModel:
     """The teacher with the student's wordpieces: it sees what the student sees."""
-    parameters = {**teacher.parameters, "embeddings.word": task.start.parameters["embeddings.word"]}
+    parameters = {**teacher.parameters, "embeddings.word": task.state.parameters["embeddings.word"]}
     return task.model(teacher.shape, task.vocabulary.narrow(parameters), dropout=0.0)
 
 
 def _fewer_layers(
-    teacher: Start, chosen: Sequence[int], data: DistillationData, config: DistilledIntentClassifierConfig
-) -> Start:
+    teacher: ModelState, chosen: Sequence[int], data: DistillationData, config: DistilledIntentClassifierConfig
+) -> ModelState:
     """Chosen layers of the teacher, its head, and fewer wordpieces."""
     positions = teacher.shape.max_position_embeddings
     if config.max_length > positions:
@@ -123,7 +122,9 @@ def _fewer_layers(
         layer = {name: value for name, value in teacher.parameters.items() if name.startswith(prefix)}
         parameters.update({f"layers.{new}.{name[len(prefix) :]}": value for name, value in layer.items()})
     layers = tuple(teacher.shape.layers[index] for index in chosen)
-    return Start(replace(teacher.shape, layers=layers, vocab_size=len(rows)), teacher.dense, parameters, tokenizer)
+    return ModelState(
+        replace(teacher.shape, layers=layers, vocab_size=len(rows)), parameters, tokenizer, teacher.dense_shape
+    )
 
 
 def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Sequence
 
 import numpy as np
 
@@ -14,26 +14,11 @@ from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
+from rasa_compressed_bert.training.voting import Voting
 from rasa_compressed_bert.views import decision
 
 OUT_OF_SCOPE = "out_of_scope"
 """An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
-
-
-class Voting(NamedTuple):
-    """How views are weighed, and how their probabilities become confidences.
-
-    Attributes:
-        weights: of the views by name; None means equal ones.
-        power: of the pooled probabilities.
-        temperature: of the classifier's logits.
-        calibrated: whether these come from held-out messages.
-    """
-
-    weights: Optional[Dict[str, float]] = None
-    power: float = 1.0
-    temperature: float = 1.0
-    calibrated: bool = False
 
 
 def with_views(
@@ -53,7 +38,7 @@ def with_views(
         texts: every training message.
         classes: their intents, `(n,)`; -1 of a message without one.
         options: of the section `out_of_scope`.
-        voting: what held-out messages told about the views.
+        voting: how the views are weighed.
         num_names: how many of the texts, the last ones, are names of intents.
         seed: of folds and clusters.
 

@@ -3,68 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from rasa_compressed_bert.data.entities import TagScheme
-
 _POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
 _MIN_STEPS, _MIN_BATCH = 50, 8
-NO_TAG = -1
-"""The tag of what is no wordpiece of the text: the special ones, and padding."""
+NO_LABEL = -1
+"""The label of a message, or of a wordpiece, of which nothing is known; special wordpieces and padding have it too."""
+SOFT_TARGETS = "soft_targets"
+"""The name of a teacher's logits among the labels of examples, `(n, C)`."""
+
+Labels = Any
+"""Of messages an array, `(n,)` or `(n, C)`; of wordpieces a list of `n` arrays, `(T_i,)`."""
 
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Tokenized examples with their labels, and what a teacher said of them."""
+    """Tokenized examples with their labels.
 
-    input_ids: Sequence[np.ndarray]  # n arrays of (T_i,)
-    classes: np.ndarray  # (n,)
-    soft_targets: Optional[np.ndarray] = None  # (n, C) logits
-    tags: Optional[Sequence[np.ndarray]] = None  # n arrays of (T_i,), `NO_TAG` where nothing is known
-    scheme: Optional[TagScheme] = None  # of the tags
-    continues: Optional[Sequence[np.ndarray]] = None  # see `TagScheme.viterbi_decode`, n arrays of (T_i - 2,)
+    Attributes:
+        input_ids: wordpieces with the two special ones, `n` arrays of `(T_i,)`.
+        labels: by the name of the head that learns them.
+        continues: whether a wordpiece continues the word of the one before it, `n` arrays of `(T_i - 2,)`; None where
+            only whole messages are labelled.
+    """
 
-    def targets(self, indices: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What there is to learn of some examples.
+    input_ids: Sequence[np.ndarray]
+    labels: Mapping[str, Labels]
+    continues: Optional[Sequence[np.ndarray]] = None
 
-        Returns:
-            Classes `(B,)`, tags `(B, T)` and soft targets `(B, C)`, which have a width of 0 where there are none.
-        """
-        soft = np.zeros((len(indices), 0), np.float32) if self.soft_targets is None else self.soft_targets[indices]
-        tags = np.zeros((len(indices), 0), np.int32)
-        if self.tags is not None:
-            tags, mask = pad([self.tags[index] for index in indices])
-            tags[mask == 0] = NO_TAG
-        return self.classes[indices], tags, soft
+    def targets(self, indices: np.ndarray) -> Dict[str, np.ndarray]:
+        """The labels of some examples: `(B,)`, `(B, C)` or, padded, `(B, T)`."""
+        return {name: _batch_of(labels, indices) for name, labels in self.labels.items()}
 
     def joined(self, unlabelled: Sequence[np.ndarray]) -> EncodedExamples:
-        """The examples, followed by messages of which nothing is known, given as wordpiece ids."""
-        count = len(unlabelled)
-        tags, continues = self.tags, self.continues
-        if tags is not None:
-            tags = [*tags, *(np.full(len(ids), NO_TAG, np.int32) for ids in unlabelled)]
+        """The examples, followed by messages of which nothing is known, given as wordpiece ids; no soft targets."""
+        labels = {name: _joined(own, unlabelled) for name, own in self.labels.items() if name != SOFT_TARGETS}
+        continues = self.continues
         if continues is not None:
             continues = [*continues, *(np.zeros(len(ids) - 2, bool) for ids in unlabelled)]
-        classes = np.concatenate([self.classes, np.full(count, -1)]).astype(np.int32)
-        return EncodedExamples(
-            [*self.input_ids, *unlabelled], classes, tags=tags, scheme=self.scheme, continues=continues
-        )
+        return EncodedExamples([*self.input_ids, *unlabelled], labels, continues)
 
     def __getitem__(self, indices: np.ndarray) -> EncodedExamples:
         """Some of the examples."""
         return EncodedExamples(
             [self.input_ids[index] for index in indices],
-            self.classes[indices],
-            None if self.soft_targets is None else self.soft_targets[indices],
-            None if self.tags is None else [self.tags[index] for index in indices],
-            self.scheme,
+            {name: select_labels(labels, indices) for name, labels in self.labels.items()},
             None if self.continues is None else [self.continues[index] for index in indices],
         )
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+def select_labels(labels: Labels, indices: np.ndarray) -> Labels:
+    """The labels of some examples."""
+    return labels[indices] if isinstance(labels, np.ndarray) else [labels[index] for index in indices]
+
+
+def _batch_of(labels: Labels, indices: np.ndarray) -> np.ndarray:
+    if isinstance(labels, np.ndarray):
+        return labels[indices]
+    padded, mask = pad([labels[index] for index in indices])
+    padded[mask == 0] = NO_LABEL
+    return padded
+
+
+def _joined(labels: Labels, unlabelled: Sequence[np.ndarray]) -> Labels:
+    if isinstance(labels, np.ndarray):
+        return np.concatenate([labels, np.full(len(unlabelled), NO_LABEL)]).astype(np.int32)
+    return [*labels, *(np.full(len(ids), NO_LABEL, np.int32) for ids in unlabelled)]
 
 
 @dataclass(frozen=True)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, shuffled_batches, sorted_batches
-from rasa_compressed_bert.training.objectives import LabelLoss, StepInputs
+from rasa_compressed_bert.training.batches import (
+    Batch,
+    EncodedExamples,
+    batch_count,
+    shuffled_batches,
+    sorted_batches,
+)
+from rasa_compressed_bert.training.head import Head, Rows, score_of
+from rasa_compressed_bert.training.objectives import Objective, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import PruningCallback
-from rasa_compressed_bert.training.scores import Predictions, Score, score_of
+from rasa_compressed_bert.training.scores import Predictions, Score
 
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
+_IDS = tf.TensorSpec([None, None], tf.int32)  # ids or mask, (B, T)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A stretch of training.
+    """How long a stage of training lasts, and how fast it learns.
 
     Attributes:
         name: what the progress bar says.
@@ -43,40 +52,40 @@ class Plan:
 
 
 class TrainStep:
-    """One step: forward, backward, gate scores, update of the weights, masks."""
+    """One step: forward, backward, gate scores, update of the weights, masks.
 
-    def __init__(self, model: TaskModel, plan: Plan, pruning: PruningCallback, objective: LabelLoss):
+    Args:
+        model: what is trained.
+        plan: how fast.
+        pruning: what is pruned on the way.
+        objective: the loss.
+        examples: some of those that it is trained on, for the shapes of their labels.
+    """
+
+    def __init__(
+        self, model: TaskModel, plan: Plan, pruning: PruningCallback, objective: Objective, examples: EncodedExamples
+    ):
         self.model, self.pruning, self.objective = model, pruning, objective
         self.variables = model.variables_in_order()
         self.optimizer = AdamW(self.variables, plan.schedule)
+        labels = {
+            name: tf.TensorSpec([None] * one.ndim, one.dtype) for name, one in examples.targets(np.arange(1)).items()
+        }
+        # there is nothing for autograph to convert, and looking for it takes longer than tracing
+        self._step = tf.function(self._update, input_signature=[_IDS, _IDS, labels], autograph=False)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.int32),  # input_ids (B, T)
-            tf.TensorSpec([None, None], tf.int32),  # attention_mask (B, T)
-            tf.TensorSpec([None], tf.int32),  # classes (B,)
-            tf.TensorSpec([None, None], tf.int32),  # tags (B, T) or (B, 0)
-            tf.TensorSpec([None, None], tf.float32),  # soft_targets (B, C) or (B, 0)
-        ],
-        autograph=False,  # there is nothing to convert, and looking for it takes longer than tracing
-    )
-    def __call__(
-        self,
-        input_ids: tf.Tensor,
-        attention_mask: tf.Tensor,
-        classes: tf.Tensor,
-        tags: tf.Tensor,
-        soft_targets: tf.Tensor,
-    ) -> tf.Tensor:
+    def __call__(self, batch: Batch, labels: Mapping[str, np.ndarray]) -> tf.Tensor:
         """The mean loss of the batch before the update."""
+        return self._step(batch.input_ids, batch.attention_mask, dict(labels))
+
+    def _update(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, labels: Mapping[str, tf.Tensor]) -> tf.Tensor:
         batch_size = tf.shape(input_ids)[0]
         gates = self.pruning.gates(batch_size)
         with tf.GradientTape() as tape:
             tape.watch(gates)
             # summed, not averaged, so that a gate's gradient is that of its own example's loss
             outputs = self.model(input_ids, attention_mask, gates=gates, training=True)
-            inputs = StepInputs(input_ids, attention_mask, classes, tags, soft_targets)
-            loss = tf.reduce_sum(self.objective.losses(outputs, inputs))
+            loss = tf.reduce_sum(self.objective.losses(outputs, StepInputs(input_ids, attention_mask, labels)))
         gradients, gate_gradients = tape.gradient(  # a layer without heads has variables that nothing uses: zero
             loss, [self.variables, gates], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -86,15 +95,23 @@ class TrainStep:
         self.pruning.constrain()
         return loss / count
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)], autograph=False
-    )
-    def predict(
-        self, input_ids: tf.Tensor, attention_mask: tf.Tensor
-    ) -> Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]:
-        """Logits of the model as it is pruned now, without dropout, see `TaskModel.predict`."""
-        outputs = self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0]))
-        return outputs.logits, outputs.tag_logits
+    @tf.function(input_signature=[_IDS, _IDS], autograph=False)
+    def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """What the heads give as the model is pruned now, without dropout, see `TaskModel.predict`."""
+        return self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0])).heads
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Examples that epochs are compared on.
+
+    Attributes:
+        examples: with their labels.
+        heads: of the model, which score them.
+    """
+
+    examples: EncodedExamples
+    heads: Sequence[Head]
 
 
 def fit(
@@ -102,10 +119,10 @@ def fit(
     examples: EncodedExamples,
     plan: Plan,
     *,
+    objective: Objective,
     rng: np.random.Generator,
     pruning: Optional[PruningCallback] = None,
-    objective: Optional[LabelLoss] = None,
-    validation: Optional[EncodedExamples] = None,
+    validation: Optional[Validation] = None,
 ) -> Optional[Score]:
     """Trains in place, to the end of the plan or, with examples to compare epochs on, to the best epoch.
 
@@ -113,16 +130,16 @@ def fit(
         model: what is trained.
         examples: what it is trained on.
         plan: for how long, and how fast.
+        objective: the loss.
         rng: of the order of the examples.
         pruning: what is pruned on the way.
-        objective: what the loss is; that of the labels unless given.
         validation: what epochs are compared on; without it the last epoch is kept.
 
     Returns:
         The score of the epoch that was kept, None without validation examples.
     """
     pruning = pruning or PruningCallback()
-    step = TrainStep(model, plan, pruning, objective or LabelLoss())
+    step = TrainStep(model, plan, pruning, objective, examples)
     best, best_epoch, best_values = None, 0, model.values()
     steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
     total = plan.epochs * batch_count(len(examples), plan.batch_size)
@@ -130,13 +147,14 @@ def fit(
         for epoch in range(1, plan.epochs + 1):
             losses: List[tf.Tensor] = []
             for batch in shuffled_batches(examples.input_ids, plan.batch_size, rng):
-                losses.append(step(batch.input_ids, batch.attention_mask, *examples.targets(batch.indices)))
+                losses.append(step(batch, examples.targets(batch.indices)))
                 bar.update()
                 steps += 1
                 pruning.after_step(steps)
             status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
-            if validation is not None and len(validation):
-                score = score_of(_in_batches(step.predict, validation.input_ids), validation)
+            if validation is not None and len(validation.examples):
+                compared = validation.examples
+                score = score_of(_in_batches(step.predict, compared.input_ids), compared, validation.heads)
                 status.update(score.in_words())
                 if epoch >= plan.keep_from and score.better_than(best):
                     best, best_epoch, best_values = score, epoch, model.values()
@@ -149,36 +167,31 @@ def fit(
 
 
 def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
-    """What a model says of examples, in their order."""
+    """What the heads of a model give for examples, in their order; none for no examples."""
     return _in_batches(model.predict, input_ids)
 
 
-def predict_features(model: TaskModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
-    """What the linear layer of the intents sees of examples, in their order.  # (n, P)"""
-    rows = _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
-    return np.zeros((0, model.features_size), np.float32) if rows is None else rows
+def predict_inputs(model: TaskModel, name: str, input_ids: Sequence[np.ndarray]) -> Rows:
+    """What the linear layer of a head multiplies, of examples in their order, see `TaskModel.head_inputs`.
+
+    Args:
+        model: the model.
+        name: of the layer, or `FEATURES`.
+        input_ids: of the examples, one or more.
+    """
+    return _in_batches(lambda *batch: {name: model.head_inputs(*batch)[name]}, input_ids)[name]
 
 
-def predict_states(model: TaskModel, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
-    """What the linear layer of the tags sees of examples, in their order.  # n arrays of (T_i, H)"""
-    return _in_batches(lambda *batch: (None, model.last_states(*batch)), input_ids).tag_logits or []
-
-
-def _in_batches(
-    function: Callable[..., Tuple[Optional[tf.Tensor], Optional[tf.Tensor]]], input_ids: Sequence[np.ndarray]
-) -> Predictions:
-    rows: Dict[int, np.ndarray] = {}
-    tag_rows: Dict[int, np.ndarray] = {}
+def _in_batches(function: Callable[..., Mapping[str, tf.Tensor]], input_ids: Sequence[np.ndarray]) -> Dict[str, Rows]:
+    """Outputs (B, C) as one array, and outputs (B, T, C) as an array without padding for each example."""
+    rows: Dict[str, Dict[int, np.ndarray]] = defaultdict(dict)
     for batch in sorted_batches(input_ids, _PREDICTION_BATCH):
-        outputs = function(batch.input_ids, batch.attention_mask)
-        logits, tag_logits = (None if output is None else output.numpy() for output in outputs)
-        for row, index in enumerate(batch.indices):
-            if logits is not None:
-                rows[index] = logits[row]
-            if tag_logits is not None:
-                tag_rows[index] = tag_logits[row, : len(input_ids[index])]
+        for name, tensor in function(batch.input_ids, batch.attention_mask).items():
+            output = tensor.numpy()
+            for row, index in enumerate(batch.indices):
+                rows[name][index] = output[row, : len(input_ids[index])] if output.ndim == 3 else output[row]
     places = range(len(input_ids))
-    return Predictions(
-        np.stack([rows[place] for place in places]) if rows else None,
-        [tag_rows[place] for place in places] if tag_rows else None,
-    )
+    return {
+        name: [own[place] for place in places] if own[0].ndim == 2 else np.stack([own[place] for place in places])
+        for name, own in rows.items()
+    }

@@ -1,8 +1,8 @@
-"""What the loss of an example is: a label's, a teacher's that computes beside the student, or that of soft targets."""
+"""What a train step minimises: the loss of labels, of a teacher that runs beside the student, or of soft targets."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence
+from typing import Mapping, NamedTuple, Optional, Protocol, Sequence
 
 import tensorflow as tf
 
@@ -11,32 +11,44 @@ from rasa_compressed_bert.compression.distillation import (
     divergence_loss,
     hidden_state_loss,
     logit_loss,
-    over_wordpieces,
     probability_loss,
 )
 from rasa_compressed_bert.config import DistillationConfig, StudentDistillationConfig
 from rasa_compressed_bert.models.task_model import Outputs, TaskModel
+from rasa_compressed_bert.training.batches import SOFT_TARGETS
+from rasa_compressed_bert.training.head import Head
 
 
 class StepInputs(NamedTuple):
-    """What a train step is given."""
+    """What a train step is given.
 
-    input_ids: tf.Tensor  # (B, T) int32
-    attention_mask: tf.Tensor  # (B, T) int32
-    classes: tf.Tensor  # (B,) int32; -1 where there is none, or only a teacher knows
-    tags: tf.Tensor  # (B, T) int32, -1 where there is none; or (B, 0)
-    soft_targets: tf.Tensor  # (B, C), a teacher's logits, or (B, 0)
+    Attributes:
+        input_ids: `(B, T)` int32.
+        attention_mask: `(B, T)` int32.
+        labels: by the name of the head that learns them, int32, -1 where there is none; and soft targets, `(B, C)`.
+    """
+
+    input_ids: tf.Tensor
+    attention_mask: tf.Tensor
+    labels: Mapping[str, tf.Tensor]
+
+
+class Objective(Protocol):
+    """What a train step minimises."""
+
+    def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
+        """Losses of a batch.  # (B,)"""
 
 
 class LabelLoss:
-    """Cross-entropy with the labels, in nats: of the intent, and the mean of the wordpieces' tags.
+    """The sum of the losses of the heads: cross-entropy with the labels, in nats.
 
     Args:
-        entity_loss_weight: of the tags; the intent's is 1.
+        heads: of the model.
     """
 
-    def __init__(self, entity_loss_weight: float = 1.0):
-        self._entity_loss_weight = entity_loss_weight
+    def __init__(self, heads: Sequence[Head]):
+        self._heads = heads
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch.  # (B,)
@@ -45,37 +57,37 @@ class LabelLoss:
             outputs: the model's.
             inputs: what it was given.
         """
-        return self._of_labels(outputs, inputs, None)
+        return self._of_heads(outputs, inputs, {})
 
-    def _of_labels(self, outputs: Outputs, inputs: StepInputs, teacher: Optional[Outputs]) -> tf.Tensor:
+    def _of_heads(self, outputs: Outputs, inputs: StepInputs, soft_targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
         losses = []
-        if outputs.logits is not None:
-            losses.append(self._of_intents(outputs.logits, inputs.classes, teacher and teacher.logits))
-        if outputs.tag_logits is not None:
-            known = tf.cast(inputs.tags >= 0, tf.float32)
-            soft = teacher and teacher.tag_logits
-            of_tags = self._distance(outputs.tag_logits, tf.maximum(inputs.tags, 0), soft)
-            losses.append(self._entity_loss_weight * over_wordpieces(of_tags, known))
+        for head in self._heads:
+            logits, labels = outputs.heads[head.layer.output], inputs.labels[head.name]
+            losses.append(head.losses(logits, labels, self, soft_targets.get(head.layer.output)))
         return tf.add_n(losses)
 
-    def _of_intents(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of logits (B, C) and classes (B,); 0 without a label."""
-        known = tf.cast(classes >= 0, tf.float32)
-        return known * self._distance(logits, tf.maximum(classes, 0), soft_targets)
+    def labelled(self, logits: tf.Tensor, labels: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """Of what has a label: of logits (..., C), labels (...) and a teacher's logits."""
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
-    def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of logits (..., C) and classes (...)."""
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+    def unlabelled(self, logits: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """Of a message without a label, of logits (B, C) and a teacher's logits: nothing is learnt of it.  # (B,)"""
+        return tf.zeros_like(logits[..., 0])
 
 
 class DistillationLoss(LabelLoss):
     """LabelLoss, and the logits and hidden states of a model of the same layers.
 
     A message without a label, such as a synthetic one, is learnt from the teacher alone.
+
+    Args:
+        model: the teacher.
+        options: of the distances.
+        heads: of both models.
     """
 
-    def __init__(self, model: TaskModel, options: DistillationConfig, *, entity_loss_weight: float = 1.0):
-        super().__init__(entity_loss_weight)
+    def __init__(self, model: TaskModel, options: DistillationConfig, heads: Sequence[Head]):
+        super().__init__(heads)
         self._model = model
         self._options = options
 
@@ -83,40 +95,45 @@ class DistillationLoss(LabelLoss):
         """Losses of a batch, see `LabelLoss.losses`.  # (B,)"""
         teacher = self._model(inputs.input_ids, inputs.attention_mask)
         distance = hidden_state_loss(outputs.states, teacher.states, inputs.attention_mask)
-        return self._of_labels(outputs, inputs, teacher) + self._options.hidden_states * distance
+        return self._of_heads(outputs, inputs, teacher.heads) + self._options.hidden_states * distance
 
-    def _of_intents(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        labelled = self._distance(logits, tf.maximum(classes, 0), soft_targets)
-        taught = divergence_loss(logits, soft_targets, temperature=self._options.temperature)
-        return tf.where(classes >= 0, labelled, taught)
-
-    def _distance(self, logits: tf.Tensor, classes: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+    def labelled(self, logits: tf.Tensor, labels: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """See `compression.distillation.distillation_loss`."""
         options = self._options
-        return distillation_loss(logits, classes, soft_targets, alpha=options.alpha, temperature=options.temperature)
+        return distillation_loss(logits, labels, soft_targets, alpha=options.alpha, temperature=options.temperature)
+
+    def unlabelled(self, logits: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
+        """The divergence from the teacher.  # (B,)"""
+        return divergence_loss(logits, soft_targets, temperature=self._options.temperature)
 
 
-class SoftTargetLoss(LabelLoss):
-    """Logits that a teacher gave beforehand, and labels where there are any.
+class SoftTargetLoss:
+    """Logits of intents that a teacher gave beforehand, and labels where there are any.
 
     Args:
+        head: of the intents.
         options: of the distances.
         teacher: whose hidden states are matched too; None where only its logits are known.
         layers: those of its layers that the student's are compared with, one for each.
     """
 
     def __init__(
-        self, options: StudentDistillationConfig, *, teacher: Optional[TaskModel] = None, layers: Sequence[int] = ()
+        self,
+        head: Head,
+        options: StudentDistillationConfig,
+        *,
+        teacher: Optional[TaskModel] = None,
+        layers: Sequence[int] = (),
     ):
-        super().__init__()
-        self._options, self._teacher, self._layers = options, teacher, layers
+        self._head, self._options, self._teacher, self._layers = head, options, teacher, layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `LabelLoss.losses`; without a label the teacher has the whole weight.  # (B,)"""
-        options, logits = self._options, outputs.logits
-        losses = self._imitation(logits, inputs.soft_targets)
+        options, logits, classes = self._options, outputs.heads[self._head.layer.output], inputs.labels[self._head.name]
+        losses = self._imitation(logits, inputs.labels[SOFT_TARGETS])
         if options.alpha != 0.0:
-            labelled = inputs.classes >= 0
-            classes = tf.maximum(inputs.classes, 0)
+            labelled = classes >= 0
+            classes = tf.maximum(classes, 0)
             hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
             losses = tf.where(labelled, options.alpha * hard + (1.0 - options.alpha) * losses, losses)
         if self._teacher is not None:

@@ -17,6 +17,22 @@ _WEIGHTS: Tuple[Dict[str, float], ...] = tuple(
 _POWERS = np.exp(np.linspace(np.log(0.5), np.log(6.0), 60))
 
 
+class Voting(NamedTuple):
+    """How views are weighed, and how their probabilities become confidences.
+
+    Attributes:
+        weights: of the views by name; None means equal ones.
+        power: of the pooled probabilities.
+        temperature: of the classifier's logits.
+        calibrated: whether these come from held-out messages.
+    """
+
+    weights: Optional[Dict[str, float]] = None
+    power: float = 1.0
+    temperature: float = 1.0
+    calibrated: bool = False
+
+
 class HeldOutEvidence(NamedTuple):
     """Evidence of messages that neither the model nor the views were trained on.
 

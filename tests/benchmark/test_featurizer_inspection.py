@@ -16,8 +16,9 @@ from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.featurizer import export_featurizer
-from rasa_compressed_bert.export.serving import Exported, Format
+from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine
 
 NODE = "train_rasa_compressed_bert.QuantizedBertFeaturizer1"
@@ -36,7 +37,7 @@ def featurizer_artifact(quantization=QuantizationConfig(), *, runtime="onnxrunti
     encoder = BertEncoder(DENSE, parameters, quantizer=kmeans)
     ids = np.array([2, 4, 5, 6, 3])
     return export_featurizer(
-        Exported(DENSE, parameters, word_tokenizer().decode("utf-8")),
+        ModelState(DENSE, parameters, word_tokenizer().decode("utf-8")),
         Format(quantization, runtime, calibration),
         manifest={
             "max_length": 32,

@@ -18,8 +18,9 @@ from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_
 from rasa_compressed_bert.benchmark.tables import macro_f1_changes, points, sensitivity_rows, setting_name
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import pad
@@ -37,7 +38,7 @@ HEADER.update(system="s", versions={})
 def artifact_of(shape, parameters, **manifest):
     known = {"labels": LABELS, "max_length": 32, "temperature": 1.0, "dense_encoder": shape.to_dict(), **manifest}
     form = Format(QuantizationConfig(method="none"))
-    return serving_artifact(Exported(shape, parameters, TOKENIZER), form, kind=INTENT_CLASSIFIER, manifest=known)
+    return serving_artifact(ModelState(shape, parameters, TOKENIZER), form, kind=INTENT_CLASSIFIER, manifest=known)
 
 
 def logits_of(parameters):

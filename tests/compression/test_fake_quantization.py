@@ -225,18 +225,20 @@ def test_a_message_does_not_depend_on_its_batch(name, pooler_size):
     together = model(ids, mask)
     for row, length in enumerate(lengths):
         alone = model(ids[row : row + 1, :length], mask[row : row + 1, :length])
-        np.testing.assert_allclose(alone.logits[0], together.logits[row], atol=1e-3)
-        np.testing.assert_allclose(alone.tag_logits[0], together.tag_logits[row, :length], atol=1e-3)
-    assert np.ptp(together.logits, axis=0).max() > 0.1
+        np.testing.assert_allclose(alone.heads["logits"][0], together.heads["logits"][row], atol=1e-3)
+        np.testing.assert_allclose(alone.heads["tag_logits"][0], together.heads["tag_logits"][row, :length], atol=1e-3)
+    assert np.ptp(together.heads["logits"], axis=0).max() > 0.1
 
 
 def test_quantization_changes_the_model_the_more_the_fewer_bits_there_are():
     parameters = random_parameters(SHAPE)
     ids, mask = random_batch(SHAPE, lengths=(8, 8, 8))
-    exact = TaskModel(SHAPE, parameters)(ids, mask)[0].numpy()
+    exact = TaskModel(SHAPE, parameters)(ids, mask).heads["logits"].numpy()
     errors = []
     for bits in (1, 2, 4, 8):
         options = {"method": "kmeans", "encoder_bits": bits, "embedding_bits": bits}
         quantizer, *_ = quantizer_for(parameters, options)
-        errors.append(np.abs(TaskModel(SHAPE, parameters, quantizer=quantizer)(ids, mask)[0] - exact).mean())
+        errors.append(
+            np.abs(TaskModel(SHAPE, parameters, quantizer=quantizer)(ids, mask).heads["logits"] - exact).mean()
+        )
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.1 * errors[0]

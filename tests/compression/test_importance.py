@@ -13,7 +13,7 @@ PARAMETERS = random_parameters(SHAPE)
 
 
 def loss_of(model, ids, mask, classes, gates):
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, model(ids, mask, gates=gates)[0])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, model(ids, mask, gates=gates).heads["logits"])
     return tf.reduce_sum(losses)
 
 
@@ -91,7 +91,7 @@ def test_scores_of_the_pooler():
         tape.watch(gates)
         loss = loss_of(model, ids, mask, np.array([0, 1, 2]), gates)
     gradient = tape.gradient(loss, gates)[-1]["pooler"].numpy()
-    features = model.features(ids, mask).numpy()
+    features = model.head_inputs(ids, mask)["features"].numpy()
     logits = features @ parameters["classifier.kernel"] + parameters["classifier.bias"]
     error = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - np.eye(5)[:3]
     by_hand = features * (error @ parameters["classifier.kernel"].T)

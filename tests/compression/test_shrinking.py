@@ -17,7 +17,7 @@ IDS, MASK = random_batch(SHAPE)
 
 
 def gated(gates):
-    return MODEL(IDS, MASK, gates=per_example(gates, len(IDS)))[0].numpy()
+    return MODEL(IDS, MASK, gates=per_example(gates, len(IDS))).heads["logits"].numpy()
 
 
 def random_gates(seed, shares):
@@ -40,7 +40,7 @@ def test_shrunk_model_equals_the_gated_one(seed, shares):
     assert {name: value.shape for name, value in parameters.items() if name in shape.parameter_shapes()} == dict(
         shape.parameter_shapes()
     )
-    logits = TaskModel(shape, parameters)(IDS, MASK)[0]
+    logits = TaskModel(shape, parameters)(IDS, MASK).heads["logits"]
     np.testing.assert_allclose(logits, gated(gates), atol=1e-5)
 
 
@@ -48,11 +48,11 @@ def test_everything_closed_leaves_no_units():
     gates = [{kind: np.zeros_like(gate) for kind, gate in layer.items()} for layer in open_gates(SHAPE)]
     shape, parameters = shrink(SHAPE, PARAMETERS, gates)
     assert shape.encoder_size() == 0
-    np.testing.assert_allclose(TaskModel(shape, parameters)(IDS, MASK)[0], gated(gates), atol=1e-5)
+    np.testing.assert_allclose(TaskModel(shape, parameters)(IDS, MASK).heads["logits"], gated(gates), atol=1e-5)
 
 
 def test_open_gates_change_nothing():
-    np.testing.assert_allclose(gated(open_gates(SHAPE)), MODEL(IDS, MASK)[0], atol=1e-6)
+    np.testing.assert_allclose(gated(open_gates(SHAPE)), MODEL(IDS, MASK).heads["logits"], atol=1e-6)
     shape, parameters = shrink(SHAPE, PARAMETERS, open_gates(SHAPE))
     assert shape == SHAPE
     for name, value in PARAMETERS.items():
@@ -105,8 +105,8 @@ def test_a_gate_of_zero_equals_weights_of_zero(kind):
         parameters["layers.1.attention_output.kernel"][1::8] = 0
     else:
         parameters["layers.1.output.kernel"][1] = 0
-    expected = TaskModel(SHAPE, parameters)(IDS, MASK)[0].numpy()
-    assert np.abs(expected - MODEL(IDS, MASK)[0]).max() > 1e-4
+    expected = TaskModel(SHAPE, parameters)(IDS, MASK).heads["logits"].numpy()
+    assert np.abs(expected - MODEL(IDS, MASK).heads["logits"]).max() > 1e-4
     np.testing.assert_allclose(gated(gates), expected, atol=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_each_example_may_have_gates_of_its_own():
     gates = per_example(open_gates(SHAPE), len(IDS))
     closed = [{kind: gate.numpy() for kind, gate in layer.items()} for layer in gates]
     closed[0]["intermediate"][1] = 0
-    difference = np.abs(MODEL(IDS, MASK, gates=closed)[0] - MODEL(IDS, MASK)[0]).max(axis=1)
+    difference = np.abs(MODEL(IDS, MASK, gates=closed).heads["logits"] - MODEL(IDS, MASK).heads["logits"]).max(axis=1)
     assert difference[1] > 1e-4 and difference[0] < 1e-6 and difference[2] < 1e-6
 
 
@@ -122,7 +122,9 @@ def test_gates_of_layers_that_lost_their_units():
     shape = random_shape(UNEVEN)
     model = TaskModel(shape, random_parameters(shape))
     np.testing.assert_allclose(
-        model(IDS, MASK, gates=per_example(open_gates(shape), 3))[0], model(IDS, MASK)[0], atol=1e-6
+        model(IDS, MASK, gates=per_example(open_gates(shape), 3)).heads["logits"],
+        model(IDS, MASK).heads["logits"],
+        atol=1e-6,
     )
 
 
@@ -137,5 +139,5 @@ def test_shrunk_pooler_equals_the_gated_one(seed, open_share):
     shape, shrunk = shrink(SHAPE, parameters, gates)
     left = TaskModel(shape, shrunk)
     assert shape == SHAPE and left.pooler_size == gates[-1]["pooler"].sum()
-    expected = model(IDS, MASK, gates=per_example(gates, len(IDS)))[0]
-    np.testing.assert_allclose(left(IDS, MASK)[0], expected, atol=1e-5)
+    expected = model(IDS, MASK, gates=per_example(gates, len(IDS))).heads["logits"]
+    np.testing.assert_allclose(left(IDS, MASK).heads["logits"], expected, atol=1e-5)

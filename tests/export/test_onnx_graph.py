@@ -51,7 +51,7 @@ def test_fp32_equals_the_model(options, pooler_size):
     model = TaskModel(shape, parameters)
     for lengths in ((9, 4, 1), (1,), (40, 40)):
         ids, mask = random_batch(shape, lengths=lengths)
-        np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=1e-4)
+        np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask).heads["logits"], atol=1e-4)
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -96,7 +96,7 @@ def test_quantized_graph_is_close_to_the_model_of_its_own_weights(name, shape_na
     extremes = extremes_of(TaskModel(shape, parameters), name)
     engine, tensors = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes)
     ids, mask = random_batch(shape, lengths=(6,))
-    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask)[0].numpy()
+    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask).heads["logits"].numpy()
     served = run(engine, ids, mask)
     assert np.abs(served - expected).max() < 0.15
     assert np.abs(served - expected).mean() < 0.25 * np.abs(expected).mean()
@@ -124,7 +124,7 @@ def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_
     model = TaskModel(shape, parameters, quantizer=quantizer)
     for length in (1, 6, 30):
         ids, mask = random_batch(shape, lengths=(length,), seed=length)
-        np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=tolerance())
+        np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask).heads["logits"], atol=tolerance())
 
 
 @pytest.mark.parametrize("name", ["dynamic_int8", "dynamic_int8 smoothed", "static_int8"])
@@ -134,7 +134,7 @@ def test_8_bits_change_little(name):
     model = TaskModel(shape, parameters)
     engine, _ = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes_of(model, name))
     ids, mask = random_batch(shape, lengths=(12,))
-    np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask)[0], atol=0.15)
+    np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask).heads["logits"], atol=0.15)
 
 
 @pytest.mark.parametrize("name", ["dynamic_int8", "static_int8", "kmeans"])

@@ -13,9 +13,10 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export import serving
 from rasa_compressed_bert.export.packing import pack, unpack
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
-from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
+from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.training.activations import activation_extremes
@@ -40,7 +41,7 @@ def artifact_of(parameters, method="none", **manifest):
         model = (TaskModel if "classifier.bias" in parameters else BertEncoder)(SHAPE, parameters)
         extremes = activation_extremes(model, getattr(model, "encoder", model), messages(*range(1, 20)))
     form = Format(config, calibration=calibration_for(parameters, config, extremes))
-    return serving_artifact(Exported(SHAPE, parameters, "{}"), form, kind="test", manifest=manifest)
+    return serving_artifact(ModelState(SHAPE, parameters, "{}"), form, kind="test", manifest=manifest)
 
 
 def encoder_parameters():
@@ -78,8 +79,8 @@ def test_messages_are_served_one_at_a_time():
     for ids in input_ids:
         logits, given = run_message(open_engine(artifact), ids)
         expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))
-        np.testing.assert_allclose(logits, expected.logits[0], atol=1e-4)
-        np.testing.assert_allclose(given, expected.features[0], atol=1e-4)
+        np.testing.assert_allclose(logits, expected.heads["logits"][0], atol=1e-4)
+        np.testing.assert_allclose(given, expected.heads["features"][0], atol=1e-4)
     encoder = artifact_of(encoder_parameters())
     assert encoder.manifest["outputs"] == ["hidden_states"]
     states = [run_message(open_engine(encoder), ids)[0].shape for ids in input_ids]
@@ -95,13 +96,16 @@ def export(parameters, logits=None, **options):
     model = TaskModel(SHAPE, parameters)
     input_ids = messages(3, 9, 5, 7, 4, 6)
     if logits is None:
-        logits = np.concatenate([model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0] for ids in input_ids])
+        logits = np.concatenate(
+            [model(ids[np.newaxis], np.ones((1, len(ids)), np.int32)).heads["logits"] for ids in input_ids]
+        )
     return export_task_model(
-        Exported(SHAPE, parameters, tokenizer="{}"),
+        ModelState(SHAPE, parameters, tokenizer="{}"),
         Format(QuantizationConfig(**options)),
         kind="intent_classifier",
         manifest={"labels": list("abcde"), "max_length": 40, "temperature": 1.5},
-        held_out=HeldOut(input_ids, logits.argmax(axis=1), logits),
+        input_ids=input_ids,
+        trained=[TrainedOutput("logits", logits, 1.0, logits.argmax(axis=1))],
     )
 
 

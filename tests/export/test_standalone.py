@@ -7,8 +7,9 @@ import pytest
 from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, ExportError
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine
 from tests.random_models import UNEVEN, random_parameters, random_shape
 
@@ -30,7 +31,7 @@ def artifact(method="dynamic_int8", *, head=True):
     if not head:
         parameters = {name: value for name, value in parameters.items() if not name.startswith("classifier.")}
     return serving_artifact(
-        Exported(shape, parameters, TOKENIZER_JSON),
+        ModelState(shape, parameters, TOKENIZER_JSON),
         Format(QuantizationConfig(method=method)),
         kind="intent_classifier",
         manifest={"labels": list("abcde"), "temperature": 1.5, "max_length": 40} if head else {"max_length": 40},

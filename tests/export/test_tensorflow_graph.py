@@ -40,7 +40,7 @@ def test_logits_equal_those_of_the_model_of_these_weights(name, pooler_size, opt
     engine, model = engine_of(shape, tensors), TaskModel(shape, unpack(shape, tensors))
     for lengths in ((9, 4, 1), (3,), (40, 40), (17,)):
         ids, mask = random_batch(shape, lengths=lengths)
-        np.testing.assert_allclose(engine.run(ids, mask)[0], model(ids, mask)[0], atol=1e-5)
+        np.testing.assert_allclose(engine.run(ids, mask)[0], model(ids, mask).heads["logits"], atol=1e-5)
 
 
 def test_hidden_states():
@@ -57,7 +57,7 @@ def test_as_many_rows_as_columns():
     shape = random_shape(vocab_size=32)
     tensors = pack(shape, random_parameters(shape), QuantizationConfig(method="dynamic_int8"))
     ids, mask = random_batch(shape)
-    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask)[0]
+    expected = TaskModel(shape, unpack(shape, tensors))(ids, mask).heads["logits"]
     np.testing.assert_allclose(engine_of(shape, tensors).run(ids, mask)[0], expected, atol=1e-5)
 
 

@@ -11,7 +11,7 @@ from rasa_compressed_bert.models import families
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder
-from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
 
 RNG = np.random.default_rng(3)
 
@@ -112,7 +112,7 @@ def test_pooler_equals_transformers(tiny_weights):
     model = TaskModel(checkpoint.shape, {**checkpoint.parameters, **checkpoint.pooler, **head})
     ids, mask = padded_batch(139, [12, 5])
     expected = transformers.TFBertModel.from_pretrained(str(tiny_weights))(input_ids=ids, attention_mask=mask)
-    np.testing.assert_allclose(model(ids, mask)[0], expected.pooler_output, atol=1e-5)
+    np.testing.assert_allclose(model(ids, mask).heads["logits"], expected.pooler_output, atol=1e-5)
 
 
 def test_hidden_states_of_every_layer_equal_transformers(tiny_weights):
@@ -131,9 +131,9 @@ def test_padding_changes_no_logits():
     for pooler_size in (0, 16):
         model = TaskModel(shape, random_parameters(shape, pooler_size=pooler_size))
         ids, mask = random_batch(shape, lengths=(9, 4, 1))
-        together, _ = model.predict(ids, mask)
+        together = model.predict(ids, mask)["logits"]
         for row, length in enumerate((9, 4, 1)):
-            alone, _ = model.predict(ids[row : row + 1, :length], mask[row : row + 1, :length])
+            alone = model.predict(ids[row : row + 1, :length], mask[row : row + 1, :length])["logits"]
             np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
 
 
@@ -144,8 +144,8 @@ def test_mean_pooling_is_the_mean_of_the_wordpieces():
     ids, mask = random_batch(shape, lengths=(6,))
     mean = model.encoder(ids, mask)[-1].numpy()[0].mean(axis=0)
     expected = mean @ parameters["classifier.kernel"] + parameters["classifier.bias"]
-    np.testing.assert_allclose(model(ids, mask)[0][0], expected, atol=1e-5)
-    np.testing.assert_allclose(model.features(ids, mask)[0], mean, atol=1e-5)
+    np.testing.assert_allclose(model(ids, mask).heads["logits"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(model.head_inputs(ids, mask)[FEATURES][0], mean, atol=1e-5)
 
 
 def test_values_and_assign_are_inverse():

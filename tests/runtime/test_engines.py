@@ -14,8 +14,9 @@ from random_models import UNEVEN, random_batch, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import GRAPH, Artifact, write_artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.engines import open_engine
 
@@ -26,7 +27,7 @@ RUNTIMES = pytest.mark.parametrize("runtime", LIBRARIES)
 
 def artifact_for(runtime, parameters, method):
     form = Format(QuantizationConfig(method=method), runtime)
-    return serving_artifact(Exported(SHAPE, parameters, "{}"), form, kind="test", manifest={})
+    return serving_artifact(ModelState(SHAPE, parameters, "{}"), form, kind="test", manifest={})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     ids, mask = batch(9, 4, 1)
     logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
-    np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask)[0], atol=1e-4)
+    np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask).heads["logits"], atol=1e-4)
 
 
 @pytest.mark.slow
@@ -63,11 +64,11 @@ def test_every_head_is_an_output(runtime, intents, method):
     atol = 1e-4 if method == "none" else 0.6
     assert len(outputs) == 1 + 2 * intents
     if intents:
-        np.testing.assert_allclose(outputs[0], expected.logits, atol=atol)
-        np.testing.assert_allclose(outputs[1], expected.features, atol=atol)
+        np.testing.assert_allclose(outputs[0], expected.heads["logits"], atol=atol)
+        np.testing.assert_allclose(outputs[1], expected.heads["features"], atol=atol)
     assert outputs[-1].shape == (3, 9, 7)
     for row, length in enumerate((9, 4, 1)):
-        np.testing.assert_allclose(outputs[-1][row, :length], expected.tag_logits[row, :length], atol=atol)
+        np.testing.assert_allclose(outputs[-1][row, :length], expected.heads["tag_logits"][row, :length], atol=atol)
 
 
 def test_a_process_has_one_engine_for_a_model(artifacts):

@@ -17,12 +17,13 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import OutOfScopeConfig, QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, DataError, RuntimeMissingError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
-from rasa_compressed_bert.export.serving import Exported, Format
-from rasa_compressed_bert.export.task_model import HeldOut, export_task_model
+from rasa_compressed_bert.export.serving import Format
+from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime import engines
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
 from rasa_compressed_bert.runtime.ranking import softmax
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -45,26 +46,27 @@ def model():
 @pytest.fixture(scope="module")
 def artifact(tokenizer, model):
     ids = WordpieceTokenizer(tokenizer, 40).encode_all(TEXTS)
-    logits = np.concatenate([model(row[np.newaxis], np.ones((1, len(row)), np.int32))[0] for row in ids])
+    logits = np.concatenate([model(row[np.newaxis], np.ones((1, len(row)), np.int32)).heads["logits"] for row in ids])
     return export_task_model(
-        Exported(model.encoder.shape, model.values(), tokenizer),
+        ModelState(model.encoder.shape, model.values(), tokenizer),
         Format(QuantizationConfig(method="none")),
         kind="intent_classifier",
         manifest={"labels": LABELS, "max_length": 40, "temperature": 0.7},
-        held_out=HeldOut(ids, logits.argmax(axis=1), logits),
+        input_ids=ids,
+        trained=[TrainedOutput("logits", logits, 1.0, logits.argmax(axis=1))],
     )
 
 
 @pytest.fixture(scope="module")
 def predictor(artifact):
-    return IntentPredictor(artifact)
+    return MessagePredictor(artifact)
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_ranking_is_the_softmax_of_the_models_logits(predictor, model, tokenizer, text):
-    ranking = predictor.predict(text)
+    ranking = predictor.predict(text).ranking
     ids = WordpieceTokenizer(tokenizer, 40).encode(text)[np.newaxis]
-    logits = model(ids, np.ones_like(ids))[0].numpy()[0] / 0.7
+    logits = model(ids, np.ones_like(ids)).heads["logits"].numpy()[0] / 0.7
     expected = dict(zip(LABELS, np.exp(logits) / np.exp(logits).sum()))
     assert {label for label, _ in ranking} == set(LABELS)
     for label, confidence in ranking:
@@ -77,23 +79,24 @@ def test_ranking_is_the_softmax_of_the_models_logits(predictor, model, tokenizer
 
 @pytest.mark.parametrize("text", ["", "  \n", "\u200b\u200d", "\x00", "\ufeff", "\ud800"])
 def test_text_without_a_wordpiece_has_no_intents(predictor, text):
-    assert predictor.predict(text) == []
+    assert predictor.predict(text) == NOTHING
 
 
 @pytest.mark.parametrize(
     "text", ["🌶🔥", "\u202eمرحبا", "\ud800 hot", "x" * 100_000, "hot " * 25_000, "a\x00b", "[SEP] [PAD]"]
 )
 def test_odd_texts_have_a_ranking(predictor, text):
-    ranking = predictor.predict(text)
+    ranking = predictor.predict(text).ranking
     assert len(ranking) == 5 and all(0.0 <= confidence <= 1.0 for _, confidence in ranking)
 
 
 def test_end_of_a_long_message_is_not_seen(predictor):
-    assert predictor.predict("hot " * 38 + "hello") == predictor.predict("hot " * 38 + "bye bye") != []
+    one, other = (predictor.predict("hot " * 38 + end) for end in ("hello", "bye bye"))
+    assert one == other != NOTHING
 
 
 def test_threads_give_the_same_answers(artifact):
-    for predictor in (IntentPredictor(artifact), IntentPredictor(artifact, num_threads=2)):
+    for predictor in (MessagePredictor(artifact), MessagePredictor(artifact, num_threads=2)):
         alone = [predictor.predict(text) for text in TEXTS]
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(predictor.predict, TEXTS * 40))
@@ -111,7 +114,7 @@ def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_onnxruntime)
     monkeypatch.setattr(engines, "_OPEN", {})
     with pytest.raises(RuntimeMissingError, match="pip install onnxruntime"):
-        IntentPredictor(artifact)
+        MessagePredictor(artifact)
 
 
 @pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
@@ -119,13 +122,13 @@ def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
 def test_damaged_files_are_refused(artifact, name, data):
     files = {**artifact.files, name: artifact.files[name][:-100] if data is None else data}
     with pytest.raises(ArtifactError):
-        IntentPredictor(Artifact(artifact.manifest, files))
+        MessagePredictor(Artifact(artifact.manifest, files))
 
 
 def test_weights_that_are_not_in_the_file_are_refused(artifact):
     manifest = {**artifact.manifest, "graph_weights": [*artifact.manifest["graph_weights"], "no.such.weights"]}
     with pytest.raises(ArtifactError):
-        IntentPredictor(Artifact(manifest, artifact.files))
+        MessagePredictor(Artifact(manifest, artifact.files))
 
 
 @given(
@@ -155,7 +158,7 @@ def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_pat
     read = read_artifact(tmp_path)
     assert read.manifest["format_version"] == 2
     for text in TEXTS:
-        before, after = dict(predictor.predict(text)), dict(IntentPredictor(read).predict(text))
+        before, after = dict(predictor.predict(text).ranking), dict(MessagePredictor(read).predict(text).ranking)
         assert after == pytest.approx(before, abs=1e-6)
 
 
@@ -163,10 +166,10 @@ def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
     classes = np.arange(len(TEXTS))
     viewed = with_views(artifact, TEXTS, classes, OutOfScopeConfig(), voting=Voting(), seed=0)
     write_artifact(viewed, tmp_path)
-    served = IntentPredictor(read_artifact(tmp_path))
+    served = MessagePredictor(read_artifact(tmp_path))
     for text, label in zip(TEXTS, classes):
-        assert served.predict(text)[0][0] == LABELS[label]  # which the random model does not know
-    assert served.predict("xqzj wvkk")[0][1] < max(served.predict(text)[0][1] for text in TEXTS)
+        assert served.predict(text).ranking[0][0] == LABELS[label]  # which the random model does not know
+    assert served.predict("xqzj wvkk").ranking[0][1] < max(served.predict(text).ranking[0][1] for text in TEXTS)
     nothing = with_views(artifact, TEXTS, classes, OutOfScopeConfig(detector="none"), voting=Voting(), seed=0)
     assert VIEWS not in nothing.files
 
@@ -178,4 +181,4 @@ def test_messages_out_of_scope_come_from_a_file(artifact, tmp_path):
     path = tmp_path / "outside.txt"
     path.write_text("\n".join(f"nonsense {number}" for number in range(12)), encoding="utf-8")
     viewed = with_views(artifact, TEXTS, np.arange(5), OutOfScopeConfig(messages=str(path)), voting=Voting(), seed=0)
-    assert IntentPredictor(viewed).predict(TEXTS[0])
+    assert MessagePredictor(viewed).predict(TEXTS[0]).ranking

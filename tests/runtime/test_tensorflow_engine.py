@@ -37,7 +37,7 @@ def test_logits_of_a_batch(artifact):
     ids, mask = batch(9, 4, 1)
     logits = TensorflowEngine(artifact).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
-    np.testing.assert_allclose(logits, TaskModel(SHAPE, PARAMETERS)(ids, mask)[0], atol=1e-5)
+    np.testing.assert_allclose(logits, TaskModel(SHAPE, PARAMETERS)(ids, mask).heads["logits"], atol=1e-5)
 
 
 def test_threads_give_the_same_answers(artifact):

@@ -55,7 +55,7 @@ def artifact_of(forward, quantization):
 
 @pytest.fixture(scope="module")
 def classifier(intent_model):
-    return artifact_of(lambda ids, mask: intent_model(ids, mask)[0], "none")
+    return artifact_of(lambda ids, mask: intent_model(ids, mask).heads["logits"], "none")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_logits_of_a_batch(interpreter, classifier, intent_model):
     ids, mask = batch()
     logits = TfliteEngine(classifier).run(ids, mask)[0]
     assert logits.dtype == np.float32
-    np.testing.assert_allclose(logits, intent_model(ids, mask)[0], atol=1e-4)
+    np.testing.assert_allclose(logits, intent_model(ids, mask).heads["logits"], atol=1e-4)
 
 
 def test_hidden_states_of_a_batch(interpreter, featurizer, encoder):
@@ -89,7 +89,9 @@ def test_hidden_states_of_a_batch(interpreter, featurizer, encoder):
 def test_a_hole_in_the_mask_is_masked(interpreter, classifier, intent_model):
     ids, mask = batch((7,))
     mask[0, 3] = 0
-    np.testing.assert_allclose(TfliteEngine(classifier).run(ids, mask)[0], intent_model(ids, mask)[0], atol=1e-4)
+    np.testing.assert_allclose(
+        TfliteEngine(classifier).run(ids, mask)[0], intent_model(ids, mask).heads["logits"], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 2])

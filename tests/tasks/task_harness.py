@@ -9,7 +9,7 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.models.shape import EncoderShape
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 
 WORDS = {
     "weather": "weather rain sun warm cold".split(),
@@ -47,8 +47,8 @@ def zeros_of(artifact):
 
 
 def accuracy(artifact, examples=EXAMPLES):
-    predictor = IntentPredictor(artifact)
-    return np.mean([predictor.predict(example.text)[0][0] == example.intent for example in examples])
+    predictor = MessagePredictor(artifact)
+    return np.mean([predictor.predict(example.text).ranking[0][0] == example.intent for example in examples])
 
 
 def check(artifact, config):
@@ -56,5 +56,5 @@ def check(artifact, config):
     manifest = json.loads(json.dumps(artifact.manifest))
     assert manifest["labels"] == sorted(WORDS) and manifest["max_length"] == config.max_length
     assert manifest["config"] == config.to_dict() and manifest["temperature"] > 0
-    ranking = IntentPredictor(artifact).predict("it is very hot today")
+    ranking = MessagePredictor(artifact).predict("it is very hot today").ranking
     assert {label for label, _ in ranking} == set(WORDS)

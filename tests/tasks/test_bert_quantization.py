@@ -9,7 +9,7 @@ from task_harness import EXAMPLES, accuracy, check, examples_of, parameters_of, 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.bert_training import (
     finetune_bert,
     requantize_bert,
@@ -112,8 +112,8 @@ def test_a_static_format_knows_the_ranges_of_every_product(floats, configure):
 
 def loss(artifact):
     """Of the labels, in nats."""
-    predictor = IntentPredictor(artifact)
-    return -np.mean([np.log(dict(predictor.predict(example.text))[example.intent]) for example in EXAMPLES])
+    predictor = MessagePredictor(artifact)
+    return -np.mean([np.log(dict(predictor.predict(example.text).ranking)[example.intent]) for example in EXAMPLES])
 
 
 @pytest.mark.parametrize("name", AWARE)
@@ -204,7 +204,7 @@ def test_a_trimmed_vocabulary_has_the_size_that_was_asked_for(trimmed):
 
 @pytest.mark.parametrize("text", ["bank card money", "goodbye", "zebra 42!", "it is very hot"])
 def test_words_that_were_trimmed_can_still_be_written(trimmed, text):
-    ranking = IntentPredictor(trimmed).predict(text)
+    ranking = MessagePredictor(trimmed).predict(text).ranking
     assert len(ranking) == 3 and abs(sum(confidence for _, confidence in ranking) - 1) < 1e-6
 
 
@@ -232,7 +232,7 @@ def test_runtimes_give_the_same_labels_and_nearly_the_same_confidences(floats, c
         config = configure(quantization=FORMATS[method], runtime=runtime)
         artifact = requantize_bert(EXAMPLES, config, floats)
         check(artifact, config)
-        predictor = IntentPredictor(artifact)
+        predictor = MessagePredictor(artifact)
         rankings[runtime] = [predictor.predict(example.text) for example in EXAMPLES]
     for runtime in ("tflite", "tensorflow"):
         pairs = list(zip(rankings["onnxruntime"], rankings[runtime]))

@@ -1,7 +1,6 @@
 """From messages to an artifact and back, on tiny weights."""
 
 import logging
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks import bert_quantization
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -39,7 +38,9 @@ def test_dense(dense, configure, tmp_path):
     assert list(dense.manifest["training_scores"]) == ["dense", "final"]
     write_artifact(dense, tmp_path)
     read = read_artifact(tmp_path)
-    assert IntentPredictor(read).predict("is it spicy") == IntentPredictor(dense).predict("is it spicy")
+    assert (
+        MessagePredictor(read).predict("is it spicy").ranking == MessagePredictor(dense).predict("is it spicy").ranking
+    )
 
 
 def test_neuron_pruning(configure):
@@ -142,10 +143,10 @@ def test_one_intent_only(configure):
     config = configure(epochs=1, pruning={"final_sparsity": 0.5})
     artifact = train_bert(examples_of(intents=("music",)), config)
     assert artifact.manifest["labels"] == ["music"]
-    ((label, confidence),) = IntentPredictor(artifact).predict("play a song")
+    ((label, confidence),) = MessagePredictor(artifact).predict("play a song").ranking
     assert label == "music" and 0.3 < confidence <= 1.0
     alone = Artifact({name: value for name, value in artifact.manifest.items() if name != "views"}, artifact.files)
-    assert IntentPredictor(alone).predict("play a song") == [("music", 1.0)]
+    assert MessagePredictor(alone).predict("play a song").ranking == [("music", 1.0)]
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
     assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
 
@@ -162,7 +163,7 @@ def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkey
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), config.max_length)
     ids = [ids.astype(np.int32) for ids in tokenizer.encode_all([example.text for example in EXAMPLES])]
     model = TaskModel(EncoderShape.from_dict(artifact.manifest["encoder"]), parameters_of(artifact))
-    score = asdict(evaluate(predict(model, ids).logits, classes))
+    score = evaluate(predict(model, ids)["logits"], classes).to_dict()
     assert artifact.manifest["training_scores"][stage] == pytest.approx(score, abs=1e-4)
 
 

@@ -7,13 +7,13 @@ import pytest
 from task_harness import EXAMPLES
 
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.heads import learnt_heads
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks import cross_fitting
 from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.tasks.bert_training import _with_heads, train_bert
+from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit, cross_fitted_of, voting_of
-from rasa_compressed_bert.tasks.start import start_from_pretrained
-from rasa_compressed_bert.tasks.targets import targets_of
+from rasa_compressed_bert.tasks.start import start_from_pretrained, with_heads
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.slow
 def task_of(configure):
     def make(examples, **options):
         config = configure(validation_split=0.1, epochs=2, **options)
-        start = start_from_pretrained(config, [example.text for example in examples])
-        targets = targets_of(examples, config, start.tokenizer)
-        return BertTask.of(examples, targets, _with_heads(start, targets, config), config)
+        state = start_from_pretrained(config, [example.text for example in examples])
+        heads = learnt_heads(examples, config, state.tokenizer)
+        return BertTask.of(examples, heads, with_heads(state, heads, config), config)
 
     return make
 
@@ -88,24 +88,25 @@ def test_nothing_is_held_out(task_of, trained_on, examples, split):
 def test_an_artifact_tells_what_was_measured(configure):
     artifact = train_bert(EXAMPLES, configure(validation_split=0.1, epochs=2))
     found = cross_fitted_of(artifact)
-    assert found.messages == len(EXAMPLES) and found.score.accuracy is not None
-    assert voting_of(artifact).calibrated
+    assert found.to_dict() == artifact.manifest["cross_fitted"]
+    assert found.messages == len(EXAMPLES) and found.score["accuracy"] > 0
+    assert voting_of(found).calibrated
     assert artifact.manifest["out_of_scope"]["calibrated"]
     other = train_bert(EXAMPLES, configure(validation_split=0.0, epochs=2))
     assert cross_fitted_of(other) is None
-    assert not voting_of(other).calibrated and not other.manifest["out_of_scope"]["calibrated"]
+    assert not voting_of(None).calibrated and not other.manifest["out_of_scope"]["calibrated"]
 
 
 def test_every_message_is_answered_with_its_intent(configure):
     artifact = train_bert(EXAMPLES, configure(validation_split=0.1))
-    predictor = IntentPredictor(artifact)
-    right = [predictor.predict(example.text)[0][0] == example.intent for example in EXAMPLES]
+    predictor = MessagePredictor(artifact)
+    right = [predictor.predict(example.text).ranking[0][0] == example.intent for example in EXAMPLES]
     assert np.mean(right) == 1.0
 
 
 def test_nonsense_is_below_the_threshold_of_the_fallback(configure):
-    predictor = IntentPredictor(train_bert(EXAMPLES, configure(validation_split=0.1)))
+    predictor = MessagePredictor(train_bert(EXAMPLES, configure(validation_split=0.1)))
     for text in ("asdkjh qwe", "zzzz xx", "1234567"):
-        assert predictor.predict(text)[0][1] < 0.3
-    kept = [predictor.predict(example.text)[0][1] >= 0.3 for example in EXAMPLES]
+        assert predictor.predict(text).ranking[0][1] < 0.3
+    kept = [predictor.predict(example.text).ranking[0][1] >= 0.3 for example in EXAMPLES]
     assert np.mean(kept) >= 0.95

@@ -88,7 +88,7 @@ def teacher_model(configure):
 
 def accuracy(artifact, examples=EXAMPLES):
     predictor = open_predictor(artifact)
-    return np.mean([predictor.predict(example.text)[0][0] == example.intent for example in examples])
+    return np.mean([predictor.predict(example.text).ranking[0][0] == example.intent for example in examples])
 
 
 @every_student
@@ -110,7 +110,7 @@ def test_training_is_repeatable(students, configure, architecture):
     again = train_distilled_classifier(EXAMPLES, configure(architecture))
     texts = [example.text for example in EXAMPLES[:6]]
     for text in texts:
-        one, other = (open_predictor(artifact).predict(text) for artifact in (students(architecture), again))
+        one, other = (open_predictor(artifact).predict(text).ranking for artifact in (students(architecture), again))
         assert [name for name, _ in one] == [name for name, _ in other]
         np.testing.assert_allclose([c for _, c in one], [c for _, c in other], atol=1e-5)
 
@@ -290,10 +290,10 @@ def test_transformer_is_pruned(configure, cache):
 def test_one_intent(configure, architecture):
     examples = [Example(f"hello {word}", "greet") for word in "a the it you".split()]
     artifact = train_distilled_classifier(examples, configure(architecture, epochs=1))
-    ((label, confidence),) = open_predictor(artifact).predict("hello you")
+    ((label, confidence),) = open_predictor(artifact).predict("hello you").ranking
     assert label == "greet" and 0.3 < confidence <= 1.0
     alone = Artifact({name: value for name, value in artifact.manifest.items() if name != "views"}, artifact.files)
-    assert open_predictor(alone).predict("hello you") == [("greet", 1.0)]
+    assert open_predictor(alone).predict("hello you").ranking == [("greet", 1.0)]
 
 
 def test_one_intent_is_none_for_spacy(configure):

@@ -12,14 +12,14 @@ from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClas
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
 from rasa_compressed_bert.tasks.start import start_from_pretrained
-from rasa_compressed_bert.tasks.targets import Targets, continued, targets_of
-from rasa_compressed_bert.training.batches import NO_TAG
+from rasa_compressed_bert.training.batches import NO_LABEL
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +157,7 @@ def test_types_that_end_at_commas(options, switch, separated):
     text = "x, y is 1,000"
     examples = [Example(text, "i", (EntitySpan(0, 4, "a"), EntitySpan(8, 13, "b")))]
     config = BertEntityExtractorConfig.from_dict({**options, "split_entities_by_comma": switch})
-    assert list(targets_of(examples, config, TOKENIZER).comma_separated) == separated
+    assert list(learnt_heads(examples, config, TOKENIZER)[0].comma_separated) == separated
 
 
 def test_weight_of_the_entities_counts_without_pruning(options):
@@ -173,9 +173,10 @@ def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options
     text = "please the please music pizza"
     examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
     config = joint(options, max_length=6)
-    task = BertTask.of(examples, targets_of(examples, config, TOKENIZER), start_from_pretrained(config, [text]), config)
-    tags = [tags for tags in task.training.tags if (tags[1:-1] == NO_TAG).any()]
-    assert [part.tolist() for part in tags] == [[NO_TAG, 0, 0, NO_TAG, NO_TAG, NO_TAG]] * 4
+    heads = learnt_heads(examples, config, TOKENIZER)
+    task = BertTask.of(examples, heads, start_from_pretrained(config, [text]), config)
+    tags = [tags for tags in task.training.labels["entities"] if (tags[1:-1] == NO_LABEL).any()]
+    assert [part.tolist() for part in tags] == [[NO_LABEL, 0, 0, NO_LABEL, NO_LABEL, NO_LABEL]] * 4
 
 
 def test_pooler_without_intents_is_an_error(options):
@@ -185,9 +186,17 @@ def test_pooler_without_intents_is_an_error(options):
 
 
 def test_roles_and_groups_of_one_name_are_told_apart():
-    role, group = (Targets(("i",), TagScheme((EntityLabel("c", *more),))) for more in (("x",), (None, "x")))
+    role, group = (EntityHead(TagScheme((EntityLabel("c", *more),))) for more in (("x",), (None, "x")))
     with pytest.raises(DataError, match="New: .'c, group x'.; gone: .'c, role x'."):
-        continued(role, group)
+        continued_heads([role], [group])
+
+
+@pytest.mark.parametrize("missing", ["intents", "entities"])
+def test_finetuning_without_the_labels_of_before_is_an_error(trained, options, missing):
+    left = {"intents": {"intent": None}, "entities": {"entities": ()}}[missing]
+    examples = [replace(example, **left) for example in EXAMPLES]
+    with pytest.raises(DataError, match=f"The {missing} are not those .* New: none; gone: .'dish"):
+        finetune_bert(examples, joint(options), trained)
 
 
 def test_finetuning_goes_on(trained, options):

@@ -5,7 +5,7 @@ import pytest
 from task_harness import EXAMPLES
 
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
 from rasa_compressed_bert.tasks.start import start_from_pretrained
@@ -66,6 +66,8 @@ def test_training_knows_them_and_goes_on_with_them(configure, monkeypatch):
     config = configure(epochs=1, validation_split=0.0)
     artifact = train_bert(EXAMPLES, config)
     assert artifact.manifest["num_names"] == 3
-    confidences = [dict(IntentPredictor(artifact).predict(text))[text] for text in ("music", "spice", "weather")]
+    confidences = [
+        dict(MessagePredictor(artifact).predict(text).ranking)[text] for text in ("music", "spice", "weather")
+    ]
     assert np.isfinite(confidences).all()
     assert finetune_bert(EXAMPLES, config, artifact).manifest["num_names"] == 3

@@ -6,8 +6,9 @@ from random_models import random_parameters, random_shape
 
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.entities import TagScheme
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
 
@@ -16,7 +17,7 @@ TEXTS = [" ".join(["hello there"] * (1 + number % 6)) + f" {number}" for number 
 
 def artifact_of(tokenizer, *, runtime="onnxruntime", **manifest):
     shape = random_shape(vocab_size=30522)
-    model = Exported(shape, random_parameters(shape, num_classes=3), tokenizer)
+    model = ModelState(shape, random_parameters(shape, num_classes=3), tokenizer)
     known = {"labels": ["a", "b", "c"], "max_length": 16, "temperature": 1.0, **manifest}
     form = Format(QuantizationConfig(method="dynamic_int8"), runtime)
     return serving_artifact(model, form, kind="intent_classifier", manifest=known)

@@ -6,13 +6,19 @@ from random_models import UNEVEN, random_parameters, random_shape
 
 from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.compression.quantization import calibration_for
-from rasa_compressed_bert.config import QuantizationConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.config import (
+    PrunedBertIntentClassifierConfig,
+    QuantizationConfig,
+    QuantizedBertFeaturizerConfig,
+)
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, WeightsError
 from rasa_compressed_bert.export.packing import pack, unpack
-from rasa_compressed_bert.export.serving import Exported, Format, serving_artifact
+from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
-from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained, with_heads
 from rasa_compressed_bert.tasks.teacher import given_teacher, soft_targets
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -35,7 +41,26 @@ def test_as_many_positions_as_messages_may_have(start, tiny_weights, max_length)
     assert {name: value.shape for name, value in begun.parameters.items()} == begun.shape.parameter_shapes()
     for name, value in begun.parameters.items():
         np.testing.assert_array_equal(value, checkpoint.parameters[name][: len(value)])
-    assert begun.tokenizer == checkpoint.tokenizer and set(begun.pooler) == {"pooler.kernel", "pooler.bias"}
+    assert begun.tokenizer == checkpoint.tokenizer
+
+
+def test_the_pooler_comes_with_pooling_cls(tiny_weights):
+    """That of the weights, and below it linear layers of zeros; without it features are a mean."""
+    checkpoint = load_pretrained(str(tiny_weights))
+    options = {"model_weights": str(tiny_weights), "max_length": 8}
+    for pooling, added in (("mean", set()), ("cls", {"pooler.kernel", "pooler.bias"})):
+        config = PrunedBertIntentClassifierConfig.from_dict({**options, "pooling": pooling})
+        pretrained = start_from_pretrained(config, TEXTS, pooler=pooling == "cls")
+        state = with_heads(pretrained, [IntentHead(("a", "b"))], config)
+        assert set(state.parameters) == {
+            *state.shape.parameter_shapes(),
+            *added,
+            "classifier.kernel",
+            "classifier.bias",
+        }
+        for name in added:
+            np.testing.assert_array_equal(state.parameters[name], checkpoint.pooler[name])
+        assert not state.parameters["classifier.kernel"].any() and state.parameters["classifier.bias"].shape == (2,)
 
 
 def test_more_positions_than_the_weights_have(start):
@@ -72,9 +97,9 @@ def test_an_artifact_gives_back_what_it_stands_for(method):
     dense = random_shape()
     manifest = {"dense_encoder": dense.to_dict()}
     begun = start_from_artifact(
-        serving_artifact(Exported(shape, parameters, "{}"), form, kind="test", manifest=manifest)
+        serving_artifact(ModelState(shape, parameters, "{}"), form, kind="test", manifest=manifest)
     )
-    assert begun.shape == shape and begun.dense == dense and begun.tokenizer == "{}" and begun.pooler is None
+    assert begun.shape == shape and begun.dense_shape == dense and begun.tokenizer == "{}"
     expected = unpack(shape, pack(shape, parameters, config, calibration))
     assert set(begun.parameters) == set(parameters)
     for name, value in expected.items():
@@ -85,7 +110,7 @@ def test_an_artifact_gives_back_what_it_stands_for(method):
 def test_a_teacher_that_does_not_say_what_it_is(tmp_path, tiny_weights, key):
     shape = random_shape(UNEVEN, vocab_size=139)
     whole = {"labels": list("abcde"), "max_length": 40, "temperature": 1.0, "dense_encoder": shape.to_dict()}
-    model = Exported(shape, random_parameters(shape), (tiny_weights / "tokenizer.json").read_text(encoding="utf-8"))
+    model = ModelState(shape, random_parameters(shape), (tiny_weights / "tokenizer.json").read_text(encoding="utf-8"))
     artifact = serving_artifact(
         model, Format(QuantizationConfig(method="none")), kind="intent_classifier", manifest=whole
     )

@@ -10,11 +10,12 @@ from scipy.special import softmax
 from rasa_compressed_bert.compression.distillation import hidden_state_loss
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import DistillationConfig, PruningConfig
+from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
 from rasa_compressed_bert.training import loop
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
-from rasa_compressed_bert.training.loop import Plan, fit, predict, predict_features
+from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict, predict_inputs
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, WeightPruning, pruning_for
@@ -32,11 +33,16 @@ def toy_examples(size, *, classes=3, seed=0):
         ids = rng.integers(5, 12, rng.integers(3, 7)).astype(np.int32)
         ids[rng.integers(0, len(ids))] = 1 + label
         input_ids.append(ids)
-    return EncodedExamples(input_ids, labels)
+    return EncodedExamples(input_ids, {HEAD.name: labels})
 
 
+HEAD = IntentHead(("a", "b", "c"))
 TRAINING, VALIDATION = toy_examples(60), toy_examples(30, seed=1)
-NONE = EncodedExamples([], np.zeros(0, np.int32))
+NONE = EncodedExamples([], {HEAD.name: np.zeros(0, np.int32)})
+
+
+def logits_of(model, examples):
+    return predict(model, examples.input_ids)["logits"]
 
 
 def new_model(*, dropout=0.1, pooler_size=0):
@@ -50,17 +56,24 @@ def plan(epochs, *, rate=0.01, **options):
 
 
 def train(model, training_plan, *, validation=VALIDATION, training=TRAINING, pruning=None, objective=None):
-    rng = np.random.default_rng(0)
-    return fit(model, training, training_plan, rng=rng, pruning=pruning, objective=objective, validation=validation)
+    return fit(
+        model,
+        training,
+        training_plan,
+        objective=objective or LabelLoss([HEAD]),
+        rng=np.random.default_rng(0),
+        pruning=pruning,
+        validation=None if validation is None else Validation(validation, [HEAD]),
+    )
 
 
 @pytest.mark.parametrize("pooler_size", [0, 16])
 def test_learns_a_separable_problem(pooler_size):
     model = new_model(pooler_size=pooler_size)
-    before = evaluate(predict(model, VALIDATION.input_ids).logits, VALIDATION.classes)
+    before = evaluate(logits_of(model, VALIDATION), VALIDATION.labels[HEAD.name])
     score = train(model, plan(12))
-    assert before.accuracy < 0.7 and score.accuracy > 0.85
-    assert score == evaluate(predict(model, VALIDATION.input_ids).logits, VALIDATION.classes)
+    assert before.others["accuracy"] < 0.7 and score.others["accuracy"] > 0.85
+    assert score == evaluate(logits_of(model, VALIDATION), VALIDATION.labels[HEAD.name])
 
 
 def test_same_seed_gives_the_same_model():
@@ -82,7 +95,7 @@ def scripted(monkeypatch, model, f1_scores):
         return original(function, input_ids)
 
     monkeypatch.setattr(loop, "_in_batches", predict_and_note)
-    monkeypatch.setattr(loop, "score_of", lambda *_: Score(macro_f1=next(scores), accuracy=0.0, loss=1.0))
+    monkeypatch.setattr(loop, "score_of", lambda *_: Score(1.0, {"macro_f1": next(scores)}))
     return biases
 
 
@@ -93,7 +106,7 @@ def test_best_epoch_is_kept(monkeypatch, f1_scores, keep_from, kept):
     model = new_model()
     biases = scripted(monkeypatch, model, f1_scores)
     score = train(model, plan(3, keep_from=keep_from))
-    assert score.macro_f1 == f1_scores[kept - 1]
+    assert score.f1["macro_f1"] == f1_scores[kept - 1]
     np.testing.assert_array_equal(model.values()["classifier.bias"], biases[kept - 1])
     assert len({bias.tobytes() for bias in biases}) == 3
 
@@ -108,57 +121,42 @@ def test_without_validation_the_last_epoch_is_kept():
 
 
 def test_better_score():
-    score = Score(macro_f1=0.5, accuracy=0.5, loss=1.0)
+    score = Score(1.0, {"macro_f1": 0.5})
     assert score.better_than(None)
     assert not score.better_than(score)
-    assert replace(score, macro_f1=0.6, loss=2.0).better_than(score)
+    assert Score(2.0, {"macro_f1": 0.6}).better_than(score)
     assert replace(score, loss=0.9).better_than(score)
     assert not replace(score, loss=1.1).better_than(score)
 
 
-def test_evaluate_by_hand():
-    score = evaluate(np.log(np.array([[0.5, 0.5], [0.8, 0.2], [0.1, 0.9]])), np.array([1, 0, 1]))
-    assert score.accuracy == pytest.approx(2 / 3)
-    assert score.macro_f1 == pytest.approx((2 / 3 + 2 / 3) / 2)
-    assert score.loss == pytest.approx(-np.log(0.5 * 0.8 * 0.9) / 3)
-
-
-def test_evaluate_of_huge_logits():
-    assert np.isfinite(evaluate(np.array([[1e30, 0.0]], np.float32), np.array([1])).loss)
-
-
 def test_predictions_are_in_the_order_of_the_examples():
     model = new_model()
-    together = predict(model, VALIDATION.input_ids).logits
-    features = predict_features(model, VALIDATION.input_ids)
+    together, features = logits_of(model, VALIDATION), predict_inputs(model, FEATURES, VALIDATION.input_ids)
     for index in (0, 7, 29):
         alone = VALIDATION.input_ids[index][np.newaxis]
-        np.testing.assert_allclose(together[index], model.predict(alone, np.ones_like(alone))[0][0], atol=1e-5)
-        np.testing.assert_allclose(features[index], model.features(alone, np.ones_like(alone))[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("pooler_size, width", [(0, 16), (8, 8)])
-def test_no_messages_have_no_features(pooler_size, width):
-    assert predict_features(new_model(pooler_size=pooler_size), []).shape == (0, width)
+        np.testing.assert_allclose(together[index], model.predict(alone, np.ones_like(alone))["logits"][0], atol=1e-5)
+        np.testing.assert_allclose(
+            features[index], model.head_inputs(alone, np.ones_like(alone))[FEATURES][0], atol=1e-5
+        )
 
 
 def test_teacher_is_imitated():
     """With alpha 0 only the teacher is followed, whatever the labels say."""
     teacher = new_model(dropout=0.0)
-    wrong = replace(TRAINING, classes=np.zeros_like(TRAINING.classes))
+    wrong = replace(TRAINING, labels={HEAD.name: np.zeros(len(TRAINING), np.int32)})
     model = TaskModel(SHAPE, random_parameters(SHAPE, num_classes=3, seed=5))
     ids, mask = pad(TRAINING.input_ids)
 
     def distances():
-        ours, theirs = (softmax(predict(one, TRAINING.input_ids).logits, axis=1) for one in (model, teacher))
+        ours, theirs = (softmax(logits_of(one, TRAINING), axis=1) for one in (model, teacher))
         states = hidden_state_loss(model(ids, mask).states, teacher(ids, mask).states, mask)
         return np.array([np.abs(ours - theirs).mean(), np.mean(states)])
 
-    before, expected = distances(), predict(teacher, TRAINING.input_ids).logits
-    objective = DistillationLoss(teacher, DistillationConfig(alpha=0.0))
+    before, expected = distances(), logits_of(teacher, TRAINING)
+    objective = DistillationLoss(teacher, DistillationConfig(alpha=0.0), [HEAD])
     train(model, plan(15), training=wrong, validation=NONE, objective=objective)
     assert (distances() < 0.5 * before).all()
-    np.testing.assert_array_equal(predict(teacher, TRAINING.input_ids).logits, expected)
+    np.testing.assert_array_equal(logits_of(teacher, TRAINING), expected)
 
 
 def config(method, **options):
@@ -217,9 +215,9 @@ def test_neuron_pruning_closes_what_does_nothing():
     values["layers.0.output.kernel"][:16] = 0.0
     model.assign(values)
     pruning = pruning_for(config("neuron", final_sparsity=0.1), model, 5)
-    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, LabelLoss())
+    step = loop.TrainStep(model, plan(1, rate=1e-9), pruning, LabelLoss([HEAD]), TRAINING)
     batch = next(loop.sorted_batches(TRAINING.input_ids, 60))
-    step(batch.input_ids, batch.attention_mask, *TRAINING.targets(batch.indices))
+    step(batch, TRAINING.targets(batch.indices))
     scores = pruning._criterion.scores()[0]["intermediate"]
     assert scores[:16].max() < 1e-8 < scores[16:].min()
 

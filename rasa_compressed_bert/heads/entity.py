@@ -1,0 +1,241 @@
+"""The head of the entities: a linear layer on every wordpiece, to the tags of its entity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
+
+import numpy as np
+import tensorflow as tf
+
+from rasa_compressed_bert.compression.distillation import over_wordpieces
+from rasa_compressed_bert.config import BertOptions, EntityConfig
+from rasa_compressed_bert.data.entities import COMMA, EntitySpan, TagScheme, TagSpan, entity_labels
+from rasa_compressed_bert.data.example import Example, evenly_spaced
+from rasa_compressed_bert.data.warnings import warn_of_lost_entities
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.models.head_layer import TAGGER
+from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
+from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, align_entities, cuts_for
+from rasa_compressed_bert.training.batches import NO_LABEL, Labels
+from rasa_compressed_bert.training.calibration import calibration_temperature
+from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
+from rasa_compressed_bert.training.linear_probe import linear_probe
+from rasa_compressed_bert.training.scores import Score, labelled_rows, negative_log_likelihood
+
+_PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
+_CALIBRATING_WORDPIECES = 20_000
+
+
+@dataclass(frozen=True)
+class MeasuredEntities:
+    """What held-out messages show about the entities.
+
+    Attributes:
+        score: of the dense model.
+        tag_temperature: of the logits, at least 1: where a few messages are tagged without a mistake, every entity
+            would be certain.
+    """
+
+    score: Score
+    tag_temperature: float = 1.0
+
+
+class _Observed(NamedTuple):
+    """Of the held-out messages of one fold."""
+
+    tags: Sequence[np.ndarray]  # (T_i,)
+    logits: Sequence[np.ndarray]  # (T_i, K)
+    annotated: List[Tuple[EntitySpan, ...]]
+    found: List[List[FoundEntity]]
+
+
+@dataclass(frozen=True)
+class EntityHead(Head):
+    """The entities of messages.
+
+    Attributes:
+        scheme: of the tags of wordpieces.
+        split_points: of words that annotations begin or end in.
+        inside_words: whether an entity may begin or end between the wordpieces of a word.
+        comma_separated: types of entities that end at a comma: a list of them is several.
+        loss_weight: of its loss.
+    """
+
+    scheme: TagScheme
+    split_points: Cuts = field(default_factory=dict)
+    inside_words: bool = False
+    comma_separated: Tuple[str, ...] = ()
+    loss_weight: float = 1.0
+
+    name = "entities"
+    what = "an entity"
+    layer = TAGGER
+    parity_entry = "tags"
+
+    @classmethod
+    def is_asked_for(cls, config: BertOptions) -> bool:
+        return config.learns_entities
+
+    @classmethod
+    def learnt_from(
+        cls, examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Optional[Head] = None
+    ) -> Optional[EntityHead]:
+        entities = [example.entities for example in examples]
+        known = entity_labels(span for spans in entities for span in spans)
+        if not known or not isinstance(config, EntityConfig):
+            return None
+        texts = [example.text for example in examples]
+        commas = {
+            span.entity
+            for text, spans in zip(texts, entities)
+            for span in spans
+            if COMMA.search(text, span.start, span.end)
+        }
+        types = sorted({label.entity for label in known})
+        separated = tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
+        split_points = cuts_for(texts, entities, tokenizer, before=before.split_points if before else {})
+        scheme = TagScheme(known, config.BILOU_flag)
+        return cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[EntityHead]:
+        entities = manifest.get("entities")
+        if entities is None:
+            return None
+        scheme, separated = TagScheme.from_dict(entities), tuple(entities["comma_separated"])
+        return cls(scheme, entities["cuts"], entities["inside_words"], separated)
+
+    def to_manifest(self, measured: Optional[MeasuredEntities]) -> Dict[str, Any]:
+        entities = {
+            **self.scheme.to_dict(),
+            "cuts": {word: list(places) for word, places in self.split_points.items()},
+            "inside_words": self.inside_words,
+            "comma_separated": list(self.comma_separated),
+            "temperature": self.temperature(measured),
+        }
+        return {"entities": entities}
+
+    def temperature(self, measured: Optional[MeasuredEntities]) -> float:
+        return measured.tag_temperature if measured else 1.0
+
+    def continued(self, now: Head) -> EntityHead:
+        """This head, with the split points of new annotations, and with entities that both end at a comma."""
+        now = cast(EntityHead, now)
+        separated = tuple(name for name in self.comma_separated if name in now.comma_separated)
+        return replace(self, split_points=now.split_points, comma_separated=separated, loss_weight=now.loss_weight)
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """Type, role and group, such that no two labels have one name."""
+        parts = ("", ", role ", ", group ")
+        labels = self.scheme.labels
+        return ["".join(f"{part}{value}" for part, value in zip(parts, label) if value) for label in labels]
+
+    @property
+    def size(self) -> int:
+        return self.scheme.num_tags
+
+    def encode(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> List[np.ndarray]:
+        """Tags `(T + 2,)`: unknown of the special wordpieces, of what is left of an entity whose end is cut off, and of
+        messages whose entities nobody annotated.
+        """
+        tags: List[np.ndarray] = []
+        for example, message in zip(examples, pieces):
+            spans, remains, _ = self._aligned(example, message)
+            inner = self.scheme.tags(spans, len(message.starts))
+            for span in remains:
+                inner[span.first : span.end] = NO_LABEL
+            if not example.annotated:
+                inner[:] = NO_LABEL
+            tags.append(np.concatenate([[NO_LABEL], inner, [NO_LABEL]]).astype(np.int32))
+        return tags
+
+    def fitted(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> EntityHead:
+        """The head that knows whether entities of these examples begin or end inside a word."""
+        inside = any(
+            place < len(message.continues) and bool(message.continues[place])
+            for example, message in zip(examples, pieces)
+            for span in self._aligned(example, message)[0]
+            for place in (span.first, span.end)
+        )
+        return replace(self, inside_words=self.inside_words or inside)
+
+    def warn(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> None:
+        """Warns of entities that no wordpiece is left of."""
+        lost = [
+            (example.text[span.start : span.end], span.entity)
+            for example, message in zip(examples, pieces)
+            for span in self._aligned(example, message)[2]
+        ]
+        warn_of_lost_entities(lost)
+
+    def _aligned(self, example: Example, message: Pieces) -> Tuple[List[TagSpan], List[TagSpan], List[EntitySpan]]:
+        """See `align_entities`."""
+        index = {label: position for position, label in enumerate(self.scheme.labels)}
+        return align_entities(example.entities, message, index)
+
+    def without_annotations(self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str) -> EntityHead:
+        """The head of the other examples: no word is split where annotations of these alone begin or end."""
+        known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
+        split_points = cuts_for([example.text for example in examples], known, tokenizer, before={})
+        return replace(self, split_points=split_points, inside_words=False)
+
+    def losses(
+        self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
+    ) -> tf.Tensor:
+        """The mean over the wordpieces of a message that have a tag."""
+        of_tags = loss.labelled(logits, tf.maximum(labels, 0), soft_targets)
+        return self.loss_weight * over_wordpieces(of_tags, tf.cast(labels >= 0, tf.float32))
+
+    def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
+        rows, tags = labelled_rows(logits, labels, width=self.size)
+        loss = negative_log_likelihood(rows, tags) if len(tags) else 0.0
+        return Score(loss, {"entity_f1": self._entity_f1(logits, labels, continues)})
+
+    def _entity_f1(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> float:
+        """`2 right / (annotated + found)` of all spans; 1 where there are none, and none are found."""
+        right = total = 0
+        for index, (rows, tags) in enumerate(zip(logits, labels)):
+            text = tags >= 0
+            if not text.any():
+                continue
+            inside = None if self.inside_words or continues is None else continues[index][text[1:-1]]
+            found = set(self.scheme.spans(self.scheme.viterbi_decode(rows[text], inside)))
+            annotated = set(self.scheme.spans(tags[text]))
+            right, total = right + len(annotated & found), total + len(annotated) + len(found)
+        return 2 * right / total if total else 1.0
+
+    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+        rows, tags = labelled_rows(inputs, labels, width=inputs[0].shape[1])
+        return linear_probe(rows, tags, self.size, seed=seed)
+
+    def most_probed(self, count: int, *, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).permutation(count)[:_PROBED_MESSAGES]
+
+    def observe(self, fold: Fold) -> _Observed:
+        decoder = EntityDecoder(self.to_manifest(None)["entities"])
+        logits = fold.predictions[self.layer.output]
+        examples = [fold.examples[place] for place in fold.inside]
+        found = [
+            decoder.decode(example.text, fold.pieces[place], rows[1:-1])
+            for place, example, rows in zip(fold.inside, examples, logits)
+        ]
+        tags = [fold.encoded.labels[self.name][place] for place in fold.inside]
+        return _Observed(tags, logits, [example.entities for example in examples], found)
+
+    def measure(self, observed: Sequence[_Observed]) -> MeasuredEntities:
+        """Spans are right that lie exactly where they are annotated."""
+        logits = [row for one in observed for row in one.logits]
+        rows, tags = labelled_rows(logits, [own for one in observed for own in one.tags], width=self.size)
+        some = evenly_spaced(len(tags), _CALIBRATING_WORDPIECES)
+        found = [[(own.start, own.end, *own.label) for own in each] for one in observed for each in one.found]
+        f1 = entity_f1([spans for one in observed for spans in one.annotated], found)
+        score = Score(
+            negative_log_likelihood(rows, tags) if len(tags) else 0.0, {} if f1 is None else {"entity_f1": f1}
+        )
+        return MeasuredEntities(score, max(1.0, calibration_temperature(rows[some], tags[some])))
+
+    @classmethod
+    def measured_from(cls, values: Mapping[str, Any]) -> MeasuredEntities:
+        return MeasuredEntities(Score(), values["tag_temperature"])

@@ -1,0 +1,63 @@
+"""From the outputs of a graph to what is found in a message: one decoder for each head.
+
+The decoder of another head is registered with `register_decoder`; a component adds what it finds to the message under
+the name of the head.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
+from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, TAG_LOGITS, IntentRanker
+from rasa_compressed_bert.tokenization.pieces import Pieces
+
+INTENTS, ENTITIES = "intents", "entities"
+"""Names of heads."""
+
+Decode = Callable[[str, Optional[Pieces], Mapping[str, np.ndarray]], Any]
+"""Takes a text, its wordpieces (None where only whole messages are decoded) and the outputs by name, of one message."""
+
+
+def decoders_of(artifact: Artifact) -> Dict[str, Decode]:
+    """The decoders of a model by the names of its heads.
+
+    Raises:
+        ArtifactError: if the manifest of the model fits no decoder.
+    """
+    found = {name: open_decoder(artifact) for name, open_decoder in _DECODERS.items()}
+    return {name: decode for name, decode in found.items() if decode is not None}
+
+
+def register_decoder(name: str, open_decoder: Callable[[Artifact], Optional[Decode]]) -> None:
+    """Adds a decoder, or replaces one.
+
+    Args:
+        name: of the head.
+        open_decoder: makes the decoder of an artifact; None where its model has no such head.
+    """
+    _DECODERS[name] = open_decoder
+
+
+def _intents(artifact: Artifact) -> Optional[Decode]:
+    if not artifact.manifest["labels"]:
+        return None
+    ranker = IntentRanker(artifact)
+    return lambda text, pieces, outputs: ranker.rank(text, outputs[LOGITS], outputs.get(FEATURES))
+
+
+def _entities(artifact: Artifact) -> Optional[Decode]:
+    if "entities" not in artifact.manifest:
+        return None
+    decoder = EntityDecoder(artifact.manifest["entities"])
+
+    def decode(text: str, pieces: Optional[Pieces], outputs: Mapping[str, np.ndarray]) -> List[FoundEntity]:
+        return decoder.decode(text, pieces, outputs[TAG_LOGITS][1:-1]) if pieces is not None else []
+
+    return decode
+
+
+_DECODERS: Dict[str, Callable[[Artifact], Optional[Decode]]] = {INTENTS: _intents, ENTITIES: _entities}
