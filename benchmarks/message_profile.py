@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.common.commands import command_line, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.served_outputs import encoder_of

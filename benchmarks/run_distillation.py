@@ -22,14 +22,14 @@ from benchmarks.common.datasets import prepare_examples
 from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
-from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.inspection.description import describe
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier

@@ -20,13 +20,13 @@ from optuna._hypervolume import compute_hypervolume
 from tqdm import tqdm
 
 from benchmarks.common.commands import command_line, publish
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_training_data
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.components.message_io import intent_examples
+from rasa_compressed_bert.components.nlu_files import load_training_data
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE

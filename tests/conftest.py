@@ -56,6 +56,14 @@ def quick_graphs():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
+@pytest.fixture
+def archive(tmp_path):
+    """An archive with one pruned component of ours."""
+    from small_archives import NODE, small_artifact, write_archive
+
+    return write_archive(tmp_path / "model.tar.gz", {NODE: small_artifact()})
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
     """A folder with a random BERT of 2 layers x 2 heads x 16, 64 neurons a layer, and about 140 wordpieces."""

@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.common import rows
 from benchmarks.common.hint3 import PLATFORMS
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
+from rasa_compressed_bert.reporting.plots import drawn
 
 FIGURES = {"mcc": "MCC", "inscope_accuracy": "in-scope accuracy", "oos_recall": "out-of-scope recall"}
 TRUST = {

@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.common import rows
 from benchmarks.common.frozen import C
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
+from rasa_compressed_bert.reporting.plots import drawn
 
 FROZEN = "frozen"
 SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}

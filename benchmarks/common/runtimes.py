@@ -20,13 +20,15 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.common.quantized import Dense, artifact_in
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
+from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.runtime.engines import open_engine
 
 logger = logging.getLogger("benchmarks")
@@ -118,7 +120,7 @@ def tflite_interpreter() -> str:
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """The table, and what was promised of it."""
     results = content["results"]
-    rows = tables.comparison_rows(results)
+    rows = comparison_rows(results)
     rows[0].append("engine ms")
     for row, result in zip(rows[1:], results):
         row.append(f"{result['engine_p50_ms']:.2f}")
@@ -129,7 +131,7 @@ One intent model (MiniLM, fine-tuned, nothing pruned) in every format, for every
 time, in turns. kmeans: bits of encoder / embeddings. Aware: trained for its format. Per tensor: one scale a matrix.
 TensorFlow computes in 32-bit floats, whatever the format. TFLite's interpreter: {content["tflite_interpreter"]}.
 engine: milliseconds (p50) of the engine alone, a message of {WORDPIECES} wordpieces.
-{tables.LEGEND}
+{LEGEND}
 
 {tables.markdown_table(rows)}
 

@@ -174,7 +174,7 @@ def _conclude(
     opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
 ) -> None:
     """Writes what came of a study, and trains the choices."""
-    from rasa_compressed_bert.benchmark.tables import markdown_table, text_table
+    from rasa_compressed_bert.reporting.tables import markdown_table, text_table
     from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
 

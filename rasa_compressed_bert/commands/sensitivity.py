@@ -48,12 +48,15 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Which parts of a trained model bear few bits or few weights."""
-    from rasa_compressed_bert.benchmark.environment import environment
-    from rasa_compressed_bert.benchmark.messages import load_messages
-    from rasa_compressed_bert.benchmark.parts import Sweep
-    from rasa_compressed_bert.benchmark.plots import plot_sensitivity
-    from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
-    from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_sensitivity
+    from rasa_compressed_bert.components.nlu_files import load_messages
+    from rasa_compressed_bert.inspection.parts import Sweep
+    from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
+    from rasa_compressed_bert.inspection.sensitivity_report import (
+        plot_sensitivity,
+        sensitivity_markdown,
+        sensitivity_text,
+    )
+    from rasa_compressed_bert.reporting.environment import environment
 
     sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
     artifact = intent_artifact(arguments.model)

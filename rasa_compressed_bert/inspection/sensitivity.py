@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.inspection.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
