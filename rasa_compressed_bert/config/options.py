@@ -7,8 +7,9 @@ writing `docs/options.md` are generic: none of them knows any option by name.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,37 @@ def option(default: Any, kind: type, **declaration: Any) -> Any:
 
 def section(cls: type) -> Any:
     """Declare a dataclass field as a section whose options are the fields of the frozen dataclass `cls`."""
-    return field(default_factory=cls, metadata={"section": cls})
+    return field(default_factory=lambda: variant_of(cls, {})(), metadata={"section": cls})
+
+
+class Variants(ABC):
+    """Base of a section with one option that decides which others there are.
+
+    Attributes:
+        variant_option: the name of that option.
+    """
+
+    variant_option: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def variants(cls) -> Mapping[str, type]:
+        """Return the dataclass for each value of that option."""
+
+
+def variant_of(cls: type, values: Any) -> Any:
+    """Return the dataclass for the values that a section has; `cls` where there are no variants of it."""
+    if not issubclass(cls, Variants):
+        return cls
+    name = values.get(cls.variant_option) if isinstance(values, Mapping) else None
+    variants = cls.variants()
+    return variants[name if isinstance(name, str) and name in variants else getattr(cls, cls.variant_option)]
+
+
+def declared_options(cls: type) -> Dict[str, Option]:
+    """Return the options of `cls` by name, also those of variants of it."""
+    variants = cls.variants().values() if issubclass(cls, Variants) else ()
+    return {name: found for part in (*reversed(list(variants)), cls) for name, found in options_of(part).items()}
 
 
 def options_of(cls: type) -> Dict[str, Option]:

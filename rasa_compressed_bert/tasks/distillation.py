@@ -11,13 +11,12 @@ import numpy as np
 from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.synthetic import synthetic_messages
-from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
 from rasa_compressed_bert.tasks.cross_fitting import voting_of
 from rasa_compressed_bert.tasks.start import Start, start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.targets import labels_of, require_same_labels
@@ -26,12 +25,6 @@ from rasa_compressed_bert.tasks.training_data import warn_of_data
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-_STUDENTS = {
-    "bilstm": keras_students.train,
-    "ngrams": keras_students.train,
-    "transformer": transformer_student.train,
-    "spacy_textcat": spacy_student.train,
-}
 _LEAST = 1e-6  # probability whose logarithm is taken
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1000
 
@@ -63,7 +56,8 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
-    student = _STUDENTS[config.student.architecture](data, teacher, config, origin, cache)
+    architecture = student_of(config.student.architecture)
+    student = architecture.train(data, teacher, config, origin=origin, cache=cache)
     described = {"teacher": _described(teacher, data, config), "temperature": voting.temperature}
     return with_views(
         Artifact({**student.manifest, **described}, student.files),

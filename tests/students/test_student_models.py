@@ -6,12 +6,11 @@ import tensorflow as tf
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
-from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
+from rasa_compressed_bert.config import QuantizationConfig, student_of, student_options
 from rasa_compressed_bert.export.packing import pack_each
-from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
-from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
-from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
+from rasa_compressed_bert.students.bilstm.layer import BiLstm, bilstm_parameters
+from rasa_compressed_bert.students.ngrams.layer import NGrams, ngram_parameters
 
 IDS = np.random.default_rng(1).integers(0, 50, (3, 9)).astype(np.int32)
 MASK = np.array([[1] * 9, [1] * 5 + [0] * 4, [1] + [0] * 8], np.int32)
@@ -24,7 +23,7 @@ every_student = pytest.mark.parametrize("name", SIZES)
 
 
 def student(name):
-    options = StudentConfig(**SIZES[name]).resolved()
+    options = student_options(SIZES[name])
     rng = np.random.default_rng(0)
     table = rng.normal(size=(50, 10)).astype(np.float32)
     if name == "ngrams":
@@ -40,7 +39,7 @@ def logits_of(model):
 
 def served(options, model, **format):
     tensors = pack_each(model.values(), QuantizationConfig(**format))
-    graph = student_model(options, tensors)
+    graph = student_of(options.architecture).graph(options, tensors)
     files = {GRAPH: graph.proto.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)}
     engine = OnnxRuntimeEngine(Artifact({"graph_weights": graph.weights}, files))
     return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))[0]

@@ -11,9 +11,9 @@ from typing import Dict, Mapping, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from rasa_compressed_bert.config import StudentConfig
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.keras_student import KerasStudent, glorot, head_parameters
+from rasa_compressed_bert.students.bilstm.student import BiLstmConfig
+from rasa_compressed_bert.students.keras.layer import StudentLayer, glorot, head_parameters
 
 DIRECTIONS = ("forward", "backward")
 _Pair = Tuple[tf.Tensor, tf.Tensor]
@@ -22,7 +22,7 @@ _FORGET_BIAS = 1.0
 _FAR_BELOW = -1e9
 
 
-class BiLstm(KerasStudent):
+class BiLstm(StudentLayer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
     Args:
@@ -38,7 +38,7 @@ class BiLstm(KerasStudent):
         self.pooling = pooling
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """The LSTM's states as one vector, see `KerasStudent.pooled`.  # (B, 2 S)"""
+        """The LSTM's states as one vector, see `StudentLayer.pooled`.  # (B, 2 S)"""
         embedded = self.dropout(tf.gather(self.parameters["embeddings.word"], input_ids), training)  # (B, T, E)
         steps = tf.transpose(mask, [1, 0, 2])  # (T, B, 1)
         states = [self._run(embedded, steps, direction) for direction in DIRECTIONS]
@@ -65,7 +65,7 @@ class BiLstm(KerasStudent):
 
 
 def bilstm_parameters(
-    table: np.ndarray, options: StudentConfig, *, num_classes: int, seed: int
+    table: np.ndarray, options: BiLstmConfig, *, num_classes: int, seed: int
 ) -> Dict[str, np.ndarray]:
     """Random parameters around a table of embeddings.
 

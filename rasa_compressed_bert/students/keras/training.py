@@ -1,9 +1,9 @@
-"""Students in Keras: a BiLSTM, or n-grams, over the wordpieces of the teacher."""
+"""From distillation data to the artifact of a student over the wordpieces of its teacher, top to bottom."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,11 +16,9 @@ from rasa_compressed_bert.export.student import export_student
 from rasa_compressed_bert.export.task_model import HeldOut
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
 from rasa_compressed_bert.students.distillation_data import DistillationData
-from rasa_compressed_bert.students.embeddings import encoded_wordpieces, projected
-from rasa_compressed_bert.students.keras_student import KerasStudent
-from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
+from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
+from rasa_compressed_bert.students.keras.student import KerasStudent
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
@@ -34,12 +32,13 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 _DROPOUT = 0.1
 _PARITY_MESSAGES = 500
 _TABLE = "embeddings.word"
-_PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 
 
 def train(
+    kind: KerasStudent,
     data: DistillationData,
     teacher: Start,
+    *,
     config: DistilledIntentClassifierConfig,
     origin: Optional[Artifact],
     cache: Cache,
@@ -47,6 +46,7 @@ def train(
     """Trains and exports a student.
 
     Args:
+        kind: its parameters, forward pass and graph.
         data: what it learns.
         teacher: whose wordpieces and hidden states its embeddings start from.
         config: all options.
@@ -56,14 +56,17 @@ def train(
     Raises:
         ExportError: if the exported student disagrees with the trained one.
     """
-    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, data, config, cache)
+    tokenizer, parameters = (
+        _from_artifact(origin) if origin else _from_teacher(kind, teacher, data, config=config, cache=cache)
+    )
     pieces = WordpieceTokenizer(tokenizer, config.max_length)
     parts = [_encoded(pieces, data.texts), _encoded(pieces, data.validation_texts)]
     vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
     training_ids, validation_ids = map(vocabulary.renumber, parts)
     training = EncodedExamples(training_ids, data.classes, data.soft_targets)
     validation = EncodedExamples(validation_ids, data.validation_classes)
-    student = _build(vocabulary.narrow(parameters), config, vocabulary)
+    dropout = Dropout(_DROPOUT, seed=config.random_seed)
+    student = kind.layer(vocabulary.narrow(parameters), config.student, wordpieces=vocabulary.rows, dropout=dropout)
     score = fit(
         student,
         training,
@@ -84,6 +87,7 @@ def train(
     return export_student(
         vocabulary.widen(student.values(), parameters[_TABLE]),
         config.student,
+        graph=kind.graph,
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
@@ -97,10 +101,15 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    teacher: Start, data: DistillationData, config: DistilledIntentClassifierConfig, cache: Cache
+    kind: KerasStudent,
+    teacher: Start,
+    data: DistillationData,
+    *,
+    config: DistilledIntentClassifierConfig,
+    cache: Cache,
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
-    options = config.student
+    options: Any = config.student  # a KerasStudentConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
     first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
@@ -112,18 +121,8 @@ def _from_teacher(
 
     asked = Artifact({}, {WEIGHTS: tensors_to_bytes(parameters), TOKENIZER: tokenizer.encode("utf-8")})
     encoded = tensors_from_bytes(cache(asked.digest, encode).files[WEIGHTS])[_TABLE]
-    make = _PARAMETERS[options.architecture]
     table = projected(encoded, options.embedding_size)
-    return tokenizer, make(table, options, num_classes=len(data.labels), seed=config.random_seed)
-
-
-def _build(
-    parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig, vocabulary: UsedVocabulary
-) -> KerasStudent:
-    dropout = Dropout(_DROPOUT, seed=config.random_seed)
-    if config.student.architecture == "bilstm":
-        return BiLstm(parameters, pooling=config.student.pooling, dropout=dropout)
-    return NGrams(parameters, wordpieces=vocabulary.rows, dropout=dropout)
+    return tokenizer, kind.parameters(table, options, num_classes=len(data.labels), seed=config.random_seed)
 
 
 def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:

@@ -1,4 +1,4 @@
-"""What students in Keras share: parameters by name, and logits of wordpieces."""
+"""The forward pass that students over wordpieces share: parameters by name, and logits of wordpieces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rasa_compressed_bert.models.task_model import Outputs
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
-class KerasStudent(tf.keras.layers.Layer):
+class StudentLayer(tf.keras.layers.Layer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and a linear layer.
 
     Args:

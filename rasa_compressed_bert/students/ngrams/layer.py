@@ -1,6 +1,6 @@
 """The smallest student: a sum over the embeddings of wordpieces and of pairs of them (fastText: arXiv 1607.01759).
 
-Pairs share the rows of a table by a hash (`config.PAIR_FACTOR`), and have learnt nothing at first.
+Pairs share the rows of a table by a hash (`PAIR_FACTOR`), and have learnt nothing at first.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Dict, Mapping, Optional
 import numpy as np
 import tensorflow as tf
 
-from rasa_compressed_bert.config import PAIR_FACTOR, StudentConfig
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.keras_student import KerasStudent, head_parameters
+from rasa_compressed_bert.students.keras.layer import StudentLayer, head_parameters
+from rasa_compressed_bert.students.ngrams.student import PAIR_FACTOR, NGramsConfig
 
 _DENSE = 256  # units of the ReLU layer
 
 
-class NGrams(KerasStudent):
+class NGrams(StudentLayer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
     Args:
@@ -39,7 +39,7 @@ class NGrams(KerasStudent):
         self._wordpieces = tf.constant(rows, tf.int64)
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """The sum of all embeddings over the root of their number, see `KerasStudent.pooled`.  # (B, E)"""
+        """The sum of all embeddings over the root of their number, see `StudentLayer.pooled`.  # (B, E)"""
         pairs = self.parameters["embeddings.pair"]
         ids = tf.gather(self._wordpieces, input_ids)
         buckets = tf.math.floormod(ids[:, :-1] * PAIR_FACTOR + ids[:, 1:], pairs.shape[0])
@@ -48,10 +48,8 @@ class NGrams(KerasStudent):
         return summed / tf.sqrt(tf.reduce_sum(mask, axis=1))
 
 
-def ngram_parameters(
-    table: np.ndarray, options: StudentConfig, *, num_classes: int, seed: int
-) -> Dict[str, np.ndarray]:
-    """Random parameters around a table of embeddings; see `bilstm.bilstm_parameters`."""
+def ngram_parameters(table: np.ndarray, options: NGramsConfig, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
+    """Random parameters around a table of embeddings; see `students.bilstm.layer.bilstm_parameters`."""
     rng = np.random.default_rng(seed)
     size = table.shape[1]
     return {
