@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from rasa_compressed_bert import config
-from rasa_compressed_bert.config import options_of, sections_of, student_options
+from rasa_compressed_bert.config import Option, options_of, sections_of, student_options
 from rasa_compressed_bert.config.options import Variants
+from rasa_compressed_bert.config.requirements import alternatives
 from rasa_compressed_bert.config.student import ARCHITECTURES
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
@@ -52,7 +53,7 @@ def _tables(component: Any) -> List[Tuple[str, List[str]]]:
             default = getattr(usual, key)
             values = option.choices or ([True] if option.kind is bool else [])
             others = [value for value in values if value != default]
-            text = " ".join([option.help, *_exceptions(component, section, key, others)])
+            text = " ".join([option.help, *_requirements(option), *_exceptions(component, section, key, others)])
             rows.append(f"| `{key}` | `{json.dumps(default)}` | {option.accepted()} | {text} |\n")
         tables.append((section, rows))
     return tables
@@ -66,6 +67,12 @@ def _parts(component: Any) -> Iterator[Tuple[str, Any, Sequence[str]]]:
         for name, variant in part.variants().items() if issubclass(part, Variants) else ():
             own = [key for key in options_of(variant) if key not in options_of(part)]
             yield f"{section}: {{{part.variant_option}: {name}}}", variant, own
+
+
+def _requirements(option: Option) -> List[str]:
+    """What other options have to be, as an option declares it."""
+    needed = [f"`{name}: {alternatives(values)}`" for name, values in option.requires.items()]
+    return [f"Only for {' and '.join(needed)}."] if needed else []
 
 
 def _exceptions(component: Any, section: str, key: str, values: Sequence[Any]) -> List[str]:

@@ -5,7 +5,7 @@ from typing import Union
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.budget import BudgetConfig
-from rasa_compressed_bert.config.component import ComponentConfig, Problem, shown
+from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.distillation import DistillationConfig, StudentDistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
@@ -14,6 +14,7 @@ from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import IntentConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, declared_options, option, options_of, section, sections_of
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
+from rasa_compressed_bert.config.problems import Problem, shown
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import (

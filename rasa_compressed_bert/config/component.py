@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar
 
 from rasa_compressed_bert.config import rasa_options
 from rasa_compressed_bert.config.options import Option, declared_options, options_of, sections_of, variant_of
+from rasa_compressed_bert.config.problems import Problem, shown
+from rasa_compressed_bert.config.requirements import unmet_requirements
 from rasa_compressed_bert.errors import ConfigError
 
 Config = TypeVar("Config", bound="ComponentConfig")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One line for the user and the dotted names of the options that it is about."""
-
-    options: Tuple[str, ...]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class ComponentConfig(ABC):
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield the options that are valid one by one and contradict each other."""
-        return iter(())
+        return unmet_requirements(self)
 
     @property
     @abstractmethod
@@ -208,28 +201,3 @@ def _components(base: Type[Any]) -> Iterator[Type[ComponentConfig]]:
         yield base
     for cls in derived:
         yield from _components(cls)
-
-
-class _Short(reprlib.Repr):
-    """A short `repr` with the words of YAML."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 100
-
-    def repr_NoneType(self, value: None, level: int) -> str:
-        return "null"
-
-    def repr_bool(self, value: bool, level: int) -> str:
-        return "true" if value else "false"
-
-
-_SHORT = _Short()
-
-
-def shown(value: Any) -> str:
-    """Return a value on one line, as YAML has it, also one that is too large to print."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # Python refuses to print integers of more than 4,300 digits
-        return f"<{type(value).__name__}>"

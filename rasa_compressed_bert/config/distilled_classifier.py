@@ -7,11 +7,12 @@ from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option
-from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.distillation import StudentDistillationConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
+from rasa_compressed_bert.config.problems import Problem
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 from rasa_compressed_bert.config.student import StudentConfig
@@ -142,9 +143,9 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         )
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions within the sections and between them."""
-        sections = (self.teacher, self.student, self.augmentation, self.distillation, self.quantization)
-        for part in (*sections, self.out_of_scope):
+        """Yield unmet requirements, and the contradictions within the sections and between them."""
+        yield from super().conflicts()
+        for part in (self.teacher, self.student, self.augmentation, self.distillation):
             yield from part.conflicts()
         if self.student.is_bert:
             yield from self.pruning.conflicts()
@@ -152,7 +153,6 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         else:
             yield from self._conflicts_of_others_than_berts()
         yield from self.student.conflicts_with(self)
-        yield from self._predictions_conflicts()
 
     def _conflicts_of_others_than_berts(self) -> Iterator[Problem]:
         architecture, method = self.student.architecture, self.quantization.method
@@ -186,16 +186,3 @@ class DistilledIntentClassifierConfig(ComponentConfig):
                 ("quantization.aware_training", "student.architecture"),
                 f"quantization.aware_training: true is only for {_OF_TRANSFORMERS}; leave it out",
             )
-
-    def _predictions_conflicts(self) -> Iterator[Problem]:
-        """Of what a teacher would be asked, with one that is a file."""
-        if self.teacher.predictions is None:
-            return
-        for name in ("n_iter", "min_confidence", "unlabelled"):
-            value = getattr(self.augmentation, name)
-            if value:
-                yield Problem(
-                    (f"augmentation.{name}", "teacher.predictions"),
-                    f"augmentation.{name}: {value} needs a teacher that can be asked, and teacher.predictions is a "
-                    f"file; leave {name} out and change the rows of the file",
-                )

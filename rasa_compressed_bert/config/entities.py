@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Dict, Iterator, Union
 
 from rasa_compressed_bert.config.bert import BertOptions
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.intent_classifier import IntentConfig
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
 
 SPLIT_BY_COMMA = "split_entities_by_comma"
 

@@ -14,7 +14,18 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type
 
 @dataclass(frozen=True)
 class Option:
-    """What values an option accepts: `low` and `high` belong to the range, `above` and `below` do not."""
+    """What values an option accepts, and what it is of use for.
+
+    Attributes:
+        kind: their type.
+        help: a sentence for the page of options.
+        low: belongs to the range, as `high` does; `above` and `below` do not.
+        choices: all values that are accepted.
+        optional: whether null is accepted.
+        requires: dotted names of other options of the component, each with the values that this option is of use with.
+        because: why it is of use with these alone.
+        unused: values that require nothing, besides null and the default.
+    """
 
     kind: type
     help: str
@@ -24,6 +35,9 @@ class Option:
     below: Optional[float] = None
     choices: Sequence[str] = ()
     optional: bool = False
+    requires: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    because: str = ""
+    unused: Sequence[Any] = ()
 
     def coerce(self, value: Any) -> Any:
         """Return `value` as the option's type; raise `ValueError` or `OverflowError` if it is not accepted."""

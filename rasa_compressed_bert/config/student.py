@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Type, Union
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import Variants, option, options_of
+from rasa_compressed_bert.config.problems import Problem
 
 ARCHITECTURES: List[str] = ["bilstm", "transformer", "ngrams", "spacy_textcat"]
 """The students that are registered."""

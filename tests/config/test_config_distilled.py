@@ -110,14 +110,23 @@ def test_epochs_of_finetuning():
         ({"quantization": {"aware_training": True}}, "aware_training: true is only for student.architecture: transf"),
         ({"teacher": {"model": "a", "predictions": "b"}}, "teacher.model and teacher.predictions are two teachers"),
         ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}}, "needs a teacher that can be asked"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 needs a tea"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"unlabelled": "c"}}, "unlabelled: c needs a teacher that"),
+        (
+            {"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}},
+            "null, not b, as a file cannot be asked",
+        ),
+        ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 is only for"),
+        (
+            {"teacher": {"predictions": "b"}, "augmentation": {"unlabelled": "c"}},
+            "unlabelled: 'c' is only for teacher",
+        ),
         (
             {"teacher": {"predictions": "b", "epochs": 3}},
-            "epochs: 3 is for a teacher that is fine-tuned, and",
+            "epochs: 3 is only for teacher.predictions: null, not b, as a teacher that is given is not fine-tuned",
         ),
-        ({"teacher": {"model": "a", "learning_rate": 0.1}}, "learning_rate: 0.1 is for a teacher that is fine-tuned"),
+        (
+            {"teacher": {"model": "a", "learning_rate": 0.1}},
+            "learning_rate: 0.1 is only for teacher.model: null",
+        ),
         (
             {**SPACY, "quantization": {"per_channel": False}},
             "quantization is not for student.architecture: spacy_text",
