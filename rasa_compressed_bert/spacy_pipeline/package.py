@@ -20,7 +20,7 @@ from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissing
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
-from rasa_compressed_bert.spacy_pipeline import beside, component
+from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
@@ -164,7 +164,7 @@ def check(package: Package, out: Path) -> None:
 
 def _add_other(nlp: Language, other: str) -> None:
     try:
-        nlp.add_pipe(beside.NAME, config={"model": other})
+        nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
     except OSError as error:
         raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
 
