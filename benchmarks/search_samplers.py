@@ -85,12 +85,12 @@ def run(
     with tempfile.TemporaryDirectory() as name, tqdm(total=trials, desc=f"{sampler}, seed {seed}") as bar:
         study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers")
 
-        def tell(done: Sequence[Any]) -> None:
+        def on_trial(done: Sequence[Any]) -> None:
             volumes.append(hypervolume(points_of(study, goal.space), goal.costs, reference))
             bar.set_postfix(hypervolume=f"{volumes[-1]:.4f}")
             bar.update()
 
-        search(study, goal, evaluator.measure, trials=trials, sampler=Sampler(sampler, (seed,)), tell=tell)
+        search(study, goal, evaluator.measure, trials=trials, sampler=Sampler(sampler, (seed,)), on_trial=on_trial)
     return {"sampler": sampler, "seed": seed, "hypervolume": volumes}
 
 

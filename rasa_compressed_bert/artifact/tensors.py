@@ -20,7 +20,7 @@ from rasa_compressed_bert.errors import ArtifactError
 _MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; the values may be coded again
 _INDICES, _CODEBOOK, _SIZE = "#indices", "#codebook", "#size"
 _PACKED_BITS, _BYTE = 4, 8
-_LOOK = 4096  # elements that tell whether there may be few distinct values
+_LOOK = 4096  # elements that are looked at for few distinct values
 _PAYS = 7 / 8  # largest share of non-zero bytes at which a bit mask saves anything
 
 

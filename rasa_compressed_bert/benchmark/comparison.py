@@ -79,7 +79,7 @@ def compare_models(
 def _answers(
     workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], bar: tqdm
 ) -> Dict[str, List[Dict[str, Any]]]:
-    """What each worker says to each part of the texts, in turns."""
+    """Each worker's predictions for each part of the texts, in turns."""
     answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
     for part in parts:
         for label, worker in workers.items():

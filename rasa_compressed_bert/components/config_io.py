@@ -32,7 +32,7 @@ class ComponentError(RasaException):
 
 @contextmanager
 def shown_by_rasa() -> Iterator[None]:
-    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show what they say."""
+    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show their messages."""
     try:
         yield
     except CompressedBertError as error:

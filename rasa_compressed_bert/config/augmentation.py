@@ -52,7 +52,7 @@ class AugmentationConfig:
         None,
         str,
         optional=True,
-        help="spaCy model that tells parts of speech; null means classes of words that occur between the same words of "
+        help="spaCy model that tags parts of speech; null means classes of words that occur between the same words of "
         "the training data.",
     )
     unlabelled: Optional[str] = option(

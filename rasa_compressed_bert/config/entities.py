@@ -22,7 +22,7 @@ class EntityConfig(BertOptions):
     BILOU_flag: bool = option(
         True,
         bool,
-        help="Whether tags tell begin, inside and end of an entity apart, so that two of one kind may touch.",
+        help="Whether begin, inside and end of an entity have tags of their own, so that two of one kind may touch.",
     )
     split_entities_by_comma: Union[bool, Dict[str, bool]] = option(
         True,

@@ -1,7 +1,7 @@
 """How one option is declared: its default, type, accepted values and help, in one place.
 
 The declaration lives in the metadata of a dataclass field, so reading a configuration, suggesting a name for a typo and
-writing `docs/options.md` are generic: none of them knows any option by name.
+writing `docs/options.md` are generic: none of them names an option.
 """
 
 from __future__ import annotations

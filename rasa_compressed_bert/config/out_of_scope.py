@@ -1,4 +1,4 @@
-"""Options of the section `out_of_scope`: when a confidence says that no intent is meant."""
+"""Options of the section `out_of_scope`: when a low confidence means that no intent is right."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is inside of a trained model, and which of its parts bear compression."""
+"""What is inside a trained model, and how sensitive its parts are to compression."""

@@ -50,7 +50,7 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
         if before.get(key) is not None and after.get(key) is not None:
             change = f"{100 * (after[key] - before[key]):+.1f}"
             rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
-    dense = "dense fine-tuned model in 32-bit floats, head included" if _said(component) else "encoder in floats"
+    dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
     lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:
         lines.append(
@@ -89,8 +89,8 @@ def _student(component: Mapping[str, Any]) -> Dict[str, str]:
     return {**values, **_common_details(component)}
 
 
-def _said(component: Mapping[str, Any]) -> str:
-    """What a model tells apart."""
+def _outputs(component: Mapping[str, Any]) -> str:
+    """How many intents and entities a model predicts."""
     counts = {name: component[name] for name in ("intents", "entities") if component[name]}
     return "".join(f"{count} {name}, " for name, count in counts.items())
 
@@ -104,7 +104,7 @@ def _details(component: Mapping[str, Any]) -> Dict[str, str]:
     embeddings = component["embeddings"]
     values = {
         "weights": f"{component['model_weights']}, "
-        + _said(component)
+        + _outputs(component)
         + f"messages of up to {component['max_length']} wordpieces",
         "quantization": _format(component["quantization"]),
         "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "

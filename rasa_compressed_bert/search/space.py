@@ -53,7 +53,7 @@ _OF_STUDENTS: Mapping[str, Any] = {
 
 
 def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Space:
-    """What is worth trying of a component, if nothing is said: what its config.yml leaves a use for.
+    """What a search varies by default: the options that a config.yml leaves a use for.
 
     Args:
         config_class: the component's options.
@@ -102,7 +102,7 @@ def _conflicts(
 
 
 def require_possible(space: Space, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> None:
-    """Draws from a space by chance, to say what contradicts itself in it before anything is trained.
+    """Draws from a space at random, to find contradictions in it before anything is trained.
 
     Raises:
         ConfigError: if no draw is valid, with the problems.

@@ -62,7 +62,7 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
     """Writes `out` with the wheel and the folder `pipeline`, or nothing; returns the wheel.
 
     Args:
-        artifact: of a BERT that says intents, entities or both, or of a student that is spaCy's own.
+        artifact: of a BERT that predicts intents, entities or both, or of a student that is spaCy's own.
         package: what it is called.
         out: a folder that does not exist.
         other: name or folder of a spaCy pipeline to run beside it, if any.
@@ -180,8 +180,8 @@ def _wheel(pipeline: Path, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*/dist/*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = done.stdout + done.stderr
-        if "wheel to be installed" in said:
+        output = done.stdout + done.stderr
+        if "wheel to be installed" in output:
             raise RuntimeMissingError("What is written is a wheel, and `wheel` is not installed: pip install wheel")
-        raise ExportError("\n".join(["spaCy cannot make the package:", *said.splitlines()[-12:]]))
+        raise ExportError("\n".join(["spaCy cannot make the package:", *output.splitlines()[-12:]]))
     return wheels[0]

@@ -62,7 +62,7 @@ class CrossFitted:
 
     @property
     def voting(self) -> Voting:
-        """What is told about the views."""
+        """The observations of the views."""
         return Voting(self.weights, self.power, self.temperature, calibrated=True)
 
 
@@ -164,7 +164,7 @@ def _with_tags(
     tags: Sequence[np.ndarray],
     tag_logits: Sequence[np.ndarray],
 ) -> CrossFitted:
-    """What held-out messages tell about entities: spans that lie exactly where they are annotated are right."""
+    """Observations of entities on held-out messages: spans that lie exactly where they are annotated are right."""
     rows, known = tags_alone(tag_logits, tags)
     some = evenly_spaced(len(known), _WORDPIECES)
     spans = [[(entity.start, entity.end, *entity.label) for entity in entities] for entities in found]
@@ -185,7 +185,7 @@ def _with_intents(
     refitted: np.ndarray,
     evidence: Dict[str, List[Evidence]],
 ) -> CrossFitted:
-    """What held-out messages tell about the two heads, and about the views."""
+    """Observations of the two heads, and of the views, on held-out messages."""
     labelled = np.flatnonzero(classes != NO_CLASS)
     if not len(labelled):
         return result
@@ -220,6 +220,6 @@ def cross_fitted_of(artifact: Artifact) -> Optional[CrossFitted]:
 
 
 def voting_of(artifact: Artifact) -> Voting:
-    """What held-out messages told about the views of a trained model."""
+    """Observations of the views of a trained model on held-out messages."""
     cross_fitted = cross_fitted_of(artifact)
     return cross_fitted.voting if cross_fitted else Voting()

@@ -37,7 +37,7 @@ def train_distilled_classifier(
     origin: Optional[Artifact] = None,
     held_out: Sequence[str] = (),
 ) -> Artifact:
-    """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on what it says.
+    """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on its predictions.
 
     Args:
         examples: the labelled messages; all of them are learnt.
@@ -74,7 +74,7 @@ def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) 
 
     Args:
         texts: of the training messages.
-        config: whose section `augmentation` says how many there are.
+        config: its section `augmentation` sets how many there are.
     """
     teacher = start_from_pretrained(config.teacher_options(), texts)
     return [*texts, *_other_texts(texts, teacher, config, set())[0]]

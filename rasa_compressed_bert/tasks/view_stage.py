@@ -53,7 +53,7 @@ def with_views(
         texts: every training message.
         classes: their intents, `(n,)`; -1 of a message without one.
         options: of the section `out_of_scope`.
-        voting: what held-out messages told about the views.
+        voting: observations of the views on held-out messages.
         num_names: how many of the texts, the last ones, are names of intents.
         seed: of folds and clusters.
 

@@ -162,7 +162,8 @@ def test_evenly_pruned_has_the_sparsity(sparsity):
 def test_bits_are_those_of_the_post_and_every_setting_is_valid():
     assert len(SETTINGS) == len(set(SETTINGS)) == 34
     for setting in SETTINGS:
-        assert not list(QuantizationConfig("kmeans", **setting._asdict()).conflicts())
+        quantization = QuantizationConfig("kmeans", **setting._asdict())
+        assert not list(PrunedBertIntentClassifierConfig(quantization=quantization).conflicts())
     plain = {setting[:2] for setting in SETTINGS if setting.per_channel and not setting.aware_training}
     assert plain == {pair for b in (8, 4, 3, 2, 1) for pair in ((b, b), (b, 8), (8, b))} | {(2, 4)}
 

@@ -133,5 +133,5 @@ def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
 
 
 def _encoded(pieces: WordpieceTokenizer, texts: Sequence[str]) -> List[np.ndarray]:
-    """Without a warning of what is cut: the teacher has given one."""
+    """Without a warning of truncated messages: the teacher has given one."""
     return [pieces.encode(text).astype(np.int32) for text in texts]
