@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common.plots import panel
 from benchmarks.common.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
@@ -28,7 +29,6 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 from rasa_compressed_bert.reporting import tables
-from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.runtime.engines import open_engine
 
 logger = logging.getLogger("benchmarks")
@@ -161,7 +161,8 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     from matplotlib import ticker
 
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
-    with drawn(path, figsize=(9, 5)) as (figure, axes):
+    labels = ("milliseconds a message (p50, log scale)", "macro F1, %")
+    with panel(path, title=title, labels=labels, size=(9, 5)) as axes:
         for result in content["results"]:
             style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
             axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
@@ -172,12 +173,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         axes.set_xscale("log")
         for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             set_formatter(ticker.FormatStrFormatter("%g"))
-        axes.set_xlabel("milliseconds a message (p50, log scale)")
-        axes.set_ylabel("macro F1, %")
-        axes.set_title(title)
-        axes.grid(True, which="both", alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        figure.tight_layout()
 
 
 if __name__ == "__main__":
