@@ -76,17 +76,17 @@ def warn_of_vocabulary(
         )
 
 
-def warn_of_long_messages(cut: Sequence[bool], max_length: int) -> None:
+def warn_of_long_messages(truncated: Sequence[bool], max_length: int) -> None:
     """Warn of messages that are truncated.
 
     Args:
-        cut: whether the end of a message is left out.
+        truncated: whether the end of a message is left out.
         max_length: the option.
     """
-    if any(cut):
+    if any(truncated):
         logger.warning(
-            f"{sum(cut)} of {len(cut)} messages are longer than max_length: {max_length} wordpieces; their ends are "
-            "not seen by the model."
+            f"{sum(truncated)} of {len(truncated)} messages are longer than max_length: {max_length} wordpieces; "
+            "their ends are not seen by the model."
         )
 
 
@@ -123,7 +123,7 @@ def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
     if lost:
         found = [f"{quoted(text)} ({kind})" for text, kind in lost]
         logger.warning(
-            f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
+            f"{len(lost)} annotated entities are not learnt: they lie beyond max_length, or consist of "
             f"nothing that has a wordpiece: {_first(found)}."
         )
 

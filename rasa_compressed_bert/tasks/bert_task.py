@@ -19,7 +19,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.start import Start
 from rasa_compressed_bert.tasks.targets import Targets
-from rasa_compressed_bert.tokenization.pieces import Pieces, align_entities, cuts_for
+from rasa_compressed_bert.tokenization.pieces import Pieces, align_entities, split_points_for
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import NO_TAG, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
@@ -75,7 +75,7 @@ class BertTask:
         else:
             tokenizer = targets.tokenizer(start.tokenizer, config.max_length)
             pieces = [tokenizer.encode(text) for text in texts]
-            warn_of_long_messages([message.cut for message in pieces], config.max_length)
+            warn_of_long_messages([message.truncated for message in pieces], config.max_length)
             encoded, targets, lost = _tagged(examples, pieces, targets, targets.scheme, classes, num_names=len(names))
             warn_of_lost_entities(lost)
         vocabulary = UsedVocabulary.of([*encoded.input_ids, *synthetic])
@@ -99,7 +99,7 @@ class BertTask:
             return self
         hidden = set(held_out.tolist())
         known = [() if place in hidden else example.entities for place, example in enumerate(self.examples)]
-        cuts = cuts_for(self.texts, known, self.start.tokenizer, before={})
+        cuts = split_points_for(self.texts, known, self.start.tokenizer, before={})
         targets = replace(self.targets, cuts=cuts, inside_words=False)
         tokenizer = targets.tokenizer(self.start.tokenizer, self.config.max_length)
         pieces = [tokenizer.encode(text) for text in self.texts]

@@ -10,7 +10,7 @@ from rasa_compressed_bert.config import BertOptions, EntityConfig
 from rasa_compressed_bert.data.entities import COMMA, TagScheme, entity_labels
 from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.tokenization.pieces import Cuts, PieceTokenizer, cuts_for
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, SplitPoints, split_points_for
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Targets:
 
     labels: Tuple[str, ...]
     scheme: Optional[TagScheme] = None
-    cuts: Cuts = field(default_factory=dict)
+    cuts: SplitPoints = field(default_factory=dict)
     inside_words: bool = False
     comma_separated: Tuple[str, ...] = ()
 
@@ -89,7 +89,7 @@ def targets_of(
     }
     types = sorted({label.entity for label in known})
     separated = [entity for entity in types if config.splits(entity, has_commas=entity in commas)]
-    cuts = cuts_for(texts, entities, tokenizer, before=before.cuts if before else {})
+    cuts = split_points_for(texts, entities, tokenizer, before=before.cuts if before else {})
     return Targets(labels, TagScheme(known, config.BILOU_flag), cuts, comma_separated=tuple(separated))
 
 
