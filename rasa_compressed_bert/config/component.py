@@ -148,12 +148,10 @@ def _read(
 
 def _of_another_variant(base: Any, cls: type, *, path: str, key: str, value: Any) -> Problem:
     """A value of an option that `cls`, the variant of `base` that was chosen, does not have."""
-    by = base.variant_option
+    by, variants = base.variant_option, base.variants()
     chooser = f"{path[: -len(key)]}{by}"
-    (chosen, *_), owners = (
-        [name for name, variant in base.variants().items() if fits(variant)]
-        for fits in (lambda variant: variant is cls, lambda variant: key in options_of(variant))
-    )
+    chosen = next(name for name, variant in variants.items() if variant is cls)
+    owners = [name for name, variant in variants.items() if key in options_of(variant)]
     return Problem(
         (path, chooser),
         f"{path}: {value} is only for {chooser}: {' or '.join(owners)}, not {chosen}; change {by} or leave {key} out",

@@ -9,8 +9,6 @@ from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import QuantizationConfig, student_of, student_options
 from rasa_compressed_bert.export.packing import pack_each
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
-from rasa_compressed_bert.students.bilstm.layer import BiLstm, bilstm_parameters
-from rasa_compressed_bert.students.ngrams.layer import NGrams, ngram_parameters
 
 IDS = np.random.default_rng(1).integers(0, 50, (3, 9)).astype(np.int32)
 MASK = np.array([[1] * 9, [1] * 5 + [0] * 4, [1] + [0] * 8], np.int32)
@@ -24,13 +22,12 @@ every_student = pytest.mark.parametrize("name", SIZES)
 
 def student(name):
     options = student_options(SIZES[name])
+    kind = student_of(options.architecture)
     rng = np.random.default_rng(0)
-    table = rng.normal(size=(50, 10)).astype(np.float32)
+    parameters = kind.parameters(rng.normal(size=(50, 10)).astype(np.float32), options, num_classes=4, seed=0)
     if name == "ngrams":
-        parameters = ngram_parameters(table, options, num_classes=4, seed=0)
         parameters["embeddings.pair"] = rng.normal(size=(70, 10)).astype(np.float32)
-        return options, NGrams(parameters)
-    return options, BiLstm(bilstm_parameters(table, options, num_classes=4, seed=0), pooling=options.pooling)
+    return options, kind.layer(parameters, options, wordpieces=np.arange(50), dropout=None)
 
 
 def logits_of(model):

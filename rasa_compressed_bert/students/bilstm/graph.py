@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 from rasa_compressed_bert.artifact.dequantization import SCALE
 from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, INPUT_IDS, OnnxModel
 from rasa_compressed_bert.export.student_graph import StudentGraph
+from rasa_compressed_bert.students.bilstm.student import DIRECTIONS
 
-_DIRECTIONS = ("forward", "backward")
 _FAR_BELOW = "far_below"
 
 
@@ -26,7 +26,7 @@ def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxMode
     embedded = graph.rows("embeddings.word", INPUT_IDS)  # (B, T, E)
     steps = graph.add("Transpose", [embedded], perm=[1, 0, 2])  # (T, B, E)
     lengths = graph.add("Cast", [graph.length()], to=TensorProto.INT32)  # (B,)
-    pooled = [graph.pooled_lstm(steps, lengths, direction, pooling=pooling) for direction in _DIRECTIONS]
+    pooled = [graph.pooled_lstm(steps, lengths, direction, pooling=pooling) for direction in DIRECTIONS]
     return graph.classified(graph.add("Concat", pooled, axis=-1))
 
 

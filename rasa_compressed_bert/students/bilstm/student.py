@@ -8,7 +8,11 @@ from typing import Any, ClassVar, Dict, Mapping
 import numpy as np
 
 from rasa_compressed_bert.config import option
-from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig
+from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig, glorot, head_parameters
+
+DIRECTIONS = ("forward", "backward")
+GATES = 4  # input, output, forget, cell: in ONNX's order
+_FORGET_BIAS = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,21 +43,25 @@ class BiLstmStudent(KerasStudent):
         "student.dense_size": {"low": 64, "high": 320, "step": 64},
     }
 
-    def parameters(
-        self, table: np.ndarray, options: BiLstmConfig, *, num_classes: int, seed: int
-    ) -> Dict[str, np.ndarray]:
-        from rasa_compressed_bert.students.bilstm.layer import bilstm_parameters
+    def parameters(self, table: np.ndarray, options: Any, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        size = options.hidden_size
+        bias = np.zeros(GATES * size, np.float32)
+        bias[2 * size : 3 * size] = _FORGET_BIAS
+        parameters: Dict[str, np.ndarray] = {"embeddings.word": table.astype(np.float32)}
+        for direction in DIRECTIONS:
+            parameters[f"{direction}.input.kernel"] = glorot(rng, table.shape[1], GATES * size)
+            orthogonal = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(GATES)]
+            parameters[f"{direction}.recurrent.kernel"] = np.concatenate(orthogonal, axis=1).astype(np.float32)
+            parameters[f"{direction}.bias"] = bias
+        return {**parameters, **head_parameters(rng, 2 * size, options.dense_size, num_classes)}
 
-        return bilstm_parameters(table, options, num_classes=num_classes, seed=seed)
-
-    def layer(
-        self, parameters: Mapping[str, np.ndarray], options: BiLstmConfig, *, wordpieces: np.ndarray, dropout: Any
-    ) -> Any:
+    def layer(self, parameters: Mapping[str, np.ndarray], options: Any, *, wordpieces: np.ndarray, dropout: Any) -> Any:
         from rasa_compressed_bert.students.bilstm.layer import BiLstm
 
         return BiLstm(parameters, pooling=options.pooling, dropout=dropout)
 
-    def graph(self, options: BiLstmConfig, tensors: Mapping[str, np.ndarray]) -> Any:
+    def graph(self, options: Any, tensors: Any) -> Any:
         from rasa_compressed_bert.students.bilstm.graph import bilstm_model
 
         return bilstm_model(tensors, pooling=options.pooling)

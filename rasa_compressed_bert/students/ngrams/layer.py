@@ -5,25 +5,22 @@ Pairs share the rows of a table by a hash (`PAIR_FACTOR`), and have learnt nothi
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional
+from typing import Mapping, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.keras.layer import StudentLayer, head_parameters
-from rasa_compressed_bert.students.ngrams.student import PAIR_FACTOR, NGramsConfig
-
-_DENSE = 256  # units of the ReLU layer
+from rasa_compressed_bert.students.keras.layer import StudentLayer
+from rasa_compressed_bert.students.ngrams.student import PAIR_FACTOR
 
 
 class NGrams(StudentLayer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
     Args:
-        parameters: see `ngram_parameters`.
-        wordpieces: the tokenizer's id of each row of the word embeddings `(V,)`, where not all of them are there: pairs
-            are hashed by these.
+        parameters: see `NGramsStudent.parameters`.
+        wordpieces: the tokenizer's id of each row of the word embeddings, `(V,)`: pairs are hashed by these.
         dropout: before both layers of the head, while training.
     """
 
@@ -31,12 +28,11 @@ class NGrams(StudentLayer):
         self,
         parameters: Mapping[str, np.ndarray],
         *,
-        wordpieces: Optional[np.ndarray] = None,
+        wordpieces: np.ndarray,
         dropout: Optional[Dropout] = None,
     ):
         super().__init__(parameters, dropout=dropout)
-        rows = np.arange(len(parameters["embeddings.word"])) if wordpieces is None else wordpieces
-        self._wordpieces = tf.constant(rows, tf.int64)
+        self._wordpieces = tf.constant(wordpieces, tf.int64)
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
         """The sum of all embeddings over the root of their number, see `StudentLayer.pooled`.  # (B, E)"""
@@ -46,14 +42,3 @@ class NGrams(StudentLayer):
         words = tf.reduce_sum(tf.gather(self.parameters["embeddings.word"], input_ids) * mask, axis=1)
         summed = words + tf.reduce_sum(tf.gather(pairs, buckets) * mask[:, 1:], axis=1)  # (B, E)
         return summed / tf.sqrt(tf.reduce_sum(mask, axis=1))
-
-
-def ngram_parameters(table: np.ndarray, options: NGramsConfig, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
-    """Random parameters around a table of embeddings; see `students.bilstm.layer.bilstm_parameters`."""
-    rng = np.random.default_rng(seed)
-    size = table.shape[1]
-    return {
-        "embeddings.word": table.astype(np.float32),
-        "embeddings.pair": np.zeros((options.buckets, size), np.float32),
-        **head_parameters(rng, size, _DENSE, num_classes),
-    }

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Dict, Mapping
 import numpy as np
 
 from rasa_compressed_bert.config import option
-from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig
+from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig, head_parameters
 
 PAIR_FACTOR = 31_337
 """A pair of wordpieces `a b` has row `(31337 a + b) mod buckets` of the table of ngrams."""
+_DENSE = 256  # units of the ReLU layer
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,19 @@ class NGramsStudent(KerasStudent):
     options = NGramsConfig
     search_space = {**KerasStudent.search_space, "student.buckets": [5000, 10000, 20000, 40000]}
 
-    def parameters(
-        self, table: np.ndarray, options: NGramsConfig, *, num_classes: int, seed: int
-    ) -> Dict[str, np.ndarray]:
-        from rasa_compressed_bert.students.ngrams.layer import ngram_parameters
+    def parameters(self, table: np.ndarray, options: Any, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
+        return {
+            "embeddings.word": table.astype(np.float32),
+            "embeddings.pair": np.zeros((options.buckets, table.shape[1]), np.float32),
+            **head_parameters(np.random.default_rng(seed), table.shape[1], _DENSE, num_classes),
+        }
 
-        return ngram_parameters(table, options, num_classes=num_classes, seed=seed)
-
-    def layer(
-        self, parameters: Mapping[str, np.ndarray], options: NGramsConfig, *, wordpieces: np.ndarray, dropout: Any
-    ) -> Any:
+    def layer(self, parameters: Mapping[str, np.ndarray], options: Any, *, wordpieces: np.ndarray, dropout: Any) -> Any:
         from rasa_compressed_bert.students.ngrams.layer import NGrams
 
         return NGrams(parameters, wordpieces=wordpieces, dropout=dropout)
 
-    def graph(self, options: NGramsConfig, tensors: Mapping[str, np.ndarray]) -> Any:
+    def graph(self, options: Any, tensors: Any) -> Any:
         from rasa_compressed_bert.students.ngrams.graph import ngrams_model
 
         return ngrams_model(tensors)
