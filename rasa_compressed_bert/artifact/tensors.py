@@ -45,7 +45,7 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
         for name in [key[: -len(_CODEBOOK)] for key in stored if key.endswith(_CODEBOOK)]:
             stored[name] = _decoded(name, stored)
         for name in [key[: -len(_MASK)] for key in stored if key.endswith(_MASK)]:
-            stored[name] = _spread(name, stored)
+            stored[name] = _densified(name, stored)
         return {name: tensor for name, tensor in stored.items() if "#" not in name}
     except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
         raise ArtifactError(f"weights.safetensors cannot be read: {error}") from error
@@ -92,7 +92,7 @@ def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     return stored[name + _CODEBOOK][indices].reshape(shape)
 
 
-def _spread(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
+def _densified(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
     size = math.prod(shape)
     if min(shape, default=0) < 0 or len(stored[name + _MASK]) != -(-size // 8):
