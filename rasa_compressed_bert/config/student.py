@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Type, Union
 
 from rasa_compressed_bert.config.options import Variants, option, options_of
 from rasa_compressed_bert.config.problems import Problem
+from rasa_compressed_bert.errors import ConfigError, ExportError
 
 ARCHITECTURES: List[str] = ["bilstm", "transformer", "ngrams", "spacy_textcat"]
 """The students that are registered."""
@@ -87,13 +88,16 @@ class Student(ABC):
         """
 
     def graph(self, options: Any, tensors: Any) -> Any:
-        """The serving graph of a student in ONNX, an `OnnxModel`; only of one that is served by ONNX Runtime.
+        """The serving graph of a student in ONNX, an `OnnxModel`.
 
         Args:
             options: of the student.
             tensors: its packed parameters.
+
+        Raises:
+            ExportError: if it has none.
         """
-        raise NotImplementedError
+        raise ExportError(f"A student of the architecture {options.architecture} has no ONNX graph to export.")
 
 
 _STUDENTS: Dict[str, Union[str, Student]] = {
@@ -114,7 +118,16 @@ def register_student(name: str, student: Student) -> None:
 
 
 def student_of(name: str) -> Student:
-    """A registered student; its module is imported when it is asked for first."""
+    """A registered student; its module is imported when it is asked for first.
+
+    Raises:
+        ConfigError: if no student has that name.
+    """
+    if name not in _STUDENTS:
+        raise ConfigError(
+            f"student.architecture: '{name}' is not registered here, only {', '.join(ARCHITECTURES)}; import the "
+            "module that registers it first"
+        )
     student = _STUDENTS[name]
     return importlib.import_module(student).STUDENT if isinstance(student, str) else student
 

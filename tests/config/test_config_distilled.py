@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_options
-from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of, student_options
+from rasa_compressed_bert.errors import ConfigError, ExportError
 
 TRANSFORMER = {"student": {"architecture": "transformer"}}
 SPACY = {"student": {"architecture": "spacy_textcat"}}
@@ -65,6 +65,16 @@ def test_students_of_manifests_with_the_options_of_all_are_read():
     unused = dict.fromkeys(["hidden_size", "dense_size", "pooling", "num_layers", "layers", "language"])
     stored = {**unused, "architecture": "ngrams", "vocabulary_size": 9, "embedding_size": 8, "buckets": 7}
     assert asdict(student_options(stored)) == {name: value for name, value in stored.items() if value is not None}
+
+
+def test_a_student_that_is_not_registered_is_named():
+    with pytest.raises(ConfigError, match="'gru' is not registered here, only bilstm, .*; import"):
+        student_options({"architecture": "gru", "units": 3})
+
+
+def test_a_student_without_a_graph_is_not_exported():
+    with pytest.raises(ExportError, match="architecture spacy_textcat has no ONNX graph"):
+        student_of("spacy_textcat").graph(student_options({"architecture": "spacy_textcat"}), {})
 
 
 def test_predictions_of_a_file_are_not_augmented():
