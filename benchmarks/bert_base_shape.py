@@ -26,13 +26,14 @@ from benchmarks.common.rows import OURS, language_model_featurizer, row_config
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_in, unpacked
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, write_artifact
-from rasa_compressed_bert.benchmark import tables
 from rasa_compressed_bert.benchmark.comparison import compare_models
-from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, random_artifact
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.models.pretrained import local_folder
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -148,8 +149,8 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
     parts.append(tables.markdown_table(engine))
     if content["messages"]:
         parts += [
-            f"Whole messages in Rasa. {tables.LEGEND}",
-            tables.markdown_table(tables.comparison_rows(content["messages"])),
+            f"Whole messages in Rasa. {LEGEND}",
+            tables.markdown_table(comparison_rows(content["messages"])),
         ]
         p50 = {result["model"]: result["latency_p50_ms"] for result in content["messages"]}
         parts.append(f"lmf_diet / pruned int8: {p50['lmf_diet'] / p50['pruned int8']:.0f} times.")

@@ -25,12 +25,11 @@ from benchmarks.common.measured import Measured
 from benchmarks.common.scores import scores_of
 from benchmarks.common.served import served
 from benchmarks.common.training import file_digest, libraries, model_code, train_row
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.environment import environment
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, LabelledMessage
 from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.reporting.environment import environment
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
 HERE = Path(__file__).parent

@@ -27,13 +27,13 @@ from benchmarks.common.datasets import write_nlu
 from benchmarks.common.rows import OURS, complete
 from benchmarks.common.training import model_code, training_environment
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.resumable import Results
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 HERE = Path(__file__).parent

@@ -18,12 +18,12 @@ from rasa.core.agent import Agent
 from tqdm import tqdm
 
 from benchmarks.common.commands import command_line, exit_status, in_one_line, publish, quiet_rasa
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.server import Load, as_received, serve
-from rasa_compressed_bert.benchmark.tables import markdown_table
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.tables import markdown_table
 
 HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]

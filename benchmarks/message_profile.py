@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.common.commands import command_line, in_one_line, publish, quiet_rasa
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks.served_outputs import encoder_of
 

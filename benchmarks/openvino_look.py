@@ -33,12 +33,12 @@ import onnx
 from benchmarks.common.commands import publish
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import in_turns
 from rasa_compressed_bert.benchmark.measuring import resident_mb
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, minilm_shape, random_artifact
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
 
 logger = logging.getLogger("benchmarks")

@@ -25,7 +25,7 @@ from benchmarks.common.hint3 import OUT_OF_SCOPE, Bot, read_bot
 from benchmarks.common.measured import Measured
 from benchmarks.common.served import served
 from benchmarks.common.training import file_digest, train_row
-from rasa_compressed_bert.benchmark.environment import environment
+from rasa_compressed_bert.reporting.environment import environment
 
 HERE = Path(__file__).parent
 ROWS = (row_definitions.DEFAULT, "distilled_bilstm", "diet", "lmf_diet")

@@ -19,17 +19,17 @@ from tqdm import tqdm
 
 from benchmarks.common.commands import command_line, named_folder, publish, run_all
 from benchmarks.common.datasets import prepare_examples
+from benchmarks.common.plots import panel
 from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.inspection import describe
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
-from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.inspection.description import describe
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
@@ -190,7 +190,8 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
-    with drawn(path, figsize=(8, 4.5)) as (figure, axes):
+    labels = ("milliseconds a message, predictor alone (p50, log scale)", "macro F1, %")
+    with panel(path, title=title, labels=labels, size=(8, 4.5)) as axes:
         axes.axhline(100 * content[TEACHER]["macro_f1"], color="grey", linestyle="--", label="teacher")
         rows = summary(content)
         colours: Dict[str, str] = {row["student"]: f"C{index // 2}" for index, row in enumerate(rows)}
@@ -205,12 +206,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             error = 100 * deviation(row["scores"]["macro_f1"])
             axes.errorbar(*point, yerr=error, fmt="o", color=colour, markerfacecolor=face, label=label)
         axes.set_xscale("log")
-        axes.set_xlabel("milliseconds a message, predictor alone (p50, log scale)")
-        axes.set_ylabel("macro F1, %")
-        axes.set_title(title)
-        axes.grid(True, which="both", alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        figure.tight_layout()
 
 
 def _arguments() -> argparse.Namespace:

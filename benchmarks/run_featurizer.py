@@ -22,11 +22,12 @@ from benchmarks.common.featurizers import measured
 from benchmarks.common.rows import LMF, QUANTIZED, featurizer_config, featurizers
 from benchmarks.common.scores import mean_and_deviation
 from benchmarks.common.training import train_row
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -143,10 +144,10 @@ sample standard deviation of the seeds that the names below end with; a single s
 {tables.markdown_table(mean_scores(content["results"]))}
 
 One thread, one message at a time.
-{tables.LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
+{LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
 seconds of the whole `rasa train nlu`, on all cores.
 
-{tables.markdown_table(tables.comparison_rows(content["results"]))}
+{tables.markdown_table(comparison_rows(content["results"]))}
 
 Made by `{content["command"]}` on {in_words(content["environment"])}.
 """

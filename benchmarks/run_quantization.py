@@ -18,8 +18,8 @@ from benchmarks.common import kmeans_bits, runtimes
 from benchmarks.common.commands import command_line, named_folder, publish, run_all
 from benchmarks.common.datasets import prepare
 from benchmarks.common.quantized import Dense
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.reporting.environment import environment, in_words
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent

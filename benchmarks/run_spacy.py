@@ -21,8 +21,8 @@ from benchmarks.common.rows import complete, row_config
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark.comparison import compare_models
-from rasa_compressed_bert.benchmark.environment import environment
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.reporting.environment import environment
 from rasa_compressed_bert.spacy_pipeline.package import PIPELINE, Package, write_package
 
 logger = logging.getLogger("benchmarks")

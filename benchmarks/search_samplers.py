@@ -20,13 +20,13 @@ from optuna._hypervolume import compute_hypervolume
 from tqdm import tqdm
 
 from benchmarks.common.commands import command_line, publish
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_training_data
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.components.message_io import intent_examples
+from rasa_compressed_bert.components.nlu_files import load_training_data
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE
@@ -85,12 +85,12 @@ def run(
     with tempfile.TemporaryDirectory() as name, tqdm(total=trials, desc=f"{sampler}, seed {seed}") as bar:
         study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers")
 
-        def tell(done: Sequence[Any]) -> None:
+        def on_trial(done: Sequence[Any]) -> None:
             volumes.append(hypervolume(points_of(study, goal.space), goal.costs, reference))
             bar.set_postfix(hypervolume=f"{volumes[-1]:.4f}")
             bar.update()
 
-        search(study, goal, evaluator.measure, trials=trials, sampler=Sampler(sampler, (seed,)), tell=tell)
+        search(study, goal, evaluator.measure, trials=trials, sampler=Sampler(sampler, (seed,)), on_trial=on_trial)
     return {"sampler": sampler, "seed": seed, "hypervolume": volumes}
 
 

@@ -18,12 +18,12 @@ from benchmarks.common.commands import command_line, named_folder, publish, run_
 from benchmarks.common.datasets import prepare_examples
 from benchmarks.common.scores import mean_and_deviation, scores_of, seeds_in_words
 from benchmarks.common.training import file_digest, model_code
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
 HERE = Path(__file__).parent

@@ -21,12 +21,12 @@ from tqdm import tqdm
 from benchmarks.bert_base_shape import LENGTHS
 from benchmarks.common.commands import command_line, publish
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import environment, in_words
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns
 from rasa_compressed_bert.benchmark.measuring import resident_mb
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, minilm_shape, random_artifact
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.reporting.plots import drawn
 
 HERE = Path(__file__).parent
 SHAPES = {"BERT-base": bert_base_shape(), "MiniLM": minilm_shape()}

@@ -24,11 +24,11 @@ from benchmarks.common.measured import Measured
 from benchmarks.common.pages import write_results
 from benchmarks.common.training import file_digest, measuring_code, train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
-from rasa_compressed_bert.benchmark.environment import environment
-from rasa_compressed_bert.benchmark.inspection import inspect_model
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.server import throughput
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.inspection.description import inspect_model
+from rasa_compressed_bert.reporting.environment import environment
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from benchmarks.common.pages import to_markdown, write_pages
-from rasa_compressed_bert.benchmark.tables import markdown_table, percent
+from rasa_compressed_bert.reporting.tables import markdown_table, percent
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

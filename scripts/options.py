@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from rasa_compressed_bert import config
-from rasa_compressed_bert.config import options_of, sections_of
-from rasa_compressed_bert.config.student import ARCHITECTURES, StudentConfig
+from rasa_compressed_bert.config import Option, options_of, sections_of, student_options
+from rasa_compressed_bert.config.options import Variants
+from rasa_compressed_bert.config.requirements import alternatives
+from rasa_compressed_bert.config.student import ARCHITECTURES
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 COMPONENTS = (
@@ -44,23 +46,42 @@ def page() -> str:
 def _tables(component: Any) -> List[Tuple[str, List[str]]]:
     """The options of a component and of its sections, by the names of these."""
     tables = []
-    for section, part in {"": component, **sections_of(component)}.items():
+    for section, part, keys in _parts(component):
         usual, rows = part(), []
-        for key, option in options_of(part).items():
+        for key in keys:
+            option = options_of(part)[key]
             default = getattr(usual, key)
             values = option.choices or ([True] if option.kind is bool else [])
             others = [value for value in values if value != default]
-            text = " ".join([option.help, *_exceptions(component, section, key, others)])
+            text = " ".join([option.help, *_requirements(option), *_exceptions(component, section, key, others)])
             rows.append(f"| `{key}` | `{json.dumps(default)}` | {option.accepted()} | {text} |\n")
         tables.append((section, rows))
     return tables
 
 
+def _parts(component: Any) -> Iterator[Tuple[str, Any, Sequence[str]]]:
+    """Heading, class and names of options of the component, of each section and of each variant of a section."""
+    yield "", component, list(options_of(component))
+    for section, part in sections_of(component).items():
+        yield section, part, list(options_of(part))
+        for name, variant in part.variants().items() if issubclass(part, Variants) else ():
+            own = [key for key in options_of(variant) if key not in options_of(part)]
+            yield f"{section}: {{{part.variant_option}: {name}}}", variant, own
+
+
+def _requirements(option: Option) -> List[str]:
+    """What other options have to be, as an option declares it."""
+    needed = [f"`{name}: {alternatives(values)}`" for name, values in option.requires.items()]
+    return [f"Only for {' and '.join(needed)}."] if needed else []
+
+
 def _exceptions(component: Any, section: str, key: str, values: Sequence[Any]) -> List[str]:
     """Which values of an option a component refuses, or takes for some students alone."""
     bases: Dict[str, Dict[str, Any]] = {"": {}}
-    if "student" in sections_of(component) and section != "student":
-        bases = {name: {"student": StudentConfig(architecture=name)} for name in ARCHITECTURES}
+    if section.startswith("student"):
+        return []
+    if "student" in sections_of(component):
+        bases = {name: {"student": student_options({"architecture": name})} for name in ARCHITECTURES}
     taken_by: Dict[str, List[str]] = {}
     for value in values:
         own = {section: sections_of(component)[section](**{key: value})} if section else {key: value}

@@ -56,6 +56,14 @@ def quick_graphs():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
+@pytest.fixture
+def archive(tmp_path):
+    """An archive with one pruned component of ours."""
+    from small_archives import NODE, small_artifact, write_archive
+
+    return write_archive(tmp_path / "model.tar.gz", {NODE: small_artifact()})
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
     """A folder with a random BERT of 2 layers x 2 heads x 16, 64 neurons a layer, and about 140 wordpieces."""
@@ -78,3 +86,16 @@ def tiny_distilbert_weights(tmp_path_factory):
     config = transformers.DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, **SIZES)
     folder = tmp_path_factory.mktemp("tiny_distilbert")
     return save_tiny_weights(folder, transformers.TFDistilBertModel(config), transformers.DistilBertTokenizerFast)
+
+
+@pytest.fixture(scope="session")
+def tiny_electra_weights(tmp_path_factory):
+    """A folder with a random ELECTRA, whose variables are those of a BERT without a pooler."""
+    import transformers
+
+    transformers.set_seed(7)
+    config = transformers.ElectraConfig(
+        embedding_size=32, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, **SIZES
+    )
+    folder = tmp_path_factory.mktemp("tiny_electra")
+    return save_tiny_weights(folder, transformers.TFElectraModel(config), transformers.BertTokenizerFast)

@@ -15,7 +15,7 @@ from rasa_compressed_bert.commands.benchmark import labelled
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
-SCRIPT = "import sys; sys.path.insert(0, 'tests/benchmark'); import benchmark_harness; "
+SCRIPT = "import sys; sys.path.insert(0, 'tests'); import small_archives; "
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 NLU = """
 version: "3.1"
@@ -39,7 +39,7 @@ nlu:
 def artifact(tmp_path):
     """An artifact folder, made by the helper of tests/benchmark."""
     code = "from pathlib import Path; from rasa_compressed_bert.artifact.artifact import write_artifact; "
-    code += f"write_artifact(benchmark_harness.small_artifact(), Path({str(tmp_path / 'artifact')!r}))"
+    code += f"write_artifact(small_archives.small_artifact(), Path({str(tmp_path / 'artifact')!r}))"
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", SCRIPT + code], cwd=str(root), env=worker_environment(1), check=True)
     return tmp_path / "artifact"
@@ -133,7 +133,7 @@ def test_sensitivity_refuses_settings_out_of_range(sensitivity, capsys):
 
 
 def test_interrupted_sensitivity_says_how_to_go_on(sensitivity, monkeypatch, capsys):
-    from rasa_compressed_bert.benchmark.sensitivity import Probe
+    from rasa_compressed_bert.inspection.sensitivity import Probe
 
     with monkeypatch.context() as patch:
         original, calls = Probe.score, iter(range(5))
@@ -148,7 +148,7 @@ def stop():
 
 
 def test_interruption_elsewhere_is_one_word(monkeypatch, artifact, capsys):
-    monkeypatch.setattr("rasa_compressed_bert.benchmark.inspection.inspect_model", lambda model: stop())
+    monkeypatch.setattr("rasa_compressed_bert.inspection.description.inspect_model", lambda model: stop())
     assert main(["inspect", str(artifact)]) == 130
     assert capsys.readouterr().err == "\nStopped.\n"
 
@@ -201,7 +201,7 @@ def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
 
 WORK = {
     "export": "rasa_compressed_bert.export.standalone.onnx_files",
-    "sensitivity": "rasa_compressed_bert.benchmark.sensitivity.measure_sensitivity",
+    "sensitivity": "rasa_compressed_bert.inspection.sensitivity.measure_sensitivity",
     "augment": "rasa_compressed_bert.tasks.distillation.texts_to_ask",
     "search": "rasa_compressed_bert.search.study.baseline_of",
 }

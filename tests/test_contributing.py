@@ -21,6 +21,7 @@ def targets():
 def paths():
     """What is named that looks like a path, in code or in a command; in the map, paths are those of the package."""
     words = {word.split("=")[-1].strip('"') for code in CODE for word in code.split()}
+    words = {word for word in words if "NAME" not in word}  # of what a recipe adds
     return sorted(word for word in words if re.fullmatch(r"\.?[\w./-]*(/|\.(py|md|cfg|toml|txt|yml))[\w./]*", word))
 
 
@@ -49,4 +50,4 @@ def test_scripts_exist(module):
 
 def test_the_map_has_every_room_once():
     rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", PAGE, flags=re.MULTILINE)
-    assert sorted(rows) == sorted(room for room in ROOMS if not room.startswith("__"))
+    assert sorted(rows) == sorted(room for room in ROOMS if not room.startswith("__") and room != "student")

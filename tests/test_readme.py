@@ -9,7 +9,7 @@ from PIL import Image
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
 from rasa_compressed_bert.__main__ import main
-from rasa_compressed_bert.benchmark.plots import digest_of
+from rasa_compressed_bert.benchmark.report import digest_of
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.search.space import read_space
 from scripts import fill_pages, options

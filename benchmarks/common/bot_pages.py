@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.common import rows
 from benchmarks.common.hint3 import PLATFORMS
+from benchmarks.common.plots import panel
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.plots import drawn
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
 
 FIGURES = {"mcc": "MCC", "inscope_accuracy": "in-scope accuracy", "oos_recall": "out-of-scope recall"}
 TRUST = {
@@ -144,7 +144,8 @@ def _by_model(content: Mapping[str, Any]) -> Dict[str, List[Mapping[str, Any]]]:
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: MCC against the threshold; published platforms are dashed, a band is a standard deviation."""
-    with drawn(path, figsize=(10, 5)) as (figure, axes):
+    labels = ("threshold of the fallback", "MCC over all test messages")
+    with panel(path, title=title, labels=labels, size=(10, 5)) as axes:
         for index, item in enumerate(all_series(content)):
             colour = f"C{index % 10}"
             values = [item.values("mcc", threshold) for threshold in item.thresholds]
@@ -155,9 +156,3 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
                 deviations = np.array([deviation(runs) for runs in values])
                 axes.fill_between(item.thresholds, means - deviations, means + deviations, color=colour, alpha=0.2)
         axes.axvline(FALLBACK_THRESHOLD, color="grey", linewidth=0.8, linestyle=":", label="Rasa's default threshold")
-        axes.set_xlabel("threshold of the fallback")
-        axes.set_ylabel("MCC over all test messages")
-        axes.set_title(title)
-        axes.grid(True, alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
-        figure.tight_layout()

@@ -13,9 +13,9 @@ from typing import Any, Callable, Dict, Tuple
 from rasa.utils.common import configure_logging_and_warnings
 from rasa.utils.log_utils import configure_structlog
 
-from rasa_compressed_bert.benchmark.inspection import inspect_model
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.inspection.description import inspect_model
 
 MB = 1e6
 

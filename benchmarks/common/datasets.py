@@ -7,9 +7,8 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.data.example import Example, LabelledMessage
 
 
 def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: int = 42) -> List[LabelledMessage]:

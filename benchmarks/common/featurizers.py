@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from benchmarks.common.rows import LMF, QUANTIZED, featurizers
 from benchmarks.common.training import training_environment
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.workers import worker_environment
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.errors import CompressedBertError
 
 ROUNDS, WARM_UP = 10, 5

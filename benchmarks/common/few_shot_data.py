@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from benchmarks.common.datasets import write_nlu
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
 
 DEFAULT_SHOTS = (5, 10)

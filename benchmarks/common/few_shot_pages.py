@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.common import rows
 from benchmarks.common.frozen import C
+from benchmarks.common.plots import panel
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
 
 FROZEN = "frozen"
 SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
@@ -55,7 +55,8 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: accuracy against the number of shots; published figures are dashed, bars standard deviations."""
     shots = sorted({cell["shots"] for cell in content["results"]})
     names = dict.fromkeys((key, cell["model"]) for key in ("results", "published") for cell in content[key])
-    with drawn(path, figsize=(9, 4.5)) as (figure, axes):
+    labels = ("training messages of each intent", "accuracy, %")
+    with panel(path, title=title, labels=labels, size=(9, 4.5)) as axes:
         for index, (key, name) in enumerate(names):
             points = {count: [100.0 * cell["accuracy"] for cell in _of(content[key], name, count)] for count in shots}
             points = {count: values for count, values in points.items() if values}
@@ -70,12 +71,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             )
         axes.set_xticks(range(len(shots)))
         axes.set_xticklabels([str(count) for count in shots])
-        axes.set_xlabel("training messages of each intent")
-        axes.set_ylabel("accuracy, %")
-        axes.set_title(title)
-        axes.grid(True, alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
-        figure.tight_layout()
 
 
 def _of(cells: Sequence[Mapping[str, Any]], model: str, shots: int) -> List[Mapping[str, Any]]:

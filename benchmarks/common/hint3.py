@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 from benchmarks.common.datasets import stratified_sample
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import DataError
 
 OUT_OF_SCOPE = "NO_NODES_DETECTED"

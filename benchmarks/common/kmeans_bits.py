@@ -15,13 +15,14 @@ from tqdm import tqdm
 from benchmarks.common.quantized import Dense
 from benchmarks.common.scores import scores_of
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.inspection import describe
-from rasa_compressed_bert.benchmark.plots import drawn
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import ExportError
+from rasa_compressed_bert.inspection.description import describe
+from rasa_compressed_bert.inspection.sensitivity_report import setting_name
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.resumable import Results
 
 
 class Setting(NamedTuple):
@@ -118,7 +119,7 @@ def cells_of(content: Mapping[str, Any]) -> Cells:
 
 def score_rows(cells: Cells) -> List[List[str]]:
     """Heading, and a row a line of the plot: macro F1 at each number of bits."""
-    rows = [["quantized", "scales", "trained for it", *(tables.setting_name("bits", bits) for bits in BITS)]]
+    rows = [["quantized", "scales", "trained for it", *(setting_name("bits", bits) for bits in BITS)]]
     for options in ({}, {"per_channel": False}, {"aware_training": True}):
         for where, pairs in WHERE.items():
             settings = [Setting(*pairs[bits], **options) for bits in BITS]

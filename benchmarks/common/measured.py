@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from rasa_compressed_bert.benchmark.resumable import Results
+from rasa_compressed_bert.reporting.resumable import Results
 
 
 class Measured:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any, Dict
 
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
@@ -17,7 +17,7 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_pages(title, content, folder=folder)
-    rows = tables.comparison_rows(content["results"])
+    rows = comparison_rows(content["results"])
     sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {folder / title}.json, .md and .png\n")
 
 
@@ -29,14 +29,14 @@ def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:
     """The columns to choose by, then all that was measured."""
-    rows, in_short = (tables.comparison_rows(content["results"], in_short=short) for short in (False, True))
+    rows, in_short = (comparison_rows(content["results"], in_short=short) for short in (False, True))
     older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
     notes = [f"Trained by an earlier version of this package: {', '.join(older)}."] if older else []
     notes = [content["note"]] if "note" in content else [*notes, *content.get("failed", ())]
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
-time, all rows in one run. {tables.LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
+time, all rows in one run. {LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
 {" ".join(notes)}
 
 {tables.markdown_table(in_short)}

@@ -14,7 +14,7 @@ from benchmarks.common.rows import OURS, row_config
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_in, artifacts_of, metadata, unpacked
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.tasks.bert_training import requantize_bert

@@ -19,14 +19,16 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common.plots import panel
 from benchmarks.common.quantized import Dense, artifact_in
-from rasa_compressed_bert.benchmark import tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
+from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.plots import drawn
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
+from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.runtime.engines import open_engine
 
 logger = logging.getLogger("benchmarks")
@@ -118,7 +120,7 @@ def tflite_interpreter() -> str:
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """The table, and what was promised of it."""
     results = content["results"]
-    rows = tables.comparison_rows(results)
+    rows = comparison_rows(results)
     rows[0].append("engine ms")
     for row, result in zip(rows[1:], results):
         row.append(f"{result['engine_p50_ms']:.2f}")
@@ -129,7 +131,7 @@ One intent model (MiniLM, fine-tuned, nothing pruned) in every format, for every
 time, in turns. kmeans: bits of encoder / embeddings. Aware: trained for its format. Per tensor: one scale a matrix.
 TensorFlow computes in 32-bit floats, whatever the format. TFLite's interpreter: {content["tflite_interpreter"]}.
 engine: milliseconds (p50) of the engine alone, a message of {WORDPIECES} wordpieces.
-{tables.LEGEND}
+{LEGEND}
 
 {tables.markdown_table(rows)}
 
@@ -159,7 +161,8 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     from matplotlib import ticker
 
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
-    with drawn(path, figsize=(9, 5)) as (figure, axes):
+    labels = ("milliseconds a message (p50, log scale)", "macro F1, %")
+    with panel(path, title=title, labels=labels, size=(9, 5)) as axes:
         for result in content["results"]:
             style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
             axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
@@ -170,12 +173,6 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         axes.set_xscale("log")
         for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             set_formatter(ticker.FormatStrFormatter("%g"))
-        axes.set_xlabel("milliseconds a message (p50, log scale)")
-        axes.set_ylabel("macro F1, %")
-        axes.set_title(title)
-        axes.grid(True, which="both", alpha=0.3)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        figure.tight_layout()
 
 
 if __name__ == "__main__":

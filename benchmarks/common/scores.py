@@ -7,8 +7,7 @@ from typing import Dict, Sequence, Union
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, LabelledMessage
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.predictors import open_predictor
 

@@ -14,10 +14,10 @@ from typing import Any, Callable, Dict
 import yaml
 
 import rasa_compressed_bert
-from rasa_compressed_bert.benchmark.environment import environment
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.pretrained import ALIASES, weights_digest
+from rasa_compressed_bert.reporting.environment import environment
 
 _NOT_IN_A_MODEL = ("benchmark", "commands", "search", "spacy_pipeline", "__main__.py")
 _SINGLE_THREAD = "_THREADS"  # in the names of the variables that say how many a library may use

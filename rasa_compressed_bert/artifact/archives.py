@@ -66,10 +66,10 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
 
 def metadata(folder: Path) -> Dict[str, Any]:
-    """What Rasa says about the model in an unpacked archive.
+    """Rasa's metadata of the model in an unpacked archive.
 
     Raises:
-        CompressedBertError: if it says nothing.
+        CompressedBertError: if there is none.
     """
     try:
         return json.loads((folder / _METADATA).read_text(encoding="utf-8"))

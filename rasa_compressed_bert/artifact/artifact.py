@@ -33,7 +33,7 @@ VIEWS = "views.safetensors"
 LARGEST_FILE = 4 * 2**30
 """Bytes; what is larger is not read into memory. BERT-large in 32-bit floats has a third of it."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
-"""Kinds of artifacts that a text is given to, by what they say of it."""
+"""Kinds of artifacts that a text is given to, by what they predict."""
 FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS)
 
 

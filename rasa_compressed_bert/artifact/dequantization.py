@@ -13,7 +13,7 @@ import numpy as np
 
 SCALE, FACTORS = ".scale", ".input_factors"
 INPUT_SCALE, INPUT_ZERO_POINT = ".input_scale", ".input_zero_point"
-FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # what is no weight, but tells how to read one
+FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # not weights, but how to read them
 _KERNEL, _BY_ROW = ".kernel", "embeddings."
 
 

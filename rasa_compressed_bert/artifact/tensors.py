@@ -20,7 +20,7 @@ from rasa_compressed_bert.errors import ArtifactError
 _MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; the values may be coded again
 _INDICES, _CODEBOOK, _SIZE = "#indices", "#codebook", "#size"
 _PACKED_BITS, _BYTE = 4, 8
-_LOOK = 4096  # elements that tell whether there may be few distinct values
+_LOOK = 4096  # elements that are looked at for few distinct values
 _PAYS = 7 / 8  # largest share of non-zero bytes at which a bit mask saves anything
 
 
@@ -45,7 +45,7 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
         for name in [key[: -len(_CODEBOOK)] for key in stored if key.endswith(_CODEBOOK)]:
             stored[name] = _decoded(name, stored)
         for name in [key[: -len(_MASK)] for key in stored if key.endswith(_MASK)]:
-            stored[name] = _spread(name, stored)
+            stored[name] = _densified(name, stored)
         return {name: tensor for name, tensor in stored.items() if "#" not in name}
     except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
         raise ArtifactError(f"weights.safetensors cannot be read: {error}") from error
@@ -92,7 +92,7 @@ def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     return stored[name + _CODEBOOK][indices].reshape(shape)
 
 
-def _spread(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
+def _densified(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     shape, values = tuple(stored[name + _SHAPE].tolist()), stored[name + _VALUES]
     size = math.prod(shape)
     if min(shape, default=0) < 0 or len(stored[name + _MASK]) != -(-size // 8):

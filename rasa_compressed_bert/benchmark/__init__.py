@@ -1,1 +1,1 @@
-"""Trained Rasa models side by side, and what is inside them."""
+"""Trained Rasa models side by side."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import psutil
 from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
-from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.metrics.confidences import (
     FALLBACK_THRESHOLD,
     best_fallback,
@@ -26,14 +26,6 @@ from rasa_compressed_bert.metrics.intents import intent_scores
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
 MB = 1e6
-
-
-class LabelledMessage(NamedTuple):
-    """A text, and the intent and the entities that it should get."""
-
-    text: str
-    intent: str
-    entities: Tuple[EntitySpan, ...] = ()
 
 
 def compare_models(
@@ -87,7 +79,7 @@ def compare_models(
 def _answers(
     workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], bar: tqdm
 ) -> Dict[str, List[Dict[str, Any]]]:
-    """What each worker says to each part of the texts, in turns."""
+    """Each worker's predictions for each part of the texts, in turns."""
     answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
     for part in parts:
         for label, worker in workers.items():

@@ -1,239 +1,103 @@
-"""Inspections and sensitivities as text."""
+"""A comparison of models as a table, and as score against latency and size."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, List, Mapping, NamedTuple, Sequence
 
-from rasa_compressed_bert.benchmark.environment import in_words
-from rasa_compressed_bert.benchmark.tables import markdown_table, percent, sensitivity_rows, text_table
+from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.tables import percent
 
-MB = 1e6
-_SCORES = {
-    "macro_f1": "macro F1",
-    "accuracy": "accuracy",
-    "entity_f1": "entity F1",
-    "views_accuracy": "accuracy of all views",
+_COSTS = {"latency_p50_ms": "milliseconds a message, p50", "archive_mb": "MB of the archive"}
+_COLOURS, _MARKERS = 10, "oDs"
+
+
+class Column(NamedTuple):
+    """Heading, key of the result, and how its value is written."""
+
+    heading: str
+    key: str
+    write: Callable[[Any], str]
+
+
+def _number(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{value:.{digits}f}"
+
+
+COMPARISON = (
+    Column("model", "model", str),
+    Column("accuracy", "accuracy", percent),
+    Column("macro F1", "macro_f1", percent),
+    Column("entity F1", "entity_f1", percent),
+    Column("ECE", "calibration_error", percent),
+    Column("OOS AUROC", "out_of_scope_auroc", percent),
+    Column("OOS F1", "fallback_f1", percent),
+    Column("best OOS F1", "best_fallback_f1", percent),
+    Column("its threshold", "best_fallback_threshold", str),
+    Column("p50 ms", "latency_p50_ms", _number(2)),
+    Column("p95 ms", "latency_p95_ms", _number(2)),
+    Column("p99 ms", "latency_p99_ms", _number(2)),
+    Column("components p50 ms", "components_p50_ms", _number(2)),
+    Column("HTTP/s, 1 worker", "answers_per_second_1", _number(0)),
+    Column("HTTP/s, 2 workers", "answers_per_second_2", _number(0)),
+    Column("archive MB", "archive_mb", _number(1)),
+    Column("memory MB", "memory_mb", _number(0)),
+    Column("load s", "load_s", _number(2)),
+    Column("training s", "training_s", _number(0)),
+    Column("sparsity", "sparsity", percent),
+)
+IN_SHORT = {
+    *("model", "accuracy", "macro_f1", "entity_f1", "out_of_scope_auroc", "best_fallback_f1"),
+    *("latency_p50_ms", "latency_p99_ms", "answers_per_second_2", "archive_mb", "memory_mb", "training_s"),
 }
+"""The columns to choose a model by."""
+LEGEND = (
+    "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: without what Rasa "
+    "does around the components of the pipeline. ECE: expected calibration error. OOS: of telling messages out of "
+    f"scope apart by their confidence, F1 at a fallback threshold of {FALLBACK_THRESHOLD} and at the best one. HTTP/s: "
+    "answers a second that eight clients on the same machine get. memory: what the model adds to a worker's resident "
+    "memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. A fallback is "
+    "undone, as `rasa test nlu` does."
+)
 
 
-def inspection_text(report: Mapping[str, Any]) -> str:
-    """All components of a model, with a heading."""
-    blocks = [f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB"]
-    for name, component in report["components"].items():
-        blocks.append(f"{name} ({component['kind']})")
-        if "layers" in component:
-            blocks += [_before_and_after(component), _layers(component), _aligned(_details(component))]
-        elif "student" in component:
-            blocks.append(_aligned(_student(component)))
-        else:
-            blocks.append("Untrained: there was no training data for it.")
-    return "\n\n".join(blocks) + "\n"
+def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = False) -> List[List[str]]:
+    """Heading and one row a model, without columns that no model has; `in_short` with those of `IN_SHORT` alone."""
+    wanted = [column for column in COMPARISON if column.key in IN_SHORT or not in_short]
+    columns = [column for column in wanted if any(result.get(column.key) is not None for result in results)]
+    rows = [[column.heading for column in columns]]
+    for result in results:
+        values = [result.get(column.key) for column in columns]
+        rows.append(["" if value is None else column.write(value) for column, value in zip(columns, values)])
+    return rows
 
 
-def sensitivity_text(content: Mapping[str, Any]) -> str:
-    """A table with the change of macro F1 for each part of a model, and what it means."""
-    return f"{text_table(sensitivity_rows(content))}\n\n{_sensitivity_legend(content)}\n"
+def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
+    """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point.
+
+    Its description is the digest of what it shows, see `digest_of`.
+    """
+    shown = [result for result in results if result["macro_f1"] is not None]
+    with drawn(path, of=digest_of(results), figsize=(13, 5), ncols=2, sharey=True) as (figure, panels):
+        for axes, (key, label) in zip(panels, _COSTS.items()):
+            for number, result in enumerate(shown):
+                point = (result[key], 100.0 * result["macro_f1"])
+                marker = _MARKERS[number // _COLOURS % len(_MARKERS)]
+                axes.scatter(*point, s=45, color=f"C{number % _COLOURS}", marker=marker, label=result["model"])
+            axes.set_xscale("log")
+            axes.set_xlabel(f"{label} (log scale)")
+            axes.margins(x=0.15, y=0.1)
+            axes.grid(True, which="both", alpha=0.3)
+        panels[0].set_ylabel("macro F1, %")
+        panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+        figure.suptitle(title)
+        figure.tight_layout()
 
 
-def sensitivity_markdown(content: Mapping[str, Any]) -> str:
-    """The same as a document, with the command, the machine and `results.png` beside it."""
-    settings = content["made_from"]["settings"]
-    options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in ("bits", "sparsity")]
-    options += [] if settings["per_channel"] else ["--per-tensor"]
-    options += [f"--max-messages {content['max_messages']}"] if content["max_messages"] else []
-    return (
-        f"# Sensitivity of {content['model']}\n\n{_sensitivity_legend(content)}\n\n"
-        f"{markdown_table(sensitivity_rows(content))}\n\n![change of macro F1](results.png)\n\n"
-        f"`rasa-compressed-bert sensitivity {content['model']} --nlu {content['nlu']} {' '.join(options)}`\n\n"
-        f"{in_words(content)}\n"
-    )
-
-
-def _sensitivity_legend(content: Mapping[str, Any]) -> str:
-    before, unknown = content["uncompressed"], content["unknown_messages"]
-    scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
-    lines = [
-        f"Uncompressed: macro F1 {percent(before['macro_f1'])}, accuracy {percent(before['accuracy'])} on "
-        f"{content['messages']} messages of {content['nlu']}; one message is {100 / content['messages']:.2g} points of "
-        "accuracy.",
-        "Columns: the change of macro F1 in points where that part alone is compressed and nothing is trained after "
-        f"it: by k-means with so many bits (a code book for each matrix, a scale for {scale}), and by setting so large "
-        "a share of each matrix to zero, the smallest weights first.",
-    ]
-    if unknown:
-        lines.append(f"{unknown} messages have intents that the model does not know.")
-    return "\n".join(lines)
-
-
-def _before_and_after(component: Mapping[str, Any]) -> str:
-    """What compression bought, and what it cost."""
-    size, parameters = component["bytes"], component["parameters"]
-    weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
-    rows = [
-        ["", "before", "now", "change"],
-        ["size in the archive, MB", *_pair(size["dense_fp32"] / MB, size["archived"] / MB, digits=1)],
-        ["size unpacked, MB", *_pair(size["dense_fp32"] / MB, size["stored"] / MB, digits=1)],
-        ["parameters, million", *_pair(parameters["dense"] / MB, parameters["now"] / MB, digits=2)],
-        ["encoder weights, million", *_pair(weights[0] / MB, weights[1] / MB, digits=2)],
-    ]
-    latency = component.get("latency")
-    if latency:
-        now = latency["p50_ms"]["now"]
-        rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
-        rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
-    before, after = _stages(component)
-    for key, name in _SCORES.items():
-        if before.get(key) is not None and after.get(key) is not None:
-            change = f"{100 * (after[key] - before[key]):+.1f}"
-            rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
-    dense = "dense fine-tuned model in 32-bit floats, head included" if _said(component) else "encoder in floats"
-    lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
-    if latency:
-        lines.append(
-            f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
-            f"before have random weights of the same shape and run in ONNX Runtime. With the tokenizer, now: "
-            f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
-        )
-    return "\n".join([text_table(rows), *lines])
-
-
-def _layers(component: Mapping[str, Any]) -> str:
-    rows = [["layer", "heads", "query/key size", "value size", "neurons", "gone"]]
-    for index, layer in enumerate(component["layers"]):
-        widths = [
-            f"{layer[key][0]} -> {layer[key][1]}"
-            for key in ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
-        ]
-        rows.append([str(index), *widths, percent(layer["sparsity"])])
-    rows.append(["all", "", "", "", "", percent(component["sparsity"])])
-    return text_table(rows)
-
-
-def _student(component: Mapping[str, Any]) -> Dict[str, str]:
-    student, teacher, size = component["student"], component["teacher"], component["bytes"]
-    options = ", ".join(f"{name} {value}" for name, value in student.items() if name != "architecture")
-    values = {
-        "student": f"{student['architecture']}, {options}; {component['intents']} intents, messages of up to "
-        f"{component['max_length']} " + ("words" if component["runtime"] == "spacy" else "wordpieces"),
-        "learnt from": f"{teacher['training_messages']} training messages and {teacher['other_messages']} others",
-        "size": f"{size['archived'] / MB:.2f} MB in the archive, {size['stored'] / MB:.2f} MB unpacked",
-    }
-    if component["parameters"] is not None:
-        values["parameters"] = f"{component['parameters'] / MB:.2f} million" + _of_teacher(component)
-    if component["quantization"]:
-        values["quantization"] = component["quantization"]["method"]
-    return {**values, **_common_details(component)}
-
-
-def _said(component: Mapping[str, Any]) -> str:
-    """What a model tells apart."""
-    counts = {name: component[name] for name in ("intents", "entities") if component[name]}
-    return "".join(f"{count} {name}, " for name, count in counts.items())
-
-
-def _of_teacher(component: Mapping[str, Any]) -> str:
-    parameters = component["teacher"]["parameters"]
-    return f", the teacher's {parameters / MB:.2f} million" if parameters else ""
-
-
-def _details(component: Mapping[str, Any]) -> Dict[str, str]:
-    embeddings = component["embeddings"]
-    values = {
-        "weights": f"{component['model_weights']}, "
-        + _said(component)
-        + f"messages of up to {component['max_length']} wordpieces",
-        "quantization": _format(component["quantization"]),
-        "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "
-        f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
-    }
-    if component["pruning"]:
-        values["pruning"] = (
-            f"{component['pruning']['method']}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})"
-        )
-    if component["budget"]:
-        values["budget"] = f"{percent(component['budget']['chosen'])} chosen, {component['budget']['why']}, of:"
-        for tried in component["budget"]["tried"]:
-            values[f"  {percent(tried['sparsity'])}"] = (
-                f"{tried['latency_ms']:.3g} ms, {tried['size_mb']:.3g} MB, "
-                f"F1 {100 * tried['score_drop']:.2f} points below the dense model's"
-            )
-    return {**values, **_common_details(component)}
-
-
-def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
-    parity = component["parity"]
-    values = {
-        "runtime": component["runtime"],
-        "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
-    }
-    if component["temperature"] is not None:
-        calibrated = (
-            "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"
-        )
-        values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
-    for name, score in component["held_out"].items():
-        values[name] = _score(score)
-    for stage, score in component["training_scores"].items():
-        values[f"training messages, {stage}"] = _score(score)
-    if component["learnt_names"]:
-        values["names of intents"] = f"{component['learnt_names']} of {component['intents']} learnt as messages"
-    if component["out_of_scope"]:
-        values.update(_detector(component))
-    if "similarity" in parity:
-        values["parity"] = (
-            f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
-            "before and after the export"
-        )
-    elif parity:
-        values["parity"] = (
-            f"{parity['changed']} of {parity['messages']} labels changed by the export, "
-            f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
-        )
-    return values
-
-
-def _aligned(values: Mapping[str, str]) -> str:
-    width = max(map(len, values))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
-
-
-def _format(quantization: Mapping[str, Any]) -> str:
-    bits = f"encoder {quantization['encoder_bits']} bits, embeddings {quantization['embedding_bits']} bits"
-    scales = "a scale a channel" if quantization["per_channel"] else "a scale a matrix"
-    trained = ", trained for it" if quantization["aware_training"] else ""
-    return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
-
-
-def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    stages = list(component["training_scores"].values())
-    return [stages[0], stages[-1]] if stages else [{}, {}]
-
-
-def _pair(before: float, now: float, *, digits: int) -> List[str]:
-    change = f"{before / now:.1f} x less" if now else ""
-    return [f"{before:.{digits}f}", f"{now:.{digits}f}", change]
-
-
-def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
-    """How intents are weighed, and messages out of scope are found."""
-    views, found = component["views"], component["out_of_scope"]
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views["weights"].items())
-    confidence = views["confidence"]
-    calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
-    return {
-        "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
-        "out of scope": f"{found['detector']}: {found['stored_messages']} messages stored, below a familiarity of "
-        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
-        f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
-        "compared with the others",
-    }
-
-
-def _score(score: Mapping[str, float]) -> str:
-    parts = [f"{name} {percent(score[key])}" for key, name in _SCORES.items() if score.get(key) is not None]
-    others = {key: value for key, value in score.items() if key not in _SCORES and value is not None}
-    return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
-
-
-def _accuracy(parity: Mapping[str, float]) -> str:
-    return f", accuracy on these messages {percent(parity['accuracy'])}"
+def digest_of(results: Sequence[Mapping[str, Any]]) -> str:
+    """What a plot of `plot_comparison` shows, as a digest."""
+    shown = [[result["model"], result["macro_f1"], *(result[key] for key in _COSTS)] for result in results]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()

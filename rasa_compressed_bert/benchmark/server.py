@@ -54,7 +54,7 @@ class NoConversations(InMemoryLockStore):
 
 
 class SaysReady(InputChannel):
-    """Lets every worker say that it has loaded the model; what Rasa logs then is lost behind some components."""
+    """Has every worker log that it has loaded the model; Rasa's own line is lost behind some components."""
 
     @classmethod
     def name(cls) -> str:
@@ -66,7 +66,7 @@ class SaysReady(InputChannel):
         blueprint = Blueprint(self.name())
 
         @blueprint.listener("after_server_start")
-        async def say(_app: Sanic, _loop: asyncio.AbstractEventLoop) -> None:
+        async def log_ready(_app: Sanic, _loop: asyncio.AbstractEventLoop) -> None:
             sys.stdout.write(f"{_READY}\n")
             sys.stdout.flush()
 
@@ -186,11 +186,11 @@ def serve(archive: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Serv
         command = [sys.executable, "-m", "rasa", "run", "--enable-api", "-i", "127.0.0.1", "-p", str(port)]
         command += ["--endpoints", str(endpoints), "--credentials", str(credentials), "-m", str(archive.resolve())]
         variables = {**worker_environment(threads), "SANIC_WORKERS": str(workers), "LOG_LEVEL": "INFO"}
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=folder,
@@ -234,15 +234,15 @@ def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: 
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, workers: int) -> None:
-    """Every worker says so before it listens; `/status` is an error where no model is loaded."""
+    """Every worker logs it before it listens; `/status` is an error where no model is loaded."""
     deadline = time.monotonic() + _START_S
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     problem = ""
     while not problem:
-        said = log.read_text(encoding="utf-8", errors="replace")
+        logged = log.read_text(encoding="utf-8", errors="replace")
         if process.poll() is not None or time.monotonic() > deadline:
             problem = f"did not come up with {workers} workers"
-        elif said.count(_READY) >= workers:
+        elif logged.count(_READY) >= workers:
             try:
                 with opener.open(f"{url}/status", timeout=_REQUEST_S):
                     return
@@ -251,7 +251,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, worker
             except OSError:  # it does not listen yet
                 pass
         time.sleep(0.2)
-    last = "\n".join(f"  {line}" for line in said.splitlines()[-_SHOWN_LINES:])
+    last = "\n".join(f"  {line}" for line in logged.splitlines()[-_SHOWN_LINES:])
     raise CompressedBertError(f"`rasa run` {problem}:\n{last}")
 
 

@@ -1,1 +1,1 @@
-"""The sub-commands of the command line, a module each: `add` says what one takes, `run` does it."""
+"""The sub-commands of the command line, a module each: `add` declares its arguments, `run` does its work."""

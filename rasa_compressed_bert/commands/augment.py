@@ -22,7 +22,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """What a teacher of one's own is asked."""
-    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.config import DistilledIntentClassifierConfig
     from rasa_compressed_bert.tasks.distillation import texts_to_ask
 

@@ -43,12 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
         CompressedBertError: if a model is refused; and if a server failed, after all else was written.
     """
     from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
-    from rasa_compressed_bert.benchmark import tables
+    from rasa_compressed_bert.benchmark import report
     from rasa_compressed_bert.benchmark.comparison import compare_models
-    from rasa_compressed_bert.benchmark.environment import environment
-    from rasa_compressed_bert.benchmark.messages import load_messages
-    from rasa_compressed_bert.benchmark.plots import plot_comparison
+    from rasa_compressed_bert.benchmark.report import plot_comparison
     from rasa_compressed_bert.benchmark.server import throughput
+    from rasa_compressed_bert.components.nlu_files import load_messages
+    from rasa_compressed_bert.reporting import tables
+    from rasa_compressed_bert.reporting.environment import environment
 
     if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group are Unix's
         raise CompressedBertError("--http: servers cannot be measured on Windows; leave it out.")
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")
-    write(f"{tables.text_table(tables.comparison_rows(results))}\n\n{tables.LEGEND}\n")
+    write(f"{tables.text_table(report.comparison_rows(results))}\n\n{report.LEGEND}\n")
     write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
     if failed:
         raise CompressedBertError("\n".join(failed))

@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """A trained model for other programs."""
     from rasa_compressed_bert.artifact.archives import artifacts_of
-    from rasa_compressed_bert.benchmark.messages import load_messages
+    from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 
     if arguments.format == "onnx" and (arguments.quantization or arguments.nlu):

@@ -21,8 +21,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """What is inside a trained model."""
     from rasa_compressed_bert.artifact.archives import artifacts_of
-    from rasa_compressed_bert.benchmark.inspection import inspect_model
-    from rasa_compressed_bert.benchmark.report import inspection_text
+    from rasa_compressed_bert.inspection.description import inspect_model
+    from rasa_compressed_bert.inspection.report import inspection_text
 
     report = inspect_model(arguments.model)
     if arguments.latency:

@@ -100,8 +100,8 @@ def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) ->
 
 def _trained(weights: str, nlu: Path) -> Artifact:
     """Intents and entities of the data, as far as it has them."""
-    from rasa_compressed_bert.benchmark.messages import load_training_data
     from rasa_compressed_bert.components.message_io import entity_examples
+    from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.config import JointBertClassifierConfig
     from rasa_compressed_bert.tasks.bert_training import train_or_finetune
 

@@ -61,8 +61,8 @@ def read_project(path: Path, nlu: Path) -> Project:
         CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
     """
     import rasa_compressed_bert
-    from rasa_compressed_bert.benchmark.messages import load_training_data
     from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
+    from rasa_compressed_bert.components.nlu_files import load_training_data
 
     config = read_yaml(path)
     pipeline = config.get("pipeline") if isinstance(config, dict) else None

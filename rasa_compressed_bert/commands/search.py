@@ -134,7 +134,7 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
 
     with tqdm(total=arguments.trials, desc="search", unit="trial", dynamic_ncols=True) as bar:
 
-        def tell(trials: List[Any]) -> None:
+        def on_trial(trials: List[Any]) -> None:
             figures = [trial.user_attrs[FIGURES] for trial in trials if FIGURES in trial.user_attrs]
             bar.n = min(sum(not is_baseline(trial) for trial in trials), arguments.trials)
             if figures:
@@ -146,7 +146,7 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
         limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}
         seed = (arguments.seed, secrets.randbits(32)) if arguments.storage else (arguments.seed,)
         sampler = Sampler(arguments.sampler, seed)
-        search(opened, goal, evaluator.measure, **limits, sampler=sampler, tell=tell)
+        search(opened, goal, evaluator.measure, **limits, sampler=sampler, on_trial=on_trial)
 
 
 def _confirmed(
@@ -159,7 +159,7 @@ def _confirmed(
 
     models = list({point.number: point for point in (baseline, *points)}.values())
     with tqdm(total=len(models) * len(splits), desc=what, unit="training", dynamic_ncols=True) as bar:
-        return study.confirmed(opened, models, evaluator.measure, splits=splits, tell=bar.update)
+        return study.confirmed(opened, models, evaluator.measure, splits=splits, on_measured=bar.update)
 
 
 def _reported(opened: Any, baseline: Any, picked: Mapping[str, Any], evaluator: Any, splits: Sequence[int]) -> Any:
@@ -174,7 +174,7 @@ def _conclude(
     opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
 ) -> None:
     """Writes what came of a study, and trains the choices."""
-    from rasa_compressed_bert.benchmark.tables import markdown_table, text_table
+    from rasa_compressed_bert.reporting.tables import markdown_table, text_table
     from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
 
@@ -258,5 +258,5 @@ def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:
     options = ["--out", str(folder), "--fixed-model-name", "model"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode or not (folder / "model.tar.gz").is_file():
-        said = (done.stdout + done.stderr).splitlines()[-8:]
-        raise CompressedBertError("\n".join(["`rasa train nlu` failed:", *said]))
+        output = (done.stdout + done.stderr).splitlines()[-8:]
+        raise CompressedBertError("\n".join(["`rasa train nlu` failed:", *output]))

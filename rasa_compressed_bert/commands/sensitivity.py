@@ -1,4 +1,4 @@
-"""`sensitivity`: which parts of a trained model bear few bits or few weights."""
+"""`sensitivity`: how sensitive the parts of a trained model are to few bits or few weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
     sensitivity = commands.add_parser(
         "sensitivity",
-        help="which parts of a trained model bear few bits or few weights",
+        help="how sensitive the parts of a trained model are to few bits or few weights",
         description="Compresses one part of an intent classifier at a time (a component, a layer, a component of a "
         "layer, the word embeddings) and scores it on NLU data. A later call goes on where an interrupted one stopped.",
     )
@@ -47,13 +47,16 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Which parts of a trained model bear few bits or few weights."""
-    from rasa_compressed_bert.benchmark.environment import environment
-    from rasa_compressed_bert.benchmark.messages import load_messages
-    from rasa_compressed_bert.benchmark.parts import Sweep
-    from rasa_compressed_bert.benchmark.plots import plot_sensitivity
-    from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
-    from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_sensitivity
+    """How sensitive the parts of a trained model are to few bits or few weights."""
+    from rasa_compressed_bert.components.nlu_files import load_messages
+    from rasa_compressed_bert.inspection.parts import Sweep
+    from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
+    from rasa_compressed_bert.inspection.sensitivity_report import (
+        plot_sensitivity,
+        sensitivity_markdown,
+        sensitivity_text,
+    )
+    from rasa_compressed_bert.reporting.environment import environment
 
     sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
     artifact = intent_artifact(arguments.model)

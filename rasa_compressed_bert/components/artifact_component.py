@@ -135,7 +135,7 @@ class ArtifactComponent(GraphComponent):
         return bert_training.train_or_finetune(examples, self._options, artifact)
 
     def process(self, messages: List[Message]) -> List[Message]:
-        """Writes what the model says of each message's text; without a model, or without text, that is nothing."""
+        """Writes the model's prediction for the text of each message; nothing without a model or without text."""
         with config_io.shown_by_rasa():
             for message in messages:
                 text = message.get(TEXT)
@@ -150,7 +150,7 @@ class ArtifactComponent(GraphComponent):
 
 
 class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
-    """An artifact that says the entities of a message."""
+    """An artifact that finds the entities of a message."""
 
     learns = "an entity"
     with_pieces = True
@@ -165,7 +165,7 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
 
 
 class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
-    """An artifact that says the intent of a message."""
+    """An artifact that predicts the intent of a message."""
 
     learns = "an intent"
 

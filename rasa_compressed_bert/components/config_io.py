@@ -24,6 +24,8 @@ _LIBRARIES = (
     *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-intel", "tensorflow-macos", "intel-tensorflow"),
 )
 """What trains, exports and checks, by all names of its distributions: another version may make another model."""
+TOOLS = ("__main__.py", "benchmark", "commands", "inspection", "reporting", "search", "spacy_pipeline")
+"""Source of which no model is made, so that a change of it leaves Rasa's cache as it is."""
 
 
 class ComponentError(RasaException):
@@ -32,7 +34,7 @@ class ComponentError(RasaException):
 
 @contextmanager
 def shown_by_rasa() -> Iterator[None]:
-    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show what they say."""
+    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show their messages."""
     try:
         yield
     except CompressedBertError as error:
@@ -52,7 +54,7 @@ def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:
 
 
 def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[str]:
-    """What Rasa's cache cannot see: a digest of this package's source and of the pretrained weights.
+    """What Rasa's cache cannot see: a digest of the source that trains models and of the pretrained weights.
 
     Rasa also asks for a component that it restored from its cache, with the configuration of the stand-in that holds
     the cached output, and does not use the answer: None then.
@@ -102,7 +104,7 @@ def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[S
 @functools.lru_cache(maxsize=None)
 def _source_digest() -> str:
     package = Path(__file__).parent.parent
-    files = sorted(package.rglob("*.py"))
+    files = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in TOOLS)
     return digest(*(f"{path.relative_to(package).as_posix()} {_file_digest(path)}" for path in files))
 
 

@@ -116,7 +116,7 @@ def require_json(messages: Iterable[Message]) -> None:
     """Refuses answers that no server could send.
 
     Raises:
-        ValueError: if one is no JSON, which knows no NaN.
+        ValueError: if one is no JSON, which has no NaN.
     """
     for message in messages:
         json.dumps(message.as_dict(only_output_properties=True), allow_nan=False)

@@ -38,7 +38,7 @@ class Quantized(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """What quantization knows beyond the weights.
+    """What quantization needs besides the weights.
 
     Attributes:
         codebooks: see `codebooks_for`, by the stored name of a matrix; for method kmeans.
@@ -136,7 +136,7 @@ def is_sparse(matrix: np.ndarray) -> bool:
 def codebooks_for(parameters: Mapping[str, np.ndarray], config: QuantizationConfig) -> Dict[str, np.ndarray]:
     """A code book for each table of embeddings and matrix of the layers, by the names under which they are stored.
 
-    Heads stay in evenly spaced 8 bits: they are small, and what they say is what counts.
+    Heads stay in evenly spaced 8 bits: they are small, and their outputs are the predictions.
     """
     groups: Dict[str, List[np.ndarray]] = defaultdict(list)
     for name, value in parameters.items():
@@ -151,7 +151,7 @@ def smoothing_for(parameters: Mapping[str, np.ndarray], extremes: Mapping[str, n
     """Factors that make channels of activations alike: `(x / s) @ (s w)` (SmoothQuant: Xiao et al. 2022, 2211.10438).
 
     `s_j = max|x_j|^0.7 / max|w_j|^0.3`. One channel of a BERT's hidden states can be 20 times as large as the others,
-    which then share what is left of 8 bits; columns of weights have scales of their own and bear more.
+    which then share what is left of 8 bits; columns of weights have scales of their own and lose less.
 
     Args:
         parameters: of the model.

@@ -5,18 +5,25 @@ from typing import Union
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.budget import BudgetConfig
-from rasa_compressed_bert.config.component import ComponentConfig, Problem, shown
-from rasa_compressed_bert.config.distillation import DistillationConfig
+from rasa_compressed_bert.config.component import ComponentConfig
+from rasa_compressed_bert.config.distillation import DistillationConfig, StudentDistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.entities import BertEntityExtractorConfig, EntityConfig, JointBertClassifierConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import IntentConfig, PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.config.options import Option, option, options_of, section, sections_of
+from rasa_compressed_bert.config.options import Option, declared_options, option, options_of, section, sections_of
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
+from rasa_compressed_bert.config.problems import Problem, shown
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
-from rasa_compressed_bert.config.student import PAIR_FACTOR, StudentConfig, StudentDistillationConfig
+from rasa_compressed_bert.config.student import (
+    Student,
+    StudentConfig,
+    register_student,
+    student_of,
+    student_options,
+)
 from rasa_compressed_bert.config.teacher import TeacherConfig
 
 TrainedConfig = Union[BertOptions, DistilledIntentClassifierConfig]
@@ -36,19 +43,23 @@ __all__ = [
     "JointBertClassifierConfig",
     "Option",
     "OutOfScopeConfig",
-    "PAIR_FACTOR",
     "Problem",
     "PrunedBertIntentClassifierConfig",
     "PruningConfig",
     "QuantizationConfig",
     "QuantizedBertFeaturizerConfig",
+    "Student",
     "StudentConfig",
     "StudentDistillationConfig",
     "TeacherConfig",
     "TrainedConfig",
+    "declared_options",
     "option",
     "options_of",
+    "register_student",
     "section",
     "sections_of",
     "shown",
+    "student_of",
+    "student_options",
 ]

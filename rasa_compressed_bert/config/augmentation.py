@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
+
+_ASKED: Any = {
+    "requires": {"teacher.predictions": (None,)},
+    "because": "a file cannot be asked about other messages",
+}
 
 
-def _probability(default: float, text: str) -> Any:
-    return option(default, float, low=0, high=1, help=text)
+def _probability(default: float, text: str, **declaration: Any) -> Any:
+    return option(default, float, low=0, high=1, help=text, **declaration)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class AugmentationConfig:
         low=0,
         high=1000,
         optional=True,
+        unused=(0,),
+        **_ASKED,
         help="Synthetic messages made of each training message, before repeated ones are dropped; null means 20, and 0 "
         "with teacher.predictions, whose teacher cannot be asked about them.",
     )
@@ -37,17 +44,23 @@ class AugmentationConfig:
     ngram: float = _probability(0.25, "Probability that 1 to 5 words in a row are all that is kept of a message.")
     sentence: float = _probability(0.0, "Probability that one sentence is all that is kept of a longer message.")
     min_confidence: float = _probability(
-        0.0, "Synthetic messages are dropped whose teacher gives the intent that they were made from less than this."
+        0.0,
+        "Synthetic messages are dropped whose teacher gives the intent that they were made from less than this.",
+        **_ASKED,
     )
     spacy_model: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="spaCy model that tells parts of speech; null means classes of words that occur between the same words of "
+        help="spaCy model that tags parts of speech; null means classes of words that occur between the same words of "
         "the training data.",
     )
     unlabelled: Optional[str] = option(
-        None, str, optional=True, help="Text file with messages without an intent, one a line, to be labelled as well."
+        None,
+        str,
+        optional=True,
+        help="Text file with messages without an intent, one a line, to be labelled as well.",
+        **_ASKED,
     )
 
     def conflicts(self) -> Iterator[Problem]:

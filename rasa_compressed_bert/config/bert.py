@@ -6,10 +6,10 @@ from dataclasses import InitVar, dataclass
 from typing import Any, ClassVar, Iterator, Mapping, Optional
 
 from rasa_compressed_bert.config.budget import BudgetConfig
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.distillation import DistillationConfig
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import Option, option, section
+from rasa_compressed_bert.config.problems import Problem
 from rasa_compressed_bert.config.pruning import PruningConfig
 
 SEED = 42
@@ -102,11 +102,5 @@ class BertOptions(EncoderConfig):
         """Yield contradictions within the sections and between the end of pruning and the end of training."""
         yield from super().conflicts()
         yield from self.pruning.conflicts()
-        if self.pruning.pooler is not None and self.pooling != "cls":
-            yield Problem(
-                ("pruning.pooler", "pooling"),
-                f"pruning.pooler: {self.pruning.pooler} is only for pooling: cls, as pooling: {self.pooling} has no "
-                "pooler; set pooling to cls or leave pooler out",
-            )
         yield from self.pruning.end_conflicts(self.epochs)
         yield from self.budget.conflicts(self.pruning, self.validation_split)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import Iterator, Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
 from rasa_compressed_bert.config.pruning import PruningConfig
 
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar
 
 from rasa_compressed_bert.config import rasa_options
-from rasa_compressed_bert.config.options import Option, options_of, sections_of
+from rasa_compressed_bert.config.options import Option, declared_options, options_of, sections_of, variant_of
+from rasa_compressed_bert.config.problems import Problem, shown
+from rasa_compressed_bert.config.requirements import unmet_requirements
 from rasa_compressed_bert.errors import ConfigError
 
 Config = TypeVar("Config", bound="ComponentConfig")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One line for the user and the dotted names of the options that it is about."""
-
-    options: Tuple[str, ...]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -46,9 +39,11 @@ class ComponentConfig(ABC):
             ConfigError: with every unknown option, wrong type, value out of range and contradiction.
         """
         problems: List[Problem] = []
-        config = _read(cls, options, problems, injected=cls.injected)
+        conflicts: List[Problem] = []
+        config = _read(cls, options, problems, conflicts=conflicts, injected=cls.injected)
         invalid = {name for problem in problems for name in problem.options}
-        problems += [conflict for conflict in config.conflicts() if invalid.isdisjoint(conflict.options)]
+        conflicts += config.conflicts()
+        problems += [conflict for conflict in conflicts if invalid.isdisjoint(conflict.options)]
         if problems:
             raise ConfigError(*(problem.text for problem in problems), component=cls.component())
         return config
@@ -57,7 +52,7 @@ class ComponentConfig(ABC):
     def misread(cls, options: Mapping[str, Any]) -> List[Problem]:
         """Return the unknown options and the values that are not accepted, whatever the other options are."""
         problems: List[Problem] = []
-        _read(cls, options, problems, injected=cls.injected)
+        _read(cls, options, problems, conflicts=[], injected=cls.injected)
         return problems
 
     def to_dict(self) -> Dict[str, Any]:
@@ -74,7 +69,7 @@ class ComponentConfig(ABC):
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield the options that are valid one by one and contradict each other."""
-        return iter(())
+        return unmet_requirements(self)
 
     @property
     @abstractmethod
@@ -103,10 +98,22 @@ class ComponentConfig(ABC):
 
 
 def _read(
-    cls: type, options: Any, problems: List[Problem], *, prefix: str = "", injected: Mapping[str, Option] = {}
+    base: type,
+    options: Any,
+    problems: List[Problem],
+    *,
+    conflicts: List[Problem],
+    prefix: str = "",
+    injected: Mapping[str, Option] = {},
 ) -> Any:
-    """Return `cls` made of `options`, with the default wherever a problem was found and noted in `problems`."""
+    """Return `base`, or a variant of it, made of `options`, with the default wherever there is a problem.
+
+    Values that are not accepted are noted in `problems`, options of other variants in `conflicts`.
+    """
+    cls = variant_of(base, options)
     known = {**options_of(cls), **injected}
+    others = {name: found for name, found in declared_options(base).items() if name not in known}
+    of_variants = declared_options(base).keys() - options_of(base).keys()
     sections = sections_of(cls)
     if not isinstance(options, Mapping):
         name = prefix.rstrip(".")
@@ -117,19 +124,38 @@ def _read(
     for key, value in options.items():
         path = prefix + (key if isinstance(key, str) and key.isprintable() else shown(key))
         if key in sections:
-            values[key] = _read(sections[key], {} if value is None else value, problems, prefix=f"{path}.")
-        elif key not in known:
+            found = {} if value is None else value
+            values[key] = _read(sections[key], found, problems, conflicts=conflicts, prefix=f"{path}.")
+        elif value is None and key in of_variants:
+            continue  # the default
+        elif key not in known and key not in others:
             if not (path == key and _is_anyway(cls, key, value)):
-                advice = _owners(prefix, key, cls) or _suggestion(key, cls)
+                advice = _owners(prefix, key, base) or _suggestion(key, cls)
                 problems.append(Problem((path,), f"{path}: unknown option (value {shown(value)}); {advice}"))
         else:
             try:
-                values[key] = known[key].coerce(value)
+                if key in known:
+                    values[key] = known[key].coerce(value)
+                else:
+                    value = others[key].coerce(value)
+                    conflicts.append(_of_another_variant(base, cls, path=path, key=key, value=value))
             except (ValueError, OverflowError):
                 hint = rasa_options.advice_on_value(path, value)
-                text = f"{path}: {shown(value)} is not {known[key].accepted()}"
+                text = f"{path}: {shown(value)} is not {(known.get(key) or others[key]).accepted()}"
                 problems.append(Problem((path,), f"{text}; {hint}" if hint else text))
     return cls(**values)
+
+
+def _of_another_variant(base: Any, cls: type, *, path: str, key: str, value: Any) -> Problem:
+    """A value of an option that `cls`, the variant of `base` that was chosen, does not have."""
+    by, variants = base.variant_option, base.variants()
+    chooser = f"{path[: -len(key)]}{by}"
+    chosen = next(name for name, variant in variants.items() if variant is cls)
+    owners = [name for name, variant in variants.items() if key in options_of(variant)]
+    return Problem(
+        (path, chooser),
+        f"{path}: {value} is only for {chooser}: {' or '.join(owners)}, not {chosen}; change {by} or leave {key} out",
+    )
 
 
 def _is_anyway(cls: Any, key: Any, value: Any) -> bool:
@@ -149,8 +175,8 @@ def _suggestion(key: Any, cls: type) -> str:
 
 def _places(cls: type) -> Dict[str, str]:
     """Return the dotted names of the options of `cls` and of its sections, by their last parts."""
-    inner = {name: f"{section}.{name}" for section, part in sections_of(cls).items() for name in options_of(part)}
-    return {**inner, **{item.name: item.name for item in fields(cls)}}
+    inner = {name: f"{section}.{name}" for section, part in sections_of(cls).items() for name in declared_options(part)}
+    return {**inner, **{name: name for name in (*declared_options(cls), *sections_of(cls))}}
 
 
 def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
@@ -159,7 +185,7 @@ def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
         return None
     section = prefix.rstrip(".")
     parts = {owner: sections_of(owner).get(section) if section else owner for owner in _components(ComponentConfig)}
-    owners = [owner for owner, part in parts.items() if part and key in {item.name for item in fields(part)}]
+    owners = [owner for owner, part in parts.items() if part and key in {*declared_options(part), *sections_of(part)}]
     if owners:
         names = ", ".join(sorted(owner.component() for owner in owners))
         return f"it is one of {names}: leave it out, or use a component that has it"
@@ -173,28 +199,3 @@ def _components(base: Type[Any]) -> Iterator[Type[ComponentConfig]]:
         yield base
     for cls in derived:
         yield from _components(cls)
-
-
-class _Short(reprlib.Repr):
-    """A short `repr` with the words of YAML."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 100
-
-    def repr_NoneType(self, value: None, level: int) -> str:
-        return "null"
-
-    def repr_bool(self, value: bool, level: int) -> str:
-        return "true" if value else "false"
-
-
-_SHORT = _Short()
-
-
-def shown(value: Any) -> str:
-    """Return a value on one line, as YAML has it, also one that is too large to print."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # Python refuses to print integers of more than 4,300 digits
-        return f"<{type(value).__name__}>"

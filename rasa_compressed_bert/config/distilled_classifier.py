@@ -7,13 +7,15 @@ from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option
-from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.component import ComponentConfig
+from rasa_compressed_bert.config.distillation import StudentDistillationConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.config.options import Option, option, section
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
+from rasa_compressed_bert.config.problems import Problem
 from rasa_compressed_bert.config.pruning import PruningConfig
 from rasa_compressed_bert.config.quantization import QuantizationConfig
-from rasa_compressed_bert.config.student import StudentConfig, StudentDistillationConfig
+from rasa_compressed_bert.config.student import StudentConfig
 from rasa_compressed_bert.config.teacher import TeacherConfig
 
 _WEIGHTS = "all-MiniLM-L6-v2"
@@ -94,21 +96,12 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             "augmentation": replace(self.augmentation, n_iter=self._default_n_iter if n_iter is None else n_iter),
             "distillation": replace(self.distillation, loss=self.distillation.loss or self._default_loss),
         }
-        if self.is_transformer:
+        if self.student.is_bert:
             resolved["pruning"] = self.pruning.resolved(self.epochs, finetuning_epoch_fraction or 1.0)
         elif self.pruning == PruningConfig():
             resolved["pruning"] = replace(self.pruning, method="none")
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
-
-    @property
-    def is_transformer(self) -> bool:
-        """Whether the student is a BERT, which can be pruned and quantized like any other."""
-        return self.student.architecture == "transformer"
-
-    @property
-    def _is_spacy(self) -> bool:
-        return self.student.architecture == "spacy_textcat"
 
     @property
     def weights_to_start_from(self) -> Optional[str]:
@@ -133,7 +126,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
 
     @property
     def _default_loss(self) -> str:
-        return "mse" if self.distillation.targets == "logits" or self._is_spacy else "kl"
+        return "mse" if self.distillation.targets == "logits" else self.student.default_loss
 
     def teacher_options(self) -> PrunedBertIntentClassifierConfig:
         """The teacher as a classifier of its own: fine-tuned, neither pruned nor quantized."""
@@ -150,73 +143,45 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         )
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions within the sections and between them."""
-        sections = (self.teacher, self.student, self.augmentation, self.distillation, self.quantization)
-        for part in (*sections, self.out_of_scope):
+        """Yield unmet requirements, and the contradictions within the sections and between them."""
+        yield from super().conflicts()
+        for part in (self.teacher, self.student, self.augmentation, self.distillation):
             yield from part.conflicts()
-        if self.is_transformer:
+        if self.student.is_bert:
             yield from self.pruning.conflicts()
             yield from self.pruning.end_conflicts(self.epochs)
-            if self.pruning.pooler is not None:
-                yield Problem(
-                    ("pruning.pooler",),
-                    f"pruning.pooler: {self.pruning.pooler} is for a pooler, which a student has not; leave it out",
-                )
-        elif self.pruning.method != "none":
+        else:
+            yield from self._conflicts_of_others_than_berts()
+        yield from self.student.conflicts_with(self)
+
+    def _conflicts_of_others_than_berts(self) -> Iterator[Problem]:
+        architecture, method = self.student.architecture, self.quantization.method
+        if self.pruning.method != "none":
             yield Problem(
                 ("pruning.method", "student.architecture"),
-                f"pruning is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; leave it out",
+                f"pruning is only for {_OF_TRANSFORMERS}, not {architecture}; leave it out",
             )
-        yield from self._quantization_conflicts()
-        if self.distillation.hidden_states and not self.is_transformer:
+        if self.distillation.hidden_states:
             yield Problem(
                 ("distillation.hidden_states", "student.architecture"),
                 f"distillation.hidden_states: {self.distillation.hidden_states} is only for {_OF_TRANSFORMERS}, not "
-                f"{self.student.architecture}; leave it out",
+                f"{architecture}; leave it out",
             )
-        if self._is_spacy and (self.distillation.targets, self.distillation.loss) != ("probabilities", "mse"):
-            yield Problem(
-                ("distillation.targets", "distillation.loss", "student.architecture"),
-                f"distillation: student.architecture: spacy_textcat learns probabilities by their mse, not "
-                f"{self.distillation.targets} by {self.distillation.loss}; leave targets and loss out",
-            )
-        yield from self._predictions_conflicts()
-        if self.teacher.predictions is not None and self.is_transformer:
-            yield Problem(
-                ("student.architecture", "teacher.predictions"),
-                "student.architecture: transformer starts from the layers of its teacher, and teacher.predictions has "
-                "none; choose another architecture",
-            )
-
-    def _predictions_conflicts(self) -> Iterator[Problem]:
-        """Of what a teacher would be asked, with one that is a file."""
-        if self.teacher.predictions is None:
-            return
-        for name in ("n_iter", "min_confidence", "unlabelled"):
-            value = getattr(self.augmentation, name)
-            if value:
+        if not self.student.is_quantizable:
+            if self.quantization not in (QuantizationConfig(), QuantizationConfig(method="none")):
                 yield Problem(
-                    (f"augmentation.{name}", "teacher.predictions"),
-                    f"augmentation.{name}: {value} needs a teacher that can be asked, and teacher.predictions is a "
-                    f"file; leave {name} out and change the rows of the file",
+                    ("quantization", "student.architecture"),
+                    f"quantization is not for student.architecture: {architecture}, which is stored in a format of its "
+                    "own; leave it out",
                 )
-
-    def _quantization_conflicts(self) -> Iterator[Problem]:
-        method = self.quantization.method
-        if self._is_spacy and self.quantization not in (QuantizationConfig(), QuantizationConfig(method="none")):
-            yield Problem(
-                ("quantization", "student.architecture"),
-                "quantization is not for student.architecture: spacy_textcat, which spaCy stores in its own way; "
-                "leave it out",
-            )
             return
-        if not self.is_transformer and method not in ("none", "dynamic_int8"):
+        if method not in ("none", "dynamic_int8"):
             yield Problem(
                 ("quantization.method", "student.architecture"),
-                f"quantization.method: {method} is only for {_OF_TRANSFORMERS}, not {self.student.architecture}; "
-                "choose dynamic_int8 or none",
+                f"quantization.method: {method} is only for {_OF_TRANSFORMERS}, not {architecture}; choose "
+                "dynamic_int8 or none",
             )
-        if not self.is_transformer and self.quantization.aware_training:
+        if self.quantization.aware_training:
             yield Problem(
                 ("quantization.aware_training", "student.architecture"),
                 f"quantization.aware_training: true is only for {_OF_TRANSFORMERS}; leave it out",

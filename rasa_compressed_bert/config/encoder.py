@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Optional
+from typing import Optional
 
-from rasa_compressed_bert.config.component import ComponentConfig, Problem
+from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.options import option, section
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 
@@ -41,6 +41,7 @@ class EncoderConfig(ComponentConfig):
         int,
         low=1,
         optional=True,
+        requires={"vocabulary": ("trim",)},
         help=f"Wordpieces that trim keeps, special and single-character ones included; null means "
         f"{DEFAULT_VOCABULARY_SIZE}.",
     )
@@ -66,13 +67,3 @@ class EncoderConfig(ComponentConfig):
     def weights_option(self) -> str:
         """Its own."""
         return "model_weights"
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield contradictions within `quantization`, and a vocabulary size that nothing uses."""
-        yield from self.quantization.conflicts()
-        if self.vocabulary_size is not None and self.vocabulary != "trim":
-            yield Problem(
-                ("vocabulary_size", "vocabulary"),
-                f"vocabulary_size: {self.vocabulary_size} is only for vocabulary: trim; set it or leave "
-                "vocabulary_size out",
-            )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Dict, Iterator, Union
 
 from rasa_compressed_bert.config.bert import BertOptions
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.intent_classifier import IntentConfig
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
 
 SPLIT_BY_COMMA = "split_entities_by_comma"
 
@@ -22,7 +22,7 @@ class EntityConfig(BertOptions):
     BILOU_flag: bool = option(
         True,
         bool,
-        help="Whether tags tell begin, inside and end of an entity apart, so that two of one kind may touch.",
+        help="Whether begin, inside and end of an entity have tags of their own, so that two of one kind may touch.",
     )
     split_entities_by_comma: Union[bool, Dict[str, bool]] = option(
         True,

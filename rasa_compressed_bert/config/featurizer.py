@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.encoder import EncoderConfig
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
 
 _SERVING = ("alias", "pooling", "num_threads")
 

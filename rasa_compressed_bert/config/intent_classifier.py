@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Iterator, Sequence
+from typing import ClassVar, Sequence
 
 from rasa_compressed_bert.config.bert import BertOptions
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option, section
 from rasa_compressed_bert.config.out_of_scope import OutOfScopeConfig
 
@@ -19,11 +18,6 @@ class IntentConfig(BertOptions):
 
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
     out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions that all have, and those within `out_of_scope`."""
-        yield from super().conflicts()
-        yield from self.out_of_scope.conflicts()
 
     def files_to_read(self) -> Sequence[str]:
         """A file of messages out of scope."""

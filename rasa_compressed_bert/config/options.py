@@ -1,19 +1,31 @@
 """How one option is declared: its default, type, accepted values and help, in one place.
 
 The declaration lives in the metadata of a dataclass field, so reading a configuration, suggesting a name for a typo and
-writing `docs/options.md` are generic: none of them knows any option by name.
+writing `docs/options.md` are generic: none of them names an option.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 
 @dataclass(frozen=True)
 class Option:
-    """What values an option accepts: `low` and `high` belong to the range, `above` and `below` do not."""
+    """What values an option accepts, and what it is of use for.
+
+    Attributes:
+        kind: their type.
+        help: a sentence for the page of options.
+        low: belongs to the range, as `high` does; `above` and `below` do not.
+        choices: all values that are accepted.
+        optional: whether null is accepted.
+        requires: dotted names of other options of the component, each with the values that this option is of use with.
+        because: why it is of use with these alone.
+        unused: values that require nothing, besides null and the default.
+    """
 
     kind: type
     help: str
@@ -23,6 +35,9 @@ class Option:
     below: Optional[float] = None
     choices: Sequence[str] = ()
     optional: bool = False
+    requires: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    because: str = ""
+    unused: Sequence[Any] = ()
 
     def coerce(self, value: Any) -> Any:
         """Return `value` as the option's type; raise `ValueError` or `OverflowError` if it is not accepted."""
@@ -62,7 +77,37 @@ def option(default: Any, kind: type, **declaration: Any) -> Any:
 
 def section(cls: type) -> Any:
     """Declare a dataclass field as a section whose options are the fields of the frozen dataclass `cls`."""
-    return field(default_factory=cls, metadata={"section": cls})
+    return field(default_factory=lambda: variant_of(cls, {})(), metadata={"section": cls})
+
+
+class Variants(ABC):
+    """Base of a section with one option that decides which others there are.
+
+    Attributes:
+        variant_option: the name of that option.
+    """
+
+    variant_option: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def variants(cls) -> Mapping[str, type]:
+        """Return the dataclass for each value of that option."""
+
+
+def variant_of(cls: type, values: Any) -> Any:
+    """Return the dataclass for the values that a section has; `cls` where there are no variants of it."""
+    if not issubclass(cls, Variants):
+        return cls
+    name = values.get(cls.variant_option) if isinstance(values, Mapping) else None
+    variants = cls.variants()
+    return variants[name if isinstance(name, str) and name in variants else getattr(cls, cls.variant_option)]
+
+
+def declared_options(cls: type) -> Dict[str, Option]:
+    """Return the options of `cls` by name, also those of variants of it."""
+    variants = cls.variants().values() if issubclass(cls, Variants) else ()
+    return {name: found for part in (*reversed(list(variants)), cls) for name, found in options_of(part).items()}
 
 
 def options_of(cls: type) -> Dict[str, Option]:

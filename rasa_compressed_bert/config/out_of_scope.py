@@ -1,11 +1,10 @@
-"""Options of the section `out_of_scope`: when a confidence says that no intent is meant."""
+"""Options of the section `out_of_scope`: when a low confidence means that no intent is right."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Optional
+from typing import Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
 
 
@@ -39,15 +38,7 @@ class OutOfScopeConfig:
         None,
         str,
         optional=True,
+        requires={"out_of_scope.detector": ("neighbours",)},
         help="Text file with messages that no intent is right for, one a line: more messages in scope keep a high "
         "confidence where nine of ten of these stay below threshold nevertheless.",
     )
-
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield a file of messages that no detector uses."""
-        if self.messages is not None and self.detector == "none":
-            yield Problem(
-                ("out_of_scope.messages", "out_of_scope.detector"),
-                f"out_of_scope.messages: '{self.messages}' is only for out_of_scope.detector: neighbours, not none; "
-                "change detector or leave messages out",
-            )

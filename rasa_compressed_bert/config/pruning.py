@@ -5,29 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Iterator, Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
 
 IMPORTANCE = ["taylor", "magnitude"]
 """Criteria of structured pruning; `training.criteria` registers others."""
 END_EPOCH_SHARE = 0.625
 """Where pruning ends unless told otherwise: after 5 of 8 epochs."""
 
-_METHODS_OF_COMPONENT = {
-    "query_key": ("neuron",),
-    "value": ("neuron",),
-    "attention_heads": ("neuron", "head"),
-    "intermediate": ("neuron",),
-    "pooler": ("neuron",),
-}
+
+def _sparsity(default: float, text: str) -> Any:
+    return option(default, float, low=0, high=0.99, help=text)
 
 
-def _sparsity(default: Optional[float], text: str) -> Any:
-    return option(default, float, low=0, high=0.99, optional=default is None, help=text)
-
-
-def _own_sparsity(units: str) -> Any:
-    return _sparsity(None, f"Final sparsity of the {units} alone; null leaves it to the global ranking.")
+def _own_sparsity(units: str, *methods: str, **declaration: Any) -> Any:
+    return option(
+        None,
+        float,
+        low=0,
+        high=0.99,
+        optional=True,
+        help=f"Final sparsity of the {units} alone; null leaves it to the global ranking.",
+        **{"requires": {"pruning.method": methods}, **declaration},
+    )
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,19 @@ class PruningConfig:
         help=f"When pruning ends and recovery begins; null means {END_EPOCH_SHARE} * epochs (5 of 8).",
     )
     frequency: int = option(20, int, low=1, help="Train steps between two updates of the masks.")
-    query_key: Optional[float] = _own_sparsity("query and key dimensions")
-    value: Optional[float] = _own_sparsity("value dimensions")
-    attention_heads: Optional[float] = _own_sparsity("attention heads")
-    intermediate: Optional[float] = _own_sparsity("intermediate neurons")
-    pooler: Optional[float] = _own_sparsity("pooler's neurons")
+    query_key: Optional[float] = _own_sparsity("query and key dimensions", "neuron")
+    value: Optional[float] = _own_sparsity("value dimensions", "neuron")
+    attention_heads: Optional[float] = _own_sparsity("attention heads", "neuron", "head")
+    intermediate: Optional[float] = _own_sparsity("intermediate neurons", "neuron")
+    pooler: Optional[float] = _own_sparsity(
+        "pooler's neurons",
+        requires={"pruning.method": ("neuron",), "pooling": ("cls",)},
+    )
     pattern: str = option(
         "unstructured",
         str,
         choices=("unstructured", "block_4x4", "n2_m4"),
+        requires={"pruning.method": ("weight",)},
         help="Which weights are removed together: none, blocks of 4 x 4 or 2 of every 4.",
     )
 
@@ -104,7 +108,14 @@ class PruningConfig:
                 "unless set); lower begin_epoch or raise end_epoch",
                 "end_epoch",
             )
-        yield from self._method_conflicts()
+        if self.pattern == "n2_m4" and self.method == "weight" and self.final_sparsity != 0.5:
+            yield _problem(
+                "final_sparsity",
+                f"{self.final_sparsity} does not fit pruning.pattern: n2_m4, which removes 2 of every 4 weights; "
+                "set final_sparsity to 0.5",
+                "pattern",
+                "method",
+            )
 
     def end_conflicts(self, epochs: int) -> Iterator[Problem]:
         """Yield an end of pruning that comes after that of a training of `epochs` epochs."""
@@ -113,32 +124,6 @@ class PruningConfig:
                 ("pruning.end_epoch", "epochs", "pruning.method"),
                 f"pruning.end_epoch: {self.end_epoch} is after the end of training (epochs: {epochs}); raise epochs, "
                 f"lower end_epoch or leave it out, which gives {END_EPOCH_SHARE} * epochs",
-            )
-
-    def _method_conflicts(self) -> Iterator[Problem]:
-        for name, methods in _METHODS_OF_COMPONENT.items():
-            sparsity = getattr(self, name)
-            if sparsity is not None and self.method not in methods:
-                yield _problem(
-                    name,
-                    f"{sparsity} is only for pruning.method: {' or '.join(methods)}, not {self.method}; "
-                    f"change method or leave {name} out",
-                    "method",
-                )
-        if self.pattern != "unstructured" and self.method != "weight":
-            yield _problem(
-                "pattern",
-                f"'{self.pattern}' is only for pruning.method: weight, not {self.method}; "
-                "change method or leave pattern out",
-                "method",
-            )
-        elif self.pattern == "n2_m4" and self.final_sparsity != 0.5:
-            yield _problem(
-                "final_sparsity",
-                f"{self.final_sparsity} does not fit pruning.pattern: n2_m4, which removes 2 of every 4 weights; "
-                "set final_sparsity to 0.5",
-                "pattern",
-                "method",
             )
 
 

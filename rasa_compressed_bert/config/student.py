@@ -1,148 +1,139 @@
-"""Options of the sections `student` and `distillation`: who learns from the teacher, and what."""
+"""Students: what makes one, and the registry that finds it by `student.architecture`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Dict, Iterator, Optional, Tuple
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Type, Union
 
-from rasa_compressed_bert.config.component import Problem
-from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.options import Variants, option, options_of
+from rasa_compressed_bert.config.problems import Problem
+from rasa_compressed_bert.errors import ConfigError, ExportError
 
-ARCHITECTURES = ("bilstm", "transformer", "ngrams", "spacy_textcat")
-_DEFAULTS: Dict[str, Dict[str, Any]] = {  # what each option is unless set, by architecture; others have no use for it
-    "vocabulary_size": {"bilstm": 32_000, "transformer": 8000, "ngrams": 32_000},
-    "embedding_size": {"bilstm": 96, "ngrams": 64},
-    "hidden_size": {"bilstm": 128},
-    "dense_size": {"bilstm": 256},
-    "pooling": {"bilstm": "max"},
-    "buckets": {"ngrams": 20_000},
-    "num_layers": {"transformer": 2},
-    "layers": {"transformer": None},
-    "language": {"spacy_textcat": "xx"},
-}
-PAIR_FACTOR = 31_337
-"""A pair of wordpieces `a b` has row `(31337 a + b) mod buckets` of the table of ngrams."""
-_LEARNING_RATES = {"bilstm": 2e-3, "transformer": 3e-4, "ngrams": 5e-3, "spacy_textcat": 1e-3}
-
-
-def _size(text: str, *, low: int = 1, high: Optional[int] = None) -> Any:
-    return option(None, int, low=low, high=high, optional=True, help=text)
+ARCHITECTURES: List[str] = ["bilstm", "transformer", "ngrams", "spacy_textcat"]
+"""The students that are registered."""
 
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """Options of the student; those that its architecture has no use for stay null.
+class StudentConfig(Variants):
+    """Options of the section `student` that every student has; a student adds its own in a class derived from this.
 
-    Types are those of `resolved()`, for the architecture that uses an option.
+    Attributes:
+        learning_rate: the peak rate that suits the student.
+        default_loss: of distillation, for probabilities.
+        is_bert: whether it is a BERT, which is pruned and quantized like any other.
+        is_quantizable: whether it is stored in one of the formats of the section `quantization`.
     """
+
+    variant_option: ClassVar[str] = "architecture"
+    learning_rate: ClassVar[float] = 1e-3
+    default_loss: ClassVar[str] = "kl"
+    is_bert: ClassVar[bool] = False
+    is_quantizable: ClassVar[bool] = True
 
     architecture: str = option(
         "bilstm",
         str,
         choices=ARCHITECTURES,
-        help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier.",
-    )
-    vocabulary_size: int = _size(
-        "Wordpieces of bilstm, transformer and ngrams, those of the training data first; null means 8000 of a "
-        "transformer and 32000 of the others, more than most weights have: words that training never saw count too."
-    )
-    embedding_size: int = _size("Width of the embeddings of bilstm and ngrams; null means 96 and 64.", high=4096)
-    hidden_size: int = _size("Units of each direction of bilstm; null means 128.", high=4096)
-    dense_size: int = _size("Units of the ReLU layer of bilstm; null means 256.", high=4096)
-    pooling: str = option(
-        None,
-        str,
-        choices=("max", "last"),
-        optional=True,
-        help="What bilstm classifies: the largest value of each unit (max), or the last state of each direction (last, "
-        "as in Tang et al. 2019); null means max.",
-    )
-    buckets: int = _size("Rows of the table of ngrams that pairs of wordpieces share; null means 20000.")
-    num_layers: int = _size("Layers of transformer; null means 2, or as many as layers names.", high=100)
-    layers: Optional[Tuple[int, ...]] = option(
-        None,
-        tuple,
-        optional=True,
-        help="Layers of the teacher, from 0, that transformer starts from; null means num_layers evenly spaced ones.",
-    )
-    language: str = option(
-        None,
-        str,
-        optional=True,
-        help="Language of spacy_textcat's tokenizer, such as en; null means any (xx).",
+        help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier. "
+        "The other options of a student are below; null gives the default of each.",
     )
 
-    @property
-    def learning_rate(self) -> float:
-        """The rate that suits the architecture."""
-        return _LEARNING_RATES[self.architecture]
+    @classmethod
+    def variants(cls) -> Dict[str, Type[StudentConfig]]:
+        """The options of each student, by its name."""
+        return {name: student_of(name).options for name in ARCHITECTURES}
 
     def resolved(self) -> StudentConfig:
-        """The options with a value wherever the architecture needs one."""
-        defaults: Dict[str, Any] = {name: values.get(self.architecture) for name, values in _DEFAULTS.items()}
-        if self.layers is not None and self.num_layers is None:
-            defaults["num_layers"] = len(self.layers) or None
-        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+        """The options with a value wherever the student needs one."""
+        return self
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield options of other architectures, and layers that are not as many as they should be."""
-        for item in fields(self):
-            value, users = getattr(self, item.name), _DEFAULTS.get(item.name, {})
-            if value is not None and users and self.architecture not in users:
-                yield Problem(
-                    (f"student.{item.name}", "student.architecture"),
-                    f"student.{item.name}: {value} is only for student.architecture: {' or '.join(users)}, not "
-                    f"{self.architecture}; change architecture or leave {item.name} out",
-                )
-        if self.layers is not None and self.num_layers != len(self.layers):
-            yield Problem(
-                ("student.layers", "student.num_layers"),
-                f"student.layers: {list(self.layers)} are not student.num_layers: {self.num_layers}; leave one out",
-            )
+        """Yield the contradictions within the section."""
+        return iter(())
+
+    def conflicts_with(self, config: Any) -> Iterator[Problem]:
+        """Yield the contradictions with other options of `DistilledIntentClassifierConfig`."""
+        return iter(())
 
 
-@dataclass(frozen=True)
-class StudentDistillationConfig:
-    """Options of the section `distillation`: how the student follows its teacher."""
+class Student(ABC):
+    """An architecture that a BERT can teach. Its module is imported to read options: TensorFlow is not, before `train`.
 
-    targets: str = option(
-        "probabilities",
-        str,
-        choices=("logits", "probabilities"),
-        help="What the student imitates: the teacher's logits (their squared distance), or its probabilities.",
-    )
-    loss: Optional[str] = option(
-        None,
-        str,
-        choices=("mse", "kl"),
-        optional=True,
-        help="Distance of probabilities: squared (mse) or Kullback-Leibler (kl); logits and spacy_textcat have mse "
-        "alone, and null means kl for the others.",
-    )
-    temperature: float = option(
-        2.0,
-        float,
-        above=0,
-        high=100,
-        help="What logits are divided by before they become probabilities; nothing where targets are logits.",
-    )
-    alpha: float = option(
-        0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
-    )
+    Attributes:
+        options: its options.
+        search_space: what `search` varies unless told otherwise: dotted names of options, with values or ranges.
+    """
 
-    hidden_states: float = option(
-        0.0,
-        float,
-        low=0,
-        high=1000,
-        help="Weight of the distance to the hidden states of those layers of the teacher that a transformer starts "
-        "from; 0 leaves them out.",
-    )
+    options: ClassVar[Type[StudentConfig]]
+    search_space: ClassVar[Mapping[str, Any]] = {}
 
-    def conflicts(self) -> Iterator[Problem]:
-        """Yield a distance that there is not between logits."""
-        if self.targets == "logits" and self.loss == "kl":
-            yield Problem(
-                ("distillation.loss", "distillation.targets"),
-                "distillation.loss: kl is a distance of probabilities; set distillation.targets to probabilities",
-            )
+    @abstractmethod
+    def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
+        """Trains and exports a student.
+
+        Args:
+            data: `DistillationData`, what it learns.
+            teacher: the teacher's encoder and tokenizer.
+            config: all options, a `DistilledIntentClassifierConfig`.
+            origin: the artifact of a student that is trained further instead of a new one, or None.
+            cache: may keep what is made of the teacher for the next training, see `tasks.teacher.Cache`.
+
+        Returns:
+            An `Artifact`, without teacher and views.
+
+        Raises:
+            ExportError: if the exported student disagrees with the trained one.
+        """
+
+    def graph(self, options: Any, tensors: Any) -> Any:
+        """The serving graph of a student in ONNX, an `OnnxModel`.
+
+        Args:
+            options: of the student.
+            tensors: its packed parameters.
+
+        Raises:
+            ExportError: if it has none.
+        """
+        raise ExportError(f"A student of the architecture {options.architecture} has no ONNX graph to export.")
+
+
+_STUDENTS: Dict[str, Union[str, Student]] = {
+    name: f"rasa_compressed_bert.students.{name}.student" for name in ARCHITECTURES
+}
+
+
+def register_student(name: str, student: Student) -> None:
+    """Adds a student, or replaces one.
+
+    Args:
+        name: the value of `student.architecture` that chooses it.
+        student: its options, training, graph and search space.
+    """
+    _STUDENTS[name] = student
+    if name not in ARCHITECTURES:
+        ARCHITECTURES.append(name)
+
+
+def student_of(name: str) -> Student:
+    """A registered student; its module is imported when it is asked for first.
+
+    Raises:
+        ConfigError: if no student has that name.
+    """
+    if name not in _STUDENTS:
+        raise ConfigError(
+            f"student.architecture: '{name}' is not registered here, only {', '.join(ARCHITECTURES)}; import the "
+            "module that registers it first"
+        )
+    student = _STUDENTS[name]
+    return importlib.import_module(student).STUDENT if isinstance(student, str) else student
+
+
+def student_options(values: Mapping[str, Any]) -> StudentConfig:
+    """The options of a student, as a manifest holds them; null is the default, and options of others are left out."""
+    cls = student_of(values["architecture"]).options
+    own = {name: value for name, value in values.items() if name in options_of(cls) and value is not None}
+    return cls(**own).resolved()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional
 
-from rasa_compressed_bert.config.component import Problem
 from rasa_compressed_bert.config.options import option
+from rasa_compressed_bert.config.problems import Problem
+
+
+def _of_training(default: Any, kind: type, **declaration: Any) -> Any:
+    requires = {"teacher.model": (None,), "teacher.predictions": (None,)}
+    return option(default, kind, requires=requires, because="a teacher that is given is not fine-tuned", **declaration)
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,8 @@ class TeacherConfig:
         help="Pretrained weights that are fine-tuned: a local folder, an alias of weights that a package ships or a "
         "Hugging Face name; null means all-MiniLM-L6-v2. With predictions, the student has their wordpieces.",
     )
-    epochs: int = option(8, int, low=1, high=1_000_000, help="Passes over the training data of the teacher.")
-    learning_rate: float = option(1e-4, float, above=0, below=1, help="Peak learning rate of the teacher.")
+    epochs: int = _of_training(8, int, low=1, high=1_000_000, help="Passes over the training data of the teacher.")
+    learning_rate: float = _of_training(1e-4, float, above=0, below=1, help="Peak learning rate of the teacher.")
     model: Optional[str] = option(
         None,
         str,
@@ -32,26 +37,12 @@ class TeacherConfig:
         None,
         str,
         optional=True,
-        help="What any other teacher said instead: a CSV file with a column `text` and a column of probabilities for "
-        "each intent, with a row for every training message and as many more as there are.",
+        help="The predictions of any other teacher instead: a CSV file with a column `text` and a column of "
+        "probabilities for each intent, with a row for every training message and as many more as there are.",
     )
 
-    @property
-    def is_given(self) -> bool:
-        """Whether nothing is fine-tuned here."""
-        return self.model is not None or self.predictions is not None
-
     def conflicts(self) -> Iterator[Problem]:
-        """Yield two teachers at once, and options of a training that there is none of."""
-        usual = TeacherConfig()
-        for name in ("epochs", "learning_rate"):
-            if self.is_given and getattr(self, name) != getattr(usual, name):
-                given = "model" if self.model is not None else "predictions"
-                yield Problem(
-                    (f"teacher.{name}", f"teacher.{given}"),
-                    f"teacher.{name}: {getattr(self, name)} is for a teacher that is fine-tuned, and teacher.{given} "
-                    f"is one that is there; leave {name} out",
-                )
+        """Yield two teachers at once."""
         for other in ("model_weights", "predictions"):
             if self.model is not None and getattr(self, other) is not None:
                 yield Problem(

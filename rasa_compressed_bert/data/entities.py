@@ -63,7 +63,7 @@ class TagScheme:
 
     Attributes:
         labels: of entities; tag 0 is none of them.
-        bilou: whether a tag tells begin, inside, end and unit apart.
+        bilou: whether begin, inside, end and unit have tags of their own.
     """
 
     labels: Tuple[EntityLabel, ...]

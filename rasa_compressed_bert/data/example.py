@@ -1,9 +1,9 @@
-"""What a model is trained on: a text, its intent and its entities, free of Rasa."""
+"""What a model is trained and scored on: a text, its intent and its entities, free of Rasa."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -28,6 +28,14 @@ class Example:
     intent: Optional[str] = None
     entities: Tuple[EntitySpan, ...] = ()
     annotated: bool = True
+
+
+class LabelledMessage(NamedTuple):
+    """A message to score a model on, and the intent and the entities that it should get."""
+
+    text: str
+    intent: str
+    entities: Tuple[EntitySpan, ...] = ()
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:

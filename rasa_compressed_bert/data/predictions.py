@@ -1,4 +1,4 @@
-"""What a teacher outside of this package said: a CSV file of probabilities.
+"""Predictions of a teacher outside of this package: a CSV file of probabilities.
 
 text,affirm,greet
 hello,0.02,0.98

@@ -22,7 +22,7 @@ class Moved(NamedTuple):
 
 
 def other_weights(option: str) -> str:
-    """Say what to set where messages are in a language that the weights do not know."""
+    """Warn of messages in a language that the weights do not know, and of what to set."""
     return (
         f"set {option} to a BERT of that language or to a multilingual one, such as bert-base-multilingual-cased: a "
         "Hugging Face name, or a local folder"
@@ -46,7 +46,7 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
 def warn_of_vocabulary(
     examples: Sequence[Example], wordpieces: Sequence[Sequence[int]], *, unknown: Optional[int], option: str
 ) -> None:
-    """Name the messages that the vocabulary cannot write, and those that it cannot tell from ones of other intents.
+    """Warn of messages that the vocabulary cannot write, or cannot distinguish from those of other intents.
 
     Args:
         examples: messages, some of them with an intent.
@@ -76,17 +76,17 @@ def warn_of_vocabulary(
         )
 
 
-def warn_of_long_messages(cut: Sequence[bool], max_length: int) -> None:
-    """Tell how many messages are cut off.
+def warn_of_long_messages(truncated: Sequence[bool], max_length: int) -> None:
+    """Warn of messages that are truncated.
 
     Args:
-        cut: whether the end of a message is left out.
+        truncated: whether the end of a message is left out.
         max_length: the option.
     """
-    if any(cut):
+    if any(truncated):
         logger.warning(
-            f"{sum(cut)} of {len(cut)} messages are longer than max_length: {max_length} wordpieces; their ends are "
-            "not seen by the model."
+            f"{sum(truncated)} of {len(truncated)} messages are longer than max_length: {max_length} wordpieces; "
+            "their ends are not seen by the model."
         )
 
 
@@ -123,7 +123,7 @@ def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
     if lost:
         found = [f"{quoted(text)} ({kind})" for text, kind in lost]
         logger.warning(
-            f"{len(lost)} annotated entities are not learnt: they lie in what max_length cuts off, or consist of "
+            f"{len(lost)} annotated entities are not learnt: they lie beyond max_length, or consist of "
             f"nothing that has a wordpiece: {_first(found)}."
         )
 

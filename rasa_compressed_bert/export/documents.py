@@ -12,7 +12,7 @@ def document_artifact(artifact: Artifact) -> Artifact:
     """The same weights, served by ONNX Runtime: outputs as before and, last, the hidden states (B, T, H).
 
     Args:
-        artifact: of a BERT that says intents, entities or both, for any runtime.
+        artifact: of a BERT that predicts intents, entities or both, for any runtime.
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])

@@ -30,7 +30,7 @@ def export_featurizer(
         form: how it is exported.
         manifest: max_length, and whatever else shall be known of the model.
         input_ids: messages to compare on, `n` arrays of `(T_i,)`.
-        hidden_states: what the encoder says to them, `n` arrays of `(T_i, H)`.
+        hidden_states: of the encoder, `n` arrays of `(T_i, H)`.
 
     Raises:
         ExportError: if the exported encoder disagrees.

@@ -1,7 +1,7 @@
 """The serving graph of an encoder, written directly in ONNX Runtime's own fused operators.
 
 The encoder is regular, so the graph is written down rather than converted: a converter's graph of hundreds of small
-operators has to be fused again by pattern matching, which does not know layers of different widths (the two were
+operators has to be fused again by pattern matching, which does not find layers of different widths (the two were
 measured, see `benchmarks/README.md`). Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 (DynamicQuantizeMatMul, MultiHeadAttention, BiasGelu, SkipLayerNormalization).
 """

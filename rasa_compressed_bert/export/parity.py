@@ -1,4 +1,4 @@
-"""The check that an exported model says what the trained one says."""
+"""The check that an exported model predicts what the trained one does."""
 
 from __future__ import annotations
 

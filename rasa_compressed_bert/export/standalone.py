@@ -18,11 +18,10 @@ from rasa_compressed_bert.artifact.artifact import (
     Artifact,
 )
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import StudentConfig
+from rasa_compressed_bert.config import student_of, student_options
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.packing import unpack
-from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -42,7 +41,8 @@ def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
     if "encoder" in artifact.manifest:
         graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
     else:
-        graph = student_model(StudentConfig(**artifact.manifest["student"]), tensors)
+        options = student_options(artifact.manifest["student"])
+        graph = student_of(options.architecture).graph(options, tensors)
     inside = [numpy_helper.from_array(tensors[name], name) for name in graph.weights]
     others = [tensor for tensor in graph.proto.graph.initializer if tensor.name not in graph.weights]
     del graph.proto.graph.initializer[:]

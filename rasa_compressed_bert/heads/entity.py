@@ -16,7 +16,7 @@ from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.models.head_layer import TAGGER
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
-from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces, align_entities, cuts_for
+from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints, align_entities, split_points_for
 from rasa_compressed_bert.training.batches import NO_LABEL, Labels
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
@@ -63,7 +63,7 @@ class EntityHead(Head):
     """
 
     scheme: TagScheme
-    split_points: Cuts = field(default_factory=dict)
+    split_points: SplitPoints = field(default_factory=dict)
     inside_words: bool = False
     comma_separated: Tuple[str, ...] = ()
     loss_weight: float = 1.0
@@ -94,7 +94,7 @@ class EntityHead(Head):
         }
         types = sorted({label.entity for label in known})
         separated = tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
-        split_points = cuts_for(texts, entities, tokenizer, before=before.split_points if before else {})
+        split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})
         scheme = TagScheme(known, config.BILOU_flag)
         return cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
 
@@ -178,7 +178,7 @@ class EntityHead(Head):
     def without_annotations(self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str) -> EntityHead:
         """The head of the other examples: no word is split where annotations of these alone begin or end."""
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
-        split_points = cuts_for([example.text for example in examples], known, tokenizer, before={})
+        split_points = split_points_for([example.text for example in examples], known, tokenizer, before={})
         return replace(self, split_points=split_points, inside_words=False)
 
     def losses(

@@ -1,1 +1,1 @@
-"""How right answers are, and how well confidences say so."""
+"""Scores of predictions, and of their confidences."""

@@ -1,4 +1,4 @@
-"""How well confidences say what is right, and what is out of scope."""
+"""Calibration of confidences, and how well they separate messages out of scope."""
 
 from __future__ import annotations
 

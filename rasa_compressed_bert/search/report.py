@@ -19,7 +19,7 @@ from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
 _SHOWN = (SCORE, *COSTS)
-_IMPORTANCE_TRIALS = 8  # fewer say nothing
+_IMPORTANCE_TRIALS = 8  # fewer are too few
 
 
 def write_trials(study: optuna.Study, path: Path) -> None:

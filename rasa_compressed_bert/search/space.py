@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import logging
-from typing import Any, Dict, List, Mapping, Sequence, Type
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -14,9 +14,10 @@ from rasa_compressed_bert.config import (
     BertOptions,
     ComponentConfig,
     DistilledIntentClassifierConfig,
-    options_of,
+    declared_options,
     sections_of,
     shown,
+    student_of,
 )
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.dotted import merged, nested
@@ -40,32 +41,8 @@ _OF_BERTS: Mapping[str, Any] = {
     "distillation.temperature": {"low": 1.0, "high": 6.0},
     "distillation.alpha": {"low": 0.0, "high": 0.7},
 }
-_VOCABULARIES, _WIDTHS = [8000, 16000, 32000], {"low": 32, "high": 128, "step": 16}
-_OF_ARCHITECTURES: Mapping[Any, Mapping[str, Any]] = {
-    None: {
-        "student.architecture": ["bilstm", "ngrams"],
-        "student.vocabulary_size": _VOCABULARIES,
-        "student.embedding_size": _WIDTHS,
-    },
-    "bilstm": {
-        "student.vocabulary_size": _VOCABULARIES,
-        "student.embedding_size": _WIDTHS,
-        "student.hidden_size": {"low": 32, "high": 192, "step": 32},
-        "student.dense_size": {"low": 64, "high": 320, "step": 64},
-    },
-    "ngrams": {
-        "student.vocabulary_size": _VOCABULARIES,
-        "student.embedding_size": _WIDTHS,
-        "student.buckets": [5000, 10000, 20000, 40000],
-    },
-    "transformer": {
-        "student.num_layers": {"low": 1, "high": 4},
-        "student.vocabulary_size": [4000, 8000, 16000],
-        "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
-    },
-    "spacy_textcat": {},
-}
-"""Of the architecture that a config.yml names."""
+_COMPARED = ("bilstm", "ngrams")
+"""The students to choose from where a config.yml names none."""
 _OF_STUDENTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 16},
     "learning_rate": {"low": 1e-3, "high": 8e-3, "log": True},
@@ -76,7 +53,7 @@ _OF_STUDENTS: Mapping[str, Any] = {
 
 
 def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Space:
-    """What is worth trying of a component, if nothing is said: what its config.yml leaves a use for.
+    """What a search varies by default: the options that a config.yml leaves a use for.
 
     Args:
         config_class: the component's options.
@@ -89,11 +66,20 @@ def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) 
     if isinstance(config, BertOptions):
         values = _OF_BERTS
     elif isinstance(config, DistilledIntentClassifierConfig):
-        values = {**_OF_ARCHITECTURES[(base.get("student") or {}).get("architecture")], **_OF_STUDENTS}
+        values = {**_student_space((base.get("student") or {}).get("architecture")), **_OF_STUDENTS}
     else:
         raise ConfigError("search: a featurizer has no score of its own; search for a classifier or an extractor")
     useful = {name: _useful(name, value, config_class, base) for name, value in values.items()}
     return read_space({name: value for name, value in useful.items() if value is not None}, config_class)
+
+
+def _student_space(architecture: Optional[str]) -> Mapping[str, Any]:
+    """That of a student; where none is named, the students and what they have in common."""
+    if architecture is not None:
+        return student_of(architecture).search_space
+    first, *others = (student_of(name).search_space for name in _COMPARED)
+    common = {name: value for name, value in first.items() if all(space.get(name) == value for space in others)}
+    return {"student.architecture": list(_COMPARED), **common}
 
 
 def _useful(name: str, value: Any, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Any:
@@ -116,7 +102,7 @@ def _conflicts(
 
 
 def require_possible(space: Space, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> None:
-    """Draws from a space by chance, to say what contradicts itself in it before anything is trained.
+    """Draws from a space at random, to find contradictions in it before anything is trained.
 
     Raises:
         ConfigError: if no draw is valid, with the problems.
@@ -213,7 +199,7 @@ def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:
         owner = sections_of(owner).get(parent)
         if owner is None:
             return None
-    found = options_of(owner).get(last)
+    found = declared_options(owner).get(last)
     return found.kind if found else None
 
 

@@ -103,7 +103,7 @@ def _drop_half_a_line(path: Path) -> None:
 
 
 def _first_line(error: BaseException, storage: str) -> str:
-    """Of what an error says, without the secrets of an address: some libraries repeat it, or parts of it."""
+    """The message of an error without the secrets of an address: some libraries repeat it, or parts of it."""
     text = [*str(error).strip().splitlines(), repr(error)][0].replace(storage, shown(storage))
     for secret in _secrets(storage):
         escaped = re.escape(secret)

@@ -43,7 +43,7 @@ class Goal(NamedTuple):
 
 
 class TrialFailed(Exception):
-    """A trial gave nothing; says why."""
+    """A trial failed; the message is the reason."""
 
 
 class TooLong(Exception):
@@ -219,7 +219,12 @@ def tried_of(study: optuna.Study, space: Space) -> List[Point]:
 
 
 def confirmed(
-    study: optuna.Study, points: Sequence[Point], measure: Measure, *, splits: Sequence[int], tell: Callable[[], None]
+    study: optuna.Study,
+    points: Sequence[Point],
+    measure: Measure,
+    *,
+    splits: Sequence[int],
+    on_measured: Callable[[], None],
 ) -> List[Point]:
     """Models with figures of other splits of the messages; what the storage has of them is not measured again.
 
@@ -231,7 +236,7 @@ def confirmed(
         points: of the study's own split.
         measure: see `Evaluator.measure`.
         splits: which ones, one or more; not 0, which is the search's own.
-        tell: is told after every measurement.
+        on_measured: called after every measurement.
 
     Raises:
         CompressedBertError: if it is the config.yml as it is that cannot be trained.
@@ -239,7 +244,7 @@ def confirmed(
     found = []
     for point in points:
         try:
-            figures = [_on_split(study, point, split, measure, tell) for split in splits]
+            figures = [_on_split(study, point, split, measure, on_measured) for split in splits]
         except TrialFailed as failure:
             name = "the config.yml as it is" if point.number < 0 else f"trial {point.number}"
             if point.number < 0:
@@ -261,12 +266,12 @@ def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> An
 
 
 def _on_split(
-    study: optuna.Study, point: Point, split: int, measure: Measure, tell: Callable[[], None]
+    study: optuna.Study, point: Point, split: int, measure: Measure, on_measured: Callable[[], None]
 ) -> Mapping[str, Any]:
     name = f"disjoint split {split} of trial {point.number}"
     if name not in study.user_attrs:
         study.set_user_attr(name, figures_of(measure, point.options, split=split))
-    tell()
+    on_measured()
     return _figures(study, study.user_attrs[name])
 
 

@@ -1,6 +1,6 @@
 """The search itself: Optuna proposes options, trials are trained and measured, on one machine or on many.
 
-Every worker asks one storage for the next trial and tells it what came of it.
+Every worker asks one storage for the next trial and writes its result there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_agai
 
 logger = logging.getLogger(__name__)
 _STARTUP = 10  # random trials, before the sampler has something to learn from
-_KNOWN_GAINS = 3  # whole trainings, before a quick one is trusted to say that a trial is hopeless
+_KNOWN_GAINS = 3  # whole trainings, before a quick one may end a trial as hopeless
 _NOISE = 0.1  # of a cost that a quick training measures
 _WORST = 1e6
 _POLL = 1.0  # seconds
@@ -74,7 +74,7 @@ def search(
     sampler: Sampler = TPE,
     timeout: Optional[float] = None,
     trial_timeout: Optional[float] = None,
-    tell: Callable[[List[FrozenTrial]], None] = lambda trials: None,
+    on_trial: Callable[[List[FrozenTrial]], None] = lambda trials: None,
 ) -> None:
     """Tries options until the study has so many trials, those of other workers finished, or the time is over.
 
@@ -86,7 +86,7 @@ def search(
         sampler: what proposes options.
         timeout: seconds; the trial that runs then is finished.
         trial_timeout: seconds, after which a trial has failed.
-        tell: is told after every trial.
+        on_trial: called after every trial.
 
     Raises:
         CompressedBertError: if each of the first ten trials has failed.
@@ -118,7 +118,7 @@ def search(
         except KeyboardInterrupt:
             give_back(study, _frozen(study, trial), "interrupted")
             raise
-        tell(study.get_trials(deepcopy=False))
+        on_trial(study.get_trials(deepcopy=False))
 
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:

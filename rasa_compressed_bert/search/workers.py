@@ -1,6 +1,6 @@
-"""Many workers on one study: each says that it is alive, and what a dead one had is given to another.
+"""Many workers on one study: each writes that it is alive, and the trial of a dead one is given to another.
 
-No clock is compared with another machine's: a trial is lost when what its worker says has not changed for a while.
+No clock is compared with another machine's: a trial is lost when what its worker writes has not changed for a while.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Alive:
             try:
                 self._trial.set_user_attr(_ALIVE, beat)
             except optuna.exceptions.UpdateFinishedTrialError:
-                return  # taken over; the trial's end will tell
+                return  # taken over: noticed when the trial ends
             except Exception as error:  # the storage is away; a full disk must not get half lines again and again
-                # the name alone: what a database says may hold its address, with the password
+                # the name alone: an error of a database may hold its address, with the password
                 logger.warning(f"search: the storage cannot be written ({type(error).__name__}).")
                 return
 
@@ -55,16 +55,16 @@ class Watch:
 
     def __init__(self, study: optuna.Study):
         self._study = study
-        self._seen: Dict[int, Tuple[Any, float]] = {}  # of each trial, what its worker said last, and when
+        self._seen: Dict[int, Tuple[Any, float]] = {}  # of each trial, what its worker wrote last, and when
 
     def give_back_lost(self) -> None:
         """Gives what silent workers had to the study again."""
         now = time.monotonic()
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            said = trial.user_attrs.get(_ALIVE)
+            written = trial.user_attrs.get(_ALIVE)
             before, since = self._seen.get(trial.number, (None, now))
-            if trial.number not in self._seen or said != before:
-                self._seen[trial.number] = (said, now)
+            if trial.number not in self._seen or written != before:
+                self._seen[trial.number] = (written, now)
             elif now - since >= _SILENCE:
                 give_back(self._study, trial, "its worker fell silent", deaths=1)
 

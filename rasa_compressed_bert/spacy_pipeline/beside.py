@@ -1,38 +1,10 @@
-"""Another spaCy pipeline beside a compressed BERT, in one package.
+"""The former name of the factory `secondary_pipeline.NAME`: packages that were made with it still load."""
 
-Rasa 3 gives all spaCy components of a config.yml the first model that it loads, so two cannot be two entries there.
-"""
-
-# no `from __future__ import annotations`: spaCy reads the types of a factory's arguments
-import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, Span
 
-from rasa_compressed_bert.spacy_pipeline.component import add_entity
-
-NAME = "beside"
-_WRITES = ["doc.ents", "token.ent_type", "token.ent_iob", "token.tag", "token.pos", "token.lemma", "token.dep"]
+from rasa_compressed_bert.spacy_pipeline.secondary_pipeline import WRITES, SecondaryPipeline
 
 
-@Language.factory(NAME, assigns=_WRITES)
-class Beside:
-    """Adds what another pipeline says of the same tokens: tags, lemmas, and entities that overlap none that are there.
-
-    Args:
-        nlp: the pipeline that it is a component of.
-        name: of the component.
-        model: name or folder of the other pipeline, which has to be installed too.
-    """
-
-    def __init__(self, nlp: Language, name: str, model: str):
-        self._other = spacy.load(model)
-
-    def __call__(self, doc: Doc) -> Doc:
-        """Writes what the other pipeline says to a document."""
-        words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
-        other = self._other(Doc(self._other.vocab, words=words, spaces=spaces))
-        for token, said in zip(doc, other):
-            token.tag_, token.pos_, token.lemma_ = said.tag_, said.pos_, said.lemma_
-        for entity in other.ents:
-            add_entity(doc, Span(doc, entity.start, entity.end, label=entity.label_))
-        return doc
+@Language.factory("beside", assigns=WRITES)
+class Beside(SecondaryPipeline):
+    """A `SecondaryPipeline`."""

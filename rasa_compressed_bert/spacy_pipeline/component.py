@@ -77,7 +77,7 @@ class CompressedBert:
         return tuple(self._no_intent)
 
     def __call__(self, doc: Doc) -> Doc:
-        """Writes what the model says to a document.
+        """Writes the model's predictions to a document.
 
         `nlp.pipe` calls this too, for one document after the other: there is no `pipe`, as a document's vectors and
         confidences must not depend on its batch.

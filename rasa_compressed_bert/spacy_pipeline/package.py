@@ -20,7 +20,7 @@ from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissing
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
-from rasa_compressed_bert.spacy_pipeline import beside, component
+from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
@@ -62,7 +62,7 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
     """Writes `out` with the wheel and the folder `pipeline`, or nothing; returns the wheel.
 
     Args:
-        artifact: of a BERT that says intents, entities or both, or of a student that is spaCy's own.
+        artifact: of a BERT that predicts intents, entities or both, or of a student that is spaCy's own.
         package: what it is called.
         out: a folder that does not exist.
         other: name or folder of a spaCy pipeline to run beside it, if any.
@@ -164,7 +164,7 @@ def check(package: Package, out: Path) -> None:
 
 def _add_other(nlp: Language, other: str) -> None:
     try:
-        nlp.add_pipe(beside.NAME, config={"model": other})
+        nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
     except OSError as error:
         raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
 
@@ -180,8 +180,8 @@ def _wheel(pipeline: Path, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*/dist/*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = done.stdout + done.stderr
-        if "wheel to be installed" in said:
+        output = done.stdout + done.stderr
+        if "wheel to be installed" in output:
             raise RuntimeMissingError("What is written is a wheel, and `wheel` is not installed: pip install wheel")
-        raise ExportError("\n".join(["spaCy cannot make the package:", *said.splitlines()[-12:]]))
+        raise ExportError("\n".join(["spaCy cannot make the package:", *output.splitlines()[-12:]]))
     return wheels[0]

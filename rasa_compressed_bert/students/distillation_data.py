@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class DistillationData:
-    """Messages with what the teacher says of them, and held-out examples.
+    """Messages with the teacher's logits, and held-out examples.
 
     Attributes:
         labels: the intents; a label's index is its class.

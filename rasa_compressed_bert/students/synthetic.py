@@ -1,4 +1,4 @@
-"""Synthetic messages of training messages, with what the encoder's vocabulary knows of their words."""
+"""Synthetic messages of training messages, with neighbours of their words in the encoder's vocabulary."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def on_all_cores(function: Callable[[int], Result], lengths: Sequence[int], *, n
     Args:
         function: takes the position of a message; runs in several threads at once.
         lengths: of the messages.
-        name: what the progress bar says.
+        name: the label of the progress bar.
     """
     shortest_first = np.argsort(lengths, kind="stable").tolist()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -63,7 +63,7 @@ class BertTask:
     ) -> BertTask:
         """Tokenizes the examples, and makes synthetic messages."""
         pieces = _pieces(examples, heads, state, config)
-        warn_of_long_messages([message.cut for message in pieces], config.max_length)
+        warn_of_long_messages([message.truncated for message in pieces], config.max_length)
         heads = tuple(head.fitted(examples, pieces) for head in heads)
         for head in heads:
             head.warn(examples, pieces)

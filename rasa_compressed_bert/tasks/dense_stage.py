@@ -20,7 +20,7 @@ def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool]
 
     Args:
         task: the messages, and what training starts from.
-        name: what the progress bar says.
+        name: the label of the progress bar.
         halved: trains for half of the epochs; None does so where the model is to be pruned.
     """
     config = task.config

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
@@ -20,7 +20,6 @@ from rasa_compressed_bert.heads import require_same_labels
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.synthetic import synthetic_messages
-from rasa_compressed_bert.tasks import keras_students, spacy_student, transformer_student
 from rasa_compressed_bert.tasks.cross_fitting import cross_fitted_of, voting_of
 from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
@@ -29,12 +28,6 @@ from rasa_compressed_bert.tasks.view_stage import with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.voting import Voting
 
-_STUDENTS = {
-    "bilstm": keras_students.train,
-    "ngrams": keras_students.train,
-    "transformer": transformer_student.train,
-    "spacy_textcat": spacy_student.train,
-}
 _LEAST = 1e-6  # probability whose logarithm is taken
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1000
 
@@ -47,7 +40,7 @@ def train_distilled_classifier(
     origin: Optional[Artifact] = None,
     held_out: Sequence[str] = (),
 ) -> Artifact:
-    """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on what it says.
+    """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on its predictions.
 
     Args:
         examples: the labelled messages; all of them are learnt.
@@ -68,7 +61,8 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
-    student = _STUDENTS[config.student.architecture](data, teacher, config, origin, cache)
+    architecture = student_of(config.student.architecture)
+    student = architecture.train(data, teacher, config, origin=origin, cache=cache)
     described = {"teacher": _described(teacher, data, config), "temperature": voting.temperature}
     return with_views(
         Artifact({**student.manifest, **described}, student.files),
@@ -85,7 +79,7 @@ def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) 
 
     Args:
         texts: of the training messages.
-        config: whose section `augmentation` says how many there are.
+        config: its section `augmentation` sets how many there are.
     """
     teacher = start_from_pretrained(config.teacher_options(), texts)
     return [*texts, *_other_texts(texts, teacher, config, set())[0]]

@@ -1,6 +1,6 @@
 """The names of intents as further messages: with five messages of an intent, `book_flight` is a sixth.
 
-Names that say nothing (`faq_17`) would do harm, so they are learnt only where they help: messages are compared with the
+Names without meaning (`faq_17`) would do harm, so they are learnt only where they help: messages are compared with the
 mean features of each intent, of one half of the messages, with its name among them and without. CLINC150 with five
 messages of an intent: 86.3 % without names, 88.5 % with them (60 % pruned, one seed, 1,500 test messages).
 """

@@ -21,7 +21,7 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
     Args:
         artifact: of a model with intents.
         texts: of the messages, one or more.
-        name: what the progress bar says.
+        name: the label of the progress bar.
 
     Returns:
         Logits `(n, C)`, and features `(n, P)`; None of a model that does not give them.

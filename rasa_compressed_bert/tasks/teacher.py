@@ -1,4 +1,4 @@
-"""The teacher of a student: trained here, given as a model, or known by a file of what it said."""
+"""The teacher of a student: trained here, given as a model, or known by a file of its predictions."""
 
 from __future__ import annotations
 

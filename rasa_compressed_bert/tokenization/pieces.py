@@ -1,7 +1,7 @@
 """Where the wordpieces of a message lie in its text, and which of them an entity consists of.
 
 Entities are tagged wordpiece by wordpiece, of the text as it is: no tokenizer of Rasa's stands between them. An
-annotation that begins or ends inside a wordpiece cuts the word there, wherever the word occurs from then on.
+annotation that begins or ends inside a wordpiece splits the word there, wherever the word occurs from then on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagSpan
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-Cuts = Mapping[str, Sequence[int]]
-"""Where words are cut that annotations begin or end in: positions in the word, by the word."""
+SplitPoints = Mapping[str, Sequence[int]]
+"""Where words are split that annotations begin or end in: positions in the word, by the word."""
 
 # one word to BERT at most: these control characters are none of its blanks, it drops them
 _RUN = re.compile(r"[\S\x0b\x0c\x1c-\x1f\x85]+")
-_WHOLE = 1_000_000  # wordpieces: texts are not cut off
+_WHOLE = 1_000_000  # wordpieces: texts are not truncated
 _FEW = 0.1  # share of the annotations of a type
 _JOINER = "\u200d"  # between the characters of one emoji
 
@@ -34,14 +34,14 @@ class Pieces(NamedTuple):
         starts: where each begins in the text, `(T,)`.
         ends: where it ends, `(T,)`; the marks that belong to its last character included.
         continues: whether it continues the word of the one before it, `(T,)`.
-        cut: whether the end of the text is left out, as it is too long.
+        truncated: whether the end of the text is left out, as it is too long.
     """
 
     input_ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
     continues: np.ndarray
-    cut: bool
+    truncated: bool
 
     @property
     def words(self) -> List[Tuple[int, int]]:
@@ -57,12 +57,12 @@ class PieceTokenizer:
     Args:
         json: the `tokenizers` library's own serialisation.
         max_length: wordpieces kept, the two special ones included.
-        cuts: of words.
+        split_points: of words.
     """
 
-    def __init__(self, json: str, max_length: int, cuts: Cuts):
+    def __init__(self, json: str, max_length: int, split_points: SplitPoints):
         self._tokenizer = WordpieceTokenizer(json, max_length)
-        self._cuts = {word: tuple(places) for word, places in cuts.items()}
+        self._split_points = {word: tuple(places) for word, places in split_points.items()}
 
     def encode(self, text: str) -> Pieces:
         """The wordpieces of a text."""
@@ -74,16 +74,16 @@ class PieceTokenizer:
         else:
             encoded = self._tokenizer.encode_with_offsets(read)
         pieces = _pieces(read, *encoded)
-        return pieces._replace(cut=pieces.cut or len(read) < len(text))
+        return pieces._replace(truncated=pieces.truncated or len(read) < len(text))
 
     def _places(self, text: str) -> List[int]:
-        """Where a text is cut."""
-        if not self._cuts:
+        """Where a text is split."""
+        if not self._split_points:
             return []
-        return [run.start() + place for run in _RUN.finditer(text) for place in self._cuts.get(run[0], ())]
+        return [run.start() + place for run in _RUN.finditer(text) for place in self._split_points.get(run[0], ())]
 
 
-def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, cut: bool) -> Pieces:
+def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, truncated: bool) -> Pieces:
     """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():
@@ -91,24 +91,24 @@ def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.nda
             while end < limit and (text[end] == _JOINER or unicodedata.category(text[end]).startswith("M")):
                 end += 1
             ends[index] = end
-    return Pieces(input_ids, starts, ends, np.append(False, words[1:] == words[:-1])[: len(words)], cut)
+    return Pieces(input_ids, starts, ends, np.append(False, words[1:] == words[:-1])[: len(words)], truncated)
 
 
-def cuts_for(
-    texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str, *, before: Cuts
+def split_points_for(
+    texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str, *, before: SplitPoints
 ) -> Dict[str, List[int]]:
-    """The cuts that make every annotation begin and end where a wordpiece does.
+    """The split points that make every annotation begin and end where a wordpiece does.
 
-    A word is cut at every edge that any text has in it, or not at all: a cut changes the wordpieces around it.
+    A word is split at every edge that any text has in it, or not at all: a split changes the wordpieces around it.
 
     Args:
         texts: of the training data.
         entities: of each text.
         json: the tokenizer.
-        before: cuts that stay.
+        before: split points that stay.
     """
     tokenizer = PieceTokenizer(json, _WHOLE, {})
-    cuts: Dict[str, Set[int]] = {word: set(places) for word, places in before.items()}
+    split_points: Dict[str, Set[int]] = {word: set(places) for word, places in before.items()}
     edges: Dict[str, Set[int]] = defaultdict(set)
     for text, spans in zip(texts, entities):
         if not spans:
@@ -120,8 +120,8 @@ def cuts_for(
         for run in _RUN.finditer(text):
             edges[run[0]].update(edge - run.start() for edge in own if run.start() < edge < run.end())
             if any(run.start() < edge < run.end() for edge in missed):
-                cuts.setdefault(run[0], set())
-    return {word: sorted(places | edges[word]) for word, places in sorted(cuts.items())}
+                split_points.setdefault(run[0], set())
+    return {word: sorted(places | edges[word]) for word, places in sorted(split_points.items())}
 
 
 def whole_words(
@@ -173,7 +173,7 @@ def _overlap(one: EntitySpan, other: EntitySpan) -> bool:
 def align_entities(
     entities: Iterable[EntitySpan], pieces: Pieces, labels: Mapping[EntityLabel, int]
 ) -> Tuple[List[TagSpan], List[TagSpan], List[EntitySpan]]:
-    """The wordpieces of entities; what is left of those whose end is cut off; and those that are not there as a whole.
+    """The wordpieces of entities; what is left of truncated ones; and those that are not there as a whole.
 
     Args:
         entities: of a text.
@@ -185,7 +185,7 @@ def align_entities(
         first = int(np.searchsorted(pieces.ends, entity.start, side="right"))
         end = int(np.searchsorted(pieces.starts, entity.end, side="left"))
         span = TagSpan(first, end, labels[entity.label])
-        if first < end and not (pieces.cut and end == len(pieces.starts) and entity.end > pieces.ends[-1]):
+        if first < end and not (pieces.truncated and end == len(pieces.starts) and entity.end > pieces.ends[-1]):
             spans.append(span)
             continue
         lost.append(entity)

@@ -25,7 +25,7 @@ class WordpieceTokenizer:
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut. Of a message
+        max_length: wordpieces kept, the two special ones included; a longer message is truncated. Of a message
             `LONGEST_WORD` times as many characters are read, so that a longer one costs no more.
     """
 
@@ -52,7 +52,7 @@ class WordpieceTokenizer:
         return np.array(self._tokenizer.encode(well_formed(self.read(text))).ids, np.int64)
 
     def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Ids of what `read` gave, where the wordpieces between the special ones lie, their words, and if some are cut.
+        """Ids of what `read` gave, places and words of the wordpieces between the special ones, and if it is truncated.
 
         Returns:
             `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and whether wordpieces are left
@@ -68,29 +68,30 @@ class WordpieceTokenizer:
     def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
         (first, last), room = self.encode(""), self._max_length - 2
-        ids, offsets, words, size, cut = [], [], [], 0, False
+        ids, offsets, words, size, truncated = [], [], [], 0, False
         for start, text in parts:
-            if cut or size == room:  # the other parts are not seen
-                cut = True
+            if truncated or size == room:  # the other parts are not seen
+                truncated = True
                 break
-            own_ids, own_offsets, own_words, cut = self.encode_with_offsets(text)
+            own_ids, own_offsets, own_words, truncated = self.encode_with_offsets(text)
             ids.append(own_ids[1:-1])
             offsets.append(own_offsets + start)
             words.append(own_words + start)  # no two parts have words of the same number
             size += len(own_words)
-            cut = cut or size > room
+            truncated = truncated or size > room
         return (
             np.concatenate([[first], np.concatenate(ids)[:room], [last]]),
             np.concatenate(offsets)[:room],
             np.concatenate(words)[:room],
-            cut,
+            truncated,
         )
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
-        """Ids of many messages; warns once, with the number of those that were cut."""
+        """Ids of many messages; warns once, with the number of those that are truncated."""
         encodings = self._tokenizer.encode_batch([well_formed(self.read(text)) for text in texts])
         too_long = [len(text) > self._longest_text for text in texts]
-        warn_of_long_messages([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
+        truncated = [own or bool(encoding.overflowing) for own, encoding in zip(too_long, encodings)]
+        warn_of_long_messages(truncated, self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
@@ -104,7 +105,8 @@ class WordpieceTokenizer:
         else:
             encodings = self._tokenizer.encode_batch(read, is_pretokenized=True)
         too_long = [len(words) < len(message) for words, message in zip(read, messages)]
-        warn_of_long_messages([cut or bool(own.overflowing) for own, cut in zip(encodings, too_long)], self._max_length)
+        truncated = [own or bool(encoding.overflowing) for own, encoding in zip(too_long, encodings)]
+        warn_of_long_messages(truncated, self._max_length)
         return [
             Words(
                 np.array(encoding.ids, np.int64),

@@ -18,7 +18,7 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.head_layer import HeadLayer
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.tokenization.pieces import Cuts, Pieces
+from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints
 from rasa_compressed_bert.training.batches import EncodedExamples, Labels
 from rasa_compressed_bert.training.scores import Predictions, Score
 
@@ -73,7 +73,7 @@ class Head(ABC):
     """In the report of the exported model; None for the report itself."""
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
-    split_points: Cuts = {}
+    split_points: SplitPoints = {}
     """Of words that are split before they are tokenized, see `PieceTokenizer`."""
 
     @classmethod

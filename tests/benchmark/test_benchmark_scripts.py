@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark_harness import DENSE, small_artifact
+from small_archives import DENSE, small_artifact
 
 from benchmarks import run_distillation
 from benchmarks.common import kmeans_bits, runtimes
@@ -30,10 +30,8 @@ from benchmarks.common.rows import (
 from benchmarks.common.training import train_row
 from benchmarks.run_featurizer import to_markdown
 from rasa_compressed_bert.artifact.archives import metadata, unpacked
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.environment import environment
-from rasa_compressed_bert.benchmark.messages import load_messages
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.config import (
     DistilledIntentClassifierConfig,
     JointBertClassifierConfig,
@@ -41,8 +39,9 @@ from rasa_compressed_bert.config import (
     QuantizationConfig,
 )
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
+from rasa_compressed_bert.reporting.environment import environment
 
 CLASSIFIERS = {
     OURS: PrunedBertIntentClassifierConfig,
@@ -163,7 +162,8 @@ def test_evenly_pruned_has_the_sparsity(sparsity):
 def test_bits_are_those_of_the_post_and_every_setting_is_valid():
     assert len(SETTINGS) == len(set(SETTINGS)) == 34
     for setting in SETTINGS:
-        assert not list(QuantizationConfig("kmeans", **setting._asdict()).conflicts())
+        quantization = QuantizationConfig("kmeans", **setting._asdict())
+        assert not list(PrunedBertIntentClassifierConfig(quantization=quantization).conflicts())
     plain = {setting[:2] for setting in SETTINGS if setting.per_channel and not setting.aware_training}
     assert plain == {pair for b in (8, 4, 3, 2, 1) for pair in ((b, b), (b, 8), (8, b))} | {(2, 4)}
 

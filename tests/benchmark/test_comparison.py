@@ -1,17 +1,16 @@
-import json
 import subprocess
 import sys
 
 import pytest
 
-from rasa_compressed_bert.benchmark import comparison, tables
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage, compare_models
-from rasa_compressed_bert.benchmark.environment import environment, in_words
-from rasa_compressed_bert.benchmark.messages import load_messages
-from rasa_compressed_bert.benchmark.plots import plot_comparison
+from rasa_compressed_bert.benchmark import comparison, report
+from rasa_compressed_bert.benchmark.comparison import compare_models
+from rasa_compressed_bert.benchmark.report import plot_comparison
 from rasa_compressed_bert.benchmark.workers import WorkerProcess, worker_environment
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.errors import CompressedBertError, DataError
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting import tables
 
 REPORT = {
     **{"load_s": 0.1, "import_s": 5.0, "memory_rasa_mb": 500.0, "memory_loaded_mb": 20.0},
@@ -112,7 +111,7 @@ def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatc
     messages = [message._replace(entities=(CITY,)) if message.intent == "a" else message for message in MESSAGES]
     results = compare_models(two_models, messages, rounds=3)
     assert [result["entity_f1"] for result in results] == [pytest.approx(2 * 4 / (4 + 10))] * 2
-    assert tables.comparison_rows(results)[0][2:4] == ["macro F1", "entity F1"]
+    assert report.comparison_rows(results)[0][2:4] == ["macro F1", "entity F1"]
 
 
 def test_no_extractor_is_no_score_and_one_that_finds_nothing_has_the_worst(two_models, monkeypatch):
@@ -144,9 +143,9 @@ def test_a_worker_that_was_killed_while_it_waited_is_named(tmp_path, monkeypatch
 
 def test_tables_leave_out_what_no_model_has():
     results = [{"model": "a", "accuracy": 0.5}, {"model": "long name", "accuracy": 0.25, "training_s": 12.3}]
-    rows = tables.comparison_rows(results)
+    rows = report.comparison_rows(results)
     assert rows == [["model", "accuracy", "training s"], ["a", "50.0 %", ""], ["long name", "25.0 %", "12"]]
-    assert tables.comparison_rows([{**result, "load_s": 1.0} for result in results], in_short=True) == rows
+    assert report.comparison_rows([{**result, "load_s": 1.0} for result in results], in_short=True) == rows
     assert tables.markdown_table(rows).splitlines()[1] == "|---|---:|---:|"
     assert len({len(line) for line in tables.text_table(rows).splitlines()[:2]}) == 1
 
@@ -157,49 +156,9 @@ def test_plot_is_a_png(tmp_path):
     assert (tmp_path / "new" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_environment_is_json_and_names_no_machine():
-    import platform
-
-    text = json.dumps(environment())
-    assert platform.node() not in text and "rasa 3.6" in in_words(environment())
-
-
 def test_threads_are_set_for_every_library():
     variables = worker_environment(3)
     assert {variables[name] for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")} == {"3"}
-
-
-def write_nlu(path, *lines):
-    path.write_text("\n".join(['version: "3.1"', "nlu:", *lines]), encoding="utf-8")
-    return path
-
-
-def test_messages_of_rasa_yaml_without_their_markup(tmp_path):
-    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", "    - play [jazz](music)", "    - stop it")
-    assert load_messages(path) == [LabelledMessage("play jazz", "a"), LabelledMessage("stop it", "a")]
-    assert load_messages(path, 1) == load_messages(path, 1)
-    assert len(load_messages(path, 1)) == 1
-
-
-def test_entities_of_rasa_yaml_are_kept_where_they_are_asked_for(tmp_path):
-    line = '    - fly from [Rome]{"entity": "city", "role": "from"} on [May 1](date)'
-    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", line, "    - stop it")
-    rome, date = EntitySpan(9, 13, "city", role="from"), EntitySpan(17, 22, "date")
-    assert load_messages(path, entities=True) == [
-        LabelledMessage("fly from Rome on May 1", "a", (rome, date)),
-        LabelledMessage("stop it", "a"),
-    ]
-
-
-def test_bad_test_data_is_one_clear_error(tmp_path):
-    with pytest.raises(CompressedBertError, match="There is no NLU data"):
-        load_messages(tmp_path / "none.yml")
-    lookup = write_nlu(tmp_path / "lookup.yml", "- lookup: city", "  examples: |", "    - Rome")
-    with pytest.raises(DataError, match="no message with an intent"):
-        load_messages(lookup)
-    (tmp_path / "broken.yml").write_text("nlu: [", encoding="utf-8")
-    with pytest.raises(DataError):
-        load_messages(tmp_path / "broken.yml")
 
 
 @pytest.mark.slow

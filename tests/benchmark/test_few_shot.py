@@ -12,12 +12,11 @@ from benchmarks.common.datasets import write_nlu
 from benchmarks.common.few_shot_data import few_of_each, find_test, published_for, shots_of, write_training
 from benchmarks.common.few_shot_pages import plot, to_markdown
 from benchmarks.common.frozen import frozen_scores
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.environment import environment
-from rasa_compressed_bert.benchmark.messages import load_messages
+from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting.environment import environment
 
 WORDS = {
     "weather": "rain sun warm hot cold today tomorrow".split(),

@@ -6,13 +6,13 @@ import sys
 from dataclasses import replace
 
 import pytest
-from benchmark_harness import DENSE, NODE, small_artifact, write_archive
+from small_archives import DENSE, NODE, small_artifact, write_archive
 
 from benchmarks import growth, load, seeds, shapes
 from benchmarks.common.commands import in_one_line
 from benchmarks.common.datasets import write_nlu
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.server import Load
+from rasa_compressed_bert.data.example import LabelledMessage
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from benchmarks.common.decisions import THRESHOLDS, decided, figures, scores
 from benchmarks.common.hint3 import OUT_OF_SCOPE, read_bot
 from benchmarks.common.scores import mean_and_deviation
 from benchmarks.common.served import answer_of
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.environment import environment
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
+from rasa_compressed_bert.reporting.environment import environment
 
 PUBLISHED = """platform,train,threshold,accuracy,weighted_f1,inscope_accuracy,oos_recall,mcc
 rasa,full,0.1000,0.4,0.4,0.7,0.0,0.43

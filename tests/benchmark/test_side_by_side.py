@@ -4,13 +4,13 @@ import json
 import sys
 
 import pytest
-from benchmark_harness import NODE, small_artifact, write_archive
+from small_archives import NODE, small_artifact, write_archive
 
 from benchmarks import side_by_side
 from benchmarks.common.datasets import write_nlu
 from benchmarks.common.pages import to_markdown
 from benchmarks.common.rows import ROWS, SHORT_ROWS
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
 
 FIGURES = {"accuracy": 0.9, "macro_f1": 0.8, "latency_p50_ms": 1.0, "archive_mb": 2.0}

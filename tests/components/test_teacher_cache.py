@@ -3,7 +3,8 @@
 import pytest
 from component_harness import create, make_storage, training_data, weights_of
 
-from rasa_compressed_bert.tasks import keras_students, teacher
+from rasa_compressed_bert.students.keras import training as keras_students
+from rasa_compressed_bert.tasks import teacher
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", ["DistilledIntentClassifier"], indirect=True)]
 

@@ -1,11 +1,12 @@
 """Options of the distilled classifier: what follows from the architecture, and what contradicts it."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
-from rasa_compressed_bert.config import DistilledIntentClassifierConfig
-from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of, student_options
+from rasa_compressed_bert.errors import ConfigError, ExportError
 
 TRANSFORMER = {"student": {"architecture": "transformer"}}
 SPACY = {"student": {"architecture": "spacy_textcat"}}
@@ -46,12 +47,34 @@ def test_default_config_reads_as_the_defaults():
 def test_a_transformer_is_pruned_like_any_bert():
     config = read(student={"architecture": "transformer"}, epochs=8)
     assert (config.pruning.method, config.pruning.end_epoch, config.student.num_layers) == ("neuron", 5.0, 2)
-    assert config.student.embedding_size is None
+    assert "embedding_size" not in config.to_dict()["student"]
 
 
 def test_layers_say_how_many_there_are():
     student = read(student={"architecture": "transformer", "layers": [0, 2, 5]}).student
     assert (student.num_layers, student.layers) == (3, (0, 2, 5))
+
+
+def test_null_gives_a_student_its_default_and_is_nothing_to_others():
+    student = {"architecture": "ngrams", "buckets": None, "hidden_size": None}
+    assert read(student=student).student == read(student={"architecture": "ngrams"}).student
+    assert read(student=student).student.buckets == 20_000
+
+
+def test_students_of_manifests_with_the_options_of_all_are_read():
+    unused = dict.fromkeys(["hidden_size", "dense_size", "pooling", "num_layers", "layers", "language"])
+    stored = {**unused, "architecture": "ngrams", "vocabulary_size": 9, "embedding_size": 8, "buckets": 7}
+    assert asdict(student_options(stored)) == {name: value for name, value in stored.items() if value is not None}
+
+
+def test_a_student_that_is_not_registered_is_named():
+    with pytest.raises(ConfigError, match="'gru' is not registered here, only bilstm, .*; import"):
+        student_options({"architecture": "gru", "units": 3})
+
+
+def test_a_student_without_a_graph_is_not_exported():
+    with pytest.raises(ExportError, match="architecture spacy_textcat has no ONNX graph"):
+        student_of("spacy_textcat").graph(student_options({"architecture": "spacy_textcat"}), {})
 
 
 def test_predictions_of_a_file_are_not_augmented():
@@ -84,6 +107,12 @@ def test_epochs_of_finetuning():
         ),
         ({"student": {"architecture": "transformer", "layers": [1, 1]}}, "not a list of different integers >= 0"),
         ({"student": {"architecture": "transformer", "layers": "0,1"}}, "not a list of different integers >= 0"),
+        (
+            {"student": {"architecture": "ngrams", "pooling": "mean"}},
+            "'mean' is not one of: max, last",
+        ),
+        ({"student": {"architecture": "gru", "buckets": 3}}, "one of: bilstm, transformer, ngrams, spacy_textcat"),
+        ({"student": {"bucket": 3}}, "did you mean 'buckets'?"),
         ({"student": {"architecture": "gru"}}, "one of: bilstm, transformer, ngrams, spacy_textcat"),
         ({"pruning": {"final_sparsity": 0.5}}, "pruning is only for student.architecture: transformer"),
         ({"distillation": {"hidden_states": 1.0}}, "hidden_states: 1.0 is only for student.architecture: transformer"),
@@ -91,14 +120,23 @@ def test_epochs_of_finetuning():
         ({"quantization": {"aware_training": True}}, "aware_training: true is only for student.architecture: transf"),
         ({"teacher": {"model": "a", "predictions": "b"}}, "teacher.model and teacher.predictions are two teachers"),
         ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}}, "needs a teacher that can be asked"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 needs a tea"),
-        ({"teacher": {"predictions": "b"}, "augmentation": {"unlabelled": "c"}}, "unlabelled: c needs a teacher that"),
+        (
+            {"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}},
+            "null, not b, as a file cannot be asked",
+        ),
+        ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 is only for"),
+        (
+            {"teacher": {"predictions": "b"}, "augmentation": {"unlabelled": "c"}},
+            "unlabelled: 'c' is only for teacher",
+        ),
         (
             {"teacher": {"predictions": "b", "epochs": 3}},
-            "epochs: 3 is for a teacher that is fine-tuned, and",
+            "epochs: 3 is only for teacher.predictions: null, not b, as a teacher that is given is not fine-tuned",
         ),
-        ({"teacher": {"model": "a", "learning_rate": 0.1}}, "learning_rate: 0.1 is for a teacher that is fine-tuned"),
+        (
+            {"teacher": {"model": "a", "learning_rate": 0.1}},
+            "learning_rate: 0.1 is only for teacher.model: null",
+        ),
         (
             {**SPACY, "quantization": {"per_channel": False}},
             "quantization is not for student.architecture: spacy_text",

@@ -115,8 +115,10 @@ def test_quantization_aware_training_needs_training(method):
 def test_quantization_aware_training_needs_a_quantization():
     options = {"quantization": {"method": "none", "aware_training": True}}
     (problem,) = problems_of(PrunedBertIntentClassifierConfig, options)
-    assert problem.startswith("quantization.aware_training: true needs something to be aware of")
-    assert "set method to dynamic_int8, static_int8 or kmeans" in problem
+    assert problem == (
+        "quantization.aware_training: true is only for quantization.method: dynamic_int8, static_int8 or kmeans, not "
+        "none; change method or leave aware_training out"
+    )
 
 
 @COMPONENTS
@@ -141,7 +143,7 @@ def test_kmeans_takes_1_to_8_bits_for_encoder_and_embeddings_apart(component, bi
 @COMPONENTS
 def test_a_vocabulary_size_is_for_trim(component):
     (problem,) = problems_of(component, {"vocabulary_size": 8000})
-    assert problem.startswith("vocabulary_size: 8000 is only for vocabulary: trim; set it or leave")
+    assert problem.startswith("vocabulary_size: 8000 is only for vocabulary: trim, not full; change vocabulary")
     assert component.from_dict({"vocabulary": "trim", "vocabulary_size": 1}).vocabulary_size == 1
 
 

@@ -78,7 +78,7 @@ def test_what_may_be_picked_is_measured_on_other_splits_once():
 
     points, told = points_of(study)[:2], []
     for _ in range(2):
-        means = confirmed(study, points, run, splits=(1, 2), tell=lambda: told.append(1))
+        means = confirmed(study, points, run, splits=(1, 2), on_measured=lambda: told.append(1))
     assert asked == [(point.options, split) for point in points for split in (1, 2)] and len(told) == 8
     for point, mean in zip(points, means):
         assert mean.number == point.number and mean.options == point.options
@@ -97,12 +97,14 @@ def test_what_cannot_be_trained_on_another_split_is_left_out(caplog):
 
     def confirm(failing):
         run_failing = functools.partial(run, failing=failing)
-        return confirmed(study, [baseline, first, second], run_failing, splits=(1,), tell=lambda: None)
+        return confirmed(study, [baseline, first, second], run_failing, splits=(1,), on_measured=lambda: None)
 
     assert [point.number for point in confirm(first)] == [-1, second.number]
     assert f"trial {first.number} cannot be trained on another split, and is left out: " in caplog.text
     with pytest.raises(CompressedBertError, match="the config.yml as it is cannot be trained on another split: Export"):
-        confirmed(searched(8), [baseline], functools.partial(run, failing=baseline), splits=(1,), tell=lambda: None)
+        confirmed(
+            searched(8), [baseline], functools.partial(run, failing=baseline), splits=(1,), on_measured=lambda: None
+        )
 
 
 def test_what_failed_is_learnt_from():

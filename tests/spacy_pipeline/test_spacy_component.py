@@ -194,13 +194,14 @@ def test_entities_that_are_there_stay(artifact):
 
 
 @pytest.mark.slow
-def test_another_pipeline_beside_it(artifact, tmp_path):
+@pytest.mark.parametrize("factory", ["rasa_compressed_bert_secondary_pipeline", "beside"])
+def test_a_second_pipeline(tmp_path, factory):
     other = spacy.blank("en")
     other.add_pipe("entity_ruler").add_patterns([{"label": "GREETING", "pattern": "hello"}])
     other.add_pipe("attribute_ruler").add([[{"ORTH": "there"}]], {"LEMMA": "where"})
     other.to_disk(tmp_path / "other")
     nlp = bert_pipeline(random_artifact(num_tags=0), "en")
-    nlp.add_pipe("beside", config={"model": str(tmp_path / "other")})
+    nlp.add_pipe(factory, config={"model": str(tmp_path / "other")})
     doc = nlp("oh  hello there")
     assert [(span.text, span.label_) for span in doc.ents] == [("hello", "GREETING")] and doc[3].lemma_ == "where"
     assert set(doc.cats) == set(LABELS)

@@ -6,12 +6,9 @@ import tensorflow as tf
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
-from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
+from rasa_compressed_bert.config import QuantizationConfig, student_of, student_options
 from rasa_compressed_bert.export.packing import pack_each
-from rasa_compressed_bert.export.student import student_model
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
-from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
-from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
 
 IDS = np.random.default_rng(1).integers(0, 50, (3, 9)).astype(np.int32)
 MASK = np.array([[1] * 9, [1] * 5 + [0] * 4, [1] + [0] * 8], np.int32)
@@ -24,14 +21,13 @@ every_student = pytest.mark.parametrize("name", SIZES)
 
 
 def student(name):
-    options = StudentConfig(**SIZES[name]).resolved()
+    options = student_options(SIZES[name])
+    kind = student_of(options.architecture)
     rng = np.random.default_rng(0)
-    table = rng.normal(size=(50, 10)).astype(np.float32)
+    parameters = kind.parameters(rng.normal(size=(50, 10)).astype(np.float32), options, num_classes=4, seed=0)
     if name == "ngrams":
-        parameters = ngram_parameters(table, options, num_classes=4, seed=0)
         parameters["embeddings.pair"] = rng.normal(size=(70, 10)).astype(np.float32)
-        return options, NGrams(parameters)
-    return options, BiLstm(bilstm_parameters(table, options, num_classes=4, seed=0), pooling=options.pooling)
+    return options, kind.layer(parameters, options, wordpieces=np.arange(50), dropout=None)
 
 
 def logits_of(model):
@@ -40,7 +36,7 @@ def logits_of(model):
 
 def served(options, model, **format):
     tensors = pack_each(model.values(), QuantizationConfig(**format))
-    graph = student_model(options, tensors)
+    graph = student_of(options.architecture).graph(options, tensors)
     files = {GRAPH: graph.proto.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)}
     engine = OnnxRuntimeEngine(Artifact({"graph_weights": graph.weights}, files))
     return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))[0]

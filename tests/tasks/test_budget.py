@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from task_harness import EXAMPLES, check
 
 from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
-from rasa_compressed_bert.benchmark.inspection import inspect_model
-from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.inspection.description import inspect_model
+from rasa_compressed_bert.inspection.report import inspection_text
 from rasa_compressed_bert.tasks import budget as budgets
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within

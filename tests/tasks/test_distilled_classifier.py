@@ -9,12 +9,12 @@ import pytest
 from task_harness import EXAMPLES, WORDS, examples_of
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, VIEWS, WEIGHTS, Artifact, write_artifact
-from rasa_compressed_bert.benchmark.inspection import describe
-from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
+from rasa_compressed_bert.inspection.description import describe
+from rasa_compressed_bert.inspection.report import inspection_text
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
 from rasa_compressed_bert.models.pretrained import load_pretrained
-from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, cuts_for, whole_words
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, split_points_for, whole_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
@@ -17,8 +17,8 @@ SINGLE = WordpieceTokenizer(JSON, 64)
 
 
 def round_trip(text, entities, *, max_length=512):
-    """Spans, cuts, wordpieces, tags, and back to spans."""
-    tokenizer = PieceTokenizer(JSON, max_length, cuts_for([text], [entities], JSON, before={}))
+    """Spans, split_points, wordpieces, tags, and back to spans."""
+    tokenizer = PieceTokenizer(JSON, max_length, split_points_for([text], [entities], JSON, before={}))
     pieces, labels = tokenizer.encode(text), entity_labels(entities)
     spans, _, lost = align_entities(entities, pieces, {label: index for index, label in enumerate(labels)})
     scheme = TagScheme(labels)
@@ -113,9 +113,9 @@ def test_an_entity_without_a_wordpiece_is_lost_and_told(text, places):
 
 
 def test_a_word_is_cut_wherever_it_is():
-    cuts = cuts_for(["oh times"], [entities_at((3, 7))], JSON, before={})
-    assert cuts == {"times": [4]}
-    pieces = PieceTokenizer(JSON, 64, cuts).encode("no times, times")
+    split_points = split_points_for(["oh times"], [entities_at((3, 7))], JSON, before={})
+    assert split_points == {"times": [4]}
+    pieces = PieceTokenizer(JSON, 64, split_points).encode("no times, times")
     assert list(zip(pieces.starts, pieces.ends))[-2:] == [(10, 14), (14, 15)]
     assert not pieces.continues[-1], "an entity may end where the word was cut"
 
@@ -123,10 +123,10 @@ def test_a_word_is_cut_wherever_it_is():
 def test_a_word_that_is_cut_anywhere_is_cut_at_every_edge_of_every_text():
     texts = ["heatingsystem", "a heatingsystem"]
     entities = [entities_at((0, 2)), entities_at((2, 9))]
-    cuts = cuts_for(texts, entities, JSON, before={"zzz": [1]})
-    assert cuts == {"heatingsystem": [2, 7], "zzz": [1]}
+    split_points = split_points_for(texts, entities, JSON, before={"zzz": [1]})
+    assert split_points == {"heatingsystem": [2, 7], "zzz": [1]}
     for text, own in zip(texts, entities):
-        pieces = PieceTokenizer(JSON, 64, cuts).encode(text)
+        pieces = PieceTokenizer(JSON, 64, split_points).encode(text)
         (span,), _, _ = align_entities(own, pieces, {own[0].label: 0})
         assert (pieces.starts[span.first], pieces.ends[span.end - 1]) == own[0][:2]
 
@@ -145,8 +145,8 @@ def test_without_cuts_the_ids_are_those_of_the_whole_text():
     pieces = tokenizer.encode(text)
     assert pieces.input_ids.tolist() == WordpieceTokenizer(JSON, 20).encode(text).tolist()
     assert [text[start:end] for start, end in zip(pieces.starts, pieces.ends)][:3] == ["Una", "ffa", "ble"]
-    assert pieces.continues.tolist()[:4] == [False, True, True, False] and not pieces.cut
-    assert PieceTokenizer(JSON, 5, {}).encode(text).cut
+    assert pieces.continues.tolist()[:4] == [False, True, True, False] and not pieces.truncated
+    assert PieceTokenizer(JSON, 5, {}).encode(text).truncated
 
 
 @settings(max_examples=50, deadline=None)
@@ -166,13 +166,13 @@ LONG = {"words": "saltless ", "marks": "saltless\u0301", "blanks": " ", "punctua
 
 
 @pytest.mark.parametrize("text", [part * 200_000 for part in LONG.values()], ids=LONG)
-@pytest.mark.parametrize("cuts", [{}, {"saltless": [4]}], ids=["whole", "cut"])
-def test_a_long_text_costs_no_more_than_a_shorter_one(text, cuts, monkeypatch):
-    tokenizer = PieceTokenizer(JSON, 24, cuts)
+@pytest.mark.parametrize("split_points", [{}, {"saltless": [4]}], ids=["whole", "cut"])
+def test_a_long_text_costs_no_more_than_a_shorter_one(text, split_points, monkeypatch):
+    tokenizer = PieceTokenizer(JSON, 24, split_points)
     encode, read = tokenizer._tokenizer.encode_with_offsets, []
     monkeypatch.setattr(tokenizer._tokenizer, "encode_with_offsets", lambda part: read.append(part) or encode(part))
     pieces = tokenizer.encode(text)
-    assert pieces.cut and len(pieces.input_ids) <= 24 and pieces.ends.max(initial=0) <= 2400
+    assert pieces.truncated and len(pieces.input_ids) <= 24 and pieces.ends.max(initial=0) <= 2400
     assert len(read) <= 24 and sum(map(len, read)) <= 2400
     shorter = tokenizer.encode(text[:4800])
     for one, other in zip(pieces, shorter):
@@ -180,13 +180,13 @@ def test_a_long_text_costs_no_more_than_a_shorter_one(text, cuts, monkeypatch):
 
 
 def test_parts_are_cut_where_there_are_more_than_fit():
-    cuts = {"saltless": [4]}
-    whole = PieceTokenizer(JSON, 100, cuts).encode("saltless " * 4)
+    split_points = {"saltless": [4]}
+    whole = PieceTokenizer(JSON, 100, split_points).encode("saltless " * 4)
     size = len(whole.input_ids)
-    assert not whole.cut and not PieceTokenizer(JSON, size, cuts).encode("saltless " * 4).cut
+    assert not whole.truncated and not PieceTokenizer(JSON, size, split_points).encode("saltless " * 4).truncated
     for shorter in range(3, size):
-        pieces = PieceTokenizer(JSON, shorter, cuts).encode("saltless " * 4)
-        assert pieces.cut and len(pieces.input_ids) == shorter
+        pieces = PieceTokenizer(JSON, shorter, split_points).encode("saltless " * 4)
+        assert pieces.truncated and len(pieces.input_ids) == shorter
         np.testing.assert_array_equal(pieces.starts, whole.starts[: shorter - 2])
 
 

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
-from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
 from rasa_compressed_bert.students.distillation_data import DistillationData
-from rasa_compressed_bert.students.spacy_textcat import train_spacy_textcat
-from rasa_compressed_bert.tasks.teacher import Cache
+from rasa_compressed_bert.students.spacy_textcat.textcat import train_spacy_textcat
 
 
-def train(
-    data: DistillationData,
-    teacher: ModelState,
-    config: DistilledIntentClassifierConfig,
-    origin: Optional[Artifact],
-    cache: Cache,
-) -> Artifact:
+def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, origin: Optional[Artifact]) -> Artifact:
     """Trains a student; spaCy's own bytes are what is stored.
 
     Args:
         data: what it learns.
-        teacher: whose wordpieces are none of spaCy's.
         config: all options.
         origin: a student that is trained further instead of a new one.
-        cache: of which it needs nothing.
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
@@ -39,8 +29,9 @@ def train(
     """
     if len(data.labels) < 2:
         raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
+    options: Any = config.student  # a SpacyTextcatConfig
     try:
-        nlp = textcat_pipeline(config.student.language, data.labels)
+        nlp = textcat_pipeline(options.language, data.labels)
     except RuntimeMissingError as error:
         raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
     validate = partial(log_probabilities, nlp, data.validation_texts, max_length=config.max_length)
@@ -63,7 +54,7 @@ def train(
         "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
-        "student": asdict(config.student),
+        "student": asdict(options),
         "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
     }

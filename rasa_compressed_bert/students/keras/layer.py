@@ -1,4 +1,4 @@
-"""What students in Keras share: parameters by name, and logits of wordpieces."""
+"""The forward pass that students over wordpieces share: parameters by name, and logits of wordpieces."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rasa_compressed_bert.models.task_model import FEATURES, Outputs
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
-class KerasStudent(tf.keras.layers.Layer):
+class StudentLayer(tf.keras.layers.Layer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and a linear layer.
 
     Args:
-        parameters: values by name, those of `head_parameters` among them.
+        parameters: values by name, those of `students.keras.student.head_parameters` among them.
         dropout: while training, before both layers of the head.
     """
 
@@ -67,21 +67,3 @@ class KerasStudent(tf.keras.layers.Layer):
         """The inverse of `values`."""
         for name, value in values.items():
             self.parameters[name].assign(value)
-
-
-def head_parameters(
-    rng: np.random.Generator, pooled_size: int, dense_size: int, num_classes: int
-) -> Dict[str, np.ndarray]:
-    """A random ReLU layer and a random linear layer behind what is pooled."""
-    return {
-        "dense.kernel": glorot(rng, pooled_size, dense_size),
-        "dense.bias": np.zeros(dense_size, np.float32),
-        "classifier.kernel": glorot(rng, dense_size, num_classes),
-        "classifier.bias": np.zeros(num_classes, np.float32),
-    }
-
-
-def glorot(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """Uniform random numbers that keep the variance of what they are multiplied with (Glorot and Bengio 2010)."""
-    limit = np.sqrt(6.0 / (rows + columns))
-    return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)

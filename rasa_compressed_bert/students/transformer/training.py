@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.start import start_from_artifact
-from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples
@@ -30,11 +29,7 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 def train(
-    data: DistillationData,
-    teacher: ModelState,
-    config: DistilledIntentClassifierConfig,
-    origin: Optional[Artifact],
-    cache: Cache,
+    data: DistillationData, teacher: ModelState, *, config: DistilledIntentClassifierConfig, origin: Optional[Artifact]
 ) -> Artifact:
     """Trains, prunes, calibrates, quantizes and exports a student.
 
@@ -43,7 +38,6 @@ def train(
         teacher: whose layers it starts from.
         config: all options.
         origin: a student that is trained further instead of a new one; it stays as small as it is.
-        cache: of which it needs nothing.
 
     Raises:
         ConfigError: if the teacher has no such layers, or fewer positions than `max_length`.
@@ -114,7 +108,8 @@ def _fewer_layers(
     positions = teacher.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
-    tokenizer, rows = trim(teacher.tokenizer, data.texts, config.student.vocabulary_size)
+    options: Any = config.student  # a TransformerConfig
+    tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):
@@ -129,8 +124,8 @@ def _fewer_layers(
 
 def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:
     """The layers that are asked for, or evenly spaced ones from the first to the last."""
-    wanted = config.student.layers or ()
-    size = config.student.num_layers or 1
+    options: Any = config.student  # a TransformerConfig
+    wanted, size = options.layers or (), options.num_layers
     if size > count or max(wanted, default=0) >= count:
         raise ConfigError(
             f"student: the teacher has {count} layers, 0 to {count - 1}; num_layers is {size} and layers is "

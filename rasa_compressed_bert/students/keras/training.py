@@ -1,9 +1,9 @@
-"""Students in Keras: a BiLSTM, or n-grams, over the wordpieces of the teacher."""
+"""From distillation data to the artifact of a student over the wordpieces of its teacher, top to bottom."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.students.bilstm import BiLstm, bilstm_parameters
 from rasa_compressed_bert.students.distillation_data import DistillationData
-from rasa_compressed_bert.students.embeddings import encoded_wordpieces, projected
-from rasa_compressed_bert.students.keras_student import KerasStudent
-from rasa_compressed_bert.students.ngrams import NGrams, ngram_parameters
+from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
+from rasa_compressed_bert.students.keras.student import KerasStudent
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -35,12 +33,13 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 _DROPOUT = 0.1
 _PARITY_MESSAGES = 500
 _TABLE = "embeddings.word"
-_PARAMETERS = {"bilstm": bilstm_parameters, "ngrams": ngram_parameters}
 
 
 def train(
+    kind: KerasStudent,
     data: DistillationData,
     teacher: ModelState,
+    *,
     config: DistilledIntentClassifierConfig,
     origin: Optional[Artifact],
     cache: Cache,
@@ -48,6 +47,7 @@ def train(
     """Trains and exports a student.
 
     Args:
+        kind: its parameters, forward pass and graph.
         data: what it learns.
         teacher: whose wordpieces and hidden states its embeddings start from.
         config: all options.
@@ -57,7 +57,9 @@ def train(
     Raises:
         ExportError: if the exported student disagrees with the trained one.
     """
-    tokenizer, parameters = _from_artifact(origin) if origin else _from_teacher(teacher, data, config, cache)
+    tokenizer, parameters = (
+        _from_artifact(origin) if origin else _from_teacher(kind, teacher, data, config=config, cache=cache)
+    )
     pieces = WordpieceTokenizer(tokenizer, config.max_length)
     parts = [_encoded(pieces, data.texts), _encoded(pieces, data.validation_texts)]
     vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
@@ -65,7 +67,8 @@ def train(
     head = IntentHead(data.labels)
     training = EncodedExamples(training_ids, {head.name: data.classes, SOFT_TARGETS: data.soft_targets})
     validation = EncodedExamples(validation_ids, {head.name: data.validation_classes})
-    student = _build(vocabulary.narrow(parameters), config, vocabulary)
+    dropout = Dropout(_DROPOUT, seed=config.random_seed)
+    student = kind.layer(vocabulary.narrow(parameters), config.student, wordpieces=vocabulary.rows, dropout=dropout)
     score = fit(
         student,
         training,
@@ -86,6 +89,7 @@ def train(
     return export_student(
         vocabulary.widen(student.values(), parameters[_TABLE]),
         config.student,
+        graph=kind.graph,
         tokenizer=tokenizer,
         quantization=config.quantization,
         manifest=manifest,
@@ -100,10 +104,15 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    teacher: ModelState, data: DistillationData, config: DistilledIntentClassifierConfig, cache: Cache
+    kind: KerasStudent,
+    teacher: ModelState,
+    data: DistillationData,
+    *,
+    config: DistilledIntentClassifierConfig,
+    cache: Cache,
 ) -> Tuple[str, Dict[str, np.ndarray]]:
     """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
-    options = config.student
+    options: Any = config.student  # a KerasStudentConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
     first, last = WordpieceTokenizer(tokenizer, config.max_length).encode("")[[0, -1]]
@@ -115,18 +124,8 @@ def _from_teacher(
 
     asked = Artifact({}, {WEIGHTS: tensors_to_bytes(parameters), TOKENIZER: tokenizer.encode("utf-8")})
     encoded = tensors_from_bytes(cache(asked.digest, encode).files[WEIGHTS])[_TABLE]
-    make = _PARAMETERS[options.architecture]
     table = projected(encoded, options.embedding_size)
-    return tokenizer, make(table, options, num_classes=len(data.labels), seed=config.random_seed)
-
-
-def _build(
-    parameters: Mapping[str, np.ndarray], config: DistilledIntentClassifierConfig, vocabulary: UsedVocabulary
-) -> KerasStudent:
-    dropout = Dropout(_DROPOUT, seed=config.random_seed)
-    if config.student.architecture == "bilstm":
-        return BiLstm(parameters, pooling=config.student.pooling, dropout=dropout)
-    return NGrams(parameters, wordpieces=vocabulary.rows, dropout=dropout)
+    return tokenizer, kind.parameters(table, options, num_classes=len(data.labels), seed=config.random_seed)
 
 
 def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
@@ -137,5 +136,5 @@ def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
 
 
 def _encoded(pieces: WordpieceTokenizer, texts: Sequence[str]) -> List[np.ndarray]:
-    """Without a warning of what is cut: the teacher has given one."""
+    """Without a warning of truncated messages: the teacher has given one."""
     return [pieces.encode(text).astype(np.int32) for text in texts]

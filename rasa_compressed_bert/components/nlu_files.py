@@ -1,4 +1,4 @@
-"""Test messages from Rasa's own files."""
+"""Messages of Rasa's files of NLU data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, List
 
 import numpy as np
 
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
 

@@ -4,19 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from benchmark_harness import DENSE, PRUNED, small_artifact, word_tokenizer, write_archive
+from small_archives import DENSE, PRUNED, small_artifact, word_tokenizer, write_archive
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
-from rasa_compressed_bert.benchmark.inspection import describe, inspect_model
 from rasa_compressed_bert.benchmark.latency import before_and_after
 from rasa_compressed_bert.benchmark.random_models import random_artifact
-from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.featurizer import export_featurizer
 from rasa_compressed_bert.export.serving import Format
+from rasa_compressed_bert.inspection.description import describe, inspect_model
+from rasa_compressed_bert.inspection.report import inspection_text
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine

@@ -1,6 +1,6 @@
-"""Which parts of a model bear few bits, and which few weights: one part is compressed at a time, all others stay.
+"""How sensitive each part of a model is to few bits and to few weights: one part is compressed at a time.
 
-Nothing is trained after it: the scores say where compression hurts, not what is left of it once training has answered.
+Nothing is trained after it: the scores show where compression hurts before training has made up for it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
-from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.inspection.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -84,7 +84,7 @@ def intent_artifact(model: Path) -> Artifact:
     """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
 
     Raises:
-        CompressedBertError: if there is none, if it is a student that is no BERT, or if it does not say what it is.
+        CompressedBertError: if there is none, if it is a student that is no BERT, or if its manifest lacks the methods.
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
@@ -98,10 +98,10 @@ def intent_artifact(model: Path) -> Artifact:
     methods = {"pruning": manifest.get("config", {}).get("pruning", {}), "quantization": manifest["quantization"]}
     used = {name: options.get("method", "none") for name, options in methods.items()}
     if set(used.values()) != {"none"}:
-        said = ", ".join(f"{name}: {method}" for name, method in used.items())
+        methods_used = ", ".join(f"{name}: {method}" for name, method in used.items())
         logger.warning(
-            f"This model is compressed already ({said}): what is measured is what it bears on top of that. "
-            "`pruning: {method: none}` and `quantization: {method: none}` train one that tells more."
+            f"This model is compressed already ({methods_used}): what is measured comes on top of that. "
+            "`pruning: {method: none}` and `quantization: {method: none}` train one that shows more."
         )
     return found[-1]
 
@@ -132,7 +132,7 @@ def measure_sensitivity(
 
     Raises:
         CompressedBertError: see `Results`.
-        KeyboardInterrupt: says how much is done.
+        KeyboardInterrupt: with the number of scores that are there.
     """
     model = (artifact.files[WEIGHTS], artifact.files[TOKENIZER], _json(artifact.manifest["labels"]))
     identity = {"model": _digest(*model), "test messages": _digest(_json(messages)), "settings": asdict(sweep)}

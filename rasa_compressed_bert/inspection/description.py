@@ -27,7 +27,7 @@ def inspect_model(model: Path) -> Dict[str, Any]:
     """Describes every component of ours in an archive, a folder of archives or an artifact folder.
 
     Returns:
-        JSON values: `archive`, `archive_bytes`, and for each of `components` what `describe` says.
+        JSON values: `archive`, `archive_bytes`, and for each of `components` what `describe` returns.
 
     Raises:
         CompressedBertError: if there is no model, no component of ours in it, or one whose parts do not fit.
@@ -101,7 +101,7 @@ def _student(artifact: Artifact) -> Dict[str, Any]:
         "student": {name: value for name, value in manifest["student"].items() if value is not None},
         "teacher": manifest["teacher"],
         "quantization": manifest.get("quantization", {}),
-        "parameters": sum(value.size for value in values) or None,  # spaCy does not say
+        "parameters": sum(value.size for value in values) or None,  # unknown of spaCy's
         "bytes": {"stored": artifact.size, "archived": artifact.archived_size},
     }
 

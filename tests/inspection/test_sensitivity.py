@@ -4,24 +4,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmark_harness import NODE, small_artifact, word_tokenizer, write_archive
 from random_models import UNEVEN, random_parameters, random_shape
+from small_archives import NODE, small_artifact, word_tokenizer, write_archive
 
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, Artifact, write_artifact
-from rasa_compressed_bert.benchmark import sensitivity
-from rasa_compressed_bert.benchmark.comparison import LabelledMessage
-from rasa_compressed_bert.benchmark.parts import COMPONENTS, Setting, Sweep, targets
-from rasa_compressed_bert.benchmark.plots import plot_sensitivity
-from rasa_compressed_bert.benchmark.report import sensitivity_markdown, sensitivity_text
-from rasa_compressed_bert.benchmark.resumable import Results
-from rasa_compressed_bert.benchmark.sensitivity import intent_artifact, measure_sensitivity
-from rasa_compressed_bert.benchmark.tables import macro_f1_changes, points, sensitivity_rows, setting_name
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.inspection import sensitivity
+from rasa_compressed_bert.inspection.parts import COMPONENTS, Setting, Sweep, targets
+from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
+from rasa_compressed_bert.inspection.sensitivity_report import (
+    macro_f1_changes,
+    plot_sensitivity,
+    sensitivity_markdown,
+    sensitivity_rows,
+    sensitivity_text,
+    setting_name,
+)
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.reporting.tables import points
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import pad
 
@@ -191,16 +196,6 @@ def test_interruption_keeps_what_is_done_and_the_next_call_does_the_rest(content
     assert [file.name for file in path.parent.iterdir()] == ["results.json"]
 
 
-def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path, monkeypatch):
-    results = Results(tmp_path / "results.json", {}, identity={"model": 1})
-    results.add({"target": "a"})
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
-        results.add({"target": "b"})
-    again = Results(tmp_path / "results.json", {}, identity={"model": 1})
-    assert {"target": "a"} in again and {"target": "b"} not in again and len(again) == 1
-
-
 @pytest.mark.parametrize(
     "change, named",
     [
@@ -286,11 +281,6 @@ def test_table_and_document_show_the_changes(content):
     text = sensitivity_markdown(content)
     assert "--bits 2,1 --sparsity 0.5,0.9`" in text and "| layer 1, output |" in text and "results.png" in text
     assert "macro F1 100.0 %" in sensitivity_text(content)
-
-
-@pytest.mark.parametrize("change, text", [(0.04, "0.0"), (-0.04, "0.0"), (0.25, "+0.2"), (-12.34, "-12.3")])
-def test_points_have_a_sign_where_they_are_not_zero(change, text):
-    assert points(change) == text
 
 
 def test_settings_have_names():

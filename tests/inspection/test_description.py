@@ -2,14 +2,14 @@ import tarfile
 
 import numpy as np
 import pytest
-from benchmark_harness import DENSE, NODE, PRUNED, small_artifact, write_archive
+from small_archives import DENSE, NODE, PRUNED, small_artifact, write_archive
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
-from rasa_compressed_bert.benchmark.inspection import describe, inspect_model
 from rasa_compressed_bert.benchmark.latency import before_and_after
-from rasa_compressed_bert.benchmark.report import inspection_text
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
+from rasa_compressed_bert.inspection.description import describe, inspect_model
+from rasa_compressed_bert.inspection.report import inspection_text
 
 
 def test_sparsity_is_that_of_the_removed_weights():

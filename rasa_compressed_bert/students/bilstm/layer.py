@@ -6,27 +6,24 @@ The paper classifies the last states of both directions. The largest value of ea
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from rasa_compressed_bert.config import StudentConfig
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.keras_student import KerasStudent, glorot, head_parameters
+from rasa_compressed_bert.students.bilstm.student import DIRECTIONS, GATES
+from rasa_compressed_bert.students.keras.layer import StudentLayer
 
-DIRECTIONS = ("forward", "backward")
 _Pair = Tuple[tf.Tensor, tf.Tensor]
-GATES = 4  # input, output, forget, cell: in ONNX's order
-_FORGET_BIAS = 1.0
 _FAR_BELOW = -1e9
 
 
-class BiLstm(KerasStudent):
+class BiLstm(StudentLayer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`.
 
     Args:
-        parameters: see `bilstm_parameters`.
+        parameters: see `BiLstmStudent.parameters`.
         pooling: `max` or `last`.
         dropout: of embeddings, and before both layers of the head, while training.
     """
@@ -38,7 +35,7 @@ class BiLstm(KerasStudent):
         self.pooling = pooling
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """The LSTM's states as one vector, see `KerasStudent.pooled`.  # (B, 2 S)"""
+        """The LSTM's states as one vector, see `StudentLayer.pooled`.  # (B, 2 S)"""
         embedded = self.dropout(tf.gather(self.parameters["embeddings.word"], input_ids), training)  # (B, T, E)
         steps = tf.transpose(mask, [1, 0, 2])  # (T, B, 1)
         states = [self._run(embedded, steps, direction) for direction in DIRECTIONS]
@@ -62,27 +59,3 @@ class BiLstm(KerasStudent):
             return present * new_state + (1.0 - present) * state, present * new_cell + (1.0 - present) * cell
 
         return tf.scan(step, (inputs, mask), (zeros, zeros), reverse=direction == "backward")[0]
-
-
-def bilstm_parameters(
-    table: np.ndarray, options: StudentConfig, *, num_classes: int, seed: int
-) -> Dict[str, np.ndarray]:
-    """Random parameters around a table of embeddings.
-
-    Args:
-        table: of the wordpieces, `(V, E)`.
-        options: of the student.
-        num_classes: `C`.
-        seed: of the random numbers.
-    """
-    rng = np.random.default_rng(seed)
-    size = options.hidden_size
-    bias = np.zeros(GATES * size, np.float32)
-    bias[2 * size : 3 * size] = _FORGET_BIAS
-    parameters: Dict[str, np.ndarray] = {"embeddings.word": table.astype(np.float32)}
-    for direction in DIRECTIONS:
-        parameters[f"{direction}.input.kernel"] = glorot(rng, table.shape[1], GATES * size)
-        orthogonal = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(GATES)]
-        parameters[f"{direction}.recurrent.kernel"] = np.concatenate(orthogonal, axis=1).astype(np.float32)
-        parameters[f"{direction}.bias"] = bias
-    return {**parameters, **head_parameters(rng, 2 * size, options.dense_size, num_classes)}

@@ -18,7 +18,7 @@ class Results:
     Args:
         path: the file; if it is there, what it holds is kept and gone on with.
         header: what a new file begins with.
-        identity: what the cells are made from, JSON values under names that an error can say.
+        identity: what the cells are made from, JSON values by the names that errors have for them.
         fresh: whether a file that is there is ignored.
 
     Raises:

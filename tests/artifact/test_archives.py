@@ -5,7 +5,7 @@ import tarfile
 from contextlib import nullcontext
 
 import pytest
-from benchmark_harness import NODE, write_archive
+from small_archives import NODE, write_archive
 
 from rasa_compressed_bert.artifact import archives
 from rasa_compressed_bert.errors import CompressedBertError

@@ -1,0 +1,40 @@
+"""What is wrong with options, for the user."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One line for the user and the dotted names of the options that it is about."""
+
+    options: Tuple[str, ...]
+    text: str
+
+
+class _Short(reprlib.Repr):
+    """A short `repr` with the words of YAML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 100
+
+    def repr_NoneType(self, value: None, level: int) -> str:
+        return "null"
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return "true" if value else "false"
+
+
+_SHORT = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return a value on one line, as YAML has it, also one that is too large to print."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,1 @@
+"""What is inside a trained model, and how sensitive its parts are to compression."""

@@ -1,0 +1,203 @@
+"""The description of a model as text."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from rasa_compressed_bert.reporting.tables import percent, text_table
+
+MB = 1e6
+_SCORES = {
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy",
+    "entity_f1": "entity F1",
+    "views_accuracy": "accuracy of all views",
+}
+
+
+def inspection_text(report: Mapping[str, Any]) -> str:
+    """All components of a model, with a heading."""
+    blocks = [f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB"]
+    for name, component in report["components"].items():
+        blocks.append(f"{name} ({component['kind']})")
+        if "layers" in component:
+            blocks += [_before_and_after(component), _layers(component), _aligned(_details(component))]
+        elif "student" in component:
+            blocks.append(_aligned(_student(component)))
+        else:
+            blocks.append("Untrained: there was no training data for it.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _before_and_after(component: Mapping[str, Any]) -> str:
+    """What compression bought, and what it cost."""
+    size, parameters = component["bytes"], component["parameters"]
+    weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
+    rows = [
+        ["", "before", "now", "change"],
+        ["size in the archive, MB", *_pair(size["dense_fp32"] / MB, size["archived"] / MB, digits=1)],
+        ["size unpacked, MB", *_pair(size["dense_fp32"] / MB, size["stored"] / MB, digits=1)],
+        ["parameters, million", *_pair(parameters["dense"] / MB, parameters["now"] / MB, digits=2)],
+        ["encoder weights, million", *_pair(weights[0] / MB, weights[1] / MB, digits=2)],
+    ]
+    latency = component.get("latency")
+    if latency:
+        now = latency["p50_ms"]["now"]
+        rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
+        rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
+    before, after = _stages(component)
+    for key, name in _SCORES.items():
+        if before.get(key) is not None and after.get(key) is not None:
+            change = f"{100 * (after[key] - before[key]):+.1f}"
+            rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
+    dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
+    lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
+    if latency:
+        lines.append(
+            f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
+            f"before have random weights of the same shape and run in ONNX Runtime. With the tokenizer, now: "
+            f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
+        )
+    return "\n".join([text_table(rows), *lines])
+
+
+def _layers(component: Mapping[str, Any]) -> str:
+    rows = [["layer", "heads", "query/key size", "value size", "neurons", "gone"]]
+    for index, layer in enumerate(component["layers"]):
+        widths = [
+            f"{layer[key][0]} -> {layer[key][1]}"
+            for key in ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
+        ]
+        rows.append([str(index), *widths, percent(layer["sparsity"])])
+    rows.append(["all", "", "", "", "", percent(component["sparsity"])])
+    return text_table(rows)
+
+
+def _student(component: Mapping[str, Any]) -> Dict[str, str]:
+    student, teacher, size = component["student"], component["teacher"], component["bytes"]
+    options = ", ".join(f"{name} {value}" for name, value in student.items() if name != "architecture")
+    values = {
+        "student": f"{student['architecture']}, {options}; {component['intents']} intents, messages of up to "
+        f"{component['max_length']} " + ("words" if component["runtime"] == "spacy" else "wordpieces"),
+        "learnt from": f"{teacher['training_messages']} training messages and {teacher['other_messages']} others",
+        "size": f"{size['archived'] / MB:.2f} MB in the archive, {size['stored'] / MB:.2f} MB unpacked",
+    }
+    if component["parameters"] is not None:
+        values["parameters"] = f"{component['parameters'] / MB:.2f} million" + _of_teacher(component)
+    if component["quantization"]:
+        values["quantization"] = component["quantization"]["method"]
+    return {**values, **_common_details(component)}
+
+
+def _outputs(component: Mapping[str, Any]) -> str:
+    """How many intents and entities a model predicts."""
+    counts = {name: component[name] for name in ("intents", "entities") if component[name]}
+    return "".join(f"{count} {name}, " for name, count in counts.items())
+
+
+def _of_teacher(component: Mapping[str, Any]) -> str:
+    parameters = component["teacher"]["parameters"]
+    return f", the teacher's {parameters / MB:.2f} million" if parameters else ""
+
+
+def _details(component: Mapping[str, Any]) -> Dict[str, str]:
+    embeddings = component["embeddings"]
+    values = {
+        "weights": f"{component['model_weights']}, "
+        + _outputs(component)
+        + f"messages of up to {component['max_length']} wordpieces",
+        "quantization": _format(component["quantization"]),
+        "embeddings": f"{embeddings['archived'] / MB:.1f} MB, {percent(embeddings['share_of_archived'])} of all "
+        f"(before: {embeddings['dense_fp32'] / MB:.1f} MB, {percent(embeddings['share_of_dense'])})",
+    }
+    if component["pruning"]:
+        values["pruning"] = (
+            f"{component['pruning']['method']}, sparsity {percent(component['sparsity'])} ({component['sparsity_is']})"
+        )
+    if component["budget"]:
+        values["budget"] = f"{percent(component['budget']['chosen'])} chosen, {component['budget']['why']}, of:"
+        for tried in component["budget"]["tried"]:
+            values[f"  {percent(tried['sparsity'])}"] = (
+                f"{tried['latency_ms']:.3g} ms, {tried['size_mb']:.3g} MB, "
+                f"F1 {100 * tried['score_drop']:.2f} points below the dense model's"
+            )
+    return {**values, **_common_details(component)}
+
+
+def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
+    parity = component["parity"]
+    values = {
+        "runtime": component["runtime"],
+        "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
+    }
+    if component["temperature"] is not None:
+        calibrated = (
+            "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"
+        )
+        values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
+    for name, score in component["held_out"].items():
+        values[name] = _score(score)
+    for stage, score in component["training_scores"].items():
+        values[f"training messages, {stage}"] = _score(score)
+    if component["learnt_names"]:
+        values["names of intents"] = f"{component['learnt_names']} of {component['intents']} learnt as messages"
+    if component["out_of_scope"]:
+        values.update(_detector(component))
+    if "similarity" in parity:
+        values["parity"] = (
+            f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
+            "before and after the export"
+        )
+    elif parity:
+        values["parity"] = (
+            f"{parity['changed']} of {parity['messages']} labels changed by the export, "
+            f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
+        )
+    return values
+
+
+def _aligned(values: Mapping[str, str]) -> str:
+    width = max(map(len, values))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
+
+
+def _format(quantization: Mapping[str, Any]) -> str:
+    bits = f"encoder {quantization['encoder_bits']} bits, embeddings {quantization['embedding_bits']} bits"
+    scales = "a scale a channel" if quantization["per_channel"] else "a scale a matrix"
+    trained = ", trained for it" if quantization["aware_training"] else ""
+    return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
+
+
+def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    stages = list(component["training_scores"].values())
+    return [stages[0], stages[-1]] if stages else [{}, {}]
+
+
+def _pair(before: float, now: float, *, digits: int) -> List[str]:
+    change = f"{before / now:.1f} x less" if now else ""
+    return [f"{before:.{digits}f}", f"{now:.{digits}f}", change]
+
+
+def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
+    """How intents are weighed, and messages out of scope are found."""
+    views, found = component["views"], component["out_of_scope"]
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views["weights"].items())
+    confidence = views["confidence"]
+    calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
+    return {
+        "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
+        "out of scope": f"{found['detector']}: {found['stored_messages']} messages stored, below a familiarity of "
+        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
+        f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
+        "compared with the others",
+    }
+
+
+def _score(score: Mapping[str, float]) -> str:
+    parts = [f"{name} {percent(score[key])}" for key, name in _SCORES.items() if score.get(key) is not None]
+    others = {key: value for key, value in score.items() if key not in _SCORES and value is not None}
+    return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
+
+
+def _accuracy(parity: Mapping[str, float]) -> str:
+    return f", accuracy on these messages {percent(parity['accuracy'])}"

@@ -1,0 +1,128 @@
+"""Sensitivities as tables and as heat maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.reporting.environment import in_words
+from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.tables import markdown_table, percent, points, text_table
+
+SETTINGS = ("bits", "sparsity")
+MB = 1e6
+_TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
+_TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
+_DARK = 9.0  # points of change whose colour needs white letters
+
+
+def sensitivity_text(content: Mapping[str, Any]) -> str:
+    """A table with the change of macro F1 for each part of a model, and what it means."""
+    return f"{text_table(sensitivity_rows(content))}\n\n{_sensitivity_legend(content)}\n"
+
+
+def sensitivity_markdown(content: Mapping[str, Any]) -> str:
+    """The same as a document, with the command, the machine and `results.png` beside it."""
+    settings = content["made_from"]["settings"]
+    options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in SETTINGS]
+    options += [] if settings["per_channel"] else ["--per-tensor"]
+    options += [f"--max-messages {content['max_messages']}"] if content["max_messages"] else []
+    return (
+        f"# Sensitivity of {content['model']}\n\n{_sensitivity_legend(content)}\n\n"
+        f"{markdown_table(sensitivity_rows(content))}\n\n![change of macro F1](results.png)\n\n"
+        f"`rasa-compressed-bert sensitivity {content['model']} --nlu {content['nlu']} {' '.join(options)}`\n\n"
+        f"{in_words(content)}\n"
+    )
+
+
+def _sensitivity_legend(content: Mapping[str, Any]) -> str:
+    before, unknown = content["uncompressed"], content["unknown_messages"]
+    scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
+    lines = [
+        f"Uncompressed: macro F1 {percent(before['macro_f1'])}, accuracy {percent(before['accuracy'])} on "
+        f"{content['messages']} messages of {content['nlu']}; one message is {100 / content['messages']:.2g} points of "
+        "accuracy.",
+        "Columns: the change of macro F1 in points where that part alone is compressed and nothing is trained after "
+        f"it: by k-means with so many bits (a code book for each matrix, a scale for {scale}), and by setting so large "
+        "a share of each matrix to zero, the smallest weights first.",
+    ]
+    if unknown:
+        lines.append(f"{unknown} messages have intents that the model does not know.")
+    return "\n".join(lines)
+
+
+def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:
+    """Heading and one row a part of the model: its weights, and the change of macro F1 in points by each setting."""
+    rows = [[target["name"], f"{target['weights'] / MB:.2f}"] for target in content["targets"]]
+    heading = ["part", "million weights"]
+    for kind in SETTINGS:
+        for value, changes in macro_f1_changes(content, kind).items():
+            heading.append(setting_name(kind, value))
+            for row, change in zip(rows, changes):
+                row.append(points(change))
+    return [heading, *rows]
+
+
+def macro_f1_changes(content: Mapping[str, Any], kind: str) -> Dict[float, List[float]]:
+    """By bits or by sparsity, and for each part: macro F1 minus that of the whole model uncompressed, in points."""
+    scores = {(cell["target"], cell["value"]): cell["macro_f1"] for cell in content["cells"] if cell["kind"] == kind}
+    before = content["uncompressed"]["macro_f1"]
+    return {
+        value: [100 * (scores[target["name"], value] - before) for target in content["targets"]]
+        for value in content["made_from"]["settings"][kind]
+    }
+
+
+def setting_name(kind: str, value: float) -> str:
+    """`4 bits`, or `80 %` for a sparsity."""
+    return f"{100 * value:g} %" if kind == "sparsity" else f"{value} bit" + "s" * (value != 1)
+
+
+def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
+    """Writes a PNG: two heat maps, the parts of a model over bits and over sparsity; the colour is the change of score.
+
+    Colours are linear up to a point and logarithmic beyond it, so that a tenth of a point and a ruin can both be seen.
+    """
+    from matplotlib import colors
+
+    norm = colors.SymLogNorm(linthresh=1.0, linscale=0.3, vmin=-100.0, vmax=100.0)
+    height = 2.2 + 0.2 * len(content["targets"])
+    with drawn(path, nrows=1, ncols=2, sharey=True, figsize=(10, height), constrained_layout=True) as (figure, panels):
+        for axes, kind in zip(panels, SETTINGS):
+            image = _heat_map(axes, macro_f1_changes(content, kind), kind=kind, norm=norm)
+        _name_parts(panels, content["targets"])
+        bar = figure.colorbar(image, ax=panels, location="bottom", aspect=60, pad=0.01, ticks=_TICKS)
+        bar.ax.set_xticklabels([f"{tick:+d}" if tick else "0" for tick in _TICKS])
+        bar.ax.set_xlim(_TICKS[0], _TICKS[-1])
+        bar.set_label("change of macro F1, percentage points")
+        before = 100 * content["uncompressed"]["macro_f1"]
+        figure.suptitle(
+            f"{content['model']}: one part compressed at a time\n"
+            f"macro F1 uncompressed: {before:.1f} %, {content['messages']} messages of {content['nlu']}"
+        )
+
+
+def _heat_map(axes: Any, changes: Dict[float, List[float]], *, kind: str, norm: Any) -> Any:
+    values = np.array(list(changes.values())).T  # (parts, settings)
+    image = axes.imshow(values, aspect="auto", cmap="RdBu", norm=norm)
+    axes.set_title(_TITLES[kind], fontsize=10)
+    axes.set_xticks(range(len(changes)))
+    axes.set_xticklabels([setting_name(kind, value) for value in changes])
+    axes.tick_params(top=True, labeltop=True, length=0, labelsize=8)
+    for (row, column), change in np.ndenumerate(values):
+        color = "white" if abs(change) > _DARK else "black"
+        axes.text(column, row, points(change), ha="center", va="center", fontsize=7, color=color)
+    return image
+
+
+def _name_parts(panels: Sequence[Any], targets: Sequence[Mapping[str, Any]]) -> None:
+    """Labels, and a line between groups of parts; in the last group, between layers."""
+    panels[0].set_yticks(range(len(targets)))
+    panels[0].set_yticklabels([target["name"] for target in targets])
+    kinds = [target["group"] if target["group"] != "part" else target["name"].split(",")[0] for target in targets]
+    for row in range(1, len(targets)):
+        if kinds[row] != kinds[row - 1]:
+            for axes in panels:
+                axes.axhline(row - 0.5, color="black", linewidth=0.8)

@@ -1,0 +1,1 @@
+"""Tables, figures, files of results and the description of a machine, for any measurement."""

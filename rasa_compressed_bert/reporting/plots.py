@@ -1,0 +1,30 @@
+"""Figures as PNG files."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, Iterator, Tuple
+
+
+@contextlib.contextmanager
+def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, Any]]:
+    """A figure and its axes, written as a PNG after the block; without a display.
+
+    Args:
+        path: of the file; its folder is made if need be.
+        of: its description, which nobody sees.
+        arguments: of `pyplot.subplots`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(**arguments)
+    try:
+        yield figure, axes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(str(path), dpi=120, metadata={"Description": of})
+    finally:
+        pyplot.close(figure)

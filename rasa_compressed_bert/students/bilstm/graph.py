@@ -1,0 +1,78 @@
+"""The serving graph of a bilstm."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Tuple
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from rasa_compressed_bert.artifact.dequantization import SCALE
+from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, INPUT_IDS, OnnxModel
+from rasa_compressed_bert.export.student_graph import StudentGraph
+from rasa_compressed_bert.students.bilstm.student import DIRECTIONS
+
+_FAR_BELOW = "far_below"
+
+
+def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxModel:
+    """Ids and mask (B, T) int64 to logits (B, C) and features (B, P): what `students.bilstm.layer.BiLstm` computes.
+
+    Args:
+        tensors: its parameters, packed.
+        pooling: `max` or `last`.
+    """
+    graph = _BiLstmGraph(tensors)
+    embedded = graph.rows("embeddings.word", INPUT_IDS)  # (B, T, E)
+    steps = graph.add("Transpose", [embedded], perm=[1, 0, 2])  # (T, B, E)
+    lengths = graph.add("Cast", [graph.length()], to=TensorProto.INT32)  # (B,)
+    pooled = [graph.pooled_lstm(steps, lengths, direction, pooling=pooling) for direction in DIRECTIONS]
+    return graph.classified(graph.add("Concat", pooled, axis=-1))
+
+
+class _BiLstmGraph(StudentGraph):
+    def pooled_lstm(self, steps: str, lengths: str, direction: str, *, pooling: str) -> str:
+        """One direction of an LSTM over (T, B, E), and its largest or its last state.  # (B, S)"""
+        names = [f"{direction}.{name}.kernel" for name in ("input", "recurrent")]
+        size = len(self.tensors[names[1]])
+        zero = self.constant("zero", [0])
+        bias = self.add("Unsqueeze", [self._both_biases(direction), zero])  # (1, 8 S)
+        outputs = [f"{direction}.states", f"{direction}.last"]  # (T, 1, B, S), (1, B, S)
+        attributes: Dict[str, Any] = {"hidden_size": size}
+        attributes["direction"] = "reverse" if direction == "backward" else "forward"
+        if names[0] + SCALE in self.tensors:
+            kernels = [self.add("Unsqueeze", [name, zero]) for name in names]  # (1, E, 4 S), (1, S, 4 S)
+            formats = [part for name in names for part in self._format(name)]
+            inputs = [steps, *kernels, bias, lengths, "", "", "", *formats]
+            node = helper.make_node("DynamicQuantizeLSTM", inputs, outputs, domain=CONTRIB, **attributes)
+        else:
+            kernels = [self.add("Unsqueeze", [self.add("Transpose", [name]), zero]) for name in names]
+            node = helper.make_node("LSTM", [steps, *kernels, bias, lengths], outputs, **attributes)
+        self.nodes.append(node)
+        if pooling == "last":
+            return self.add("Squeeze", [outputs[1], zero])
+        states = self.add("Squeeze", [outputs[0], self.constant("one", [1])])  # (T, B, S)
+        return self.add("ReduceMax", [self._without_padding(states)], axes=[0], keepdims=0)
+
+    def _without_padding(self, states: str) -> str:
+        """States (T, B, S), those of padding far below all others."""
+        padding = self.add("Not", [self.add("Cast", [ATTENTION_MASK], to=TensorProto.BOOL)])
+        steps = self.add("Unsqueeze", [self.add("Transpose", [padding]), self.constant("last", [-1])])  # (T, B, 1)
+        if _FAR_BELOW not in self.constants:
+            self.constants[_FAR_BELOW] = helper.make_tensor(_FAR_BELOW, TensorProto.FLOAT, [1], [-1e9])
+        return self.add("Where", [steps, _FAR_BELOW, states])
+
+    def _both_biases(self, direction: str) -> str:
+        """Of the input, and of the state, which is 0."""
+        bias = f"{direction}.bias"
+        second = f"{direction}.no_bias"
+        size = self.tensors[bias].size
+        self.constants[second] = helper.make_tensor(second, TensorProto.FLOAT, [size], [0.0] * size)
+        return self.add("Concat", [bias, second], axis=0)
+
+    def _format(self, name: str) -> Tuple[str, str]:
+        """Scale and zero point of an int8 kernel: (1, columns), or (1,) where the whole kernel has one."""
+        scale, size, points = name + SCALE, self.tensors[name + SCALE].size, f"{name}.zero_points"
+        shape = [1, size] if size > 1 else [1]
+        self.constants[points] = helper.make_tensor(points, TensorProto.INT8, shape, [0] * size)
+        return (self.add("Unsqueeze", [scale, self.constant("zero", [0])]) if size > 1 else scale), points

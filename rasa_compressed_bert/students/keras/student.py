@@ -1,0 +1,84 @@
+"""Students over the wordpieces of the teacher: a Keras layer, and the same as a graph of ONNX Runtime."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.config import Student, StudentConfig, option
+
+
+@dataclass(frozen=True)
+class KerasStudentConfig(StudentConfig):
+    """Options of every student over wordpieces; types and ranges of what a student changes stay."""
+
+    vocabulary_size: int = option(
+        32_000,
+        int,
+        low=1,
+        help="Wordpieces, those of the training data first. The default is more than most weights have: words that "
+        "training never saw count too.",
+    )
+    embedding_size: int = option(64, int, low=1, high=4096, help="Width of the embeddings.")
+
+
+class KerasStudent(Student):
+    """A student whose embeddings start from what the teacher makes of each wordpiece (`embeddings.word`)."""
+
+    search_space = {
+        "student.vocabulary_size": [8000, 16000, 32000],
+        "student.embedding_size": {"low": 32, "high": 128, "step": 16},
+    }
+
+    @abstractmethod
+    def parameters(self, table: np.ndarray, options: Any, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
+        """New parameters by name.
+
+        Args:
+            table: embeddings of the wordpieces, `(V, E)`.
+            options: of the student.
+            num_classes: `C`.
+            seed: of the random numbers.
+        """
+
+    @abstractmethod
+    def layer(self, parameters: Mapping[str, np.ndarray], options: Any, *, wordpieces: np.ndarray, dropout: Any) -> Any:
+        """The forward pass, a `StudentLayer`.
+
+        Args:
+            parameters: by name; of the embeddings those of the wordpieces that training meets.
+            options: of the student.
+            wordpieces: the tokenizer's id of each row of the embeddings, `(V,)`.
+            dropout: while training.
+        """
+
+    @abstractmethod
+    def graph(self, options: Any, tensors: Any) -> Any:
+        """What `layer` computes, as an `OnnxModel`: ids and mask (B, T) int64 to logits (B, C) and features (B, P)."""
+
+    def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
+        """See `students.keras.training.train`."""
+        from rasa_compressed_bert.students.keras.training import train
+
+        return train(self, data, teacher, config=config, origin=origin, cache=cache)
+
+
+def head_parameters(
+    rng: np.random.Generator, pooled_size: int, dense_size: int, num_classes: int
+) -> Dict[str, np.ndarray]:
+    """A random ReLU layer and a random linear layer behind what is pooled."""
+    return {
+        "dense.kernel": glorot(rng, pooled_size, dense_size),
+        "dense.bias": np.zeros(dense_size, np.float32),
+        "classifier.kernel": glorot(rng, dense_size, num_classes),
+        "classifier.bias": np.zeros(num_classes, np.float32),
+    }
+
+
+def glorot(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Uniform random numbers that keep the variance of what they are multiplied with (Glorot and Bengio 2010)."""
+    limit = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)

@@ -1,0 +1,39 @@
+import pytest
+
+from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.errors import CompressedBertError, DataError
+
+
+def write_nlu(path, *lines):
+    path.write_text("\n".join(['version: "3.1"', "nlu:", *lines]), encoding="utf-8")
+    return path
+
+
+def test_messages_of_rasa_yaml_without_their_markup(tmp_path):
+    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", "    - play [jazz](music)", "    - stop it")
+    assert load_messages(path) == [LabelledMessage("play jazz", "a"), LabelledMessage("stop it", "a")]
+    assert load_messages(path, 1) == load_messages(path, 1)
+    assert len(load_messages(path, 1)) == 1
+
+
+def test_entities_of_rasa_yaml_are_kept_where_they_are_asked_for(tmp_path):
+    line = '    - fly from [Rome]{"entity": "city", "role": "from"} on [May 1](date)'
+    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", line, "    - stop it")
+    rome, date = EntitySpan(9, 13, "city", role="from"), EntitySpan(17, 22, "date")
+    assert load_messages(path, entities=True) == [
+        LabelledMessage("fly from Rome on May 1", "a", (rome, date)),
+        LabelledMessage("stop it", "a"),
+    ]
+
+
+def test_bad_test_data_is_one_clear_error(tmp_path):
+    with pytest.raises(CompressedBertError, match="There is no NLU data"):
+        load_messages(tmp_path / "none.yml")
+    lookup = write_nlu(tmp_path / "lookup.yml", "- lookup: city", "  examples: |", "    - Rome")
+    with pytest.raises(DataError, match="no message with an intent"):
+        load_messages(lookup)
+    (tmp_path / "broken.yml").write_text("nlu: [", encoding="utf-8")
+    with pytest.raises(DataError):
+        load_messages(tmp_path / "broken.yml")

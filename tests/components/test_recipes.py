@@ -1,0 +1,82 @@
+"""The recipes of CONTRIBUTING.md, followed from outside of the package: registered, trained, exported and served."""
+
+import re
+from pathlib import Path
+
+import pytest
+from component_harness import EXAMPLES, assert_well_formed, make_storage, predict, train, training_data
+
+import rasa_compressed_bert
+from rasa_compressed_bert.artifact.artifact import read_artifact
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+from rasa_compressed_bert.config import pruning as pruning_options
+from rasa_compressed_bert.config import student as students
+from rasa_compressed_bert.export.standalone import onnx_files
+from rasa_compressed_bert.models import families
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.search.space import default_space
+from rasa_compressed_bert.training import criteria
+
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+RECIPES = dict(re.findall(r"```python\n# recipe: (\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL))
+QUICK = {"epochs": 1, "batch_size": 8, "max_length": 32, "validation_split": 0.0}
+BERT = {**QUICK, "distillation": {"enabled": False}, "quantization": {"method": "none"}}
+
+
+@pytest.fixture(autouse=True)
+def registries(monkeypatch):
+    """As they were, after each test."""
+    for module, name in ((students, "_STUDENTS"), (families, "_FAMILIES"), (criteria, "_CRITERIA")):
+        monkeypatch.setattr(module, name, {**getattr(module, name)})
+    lists = (students.ARCHITECTURES, pruning_options.IMPORTANCE)  # the choices that options have
+    before = [list(names) for names in lists]
+    yield
+    for names, kept in zip(lists, before):
+        names[:] = kept
+
+
+def follow(recipe):
+    exec(compile(RECIPES[recipe], f"recipe of a {recipe}", "exec"), {"__name__": recipe})
+
+
+def trained(component, config, folder):
+    """The artifact of a model that Rasa's own calls have trained, exported and asked."""
+    loaded = train(getattr(rasa_compressed_bert, component), config, training_data(), make_storage(folder))
+    for prediction in predict(loaded, ["hello you", "is it hot today"]):
+        assert_well_formed(prediction, labels=EXAMPLES)
+    (manifest,) = folder.rglob("manifest.json")
+    artifact = read_artifact(manifest.parent)
+    assert onnx_files(artifact)["model.onnx"]
+    return artifact
+
+
+@pytest.mark.slow
+def test_a_student(tiny_weights, tmp_path):
+    follow("student")
+    student = {"architecture": "sum", "units": 8, "embedding_size": 8}
+    teacher = {"model_weights": str(tiny_weights), "epochs": 1}
+    config = {**QUICK, "teacher": teacher, "student": student, "augmentation": {"n_iter": 0}}
+    artifact = trained("DistilledIntentClassifier", config, tmp_path)
+    assert artifact.manifest["student"] == {**student, "vocabulary_size": 32_000}
+    assert artifact.manifest["parity"]["changed"] == 0
+    space = default_space(DistilledIntentClassifierConfig, {"student": {"architecture": "sum"}})
+    assert space["student.units"].choices == (16, 32, 64)
+
+
+@pytest.mark.slow
+def test_a_family(tiny_electra_weights, tmp_path):
+    follow("family")
+    options = {**BERT, "model_weights": str(tiny_electra_weights), "pruning": {"method": "none"}}
+    artifact = trained("PrunedBertIntentClassifier", options, tmp_path)
+    assert len(EncoderShape.from_dict(artifact.manifest["encoder"]).layers) == 1
+
+
+@pytest.mark.slow
+def test_a_criterion_of_pruning(tiny_weights, tmp_path):
+    follow("criterion")
+    pruning = {"importance": "random", "final_sparsity": 0.5, "frequency": 1}
+    artifact = trained(
+        "PrunedBertIntentClassifier", {**BERT, "model_weights": str(tiny_weights), "pruning": pruning}, tmp_path
+    )
+    sizes = [EncoderShape.from_dict(artifact.manifest[key]).encoder_size() for key in ("encoder", "dense_encoder")]
+    assert sizes[0] < sizes[1]

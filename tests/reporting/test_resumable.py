@@ -1,0 +1,13 @@
+import pytest
+
+from rasa_compressed_bert.reporting.resumable import Results
+
+
+def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path, monkeypatch):
+    results = Results(tmp_path / "results.json", {}, identity={"model": 1})
+    results.add({"target": "a"})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
+        results.add({"target": "b"})
+    again = Results(tmp_path / "results.json", {}, identity={"model": 1})
+    assert {"target": "a"} in again and {"target": "b"} not in again and len(again) == 1
