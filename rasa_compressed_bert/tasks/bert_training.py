@@ -36,14 +36,17 @@ from rasa_compressed_bert.training.scores import score_of
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
-    """A new model, or one that goes on where `artifact` is, and warnings of what is odd in the training data.
+    """A new model, or one that goes on where `artifact` is; before it trains, it warns of what is odd in the data.
 
     See `train_bert` and `finetune_bert`.
     """
-    trained = train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
-    tokenizer = trained.files[TOKENIZER].decode("utf-8")
-    warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
-    return trained
+    if artifact is not None:
+        tokenizer = artifact.files[TOKENIZER].decode("utf-8")
+        warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
+        return finetune_bert(examples, config, artifact)
+    start = start_from_pretrained(config, [example.text for example in examples])
+    warn_of_data(examples, config, tokenizer=start.tokenizer, max_length=config.max_length)
+    return train_bert(examples, config, start=start)
 
 
 class Dense(NamedTuple):
@@ -54,12 +57,13 @@ class Dense(NamedTuple):
     cross_fitted: Optional[CrossFitted]
 
 
-def train_bert(examples: Sequence[Example], config: BertOptions) -> Artifact:
+def train_bert(examples: Sequence[Example], config: BertOptions, *, start: Optional[Start] = None) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
         examples: the labelled messages; all of them are learnt.
         config: all options. With a budget, a sparsity is chosen on a held-out part first.
+        start: the pretrained encoder; None reads it.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -67,9 +71,9 @@ def train_bert(examples: Sequence[Example], config: BertOptions) -> Artifact:
         ExportError: if the exported model disagrees with the trained one.
     """
     if not config.budget.is_given:
-        return compress_bert(fine_tune_bert(examples, config), config)
+        return compress_bert(fine_tune_bert(examples, config, start=start), config)
     choice = choose_sparsity(examples, config)
-    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()))
+    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()), start=start)
     described = {"budget": choice.described, "config": choice.config.to_dict()}
     return Artifact({**artifact.manifest, **described}, artifact.files)
 
@@ -87,18 +91,19 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions) -> Choice:
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))
 
 
-def fine_tune_bert(examples: Sequence[Example], config: BertOptions) -> Dense:
+def fine_tune_bert(examples: Sequence[Example], config: BertOptions, *, start: Optional[Start] = None) -> Dense:
     """Fine-tunes the pretrained weights, and leaves them as they are.
 
     Args:
         examples: the labelled messages.
         config: all options; where it prunes, the dense model is but the teacher, and trains for half of the epochs.
+        start: the pretrained encoder; None reads it.
 
     Raises:
         DataError: if there is nothing to learn.
         WeightsError: if the pretrained weights cannot be read.
     """
-    start = start_from_pretrained(config, [example.text for example in examples])
+    start = start or start_from_pretrained(config, [example.text for example in examples])
     examples, _ = with_whole_words(examples, start.tokenizer)
     targets = targets_of(examples, config, start.tokenizer)
     start = _with_heads(start, targets, config)
