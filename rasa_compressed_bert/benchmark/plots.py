@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.benchmark.tables import SENSITIVITY, macro_f1_changes, points, setting_name
+from rasa_compressed_bert.data.counts import counted
 
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
@@ -88,9 +89,10 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
         bar.ax.set_xlim(_TICKS[0], _TICKS[-1])
         bar.set_label("change of macro F1, percentage points")
         before = 100 * content["uncompressed"]["macro_f1"]
+        messages = counted(content["messages"], "message", "messages")
         figure.suptitle(
             f"{content['model']}: one part compressed at a time\n"
-            f"macro F1 uncompressed: {before:.1f} %, {content['messages']} messages of {content['nlu']}"
+            f"macro F1 uncompressed: {before:.1f} %, {messages} of {content['nlu']}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping
 
 from rasa_compressed_bert.benchmark.environment import in_words
 from rasa_compressed_bert.benchmark.tables import markdown_table, percent, sensitivity_rows, text_table
+from rasa_compressed_bert.data.counts import counted
 
 MB = 1e6
 _SCORES = {
@@ -61,7 +62,7 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> str:
         "a share of each matrix to zero, the smallest weights first.",
     ]
     if unknown:
-        lines.append(f"{unknown} messages have intents that the model does not know.")
+        lines.append(f"{counted(unknown, 'message has', 'messages have')} intents that the model does not know.")
     return "\n".join(lines)
 
 
@@ -181,8 +182,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         values.update(_detector(component))
     if "similarity" in parity:
         values["parity"] = (
-            f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
-            "before and after the export"
+            f"cosine similarity {parity['similarity']:.4f} of the hidden states of "
+            f"{counted(parity['messages'], 'message', 'messages')}, before and after the export"
         )
     elif parity:
         values["parity"] = (
@@ -222,8 +223,9 @@ def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
     calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
     return {
         "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
-        "out of scope": f"{found['detector']}: {found['stored_messages']} messages stored, below a familiarity of "
-        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
+        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} "
+        f"stored, below a familiarity of {confidence['familiarity']:.3f} a confidence is below "
+        f"{confidence['threshold']:g}, as are "
         f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
         "compared with the others",
     }

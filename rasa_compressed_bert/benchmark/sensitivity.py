@@ -21,6 +21,7 @@ from rasa_compressed_bert.benchmark.comparison import LabelledMessage
 from rasa_compressed_bert.benchmark.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.benchmark.resumable import Results
 from rasa_compressed_bert.compression.quantization import WORD
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -156,7 +157,8 @@ def _score_uncompressed(probe: Probe, results: Results) -> None:
     unknown = probe.unknown()
     if unknown:
         names = ", ".join(sorted(set(unknown)))
-        logger.warning(f"{len(unknown)} messages cannot be right: the model does not know their intents ({names}).")
+        messages = counted(len(unknown), "message", "messages")
+        logger.warning(f"{messages} cannot be right, with intents that the model does not know ({names}).")
     if "uncompressed" not in results.content:
         parts = targets(probe.shape)
         results.update(

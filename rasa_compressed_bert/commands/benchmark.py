@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.benchmark.messages import load_messages
     from rasa_compressed_bert.benchmark.plots import plot_comparison
     from rasa_compressed_bert.benchmark.server import throughput
+    from rasa_compressed_bert.data.counts import counted
 
     if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group are Unix's
         raise CompressedBertError("--http: servers cannot be measured on Windows; leave it out.")
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
             failed.append(f"The server of {result['model']} failed: {error}")
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")
+    title = f"{counted(len(messages), 'message', 'messages')} of {arguments.nlu.name}"
+    plot_comparison(results, arguments.out / "results.png", title=title)
     write(f"{tables.text_table(tables.comparison_rows(results))}\n\n{tables.LEGEND}\n")
     write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
     if failed:

@@ -14,6 +14,7 @@ from typing import List, Sequence
 
 import numpy as np
 
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.start import Start
@@ -66,7 +67,8 @@ def helpful_names(examples: Sequence[Example], labels: Sequence[str], start: Sta
     )
     if not helpful:
         return []
-    logger.info(f"The names of {len(names)} intents are learnt as messages: they help to tell the intents apart.")
+    learnt = counted(len(names), "name of an intent is", "names of intents are")
+    logger.info(f"{learnt} learnt as messages, which helps to tell the intents apart.")
     return names
 
 
