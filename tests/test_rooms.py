@@ -69,7 +69,7 @@ THIRD_PARTY = {
     "artifact": {"numpy", "safetensors"},
     "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},
     "runtime": {"numpy"},
-    "tasks": {"numpy", "scipy", "tqdm"},
+    "tasks": {"numpy", "regex", "scipy", "tqdm"},
     "components": {"rasa"},
     "spacy_pipeline": {"spacy"},
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
