@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ from rasa_compressed_bert.training.scores import Predictions, Score, score_of
 
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
+_FEW_BATCHES = 5  # MiniLM takes as long for them as for tracing its graph
 
 
 @dataclass(frozen=True)
@@ -150,18 +151,26 @@ def fit(
 
 def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
     """What a model says of examples, in their order."""
-    return _in_batches(model.predict, input_ids)
+    return _in_batches(_quickest(model.predict, input_ids), input_ids)
 
 
 def predict_features(model: TaskModel, input_ids: Sequence[np.ndarray]) -> np.ndarray:
     """What the linear layer of the intents sees of examples, in their order.  # (n, P)"""
-    rows = _in_batches(lambda *batch: (model.features(*batch), None), input_ids).logits
+    features = _quickest(model.features, input_ids)
+    rows = _in_batches(lambda *batch: (features(*batch), None), input_ids).logits
     return np.zeros((0, model.features_size), np.float32) if rows is None else rows
 
 
 def predict_states(model: TaskModel, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
     """What the linear layer of the tags sees of examples, in their order.  # n arrays of (T_i, H)"""
-    return _in_batches(lambda *batch: (None, model.last_states(*batch)), input_ids).tag_logits or []
+    states = _quickest(model.last_states, input_ids)
+    return _in_batches(lambda *batch: (None, states(*batch)), input_ids).tag_logits or []
+
+
+def _quickest(function: Any, input_ids: Sequence[np.ndarray]) -> Any:
+    """A `tf.function` for these examples or, for a few batches, its Python function, which need not be traced."""
+    few = batch_count(len(input_ids), _PREDICTION_BATCH) <= _FEW_BATCHES
+    return function.python_function if few else function
 
 
 def _in_batches(
