@@ -91,10 +91,14 @@ METHODS = {
 }
 
 
+@pytest.fixture(scope="module")
+def floats(trained, options):
+    return requantize_bert(EXAMPLES, joint(options, quantization={"method": "none"}), trained)
+
+
 @pytest.mark.parametrize("more", METHODS.values(), ids=METHODS)
-def test_formats_and_runtimes(trained, options, more):
-    floats = joint(options, quantization={"method": "none"})
-    artifact = requantize_bert(EXAMPLES, joint(options, **more), requantize_bert(EXAMPLES, floats, trained))
+def test_formats_and_runtimes(floats, options, more):
+    artifact = requantize_bert(EXAMPLES, joint(options, **more), floats)
     assert artifact.manifest["runtime"] == more.get("runtime", "onnxruntime")
     assert min(right(artifact)) >= 0.8
 
