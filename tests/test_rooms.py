@@ -40,7 +40,11 @@ ROOMS = {
     "views": {"errors"},
     "training": {"errors", "config", "data", "tokenization", "models", "compression", "views", "metrics"},
     "students": {"errors", "config", "data", "tokenization", "models", "compression", "training"},
-    "student": {*BELOW_TASKS, "tasks", "heads"},  # a folder of `students`, which nobody imports but by its registered name
+    "student": {
+        *BELOW_TASKS,
+        "tasks",
+        "heads",
+    },  # a folder of `students`, which nobody imports but by its registered name
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},
     "runtime": {"errors", "data", "tokenization", "artifact", "views"},
@@ -79,7 +83,7 @@ THIRD_PARTY = {
     "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},
     "runtime": {"numpy"},
     "heads": {"numpy", "tensorflow"},
-    "tasks": {"numpy", "scipy", "tqdm"},
+    "tasks": {"numpy", "regex", "scipy", "tqdm"},
     "components": {"numpy", "rasa"},
     "reporting": {"matplotlib", "psutil"},
     "inspection": {"numpy", "tqdm", "matplotlib"},

@@ -24,6 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     """What a teacher of one's own is asked."""
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.config import DistilledIntentClassifierConfig
+    from rasa_compressed_bert.data.counts import counted
     from rasa_compressed_bert.tasks.distillation import texts_to_ask
 
     config = DistilledIntentClassifierConfig.from_dict(
@@ -35,4 +36,5 @@ def run(arguments: argparse.Namespace) -> None:
     with arguments.out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([["text"], *([text] for text in asked)])
-    write(f"Written: {arguments.out}, {len(texts)} messages and {len(asked) - len(texts)} synthetic ones\n")
+    messages, made = counted(len(texts), "message", "messages"), len(asked) - len(texts)
+    write(f"Written: {arguments.out}, {messages} and {counted(made, 'synthetic one', 'synthetic ones')}\n")

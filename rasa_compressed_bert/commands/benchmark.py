@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.benchmark.report import plot_comparison
     from rasa_compressed_bert.benchmark.server import throughput
     from rasa_compressed_bert.components.nlu_files import load_messages
+    from rasa_compressed_bert.data.counts import counted
     from rasa_compressed_bert.reporting import tables
     from rasa_compressed_bert.reporting.environment import environment
 
@@ -75,7 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
             failed.append(f"The server of {result['model']} failed: {error}")
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    plot_comparison(results, arguments.out / "results.png", title=f"{len(messages)} messages of {arguments.nlu.name}")
+    title = f"{counted(len(messages), 'message', 'messages')} of {arguments.nlu.name}"
+    plot_comparison(results, arguments.out / "results.png", title=title)
     write(f"{tables.text_table(report.comparison_rows(results))}\n\n{report.LEGEND}\n")
     write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
     if failed:

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 
@@ -38,8 +39,8 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
     found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
     if found:
         logger.warning(
-            f"{len(found)} messages have several intents, of which at most one can be predicted: {_first(found)}. "
-            "Keep each of them under one intent."
+            f"{counted(len(found), 'message has', 'messages have')} several intents, of which at most one can be "
+            f"predicted: {_first(found)}. Keep each message under one intent."
         )
 
 
@@ -62,7 +63,7 @@ def warn_of_vocabulary(
     groups = [group for group in same.values() if _is_confused(group)]
     problems = []
     if unwritten:
-        problems.append(f"{len(unwritten)} have words that it does not know: {_first(unwritten)}")
+        problems.append(f"{counted(len(unwritten), 'has', 'have')} words that it does not know: {_first(unwritten)}")
     if groups:
         confused = [f"{quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
         problems.append(
@@ -71,7 +72,8 @@ def warn_of_vocabulary(
         )
     if problems:
         logger.warning(
-            f"The vocabulary of the weights does not fit all of the {len(examples)} messages: {'; '.join(problems)}. "
+            "The vocabulary of the weights does not fit all of the "
+            f"{counted(len(examples), 'message', 'messages')}: {'; '.join(problems)}. "
             f"Where they are in a language that the weights do not know, {other_weights(option)}."
         )
 
@@ -85,8 +87,9 @@ def warn_of_long_messages(truncated: Sequence[bool], max_length: int) -> None:
     """
     if any(truncated):
         logger.warning(
-            f"{sum(truncated)} of {len(truncated)} messages are longer than max_length: {max_length} wordpieces; "
-            "their ends are not seen by the model."
+            f"{sum(truncated)} of {counted(len(truncated), 'message', 'messages')} "
+            f"{'is' if sum(truncated) == 1 else 'are'} longer than max_length: {max_length} wordpieces; the model does "
+            "not see the rest."
         )
 
 
@@ -94,8 +97,8 @@ def warn_of_faulty_annotations(problems: Sequence[str], *, component: str) -> No
     """Name the annotations that are left out because they cannot be learnt."""
     if problems:
         logger.warning(
-            f"{component} leaves out {len(problems)} annotations that cannot be learnt: {_first(problems)}. Correct "
-            "them."
+            f"{component} leaves out {counted(len(problems), 'annotation', 'annotations')} that cannot be learnt: "
+            f"{_first(problems)}. Correct the training data."
         )
 
 
@@ -108,9 +111,10 @@ def warn_of_annotations_for_others(counts: Mapping[str, int], *, component: str)
     """
     if counts:
         named = ", ".join(f"{count} for {extractor}" for extractor, count in sorted(counts.items()))
+        annotations = counted(sum(counts.values()), "annotation that names", "annotations that name")
         logger.warning(
-            f"{component} does not learn {sum(counts.values())} annotations that name an extractor which the pipeline "
-            f'does not have: {named}. Remove "extractor" from them, or name {component}.'
+            f"{component} does not learn {annotations} an extractor which the pipeline does not have: {named}. "
+            f'Remove "extractor" from what is annotated, or name {component}.'
         )
 
 
@@ -123,8 +127,8 @@ def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
     if lost:
         found = [f"{quoted(text)} ({kind})" for text, kind in lost]
         logger.warning(
-            f"{len(lost)} annotated entities are not learnt: they lie beyond max_length, or consist of "
-            f"nothing that has a wordpiece: {_first(found)}."
+            f"{counted(len(lost), 'annotated entity is', 'annotated entities are')} not learnt, as max_length cuts off "
+            f"the text or nothing in it has a wordpiece: {_first(found)}."
         )
 
 
@@ -141,9 +145,10 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
             for text, before, after in moved
         ]
         logger.warning(
-            f"{len(moved)} of {count} annotations begin or end inside a word, and are learnt as whole words: "
-            f"{_first(found)}. Correct them. (Parts of words are learnt where more than one annotation of a type, and "
-            "at least a tenth of them, are such.)"
+            f"{len(moved)} of {counted(count, 'annotation', 'annotations')} "
+            f"{'begins or ends' if len(moved) == 1 else 'begin or end'} inside a word, and whole words are learnt: "
+            f"{_first(found)}. Correct the training data. (Parts of words are learnt where more than one annotation of "
+            "a type, and at least a tenth of them, are such.)"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.tables import percent, text_table
 
 MB = 1e6
@@ -145,8 +146,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         values.update(_detector(component))
     if "similarity" in parity:
         values["parity"] = (
-            f"cosine similarity {parity['similarity']:.4f} of the hidden states of {parity['messages']} messages, "
-            "before and after the export"
+            f"cosine similarity {parity['similarity']:.4f} of the hidden states of "
+            f"{counted(parity['messages'], 'message', 'messages')}, before and after the export"
         )
     elif parity:
         values["parity"] = (
@@ -186,7 +187,8 @@ def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
     calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
     return {
         "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
-        "out of scope": f"{found['detector']}: {found['stored_messages']} messages stored, below a familiarity of "
+        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored, "
+        "below a familiarity of "
         f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
         f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
         "compared with the others",

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.compression.quantization import WORD
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.inspection.parts import Setting, Sweep, Target, targets
@@ -157,7 +158,8 @@ def _score_uncompressed(probe: Probe, results: Results) -> None:
     unknown = probe.unknown()
     if unknown:
         names = ", ".join(sorted(set(unknown)))
-        logger.warning(f"{len(unknown)} messages cannot be right: the model does not know their intents ({names}).")
+        messages = counted(len(unknown), "message", "messages")
+        logger.warning(f"{messages} cannot be right, with intents that the model does not know ({names}).")
     if "uncompressed" not in results.content:
         parts = targets(probe.shape)
         results.update(

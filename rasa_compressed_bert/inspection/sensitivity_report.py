@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.tables import markdown_table, percent, points, text_table
@@ -49,7 +50,7 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> str:
         "a share of each matrix to zero, the smallest weights first.",
     ]
     if unknown:
-        lines.append(f"{unknown} messages have intents that the model does not know.")
+        lines.append(f"{counted(unknown, 'message has', 'messages have')} intents that the model does not know.")
     return "\n".join(lines)
 
 
@@ -98,9 +99,10 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
         bar.ax.set_xlim(_TICKS[0], _TICKS[-1])
         bar.set_label("change of macro F1, percentage points")
         before = 100 * content["uncompressed"]["macro_f1"]
+        messages = counted(content["messages"], "message", "messages")
         figure.suptitle(
             f"{content['model']}: one part compressed at a time\n"
-            f"macro F1 uncompressed: {before:.1f} %, {content['messages']} messages of {content['nlu']}"
+            f"macro F1 uncompressed: {before:.1f} %, {messages} of {content['nlu']}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Tuple
@@ -64,11 +65,17 @@ def read_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
 
 
-def _require_supported(model_type: str, name: str) -> None:
+def _require_supported(model_type: Any, name: str) -> None:
+    supported = ", ".join(map(repr, model_types()))
+    if not isinstance(model_type, str):
+        raise WeightsError(
+            f"model_weights '{name}': the config.json names no architecture, as its model_type is "
+            f"{json.dumps(model_type)}; make it that of the weights, one of {supported}."
+        )
     if model_type not in model_types():
         raise WeightsError(
             f"model_weights '{name}' is of the architecture '{model_type}', which is not supported; use one of "
-            f"{', '.join(map(repr, model_types()))}."
+            f"{supported}."
         )
 
 

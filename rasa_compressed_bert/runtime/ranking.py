@@ -9,6 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.views import decision
 from rasa_compressed_bert.views.view import Reading
@@ -47,7 +48,8 @@ class IntentRanker:
         """
         if len(logits) != len(self.labels):
             raise ArtifactError(
-                f"The model gives {len(logits)} numbers for {len(self.labels)} intents. Train it again."
+                f"The model gives {counted(len(logits), 'number', 'numbers')} for "
+                f"{counted(len(self.labels), 'intent', 'intents')}. Train it again."
             )
         if self._decision is None:
             confidences = softmax(logits, self._temperature)

@@ -16,6 +16,7 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.config import BertOptions, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.heads import continued_heads, heads_of, intents_of, learnt_heads
+from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import DROPOUT, STUDENT_RATE, BertTask
@@ -34,14 +35,22 @@ from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
-    """A new model, or one that goes on where `artifact` is, and warnings of what is odd in the training data.
+    """A new model, or one that goes on where `artifact` is; before it trains, it warns of what is odd in the data.
 
     See `train_bert` and `finetune_bert`.
     """
-    trained = train_bert(examples, config) if artifact is None else finetune_bert(examples, config, artifact)
-    tokenizer = trained.files[TOKENIZER].decode("utf-8")
-    warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
-    return trained
+    if artifact is not None:
+        tokenizer = artifact.files[TOKENIZER].decode("utf-8")
+        warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
+        return finetune_bert(examples, config, artifact)
+    pretrained = _pretrained(examples, config)
+    warn_of_data(examples, config, tokenizer=pretrained.tokenizer, max_length=config.max_length)
+    return train_bert(examples, config, pretrained=pretrained)
+
+
+def _pretrained(examples: Sequence[Example], config: BertOptions) -> ModelState:
+    texts = [example.text for example in examples]
+    return start_from_pretrained(config, texts, pooler=config.pooling == "cls")
 
 
 class Dense(NamedTuple):
@@ -52,12 +61,15 @@ class Dense(NamedTuple):
     cross_fitted: Optional[CrossFitted]
 
 
-def train_bert(examples: Sequence[Example], config: BertOptions) -> Artifact:
+def train_bert(
+    examples: Sequence[Example], config: BertOptions, *, pretrained: Optional[ModelState] = None
+) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
         examples: the labelled messages; all of them are learnt.
         config: all options. With a budget, a sparsity is chosen on a held-out part first.
+        pretrained: the pretrained encoder; None reads it.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -65,9 +77,9 @@ def train_bert(examples: Sequence[Example], config: BertOptions) -> Artifact:
         ExportError: if the exported model disagrees with the trained one.
     """
     if not config.budget.is_given:
-        return compress_bert(fine_tune_bert(examples, config), config)
+        return compress_bert(fine_tune_bert(examples, config, pretrained=pretrained), config)
     choice = choose_sparsity(examples, config)
-    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()))
+    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()), pretrained=pretrained)
     described = {"budget": choice.described, "config": choice.config.to_dict()}
     return Artifact({**artifact.manifest, **described}, artifact.files)
 
@@ -85,19 +97,21 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions) -> Choice:
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))
 
 
-def fine_tune_bert(examples: Sequence[Example], config: BertOptions) -> Dense:
+def fine_tune_bert(
+    examples: Sequence[Example], config: BertOptions, *, pretrained: Optional[ModelState] = None
+) -> Dense:
     """Fine-tunes the pretrained weights, and leaves them as they are.
 
     Args:
         examples: the labelled messages.
         config: all options; where it prunes, the dense model is but the teacher, and trains for half of the epochs.
+        pretrained: the pretrained encoder; None reads it.
 
     Raises:
         DataError: if there is nothing to learn.
         WeightsError: if the pretrained weights cannot be read.
     """
-    texts = [example.text for example in examples]
-    pretrained = start_from_pretrained(config, texts, pooler=config.pooling == "cls")
+    pretrained = pretrained or _pretrained(examples, config)
     examples, _ = with_whole_words(examples, pretrained.tokenizer)
     heads = learnt_heads(examples, config, pretrained.tokenizer)
     state = with_heads(pretrained, heads, config)

@@ -8,12 +8,13 @@ messages of an intent: 86.3 % without names, 88.5 % with them (60 % pruned, one 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from typing import List, Sequence
 
 import numpy as np
+import regex
 
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
@@ -24,8 +25,9 @@ from rasa_compressed_bert.training.voting import clear_gain
 
 logger = logging.getLogger(__name__)
 _FEW = 20  # messages of an intent, on average: with more of them a name adds nothing
-_WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LETTERS = r"\p{L}[\p{L}\p{M}\u200c\u200d]*"  # with the vowels of Indic and Thai words, which are marks, and joiners
+_WORDS = regex.compile(rf"{_LETTERS}(?:'{_LETTERS})?")
+_CASE = regex.compile(r"(?<=\p{Ll})(?=\p{Lu})")
 
 
 def name_examples(labels: Sequence[str], texts: Sequence[str]) -> List[Example]:
@@ -68,7 +70,8 @@ def helpful_names(examples: Sequence[Example], labels: Sequence[str], state: Mod
     )
     if not helpful:
         return []
-    logger.info(f"The names of {len(names)} intents are learnt as messages: they help to tell the intents apart.")
+    learnt = counted(len(names), "name of an intent is", "names of intents are")
+    logger.info(f"{learnt} learnt as messages, which helps to tell the intents apart.")
     return names
 
 

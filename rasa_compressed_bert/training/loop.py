@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,7 @@ from rasa_compressed_bert.training.scores import Predictions, Score
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
 _IDS = tf.TensorSpec([None, None], tf.int32)  # ids or mask, (B, T)
+_FEW_BATCHES = 5  # MiniLM takes as long for them as for tracing its graph
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def fit(
 
 def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
     """What the heads of a model give for examples, in their order; none for no examples."""
-    return _in_batches(model.predict, input_ids)
+    return _in_batches(_quickest(model.predict, input_ids), input_ids)
 
 
 def predict_inputs(model: TaskModel, name: str, input_ids: Sequence[np.ndarray]) -> Rows:
@@ -179,7 +180,14 @@ def predict_inputs(model: TaskModel, name: str, input_ids: Sequence[np.ndarray])
         name: of the layer, or `FEATURES`.
         input_ids: of the examples, one or more.
     """
-    return _in_batches(lambda *batch: {name: model.head_inputs(*batch)[name]}, input_ids)[name]
+    inputs = _quickest(model.head_inputs, input_ids)
+    return _in_batches(lambda *batch: {name: inputs(*batch)[name]}, input_ids)[name]
+
+
+def _quickest(function: Any, input_ids: Sequence[np.ndarray]) -> Any:
+    """A `tf.function` for these examples or, for a few batches, its Python function, which need not be traced."""
+    few = batch_count(len(input_ids), _PREDICTION_BATCH) <= _FEW_BATCHES
+    return function.python_function if few else function
 
 
 def _in_batches(function: Callable[..., Mapping[str, tf.Tensor]], input_ids: Sequence[np.ndarray]) -> Dict[str, Rows]:

@@ -49,9 +49,12 @@ def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
         kept.append(hashes[inner] + np.uint32(size))
         inner = inner[:-1] & letter[size - 1 : -1]
     mixed = np.concatenate(kept) * _MIX >> _SHIFT
-    counts = np.bincount(mixed, minlength=BUCKETS)
-    places = counts.nonzero()[0]
-    return places, counts[places]
+    mixed.sort()
+    first = np.empty(len(mixed) + 1, bool)  # of equal ones, and the end
+    first[0] = first[-1] = True
+    np.not_equal(mixed[1:], mixed[:-1], out=first[1:-1])
+    begins = first.nonzero()[0]
+    return mixed[begins[:-1]].astype(np.int64), begins[1:] - begins[:-1]
 
 
 class CharacterView:
@@ -83,7 +86,7 @@ class CharacterView:
         places, weights = weighted(reading.text, self._frequency)
         scores, size = weights @ self._table.take(places, axis=0), len(self._bias)
         linear = softmax(scores[:size] + self._bias)
-        candidates = np.arange(size) if size <= CANDIDATES else np.argpartition(-linear, CANDIDATES)[:CANDIDATES]
+        candidates = np.arange(size) if size <= CANDIDATES else linear.argpartition(-CANDIDATES)[-CANDIDATES:]
         nearest = self._messages.nearest(places, weights, candidates.tolist())
         probabilities = (2.0 / 3.0) * linear
         probabilities[candidates] += softmax(_SHARPNESS * nearest) / 3.0
@@ -142,7 +145,8 @@ class SparseRows:
         similarities = []
         for label in classes:
             own, values, rows = self._classes[label]
-            similarities.append(np.add.reduceat(query.take(own) * values, rows).max())
+            # an index is three times as fast as `take`, and the maximum of a short list as that of an array
+            similarities.append(max(np.add.reduceat(query[own] * values, rows).tolist()))
         return np.array(similarities)
 
     def tensors(self) -> Dict[str, np.ndarray]:

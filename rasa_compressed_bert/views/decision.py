@@ -68,10 +68,9 @@ class ConfidenceMap:
 
     def confidences(self, pooled: Pooled) -> np.ndarray:
         """Of all intents, with a sum of at most 1.  # (C,)"""
-        logarithms = self.power * np.log(np.maximum(pooled.probabilities, 1e-12))
-        sharpened = np.exp(logarithms - logarithms.max())
-        sharpened /= sharpened.sum()
-        best = float(sharpened.max())
+        sharpened = (pooled.probabilities / pooled.probabilities.max()) ** self.power
+        best = 1.0 / float(sharpened.sum())
+        sharpened *= best
         return np.maximum(sharpened - (best - self.best(best, pooled.familiarity)), 0.0)
 
     def best(self, probability: float, familiarity: float) -> float:
@@ -117,7 +116,7 @@ class IntentDecision:
 def pool(evidence: Sequence[Any], weights: Sequence[float]) -> Pooled:
     """The weighted mean of probabilities, and the summed familiarity of the most probable intent."""
     probabilities = sum(weight * one.probabilities for one, weight in zip(evidence, weights))
-    best = int(np.argmax(probabilities))
+    best = int(probabilities.argmax())
     return Pooled(probabilities, float(sum(one.familiarity[best] for one in evidence)))
 
 

@@ -1,7 +1,7 @@
 """The view of neighbours: how near the training messages of each intent are in the space of the encoder's features.
 
 Features are stored in their principal components, which hold what fine-tuning left of them, and in 8 bits. A bot with
-very many messages keeps those of each intent that are nearest to the means of clusters (`views.fitting`).
+very many messages keeps those of each intent that the others are nearest to (`training.view_fitting`).
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ class View(Protocol):
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """`exp(s) / sum exp(s)` of the last axis, in float64."""
-    exponentials = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
-    exponentials /= exponentials.sum(axis=-1, keepdims=True)
+    exponentials = np.exp(scores.astype(np.float64) - np.maximum.reduce(scores, axis=-1, keepdims=True))
+    exponentials /= np.add.reduce(exponentials, axis=-1, keepdims=True)
     return exponentials
 
 

@@ -225,6 +225,7 @@ def test_those_that_were_used_last_are_kept(tmp_path):
 @pytest.mark.parametrize("stray", [".DS_Store", "Thumbs.db"])
 def test_a_stray_file_does_not_stop_it_from_forgetting(tmp_path, caplog, stray):
     tmp_path.joinpath(stray).write_bytes(b"x")
+    os.utime(tmp_path / stray, (2**32, 2**32))  # newer than what is written: it must not be kept in its place
     for age, key in enumerate("abc"):
         keep(tmp_path, key, [], most=0)
         os.utime(tmp_path / key, (1000 + age, 1000 + age))

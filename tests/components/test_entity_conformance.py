@@ -186,7 +186,7 @@ def test_entities_beyond_max_length_are_counted(quick, storage, caplog):
     long = "hello " * 60 + "pizza"
     data.training_examples.append(Message.build(long, "food", entities_of(long)))
     train(quick.component, quick.config, data, storage)
-    assert "1 annotated entities are not learnt" in caplog.text and "'pizza' (dish)" in caplog.text
+    assert "1 annotated entity is not learnt" in caplog.text and "'pizza' (dish)" in caplog.text
 
 
 @pytest.mark.slow

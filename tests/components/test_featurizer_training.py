@@ -157,7 +157,7 @@ def test_cut_messages_are_counted_in_one_warning(case, storage, caplog):
         train(case.component, {**case.config, "vocabulary": "trim"}, data, storage).process_training_data(data)
     warnings = [record.getMessage() for record in caplog.records if "max_length" in record.getMessage()]
     assert len(warnings) == 1
-    assert "2 of 3 messages are longer than max_length: 32 wordpieces; their ends are not seen" in warnings[0]
+    assert "2 of 3 messages are longer than max_length: 32 wordpieces; the model does not see the rest" in warnings[0]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -136,7 +136,7 @@ def test_words_beyond_max_length_are_rows_of_zeros(exact, caplog):
     assert found.shape == (38, HIDDEN)
     np.testing.assert_array_equal(found[:30], fits)
     np.testing.assert_array_equal(found[30:], 0)
-    assert "1 of 1 messages are longer than max_length: 32 wordpieces; their ends are not seen" in caplog.text
+    assert "1 of 1 message is longer than max_length: 32 wordpieces; the model does not see the rest" in caplog.text
 
 
 def test_every_text_of_a_message_has_features_of_its_own(trained):

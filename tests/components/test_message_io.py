@@ -37,7 +37,7 @@ def learnt(*entities, copies=1, **options):
 def test_a_faulty_annotation_is_named_and_the_others_are_learnt(entity, problem, caplog):
     assert learnt(PIZZA, entity) == [("pizza", "dish", None, None)]
     (record,) = caplog.records
-    assert "JointBertClassifier leaves out 1 annotations that cannot be learnt: 'order a pizza': " in record.message
+    assert "JointBertClassifier leaves out 1 annotation that cannot be learnt: 'order a pizza': " in record.message
     assert problem in record.message and "None" not in record.message
 
 
@@ -45,7 +45,7 @@ def test_many_faults_are_counted_and_the_first_are_named(caplog):
     learnt({"start": 2, "end": 99, "entity": "x"}, copies=20)
     (record,) = caplog.records
     assert "leaves out 20 annotations" in record.message
-    assert record.message.count("from 2 to 99") == 3 and record.message.endswith(" .... Correct them.")
+    assert record.message.count("from 2 to 99") == 3 and record.message.endswith(" .... Correct the training data.")
 
 
 @pytest.mark.parametrize("extractor", [None, "", "JointBertClassifier"])
@@ -58,7 +58,7 @@ def test_annotations_for_any_or_for_this_one_are_learnt(extractor, caplog):
     "pipeline, named",
     [
         ((), "3 annotations that name an extractor which the pipeline does not have: 1 for CRFE.*, 2 for DIETC"),
-        (("CRFEntityExtractor",), "2 annotations that name .*: 2 for DIETClassifier. Remove .extractor. from them"),
+        (("CRFEntityExtractor",), "2 annotations that name .*: 2 for DIETClassifier. Remove .extractor. from what"),
         (("CRFEntityExtractor", "DIETClassifier"), None),
     ],
 )

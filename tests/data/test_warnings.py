@@ -3,7 +3,14 @@
 import pytest
 
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.data.warnings import warn_of_contradictions, warn_of_long_messages, warn_of_vocabulary
+from rasa_compressed_bert.data.warnings import (
+    warn_of_annotations_for_others,
+    warn_of_contradictions,
+    warn_of_faulty_annotations,
+    warn_of_long_messages,
+    warn_of_lost_entities,
+    warn_of_vocabulary,
+)
 
 UNKNOWN = 1
 
@@ -22,7 +29,7 @@ def test_messages_with_several_intents_are_named(caplog):
     warn_of_contradictions(
         examples_of(("hello", "weather"), ("rain", "weather"), ("Hello ", "goodbye"), ("hello", None))
     )
-    assert said(caplog).startswith("1 messages have several intents")
+    assert said(caplog).startswith("1 message has several intents")
     assert "'hello' (goodbye, weather)" in said(caplog)
 
 
@@ -58,6 +65,9 @@ def test_what_does_no_harm_is_not_mentioned(examples, caplog):
 
 
 def test_messages_that_are_cut_off_are_counted(caplog):
+    warn_of_long_messages([False, True, False], 16)
+    assert said(caplog).startswith("1 of 3 messages is longer than max_length: 16 wordpieces")
+    caplog.clear()
     warn_of_long_messages([False, True, False, True], 16)
     assert said(caplog).startswith("2 of 4 messages are longer than max_length: 16 wordpieces")
     caplog.clear()
@@ -68,3 +78,26 @@ def test_messages_that_are_cut_off_are_counted(caplog):
 def test_what_is_not_printed_is_shown_as_an_escape(caplog):
     warn_of_contradictions(examples_of(("a\r\n\x1b[2J\u200b\ud83d é", "x"), ("a\r\n\x1b[2J\u200b\ud83d é", "y")))
     assert r"'a\r\n\x1b[2j\u200b\ud83d é' (x, y)" in said(caplog)
+
+
+@pytest.mark.parametrize(
+    "warn, beginnings",
+    [
+        (
+            lambda count: warn_of_faulty_annotations(["'hello': it is empty"] * count, component="X"),
+            ("X leaves out 1 annotation that", "X leaves out 2 annotations that"),
+        ),
+        (
+            lambda count: warn_of_annotations_for_others({"Other": count}, component="X"),
+            ("X does not learn 1 annotation that names", "X does not learn 2 annotations that name"),
+        ),
+        (
+            lambda count: warn_of_lost_entities([("pizza", "dish")] * count),
+            ("1 annotated entity is not", "2 annotated entities are not"),
+        ),
+    ],
+)
+def test_one_is_singular(warn, beginnings, caplog):
+    for count in (1, 2):
+        warn(count)
+    assert [record.getMessage().startswith(text) for record, text in zip(caplog.records, beginnings)] == [True, True]

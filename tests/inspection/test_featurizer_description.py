@@ -73,7 +73,7 @@ def test_text_of_a_featurizer_says_what_there_is_and_nothing_else():
         "tiny, messages of up to 32 wordpieces",
         "dynamic_int8: encoder 8 bits, embeddings 6 bits, a scale a channel",
         "runtime       onnxruntime",
-        "of the hidden states of 1 messages",
+        "of the hidden states of 1 message,",
         "model.onnx",
         "before: the encoder in floats",
     ):

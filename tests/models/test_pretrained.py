@@ -184,6 +184,8 @@ def test_folder_without_a_tokenizer(copied):
     "change, message",
     [
         ({"model_type": "roberta"}, "'roberta'.*'bert'.*'distilbert'"),
+        ({"model_type": None}, "names no architecture, as its model_type is null; .* one of 'bert'"),
+        ({"model_type": ["bert"]}, 'its model_type is \\["bert"\\]; .* one of'),
         ({"hidden_act": "silu"}, "'silu'"),
         ({"position_embedding_type": "relative_key"}, "relative positions"),
         ({"num_hidden_layers": 5}, "lacks 48 parameters"),

@@ -143,7 +143,7 @@ def test_annotations_that_are_none_are_told(tmp_path, caplog):
     (tmp_path / "nlu.yml").write_text('version: "3.1"\nnlu:\n- intent: buy\n  examples: |\n    - buy [ ](fruit) now\n')
     options = ["--weights", "any", "--nlu", str(tmp_path / "nlu.yml"), "--name", "fruit", "--language", "en"]
     assert main(["package-spacy", *options, "--out", str(tmp_path / "out")]) == 2
-    assert "1 annotations that cannot be learnt: 'buy   now': the entity from 4 to 5 is empty" in caplog.text
+    assert "1 annotation that cannot be learnt: 'buy   now': the entity from 4 to 5 is empty" in caplog.text
 
 
 def test_without_a_language(folder, tmp_path, capsys):

@@ -31,6 +31,11 @@ def weight_pruned(configure):
     return train_bert(EXAMPLES, configure(pruning={"method": "weight", "final_sparsity": 0.8}, validation_split=0.2))
 
 
+@pytest.fixture(scope="module")
+def neuron_pruned(configure):
+    return train_bert(EXAMPLES, configure(pruning={"final_sparsity": 0.5}))
+
+
 def test_dense(dense, configure, tmp_path):
     check(dense, configure(pruning={"method": "none"}, epochs=6))
     assert accuracy(dense) > 0.5  # of three intents, with random weights
@@ -43,19 +48,16 @@ def test_dense(dense, configure, tmp_path):
     )
 
 
-def test_neuron_pruning(configure):
-    config = configure(pruning={"final_sparsity": 0.5})
-    artifact = train_bert(EXAMPLES, config)
-    check(artifact, config)
-    before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
-    assert 0.35 < 1 - encoder_size(artifact) / before <= 0.5
-    assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
+def test_neuron_pruning(neuron_pruned, configure):
+    check(neuron_pruned, configure(pruning={"final_sparsity": 0.5}))
+    before = EncoderShape.from_dict(neuron_pruned.manifest["dense_encoder"]).encoder_size()
+    assert 0.35 < 1 - encoder_size(neuron_pruned) / before <= 0.5
+    assert list(neuron_pruned.manifest["training_scores"]) == ["dense", "pruned", "final"]
 
 
-def test_training_is_repeatable(configure):
-    config = configure(pruning={"final_sparsity": 0.5})
-    first, second = (train_bert(EXAMPLES, config) for _ in range(2))
-    for name, value in parameters_of(first).items():
+def test_training_is_repeatable(neuron_pruned, configure):
+    second = train_bert(EXAMPLES, configure(pruning={"final_sparsity": 0.5}))
+    for name, value in parameters_of(neuron_pruned).items():
         np.testing.assert_allclose(parameters_of(second)[name], value, atol=1e-5, err_msg=name)
 
 

@@ -85,27 +85,30 @@ def test_nothing_is_held_out(task_of, trained_on, examples, split):
     assert not trained_on
 
 
-def test_an_artifact_tells_what_was_measured(configure):
-    artifact = train_bert(EXAMPLES, configure(validation_split=0.1, epochs=2))
+@pytest.fixture(scope="module")
+def artifact(configure):
+    return train_bert(EXAMPLES, configure(validation_split=0.1))
+
+
+def test_an_artifact_tells_what_was_measured(artifact, configure):
     found = cross_fitted_of(artifact)
     assert found.to_dict() == artifact.manifest["cross_fitted"]
     assert found.messages == len(EXAMPLES) and found.score["accuracy"] > 0
     assert voting_of(found).calibrated
     assert artifact.manifest["out_of_scope"]["calibrated"]
-    other = train_bert(EXAMPLES, configure(validation_split=0.0, epochs=2))
+    other = train_bert(EXAMPLES, configure(validation_split=0.0, epochs=1, pruning={"method": "none"}))
     assert cross_fitted_of(other) is None
     assert not voting_of(None).calibrated and not other.manifest["out_of_scope"]["calibrated"]
 
 
-def test_every_message_is_answered_with_its_intent(configure):
-    artifact = train_bert(EXAMPLES, configure(validation_split=0.1))
+def test_every_message_is_answered_with_its_intent(artifact):
     predictor = MessagePredictor(artifact)
     right = [predictor.predict(example.text).ranking[0][0] == example.intent for example in EXAMPLES]
     assert np.mean(right) == 1.0
 
 
-def test_nonsense_is_below_the_threshold_of_the_fallback(configure):
-    predictor = MessagePredictor(train_bert(EXAMPLES, configure(validation_split=0.1)))
+def test_nonsense_is_below_the_threshold_of_the_fallback(artifact):
+    predictor = MessagePredictor(artifact)
     for text in ("asdkjh qwe", "zzzz xx", "1234567"):
         assert predictor.predict(text).ranking[0][1] < 0.3
     kept = [predictor.predict(example.text).ranking[0][1] >= 0.3 for example in EXAMPLES]

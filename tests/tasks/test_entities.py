@@ -16,6 +16,7 @@ from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
 from rasa_compressed_bert.tasks.start import start_from_pretrained
@@ -90,10 +91,14 @@ METHODS = {
 }
 
 
+@pytest.fixture(scope="module")
+def floats(trained, options):
+    return requantize_bert(EXAMPLES, joint(options, quantization={"method": "none"}), trained)
+
+
 @pytest.mark.parametrize("more", METHODS.values(), ids=METHODS)
-def test_formats_and_runtimes(trained, options, more):
-    floats = joint(options, quantization={"method": "none"})
-    artifact = requantize_bert(EXAMPLES, joint(options, **more), requantize_bert(EXAMPLES, floats, trained))
+def test_formats_and_runtimes(floats, options, more):
+    artifact = requantize_bert(EXAMPLES, joint(options, **more), floats)
     assert artifact.manifest["runtime"] == more.get("runtime", "onnxruntime")
     assert min(right(artifact)) >= 0.8
 
@@ -226,6 +231,16 @@ def test_one_annotation_that_is_off_does_not_decide_for_all(options, caplog):
     assert said.startswith("1 of 40 annotations") and "'pizz' as 'pizza' (dish)" in said
     again = train_or_finetune(examples, config, artifact)
     assert again.manifest["entities"]["cuts"] == {} and not again.manifest["entities"]["inside_words"]
+
+
+@pytest.mark.parametrize("stage", ["train_bert", "finetune_bert"])
+def test_warnings_come_before_the_training(stage, trained, options, caplog, monkeypatch):
+    """A training of minutes can then be stopped, and the data be corrected."""
+    heard = []
+    monkeypatch.setattr(bert_training, stage, lambda *_, **__: heard.append([*caplog.records]) or trained)
+    examples = [*EXAMPLES, Example("oh it is hot", "a"), Example("Oh it is hot", "b")]
+    train_or_finetune(examples, joint(options), trained if stage == "finetune_bert" else None)
+    assert ["several intents" in record.getMessage() for (record,) in heard] == [True]
 
 
 def test_same_seed_gives_the_same_model(trained, options):

@@ -29,8 +29,19 @@ def few_messages(name_of):
         (["faq_1", "faq_2", "42", "_"], [], []),
         (["goodbye", "greet"], ["Goodbye "], ["greet"]),
         (["问候", "don't_know"], [], ["问候", "don't know"]),
+        (
+            ["किताब_खोजें", "ถามเวลาเปิด", "می\u200cخواهم", "přidatÚčet"],
+            [],
+            ["किताब खोजें", "ถามเวลาเปิด", "می\u200cخواهم", "přidat Účet"],
+        ),
     ],
-    ids=["words", "no words of their own", "a message already", "other scripts"],
+    ids=[
+        "words",
+        "no words of their own",
+        "a message already",
+        "other scripts",
+        "marks, joiners and other capital letters",
+    ],
 )
 def test_names_are_words(labels, texts, names):
     assert [example.text for example in name_examples(labels, texts)] == names

@@ -205,7 +205,7 @@ def test_one_warning_counts_what_was_cut(caplog):
     encoded, messages = warnings_of(caplog, ["hot " * 30, "hot", "hot " * 22, "hot " * 23, "hot " * 100])
     assert [len(ids) for ids in encoded] == [24, 3, 24, 24, 24]
     assert len(messages) == 1
-    assert messages[0].startswith("3 of 5 messages are longer than max_length: 24 wordpieces; their ends are not seen")
+    assert messages[0].startswith("3 of 5 messages are longer than max_length: 24 wordpieces; the model does not")
 
 
 def test_no_warning_when_all_fits(caplog):

@@ -1,5 +1,7 @@
 """The view of neighbours against a plain search, and its stored form."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,23 @@ def test_very_many_messages_are_represented_by_some(training, monkeypatch):
     view = fit_neighbours(features, classes, 4, seed=0)
     assert 4 <= view.size <= 8
     assert [view.nearest(row).argmax() for row in features] == classes.tolist()
+
+
+def test_those_that_are_kept_represent_the_others(monkeypatch):
+    """Eleven messages of one kind, two of another and one of a third: one of each."""
+    kinds = np.eye(3)[np.repeat(np.arange(3), [11, 2, 1])]
+    features = np.concatenate([kinds + 0.05 * np.random.default_rng(0).normal(size=kinds.shape), 9.0 * np.eye(3)])
+    monkeypatch.setattr(view_fitting, "_STORED", 4)  # of 17 messages: three of the first intent
+    view = fit_neighbours(features, np.repeat([0, 1], [14, 3]), 2, seed=0)
+    assert view.size == 4
+    assert min(view.nearest(row)[0] for row in features) > 0.95
+
+
+def test_of_a_hundred_thousand_messages_some_are_chosen_in_linear_time_and_memory():
+    features = np.random.default_rng(0).normal(size=(100_000, 8)).astype(np.float32)
+    start = time.perf_counter()
+    view = fit_neighbours(features, np.repeat([0, 1], [99_000, 1_000]), 2, seed=0)
+    assert view.size == 4_000 and time.perf_counter() - start < 10.0
 
 
 def test_stored_and_read_again_it_says_nearly_the_same(training):
