@@ -71,7 +71,10 @@ class EntityHead(Head):
     name = "entities"
     what = "an entity"
     layer = TAGGER
-    parity_entry = "tags"
+
+    @property
+    def parity_entry(self) -> Optional[str]:
+        return "tags"
 
     @classmethod
     def is_asked_for(cls, config: BertOptions) -> bool:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from rasa_compressed_bert.config import BertOptions
-from rasa_compressed_bert.data.example import NO_CLASS, Example, class_indices, intent_labels
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.heads.message import MessageHead
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import FEATURES
-from rasa_compressed_bert.tokenization.pieces import Pieces
-from rasa_compressed_bert.training.batches import Labels
+from rasa_compressed_bert.training.batches import NO_LABEL, Labels
 from rasa_compressed_bert.training.calibration import calibration_temperature
-from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
-from rasa_compressed_bert.training.linear_probe import linear_probe
+from rasa_compressed_bert.training.head import Fold, Rows
 from rasa_compressed_bert.training.loop import predict_inputs
 from rasa_compressed_bert.training.scores import Score, evaluate
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier
@@ -71,80 +69,46 @@ class _Observed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class IntentHead(Head):
-    """The intents of messages.
-
-    Attributes:
-        labels: the intents; a label's position is its class.
-    """
-
-    labels: Tuple[str, ...]
+class IntentHead(MessageHead):
+    """The intents of messages."""
 
     name = "intents"
     what = "an intent"
     layer = CLASSIFIER
-    learns_unlabelled = True
+    manifest_entry = "labels"
+
+    @staticmethod
+    def label_of(example: Example) -> Optional[str]:
+        return example.intent
+
+    @property
+    def parity_entry(self) -> Optional[str]:
+        return None
 
     @classmethod
     def is_asked_for(cls, config: BertOptions) -> bool:
         return config.learns_intents
 
-    @classmethod
-    def learnt_from(
-        cls, examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Optional[Head] = None
-    ) -> Optional[IntentHead]:
-        labels = intent_labels(examples)
-        return cls(labels) if labels else None
-
-    @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[IntentHead]:
-        return cls(tuple(manifest["labels"])) if manifest["labels"] else None
-
     def to_manifest(self, measured: Optional[MeasuredIntents]) -> Dict[str, Any]:
-        return {"labels": list(self.labels), "temperature": self.temperature(measured)}
+        return {**super().to_manifest(measured), "temperature": self.temperature(measured)}
 
     def temperature(self, measured: Optional[MeasuredIntents]) -> float:
         return measured.temperature if measured else 1.0
-
-    @property
-    def label_names(self) -> Sequence[str]:
-        return self.labels
-
-    @property
-    def size(self) -> int:
-        return len(self.labels)
-
-    def encode(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> np.ndarray:
-        return class_indices(examples, self.labels)
-
-    def losses(
-        self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
-    ) -> tf.Tensor:
-        known = loss.labelled(logits, tf.maximum(labels, 0), soft_targets)
-        return tf.where(labels >= 0, known, loss.unlabelled(logits, soft_targets))
-
-    def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
-        places = np.flatnonzero(labels != NO_CLASS)
-        return evaluate(logits[places], labels[places]) if len(places) else Score()
-
-    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-        places = np.flatnonzero(labels != NO_CLASS)
-        return linear_probe(inputs[places], labels[places], self.size, seed=seed)
 
     def refitted(self, inputs: Rows, labels: Labels, measured: Any, *, seed: int) -> Parameters:
         """The layer of logistic regression on the features of the trained model, unless the trained one is better."""
         if measured is not None and not measured.refit:
             return {}
-        places = np.flatnonzero(labels != NO_CLASS)
+        places = np.flatnonzero(labels != NO_LABEL)
         fitted = refit_classifier(inputs[places], labels[places], self.size, seed=seed)
         return dict(zip((self.layer.kernel, self.layer.bias), fitted))
 
     def observe(self, fold: Fold) -> _Observed:
         classes, seed = fold.encoded.labels[self.name], fold.config.random_seed
         features = predict_inputs(fold.model, FEATURES, fold.encoded.input_ids)
-        known = fold.outside[classes[fold.outside] != NO_CLASS]
+        known = fold.outside[classes[fold.outside] != NO_LABEL]
         kernel, bias = refit_classifier(features[known], classes[known], self.size, seed=seed)
-        own = classes[fold.inside] != NO_CLASS
+        own = classes[fold.inside] != NO_LABEL
         asked = fold.inside[own]
         evidence = {}
         if fold.config.fallback_threshold is not None:

@@ -14,8 +14,8 @@ from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 _INPUTS = ("input_ids", "attention_mask")
 _OUTPUT = "output"  # what names of outputs begin with
 _OPERATORS = frozenset(  # what the forward pass consists of: others could read and write files
-    "AddV2 BatchMatMulV2 BiasAdd Cast ConcatV2 Const Einsum Erf Fill GatherV2 Identity MatMul Maximum Mean Mul Pack "
-    "Placeholder Pow RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient StridedSlice Sub Sum "
+    "AddV2 BatchMatMulV2 BiasAdd Cast ConcatV2 Const Einsum Erf Fill GatherV2 Identity MatMul Max Maximum Mean Mul "
+    "Pack Placeholder Pow RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient StridedSlice Sub Sum "
     "Tanh".split()
 )
 

@@ -69,8 +69,6 @@ class Head(ABC):
     what: ClassVar[str]
     """What an example must have, in error messages."""
     layer: ClassVar[HeadLayer]
-    parity_entry: ClassVar[Optional[str]] = None
-    """In the report of the exported model; None for the report itself."""
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
     split_points: SplitPoints = {}
@@ -107,6 +105,11 @@ class Head(ABC):
         Args:
             measured: see `measure`; None where nothing was held out.
         """
+
+    @property
+    def parity_entry(self) -> Optional[str]:
+        """Where the report of an export has the head; None for the report itself, as of the intents."""
+        return self.name
 
     def temperature(self, measured: Any) -> float:
         """Of its confidences."""

@@ -48,13 +48,13 @@ class Score:
         return {name: f"{value:.3f}" for name, value in {**self.f1, **self.others}.items()}
 
 
-def evaluate(logits: np.ndarray, classes: np.ndarray) -> Score:
-    """Scores of logits `(n, C)` against classes `(n,)`."""
+def evaluate(logits: np.ndarray, classes: np.ndarray, *, prefix: str = "") -> Score:
+    """Scores of logits `(n, C)` against classes `(n,)`; the names of the measures begin with `prefix`."""
     predicted = logits.argmax(axis=1)
     return Score(
         negative_log_likelihood(logits, classes),
-        {"macro_f1": macro_f1(classes, predicted)},
-        {"accuracy": float(np.mean(predicted == classes))},
+        {f"{prefix}macro_f1": macro_f1(classes, predicted)},
+        {f"{prefix}accuracy": float(np.mean(predicted == classes))},
     )
 
 

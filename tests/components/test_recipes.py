@@ -4,16 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from component_harness import EXAMPLES, assert_well_formed, make_storage, predict, train, training_data
+from component_harness import EXAMPLES, assert_well_formed, load, make_storage, predict, train, training_data
 
 import rasa_compressed_bert
+from rasa_compressed_bert import heads
 from rasa_compressed_bert.artifact.artifact import read_artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.config import pruning as pruning_options
 from rasa_compressed_bert.config import student as students
 from rasa_compressed_bert.export.standalone import onnx_files
-from rasa_compressed_bert.models import families
+from rasa_compressed_bert.models import families, head_layer
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime import decoders
 from rasa_compressed_bert.search.space import default_space
 from rasa_compressed_bert.training import criteria
 
@@ -26,9 +28,11 @@ BERT = {**QUICK, "distillation": {"enabled": False}, "quantization": {"method": 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch):
     """As they were, after each test."""
-    for module, name in ((students, "_STUDENTS"), (families, "_FAMILIES"), (criteria, "_CRITERIA")):
+    registered = ((students, "_STUDENTS"), (families, "_FAMILIES"), (criteria, "_CRITERIA"), (decoders, "_DECODERS"))
+    for module, name in registered:
         monkeypatch.setattr(module, name, {**getattr(module, name)})
-    lists = (students.ARCHITECTURES, pruning_options.IMPORTANCE)  # the choices that options have
+    # the choices that options have, and the heads with their layers
+    lists = (students.ARCHITECTURES, pruning_options.IMPORTANCE, heads._HEADS, head_layer.LAYERS)
     before = [list(names) for names in lists]
     yield
     for names, kept in zip(lists, before):
@@ -48,6 +52,20 @@ def trained(component, config, folder):
     artifact = read_artifact(manifest.parent)
     assert onnx_files(artifact)["model.onnx"]
     return artifact
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tensorflow"])
+def test_a_head(tiny_weights, tmp_path, runtime):
+    follow("head")
+    options = {**BERT, "model_weights": str(tiny_weights), "epochs": 6, "learning_rate": 5e-3, "runtime": runtime}
+    artifact = trained("JointBertClassifier", {**options, "pruning": {"final_sparsity": 0.2}}, tmp_path)
+    assert artifact.manifest["tones"] == ["question", "statement"]
+    assert artifact.manifest["training_scores"]["final"]["tones_accuracy"] > 0.9
+    assert artifact.manifest["parity"]["tones"]["decisively_changed"] == 0
+    loaded = load(rasa_compressed_bert.JointBertClassifier, options, make_storage(tmp_path))
+    answers = [prediction["tones"] for prediction in predict(loaded, ["is it hot today", "play music"])]
+    assert answers == ["question", "statement"]
 
 
 @pytest.mark.slow
