@@ -55,6 +55,11 @@ def read_checkpoint(name: str) -> Checkpoint:
         name,
         lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source),
     )
+    if not tokenizer.is_fast:
+        raise WeightsError(
+            f"model_weights '{name}' has the tokenizer '{type(tokenizer).__name__}', which is not supported, as it has "
+            "no fast version; use weights that have one (a tokenizer.json)."
+        )
     model, has_pooler = _read(
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
 
@@ -22,6 +23,8 @@ class Family:
         layer: where the variables of a layer are; `{}` is its number.
         settings: names of the configuration where they differ from BERT's.
         token_types: whether the embedding of the first token type is added to every position.
+        first_position: the row of the position embeddings that the first wordpiece of a message gets. In RoBERTa, and
+            what descends from it, this is the number of the padding wordpiece plus 1.
     """
 
     kernels: Mapping[str, str]
@@ -29,6 +32,7 @@ class Family:
     layer: str = "encoder/layer_._{}"
     settings: Mapping[str, str] = field(default_factory=dict)
     token_types: bool = True
+    first_position: int = 0
 
     def unsupported(self, config: Any) -> Optional[str]:
         """What our encoder cannot compute, None where it can compute everything."""
@@ -37,6 +41,11 @@ class Family:
             return f"the activation '{activation}' (use one of {', '.join(map(repr, ACTIVATIONS))})"
         if getattr(config, "position_embedding_type", "absolute") != "absolute":
             return "relative positions"
+        padding = getattr(config, "pad_token_id", None)
+        if self.first_position and padding != self.first_position - 1:
+            return (
+                f"a pad_token_id of {json.dumps(padding)} (this family counts positions from {self.first_position - 1})"
+            )
         return None
 
     def shape(self, config: Any) -> EncoderShape:
@@ -47,7 +56,7 @@ class Family:
         return EncoderShape(
             vocab_size=config.vocab_size,
             hidden_size=hidden,
-            max_position_embeddings=config.max_position_embeddings,
+            max_position_embeddings=config.max_position_embeddings - self.first_position,
             head_size=head_size,
             layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
             hidden_act=self._setting(config, "hidden_act"),
@@ -61,7 +70,7 @@ class Family:
             variables: of the checkpoint, without the prefix of the model.
             num_layers: of the encoder.
         """
-        position = variables["embeddings/position_embeddings/embeddings"]
+        position = variables["embeddings/position_embeddings/embeddings"][self.first_position :]
         if self.token_types:  # a message is one segment, so that its type embedding is added to every position
             position = position + variables["embeddings/token_type_embeddings/embeddings"][0]
         parameters = {
