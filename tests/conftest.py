@@ -89,13 +89,18 @@ def tiny_distilbert_weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_electra_weights(tmp_path_factory):
-    """A folder with a random ELECTRA, whose variables are those of a BERT without a pooler."""
+def tiny_rembert_weights(tmp_path_factory):
+    """A folder with a random RemBERT, whose embeddings are narrower than its hidden states."""
     import transformers
 
     transformers.set_seed(7)
-    config = transformers.ElectraConfig(
-        embedding_size=32, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, **SIZES
+    config = transformers.RemBertConfig(
+        input_embedding_size=24,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        **SIZES,
     )
-    folder = tmp_path_factory.mktemp("tiny_electra")
-    return save_tiny_weights(folder, transformers.TFElectraModel(config), transformers.BertTokenizerFast)
+    folder = tmp_path_factory.mktemp("tiny_rembert")
+    return save_tiny_weights(folder, transformers.TFRemBertModel(config), transformers.BertTokenizerFast)

@@ -8,15 +8,15 @@ UNEVEN = ((4, 8, 8, 64), (3, 5, 8, 24), (0, 0, 0, 40), (1, 8, 3, 0))
 """Widths of layers (heads, query_key_size, value_size, intermediate_size), one without heads, one without neurons."""
 
 
-def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab_size=50, hidden_act="gelu"):
+def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab_size=50, **options):
     return EncoderShape(
         vocab_size=vocab_size,
         hidden_size=hidden_size,
         max_position_embeddings=40,
         head_size=8,
         layer_norm_eps=1e-12,
-        hidden_act=hidden_act,
         layers=tuple(LayerShape(*layer) for layer in layers),
+        **{"hidden_act": "gelu", **options},
     )
 
 

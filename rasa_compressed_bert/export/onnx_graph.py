@@ -24,7 +24,7 @@ from rasa_compressed_bert.export.graph import (
     OnnxModel,
 )
 from rasa_compressed_bert.models.head_layer import layers_in
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import PROJECTION, EncoderShape
 
 
 def onnx_model(
@@ -75,7 +75,7 @@ class EncoderGraph(Graph):
         return hidden
 
     def _embed(self) -> str:
-        word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, H)
+        word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, E)
         length = self.add(
             "Slice", [self.add("Shape", [INPUT_IDS]), self.constant("one", [1]), self.constant("two", [2])]
         )
@@ -83,12 +83,13 @@ class EncoderGraph(Graph):
             "Slice", ["embeddings.position", self.constant("zero", [0]), length, self.constant("zero", [0])]
         )
         summed = self.add("Add", [word, position])
-        return self.add(
+        embedded = self.add(
             "LayerNormalization",
             [summed, "embeddings.norm.gamma", "embeddings.norm.beta"],
             axis=-1,
             epsilon=self.shape.layer_norm_eps,
         )
+        return embedded if self.shape.embedding_size is None else self.dense(embedded, PROJECTION)
 
     def _attend(self, hidden: str, index: int) -> str:
         layer, name = self.shape.layers[index], f"layers.{index}"

@@ -129,7 +129,8 @@ def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, artifact: 
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (outputs + (dense.hidden_size if "pooler.bias" in values else 0))
     embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]
-    dense_embeddings = (dense.vocab_size + dense.max_position_embeddings + 2) * dense.hidden_size
+    tables = (size for name, size in dense.parameter_shapes().items() if name.startswith("embeddings."))
+    dense_embeddings = sum(int(np.prod(size)) for size in tables)
     archived, archived_embeddings = artifact.archived_size, sum(map(_gzip_size, embeddings))
     return {
         "parameters": {

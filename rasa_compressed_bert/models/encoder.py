@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.quantizer import Quantizer
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import PROJECTION, EncoderShape
 
 Parameters = Dict[str, np.ndarray]
 
@@ -64,7 +64,7 @@ class BertEncoder(tf.keras.layers.Layer):
         """The hidden states after each layer, those of the embeddings first.  # L + 1 times (B, T, H)"""
         padding = 1.0 - tf.cast(attention_mask, tf.float32)
         scores_mask = padding[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
-        states = [self._embed(input_ids, training)]
+        states = [self._embed(input_ids, attention_mask, training=training)]
         for index in range(len(self.shape.layers)):
             gate = gates[index] if gates else {}
             hidden = self._attend(states[-1], attention_mask, scores_mask, index=index, gate=gate, training=training)
@@ -75,12 +75,13 @@ class BertEncoder(tf.keras.layers.Layer):
         """The parameters as numbers."""
         return {name: variable.numpy() for name, variable in self.parameters.items()}
 
-    def _embed(self, input_ids: tf.Tensor, training: bool) -> tf.Tensor:
+    def _embed(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool) -> tf.Tensor:
         table = self.parameters["embeddings.word"]
-        word = self.quantizer.rows("embeddings.word", table, tf.gather(table, input_ids))  # (B, T, H)
+        word = self.quantizer.rows("embeddings.word", table, tf.gather(table, input_ids))  # (B, T, E)
         positions = self.parameters["embeddings.position"]
-        position = self.quantizer.rows("embeddings.position", positions, positions[: tf.shape(input_ids)[1]])  # (T, H)
-        return self.dropout(self._normalise(word + position, "embeddings.norm"), training)
+        position = self.quantizer.rows("embeddings.position", positions, positions[: tf.shape(input_ids)[1]])  # (T, E)
+        embedded = self.dropout(self._normalise(word + position, "embeddings.norm"), training)
+        return embedded if self.shape.embedding_size is None else self._dense(embedded, attention_mask, PROJECTION)
 
     def _attend(
         self,

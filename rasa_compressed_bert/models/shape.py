@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from rasa_compressed_bert.errors import ArtifactError
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """Values of `hidden_act` that the encoder computes."""
+PROJECTION = "embedding_projection"
+"""The linear layer between embeddings and hidden states of different widths; not one of the tables `embeddings.*`."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
@@ -46,15 +48,18 @@ class EncoderShape:
     layer_norm_eps: float
     hidden_act: str
     layers: Tuple[LayerShape, ...]
+    embedding_size: Optional[int] = None  # E, where a projection from E to H follows the embeddings
 
     def parameter_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Name and shape of every parameter, in the order of the computation."""
-        h = self.hidden_size
+        h, e = self.hidden_size, self.embedding_size or self.hidden_size
         shapes: Dict[str, Tuple[int, ...]] = {
-            "embeddings.word": (self.vocab_size, h),
-            "embeddings.position": (self.max_position_embeddings, h),
-            **_norm("embeddings.norm", h),
+            "embeddings.word": (self.vocab_size, e),
+            "embeddings.position": (self.max_position_embeddings, e),
+            **_norm("embeddings.norm", e),
         }
+        if self.embedding_size is not None:
+            shapes.update({f"{PROJECTION}.kernel": (e, h), f"{PROJECTION}.bias": (h,)})
         for index, layer in enumerate(self.layers):
             for component, (rows, columns) in layer.kernel_shapes(h).items():
                 shapes[f"layers.{index}.{component}.kernel"] = (rows, columns)

@@ -82,11 +82,12 @@ def test_a_student(tiny_weights, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_family(tiny_electra_weights, tmp_path):
+def test_a_family(tiny_rembert_weights, tmp_path):
     follow("family")
-    options = {**BERT, "model_weights": str(tiny_electra_weights), "pruning": {"method": "none"}}
+    options = {**BERT, "model_weights": str(tiny_rembert_weights), "pruning": {"method": "none"}}
     artifact = trained("PrunedBertIntentClassifier", options, tmp_path)
-    assert len(EncoderShape.from_dict(artifact.manifest["encoder"]).layers) == 1
+    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
+    assert (len(shape.layers), shape.embedding_size, shape.hidden_size) == (1, 24, 32)
 
 
 @pytest.mark.slow

@@ -38,6 +38,8 @@ SIZES = {
 }
 FAMILIES = {
     "bert": (transformers.BertConfig, transformers.TFBertModel, {}),
+    "electra": (transformers.ElectraConfig, transformers.TFElectraModel, {"embedding_size": 24}),
+    "electra, equal widths": (transformers.ElectraConfig, transformers.TFElectraModel, {"embedding_size": 32}),
     "roberta": (transformers.RobertaConfig, transformers.TFRobertaModel, {}),
     "xlm-roberta": (transformers.XLMRobertaConfig, transformers.TFXLMRobertaModel, {}),
     "camembert": (transformers.CamembertConfig, transformers.TFCamembertModel, {"hidden_act": "gelu_new"}),
@@ -89,18 +91,18 @@ def random_gates(shape):
     return gates
 
 
-def close_units(model, name, gates):
+def close_units(model, gates):
     """Zeros in the variables of transformers' model, where the gates are zero."""
-    kernels = family_of(name).kernels
+    family = family_of(model.config.model_type)
     variables = {_short_name(variable.name): variable for variable in model.variables}
     for index, gate in enumerate(gates):
-        layer = family_of(name).layer.format(index)
+        layer = family.layer.format(index)
         query_key, value = gate["query_key"].reshape(-1), gate["value"].reshape(-1, 1)
         for part in ("kernel", "bias"):
-            query = variables[f"{layer}/{kernels['query']}/{part}"]
+            query = variables[f"{layer}/{family.kernels['query']}/{part}"]
             query.assign(query * query_key)
         for component, rows in (("attention_output", value), ("output", gate["intermediate"][:, np.newaxis])):
-            kernel = variables[f"{layer}/{kernels[component]}/kernel"]
+            kernel = variables[f"{layer}/{family.kernels[component]}/kernel"]
             kernel.assign(kernel * rows)
 
 
@@ -131,7 +133,7 @@ def test_pruned_hidden_states_equal_those_of_transformers(family):
     model, gates = reference_model(name), random_gates(checkpoint.shape)
     ids, mask = batch(checkpoint.shape)
     whole = hidden_states(model, ids, mask)
-    close_units(model, name, gates)
+    close_units(model, gates)
     expected = hidden_states(model, ids, mask)[mask == 1]
     assert np.abs(expected - whole[mask == 1]).max() > 0.1
     encoder = BertEncoder(checkpoint.shape, checkpoint.parameters)

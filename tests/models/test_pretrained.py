@@ -251,6 +251,13 @@ def test_shape_survives_json():
     assert EncoderShape.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
 
 
+def test_shape_of_an_artifact_from_before_embeddings_could_be_narrower():
+    shape = random_shape(UNEVEN)
+    values = shape.to_dict()
+    del values["embedding_size"]
+    assert EncoderShape.from_dict(values) == shape
+
+
 @pytest.mark.parametrize("values", [{}, {"layers": [{"heads": 1}]}, {"layers": 3}, {"layers": [], "colour": 1}])
 def test_what_is_no_shape_is_refused(values):
     with pytest.raises(ArtifactError, match="not the shape of an encoder"):

@@ -10,6 +10,7 @@ from rasa_compressed_bert.models.families.family import Family
 _FAMILIES: Dict[str, Union[str, Family]] = {
     "bert": "rasa_compressed_bert.models.families.bert",
     "distilbert": "rasa_compressed_bert.models.families.distilbert",
+    "electra": "rasa_compressed_bert.models.families.electra",
     "roberta": "rasa_compressed_bert.models.families.roberta",
     "xlm-roberta": "rasa_compressed_bert.models.families.roberta",
     "camembert": "rasa_compressed_bert.models.families.roberta",

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from rasa_compressed_bert.models.shape import ACTIVATIONS, EncoderShape, LayerShape
+from rasa_compressed_bert.models.shape import ACTIVATIONS, PROJECTION, EncoderShape, LayerShape
 
 Variables = Mapping[str, np.ndarray]
 
@@ -25,6 +25,8 @@ class Family:
         token_types: whether the embedding of the first token type is added to every position.
         first_position: the row of the position embeddings that the first wordpiece of a message gets. In RoBERTa, and
             what descends from it, this is the number of the padding wordpiece plus 1.
+        projection: the linear layer from embeddings of another width, `embedding_size`, to the hidden states; where
+            both are as wide, there is none.
     """
 
     kernels: Mapping[str, str]
@@ -33,6 +35,7 @@ class Family:
     settings: Mapping[str, str] = field(default_factory=dict)
     token_types: bool = True
     first_position: int = 0
+    projection: Optional[str] = None
 
     def unsupported(self, config: Any) -> Optional[str]:
         """What our encoder cannot compute, None where it can compute everything."""
@@ -53,6 +56,7 @@ class Family:
         hidden, heads = self._setting(config, "hidden_size"), self._setting(config, "num_attention_heads")
         head_size, layers = hidden // heads, config.num_hidden_layers
         layer = LayerShape(heads, head_size, head_size, self._setting(config, "intermediate_size"))
+        embedding_size = self._setting(config, "embedding_size") if self.projection else hidden
         return EncoderShape(
             vocab_size=config.vocab_size,
             hidden_size=hidden,
@@ -61,6 +65,7 @@ class Family:
             layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
             hidden_act=self._setting(config, "hidden_act"),
             layers=(layer,) * layers,
+            embedding_size=None if embedding_size == hidden else embedding_size,
         )
 
     def parameters(self, variables: Variables, num_layers: int) -> Dict[str, np.ndarray]:
@@ -78,6 +83,9 @@ class Family:
             "embeddings.position": position,
             **_norm("embeddings.norm", variables, "embeddings/LayerNorm"),
         }
+        if self.projection and f"{self.projection}/kernel" in variables:
+            parameters[f"{PROJECTION}.kernel"] = variables[f"{self.projection}/kernel"]
+            parameters[f"{PROJECTION}.bias"] = variables[f"{self.projection}/bias"]
         for index in range(num_layers):
             theirs = self.layer.format(index)
             for name, kernel in self.kernels.items():

@@ -1,0 +1,9 @@
+"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): a BERT without pooler, whose embeddings may be narrower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rasa_compressed_bert.models.families import bert
+
+FAMILY = replace(bert.FAMILY, projection="embeddings_project")
