@@ -19,7 +19,8 @@ class EncoderConfig(ComponentConfig):
     model_weights: str = option(
         "all-MiniLM-L6-v2",
         str,
-        help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
+        help="Pretrained weights: a local folder, an alias of weights that a package ships (all-MiniLM-L6-v2, which "
+        "reads English, or multilingual-e5-small) or a Hugging Face name.",
     )
     max_length: int = option(
         128,

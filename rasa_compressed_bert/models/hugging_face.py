@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
-
-import numpy as np
+from typing import Any, Tuple
 
 from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.families import family_of, model_types
-from rasa_compressed_bert.models.shape import EncoderShape
 
 logger = logging.getLogger(__name__)
 
@@ -18,15 +16,6 @@ PICKLED = (
     "holds weights in PyTorch's pickle format alone, which may run any code when it is read. If you trust them, write "
     "them anew where PyTorch is installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER)"
 )
-
-
-class Checkpoint(NamedTuple):
-    """A pretrained model: its widths, its parameters (our names), its tokenizer (the `tokenizers` library's JSON)."""
-
-    shape: EncoderShape
-    parameters: Dict[str, np.ndarray]
-    pooler: Optional[Dict[str, np.ndarray]]  # "pooler.kernel" (H, H) and "pooler.bias" (H,), where it has one
-    tokenizer: str
 
 
 def read_checkpoint(name: str) -> Checkpoint:
@@ -93,7 +82,10 @@ def _read(what: str, name: str, load: Any) -> Any:
         where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
         if isinstance(error, OSError) and not Path(name).is_dir():  # what transformers raises for what is not there
             where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
-            where += " to a local folder or to the shipped 'all-MiniLM-L6-v2'. The reason given"
+            where += (
+                " to a local folder, or to the shipped 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small'. The"
+            )
+            where += " reason given"
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 
