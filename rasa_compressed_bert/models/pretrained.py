@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional
 
+from rasa_compressed_bert.config import LARGE_VOCABULARY
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.four_bits import read_four_bits
@@ -69,6 +71,18 @@ def only_language(model_weights: str) -> Optional[str]:
     """The one language of shipped weights; None of weights that read several, and of any other weights."""
     shipped = _shipped(model_weights)
     return shipped.language if shipped else None
+
+
+def has_small_vocabulary(model_weights: str) -> bool:
+    """Whether weights are known to have at most `LARGE_VOCABULARY` pieces, before they are read."""
+    shipped = _shipped(model_weights)
+    if shipped:
+        return shipped.language is not None
+    try:
+        config = json.loads((Path(model_weights).expanduser() / "config.json").read_text(encoding="utf-8"))
+        return int(config["vocab_size"]) <= LARGE_VOCABULARY
+    except (OSError, ValueError, KeyError, TypeError):  # of a name on a hub, or of what is refused when it is read
+        return False
 
 
 def weights_digest(model_weights: str) -> str:

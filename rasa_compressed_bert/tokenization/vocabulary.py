@@ -25,8 +25,6 @@ from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SubwordModel
 from rasa_compressed_bert.tokenization.wordpieces import well_formed
 
-LARGE = 80_000
-"""Pieces: vocabularies of one language have 20,000 to 65,000, those of many languages 105,000 to 501,153."""
 _UNUSED = ("[unused", "<unused")  # and a number: rows that pretraining left as they were
 _LIKENESS, _RIDGE = 2.0, 0.1
 
@@ -38,30 +36,27 @@ class TrimmedVocabulary(NamedTuple):
     rows: np.ndarray  # (V,) int64
 
 
-def num_pieces(tokenizer: str) -> int:
-    """How many pieces a tokenizer has, added ones included."""
-    return Tokenizer.from_str(tokenizer).get_vocab_size()
-
-
 def trim(
     tokenizer: str,
     texts: Sequence[str],
     size: int,
     *,
     table: Optional[np.ndarray] = None,
+    one_language: bool = False,
     with_texts: bool = False,
 ) -> TrimmedVocabulary:
     """Keeps the `size` pieces that are most likely to be met, in their old order.
 
-    Always kept are the special and the added ones and every single character (of BERT's 30,522 pieces 1,999); of more
-    than `LARGE` pieces, the characters of the texts' scripts. Then come the pieces of the texts, the most frequent
-    first; then the others, see above; placeholders ([unused0]) last.
+    Always kept are the special and the added ones and every single character (of BERT's 30,522 pieces 1,999). Then come
+    the pieces of the texts, the most frequent first; then the others, see above; placeholders ([unused0]) last.
 
     Args:
         tokenizer: the `tokenizers` library's JSON.
         texts: messages that are like the ones to come; none leaves the vocabulary alone to decide.
         size: pieces kept, all included; fewer than are always kept means those, more than there are means all.
-        table: embeddings of the pieces, `(V, H)`, which show the language of those of more than `LARGE`.
+        table: embeddings of the pieces, `(V, H)`, for `one_language`.
+        one_language: whether the vocabulary has many languages, of which the texts need one: characters of other
+            scripts go, and pieces that are like those of the texts come first.
         with_texts: whether all pieces of the texts are always kept.
 
     Raises:
@@ -71,7 +66,7 @@ def trim(
     subwords, model = subword_model(library), state["model"]
     pieces = subwords.pieces(model)
     parts = subwords.parts(model)
-    scripts = scripts_of(_normalized(library, texts)) if len(pieces) > LARGE and texts else None
+    scripts = scripts_of(_normalized(library, texts)) if one_language and texts else None
     counts = _counts(library, [subwords.written(well_formed(text)) for text in texts])
     kept: Set[str] = set()
     for piece in sorted(_always_kept(state, subwords, scripts)):
