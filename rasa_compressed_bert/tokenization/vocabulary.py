@@ -8,7 +8,7 @@ is one of the language and the subject of the training data. Embeddings show bot
     log p(piece) + 2 ((x - mu)' S^-1 (m - mu)),    x: the piece's embedding; mu, S: mean and covariance of all
                                                    pieces in the scripts of the data; m: mean of those of the data
 
-The weight 2 and the ridge of S are choices made on halves of training sets in three languages.
+The weight 2 and the ridge of S, its mean diagonal, are choices made on parts of training sets in three languages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from rasa_compressed_bert.tokenization.subwords.subword_model import SubwordMode
 from rasa_compressed_bert.tokenization.wordpieces import well_formed
 
 _UNUSED = ("[unused", "<unused")  # and a number: rows that pretraining left as they were
-_LIKENESS, _RIDGE = 2.0, 0.1
+_LIKENESS, _RIDGE = 2.0, 1.0
+_ROWS = 20_000
 
 
 class TrimmedVocabulary(NamedTuple):
@@ -132,16 +133,16 @@ def _with_likeness(
         table: the embeddings, `(V, H)`.
     """
     names = sorted(candidates, key=pieces.__getitem__)
-    own = table[[pieces[piece] for piece in met]].astype(np.float32)
-    rows = table[[pieces[piece] for piece in names]].astype(np.float32)
-    if not len(own) or not len(rows):
+    if not met or not names:
         return dict(scores)
-    mean = rows.mean(axis=0)
-    rows -= mean
-    covariance = rows.T @ rows / len(rows)
+    ids = np.array([pieces[piece] for piece in names])
+    parts = np.array_split(ids, -(-len(ids) // _ROWS))  # a large table is not copied as a whole
+    mean = sum(table[part].sum(axis=0, dtype=np.float64) for part in parts) / len(ids)
+    covariance = sum((table[part] - mean).T @ (table[part] - mean) for part in parts) / len(ids)
     ridge = max(_RIDGE * float(np.trace(covariance)) / len(covariance), 1e-12)
-    direction = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), own.mean(axis=0) - mean)
-    likeness = dict(zip(names, (rows @ direction).tolist()))
+    own = table[[pieces[piece] for piece in met]].mean(axis=0, dtype=np.float64)
+    direction = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), own - mean)
+    likeness = dict(zip(names, np.concatenate([(table[part] - mean) @ direction for part in parts]).tolist()))
     return {
         piece: score + _LIKENESS * likeness[piece] if piece in likeness else -np.inf for piece, score in scores.items()
     }
