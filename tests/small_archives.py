@@ -29,7 +29,7 @@ def word_tokenizer():
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "oh", "it", "is", "hot", "cold"]
     vocabulary = {word: index for index, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return tokenizer.to_str().encode("utf-8")

@@ -15,7 +15,7 @@ from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
-from rasa_compressed_bert.models.pretrained import weights_digest
+from rasa_compressed_bert.models.pretrained import has_small_vocabulary, weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
 _LIBRARIES = (
@@ -97,7 +97,10 @@ def digest(*parts: str) -> str:
 
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
     """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
-    texts = messages if options.vocabulary == "trim" or options.quantization.method == "static_int8" else []
+    is_trimmed = options.vocabulary == "trim" or (
+        options.vocabulary == "auto" and not has_small_vocabulary(options.model_weights)
+    )
+    texts = messages if is_trimmed or options.quantization.method == "static_int8" else []
     return digest(environment_digest(options), json.dumps(options.compression(), sort_keys=True), json.dumps(texts))
 
 

@@ -38,6 +38,7 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
 from rasa_compressed_bert.runtime import decoders
 from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces, Prediction
+from rasa_compressed_bert.runtime.word_featurizer import JOINED
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
@@ -139,7 +140,13 @@ def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, s
                     "QuantizedBertFeaturizer in the pipeline."
                 )
             if tokens:
-                yield message, attribute, [token.text for token in tokens]
+                yield message, attribute, words_of(tokens)
+
+
+def words_of(tokens: Sequence[Token]) -> List[str]:
+    """The texts of words; `JOINED` begins those that follow the word before them without a blank."""
+    joined = [False, *(one.end == other.start for one, other in zip(tokens, tokens[1:]))]
+    return [JOINED + token.text if is_joined else token.text for token, is_joined in zip(tokens, joined)]
 
 
 def add_entities(message: Message, entities: Sequence[FoundEntity], *, extractor: str) -> None:

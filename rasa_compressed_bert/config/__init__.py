@@ -8,7 +8,7 @@ from rasa_compressed_bert.config.budget import BudgetConfig
 from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.distillation import DistillationConfig, StudentDistillationConfig
 from rasa_compressed_bert.config.distilled_classifier import DistilledIntentClassifierConfig
-from rasa_compressed_bert.config.encoder import EncoderConfig
+from rasa_compressed_bert.config.encoder import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
 from rasa_compressed_bert.config.entities import BertEntityExtractorConfig, EntityConfig, JointBertClassifierConfig
 from rasa_compressed_bert.config.featurizer import QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.config.intent_classifier import IntentConfig, PrunedBertIntentClassifierConfig
@@ -35,11 +35,13 @@ __all__ = [
     "BertEntityExtractorConfig",
     "BudgetConfig",
     "ComponentConfig",
+    "DEFAULT_VOCABULARY_SIZE",
     "DistillationConfig",
     "DistilledIntentClassifierConfig",
     "EncoderConfig",
     "EntityConfig",
     "IntentConfig",
+    "LARGE_VOCABULARY",
     "JointBertClassifierConfig",
     "Option",
     "OutOfScopeConfig",

@@ -10,6 +10,8 @@ from rasa_compressed_bert.config.options import option, section
 from rasa_compressed_bert.config.quantization import QuantizationConfig
 
 DEFAULT_VOCABULARY_SIZE = 16_000
+LARGE_VOCABULARY = 80_000
+"""Pieces: vocabularies of one language have 20,000 to 65,000, those of many languages 105,000 to 501,153."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class EncoderConfig(ComponentConfig):
     model_weights: str = option(
         "all-MiniLM-L6-v2",
         str,
-        help="Pretrained weights: a local folder, an alias of weights that a package ships or a Hugging Face name.",
+        help="Pretrained weights: a local folder, an alias of weights that a package ships (all-MiniLM-L6-v2, which "
+        "reads English, or multilingual-e5-small) or a Hugging Face name.",
     )
     max_length: int = option(
         128,
@@ -30,11 +33,13 @@ class EncoderConfig(ComponentConfig):
         "characters are read.",
     )
     vocabulary: str = option(
-        "full",
+        "auto",
         str,
-        choices=("full", "trim"),
-        help="Whether all wordpieces are kept, or those of the training data, all single characters and the most "
-        "frequent others (trim): any text can still be written, in more wordpieces.",
+        choices=("auto", "full", "trim"),
+        help="Whether all wordpieces are kept (full), or those of the training data, single characters and what is "
+        "most likely met in its language (trim): any text in its scripts can still be written, in more wordpieces. "
+        f"auto trims what has more than {LARGE_VOCABULARY}, and keeps {DEFAULT_VOCABULARY_SIZE} and all those of the "
+        "training data; a bot that is asked in languages that the training data lacks needs full.",
     )
     vocabulary_size: int = option(
         None,

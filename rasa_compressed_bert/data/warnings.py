@@ -25,8 +25,8 @@ class Moved(NamedTuple):
 def other_weights(option: str) -> str:
     """Warn of messages in a language that the weights do not know, and of what to set."""
     return (
-        f"set {option} to a BERT of that language or to a multilingual one, such as bert-base-multilingual-cased: a "
-        "Hugging Face name, or a local folder"
+        f"set {option} to multilingual-e5-small, or to a BERT of that language: a local folder, or a name on the "
+        "Hugging Face hub"
     )
 
 

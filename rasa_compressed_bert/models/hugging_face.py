@@ -5,29 +5,23 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
-
-import numpy as np
+from typing import Any, Mapping, Tuple
 
 from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.families import family_of, model_types
-from rasa_compressed_bert.models.shape import EncoderShape
 
 logger = logging.getLogger(__name__)
 
+_NO_FAST_TOKENIZER = (
+    "has no tokenizer.json, and none can be made of its files here. If transformers has a fast tokenizer of the model, "
+    "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
+)
+_SPARE_ROWS = 1000
 PICKLED = (
     "holds weights in PyTorch's pickle format alone, which may run any code when it is read. If you trust them, write "
     "them anew where PyTorch is installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER)"
 )
-
-
-class Checkpoint(NamedTuple):
-    """A pretrained model: its widths, its parameters (our names), its tokenizer (the `tokenizers` library's JSON)."""
-
-    shape: EncoderShape
-    parameters: Dict[str, np.ndarray]
-    pooler: Optional[Dict[str, np.ndarray]]  # "pooler.kernel" (H, H) and "pooler.bias" (H,), where it has one
-    tokenizer: str
 
 
 def read_checkpoint(name: str) -> Checkpoint:
@@ -56,10 +50,7 @@ def read_checkpoint(name: str) -> Checkpoint:
         lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source),
     )
     if not tokenizer.is_fast:
-        raise WeightsError(
-            f"model_weights '{name}' has the tokenizer '{type(tokenizer).__name__}', which is not supported, as it has "
-            "no fast version; use weights that have one (a tokenizer.json)."
-        )
+        raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}")
     model, has_pooler = _read(
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )
@@ -67,6 +58,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     shape = family.shape(config)
     parameters = family.parameters(variables, len(shape.layers))
     pooler = family.pooler(variables) if has_pooler else None
+    _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
     return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
 
 
@@ -81,6 +73,16 @@ def _require_supported(model_type: Any, name: str) -> None:
         raise WeightsError(
             f"model_weights '{name}' is of the architecture '{model_type}', which is not supported; use one of "
             f"{supported}."
+        )
+
+
+def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
+    """Refuses the tokenizer of another model; weights may have some rows that no piece has."""
+    needed = max(vocabulary.values(), default=0) + 1
+    if needed > rows or rows - needed > max(_SPARE_ROWS, rows // 10):
+        raise WeightsError(
+            f"The tokenizer of model_weights '{name}' has {needed} wordpieces, and the weights have {rows} embeddings: "
+            "it is another model's. Put what save_pretrained writes of this model's tokenizer beside the weights."
         )
 
 
@@ -103,9 +105,14 @@ def _read(what: str, name: str, load: Any) -> Any:
         return load(transformers)
     except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
         where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
+        if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # what transformers says at length
+            raise WeightsError(f"The tokenizer {where} {_NO_FAST_TOKENIZER}") from error
         if isinstance(error, OSError) and not Path(name).is_dir():  # what transformers raises for what is not there
             where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
-            where += " to a local folder or to the shipped 'all-MiniLM-L6-v2'. The reason given"
+            where += (
+                " to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which are shipped"
+            )
+            where += ". The reason given"
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 

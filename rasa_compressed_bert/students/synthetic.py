@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.config import AugmentationConfig
-from rasa_compressed_bert.students.augmentation import MASK, Synthetic, nearest_words, synthesize
+from rasa_compressed_bert.students.augmentation import Synthetic, nearest_words, synthesize
 from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.students.words import split_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -27,13 +27,15 @@ def synthetic_messages(
         seed: of everything random.
     """
     words = [[word.text for word in split_words(text)] for text in texts]
-    vocabulary = WordpieceTokenizer(tokenizer, 3).vocabulary
+    pieces = WordpieceTokenizer(tokenizer, 3)
     tags: Optional[PartsOfSpeech] = None
     near: Dict[str, List[str]] = {}
-    if MASK not in vocabulary:
+    if pieces.mask is None:
         options = replace(options, mask=0.0)
     if options.n_iter and options.pos:
         tags = PartsOfSpeech(words, spacy_model=options.spacy_model, seed=seed)
     if options.n_iter and options.neighbours:
-        near = nearest_words(sorted({word.lower() for message in words for word in message}), vocabulary, table)
-    return synthesize(texts, options, parts_of_speech=tags, neighbours=near, seed=seed)
+        met = {word for message in words for word in message}
+        near = nearest_words(sorted({*met, *map(str.lower, met)}), pieces.words, table)
+    mask = pieces.mask or ""
+    return synthesize(texts, options, parts_of_speech=tags, neighbours=near, mask=mask, seed=seed)

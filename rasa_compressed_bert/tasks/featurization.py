@@ -17,10 +17,10 @@ from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.word_featurizer import Features, WordFeaturizer
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tasks.start import start_from_pretrained
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, text_of
 from rasa_compressed_bert.training.activations import activation_extremes
 
-Message = Sequence[str]  # its words
+Message = Sequence[str]  # its words, see `WordpieceTokenizer.encode_words`
 
 _CALIBRATION_MESSAGES, _PARITY_MESSAGES, _RANDOM_MESSAGES = 300, 50, 200
 _RANDOM_LENGTH = 24
@@ -39,7 +39,7 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
         DataError: if the method needs messages to calibrate on, and there are none.
         ExportError: if the exported encoder disagrees with the pretrained one.
     """
-    texts = [" ".join(words) for words in messages]
+    texts = [text_of(words) for words in messages]
     start = start_from_pretrained(config, texts)
     tokenizer = WordpieceTokenizer(start.tokenizer, config.max_length)
     encoder = BertEncoder(start.shape, start.parameters)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import BertOptions, EncoderConfig
+from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, BertOptions, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.heads import Head
@@ -40,8 +40,16 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str], *, pooler
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
     parameters, tokenizer = dict(checkpoint.parameters), checkpoint.tokenizer
     parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
-    if config.vocabulary == "trim":
-        tokenizer, rows = trim(tokenizer, texts, config.vocabulary_size)
+    is_large = checkpoint.shape.vocab_size > LARGE_VOCABULARY
+    if config.vocabulary == "trim" or (config.vocabulary == "auto" and is_large):
+        tokenizer, rows = trim(
+            tokenizer,
+            texts,
+            config.vocabulary_size or DEFAULT_VOCABULARY_SIZE,
+            table=parameters["embeddings.word"],
+            one_language=is_large,
+            with_texts=config.vocabulary == "auto",
+        )
         parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     if pooler:
         parameters.update(checkpoint.pooler or {})

@@ -45,10 +45,11 @@ class Pieces(NamedTuple):
 
     @property
     def words(self) -> List[Tuple[int, int]]:
-        """Where each word begins and ends in the text."""
+        """Where each word begins and ends in the text; marks of words alone, which have no length, are none."""
         first = np.flatnonzero(~self.continues)
         last = np.append(first[1:], len(self.ends))[: len(first)] - 1
-        return list(zip(self.starts[first].tolist(), self.ends[last].tolist()))
+        bounds = zip(self.starts[first].tolist(), self.ends[last].tolist())
+        return [(start, end) for start, end in bounds if start < end]
 
 
 class PieceTokenizer:
@@ -67,13 +68,7 @@ class PieceTokenizer:
     def encode(self, text: str) -> Pieces:
         """The wordpieces of a text."""
         read = self._tokenizer.read(text)
-        places = self._places(read)
-        if places:
-            bounds = [0, *places, len(read)]
-            encoded = self._tokenizer.encode_parts([(start, read[start:end]) for start, end in zip(bounds, bounds[1:])])
-        else:
-            encoded = self._tokenizer.encode_with_offsets(read)
-        pieces = _pieces(read, *encoded)
+        pieces = _pieces(read, *self._tokenizer.encode_with_offsets(read, self._places(read)))
         return pieces._replace(truncated=pieces.truncated or len(read) < len(text))
 
     def _places(self, text: str) -> List[int]:
@@ -83,15 +78,15 @@ class PieceTokenizer:
         return [run.start() + place for run in _RUN.finditer(text) for place in self._split_points.get(run[0], ())]
 
 
-def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, words: np.ndarray, truncated: bool) -> Pieces:
-    """Ids, places `(T, 2)` in the text, and the number of each wordpiece's word."""
+def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, continues: np.ndarray, truncated: bool) -> Pieces:
+    """Wordpieces whose ends include the marks behind their last characters, see `encode_with_offsets`."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():
         for index, (end, limit) in enumerate(zip(ends.tolist(), [*starts[1:].tolist(), len(text)])):
             while end < limit and (text[end] == _JOINER or unicodedata.category(text[end]).startswith("M")):
                 end += 1
             ends[index] = end
-    return Pieces(input_ids, starts, ends, np.append(False, words[1:] == words[:-1])[: len(words)], truncated)
+    return Pieces(input_ids, starts, ends, continues, truncated)
 
 
 def split_points_for(
@@ -115,8 +110,11 @@ def split_points_for(
             continue
         pieces = tokenizer.encode(text)
         starts, ends = set(pieces.starts.tolist()), set(pieces.ends.tolist())
-        missed = {span.start for span in spans} - starts | {span.end for span in spans} - ends
         own = {edge for span in spans for edge in (span.start, span.end)}
+        missed = {span.start for span in spans} - starts | {span.end for span in spans} - ends
+        missed |= {
+            edge for edge in own if ((pieces.starts < edge) & (edge < pieces.ends)).any()
+        }  # bytes of a character
         for run in _RUN.finditer(text):
             edges[run[0]].update(edge - run.start() for edge in own if run.start() < edge < run.end())
             if any(run.start() < edge < run.end() for edge in missed):

@@ -10,10 +10,14 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from rasa_compressed_bert.data.warnings import warn_of_long_messages
-from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.errors import ArtifactError, WeightsError
+from rasa_compressed_bert.tokenization.subwords import subword_model
+from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR
 
 LONGEST_WORD = 100
 """Characters; WordPiece takes a longer word for unknown."""
+JOINED = SEPARATOR
+"""Begins a word that follows the word before it without a blank, as in scripts without blanks."""
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # two surrogates that are one character, or any other
 
 
@@ -25,13 +29,16 @@ class WordpieceTokenizer:
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces kept, the two special ones included; a longer message is truncated. Of a message
+        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut. Of a message
             `LONGEST_WORD` times as many characters are read, so that a longer one costs no more.
     """
 
     def __init__(self, json: str, max_length: int):
         try:
             self._tokenizer = Tokenizer.from_str(json)
+            self._subwords = subword_model(self._tokenizer)
+        except WeightsError as error:
+            raise ArtifactError(str(error)) from error
         except Exception as error:  # the library raises a bare Exception
             raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
         self._tokenizer.no_padding()
@@ -43,54 +50,61 @@ class WordpieceTokenizer:
         """The id of each wordpiece."""
         return self._tokenizer.get_vocab()
 
+    @property
+    def words(self) -> Dict[str, int]:
+        """The ids of the wordpieces that are a word or begin one, by what they write."""
+        return self._subwords.words()
+
+    @property
+    def mask(self) -> Optional[str]:
+        """The wordpiece that stands for a word that is left out; None of a vocabulary without one."""
+        return self._subwords.mask
+
     def read(self, text: str) -> str:
         """The beginning of a message that is read."""
         return text[: self._longest_text]
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
-        return np.array(self._tokenizer.encode(well_formed(self.read(text))).ids, np.int64)
+        return np.array(self._tokenizer.encode(self._written(text)).ids, np.int64)
 
-    def encode_with_offsets(self, text: str) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Ids of what `read` gave, places and words of the wordpieces between the special ones, and if it is truncated.
+    def encode_with_offsets(
+        self, text: str, split_points: Sequence[int] = ()
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Ids of what `read` gave, where the wordpieces between the special ones lie, and if some are left out.
+
+        Args:
+            text: of a message.
+            split_points: places in it, inside of words, that no wordpiece crosses.
 
         Returns:
-            `(T + 2,)`; starts and ends in the text, `(T, 2)`; numbers of words, `(T,)`; and whether wordpieces are left
-            out.
+            `(T + 2,)`; starts and ends in the text, `(T, 2)`; whether a wordpiece continues the word of the one before
+            it, `(T,)`; and whether wordpieces are left out.
         """
-        encoding = self._tokenizer.encode(well_formed(text))
-        offsets = np.array(encoding.offsets[1:-1], np.int64).reshape(-1, 2)
-        if not text.isascii():
-            offsets = _places(text)[offsets]
-        words = np.array(encoding.word_ids[1:-1], np.int64)
-        return np.array(encoding.ids, np.int64), offsets, words, bool(encoding.overflowing)
-
-    def encode_parts(self, parts: Sequence[Tuple[int, str]]) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Like `encode_with_offsets`, of the parts of a message, which no wordpiece crosses, and where they begin."""
-        (first, last), room = self.encode(""), self._max_length - 2
-        ids, offsets, words, size, truncated = [], [], [], 0, False
-        for start, text in parts:
-            if truncated or size == room:  # the other parts are not seen
-                truncated = True
-                break
-            own_ids, own_offsets, own_words, truncated = self.encode_with_offsets(text)
-            ids.append(own_ids[1:-1])
-            offsets.append(own_offsets + start)
-            words.append(own_words + start)  # no two parts have words of the same number
-            size += len(own_words)
-            truncated = truncated or size > room
-        return (
-            np.concatenate([[first], np.concatenate(ids)[:room], [last]]),
-            np.concatenate(offsets)[:room],
-            np.concatenate(words)[:room],
-            truncated,
+        bounds = [0, *split_points, len(text)]
+        parts = [text[start:end] for start, end in zip(bounds, bounds[1:])]
+        joined = self._subwords.separator.join(map(well_formed, parts))
+        written = self._subwords.written(joined)
+        encoding = self._tokenizer.encode(written)
+        offsets = encoding.offsets[1:-1]
+        if split_points or len(written) > len(joined) or not text.isascii():
+            before = np.zeros(len(written) - len(joined), np.int64)
+            original = np.concatenate([before, *(_places(part) + start for part, start in zip(parts, bounds))]).tolist()
+            offsets = [(original[start], original[end]) for start, end in offsets]
+        starts, ends, continues = self._subwords.places(
+            text, encoding.tokens[1:-1], offsets, words=encoding.word_ids[1:-1], split_points=split_points
         )
+        places = np.array([starts, ends], np.int64).T
+        return np.array(encoding.ids, np.int64), places, np.array(continues, bool), bool(encoding.overflowing)
+
+    def _written(self, text: str) -> str:
+        return self._subwords.written(well_formed(self.read(text)))
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of those that are truncated."""
-        encodings = self._tokenizer.encode_batch([well_formed(self.read(text)) for text in texts])
+        encodings = self._tokenizer.encode_batch([self._written(text) for text in texts])
         too_long = [len(text) > self._longest_text for text in texts]
-        truncated = [own or bool(encoding.overflowing) for own, encoding in zip(too_long, encodings)]
+        truncated = [long or bool(encoding.overflowing) for long, encoding in zip(too_long, encodings)]
         warn_of_long_messages(truncated, self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
@@ -98,33 +112,56 @@ class WordpieceTokenizer:
         """Wordpieces of many messages that another tokenizer has split into words; warns like `encode_all`.
 
         Words are all that is looked at, so that a row of features belongs to a word whatever the message's text is.
+
+        Args:
+            messages: their words; `JOINED` begins those that follow the word before them without a blank.
         """
         read = [self._read_words(message) for message in messages]
+        texts = ["".join(words) for words in read]
         if len(read) == 1:  # a batch would start threads, which do not survive a fork
-            encodings = [self._tokenizer.encode(read[0], is_pretokenized=True)]
+            encodings = [self._tokenizer.encode(texts[0])]
         else:
-            encodings = self._tokenizer.encode_batch(read, is_pretokenized=True)
+            encodings = self._tokenizer.encode_batch(texts)
         too_long = [len(words) < len(message) for words, message in zip(read, messages)]
-        truncated = [own or bool(encoding.overflowing) for own, encoding in zip(too_long, encodings)]
+        truncated = [long or bool(encoding.overflowing) for long, encoding in zip(too_long, encodings)]
         warn_of_long_messages(truncated, self._max_length)
         return [
-            Words(
-                np.array(encoding.ids, np.int64),
-                np.array([-1 if word is None else word for word in encoding.word_ids], np.int64),
-                len(message),
-            )
-            for encoding, message in zip(encodings, messages)
+            Words(np.array(encoding.ids, np.int64), _words(encoding.offsets, text, words), len(message))
+            for encoding, text, words, message in zip(encodings, texts, read, messages)
         ]
 
     def _read_words(self, words: Sequence[str]) -> List[str]:
-        """As many of the words, with a blank between them, as `read` leaves of a text."""
-        read, left = [], self._longest_text
+        """As many of the words as `read` leaves of a text, each with what parts it from the one before it."""
+        read: List[str] = []
+        left = self._longest_text
         for word in words:
             if left <= 0:
                 break
-            read.append(well_formed(word[:left]))
-            left -= len(word) + 1
+            before = self._subwords.separator if word.startswith(JOINED) else " "
+            own = word[len(JOINED) :] if word.startswith(JOINED) else word
+            first = well_formed(own[:left])
+            read.append(before + first if read else self._subwords.written(first))
+            left -= len(own) + 1
         return read
+
+
+def _words(offsets: Sequence[Tuple[int, int]], text: str, words: Sequence[str]) -> np.ndarray:
+    """The word of each wordpiece; -1 of the special ones.
+
+    Args:
+        offsets: of the wordpieces in the text.
+        text: all words, one after the other.
+        words: with what parts each from the one before it.
+    """
+    ends = np.cumsum([len(word) for word in words])
+    last = np.array([end - 1 for _, end in offsets], np.int64)  # a wordpiece may have the blank before it
+    found = np.searchsorted(ends, last, side="right")
+    return np.where([start == end for start, end in offsets], -1, found)
+
+
+def text_of(words: Sequence[str]) -> str:
+    """The text of words, see `WordpieceTokenizer.encode_words`."""
+    return " ".join(words).replace(f" {JOINED}", "")
 
 
 def unknown_id(json_text: str) -> Optional[int]:
@@ -171,9 +208,12 @@ def _places(text: str) -> np.ndarray:
 
 
 def well_formed(text: str) -> str:
-    """The text with lone surrogates, which no UTF-8 library accepts, as U+FFFD and surrogate pairs as characters."""
+    """The text with lone surrogates, which no UTF-8 library accepts, as U+FFFD and surrogate pairs as characters.
+
+    `SEPARATOR` is U+FFFD as well.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace(SEPARATOR, "\ufffd") if SEPARATOR in text else text

@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from rasa.nlu.tokenizers.tokenizer import Token
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.components.message_io import entity_examples
+from rasa_compressed_bert.components.message_io import entity_examples, words_to_featurize
+from rasa_compressed_bert.runtime.word_featurizer import JOINED
 
 TEXT = "order a pizza"
 PIZZA = {"start": 8, "end": 13, "entity": "dish"}
@@ -69,3 +71,10 @@ def test_annotations_for_extractors_that_are_not_there_are_counted(pipeline, nam
     if named:
         (record,) = caplog.records
         assert re.search(named, record.message)
+
+
+def test_words_without_a_blank_between_them_are_joined():
+    message = Message({"text": "我要 披萨!"})
+    message.set("text_tokens", [Token("我", 0), Token("要", 1), Token("披萨", 3), Token("!", 5)])
+    ((_, attribute, words),) = words_to_featurize([message])
+    assert attribute == "text" and words == ["我", f"{JOINED}要", "披萨", f"{JOINED}!"]

@@ -11,7 +11,7 @@ from rasa_compressed_bert.errors import ConfigError
 DEFAULTS = {
     "model_weights": "all-MiniLM-L6-v2",
     "max_length": 128,
-    "vocabulary": "full",
+    "vocabulary": "auto",
     "vocabulary_size": None,
     "num_threads": 1,
     "runtime": "onnxruntime",
@@ -101,7 +101,9 @@ def test_bits_out_of_range(component, name, value):
 def test_vocabulary_size_out_of_range(component, value):
     (problem,) = problems_of(component, {"vocabulary": "trim", "vocabulary_size": value})
     assert problem == f"vocabulary_size: {shown(value)} is not an integer >= 1 or null"
-    assert problems_of(component, {"vocabulary": value}) == (f"vocabulary: {shown(value)} is not one of: full, trim",)
+    assert problems_of(component, {"vocabulary": value}) == (
+        f"vocabulary: {shown(value)} is not one of: auto, full, trim",
+    )
 
 
 @pytest.mark.parametrize("method", ["dynamic_int8", "static_int8", "kmeans"])
@@ -153,7 +155,7 @@ def test_trim_has_a_size_unless_set(component, options):
     config = component.from_dict({"vocabulary": "trim", **options})
     assert config.vocabulary_size == 16_000
     assert component.from_dict(config.to_dict()) == config
-    assert component.from_dict({"vocabulary": "full", **options}).vocabulary_size is None
+    assert component.from_dict({"vocabulary": "auto", **options}).vocabulary_size is None
 
 
 @COMPONENTS

@@ -22,7 +22,7 @@ CLASSES += tuple(sections_of(PrunedBertIntentClassifierConfig).values())
 DEFAULTS = {
     "model_weights": "all-MiniLM-L6-v2",
     "max_length": 128,
-    "vocabulary": "full",
+    "vocabulary": "auto",
     "vocabulary_size": None,
     "epochs": 8,
     "batch_size": 32,

@@ -19,7 +19,13 @@ TOKENIZER_JSON = json.dumps(
     {
         "version": "1.0",
         "added_tokens": [],
-        "model": {"type": "WordLevel", "vocab": VOCABULARY, "unk_token": "[UNK]"},
+        "model": {
+            "type": "WordPiece",
+            "vocab": VOCABULARY,
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+        },
         "pre_tokenizer": {"type": "Whitespace"},
     }
 )

@@ -38,7 +38,7 @@ def messages(*, lengths=(5, 40, 9, 12, 3, 20) * 3, seed=0):
 
 
 def logits_of(model):
-    return lambda input_ids, attention_mask: model(input_ids, attention_mask)[0]
+    return lambda input_ids, attention_mask: model(input_ids, attention_mask).heads["logits"]
 
 
 def engine_of(data):
@@ -52,7 +52,7 @@ def run(engine, ids):
 def assert_close(model, data, *, farthest, on_average):
     engine, differences = engine_of(data), []
     for ids in messages(lengths=(3, 40, 17, 4, 9, 25), seed=1):
-        expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[0].numpy()
+        expected = model(ids[np.newaxis], np.ones((1, len(ids)), np.int32)).heads["logits"].numpy()
         differences.append(np.abs(run(engine, ids) - expected))
     assert np.max(differences) < farthest and np.mean(differences) < on_average
 

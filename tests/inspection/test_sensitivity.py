@@ -49,7 +49,7 @@ def artifact_of(shape, parameters, **manifest):
 def logits_of(parameters):
     """What the whole model with these parameters says.  # (n, C)"""
     input_ids = WordpieceTokenizer(TOKENIZER, 32).encode_all(TEXTS)
-    return TaskModel(SHAPE, parameters)(*pad(input_ids))[0].numpy()
+    return TaskModel(SHAPE, parameters)(*pad(input_ids)).heads["logits"].numpy()
 
 
 def answers(parameters):

@@ -240,14 +240,3 @@ def changed(folder, model, tiny_weights, **values):
 def test_unsupported_roberta(tmp_path, tiny_weights, change, message):
     with pytest.raises(WeightsError, match=message):
         load_pretrained(changed(tmp_path, reference_model("roberta"), tiny_weights, **change))
-
-
-def test_phobert_is_refused(tmp_path, tiny_weights):
-    """A RoBERTa by its config.json, whose tokenizer is not in the `tokenizers` library."""
-    folder = changed(tmp_path, reference_model("roberta"), tiny_weights, tokenizer_class="PhobertTokenizer")
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        (tmp_path / name).unlink()
-    (tmp_path / "vocab.txt").write_text("a 1\nb 1\n")
-    (tmp_path / "bpe.codes").write_text("a b 1\n")
-    with pytest.raises(WeightsError, match="the tokenizer 'PhobertTokenizer', which is not supported"):
-        load_pretrained(folder)

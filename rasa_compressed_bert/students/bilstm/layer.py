@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.students.bilstm.student import DIRECTIONS, GATES
+from rasa_compressed_bert.students.bilstm.parameters import DIRECTIONS, GATES
 from rasa_compressed_bert.students.keras.layer import StudentLayer
 
 _Pair = Tuple[tf.Tensor, tf.Tensor]

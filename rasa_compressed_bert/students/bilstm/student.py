@@ -8,11 +8,8 @@ from typing import Any, ClassVar, Dict, Mapping
 import numpy as np
 
 from rasa_compressed_bert.config import option
-from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig, glorot, head_parameters
-
-DIRECTIONS = ("forward", "backward")
-GATES = 4  # input, output, forget, cell: in ONNX's order
-_FORGET_BIAS = 1.0
+from rasa_compressed_bert.students.bilstm.parameters import bilstm_parameters
+from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,13 @@ class BiLstmStudent(KerasStudent):
     }
 
     def parameters(self, table: np.ndarray, options: Any, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
-        rng = np.random.default_rng(seed)
-        size = options.hidden_size
-        bias = np.zeros(GATES * size, np.float32)
-        bias[2 * size : 3 * size] = _FORGET_BIAS
-        parameters: Dict[str, np.ndarray] = {"embeddings.word": table.astype(np.float32)}
-        for direction in DIRECTIONS:
-            parameters[f"{direction}.input.kernel"] = glorot(rng, table.shape[1], GATES * size)
-            orthogonal = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(GATES)]
-            parameters[f"{direction}.recurrent.kernel"] = np.concatenate(orthogonal, axis=1).astype(np.float32)
-            parameters[f"{direction}.bias"] = bias
-        return {**parameters, **head_parameters(rng, 2 * size, options.dense_size, num_classes)}
+        return bilstm_parameters(
+            table,
+            hidden_size=options.hidden_size,
+            dense_size=options.dense_size,
+            num_classes=num_classes,
+            seed=seed,
+        )
 
     def layer(self, parameters: Mapping[str, np.ndarray], options: Any, *, wordpieces: np.ndarray, dropout: Any) -> Any:
         from rasa_compressed_bert.students.bilstm.layer import BiLstm

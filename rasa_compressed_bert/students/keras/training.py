@@ -20,7 +20,6 @@ from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
-from rasa_compressed_bert.students.keras.student import KerasStudent
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -36,7 +35,7 @@ _TABLE = "embeddings.word"
 
 
 def train(
-    kind: KerasStudent,
+    kind: Any,
     data: DistillationData,
     teacher: ModelState,
     *,
@@ -47,7 +46,7 @@ def train(
     """Trains and exports a student.
 
     Args:
-        kind: its parameters, forward pass and graph.
+        kind: the `KerasStudent`: its parameters, forward pass and graph.
         data: what it learns.
         teacher: whose wordpieces and hidden states its embeddings start from.
         config: all options.
@@ -104,7 +103,7 @@ def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
 
 
 def _from_teacher(
-    kind: KerasStudent,
+    kind: Any,
     teacher: ModelState,
     data: DistillationData,
     *,

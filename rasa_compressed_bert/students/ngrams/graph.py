@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from rasa_compressed_bert.export.graph import INPUT_IDS, OnnxModel
 from rasa_compressed_bert.export.student_graph import StudentGraph
-from rasa_compressed_bert.students.ngrams.student import PAIR_FACTOR
+from rasa_compressed_bert.students.ngrams.hashing import PAIR_FACTOR
 
 
 def ngrams_model(tensors: Mapping[str, np.ndarray]) -> OnnxModel:

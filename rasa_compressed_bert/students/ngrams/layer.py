@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.students.keras.layer import StudentLayer
-from rasa_compressed_bert.students.ngrams.student import PAIR_FACTOR
+from rasa_compressed_bert.students.ngrams.hashing import PAIR_FACTOR
 
 
 class NGrams(StudentLayer):

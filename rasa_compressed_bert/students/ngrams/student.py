@@ -10,8 +10,6 @@ import numpy as np
 from rasa_compressed_bert.config import option
 from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig, head_parameters
 
-PAIR_FACTOR = 31_337
-"""A pair of wordpieces `a b` has row `(31337 a + b) mod buckets` of the table of ngrams."""
 _DENSE = 256  # units of the ReLU layer
 
 
