@@ -1,6 +1,7 @@
 """Small encoders of any widths, made of random numbers."""
 
 import numpy as np
+from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
@@ -44,3 +45,15 @@ def random_batch(shape, *, lengths=(9, 4, 1), seed=0):
     rng = np.random.default_rng(seed)
     mask = (np.arange(max(lengths)) < np.array(lengths)[:, np.newaxis]).astype(np.int32)
     return (rng.integers(1, shape.vocab_size, mask.shape) * mask).astype(np.int32), mask
+
+
+def pytorch_tensors(model):
+    """The model's weights with the names and the axes that PyTorch's class has."""
+    tensors = {}
+    for variable in model.variables:
+        name, transpose = convert_tf_weight_name_to_pt_weight_name(
+            variable.name, start_prefix_to_remove=f"{model.base_model_prefix}.", tf_weight_shape=variable.shape
+        )
+        value = variable.numpy()
+        tensors[name] = np.ascontiguousarray(value.T if transpose.name == "SIMPLE" else value)
+    return tensors

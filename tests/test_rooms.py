@@ -74,7 +74,7 @@ THIRD_PARTY = {
     "metrics": {"numpy", "sklearn"},
     "tokenization": {"numpy", "tokenizers"},
     "views": {"numpy"},
-    "models": {"numpy", "tensorflow", "transformers", "huggingface_hub"},
+    "models": {"numpy", "tensorflow", "transformers", "huggingface_hub", "safetensors", "torch"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
     "students": {"numpy", "sklearn", "scipy", "regex", "tqdm", "spacy", *TENSORFLOW},

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Mapping, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.families import family_of, model_types
+from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
 
 logger = logging.getLogger(__name__)
 
@@ -18,14 +19,10 @@ _NO_FAST_TOKENIZER = (
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _SPARE_ROWS = 1000
-PICKLED = (
-    "holds weights in PyTorch's pickle format alone, which may run any code when it is read. If you trust them, write "
-    "them anew where PyTorch is installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER)"
-)
 
 
 def read_checkpoint(name: str) -> Checkpoint:
-    """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors or TensorFlow files).
+    """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors, TensorFlow or PyTorch files).
 
     Raises:
         WeightsError: if it cannot be found, reached or read, or is of a family that is not supported.
@@ -123,9 +120,11 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, bo
     try:
         model, info = transformers.TFAutoModel.from_pretrained(name, output_loading_info=True, **arguments)
     except OSError as error:
-        if "from_pt" in str(error):  # what transformers advises where there is nothing else
-            raise WeightsError(f"it {PICKLED}") from error
-        raise
+        path = _pytorch_file(transformers, name, error, local_files_only=arguments["local_files_only"])
+        if path is None:
+            raise
+        with as_safetensors(Path(path)) as folder:
+            model, info = transformers.TFAutoModel.from_pretrained(folder, output_loading_info=True, **arguments)
     finally:
         transformers.logging.set_verbosity(verbosity)
     poolers = [key for key in info["missing_keys"] if "pooler" in key]
@@ -133,6 +132,19 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, bo
     if missing:
         raise WeightsError(f"the file lacks {len(missing)} parameters, among them {missing[:3]}")
     return model, not poolers
+
+
+def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_only: bool) -> Optional[str]:
+    """The file of weights that have no other one; None where transformers failed to read them for another reason."""
+    if "from_pt" in str(error):  # what transformers advises where there is nothing else
+        require_pytorch()
+    elif Path(name).is_dir():
+        return None
+    missing = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,  # without a network, what the hub gave before is there
+    }
+    return transformers.utils.cached_file(name, PYTORCH_FILE, local_files_only=local_files_only, **missing)
 
 
 def _short_name(name: str) -> str:

@@ -13,7 +13,8 @@ from rasa_compressed_bert.config import LARGE_VOCABULARY
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.four_bits import read_four_bits
-from rasa_compressed_bert.models.hugging_face import PICKLED, read_checkpoint
+from rasa_compressed_bert.models.hugging_face import read_checkpoint
+from rasa_compressed_bert.models.pytorch_file import PICKLED, PYTORCH_FILE, safe_pytorch
 
 logger = logging.getLogger(__name__)
 _WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "model.safetensors.index.json")
@@ -111,6 +112,8 @@ def local_folder(model_weights: str) -> Optional[Path]:
     path = Path(model_weights).expanduser()
     if path.is_dir():
         if not any((path / name).is_file() for name in _WEIGHT_FILES):
+            if (path / PYTORCH_FILE).is_file() and safe_pytorch():
+                return path
             if any(path.glob("pytorch_model*.bin")):
                 raise WeightsError(f"model_weights: the folder '{path}' {PICKLED}")
             raise WeightsError(

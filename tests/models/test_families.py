@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 import transformers
-from random_models import random_batch
+from random_models import pytorch_tensors, random_batch
 from safetensors.numpy import save_file
-from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, TENSORFLOW_GRAPH, TFLITE_MODEL, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
@@ -190,18 +189,6 @@ def test_tflite_model(family, method, distance):
         message = row[np.newaxis, :length]
         served = engine.run(message.astype(np.int64), np.ones_like(message, np.int64))[0]
         np.testing.assert_allclose(served, encoder(message, np.ones_like(message))[-1], atol=distance)
-
-
-def pytorch_tensors(model):
-    """The model's weights with the names and the axes that PyTorch's class has."""
-    tensors = {}
-    for variable in model.variables:
-        name, transpose = convert_tf_weight_name_to_pt_weight_name(
-            variable.name, start_prefix_to_remove=f"{model.base_model_prefix}.", tf_weight_shape=variable.shape
-        )
-        value = variable.numpy()
-        tensors[name] = np.ascontiguousarray(value.T if transpose.name == "SIMPLE" else value)
-    return tensors
 
 
 def test_safetensors_of_pytorch_give_the_same(family, tmp_path, tiny_weights):

@@ -12,7 +12,7 @@ from random_models import UNEVEN, random_shape
 from tokenizers import Tokenizer, models
 
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
-from rasa_compressed_bert.models import hugging_face, pretrained
+from rasa_compressed_bert.models import hugging_face, pretrained, pytorch_file
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
 from rasa_compressed_bert.models.pretrained import has_small_vocabulary, load_pretrained, local_folder, weights_digest
@@ -46,7 +46,9 @@ def test_tensorflow_file_gives_the_same_as_safetensors(copied, tiny_weights):
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
 
 
-def test_pickles_are_not_read(copied):
+def test_pickles_are_not_read_without_pytorch(copied, monkeypatch):
+    monkeypatch.setattr(pytorch_file, "safe_pytorch", lambda: None)
+    monkeypatch.setattr(pretrained, "safe_pytorch", lambda: None)
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="in PyTorch's pickle format alone, .*save_pretrained"):
         load_pretrained(str(copied))

@@ -1,0 +1,109 @@
+"""Weights in PyTorch's format are read by PyTorch, in its safe way, or not at all; a stand-in has its calls here."""
+
+import pickle
+import shutil
+import sys
+import types
+
+import numpy as np
+import pytest
+import transformers
+from random_models import pytorch_tensors
+
+from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models import hugging_face
+from rasa_compressed_bert.models.pretrained import load_pretrained, weights_digest
+
+
+class Tensor:
+    """The calls of a PyTorch tensor that are made."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def is_floating_point(self):
+        return self._values.dtype.kind == "f"
+
+    def detach(self):
+        return self
+
+    def float(self):
+        return Tensor(self._values.astype(np.float32))
+
+    def numpy(self):
+        return self._values
+
+
+def load(path, *, map_location, weights_only):
+    """In place of `torch.load`: the test's files hold arrays."""
+    assert map_location == "cpu" and weights_only is True
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: Tensor(arrays[name]) for name in arrays}
+    except ValueError as error:
+        raise pickle.UnpicklingError("Weights only load failed.") from error
+
+
+@pytest.fixture
+def pytorch(monkeypatch):
+    """A stand-in for the installed PyTorch, whose version may be changed."""
+    module = types.ModuleType("torch")
+    module.__version__, module.load = "2.6.0+cpu", load
+    module.is_tensor = lambda value: isinstance(value, Tensor)
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_weights):
+    """The tiny weights as PyTorch's file alone."""
+    copied = shutil.copytree(tiny_weights, tmp_path / "weights")
+    (copied / "model.safetensors").unlink()
+    tensors = pytorch_tensors(transformers.TFBertModel.from_pretrained(str(tiny_weights)))
+    tensors["embeddings.position_ids"] = np.arange(160)[np.newaxis]  # files of old versions have it
+    with (copied / "pytorch_model.bin").open("wb") as file:
+        np.savez(file, **tensors)
+    return copied
+
+
+def assert_same(read, expected):
+    assert read.shape == expected.shape and read.tokenizer == expected.tokenizer
+    for name, value in {**expected.parameters, **expected.pooler}.items():
+        np.testing.assert_array_equal({**read.parameters, **read.pooler}[name], value)
+
+
+@pytest.mark.parametrize("version", ["2.6.0+cpu", "2.10.1", "3.0.0a0"])
+def test_it_gives_the_same_as_safetensors(pytorch, folder, tiny_weights, version):
+    pytorch.__version__ = version
+    assert weights_digest(str(folder))
+    assert_same(load_pretrained(str(folder)), load_pretrained(str(tiny_weights)))
+
+
+def test_of_a_hub(pytorch, folder, tiny_weights, tmp_path, monkeypatch):
+    repository = tmp_path / "cache" / "models--someone--weights"
+    for name in ("refs", "snapshots"):
+        (repository / name).mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    folder.rename(repository / "snapshots" / ("0" * 40))
+    monkeypatch.setattr(transformers.utils.hub, "TRANSFORMERS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hugging_face, "_hub_answers", lambda: False)
+    assert_same(load_pretrained("someone/weights"), load_pretrained(str(tiny_weights)))
+
+
+@pytest.mark.parametrize("version", ["2.5.1", "1.13.0", None])
+def test_without_a_safe_pytorch_it_is_not_read(pytorch, folder, monkeypatch, version):
+    """Before 2.6, files could run code in spite of `weights_only`."""
+    if version is None:
+        monkeypatch.setitem(sys.modules, "torch", None)  # what cannot be imported
+    else:
+        pytorch.__version__ = version
+    message = "PyTorch's pickle format alone, .* Install PyTorch 2.6 or newer, .* safe_serialization=True"
+    for read in (load_pretrained, weights_digest, hugging_face.read_checkpoint):
+        with pytest.raises(WeightsError, match=message):
+            read(str(folder))
+
+
+def test_a_file_that_pytorch_refuses(pytorch, folder):
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"code": print}))
+    with pytest.raises(WeightsError, match="Cannot read the weights in .*UnpicklingError: Weights only load failed"):
+        load_pretrained(str(folder))
