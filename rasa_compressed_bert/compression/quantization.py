@@ -15,6 +15,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.models.shape import POSITION_BIAS
 
 TABLES = "embeddings."  # what names of tables begin with
 WORD, POSITION = "embeddings.word", "embeddings.position"
@@ -140,7 +141,7 @@ def codebooks_for(parameters: Mapping[str, np.ndarray], config: QuantizationConf
     """
     groups: Dict[str, List[np.ndarray]] = defaultdict(list)
     for name, value in parameters.items():
-        if value.ndim == 2 and value.size and name.startswith(("embeddings.", "layers.")):
+        if is_matrix(name, value) and name.startswith(("embeddings.", "layers.")):
             scaled = value / channel_sizes(value, scale_axis(name, config))
             groups[stored_name(name)].append(scaled[scaled != 0] if is_sparse(value) else scaled.ravel())
     bits = {name: config.embedding_bits if name in (WORD, POSITION) else config.encoder_bits for name in groups}
@@ -211,6 +212,11 @@ def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:
     if not config.per_channel or name == POSITION or (table and config.method == "kmeans"):
         return None
     return 1 if table else 0
+
+
+def is_matrix(name: str, value: np.ndarray) -> bool:
+    """Whether a parameter is a table or a matrix; biases for relative positions are few, and stay in floats."""
+    return value.ndim == 2 and value.size > 0 and not name.endswith(POSITION_BIAS)
 
 
 def levels_of(name: str, config: QuantizationConfig) -> int:

@@ -12,7 +12,7 @@ from typing import Dict, Mapping, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.models.gates import LayerGates
-from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+from rasa_compressed_bert.models.shape import POSITION_BIAS, EncoderShape, LayerShape
 
 
 def shrink(
@@ -37,6 +37,8 @@ def shrink(
         _cut_columns(parameters, f"{name}.value", layer.value_size, heads, value, gate["value"])
         rows = _positions(layer.value_size, heads, value)
         parameters[f"{name}.attention_output.kernel"] = parameters[f"{name}.attention_output.kernel"][rows]
+        if shape.relative_buckets:
+            parameters[f"{name}.{POSITION_BIAS}"] = parameters[f"{name}.{POSITION_BIAS}"][heads]
         neurons = np.flatnonzero(gate["intermediate"])
         parameters[f"{name}.intermediate.kernel"] = parameters[f"{name}.intermediate.kernel"][:, neurons]
         parameters[f"{name}.intermediate.bias"] = parameters[f"{name}.intermediate.bias"][neurons]

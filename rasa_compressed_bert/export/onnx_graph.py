@@ -24,7 +24,8 @@ from rasa_compressed_bert.export.graph import (
     OnnxModel,
 )
 from rasa_compressed_bert.models.head_layer import layers_in
-from rasa_compressed_bert.models.shape import PROJECTION, EncoderShape
+from rasa_compressed_bert.models.relative_positions import relative_positions
+from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, EncoderShape
 
 
 def onnx_model(
@@ -76,13 +77,7 @@ class EncoderGraph(Graph):
 
     def _embed(self) -> str:
         word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, E)
-        length = self.add(
-            "Slice", [self.add("Shape", [INPUT_IDS]), self.constant("one", [1]), self.constant("two", [2])]
-        )
-        position = self.add(
-            "Slice", ["embeddings.position", self.constant("zero", [0]), length, self.constant("zero", [0])]
-        )
-        summed = self.add("Add", [word, position])
+        summed = self.add("Add", [word, self._of_length("embeddings.position")])
         embedded = self.add(
             "LayerNormalization",
             [summed, "embeddings.norm.gamma", "embeddings.norm.beta"],
@@ -90,6 +85,24 @@ class EncoderGraph(Graph):
             epsilon=self.shape.layer_norm_eps,
         )
         return embedded if self.shape.embedding_size is None else self.dense(embedded, PROJECTION)
+
+    def _of_length(self, name: str) -> str:
+        """The first T rows."""
+        if not any(node.output[0] == "length" for node in self.nodes):
+            shape = self.add("Shape", [INPUT_IDS])
+            self.add("Slice", [shape, self.constant("one", [1]), self.constant("two", [2])], output="length")
+        return self.add("Slice", [name, self.constant("zero", [0]), "length", self.constant("zero", [0])])
+
+    def _position_bias(self, name: str) -> str:
+        """Biases (N, R) to what is added to the scores.  # (1, N, T, T)"""
+        if not any(node.output[0] == "buckets" for node in self.nodes):
+            tables = relative_positions(self.shape.max_position_embeddings, self.shape.relative_buckets)
+            names = [self.constant(f"relative_{part}", values.tolist()) for part, values in tables._asdict().items()]
+            queries, keys = (self._of_length(part) for part in names[:2])
+            queries = self.add("Unsqueeze", [queries, self.constant("last", [1])])  # (T, 1)
+            self.add("Gather", [names[2], self.add("Add", [queries, keys])], output="buckets")  # (T, T)
+        bias = self.add("Gather", [name, "buckets"], axis=1)
+        return self.add("Unsqueeze", [bias, self.constant("zero", [0])])
 
     def _attend(self, hidden: str, index: int) -> str:
         layer, name = self.shape.layers[index], f"layers.{index}"
@@ -103,9 +116,10 @@ class EncoderGraph(Graph):
             parts = [f"{name}.{part}" for part in ("query", "key", "value")]
             sizes = self.constant(f"{name}.widths", widths)
             self.nodes.append(helper.make_node("Split", [joined, sizes], parts, axis=-1))
+            bias = [self._position_bias(f"{name}.{POSITION_BIAS}")] if self.shape.relative_buckets else []
             context = self.add(
                 "MultiHeadAttention",
-                [*parts, "", self._mask()],
+                [*parts, "", self._mask(), *bias],
                 domain=CONTRIB,
                 num_heads=layer.num_attention_heads,
                 scale=1.0 / math.sqrt(self.shape.head_size),

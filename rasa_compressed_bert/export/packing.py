@@ -16,6 +16,7 @@ from rasa_compressed_bert.compression.quantization import (
     NOT_CALIBRATED,
     POSITION,
     Calibration,
+    is_matrix,
     quantize,
     quantize_by_codebook,
 )
@@ -63,7 +64,7 @@ def pack_each(
     """Every parameter by itself: matrices in the format, whatever else in floats; empty ones are left out."""
     pieces: Tensors = {}
     for name, value in parameters.items():
-        if quantization.method != "none" and value.ndim == 2 and value.size and name != POSITION:
+        if quantization.method != "none" and is_matrix(name, value) and name != POSITION:
             pieces[name], scale = quantize(name, value, quantization, calibration=calibration)
             pieces[name + SCALE] = scale.reshape(-1)
         elif value.size:

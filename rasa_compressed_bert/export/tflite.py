@@ -127,7 +127,7 @@ class _Rewriter:
                     self.products[operator.outputs[0]] = _Product(operator.inputs[0], quantized)
             elif code == _CODES.GATHER:
                 table = self._constant(operator.inputs[0])
-                if table is not None:
+                if table is not None and operator.builtinOptions.axis == 0:  # biases for positions stay in floats
                     self._look_ups[operator.outputs[0]] = quantize_uniform(table, axis=1)
 
     def rewritten(self, formats: _Formats) -> bytes:

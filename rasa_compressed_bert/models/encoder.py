@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.quantizer import Quantizer
-from rasa_compressed_bert.models.shape import PROJECTION, EncoderShape
+from rasa_compressed_bert.models.relative_positions import relative_positions
+from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, EncoderShape
 
 Parameters = Dict[str, np.ndarray]
 
@@ -53,6 +54,10 @@ class BertEncoder(tf.keras.layers.Layer):
         self.parameters = {
             name: tf.Variable(parameters[name], name=name, dtype=tf.float32) for name in shape.parameter_shapes()
         }
+
+        if shape.relative_buckets:
+            tables = relative_positions(shape.max_position_embeddings, shape.relative_buckets)
+            self._relative = [tf.constant(values, tf.int32) for values in tables]
 
     def call(
         self,
@@ -105,6 +110,8 @@ class BertEncoder(tf.keras.layers.Layer):
             if "query_key" in gate:
                 query *= gate["query_key"][:, tf.newaxis]  # (B, 1, N, K)
             scores = tf.einsum("btnk,bsnk->bnts", query, key) / math.sqrt(self.shape.head_size)  # (B, N, T, T)
+            if self.shape.relative_buckets:
+                scores += self._position_bias(tf.shape(hidden)[1], f"{name}.{POSITION_BIAS}")
             probabilities = self.dropout(tf.nn.softmax(scores + scores_mask), training)
             context = tf.einsum("bnts,bsnv->btnv", probabilities, value)  # (B, T, N, V)
             if "value" in gate:
@@ -112,6 +119,11 @@ class BertEncoder(tf.keras.layers.Layer):
             context = tf.reshape(context, tf.concat([tf.shape(hidden)[:2], [heads * layer.value_size]], axis=0))
             attended = self.dropout(self._dense(context, attention_mask, f"{name}.attention_output"), training)
         return self._normalise(hidden + attended, f"{name}.attention_norm")
+
+    def _position_bias(self, length: tf.Tensor, name: str) -> tf.Tensor:
+        queries, keys, buckets = self._relative
+        bucket = tf.gather(buckets, queries[:length, tf.newaxis] + keys[:length])  # (T, T)
+        return tf.gather(self.parameters[name], bucket, axis=1)  # (N, T, T)
 
     def _feed_forward(
         self,

@@ -11,6 +11,8 @@ ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """Values of `hidden_act` that the encoder computes."""
 PROJECTION = "embedding_projection"
 """The linear layer between embeddings and hidden states of different widths; not one of the tables `embeddings.*`."""
+POSITION_BIAS = "position_bias"
+"""What each head of a layer adds to its attention scores, by buckets of distances (`models.relative_positions`)."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
@@ -49,6 +51,7 @@ class EncoderShape:
     hidden_act: str
     layers: Tuple[LayerShape, ...]
     embedding_size: Optional[int] = None  # E, where a projection from E to H follows the embeddings
+    relative_buckets: int = 0  # R, of distances whose attention has a bias
 
     def parameter_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Name and shape of every parameter, in the order of the computation."""
@@ -64,6 +67,8 @@ class EncoderShape:
             for component, (rows, columns) in layer.kernel_shapes(h).items():
                 shapes[f"layers.{index}.{component}.kernel"] = (rows, columns)
                 shapes[f"layers.{index}.{component}.bias"] = (columns,)
+            if self.relative_buckets:
+                shapes[f"layers.{index}.{POSITION_BIAS}"] = (layer.num_attention_heads, self.relative_buckets)
             shapes.update(_norm(f"layers.{index}.attention_norm", h))
             shapes.update(_norm(f"layers.{index}.output_norm", h))
         return shapes

@@ -44,6 +44,18 @@ def test_shrunk_model_equals_the_gated_one(seed, shares):
     np.testing.assert_allclose(logits, gated(gates), atol=1e-5)
 
 
+def test_heads_that_are_left_keep_their_biases_for_positions():
+    shape = random_shape(((4, 8, 8, 24), (3, 5, 8, 16)), relative_buckets=8)
+    parameters, gates = random_parameters(shape), random_gates(4, {"query_key": 0.7, "value": 1.0, "intermediate": 0.7})
+    for layer, head in ((0, 1), (0, 3), (1, 0)):
+        gates[layer]["value"][head] = 0
+    left, shrunk = shrink(shape, parameters, gates)
+    np.testing.assert_array_equal(shrunk["layers.0.position_bias"], parameters["layers.0.position_bias"][[0, 2]])
+    assert {name: value.shape for name, value in shrunk.items() if "classifier" not in name} == left.parameter_shapes()
+    expected = TaskModel(shape, parameters)(IDS, MASK, gates=per_example(gates, len(IDS))).heads["logits"]
+    np.testing.assert_allclose(TaskModel(left, shrunk)(IDS, MASK).heads["logits"], expected, atol=1e-5)
+
+
 def test_everything_closed_leaves_no_units():
     gates = [{kind: np.zeros_like(gate) for kind, gate in layer.items()} for layer in open_gates(SHAPE)]
     shape, parameters = shrink(SHAPE, PARAMETERS, gates)

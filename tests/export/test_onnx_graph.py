@@ -23,6 +23,7 @@ SHAPES = {
     "uneven": {"layers": UNEVEN},
     "gelu_new": {"hidden_act": "gelu_new"},
     "relu": {"layers": UNEVEN, "hidden_act": "relu"},
+    "relative positions": {"layers": UNEVEN, "relative_buckets": 32},
     "narrow embeddings": {"layers": UNEVEN, "embedding_size": 24},
     "no layers": {"layers": ()},
     "no heads at all": {"layers": ((0, 0, 0, 16), (0, 0, 0, 0))},
@@ -113,7 +114,9 @@ def tolerance():
     return 0.01 if product[0, 0] == 2 * 255 * 127 else 0.15
 
 
-@pytest.mark.parametrize("shape_name, pooler_size", [("uneven", 0), ("relu", 16), ("narrow embeddings", 0)])
+@pytest.mark.parametrize(
+    "shape_name, pooler_size", [("uneven", 0), ("relu", 16), ("narrow embeddings", 0), ("relative positions", 0)]
+)
 @pytest.mark.parametrize("name", FORMATS)
 def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_size):
     """Quantization-aware training sees what is served: weights, activations and where they are rounded."""

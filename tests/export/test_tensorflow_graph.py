@@ -19,6 +19,7 @@ SHAPES = {
     "uneven": {"layers": UNEVEN},
     "gelu_new": {"hidden_act": "gelu_new"},
     "relu": {"layers": UNEVEN, "hidden_act": "relu"},
+    "relative positions": {"layers": UNEVEN, "relative_buckets": 32},
     "narrow embeddings": {"layers": UNEVEN, "embedding_size": 24},
     "no layers": {"layers": ()},
     "no heads at all": {"layers": ((0, 0, 0, 16), (0, 0, 0, 0))},

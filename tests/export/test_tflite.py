@@ -23,6 +23,7 @@ SHAPES = {
     "uneven": {"layers": UNEVEN},
     "gelu_new": {"layers": UNEVEN, "hidden_act": "gelu_new"},
     "relu": {"layers": UNEVEN, "hidden_act": "relu"},
+    "relative positions": {"layers": UNEVEN, "relative_buckets": 32},
     "narrow embeddings": {"layers": UNEVEN, "embedding_size": 24},
     "no layers": {"layers": ()},
     "no heads at all": {"layers": ((0, 0, 0, 16), (0, 0, 0, 0))},
@@ -70,7 +71,7 @@ def exported(name, quantization, pooler_size=0):
         *((name, 0, "none") for name in SHAPES),
         *(
             (name, 0, quantization)
-            for name in ("uneven", "relu", "narrow embeddings", "no heads at all")
+            for name in ("uneven", "relu", "narrow embeddings", "relative positions", "no heads at all")
             for quantization in INT8
         ),
         *(("uneven", 16, quantization) for quantization in FARTHEST),

@@ -11,6 +11,7 @@ _FAMILIES: Dict[str, Union[str, Family]] = {
     "bert": "rasa_compressed_bert.models.families.bert",
     "distilbert": "rasa_compressed_bert.models.families.distilbert",
     "electra": "rasa_compressed_bert.models.families.electra",
+    "mpnet": "rasa_compressed_bert.models.families.mpnet",
     "roberta": "rasa_compressed_bert.models.families.roberta",
     "xlm-roberta": "rasa_compressed_bert.models.families.roberta",
     "camembert": "rasa_compressed_bert.models.families.roberta",

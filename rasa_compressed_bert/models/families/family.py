@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from rasa_compressed_bert.models.shape import ACTIVATIONS, PROJECTION, EncoderShape, LayerShape
+from rasa_compressed_bert.models.shape import ACTIVATIONS, POSITION_BIAS, PROJECTION, EncoderShape, LayerShape
 
 Variables = Mapping[str, np.ndarray]
 
@@ -27,6 +27,8 @@ class Family:
             what descends from it, this is the number of the padding wordpiece plus 1.
         projection: the linear layer from embeddings of another width, `embedding_size`, to the hidden states; where
             both are as wide, there is none.
+        position_bias: biases of the heads for relative positions (`models.relative_positions`), which all layers share.
+            Each of our layers has its own, so that it can lose heads.
     """
 
     kernels: Mapping[str, str]
@@ -36,6 +38,7 @@ class Family:
     token_types: bool = True
     first_position: int = 0
     projection: Optional[str] = None
+    position_bias: Optional[str] = None
 
     def unsupported(self, config: Any) -> Optional[str]:
         """What our encoder cannot compute, None where it can compute everything."""
@@ -65,6 +68,7 @@ class Family:
             layer_norm_eps=getattr(config, "layer_norm_eps", 1e-12),
             hidden_act=self._setting(config, "hidden_act"),
             layers=(layer,) * layers,
+            relative_buckets=config.relative_attention_num_buckets if self.position_bias else 0,
             embedding_size=None if embedding_size == hidden else embedding_size,
         )
 
@@ -91,6 +95,8 @@ class Family:
             for name, kernel in self.kernels.items():
                 parameters[f"layers.{index}.{name}.kernel"] = variables[f"{theirs}/{kernel}/kernel"]
                 parameters[f"layers.{index}.{name}.bias"] = variables[f"{theirs}/{kernel}/bias"]
+            if self.position_bias:
+                parameters[f"layers.{index}.{POSITION_BIAS}"] = variables[self.position_bias].T
             for name, norm in self.norms.items():
                 parameters.update(_norm(f"layers.{index}.{name}", variables, f"{theirs}/{norm}"))
         return parameters
