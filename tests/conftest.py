@@ -104,3 +104,26 @@ def tiny_rembert_weights(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("tiny_rembert")
     return save_tiny_weights(folder, transformers.TFRemBertModel(config), transformers.BertTokenizerFast)
+
+
+WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, **SIZES}
+
+
+@pytest.fixture(scope="session")
+def tiny_electra_weights(tmp_path_factory):
+    """A folder with a random ELECTRA of the sizes of the tiny BERT, whose embeddings are narrower."""
+    import transformers
+
+    transformers.set_seed(7)
+    model = transformers.TFElectraModel(transformers.ElectraConfig(embedding_size=24, **WIDTHS))
+    return save_tiny_weights(tmp_path_factory.mktemp("tiny_electra"), model, transformers.BertTokenizerFast)
+
+
+@pytest.fixture(scope="session")
+def tiny_mpnet_weights(tmp_path_factory):
+    """A folder with a random MPNet of the sizes of the tiny BERT."""
+    import transformers
+
+    transformers.set_seed(7)
+    model = transformers.TFMPNetModel(transformers.MPNetConfig(**WIDTHS))
+    return save_tiny_weights(tmp_path_factory.mktemp("tiny_mpnet"), model, transformers.BertTokenizerFast)
