@@ -22,7 +22,7 @@ BELOW_TASKS = {
         "models",
         "compression",
         "training",
-        "students",
+        "augmentation",
         "artifact",
         "export",
     ),
@@ -39,16 +39,12 @@ ROOMS = {
     "compression": {"errors", "config", "models"},
     "views": {"errors"},
     "training": {"errors", "config", "data", "tokenization", "models", "compression", "views", "metrics"},
-    "students": {"errors", "config", "data", "tokenization", "models", "compression", "training"},
-    "student": {
-        *BELOW_TASKS,
-        "tasks",
-        "heads",
-    },  # a folder of `students`, which nobody imports but by its registered name
+    "augmentation": {"errors", "config", "data", "tokenization"},
+    "students": {*BELOW_TASKS, "tasks", "heads"},  # nobody imports them but by their registered names
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},
     "runtime": {"errors", "data", "tokenization", "artifact", "views"},
-    "heads": {*BELOW_TASKS, "metrics"} - {"export", "students"},
+    "heads": {*BELOW_TASKS, "metrics"} - {"export", "augmentation"},
     "tasks": {*BELOW_TASKS, "metrics", "heads"},
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
     "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
@@ -77,8 +73,8 @@ THIRD_PARTY = {
     "models": {"numpy", "tensorflow", "transformers", "huggingface_hub", "safetensors", "torch"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
-    "students": {"numpy", "sklearn", "scipy", "regex", "tqdm", "spacy", *TENSORFLOW},
-    "student": {"numpy", "scipy", "tqdm", "spacy", "onnx", *TENSORFLOW},
+    "augmentation": {"numpy", "sklearn", "scipy", "regex", "spacy"},
+    "students": {"numpy", "scipy", "tqdm", "spacy", "onnx", *TENSORFLOW},
     "artifact": {"numpy", "safetensors"},
     "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},
     "runtime": {"numpy"},
@@ -103,13 +99,7 @@ INFERENCE_LIBRARIES = {
 
 
 def room_of(path):
-    room, *inner = path.relative_to(PACKAGE).parts
-    return "student" if room == "students" and len(inner) > 1 else room.replace(".py", "")
-
-
-def room_of_import(name):
-    path = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
-    return room_of(path) if path.exists() else name.split(".")[1]
+    return path.relative_to(PACKAGE).parts[0].replace(".py", "")
 
 
 def imports_of(path):
@@ -136,7 +126,7 @@ def test_there_are_modules_to_look_at():
 
 @modules()
 def test_imports_from_the_package(path):
-    rooms = {room_of_import(name) for name in imports_of(path) if name.startswith("rasa_compressed_bert.")}
+    rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("rasa_compressed_bert.")}
     assert rooms - {room_of(path), "__version__"} <= ROOMS[room_of(path)]
 
 
@@ -203,7 +193,7 @@ def test_serving_half_imports_nothing_heavy(modules, statement):
 
 def test_no_model_is_made_of_tools():
     """Rasa's cache leaves their source out of its key."""
-    made_of, new = set(), {"components", "student"}  # students are imported by their names
+    made_of, new = set(), {"components", "students"}  # students are imported by their names
     while new:
         made_of |= new
         new = set().union(*(ROOMS[room] for room in new)) - made_of

@@ -13,6 +13,9 @@ DISTILLED = "rasa_compressed_bert.DistilledIntentClassifier"
 JOINT = "rasa_compressed_bert.JointBertClassifier"
 LOGISTIC = {"name": "LogisticRegressionClassifier"}
 TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
+MULTILINGUAL = "multilingual_"
+"""Begins the name of a row of ours with `MULTILINGUAL_WEIGHTS`."""
+MULTILINGUAL_WEIGHTS = "multilingual-e5-small"
 DEFAULT = "pruned_60_int8"
 """`PrunedBertIntentClassifier` with its default options."""
 _RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
@@ -25,7 +28,7 @@ SHORT_ROWS = (
     *("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic"),
     *("dense_fp32", "60", "80", "joint_60", "distilled_bilstm"),
 )
-KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW"])
+KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{MULTILINGUAL}ROW"])
 """What `is_trainable` knows."""
 LABELS = {
     DEFAULT: "PrunedBertIntentClassifier",
@@ -46,7 +49,7 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
 
     Args:
         row: one of `ROWS`, `DEFAULT`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a
-            student, or `joint_` and a row of ours.
+            student, `joint_` and a row of ours, or `multilingual_` and a BERT of ours.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
@@ -63,8 +66,12 @@ def seeded(config: Dict[str, Any], seed: int) -> Dict[str, Any]:
 
 
 def without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Results are published: the folder of weights becomes its alias."""
-    return [{**item, "model_weights": "all-MiniLM-L6-v2"} if "model_weights" in item else item for item in pipeline]
+    """Results are published: the folder of the default weights becomes their alias."""
+    folder = str(local_folder("all-MiniLM-L6-v2"))
+    return [
+        {**item, "model_weights": "all-MiniLM-L6-v2"} if item.get("model_weights") == folder else item
+        for item in pipeline
+    ]
 
 
 def featurizers(weights: str) -> Dict[str, Dict[str, Any]]:
@@ -86,6 +93,8 @@ def is_ours(row: str) -> bool:
 
 def is_bert(row: str) -> bool:
     """Whether a row is a BERT of ours, for intents or for entities too."""
+    if row.startswith(MULTILINGUAL):
+        return is_bert(row[len(MULTILINGUAL) :])
     own = row[len(BOTH) :] if row.startswith(BOTH) else row
     return own in (DEFAULT, "dense_fp32", "dense_int8") or (own[len(TRIM) :] if own.startswith(TRIM) else own).isdigit()
 
@@ -97,8 +106,9 @@ def is_trainable(row: str) -> bool:
 
 def model_name(row: str) -> str:
     """The row's name in tables."""
-    if row.startswith(BOTH):
-        return BOTH + model_name(row[len(BOTH) :])
+    for prefix in (BOTH, MULTILINGUAL):
+        if row.startswith(prefix):
+            return prefix + model_name(row[len(prefix) :])
     return f"pruned_{row}_int8" if row.isdigit() else row
 
 
@@ -108,6 +118,8 @@ def label(row: str) -> str:
 
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
+    if row.startswith(MULTILINGUAL):
+        return {**_ours(row[len(MULTILINGUAL) :], epochs), "model_weights": MULTILINGUAL_WEIGHTS}
     if row.startswith(STUDENT):
         own = {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
         return {**own, "epochs": epochs} if epochs else own

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels
 from rasa_compressed_bert.data.lines import read_lines
@@ -18,9 +19,8 @@ from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads import require_same_labels
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.students.distillation_data import DistillationData
-from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tasks.cross_fitting import cross_fitted_of, voting_of
+from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
 from rasa_compressed_bert.tasks.training_data import warn_of_data

@@ -24,8 +24,13 @@ from benchmarks.common.rows import (
     ROWS,
     featurizer_config,
     featurizers,
+    is_bert,
     is_ours,
+    is_trainable,
+    language_model_featurizer,
+    model_name,
     row_config,
+    without_folders,
 )
 from benchmarks.common.training import train_row
 from benchmarks.run_featurizer import to_markdown
@@ -41,6 +46,7 @@ from rasa_compressed_bert.config import (
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example, LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
+from rasa_compressed_bert.models.pretrained import local_folder
 from rasa_compressed_bert.reporting.environment import environment
 
 CLASSIFIERS = {
@@ -51,7 +57,7 @@ CLASSIFIERS = {
 MESSAGES = [LabelledMessage(f"message {index}", "rare" if index < 2 else f"intent{index % 3}") for index in range(200)]
 
 
-@pytest.mark.parametrize("row", [*ROWS, DEFAULT, "40", "trim_500"])
+@pytest.mark.parametrize("row", [*ROWS, DEFAULT, "40", "trim_500", "multilingual_40"])
 def test_every_row_is_a_complete_configuration(row):
     config = row_config(row)
     assert {"recipe", "assistant_id", "language"} <= set(config)
@@ -61,6 +67,15 @@ def test_every_row_is_a_complete_configuration(row):
         options = {key: value for key, value in item.items() if key != "name"}
         parsed = CLASSIFIERS[item["name"]].from_dict(options)
         assert not row.isdigit() or parsed.pruning.final_sparsity == int(row) / 100
+
+
+def test_a_row_with_multilingual_weights():
+    (item,) = row_config("multilingual_joint_60")["pipeline"]
+    assert item == {**row_config("joint_60")["pipeline"][0], "model_weights": "multilingual-e5-small"}
+    assert without_folders([item]) == [item] and is_bert("multilingual_joint_60") and is_trainable("multilingual_60")
+    assert model_name("multilingual_joint_60") == "multilingual_joint_pruned_60_int8"
+    (lmf,) = without_folders([language_model_featurizer(str(local_folder("all-MiniLM-L6-v2")))])
+    assert lmf["model_weights"] == "all-MiniLM-L6-v2"
 
 
 def test_sample_is_seeded_stratified_and_has_every_intent():

@@ -145,7 +145,7 @@ def test_kmeans_takes_1_to_8_bits_for_encoder_and_embeddings_apart(component, bi
 @COMPONENTS
 def test_a_vocabulary_size_is_for_trim(component):
     (problem,) = problems_of(component, {"vocabulary_size": 8000})
-    assert problem.startswith("vocabulary_size: 8000 is only for vocabulary: trim, not full; change vocabulary")
+    assert problem.startswith("vocabulary_size: 8000 is only for vocabulary: trim, not auto; change vocabulary")
     assert component.from_dict({"vocabulary": "trim", "vocabulary_size": 1}).vocabulary_size == 1
 
 

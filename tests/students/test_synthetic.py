@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import AugmentationConfig
-from rasa_compressed_bert.students.synthetic import synthetic_messages
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 NOTHING = {"mask": 0.0, "pos": 0.0, "neighbours": 0.0, "ngram": 0.0}

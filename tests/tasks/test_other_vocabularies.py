@@ -17,7 +17,6 @@ from rasa_compressed_bert.config import (
 )
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.runtime.intent_predictor import IntentPredictor
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.word_featurizer import JOINED, WordFeaturizer
 from rasa_compressed_bert.tasks import start
@@ -95,8 +94,8 @@ def test_students_learn(weights, architecture):
     }
     artifact = train_distilled_classifier(EXAMPLES, DistilledIntentClassifierConfig.from_dict(options))
     assert Tokenizer.from_str(artifact.files[TOKENIZER].decode("utf-8")).get_vocab_size() <= 330
-    predictor = IntentPredictor(artifact)
-    assert {label for label, _ in predictor.predict("Wetter morgen")} == {"weather", "table"}
+    predictor = MessagePredictor(artifact)
+    assert {label for label, _ in predictor.predict("Wetter morgen").ranking} == {"weather", "table"}
 
 
 def test_words_of_any_tokenizer_get_rows(weights):
@@ -114,4 +113,4 @@ def test_auto_trims_for_the_teacher_too(weights, monkeypatch):
     config = QuantizedBertFeaturizerConfig.from_dict({"model_weights": str(weights)})
     texts = [example.text for example in EXAMPLES]
     begun = start.start_from_pretrained(config, texts)
-    assert len(texts) < begun.shape.vocab_size < begun.dense.vocab_size
+    assert len(texts) < begun.shape.vocab_size < begun.dense_shape.vocab_size

@@ -101,7 +101,7 @@ def test_auto_trims_a_large_vocabulary_and_keeps_all_pieces_of_the_texts(start, 
     monkeypatch.setattr(start_module, "LARGE_VOCABULARY", 100)
     monkeypatch.setattr(start_module, "DEFAULT_VOCABULARY_SIZE", 10)
     trimmed = start()
-    assert trimmed.shape.vocab_size < whole.shape.vocab_size == trimmed.dense.vocab_size
+    assert trimmed.shape.vocab_size < whole.shape.vocab_size == trimmed.dense_shape.vocab_size
     assert start(vocabulary="full").shape == whole.shape
     for text in TEXTS:
         rows = [WordpieceTokenizer(begun.tokenizer, 32).encode(text) for begun in (whole, trimmed)]
@@ -113,7 +113,7 @@ def test_auto_trims_a_large_vocabulary_and_keeps_all_pieces_of_the_texts(start, 
 def test_the_shipped_multilingual_weights_are_trimmed_to_the_language_of_the_texts(start):
     texts = ["Wie wird das Wetter morgen in München?", "Stelle den Wecker auf sechs Uhr.", "Spiel etwas Musik!"]
     begun = start(texts=texts, model_weights="multilingual-e5-small")
-    assert begun.shape.vocab_size == 16_000 and begun.dense.vocab_size == 250_037
+    assert begun.shape.vocab_size == 16_000 and begun.dense_shape.vocab_size == 250_037
     whole = WordpieceTokenizer(load_pretrained("multilingual-e5-small").tokenizer, 64)
     trimmed = WordpieceTokenizer(begun.tokenizer, 64)
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
-from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, cuts_for, whole_words
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, split_points_for, whole_words
 from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR
 from rasa_compressed_bert.tokenization.wordpieces import JOINED, WordpieceTokenizer, text_of, well_formed
@@ -87,7 +87,7 @@ def annotated(draw):
 
 
 def round_trip(name, text, entities):
-    tokenizer = PieceTokenizer(KINDS[name], 512, cuts_for([text], [entities], KINDS[name], before={}))
+    tokenizer = PieceTokenizer(KINDS[name], 512, split_points_for([text], [entities], KINDS[name], before={}))
     pieces, labels = tokenizer.encode(text), entity_labels(entities)
     spans, _, lost = align_entities(entities, pieces, {label: index for index, label in enumerate(labels)})
     scheme = TagScheme(labels)

@@ -18,8 +18,8 @@ from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
+from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from rasa_compressed_bert.config import StudentDistillationConfig
-from rasa_compressed_bert.students.distillation_data import DistillationData
+from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tokenization.bounded import bounded
 from rasa_compressed_bert.training.scores import Score, evaluate
 

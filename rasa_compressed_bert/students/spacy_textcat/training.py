@@ -10,8 +10,8 @@ from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODE
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
-from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.students.spacy_textcat.textcat import train_spacy_textcat
+from rasa_compressed_bert.tasks.distillation_data import DistillationData
 
 
 def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, origin: Optional[Artifact]) -> Artifact:

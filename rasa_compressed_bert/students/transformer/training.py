@@ -14,10 +14,10 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.students.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import prune
+from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rasa_compressed_bert.augmentation.parts_of_speech import PartsOfSpeech
+from rasa_compressed_bert.augmentation.synthesis import nearest_words, synthesize
+from rasa_compressed_bert.augmentation.words import split_words
 from rasa_compressed_bert.config import AugmentationConfig
-from rasa_compressed_bert.students.augmentation import nearest_words, synthesize
-from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
-from rasa_compressed_bert.students.words import split_words
 
 MASK = "[MASK]"
 NOTHING = {"mask": 0.0, "pos": 0.0, "neighbours": 0.0, "ngram": 0.0}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.students.words import joined, sentence_bounds, split_words
+from rasa_compressed_bert.augmentation.words import joined, sentence_bounds, split_words
 
 
 def texts_of(text):

@@ -7,10 +7,10 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
+from rasa_compressed_bert.augmentation.parts_of_speech import PartsOfSpeech
+from rasa_compressed_bert.augmentation.synthesis import Synthetic, nearest_words, synthesize
+from rasa_compressed_bert.augmentation.words import split_words
 from rasa_compressed_bert.config import AugmentationConfig
-from rasa_compressed_bert.students.augmentation import Synthetic, nearest_words, synthesize
-from rasa_compressed_bert.students.parts_of_speech import PartsOfSpeech
-from rasa_compressed_bert.students.words import split_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 
