@@ -39,6 +39,7 @@ SIZES = {
 }
 FAMILIES = {
     "bert": (transformers.BertConfig, transformers.TFBertModel, {}),
+    "distilbert": (transformers.DistilBertConfig, transformers.TFDistilBertModel, {"hidden_dim": 48}),
     "electra": (transformers.ElectraConfig, transformers.TFElectraModel, {"embedding_size": 24}),
     "electra, equal widths": (transformers.ElectraConfig, transformers.TFElectraModel, {"embedding_size": 32}),
     "mpnet": (transformers.MPNetConfig, transformers.TFMPNetModel, {}),
