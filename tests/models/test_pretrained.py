@@ -241,6 +241,7 @@ def test_a_model_without_a_fast_tokenizer(copied):
         ({"model_type": ["bert"]}, 'its model_type is \\["bert"\\]; .* one of'),
         ({"hidden_act": "silu"}, "'silu'"),
         ({"position_embedding_type": "relative_key"}, "relative positions"),
+        ({"is_decoder": True}, "attention to earlier wordpieces alone"),
         ({"num_hidden_layers": 5}, "lacks 48 parameters"),
     ],
 )
