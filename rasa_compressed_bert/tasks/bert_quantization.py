@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -69,7 +70,7 @@ def quantize_and_export(
 def _refit(model: TaskModel, task: BertTask, cross_fitted: Optional[CrossFitted]) -> None:
     """Replaces linear layers by those that are fitted again to what the trained model computes."""
     for head in task.heads:
-        inputs = predict_inputs(model, head.layer.name, task.training.input_ids)
+        inputs = partial(predict_inputs, model, head.layer.name, task.training.input_ids)
         measured, labels = measured_of(cross_fitted, head), task.training.labels[head.name]
         model.assign(head.refitted(inputs, labels, measured, seed=task.config.random_seed))
 
