@@ -200,7 +200,11 @@ class Head(ABC):
 
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> Any:
-        """What `measure` found when an artifact was trained, of the entry `cross_fitted` of its manifest."""
+        """The result of `measure` as a manifest has it; None where it has none.
+
+        Args:
+            values: its fields by name, without `score`.
+        """
         return None
 
 
