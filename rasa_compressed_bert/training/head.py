@@ -72,7 +72,8 @@ class Head(ABC):
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
     split_points: SplitPoints = {}
-    """Of words that are split before they are tokenized, see `PieceTokenizer`."""
+    """Of words that are split before they are tokenized, see `PieceTokenizer`; of the entities alone, since a model is
+    served with theirs."""
 
     @classmethod
     @abstractmethod
