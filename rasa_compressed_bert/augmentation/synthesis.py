@@ -1,6 +1,7 @@
 """Synthetic messages for a teacher to label (Tang et al. 2019, arXiv 1903.12136, section 3.3, and NLP Town 2019).
 
-They need not mean anything: what the teacher says of "book [MASK] flight" tells its student what each word is worth.
+They need not mean anything: the teacher's prediction for "book [MASK] flight" shows its student how much each
+word counts.
 """
 
 from __future__ import annotations

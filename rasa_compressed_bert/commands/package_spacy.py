@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.model is not None:
         language, choices = _read(arguments.model, language)
     if not language:
-        raise ConfigError("--language: say which one, as in --language de; the model does not.")
+        raise ConfigError("--language is missing: name the language of the training data, as in --language de.")
     package = Package(arguments.name, language, arguments.version)
     check(package, arguments.out)
     make_folder(arguments.out.parent)

@@ -35,7 +35,7 @@ class Project(NamedTuple):
 
     @property
     def environment_digest(self) -> str:
-        """A digest of what a training depends on beside data and options: this package, libraries, weights, files."""
+        """A digest of what a training depends on besides data and options: this package, libraries, weights, files."""
         from rasa_compressed_bert.components.config_io import environment_digest
 
         return environment_digest(self.config_class.from_dict(self.options))

@@ -54,7 +54,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--splits",
         type=positive,
         default=2,
-        help="of the data, beside the search's own, on which what may be picked is trained and measured, and as many "
+        help="of the data, besides the search's own, on which what may be picked is trained and measured, and as many "
         "others for the figures of what is picked (default: %(default)s)",
     )
     search.add_argument("--out", type=Path, default=Path("study"), help="folder (default: %(default)s)")

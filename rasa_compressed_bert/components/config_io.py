@@ -15,6 +15,7 @@ from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
+from rasa_compressed_bert.models.head_layer import LAYERS
 from rasa_compressed_bert.models.pretrained import has_small_vocabulary, weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
@@ -71,12 +72,13 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
 
 
 def environment_digest(options: ComponentConfig) -> str:
-    """A digest of what training depends on beside options and data: our source, libraries, and what options name.
+    """A digest of what training depends on besides options and data: source, libraries, heads, what options name.
 
     Raises:
         WeightsError: if pretrained weights are missing.
     """
-    return digest(_source_digest(), *map(_version, _LIBRARIES), *named_content(options))
+    registered = map(repr, LAYERS)  # also those of heads from outside of this package, whose source is not digested
+    return digest(_source_digest(), *map(_version, _LIBRARIES), *registered, *named_content(options))
 
 
 def named_content(options: ComponentConfig) -> List[str]:

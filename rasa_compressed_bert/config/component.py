@@ -93,7 +93,7 @@ class ComponentConfig(ABC):
         return None if section is None or section.detector == "none" else section.threshold
 
     def files_to_read(self) -> Sequence[str]:
-        """Paths, beside those of weights, whose content matters to training."""
+        """Paths, besides those of weights, whose content matters to training."""
         return ()
 
 

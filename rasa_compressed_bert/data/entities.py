@@ -1,7 +1,7 @@
 """Entities of a message, and the tags of its wordpieces that stand for them.
 
-With BILOU (Ratinov and Roth 2009) a tag says whether a wordpiece begins (B), continues (I) or ends (L) an entity, or is
-one by itself (U); without it, two entities with the same label that touch become one.
+With BILOU (Ratinov and Roth 2009) a tag marks if a wordpiece begins (B), continues (I) or ends (L) an entity, or is one
+by itself (U); without it, two entities with the same label that touch become one.
 """
 
 from __future__ import annotations

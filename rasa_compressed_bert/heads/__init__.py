@@ -11,6 +11,7 @@ from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads.entity import EntityHead
 from rasa_compressed_bert.heads.intent import IntentHead
 from rasa_compressed_bert.models.head_layer import LAYERS
+from rasa_compressed_bert.models.task_model import FEATURES
 from rasa_compressed_bert.training.head import Head
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "kind_of",
     "learnt_heads",
     "register_head",
+    "require_registered",
     "require_same_labels",
 ]
 
@@ -69,6 +71,21 @@ def heads_of(manifest: Mapping[str, Any]) -> Tuple[Head, ...]:
     """The heads of a trained model."""
     found = [head.from_manifest(manifest) for head in _HEADS]
     return tuple(head for head in found if head is not None)
+
+
+def require_registered(manifest: Mapping[str, Any]) -> None:
+    """Refuses a model with a head that is not registered here, which a training that continues would drop.
+
+    Raises:
+        DataError: with the outputs that no head has.
+    """
+    known = {FEATURES, *(head.layer.output for head in heads_of(manifest))}
+    others = [name for name in manifest.get("outputs", ()) if name not in known]
+    if others:
+        raise DataError(
+            f"The model has outputs of heads that are not registered: {', '.join(others)}. Import the module that "
+            "registers them first, or train without --finetune."
+        )
 
 
 def continued_heads(before: Sequence[Head], now: Sequence[Head]) -> Tuple[Head, ...]:

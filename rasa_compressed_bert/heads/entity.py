@@ -155,7 +155,7 @@ class EntityHead(Head):
         return tags
 
     def fitted(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> EntityHead:
-        """The head that knows whether entities of these examples begin or end inside a word."""
+        """The head with `inside_words` also where entities of these examples begin or end inside a word."""
         inside = any(
             place < len(message.continues) and bool(message.continues[place])
             for example, message in zip(examples, pieces)

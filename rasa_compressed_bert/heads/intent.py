@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -95,12 +95,12 @@ class IntentHead(MessageHead):
     def temperature(self, measured: Optional[MeasuredIntents]) -> float:
         return measured.temperature if measured else 1.0
 
-    def refitted(self, inputs: Rows, labels: Labels, measured: Any, *, seed: int) -> Parameters:
+    def refitted(self, inputs: Callable[[], Rows], labels: Labels, measured: Any, *, seed: int) -> Parameters:
         """The layer of logistic regression on the features of the trained model, unless the trained one is better."""
         if measured is not None and not measured.refit:
             return {}
         places = np.flatnonzero(labels != NO_LABEL)
-        fitted = refit_classifier(inputs[places], labels[places], self.size, seed=seed)
+        fitted = refit_classifier(inputs()[places], labels[places], self.size, seed=seed)
         return dict(zip((self.layer.kernel, self.layer.bias), fitted))
 
     def observe(self, fold: Fold) -> _Observed:

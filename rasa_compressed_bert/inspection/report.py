@@ -149,11 +149,11 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
             f"cosine similarity {parity['similarity']:.4f} of the hidden states of "
             f"{counted(parity['messages'], 'message', 'messages')}, before and after the export"
         )
-    elif parity:
-        values["parity"] = (
-            f"{parity['changed']} of {parity['messages']} labels changed by the export, "
-            f"confidences moved by {parity['distance']:.4f}" + (_accuracy(parity) if "accuracy" in parity else "")
-        )
+    elif "changed" in parity:
+        values["parity"] = _changes(parity)
+    for name, of_head in parity.items():
+        if isinstance(of_head, Mapping):
+            values[f"parity of {name}"] = _changes(of_head)
     return values
 
 
@@ -201,5 +201,12 @@ def _score(score: Mapping[str, float]) -> str:
     return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
 
 
-def _accuracy(parity: Mapping[str, float]) -> str:
-    return f", accuracy on these messages {percent(parity['accuracy'])}"
+def _changes(parity: Mapping[str, Any]) -> str:
+    """What the export changed in one output; an accuracy needs labelled messages."""
+    text = (
+        f"{parity['changed']} of {parity['messages']} labels changed by the export, "
+        f"confidences moved by {parity['distance']:.4f}"
+    )
+    if parity.get("accuracy") is None:
+        return text
+    return f"{text}, accuracy on these messages {percent(parity['accuracy'])}"

@@ -13,7 +13,7 @@ def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, 
 
     Args:
         path: of the file; its folder is made if need be.
-        of: its description, which nobody sees.
+        of: its description, in the metadata of the file.
         arguments: of `pyplot.subplots`.
     """
     import matplotlib

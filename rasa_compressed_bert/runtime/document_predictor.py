@@ -13,7 +13,7 @@ from rasa_compressed_bert.tokenization.pieces import Pieces
 
 
 class Document(NamedTuple):
-    """What a model says of a text, and its vectors, float32."""
+    """Predictions for a text, and its vectors, float32."""
 
     prediction: Prediction
     words: np.ndarray  # (W, H), one row a word
@@ -24,7 +24,7 @@ class DocumentPredictor(MessagePredictor):
     """A `MessagePredictor` that gives vectors too.
 
     The vector of a text is what the linear layer of the intents reads: the mean of the hidden states of all wordpieces,
-    the two special ones included, or, of a model with `pooling: cls`, the first one's. Libraries that know vectors of
+    the two special ones included, or, of a model with `pooling: cls`, the first one's. Libraries that read vectors of
     words alone, Rasa's `SpacyFeaturizer` among them, take the mean over words instead, which is another one, and loses
     what fine-tuning taught the model. So words are moved, all by the same distance, until the two means are one:
 

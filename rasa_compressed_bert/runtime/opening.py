@@ -17,7 +17,7 @@ _PANIC = "PanicException"  # of libraries in Rust; it is no Exception
 def as_artifact_error() -> Iterator[None]:
     """Around opening a model and asking it once.
 
-    The digests of an artifact say that its files are those that were written; this says that they are a model.
+    The digests of an artifact show that its files are those that were written; this shows that they are a model.
 
     Raises:
         ArtifactError: in the place of whatever a manifest, a tokenizer or a graph that fits no model raises.

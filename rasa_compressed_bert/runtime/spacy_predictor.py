@@ -118,7 +118,7 @@ def blank_pipeline(language: str, *, option: str) -> Any:
 
 
 def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:
-    """What a pipeline of `textcat_pipeline` says of messages, as logits.  # (n, C)
+    """Logarithms of the probabilities that a pipeline of `textcat_pipeline` gives messages.  # (n, C)
 
     Args:
         nlp: the pipeline.

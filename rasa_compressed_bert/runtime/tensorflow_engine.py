@@ -79,6 +79,6 @@ def _require_known(graph: Any) -> None:
 
 
 def _read(floats: Mapping[str, np.ndarray], placeholder: str) -> np.ndarray:
-    """A tensor, or those of its columns that the placeholder's name tells."""
+    """A tensor, or those of its columns that the placeholder's name has."""
     name, *columns = placeholder.split("/")
     return floats[name][..., slice(*map(int, columns))] if columns else floats[name]

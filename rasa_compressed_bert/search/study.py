@@ -31,7 +31,7 @@ class Goal(NamedTuple):
 
     Attributes:
         space: what may be tried.
-        costs: what is minimised beside the score that is maximised.
+        costs: what is minimised besides the score that is maximised.
         thresholds: what a model must not miss.
         made_from: a digest of data, configuration and space: a storage with another study is refused.
     """

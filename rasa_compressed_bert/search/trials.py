@@ -48,7 +48,7 @@ class Sampler(NamedTuple):
 
     Attributes:
         kind: `tpe` or `random`.
-        seed: what the proposals depend on, beside the trials that are there. Workers that share a study differ in it.
+        seed: what the proposals depend on, besides the trials that are there. Workers that share a study differ in it.
     """
 
     kind: str = "tpe"

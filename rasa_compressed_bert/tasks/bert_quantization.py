@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -20,7 +21,7 @@ from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_task import STUDENT_RATE, BertTask
 from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, measured_of
 from rasa_compressed_bert.training.activations import activation_extremes
-from rasa_compressed_bert.training.batches import select_labels
+from rasa_compressed_bert.training.batches import Labels, select_labels
 from rasa_compressed_bert.training.head import score_of
 from rasa_compressed_bert.training.loop import fit, predict, predict_inputs
 from rasa_compressed_bert.training.pruning import FixedMask
@@ -69,7 +70,7 @@ def quantize_and_export(
 def _refit(model: TaskModel, task: BertTask, cross_fitted: Optional[CrossFitted]) -> None:
     """Replaces linear layers by those that are fitted again to what the trained model computes."""
     for head in task.heads:
-        inputs = predict_inputs(model, head.layer.name, task.training.input_ids)
+        inputs = partial(predict_inputs, model, head.layer.name, task.training.input_ids)
         measured, labels = measured_of(cross_fitted, head), task.training.labels[head.name]
         model.assign(head.refitted(inputs, labels, measured, seed=task.config.random_seed))
 
@@ -132,12 +133,17 @@ def _export(
                 head.layer.output,
                 select_labels(predictions[head.layer.output], compared),
                 head.temperature(measured_of(cross_fitted, head)),
-                None if head.layer.per_wordpiece else select_labels(training.labels[head.name], compared),
+                _classes(training.labels[head.name], compared),
                 head.parity_entry,
             )
             for head in task.heads
         ],
     )
+
+
+def _classes(labels: Labels, places: np.ndarray) -> Optional[np.ndarray]:
+    """The labels of some messages, `(n,)`; None where messages have several each, or their wordpieces have them."""
+    return labels[places] if isinstance(labels, np.ndarray) and labels.ndim == 1 else None
 
 
 def _to_calibrate_on(task: BertTask) -> List[np.ndarray]:

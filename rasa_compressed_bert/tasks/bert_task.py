@@ -120,7 +120,7 @@ class BertTask:
         """The length and the speed of a stage of training.
 
         Args:
-            name: what the progress bar says.
+            name: the label of the progress bar.
             epochs: passes over the messages.
             rate: multiplies the learning rate.
             messages: of an epoch, where synthetic ones are among them.
@@ -160,7 +160,7 @@ def _encoded(
 def _synthetic(
     examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions
 ) -> List[np.ndarray]:
-    """Wordpiece ids of synthetic messages; none where no head learns of them, nothing is pruned or nobody teaches."""
+    """Wordpiece ids of synthetic messages; none if no head learns of them, nothing is pruned or there is no teacher."""
     count = config.distillation.synthetic_messages
     learnt = any(head.learns_unlabelled for head in heads)
     if not count or not learnt or config.pruning.method == "none" or not config.distillation.enabled:

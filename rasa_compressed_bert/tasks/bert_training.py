@@ -15,7 +15,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.config import BertOptions, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
-from rasa_compressed_bert.heads import continued_heads, heads_of, intents_of, learnt_heads
+from rasa_compressed_bert.heads import continued_heads, heads_of, intents_of, learnt_heads, require_registered
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import Scores, quantize_and_export
@@ -147,7 +147,7 @@ def finetune_bert(examples: Sequence[Example], config: BertOptions, artifact: Ar
     """Continues training a compressed model on examples of the same labels; it stays as small as it is.
 
     Raises:
-        DataError: if there is nothing to learn, or if labels are not those of the artifact.
+        DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
         ExportError: if the exported model disagrees with the trained one.
     """
     task = _resumed(examples, config, artifact)
@@ -208,6 +208,7 @@ def _training_score(model: TaskModel, task: BertTask) -> Dict[str, float]:
 def _resumed(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> BertTask:
     """New examples of the labels that an artifact has already."""
     state = start_from_artifact(artifact)
+    require_registered(artifact.manifest)
     before = heads_of(artifact.manifest)
     examples, _ = with_whole_words(examples, state.tokenizer)
     heads = continued_heads(before, learnt_heads(examples, config, state.tokenizer, before=before))

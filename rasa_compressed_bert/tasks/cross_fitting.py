@@ -13,7 +13,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.example import NO_CLASS
-from rasa_compressed_bert.heads import Head, heads_of
+from rasa_compressed_bert.heads import EntityHead, Head, IntentHead, heads_of
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.training.head import Fold
@@ -25,6 +25,7 @@ from rasa_compressed_bert.training.voting import Voting
 PLAIN_SPLIT_FROM = 3000
 """Messages from which one part is held out instead of two halves: 300 messages or more. A choice, not measured."""
 _FEWEST = 8
+_WITHOUT_ENTRY = (IntentHead.name, EntityHead.name)
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class CrossFitted:
     heads: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> Dict[str, Any]:
-        """As JSON values, in one dictionary."""
+        """As JSON values; other heads than those of intents and entities have an entry of their own."""
         values: Dict[str, Any] = {"messages": self.messages, "folds": self.folds, "score": dict(self.score)}
-        for measured in self.heads.values():
-            own = (one.name for one in fields(measured))
-            values.update({name: getattr(measured, name) for name in own if name != "score"})
+        for head, measured in self.heads.items():
+            own = {one.name: getattr(measured, one.name) for one in fields(measured) if one.name != "score"}
+            values.update(own if head in _WITHOUT_ENTRY else {head: own})
         return values
 
 
@@ -93,7 +94,7 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
 
 def _folds(task: BertTask, count: int) -> np.ndarray:
     """The fold of each message; -1 of what is always trained on: names, and the only message of an intent.  # (n,)"""
-    labels = task.training.labels.get("intents")
+    labels = task.training.labels.get(IntentHead.name)
     classes = np.full(len(task.training), NO_CLASS) if labels is None else np.asarray(labels)
     folds = stratified_folds(classes, count, seed=task.config.random_seed)
     known, counts = np.unique(classes[classes != NO_CLASS], return_counts=True)
@@ -112,12 +113,16 @@ def cross_fitted_of(artifact: Artifact) -> Optional[CrossFitted]:
     stored = artifact.manifest.get("cross_fitted")
     if not stored:
         return None
-    measured = {head.name: head.measured_from(stored) for head in heads_of(artifact.manifest)}
-    known = {name: found for name, found in measured.items() if found is not None}
+    known: Dict[str, Any] = {}
+    for head in heads_of(artifact.manifest):
+        values = stored if head.name in _WITHOUT_ENTRY else stored.get(head.name)
+        measured = None if values is None else head.measured_from(values)
+        if measured is not None:
+            known[head.name] = measured
     return CrossFitted(stored["messages"], stored["folds"], stored["score"], known)
 
 
 def voting_of(cross_fitted: Optional[CrossFitted]) -> Voting:
     """How the views of a message are weighed."""
-    measured = cross_fitted.heads.get("intents") if cross_fitted else None
+    measured = cross_fitted.heads.get(IntentHead.name) if cross_fitted else None
     return measured.voting if measured else Voting()

@@ -1,6 +1,6 @@
 """A smaller vocabulary, in which any text can still be written.
 
-What can be left out, so that the other pieces are chosen as before, is said in `subwords`. Characters stay, and so do
+Which pieces can be left out, so that the others are chosen as before: see `subwords`. Characters stay, and so do
 the pieces of the training data. Of the others those that are met most often come first, by the order or the scores of
 the vocabulary. A vocabulary of many languages has few of them in each: so a second term is the likelihood that a piece
 is one of the language and the subject of the training data. Embeddings show both (Fisher's linear discriminant):

@@ -72,7 +72,7 @@ def _batch_of(labels: Labels, indices: np.ndarray) -> np.ndarray:
 
 def _joined(labels: Labels, unlabelled: Sequence[np.ndarray]) -> Labels:
     if isinstance(labels, np.ndarray):
-        return np.concatenate([labels, np.full(len(unlabelled), NO_LABEL)]).astype(np.int32)
+        return np.concatenate([labels, np.full((len(unlabelled), *labels.shape[1:]), NO_LABEL, labels.dtype)])
     return [*labels, *(np.full(len(ids), NO_LABEL, np.int32) for ids in unlabelled)]
 
 

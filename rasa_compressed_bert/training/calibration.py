@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 _BOUNDS = (-2.0, 2.0)  # of log T
-_MIN_EXAMPLES = 20  # fewer say nothing about confidences
+_MIN_EXAMPLES = 20  # fewer are too few to calibrate on
 
 
 def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Collection, Dict, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, ClassVar, Collection, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -72,7 +72,8 @@ class Head(ABC):
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
     split_points: SplitPoints = {}
-    """Of words that are split before they are tokenized, see `PieceTokenizer`."""
+    """Of words that are split before they are tokenized, see `PieceTokenizer`; of the entities alone, since a model is
+    served with theirs."""
 
     @classmethod
     @abstractmethod
@@ -175,11 +176,11 @@ class Head(ABC):
         """Places of the examples that `probe` needs; all, unless their rows would take too much memory."""
         return np.arange(count)
 
-    def refitted(self, inputs: Rows, labels: Labels, measured: Any, *, seed: int) -> Parameters:
+    def refitted(self, inputs: Callable[[], Rows], labels: Labels, measured: Any, *, seed: int) -> Parameters:
         """Parameters that take the place of the trained ones in the end; none by default.
 
         Args:
-            inputs: what its layer multiplies, of each example.
+            inputs: computes what its layer multiplies, of each example.
             labels: of the examples.
             measured: see `measure`; None where nothing was held out.
             seed: of random choices.
@@ -200,7 +201,11 @@ class Head(ABC):
 
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> Any:
-        """What `measure` found when an artifact was trained, of the entry `cross_fitted` of its manifest."""
+        """The result of `measure` as a manifest has it; None where it has none.
+
+        Args:
+            values: its fields by name, without `score`.
+        """
         return None
 
 

@@ -1,4 +1,4 @@
-"""A head that knows the classes before the encoder is fine-tuned.
+"""Logistic regression on the features of the frozen encoder, as the start of a head.
 
 A random head sends random gradients into the encoder and distorts what pretraining put there; a head that was fitted to
 the frozen features first does not (Kumar et al. 2022, arXiv 2202.10054). With MiniLM, 3,000 messages and 150 intents it

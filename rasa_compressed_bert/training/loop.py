@@ -36,7 +36,7 @@ class Plan:
     """How long a stage of training lasts, and how fast it learns.
 
     Attributes:
-        name: what the progress bar says.
+        name: the label of the progress bar.
         epochs: passes over the examples.
         batch_size: messages in a step.
         schedule: of the learning rate.

@@ -21,7 +21,7 @@ class Score:
     Attributes:
         loss: in nats, the sum over the heads.
         f1: of each head, by the name of the measure; what scores are compared by.
-        others: measures that are reported beside.
+        others: measures that are reported too.
     """
 
     loss: float = 0.0

@@ -1,1 +1,1 @@
-"""Views of a message: several ways to tell its intent, and how sure one may be."""
+"""Views of a message: several ways to predict its intent, and the confidences."""

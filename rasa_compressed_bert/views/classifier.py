@@ -20,7 +20,7 @@ class ClassifierView:
         self._temperature = float(temperature)
 
     def evidence(self, reading: Reading) -> Evidence:
-        """Probabilities; a classifier says nothing of familiarity."""
+        """Probabilities; a classifier measures no familiarity."""
         probabilities = softmax(reading.logits / self._temperature)
         return Evidence(probabilities, np.zeros(len(probabilities)))
 

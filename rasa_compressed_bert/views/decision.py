@@ -89,7 +89,7 @@ class IntentDecision:
     Args:
         views: by name.
         weights: of each view's probabilities, with the sum 1; 0 for a view that is used for familiarity alone.
-        confidence_map: from what they say to confidences.
+        confidence_map: from their pooled probabilities to confidences.
     """
 
     def __init__(self, views: Mapping[str, View], weights: Mapping[str, float], confidence_map: ConfidenceMap):

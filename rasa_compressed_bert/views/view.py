@@ -1,4 +1,4 @@
-"""The protocol of a view: one way to tell the intent of a message, and how familiar the message is."""
+"""The protocol of a view: one way to predict the intent of a message, and how familiar the message is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reading(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a view says of one message.
+    """The output of a view for one message.
 
     Attributes:
         probabilities: of the intents, `(C,)`, with the sum 1.
@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
 
 
 class View(Protocol):
-    """One way to tell the intent of a message; numpy alone, safe to call from several threads."""
+    """One way to predict the intent of a message; numpy alone, safe to call from several threads."""
 
     def evidence(self, reading: Reading) -> Evidence:
         """Probabilities and familiarity of one message."""

@@ -28,6 +28,7 @@ from rasa.shared.nlu.training_data.message import Message
 
 import rasa_compressed_bert
 from rasa_compressed_bert.components import config_io
+from rasa_compressed_bert.models.head_layer import LAYERS, HeadLayer
 
 PACKAGE = Path(rasa_compressed_bert.__file__).parent
 
@@ -133,6 +134,16 @@ def test_fingerprint_follows_the_source_of_the_package(case, tmp_path, monkeypat
             assert (case.component.fingerprint_addon(case.config) != before) == renews, module
     finally:
         config_io._source_digest.cache_clear()
+
+
+def test_fingerprint_follows_the_heads_that_are_registered(case):
+    """Else a model that was trained before a head was registered would be restored from the cache, without it."""
+    before, layer = case.component.fingerprint_addon(case.config), HeadLayer("tone", output="tone_logits")
+    LAYERS.append(layer)
+    try:
+        assert case.component.fingerprint_addon(case.config) != before
+    finally:
+        LAYERS.remove(layer)
 
 
 def test_fingerprint_of_what_was_restored_from_the_cache(case):

@@ -86,6 +86,29 @@ def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     assert "validation, dense" in text and "out of scope" not in text and "training messages" not in text
 
 
+CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.02}
+
+
+@pytest.mark.parametrize(
+    "parity, lines",
+    [
+        ({"tags": CHANGES}, ["parity of tags 1 of 10 labels changed by the export, confidences moved by 0.0200"]),
+        ({**CHANGES, "accuracy": None}, ["parity 1 of 10 labels changed by the export"]),
+        (
+            {**CHANGES, "accuracy": 0.9, "tones": {**CHANGES, "changed": 2, "accuracy": 0.8}},
+            ["accuracy on these messages 90.0 %", "parity of tones 2 of 10", "accuracy on these messages 80.0 %"],
+        ),
+    ],
+    ids=["entities alone", "messages without an intent", "another head"],
+)
+def test_text_has_the_parity_of_each_head(parity, lines):
+    artifact = small_artifact()
+    report = describe(Artifact({**artifact.manifest, "parity": parity}, artifact.files))
+    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    for line in lines:
+        assert line in " ".join(text.split()), text
+
+
 def test_names_of_intents_that_are_learnt_are_counted():
     artifact = small_artifact()
     reports = [describe(Artifact({**artifact.manifest, "num_names": count}, artifact.files)) for count in (0, 2)]

@@ -148,7 +148,7 @@ def test_annotations_that_are_none_are_told(tmp_path, caplog):
 
 def test_without_a_language(folder, tmp_path, capsys):
     assert main(["package-spacy", str(folder), "--name", "fruit", "--out", str(tmp_path / "out")]) == 2
-    assert "--language: say which one, as in --language de" in capsys.readouterr().err
+    assert "--language is missing: name the language of the training data, as in" in capsys.readouterr().err
 
 
 def test_an_artifact_of_another_kind(tmp_path, capsys):

@@ -12,7 +12,7 @@ _BATCH = 256
 def encoded_wordpieces(encoder: BertEncoder, *, first: int, last: int) -> np.ndarray:
     """The mean of the last hidden states of each wordpiece between the two special ones (Model2Vec, Minish Lab 2024).
 
-    These know what pretraining and fine-tuning made of a wordpiece; the rows of the encoder's own table do not.
+    These hold what pretraining and fine-tuning made of a wordpiece; the rows of the encoder's own table do not.
 
     Args:
         encoder: whose vocabulary it is.
