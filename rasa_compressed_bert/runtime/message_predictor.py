@@ -52,8 +52,8 @@ class MessagePredictor:
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1, with_pieces: bool = False):
+        self._engine = open_engine(artifact, num_threads=num_threads)  # first: it refuses unknown runtimes by name
         manifest, json = artifact.manifest, artifact.files[TOKENIZER].decode("utf-8")
-        self._engine = open_engine(artifact, num_threads=num_threads)
         self._outputs = outputs_of(manifest)
         self._decoders = decoders_of(artifact)
         # places in the text take time: where only whole messages are decoded, nobody asks for them
