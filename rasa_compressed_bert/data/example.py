@@ -21,7 +21,7 @@ class Example:
         text: of the message.
         intent: its intent; None without one.
         entities: annotated in it.
-        annotated: whether anybody looked for entities in it; of the name of an intent nobody did.
+        annotated: whether its entities are annotated; those in the name of an intent are not.
     """
 
     text: str

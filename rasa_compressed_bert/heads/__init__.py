@@ -1,4 +1,4 @@
-"""The heads: what a model can learn of a message; one module each."""
+"""The heads of a model, one module for each kind of label."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def learnt_heads(
     found = [head.learnt_from(examples, config, tokenizer, before=earlier.get(head.name)) for head in asked]
     heads = tuple(head for head in found if head is not None)
     if not heads:
-        wanted = " or ".join(head.what for head in asked)
+        wanted = " or ".join(head.label_phrase for head in asked)
         raise DataError(f"There are no examples with {wanted} to train on.")
     if config.pooling == "cls" and all(head.layer.per_wordpiece for head in heads):
         raise DataError("pooling: cls is for intents, and the training data has none. Leave pooling out.")

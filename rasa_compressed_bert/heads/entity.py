@@ -15,6 +15,7 @@ from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.models.head_layer import TAGGER
+from rasa_compressed_bert.runtime.decoders import ENTITIES
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
 from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints, align_entities, split_points_for
 from rasa_compressed_bert.training.batches import NO_LABEL, Labels
@@ -68,8 +69,8 @@ class EntityHead(Head):
     comma_separated: Tuple[str, ...] = ()
     loss_weight: float = 1.0
 
-    name = "entities"
-    what = "an entity"
+    name = ENTITIES
+    label_phrase = "an entity"
     layer = TAGGER
 
     @property
@@ -213,18 +214,18 @@ class EntityHead(Head):
         rows, tags = labelled_rows(inputs, labels, width=inputs[0].shape[1])
         return linear_probe(rows, tags, self.size, seed=seed)
 
-    def most_probed(self, count: int, *, seed: int) -> np.ndarray:
+    def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
         return np.random.default_rng(seed).permutation(count)[:_PROBED_MESSAGES]
 
     def observe(self, fold: Fold) -> _Observed:
         decoder = EntityDecoder(self.to_manifest(None)["entities"])
         logits = fold.predictions[self.layer.output]
-        examples = [fold.examples[place] for place in fold.inside]
+        examples = [fold.examples[place] for place in fold.held_out]
         found = [
             decoder.decode(example.text, fold.pieces[place], rows[1:-1])
-            for place, example, rows in zip(fold.inside, examples, logits)
+            for place, example, rows in zip(fold.held_out, examples, logits)
         ]
-        tags = [fold.encoded.labels[self.name][place] for place in fold.inside]
+        tags = [fold.encoded.labels[self.name][place] for place in fold.held_out]
         return _Observed(tags, logits, [example.entities for example in examples], found)
 
     def measure(self, observed: Sequence[_Observed]) -> MeasuredEntities:

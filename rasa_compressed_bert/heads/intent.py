@@ -13,6 +13,7 @@ from rasa_compressed_bert.heads.message import MessageHead
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import FEATURES
+from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.training.batches import NO_LABEL, Labels
 from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.head import Fold, Rows
@@ -72,8 +73,8 @@ class _Observed(NamedTuple):
 class IntentHead(MessageHead):
     """The intents of messages."""
 
-    name = "intents"
-    what = "an intent"
+    name = INTENTS
+    label_phrase = "an intent"
     layer = CLASSIFIER
     manifest_entry = "labels"
 
@@ -106,10 +107,10 @@ class IntentHead(MessageHead):
     def observe(self, fold: Fold) -> _Observed:
         classes, seed = fold.encoded.labels[self.name], fold.config.random_seed
         features = predict_inputs(fold.model, FEATURES, fold.encoded.input_ids)
-        known = fold.outside[classes[fold.outside] != NO_LABEL]
+        known = fold.trained_on[classes[fold.trained_on] != NO_LABEL]
         kernel, bias = refit_classifier(features[known], classes[known], self.size, seed=seed)
-        own = classes[fold.inside] != NO_LABEL
-        asked = fold.inside[own]
+        own = classes[fold.held_out] != NO_LABEL
+        asked = fold.held_out[own]
         evidence = {}
         if fold.config.fallback_threshold is not None:
             evidence = self._evidence(fold, features, classes, known=known, asked=asked)

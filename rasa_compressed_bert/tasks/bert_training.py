@@ -1,6 +1,6 @@
 """From labelled messages to the artifact of a fine-tuned, pruned, quantized BERT, top to bottom.
 
-What it learns of a message are its heads, see `heads`.
+What is predicted is defined by the heads of the model, see `heads`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
 
 
 def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
-    """A new model, or one that goes on where `artifact` is; before it trains, it warns of what is odd in the data.
+    """Trains a new model, or an artifact further, after warnings about the training data.
 
     See `train_bert` and `finetune_bert`.
     """

@@ -37,7 +37,7 @@ def _probed(model: TaskModel, task: BertTask) -> Parameters:
     seed = task.config.random_seed
     parameters: Parameters = {}
     for head in task.heads:
-        probed = task.training[head.most_probed(len(task.training), seed=seed)]
+        probed = task.training[head.places_to_probe(len(task.training), seed=seed)]
         inputs = predict_inputs(model, head.layer.name, probed.input_ids)
         fitted = head.probe(inputs, probed.labels[head.name], seed=seed)
         parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))

@@ -1,4 +1,4 @@
-"""What a head is: something that a model learns of a message, on top of the encoder.
+"""The base class of heads: a head predicts one kind of label from the hidden states of the encoder.
 
 A new head is a subclass of `Head`, registered with `heads.register_head`; on the serving side its decoder is registered
 with `runtime.decoders.register_decoder`.
@@ -45,9 +45,9 @@ class Fold:
         examples: all messages.
         pieces: their wordpieces.
         encoded: all messages as the model reads them.
-        inside: places of the messages that were held out.
-        outside: places of the messages that the model was trained on.
-        predictions: of those that were held out.
+        held_out: places of the messages that the model was not trained on.
+        trained_on: places of the others.
+        predictions: of the messages that were held out.
         config: all options.
     """
 
@@ -55,8 +55,8 @@ class Fold:
     examples: Sequence[Example]
     pieces: Sequence[Pieces]
     encoded: EncodedExamples
-    inside: np.ndarray
-    outside: np.ndarray
+    held_out: np.ndarray
+    trained_on: np.ndarray
     predictions: Predictions
     config: BertOptions
 
@@ -66,8 +66,8 @@ class Head(ABC):
 
     name: ClassVar[str]
     """Of its labels, plural: a key of `EncodedExamples.labels`."""
-    what: ClassVar[str]
-    """What an example must have, in error messages."""
+    label_phrase: ClassVar[str]
+    """A label with its article, such as "an intent", for messages to users."""
     layer: ClassVar[HeadLayer]
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
@@ -172,8 +172,8 @@ class Head(ABC):
     def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
         """Kernel and bias that logistic regression finds, as the start of training."""
 
-    def most_probed(self, count: int, *, seed: int) -> np.ndarray:
-        """Places of the examples that `probe` needs; all, unless their rows would take too much memory."""
+    def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
+        """Places of the examples that `probe` is given; all, unless their rows would take too much memory."""
         return np.arange(count)
 
     def refitted(self, inputs: Callable[[], Rows], labels: Labels, measured: Any, *, seed: int) -> Parameters:
