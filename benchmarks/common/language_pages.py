@@ -98,7 +98,8 @@ def _models(results: Cells) -> List[List[str]]:
 def _languages_in_words(data: Mapping[str, Any]) -> str:
     own = f"`{data['trained_language']}`"
     return f"""Trained on {data["training_messages"]} messages in {own}, intents alone, and asked in each language.
-`{FULL}` rows have `vocabulary: full`. Intent accuracy; the mean is over the languages other than {own}."""
+Rows with `{FULL}` in their names have `vocabulary: full`. Intent accuracy; the mean is over
+the languages other than {own}."""
 
 
 def _languages(data: Mapping[str, Any]) -> str:
