@@ -16,7 +16,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
+from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io, response_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
@@ -82,6 +82,7 @@ class ArtifactComponent(GraphComponent):
                     artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces
                 )
                 component = cls(options, model_storage, resource, execution_context, predictor=predictor)
+                component._response_writer = cls._writer(artifact, options, execution_context)
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
         return component
 
@@ -99,6 +100,14 @@ class ArtifactComponent(GraphComponent):
         self._resource = resource
         self._execution_context = execution_context
         self._predictor = predictor
+        self._response_writer: Optional[response_io.ResponseWriter] = None
+
+    @classmethod
+    def _writer(cls, artifact: Optional[Artifact], options: Any, context: ExecutionContext) -> Any:
+        if not options.response_selection:
+            return None
+        length = options.ranking_length
+        return response_io.writer_of(artifact, context, ranking_length=length, component=cls.__name__)
 
     def train(self, training_data: TrainingData) -> Resource:
         """Trains on the NLU examples, and saves the artifact.
@@ -114,7 +123,10 @@ class ArtifactComponent(GraphComponent):
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if any(self._is_labelled(example) for example in examples):
-                artifact = self._train(examples, artifact)
+                artifact = response_io.with_templates(self._train(examples, artifact), training_data)
+                if self._options.learns_intents:
+                    context, name = self._execution_context, type(self).__name__
+                    response_io.warn_of_responses(training_data, artifact.manifest, context, component=name)
             else:
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
             resource_io.save(artifact, self._model_storage, self._resource)
@@ -142,6 +154,8 @@ class ArtifactComponent(GraphComponent):
                 prediction = self._predictor.predict(text) if self._predictor and text else NOTHING
                 self._write_prediction(message, prediction)
                 message_io.add_others(message, prediction)
+                if self._response_writer:
+                    self._response_writer.write(message, prediction)
         return messages
 
     @abstractmethod

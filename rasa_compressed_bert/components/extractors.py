@@ -1,9 +1,10 @@
-"""Our trainable extractors among those that Rasa's validator knows.
+"""Our components among those that Rasa's validator knows.
 
 Rasa warns of entities in the training data where the pipeline has none of the extractors of a list, and of roles and
 groups where it has neither DIETClassifier nor CRFEntityExtractor. The list is open: with ours in it, Rasa rightly warns
 of two extractors that do the same, too. The other pair is written into the code, so that its warning can only be
-filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning is back, no more.
+filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning is back, no more. So is
+ResponseSelector; a classifier of ours warns itself of responses that nothing selects (`response_io.warn_of_responses`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import TypeVar
 from rasa.graph_components.validators.default_recipe_validator import TRAINABLE_EXTRACTORS
 
 Extractor = TypeVar("Extractor", bound=type)
+Classifier = TypeVar("Classifier", bound=type)
 _ROLES_AND_GROUPS = "You have defined training data with entities that have roles/groups"
+_RESPONSES = "You have defined training data with examples for training a response selector"
 
 
 def known_to_validator(extractor: Extractor) -> Extractor:
@@ -23,3 +26,9 @@ def known_to_validator(extractor: Extractor) -> Extractor:
         TRAINABLE_EXTRACTORS.append(extractor)
     warnings.filterwarnings("ignore", message=_ROLES_AND_GROUPS, category=UserWarning)
     return extractor
+
+
+def selects_responses(classifier: Classifier) -> Classifier:
+    """Registers a classifier that makes a ResponseSelector unnecessary."""
+    warnings.filterwarnings("ignore", message=_RESPONSES, category=UserWarning)
+    return classifier

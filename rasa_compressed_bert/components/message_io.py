@@ -26,6 +26,7 @@ from rasa.shared.nlu.constants import (
     INTENT,
     INTENT_NAME_KEY,
     INTENT_RANKING_KEY,
+    INTENT_RESPONSE_KEY,
     PREDICTED_CONFIDENCE_KEY,
     TEXT,
 )
@@ -42,9 +43,9 @@ from rasa_compressed_bert.runtime.word_featurizer import JOINED
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
-    """Every NLU example that has a text and an intent; of a retrieval intent, the intent without its response key."""
+    """Every NLU example that has a text and an intent; of a retrieval intent, the response too."""
     return [
-        Example(message.get(TEXT), message.get(INTENT))
+        Example(message.get(TEXT), message.get(INTENT), response=message.get(INTENT_RESPONSE_KEY))
         for message in training_data.intent_examples
         if (message.get(TEXT) or "").strip()
     ]
@@ -71,7 +72,8 @@ def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Co
         own = [entity for entity in entities if entity.get(EXTRACTOR) in (None, "", extractor)]
         others.update(entity[EXTRACTOR] for entity in entities if entity not in own)
         spans, wrong = _spans(text, own)
-        examples.append(Example(text, message.get(INTENT), tuple(spans)))
+        response = message.get(INTENT_RESPONSE_KEY)
+        examples.append(Example(text, message.get(INTENT), tuple(spans), response=response))
         problems += [f"{quoted(text)}: {problem}" for problem in wrong]
     warn_of_faulty_annotations(problems, component=extractor)
     absent = {name: count for name, count in others.items() if name not in pipeline}
@@ -201,7 +203,7 @@ def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, rankin
 
 
 def add_others(message: Message, prediction: Prediction) -> None:
-    """Adds what heads other than those of the intents and the entities found, under their names."""
+    """Adds what heads other than those of this package found, under their names."""
     for name, value in prediction.found.items():
-        if name not in (decoders.INTENTS, decoders.ENTITIES):
+        if name not in (decoders.INTENTS, decoders.ENTITIES, decoders.RESPONSES):
             message.set(name, value, add_to_output=True)

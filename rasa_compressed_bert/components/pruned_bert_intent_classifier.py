@@ -7,9 +7,11 @@ from typing import Any, Dict
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 
 from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
+from rasa_compressed_bert.components.extractors import selects_responses
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 
 
+@selects_responses
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class PrunedBertIntentClassifier(ArtifactIntentClassifier):
     """Fine-tunes BERT on the intents, prunes and quantizes it, and serves it on a CPU.

@@ -87,6 +87,11 @@ class ComponentConfig(ABC):
         """Threads of the serving engine, an option of every component."""
 
     @property
+    def response_selection(self) -> bool:
+        """Whether responses of retrieval intents are learnt; an option of the classifiers that are BERTs."""
+        return False
+
+    @property
     def fallback_threshold(self) -> Optional[float]:
         """`out_of_scope.threshold`; None where no detector finds messages out of scope."""
         section = getattr(self, "out_of_scope", None)

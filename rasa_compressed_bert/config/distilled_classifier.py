@@ -140,6 +140,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             pruning=PruningConfig(method="none"),
             quantization=QuantizationConfig(method="none"),
             out_of_scope=self.out_of_scope,
+            response_selection=False,
         )
 
     def conflicts(self) -> Iterator[Problem]:

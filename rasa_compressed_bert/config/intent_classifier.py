@@ -17,6 +17,13 @@ class IntentConfig(BertOptions):
     learns_intents: ClassVar[bool] = True
 
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    response_selection: bool = option(
+        True,
+        bool,
+        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, where "
+        "the training data has such intents. For retrieval intents that have a ResponseSelector in the pipeline, that "
+        "one selects.",
+    )
     out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
 
     def files_to_read(self) -> Sequence[str]:

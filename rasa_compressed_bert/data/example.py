@@ -22,12 +22,28 @@ class Example:
         intent: its intent; None without one.
         entities: annotated in it.
         annotated: whether its entities are annotated; those in the name of an intent are not.
+        response: the retrieval intent with its response key, such as `faq/ask_name`; None of another intent.
     """
 
     text: str
     intent: Optional[str] = None
     entities: Tuple[EntitySpan, ...] = ()
     annotated: bool = True
+    response: Optional[str] = None
+
+    @property
+    def full_intent(self) -> Optional[str]:
+        """The intent, with its response key where it has one."""
+        return self.response or self.intent
+
+
+RESPONSE_DELIMITER = "/"
+"""Between a retrieval intent and its response key, as in Rasa."""
+
+
+def retrieval_intent(response: str) -> str:
+    """The intent of a response: of `faq/ask_name`, `faq`."""
+    return response.split(RESPONSE_DELIMITER)[0]
 
 
 class LabelledMessage(NamedTuple):

@@ -31,11 +31,11 @@ def other_weights(option: str) -> str:
 
 
 def warn_of_contradictions(examples: Sequence[Example]) -> None:
-    """Name the messages that have several intents: no classifier can have them all right."""
+    """Name the messages that have several intents, or several responses: no classifier can have them all right."""
     intents: Dict[str, Set[str]] = defaultdict(set)
     for example in examples:
-        if example.intent is not None:
-            intents[_plain(example.text)].add(example.intent)
+        if example.full_intent is not None:
+            intents[_plain(example.text)].add(example.full_intent)
     found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
     if found:
         logger.warning(
@@ -173,6 +173,11 @@ def quoted(text: str) -> str:
     """The beginning of a message on one line, with escapes for what is not printed, such as zero-width spaces."""
     shown = (character if character.isprintable() else ascii(character)[1:-1] for character in text[:_CHARACTERS])
     return f"'{''.join(shown)}'"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of some, and whether there are more."""
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _first(items: Sequence[str], count: int = _LISTED) -> str:

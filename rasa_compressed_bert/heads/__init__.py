@@ -10,6 +10,7 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads.entity import EntityHead
 from rasa_compressed_bert.heads.intent import IntentHead
+from rasa_compressed_bert.heads.response import ResponseHead
 from rasa_compressed_bert.models.head_layer import LAYERS
 from rasa_compressed_bert.models.task_model import FEATURES
 from rasa_compressed_bert.training.head import Head
@@ -18,6 +19,7 @@ __all__ = [
     "EntityHead",
     "Head",
     "IntentHead",
+    "ResponseHead",
     "continued_heads",
     "heads_of",
     "intents_of",
@@ -28,7 +30,7 @@ __all__ = [
     "require_same_labels",
 ]
 
-_HEADS: List[Type[Head]] = [IntentHead, EntityHead]
+_HEADS: List[Type[Head]] = [IntentHead, EntityHead, ResponseHead]
 
 
 def register_head(head: Type[Head]) -> None:

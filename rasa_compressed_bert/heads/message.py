@@ -61,6 +61,11 @@ class MessageHead(Head):
         return self.labels
 
     @property
+    def prefix(self) -> str:
+        """Of the names of its measures."""
+        return "" if self.parity_entry is None else f"{self.parity_entry}_"
+
+    @property
     def size(self) -> int:
         return len(self.labels)
 
@@ -78,8 +83,7 @@ class MessageHead(Head):
     def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
         """Macro F1 and accuracy, with the name of the head before those that are not the intents'."""
         places = np.flatnonzero(labels != NO_LABEL)
-        prefix = "" if self.parity_entry is None else f"{self.parity_entry}_"
-        return evaluate(logits[places], labels[places], prefix=prefix) if len(places) else Score()
+        return evaluate(logits[places], labels[places], prefix=self.prefix) if len(places) else Score()
 
     def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
         places = np.flatnonzero(labels != NO_LABEL)

@@ -54,7 +54,8 @@ class HeadLayer:
 
 CLASSIFIER = HeadLayer("classifier", output="logits")
 TAGGER = HeadLayer("tagger", output="tag_logits", per_wordpiece=True)
-LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER]
+SELECTOR = HeadLayer("selector", output="response_logits")
+LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, SELECTOR]
 """Every layer that a model may have, in the order of a graph's outputs."""
 
 

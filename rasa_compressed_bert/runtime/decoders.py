@@ -12,10 +12,11 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
-from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, TAG_LOGITS, IntentRanker
+from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, RESPONSE_LOGITS, TAG_LOGITS, IntentRanker
+from rasa_compressed_bert.runtime.response_decoder import ResponseDecoder
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
-INTENTS, ENTITIES = "intents", "entities"
+INTENTS, ENTITIES, RESPONSES = "intents", "entities", "responses"
 """Names of heads."""
 
 Decode = Callable[[str, Optional[Pieces], Mapping[str, np.ndarray]], Any]
@@ -60,4 +61,15 @@ def _entities(artifact: Artifact) -> Optional[Decode]:
     return decode
 
 
-_DECODERS: Dict[str, Callable[[Artifact], Optional[Decode]]] = {INTENTS: _intents, ENTITIES: _entities}
+def _responses(artifact: Artifact) -> Optional[Decode]:
+    if RESPONSES not in artifact.manifest:
+        return None
+    decoder = ResponseDecoder(artifact.manifest[RESPONSES])
+    return lambda text, pieces, outputs: decoder.decode(outputs[RESPONSE_LOGITS])
+
+
+_DECODERS: Dict[str, Callable[[Artifact], Optional[Decode]]] = {
+    INTENTS: _intents,
+    ENTITIES: _entities,
+    RESPONSES: _responses,
+}

@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.runtime.decoders import ENTITIES, INTENTS, decoders_of
+from rasa_compressed_bert.runtime.decoders import ENTITIES, INTENTS, RESPONSES, decoders_of
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
 from rasa_compressed_bert.runtime.ranking import Ranking, outputs_of
@@ -57,7 +57,7 @@ class MessagePredictor:
         self._outputs = outputs_of(manifest)
         self._decoders = decoders_of(artifact)
         # places in the text take time: where only whole messages are decoded, nobody asks for them
-        if with_pieces or set(self._decoders) != {INTENTS}:
+        if with_pieces or not set(self._decoders) <= {INTENTS, RESPONSES}:
             split_points = manifest.get("entities", {}).get("cuts", {})
             self._tokenizer: Any = PieceTokenizer(json, manifest["max_length"], split_points)
         else:

@@ -15,7 +15,7 @@ from rasa_compressed_bert.views import decision
 from rasa_compressed_bert.views.view import Reading
 
 Ranking = List[Tuple[str, float]]
-LOGITS, FEATURES, TAG_LOGITS = "logits", "features", "tag_logits"
+LOGITS, FEATURES, TAG_LOGITS, RESPONSE_LOGITS = "logits", "features", "tag_logits", "response_logits"
 """Names of a graph's outputs."""
 
 

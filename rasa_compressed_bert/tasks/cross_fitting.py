@@ -13,7 +13,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.example import NO_CLASS
-from rasa_compressed_bert.heads import EntityHead, Head, IntentHead, heads_of
+from rasa_compressed_bert.heads import EntityHead, Head, IntentHead, ResponseHead, heads_of
 from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.training.head import Fold
@@ -93,14 +93,26 @@ def cross_fit(task: BertTask) -> Optional[CrossFitted]:
 
 
 def _folds(task: BertTask, count: int) -> np.ndarray:
-    """The fold of each message; -1 of what is always trained on: names, and the only message of an intent.  # (n,)"""
-    labels = task.training.labels.get(IntentHead.name)
-    classes = np.full(len(task.training), NO_CLASS) if labels is None else np.asarray(labels)
+    """The fold of each message; -1 of what is always trained on: names, and the only message of an intent.
+
+    A response of a retrieval intent counts as an intent of its own.  # (n,)
+    """
+    classes = _classes(task)
     folds = stratified_folds(classes, count, seed=task.config.random_seed)
     known, counts = np.unique(classes[classes != NO_CLASS], return_counts=True)
     folds[np.isin(classes, known[counts == 1])] = -1
     folds[len(folds) - task.num_names :] = -1  # names are no messages of users
     return folds
+
+
+def _classes(task: BertTask) -> np.ndarray:
+    """The intent of each message, or its response, such that both are spread over the folds.  # (n,)"""
+    labels = task.training.labels
+    intents = np.asarray(labels.get(IntentHead.name, np.full(len(task.training), NO_CLASS)))
+    responses = labels.get(ResponseHead.name)
+    if responses is None:
+        return intents
+    return np.where(responses != NO_CLASS, intents.max() + 1 + responses, intents)
 
 
 def measured_of(cross_fitted: Optional[CrossFitted], head: Head) -> Any:

@@ -5,18 +5,19 @@ import warnings
 import pytest
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.graph_components.validators.default_recipe_validator import TRAINABLE_EXTRACTORS, DefaultV1RecipeValidator
+from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.shared.data import TrainingType
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.components.extractors import known_to_validator
+from rasa_compressed_bert.components.extractors import known_to_validator, selects_responses
 
 CITY = {"start": 0, "end": 4, "value": "rome", "entity": "city", "role": "from", "group": "1"}
 DATA = TrainingData([Message.build(f"rome {index}", f"{index % 2}", [CITY]) for index in range(4)])
 OURS = ["BertEntityExtractor", "JointBertClassifier"]
 
 
-def warnings_of(*pipeline):
+def warnings_of(*pipeline, data=DATA):
     """What Rasa warns of before it trains."""
     config = {"language": "en", "pipeline": [{"name": name} for name in pipeline], "policies": []}
     graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
@@ -24,8 +25,10 @@ def warnings_of(*pipeline):
         warnings.simplefilter("always", UserWarning)
         for name in pipeline:
             if name.startswith("rasa_compressed_bert"):  # what importing it does; pytest has filters of its own
-                known_to_validator(DefaultV1Recipe._from_registry(name).clazz)
-        DefaultV1RecipeValidator(graph.train_schema)._validate_nlu(DATA)
+                component = DefaultV1Recipe._from_registry(name).clazz
+                register = known_to_validator if issubclass(component, EntityExtractorMixin) else selects_responses
+                register(component)
+        DefaultV1RecipeValidator(graph.train_schema)._validate_nlu(data)
     assert len(set(TRAINABLE_EXTRACTORS)) == len(TRAINABLE_EXTRACTORS)
     return "\n".join(str(warning.message) for warning in caught)
 
@@ -43,3 +46,10 @@ def test_a_pipeline_without_an_extractor_is_warned_of_with_ours_among_those_that
 def test_two_extractors_that_do_the_same_are_warned_of():
     found = warnings_of("WhitespaceTokenizer", "CRFEntityExtractor", "rasa_compressed_bert.BertEntityExtractor")
     assert "multiple entity extractors that do the same job" in found and "BertEntityExtractor" in found
+
+
+def test_responses_that_our_classifier_selects_need_no_selector_of_rasas():
+    data = TrainingData([Message.build(f"who are you {index}", f"faq/{index % 2}") for index in range(4)])
+    validator = "WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier"
+    assert "does not include a response selector" in warnings_of(*validator, data=data)
+    assert "response selector" not in warnings_of("rasa_compressed_bert.PrunedBertIntentClassifier", data=data)

@@ -58,6 +58,7 @@ DEFAULTS = {
         **{"encoder_bits": 8, "embedding_bits": 8},
     },
     "ranking_length": 10,
+    "response_selection": True,
     "out_of_scope": {"detector": "neighbours", "in_scope_recall": 0.95, "threshold": 0.3, "messages": None},
 }
 SECTIONS = ("pruning", "distillation", "quantization", "budget", "out_of_scope")

@@ -1,0 +1,46 @@
+"""Logits of responses to a ranking of the responses of each retrieval intent."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from rasa_compressed_bert.data.example import retrieval_intent
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.ranking import Ranking, positive, softmax
+
+
+class ResponseDecoder:
+    """The responses of a model.
+
+    Args:
+        responses: the entry of a manifest: `labels` and `temperature`.
+    """
+
+    def __init__(self, responses: Mapping[str, Any]):
+        self.labels: List[str] = responses["labels"]
+        self._temperature = positive(responses["temperature"])
+        places: Dict[str, List[int]] = {}
+        for place, label in enumerate(self.labels):
+            places.setdefault(retrieval_intent(label), []).append(place)
+        self._places = {intent: np.array(own) for intent, own in places.items()}
+
+    def decode(self, logits: np.ndarray) -> Dict[str, Ranking]:
+        """The responses of each retrieval intent with their confidences, given the intent, best first.
+
+        Args:
+            logits: `(C,)`.
+
+        Raises:
+            ArtifactError: if there are more or fewer logits than responses, or if they are no numbers.
+        """
+        if logits.shape != (len(self.labels),):
+            raise ArtifactError("What the model gives are no responses: its files are damaged. Train it again.")
+        found = {}
+        for intent, places in self._places.items():
+            confidences = softmax(logits[places], self._temperature)
+            order = np.argsort(-confidences, kind="stable")
+            pairs = zip(places[order].tolist(), confidences[order].tolist())
+            found[intent] = [(self.labels[place], confidence) for place, confidence in pairs]
+        return found
