@@ -105,7 +105,7 @@ class BertTask:
         heads = tuple(head.without_annotations(self.examples, hidden, self.state.tokenizer) for head in self.heads)
         filled = [message for message in self.filled if message.source not in hidden]
         if heads == self.heads:
-            return replace(self, filled=filled)
+            return replace(self, filled=filled) if self.filled else self
         pieces = _pieces(self.examples, heads, self.state, self.config)
         known = [place for place in range(len(pieces)) if place not in hidden]
         seen = [self.examples[place] for place in known], [pieces[place] for place in known]
