@@ -13,17 +13,13 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Optional
 
-from tqdm import tqdm
-
+from benchmarks.common import comparing
 from benchmarks.common import rows as row_definitions
 from benchmarks.common.commands import command_line, named_folder, run_all
 from benchmarks.common.datasets import prepare
-from benchmarks.common.measured import Measured
 from benchmarks.common.pages import write_results
-from benchmarks.common.training import file_digest, measuring_code, train_row
-from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.server import throughput
 from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.errors import CompressedBertError
@@ -53,39 +49,37 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     if arguments.fresh and work.exists():
         shutil.rmtree(work)
     training, test = prepare(source, work / "data", sample=arguments.sample, entities=arguments.entities)
-    trained: Dict[str, Dict[str, Any]] = {}
-    with tqdm(arguments.rows, desc=f"{title}: training", unit=" models", dynamic_ncols=True) as bar:
-        for row in bar:
-            bar.set_postfix_str(row_definitions.model_name(row))
-            config = row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
-            nlu = work / "data" / "keyword.yml" if row == "keyword" else training
-            trained[row] = train_row(work / row, config, nlu, reuse=arguments.reuse)
+    rows = [
+        comparing.Row(
+            work / row,
+            row_definitions.model_name(row),
+            row_definitions.row_config(row, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs),
+            work / "data" / "keyword.yml" if row == "keyword" else training,
+        )
+        for row in arguments.rows
+    ]
+    trainings = comparing.train_rows(rows, title=title, reuse=arguments.reuse)
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
-    models = {row_definitions.model_name(row): work / row / "model.tar.gz" for row in arguments.rows}
     outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
-    texts = [[message.text for message in part] for part in (messages, outside)]
-    digests = [file_digest(path) for path in (*models.values(), test)]
-    measured = Measured(work, [digests, texts, environment(), measuring_code()])
-    results = measured.once("side by side", lambda: compare_models(models, messages, out_of_scope=texts[1], threads=1))
+    measured, results = comparing.compare_rows(
+        rows, test, messages=messages, outside=[message.text for message in outside], work=work
+    )
     failed = []
-    for row, result in zip(arguments.rows, results):
+    for name, row, trained, result in zip(arguments.rows, rows, trainings, results):
         if arguments.http:
-            logger.info(f"{title}: {row_definitions.model_name(row)} behind its server")
+            logger.info(f"{title}: {row.model} behind its server")
             try:
-                asked = partial(throughput, models[result["model"]], texts[0], seconds=arguments.http)
-                result.update(measured.once(f"{arguments.http:g} seconds of {row}", asked))
+                asked = partial(throughput, row.archive, [message.text for message in messages], seconds=arguments.http)
+                result.update(measured.once(f"{arguments.http:g} seconds of {name}", asked))
             except CompressedBertError as error:  # a row that says so, and no reason to lose the others
                 logger.error(str(error))
-                published = str(error).splitlines()[0].replace(str(models[result["model"]]), "model.tar.gz")
-                failed.append(f"The server of {result['model']} failed: {published}")
-        result["made_by_other_code"] = trained[row]["made_by_other_code"]
-        result["training_s"] = trained[row]["training_s"]
-        result["training_command"] = trained[row]["command"]
-        result["pipeline"] = row_definitions.without_folders(trained[row]["config"]["pipeline"])
-        if row == "keyword":  # two keywords: there for the time that Rasa itself takes
+                published = str(error).splitlines()[0].replace(str(row.archive), "model.tar.gz")
+                failed.append(f"The server of {row.model} failed: {published}")
+        result.update(trained)
+        if name == "keyword":  # two keywords: there for the time that Rasa itself takes
             result.update(dict.fromkeys(_SCORES))
-        if row_definitions.is_ours(row):
-            result["sparsity"] = _sparsity(models[result["model"]])
+        if row_definitions.is_ours(name):
+            result["sparsity"] = _sparsity(row.archive)
     content = {
         "data": name,
         "training_messages": len(load_messages(training)),

@@ -39,13 +39,21 @@ def save_tiny_weights(folder, model, tokenizer_class):
     return folder
 
 
+LONGEST = [  # files of minutes, and what takes longest without the slow tests
+    *("test_example_bot.py", "test_featurizer_in_rasa.py", "test_rasa_life.py", "test_pipelines.py"),
+    *("test_command_line.py", "test_spacy_in_rasa.py", "test_real_bots.py", "test_component_storage.py"),
+    "test_other_vocabularies.py",
+]
+
+
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, and those of the whole package before those of its parts: they take longest.
+    """The longest files come first, then other files with slow tests, those of the whole package before its parts.
 
     So no process is left alone with one of them at the end.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, len(item.path.parts)))
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path.name, len(place)), item.path not in slow, len(item.path.parts)))
 
 
 @pytest.fixture(scope="session", autouse=True)

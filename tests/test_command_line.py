@@ -164,7 +164,7 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monk
 
     monkeypatch.setattr("rasa_compressed_bert.benchmark.server.throughput", throughput)
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
-    ours = {"name": OURS, "model_weights": str(tiny_weights), "epochs": 1}
+    ours = {"name": OURS, "model_weights": str(tiny_weights), "epochs": 1, "validation_split": 0.0}
     rasas = [{"name": "WhitespaceTokenizer"}, {"name": "CountVectorsFeaturizer"}]
     rasas.append({"name": "LogisticRegressionClassifier"})
     for name, pipeline in (("ours", [ours]), ("logistic", rasas)):

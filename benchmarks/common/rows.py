@@ -16,6 +16,8 @@ TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
 MULTILINGUAL = "multilingual_"
 """Begins the name of a row of ours with `MULTILINGUAL_WEIGHTS`."""
 MULTILINGUAL_WEIGHTS = "multilingual-e5-small"
+FULL = "full_"
+"""Begins the name of a row of ours with `vocabulary: full`; after `MULTILINGUAL`, if it has that too."""
 DEFAULT = "pruned_60_int8"
 """`PrunedBertIntentClassifier` with its default options."""
 _RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
@@ -28,7 +30,7 @@ SHORT_ROWS = (
     *("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic"),
     *("dense_fp32", "60", "80", "joint_60", "distilled_bilstm"),
 )
-KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{MULTILINGUAL}ROW"])
+KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{FULL}ROW", f"{MULTILINGUAL}ROW"])
 """What `is_trainable` knows."""
 LABELS = {
     DEFAULT: "PrunedBertIntentClassifier",
@@ -49,7 +51,7 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
 
     Args:
         row: one of `ROWS`, `DEFAULT`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a
-            student, `joint_` and a row of ours, or `multilingual_` and a BERT of ours.
+            student, `joint_` and a row of ours, or `multilingual_`, `full_` or both, and a BERT of ours.
         epochs: of our component; 0 for its default.
         diet_epochs: of DIET; 100 in Rasa's default pipeline.
     """
@@ -93,8 +95,9 @@ def is_ours(row: str) -> bool:
 
 def is_bert(row: str) -> bool:
     """Whether a row is a BERT of ours, for intents or for entities too."""
-    if row.startswith(MULTILINGUAL):
-        return is_bert(row[len(MULTILINGUAL) :])
+    for prefix in (MULTILINGUAL, FULL):
+        if row.startswith(prefix):
+            return is_bert(row[len(prefix) :])
     own = row[len(BOTH) :] if row.startswith(BOTH) else row
     return own in (DEFAULT, "dense_fp32", "dense_int8") or (own[len(TRIM) :] if own.startswith(TRIM) else own).isdigit()
 
@@ -106,7 +109,7 @@ def is_trainable(row: str) -> bool:
 
 def model_name(row: str) -> str:
     """The row's name in tables."""
-    for prefix in (BOTH, MULTILINGUAL):
+    for prefix in (BOTH, MULTILINGUAL, FULL):
         if row.startswith(prefix):
             return prefix + model_name(row[len(prefix) :])
     return f"pruned_{row}_int8" if row.isdigit() else row
@@ -120,6 +123,8 @@ def label(row: str) -> str:
 def _ours(row: str, epochs: int) -> Dict[str, Any]:
     if row.startswith(MULTILINGUAL):
         return {**_ours(row[len(MULTILINGUAL) :], epochs), "model_weights": MULTILINGUAL_WEIGHTS}
+    if row.startswith(FULL):
+        return {**_ours(row[len(FULL) :], epochs), "vocabulary": "full"}
     if row.startswith(STUDENT):
         own = {"name": DISTILLED, "student": {"architecture": row[len(STUDENT) :]}}
         return {**own, "epochs": epochs} if epochs else own

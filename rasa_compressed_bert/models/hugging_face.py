@@ -102,6 +102,11 @@ def _read(what: str, name: str, load: Any) -> Any:
         return load(transformers)
     except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
         where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
+        if _is_of_other_sizes(error):
+            raise WeightsError(
+                f"Cannot read {what} {where}: their sizes are not those of config.json (vocab_size, hidden_size, "
+                "intermediate_size and so on). Put the config.json of this model beside the weights."
+            ) from error
         if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # what transformers says at length
             raise WeightsError(f"The tokenizer {where} {_NO_FAST_TOKENIZER}") from error
         if isinstance(error, OSError) and not Path(name).is_dir():  # what transformers raises for what is not there
@@ -111,6 +116,11 @@ def _read(what: str, name: str, load: Any) -> Any:
             )
             where += ". The reason given"
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
+
+
+def _is_of_other_sizes(error: Exception) -> bool:
+    """Whether values could not be reshaped; transformers raises a TypeError while it handles TensorFlow's error."""
+    return any("reshape" in str(cause).lower() for cause in (error, error.__context__))
 
 
 def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, bool]:

@@ -1,14 +1,16 @@
 """The view of characters: a linear classifier over hashed character n-grams, and the likeness to training messages.
 
 It needs no forward pass, and tells apart what the vocabulary of a pretrained model cannot: emoji, typos, other scripts.
-An n-gram is 2 to 4 characters of a word with a blank on both sides, in lower case and without control characters
-(scikit-learn's `char_wb`). N-grams are hashed into `BUCKETS` places (Weinberger et al. 2009, "Feature hashing for large
+An n-gram is 2 to 4 characters of a word with a blank on both sides, in lower case, without control characters
+(scikit-learn's `char_wb`), and with combining marks composed (Unicode's NFC), so that both ways to write an accent are
+one. N-grams are hashed into `BUCKETS` places (Weinberger et al. 2009, "Feature hashing for large
 scale multitask learning"), counted as `1 + log(count)`, multiplied by the inverse document frequency, and normalised to
 length 1. N-grams whose place no training message has are left out.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Dict, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -35,7 +37,7 @@ def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
     read = text[:LONGEST_TEXT]
     if not read.isprintable():  # control characters are not seen by a reader either
         read = "".join(character for character in read if character.isprintable() or character.isspace())
-    words = read.lower().split()
+    words = unicodedata.normalize("NFC", read).lower().split()
     if not words:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     padded = f" {'  '.join(words)} "  # a blank on both sides of each word

@@ -7,6 +7,7 @@ import pytest
 from small_archives import NODE, small_artifact, write_archive
 
 from benchmarks import side_by_side
+from benchmarks.common import comparing
 from benchmarks.common.datasets import write_nlu
 from benchmarks.common.pages import to_markdown
 from benchmarks.common.rows import ROWS, SHORT_ROWS
@@ -23,8 +24,8 @@ class Bench:
     def __init__(self, folder, monkeypatch):
         self.folder, self.done, self.failures = folder, [], {}
         self._patch = monkeypatch
-        monkeypatch.setattr(side_by_side, "train_row", self._train)
-        monkeypatch.setattr(side_by_side, "compare_models", self._compare)
+        monkeypatch.setattr(comparing, "train_row", self._train)
+        monkeypatch.setattr(comparing, "compare_models", self._compare)
         monkeypatch.setattr(side_by_side, "throughput", self._ask)
         (folder / "data").mkdir()
         messages = [LabelledMessage(f"message {index}", f"intent{index % 3}") for index in range(12)]

@@ -1,5 +1,7 @@
 """What the tests of components share: one trained tiny model of each component."""
 
+import fcntl
+import os
 from typing import Any, Dict, NamedTuple
 
 import pytest
@@ -7,9 +9,10 @@ from component_harness import (
     CASES,
     RUNTIMES,
     component_of,
+    create,
+    load,
     make_storage,
     needs_words,
-    train,
     training_data,
     with_weights,
 )
@@ -63,13 +66,32 @@ def trainings():
 @pytest.fixture(scope="session")
 def trained(case, trainings, cache_folder, tmp_path_factory):
     if case.name not in trainings:
-        folder = tmp_path_factory.mktemp("trained")
-        storage, data = make_storage(folder), training_data(words=needs_words(case.component))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
-            component = train(case.component, case.config, data, storage)
-        trainings[case.name] = Trained(case, component, storage, folder)
+        folder = trained_once(case, shared_folder(tmp_path_factory) / case.name.replace(" ", "_"), cache_folder)
+        storage = make_storage(folder)
+        trainings[case.name] = Trained(case, load(case.component, case.config, storage), storage, folder)
     return trainings[case.name]
+
+
+def shared_folder(tmp_path_factory):
+    """One folder for all processes of a run; pytest-xdist gives each of them one below it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "trained"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def trained_once(case, folder, cache_folder):
+    """The storage of a component that the first process to come trains; the others wait for it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_suffix(f".{os.getpid()}")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
+                data = training_data(words=needs_words(case.component))
+                create(case.component, case.config, make_storage(unfinished)).train(data)
+            unfinished.rename(folder)
+    return folder
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ def project(tmp_path_factory, tiny_weights):
     (project.folder / "several.yml").write_text(yaml.safe_dump(config))
     config["pipeline"] = [{"name": COMPONENT, **project.options}]
     (project.folder / "single.yml").write_text(yaml.safe_dump(config))
+    config["pipeline"] = [{"name": COMPONENT, **project.options, "epochs": 2, "validation_split": 0.0}]
+    (project.folder / "quick.yml").write_text(yaml.safe_dump(config))
     config["pipeline"] = [{"name": COMPONENT, **project.options, "epochs": 3, "random_seed": 1}]
     (project.folder / "other.yml").write_text(yaml.safe_dump(config))
     return project
@@ -299,7 +301,7 @@ def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(projec
     """The process ends at each moment, all with one cache; the training after them all is as good as one without it."""
     for moment, (owner, function, half) in DEATHS.items():
         (tmp_path / "sitecustomize.py").write_text(DIES.format(owner=owner, function=function, half=half))
-        arguments = ("train", "nlu", "--fixed-model-name", moment, "--config", "single.yml")
+        arguments = ("train", "nlu", "--fixed-model-name", moment, "--config", "quick.yml")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(tmp_path))
             process = project.start(*arguments, stdin=subprocess.DEVNULL)
@@ -311,10 +313,10 @@ def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(projec
                 Agent.load(str(project.model(moment)))
         else:
             assert not project.model(moment).exists()
-    project.train("after", "--config", "single.yml")
+    project.train("after", "--config", "quick.yml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RASA_MAX_CACHE_SIZE", "0")
-        project.train("undisturbed", "--config", "single.yml")
+        project.train("undisturbed", "--config", "quick.yml")
     assert intents_of(project.model("after")) == intents_of(project.model("undisturbed"))
 
 
@@ -322,7 +324,7 @@ def test_a_full_disk_is_one_clear_sentence(project, monkeypatch):
     """No file may be larger than 20 kB: the model cannot be written. Rasa's cache, a database, is switched off."""
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     process = project.start(
-        *("train", "nlu", "--fixed-model-name", "full", "--config", "single.yml"),
+        *("train", "nlu", "--fixed-model-name", "full", "--config", "quick.yml"),
         stdin=subprocess.DEVNULL,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
@@ -337,7 +339,7 @@ def test_a_full_disk_is_one_clear_sentence(project, monkeypatch):
 def test_training_into_a_folder_that_is_read_only(project, read_only, monkeypatch):
     """Rasa says so, and there is no model then, nor half of one."""
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
-    arguments = ("train", "nlu", "--fixed-model-name", "read_only", "--config", "single.yml", "--out", str(read_only))
+    arguments = ("train", "nlu", "--fixed-model-name", "read_only", "--config", "quick.yml", "--out", str(read_only))
     process = project.start(*arguments, stdin=subprocess.DEVNULL, preexec_fn=without_privileges)
     with ended(process):
         said, _ = process.communicate(timeout=300)

@@ -1,6 +1,7 @@
 """Every family of encoders computes what transformers' class computes: as it is, pruned, and exported."""
 
 import json
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -47,6 +48,13 @@ FAMILIES = {
     "xlm-roberta": (transformers.XLMRobertaConfig, transformers.TFXLMRobertaModel, {}),
     "camembert": (transformers.CamembertConfig, transformers.TFCamembertModel, {"hidden_act": "gelu_new"}),
 }
+EXPORTED = {
+    "bert": ("gelu", None, 0),
+    "camembert": ("gelu_new", None, 0),
+    "electra": ("gelu", 24, 0),
+    "mpnet": ("gelu", None, 32),
+}
+"""One family of each graph, with all that decides it; each other family has the graph of one of these."""
 OFFSET = {"mpnet", "roberta", "xlm-roberta", "camembert"}
 """Families of which two rows of the position embeddings belong to no position of a message."""
 LENGTHS = (40, 9, 4, 1)
@@ -69,12 +77,27 @@ def copy_tokenizer(tiny_weights, folder):
     return folder
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request, tmp_path_factory, tiny_weights):
-    """Name, model of transformers, and what we read of its folder."""
-    model, folder = reference_model(request.param), tmp_path_factory.mktemp("weights")
-    model.save_pretrained(folder, safe_serialization=True)
-    return request.param, model, load_pretrained(str(copy_tokenizer(tiny_weights, folder)))
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, tiny_weights):
+    """By the name of a family: the name, its model of transformers, and what we read of its folder."""
+
+    @lru_cache(maxsize=None)
+    def save(name):
+        model, folder = reference_model(name), tmp_path_factory.mktemp("weights")
+        model.save_pretrained(folder, safe_serialization=True)
+        return name, model, load_pretrained(str(copy_tokenizer(tiny_weights, folder)))
+
+    return save
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, saved):
+    return saved(request.param)
+
+
+@pytest.fixture(params=EXPORTED)
+def exported(request, saved):
+    return saved(request.param)
 
 
 def batch(shape):
@@ -121,6 +144,8 @@ def test_parameters_have_the_shapes_that_are_declared(family):
     name, _, checkpoint = family
     assert {name: value.shape for name, value in checkpoint.parameters.items()} == checkpoint.shape.parameter_shapes()
     assert checkpoint.shape.max_position_embeddings == (40 if name in OFFSET else 42)
+    graph = (checkpoint.shape.hidden_act, checkpoint.shape.embedding_size, checkpoint.shape.relative_buckets)
+    assert graph in EXPORTED.values() and EXPORTED.get(name, graph) == graph
 
 
 def test_hidden_states_equal_those_of_transformers(family):
@@ -151,8 +176,8 @@ def test_pruned_hidden_states_equal_those_of_transformers(family):
 @pytest.mark.parametrize(
     "method, similarity", [("none", 0.99999), ("dynamic_int8", 0.999), ("static_int8", 0.99), ("kmeans", 0.95)]
 )
-def test_onnx_graph(family, method, similarity):
-    _, _, checkpoint = family
+def test_onnx_graph(exported, method, similarity):
+    _, _, checkpoint = exported
     shape, parameters = pruned(checkpoint)
     encoder, config = BertEncoder(shape, parameters), QuantizationConfig(method=method)
     ids, mask = batch(shape)
@@ -170,8 +195,8 @@ def test_onnx_graph(family, method, similarity):
     assert check_features([row[:size] for row, size in zip(expected, LENGTHS)], alone) > similarity
 
 
-def test_tensorflow_graph(family):
-    _, _, checkpoint = family
+def test_tensorflow_graph(exported):
+    _, _, checkpoint = exported
     shape, parameters = pruned(checkpoint)
     tensors = pack(shape, parameters, QuantizationConfig(method="dynamic_int8"))
     engine = TensorflowEngine(
@@ -184,8 +209,8 @@ def test_tensorflow_graph(family):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method, distance", [("none", 1e-4), ("dynamic_int8", 0.2)])
-def test_tflite_model(family, method, distance):
-    _, _, checkpoint = family
+def test_tflite_model(exported, method, distance):
+    _, _, checkpoint = exported
     shape, parameters = pruned(checkpoint)
     encoder = BertEncoder(shape, parameters)
     model = to_tflite(lambda ids, mask: [encoder(ids, mask)[-1]], quantization=method, calibration=())

@@ -8,7 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import transformers
-from random_models import UNEVEN, random_shape
+from random_models import UNEVEN, pytorch_tensors, random_shape
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models
 
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
@@ -211,6 +212,22 @@ def test_a_tokenizer_of_far_fewer_wordpieces_than_the_weights_have(tmp_path, tin
     model.save_pretrained(tmp_path / "weights", safe_serialization=True)
     with pytest.raises(WeightsError, match="and the weights have 5000 embeddings: it is another model's"):
         load_pretrained(str(tmp_path / "weights"))
+
+
+@pytest.mark.parametrize("setting", ["vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings"])
+@pytest.mark.parametrize("file", ["tf_model.h5", "model.safetensors", "model.safetensors of PyTorch"])
+def test_weights_of_other_sizes_than_their_configuration(copied, setting, file):
+    model = transformers.TFBertModel.from_pretrained(str(copied))
+    (copied / "model.safetensors").unlink()
+    if file.endswith("PyTorch"):
+        save_file(pytorch_tensors(model), copied / "model.safetensors", metadata={"format": "pt"})
+    else:
+        model.save_pretrained(copied, safe_serialization=file == "model.safetensors")
+    load_pretrained(str(copied))
+    config = json.loads((copied / "config.json").read_text())
+    change_json(copied / "config.json", **{setting: 2 * config[setting]})
+    with pytest.raises(WeightsError, match="Cannot read the weights .*: their sizes are not those of config.json"):
+        load_pretrained(str(copied))
 
 
 def test_a_tokenizer_of_sentencepiece_alone(copied):

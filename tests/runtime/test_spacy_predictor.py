@@ -35,7 +35,7 @@ def test_memory_does_not_grow_with_every_new_word(artifact, nlp, monkeypatch):
     tokenizer, before = predictor._nlp.tokenizer, len(predictor._nlp.vocab)
     start, vocabularies = len(tokenizer._tokenizer.vocab), set()
     expected = log_probabilities(nlp, TEXTS, max_length=16)
-    for number in range(60):
+    for number in range(20):
         predictor.predict(" ".join(f"word{number}x{place}" for place in range(10)))
         np.testing.assert_array_equal(predictor.logits(TEXTS), expected)
         vocabularies.add(id(tokenizer._tokenizer.vocab))

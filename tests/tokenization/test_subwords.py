@@ -101,6 +101,7 @@ def round_trip(name, text, entities):
 @example(case=("Wetterbericht", [EntitySpan(0, 6, "a"), EntitySpan(6, 13, "b")]))
 @example(case=("明天天气", [EntitySpan(0, 2, "a"), EntitySpan(2, 4, "b")]))
 @example(case=("ᚠᚡ x", [EntitySpan(0, 1, "a"), EntitySpan(1, 2, "b")]))
+@example(case=("①\n①", [EntitySpan(2, 3, "a")]))
 def test_spans_come_back_as_they_were(name, case):
     text, entities = case
     assert round_trip(name, text, entities) == (entities, [])

@@ -1,6 +1,7 @@
 """The view of characters against a slow reference, and its stored form."""
 
 import time
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -19,7 +20,7 @@ CLASSES = np.array([0, 0, 1, 1, 2, 2])
 def ngrams(text):
     """All n-grams of 2 to 4 characters of the words, with a blank on both sides."""
     seen = "".join(character for character in text[:LONGEST_TEXT] if character.isprintable() or character.isspace())
-    words = [f" {word} " for word in seen.lower().split()]
+    words = [f" {word} " for word in unicodedata.normalize("NFC", seen).lower().split()]
     return Counter(
         word[start : start + size] for word in words for size in (2, 3, 4) for start in range(len(word) - size + 1)
     )
@@ -40,6 +41,14 @@ def test_as_many_ngrams_as_there_are(text):
 def test_equal_ngrams_have_one_place_wherever_they_are():
     one, other = (set(hashed_ngrams(text)[0].tolist()) for text in ("cat", "a Cat sat"))
     assert one <= other
+
+
+@pytest.mark.parametrize("text", ["Geld nach Köln überweisen", "tiếng Việt", "الآن", "がぎぐ", "한국어"])
+def test_composed_and_decomposed_characters_have_the_same_ngrams(text):
+    composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    for one, other in zip(hashed_ngrams(composed), hashed_ngrams(decomposed)):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "😀", "你好", "\ud800"])

@@ -1,0 +1,151 @@
+"""Tables and plot of `languages`: a table for each data set, and one for models that are asked in other languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.common.plots import panel
+from benchmarks.common.rasa_tokenizers import JIEBA, WHITESPACE
+from benchmarks.common.rows import BOTH, FULL, LMF, MULTILINGUAL, MULTILINGUAL_WEIGHTS, model_name
+from benchmarks.common.scores import mean_and_deviation, seeds_in_words
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import in_words
+
+SCORES = {"accuracy": "intent accuracy", "entity_f1": "entity F1"}
+COSTS = {
+    "latency_p50_ms": ("p50 ms", 2),
+    "archive_mb": ("archive MB", 1),
+    "memory_mb": ("memory MB", 0),
+    "load_s": ("load s", 2),
+    "training_s": ("training s", 0),
+}
+Cells = Sequence[Mapping[str, Any]]
+
+
+def to_markdown(title: str, content: Mapping[str, Any]) -> str:
+    """All tables, and how the figures were made."""
+    parts = [f"# {title}", _introduction(content)]
+    if content["data"]:
+        parts += ["Intent accuracy / entity F1, in per cent:", tables.markdown_table(_summary(content["data"]))]
+    for data in content["data"]:
+        parts += [f"## {data['name']}", _messages(data), tables.markdown_table(_models(data["results"]))]
+    for data in content["cross_lingual"]:
+        parts += [f"## {data['name']}, cross-lingual", _languages_in_words(data), _languages(data)]
+    parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction(content: Mapping[str, Any]) -> str:
+    lines = f"""`{MULTILINGUAL}` rows have the weights `{MULTILINGUAL_WEIGHTS}`, other rows of ours the English default
+weights. `diet` is Rasa's default pipeline, `lmf_diet` {LMF} and DIET. {seeds_in_words(content["seeds"])}
+Within a data set all models are measured in one run, one message at a time, one thread. p50: milliseconds of a whole
+message through Rasa's Agent.parse_message; memory: what the model adds to a worker's resident memory after all
+messages, on top of Rasa's own modules; load: on top of Rasa's own imports; training: the whole `rasa train nlu`, on all
+cores. The archive of `lmf_diet` is without the BERT weights, which must be installed beside it."""
+    if not content["lmf_error"]:
+        return lines
+    return f"""{lines}
+
+{LMF} cannot load `{MULTILINGUAL_WEIGHTS}`, whose tokenizer is not a WordPiece one:
+`{content["lmf_error"]}`. So `lmf_diet` has the English default weights."""
+
+
+def _summary(data_sets: Sequence[Mapping[str, Any]]) -> List[List[str]]:
+    series = list(dict.fromkeys(series_of(cell) for data in data_sets for cell in data["results"]))
+    rows = [["data", *series]]
+    for data in data_sets:
+        by_series = {series_of(cells[0]): cells for cells in _by_row(data["results"])}
+        rows.append([data["name"], *(_scores(by_series.get(name, ())) for name in series)])
+    return rows
+
+
+def _scores(cells: Cells) -> str:
+    figures = [[cell.get(key) for cell in cells] for key in SCORES]
+    return " / ".join(mean_and_deviation(values) for values in figures if values and None not in values)
+
+
+def series_of(cell: Mapping[str, Any]) -> str:
+    """The model's name, the same on data with entities and without."""
+    return model_name(str(cell["row"]).replace(BOTH, ""))
+
+
+def _messages(data: Mapping[str, Any]) -> str:
+    sentence = f"{data['training_messages']} training messages, {data['test_messages']} test messages."
+    if data["tokenizer"] == JIEBA:
+        return f"{sentence} Rasa's own rows have {JIEBA} instead of {WHITESPACE}."
+    if data["is_chinese"]:
+        return f"{sentence} Rasa's own rows have {WHITESPACE}, which does not segment Chinese: jieba was not installed."
+    return sentence
+
+
+def _models(results: Cells) -> List[List[str]]:
+    scores = {key: name for key, name in SCORES.items() if any(cell.get(key) is not None for cell in results)}
+    rows = [["model", *scores.values(), *(name for name, _ in COSTS.values())]]
+    for cells in _by_row(results):
+        row = [cells[0]["model"]]
+        for key in scores:
+            values = [cell.get(key) for cell in cells]
+            row.append("" if None in values else mean_and_deviation(values, unit=" %"))
+        for key, (_, digits) in COSTS.items():
+            row.append(mean_and_deviation([cell[key] for cell in cells], digits=digits, scale=1.0))
+        rows.append(row)
+    return rows
+
+
+def _languages_in_words(data: Mapping[str, Any]) -> str:
+    own = f"`{data['trained_language']}`"
+    return f"""Trained on {data["training_messages"]} messages in {own}, intents alone, and asked in each language.
+Rows with `{FULL}` in their names have `vocabulary: full`. Intent accuracy; the mean is over
+the languages other than {own}."""
+
+
+def _languages(data: Mapping[str, Any]) -> str:
+    by_language = {language: _by_row(results) for language, results in data["results"].items()}
+    others = [language for language in by_language if language != data["trained_language"]]
+    models = next(iter(by_language.values()))
+    rows = [["asked in", "test messages", *(cells[0]["model"] for cells in models)]]
+    for language, found in by_language.items():
+        scores = [mean_and_deviation([cell["accuracy"] for cell in cells], unit=" %") for cells in found]
+        rows.append([language, str(data["test_messages"][language]), *scores])
+    mean = [f"mean of {len(others)}", ""]
+    for index in range(len(models)):
+        by_seed = zip(*([cell["accuracy"] for cell in by_language[language][index]] for language in others))
+        mean.append(mean_and_deviation([float(np.mean(values)) for values in by_seed], unit=" %"))
+    costs = _models(data["results"][others[0]])
+    heading = [costs[0][0], *costs[0][2:]]
+    table = [heading, *([row[0], *row[2:]] for row in costs[1:])]
+    return f"{tables.markdown_table([*rows, mean])}\n\nMeasured on `{others[0]}`:\n\n{tables.markdown_table(table)}"
+
+
+def _by_row(results: Cells) -> List[Cells]:
+    rows = dict.fromkeys(cell["row"] for cell in results)
+    return [[cell for cell in results if cell["row"] == row] for row in rows]
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: intent accuracy of each model on each data set, and in each language of the cross-lingual ones."""
+    groups: Dict[str, Dict[str, float]] = {}
+    for data in content["data"]:
+        groups[data["name"]] = _accuracies(data["results"])
+    for data in content["cross_lingual"]:
+        for language, results in data["results"].items():
+            groups[f"{data['name']} {language}"] = _accuracies(results)
+    series = list(dict.fromkeys(name for accuracies in groups.values() for name in accuracies))
+    width = 0.8 / len(series)
+    size = (4 + 0.7 * len(groups), 5.0)
+    with panel(path, title=title, labels=("data", "intent accuracy, %"), size=size) as axes:
+        for index, name in enumerate(series):
+            places = [place for place, accuracies in enumerate(groups.values()) if name in accuracies]
+            heights = [accuracies[name] for accuracies in groups.values() if name in accuracies]
+            axes.bar(np.array(places) + (index - (len(series) - 1) / 2) * width, heights, width, label=name)
+        axes.set_xticks(range(len(groups)), list(groups), rotation=30, ha="right")
+        axes.set_axisbelow(True)
+
+
+def _accuracies(results: Cells) -> Dict[str, float]:
+    return {
+        series_of(cells[0]): 100.0 * float(np.mean([cell["accuracy"] for cell in cells])) for cells in _by_row(results)
+    }
