@@ -16,9 +16,10 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io, response_io
+from rasa_compressed_bert.components import config_io, known_values, message_io, pipeline, resource_io, response_io
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.predictors import open_predictor
@@ -123,7 +124,8 @@ class ArtifactComponent(GraphComponent):
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if any(self._is_labelled(example) for example in examples):
-                artifact = response_io.with_templates(self._train(examples, artifact), training_data)
+                artifact = self._train(examples, artifact, self._known_values(training_data))
+                artifact = response_io.with_templates(artifact, training_data)
                 if self._options.learns_intents:
                     context, name = self._execution_context, type(self).__name__
                     response_io.warn_of_responses(training_data, artifact.manifest, context, component=name)
@@ -140,11 +142,15 @@ class ArtifactComponent(GraphComponent):
     def _examples(self, training_data: TrainingData) -> List[Example]:
         """What there may be to learn from."""
 
-    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
+    def _known_values(self, training_data: TrainingData) -> KnownValues:
+        """Lookup tables and synonyms to learn; none, unless a component finds entities."""
+        return NO_VALUES
+
+    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact], known: KnownValues) -> Artifact:
         """A new artifact, or one that goes on where `artifact` is; of a BERT, unless a component says otherwise."""
         from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
 
-        return bert_training.train_or_finetune(examples, self._options, artifact)
+        return bert_training.train_or_finetune(examples, self._options, artifact, known=known)
 
     def process(self, messages: List[Message]) -> List[Message]:
         """Writes the model's prediction for the text of each message; nothing without a model or without text."""
@@ -172,6 +178,9 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
     def _examples(self, training_data: TrainingData) -> List[Example]:
         names = pipeline.component_names(self._execution_context)
         return message_io.entity_examples(training_data, extractor=self.name, pipeline=names)
+
+    def _known_values(self, training_data: TrainingData) -> KnownValues:
+        return known_values.read_known_values(training_data) if self._options.lookups else NO_VALUES
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         message_io.add_entities(message, prediction.entities, extractor=self.name)

@@ -11,6 +11,7 @@ from rasa_compressed_bert.components import config_io, resource_io
 from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
@@ -27,7 +28,7 @@ class DistilledIntentClassifier(ArtifactIntentClassifier):
         """The options and their defaults."""
         return DistilledIntentClassifierConfig.default_config()
 
-    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact]) -> Artifact:
+    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact], known: KnownValues) -> Artifact:
         from rasa_compressed_bert.tasks import distillation  # TensorFlow is needed here only
 
         environment_digest = config_io.environment_digest(self._options)

@@ -31,6 +31,13 @@ class EntityConfig(BertOptions):
         f"map of types to booleans, in which {SPLIT_BY_COMMA} stands for all others.",
     )
 
+    lookups: bool = option(
+        True,
+        bool,
+        help="Whether lookup tables and synonyms of the training data are learnt: synthetic messages, at most as many "
+        "as there are messages, have their values in the places of annotated ones.",
+    )
+
     def splits(self, entity: str, *, has_commas: bool) -> bool:
         """Whether entities of a type end at a comma.
 

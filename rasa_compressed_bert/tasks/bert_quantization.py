@@ -90,10 +90,12 @@ def _train_quantized(
     config = task.config
     quantizer = FakeQuantizer(config.quantization, calibration)
     quantized = task.model(model.encoder.shape, model.values(), dropout=0.0, quantizer=quantizer)
-    plan = task.plan("quantize", math.ceil(config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
+    training = task.with_filled()
+    epochs = math.ceil(config.epochs * _AWARE_SHARE)
+    plan = task.plan("quantize", epochs, rate=STUDENT_RATE, messages=len(training))
     held = FixedMask(quantized.encoder)
     teacher = model if config.distillation.enabled else None
-    fit(quantized, task.training, plan, objective=task.make_loss(teacher), rng=rng, pruning=held)
+    fit(quantized, training, plan, objective=task.make_loss(teacher), rng=rng, pruning=held)
     return quantized
 
 

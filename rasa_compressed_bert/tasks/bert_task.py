@@ -7,17 +7,19 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.data.warnings import warn_of_long_messages
-from rasa_compressed_bert.heads import Head
+from rasa_compressed_bert.heads import EntityHead, Head
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
+from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer, split_points_for
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan
@@ -42,6 +44,8 @@ class BertTask:
         training: the messages as the model reads them, with the labels of the heads.
         vocabulary: the wordpieces that the messages use.
         synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
+        filled: synthetic messages whose entities alone are learnt; they are no part of `training`, on which models are
+            scored and calibrated.
     """
 
     config: BertOptions
@@ -52,6 +56,7 @@ class BertTask:
     training: EncodedExamples
     vocabulary: UsedVocabulary
     synthetic: Sequence[np.ndarray] = ()
+    filled: Sequence[Filled] = ()
 
     @classmethod
     def of(
@@ -60,16 +65,22 @@ class BertTask:
         heads: Sequence[Head],
         state: ModelState,
         config: BertOptions,
+        *,
+        known: KnownValues = NO_VALUES,
     ) -> BertTask:
-        """Tokenizes the examples, and makes synthetic messages."""
+        """Tokenizes the examples, and makes synthetic messages, some of them with known values of entities."""
         pieces = _pieces(examples, heads, state, config)
         warn_of_long_messages([message.truncated for message in pieces], config.max_length)
         heads = tuple(head.fitted(examples, pieces) for head in heads)
         for head in heads:
             head.warn(examples, pieces)
         synthetic = _synthetic(examples, heads, state, config)
-        training, vocabulary = _encoded(examples, pieces, heads, extra=synthetic)
-        return cls(config, heads, state, examples, pieces, training, vocabulary, vocabulary.renumber(synthetic))
+        learns_entities = any(isinstance(head, EntityHead) for head in heads)
+        filled = filled_messages(examples, known, seed=config.random_seed) if learns_entities else []
+        extra = [*synthetic, *(message.input_ids for message in _filled_pieces(filled, heads, state, config))]
+        training, vocabulary = _encoded(examples, pieces, heads, extra=extra)
+        unlabelled = vocabulary.renumber(synthetic)
+        return cls(config, heads, state, examples, pieces, training, vocabulary, unlabelled, filled)
 
     @property
     def texts(self) -> List[str]:
@@ -84,20 +95,39 @@ class BertTask:
     def without_annotations(self, held_out: np.ndarray) -> BertTask:
         """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
 
+        Messages that are made from these are left out.
+
         Args:
             held_out: places of messages whose annotations a model must not know; their tags are those of the nearest
                 wordpieces.
         """
         hidden = set(held_out.tolist())
         heads = tuple(head.without_annotations(self.examples, hidden, self.state.tokenizer) for head in self.heads)
+        filled = [message for message in self.filled if message.source not in hidden]
         if heads == self.heads:
-            return self
+            return replace(self, filled=filled) if self.filled else self
         pieces = _pieces(self.examples, heads, self.state, self.config)
         known = [place for place in range(len(pieces)) if place not in hidden]
         seen = [self.examples[place] for place in known], [pieces[place] for place in known]
         heads = tuple(head.fitted(*seen) for head in heads)
-        training, vocabulary = _encoded(self.examples, pieces, heads)
-        return replace(self, heads=heads, pieces=pieces, training=training, vocabulary=vocabulary, synthetic=())
+        extra = [message.input_ids for message in _filled_pieces(filled, heads, self.state, self.config)]
+        training, vocabulary = _encoded(self.examples, pieces, heads, extra=extra)
+        changed = replace(self, heads=heads, pieces=pieces, training=training, vocabulary=vocabulary)
+        return replace(changed, synthetic=(), filled=filled)
+
+    def with_filled(self) -> EncodedExamples:
+        """What is trained on: the messages, followed by those with known values of entities."""
+        if not self.filled:
+            return self.training
+        pieces = _filled_pieces(self.filled, self.heads, self.state, self.config)
+        joined = self.training.joined(self.vocabulary.renumber([message.input_ids for message in pieces]))
+        made = [message.example for message in self.filled]
+        tags = {
+            head.name: [*self.training.labels[head.name], *head.encode(made, pieces)]
+            for head in self.heads
+            if isinstance(head, EntityHead)
+        }
+        return replace(joined, labels={**joined.labels, **tags})
 
     def first_model(self) -> TaskModel:
         """The model that training starts from, with the word embeddings that the messages use."""
@@ -144,6 +174,17 @@ def _pieces(examples: Sequence[Example], heads: Sequence[Head], state: ModelStat
     split_points = {word: places for head in heads for word, places in head.split_points.items()}
     tokenizer = PieceTokenizer(state.tokenizer, config.max_length, split_points)
     return [tokenizer.encode(example.text) for example in examples]
+
+
+def _filled_pieces(
+    filled: Sequence[Filled], heads: Sequence[Head], state: ModelState, config: BertOptions
+) -> List[Pieces]:
+    """The wordpieces of synthetic messages, split where their entities begin and end, as annotated ones are."""
+    texts, entities = ([getattr(message.example, name) for message in filled] for name in ("text", "entities"))
+    before = {word: places for head in heads for word, places in head.split_points.items()}
+    split_points = split_points_for(texts, entities, state.tokenizer, before=before)
+    tokenizer = PieceTokenizer(state.tokenizer, config.max_length, split_points)
+    return [tokenizer.encode(text) for text in texts]
 
 
 def _encoded(

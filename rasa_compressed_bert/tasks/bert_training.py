@@ -15,6 +15,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.config import BertOptions, BudgetConfig, IntentConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
+from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.heads import continued_heads, heads_of, intents_of, learnt_heads, require_registered
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -34,18 +35,24 @@ from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, pruning_for
 
 
-def train_or_finetune(examples: Sequence[Example], config: BertOptions, artifact: Optional[Artifact]) -> Artifact:
+def train_or_finetune(
+    examples: Sequence[Example],
+    config: BertOptions,
+    artifact: Optional[Artifact],
+    *,
+    known: KnownValues = NO_VALUES,
+) -> Artifact:
     """Trains a new model, or an artifact further, after warnings about the training data.
 
-    See `train_bert` and `finetune_bert`.
+    See `train_bert` and `finetune_bert`; lookup tables and synonyms, `known`, are for models with entities.
     """
     if artifact is not None:
         tokenizer = artifact.files[TOKENIZER].decode("utf-8")
         warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
-        return finetune_bert(examples, config, artifact)
+        return finetune_bert(examples, config, artifact, known=known)
     pretrained = _pretrained(examples, config)
     warn_of_data(examples, config, tokenizer=pretrained.tokenizer, max_length=config.max_length)
-    return train_bert(examples, config, pretrained=pretrained)
+    return train_bert(examples, config, known=known, pretrained=pretrained)
 
 
 def _pretrained(examples: Sequence[Example], config: BertOptions) -> ModelState:
@@ -62,13 +69,18 @@ class Dense(NamedTuple):
 
 
 def train_bert(
-    examples: Sequence[Example], config: BertOptions, *, pretrained: Optional[ModelState] = None
+    examples: Sequence[Example],
+    config: BertOptions,
+    *,
+    known: KnownValues = NO_VALUES,
+    pretrained: Optional[ModelState] = None,
 ) -> Artifact:
     """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
 
     Args:
         examples: the labelled messages; all of them are learnt.
         config: all options. With a budget, a sparsity is chosen on a held-out part first.
+        known: values of entities that are learnt besides.
         pretrained: the pretrained encoder; None reads it.
 
     Raises:
@@ -77,14 +89,15 @@ def train_bert(
         ExportError: if the exported model disagrees with the trained one.
     """
     if not config.budget.is_given:
-        return compress_bert(fine_tune_bert(examples, config, pretrained=pretrained), config)
-    choice = choose_sparsity(examples, config)
-    artifact = train_bert(examples, replace(choice.config, budget=BudgetConfig()), pretrained=pretrained)
+        return compress_bert(fine_tune_bert(examples, config, known=known, pretrained=pretrained), config)
+    choice = choose_sparsity(examples, config, known=known)
+    chosen = replace(choice.config, budget=BudgetConfig())
+    artifact = train_bert(examples, chosen, known=known, pretrained=pretrained)
     described = {"budget": choice.described, "config": choice.config.to_dict()}
     return Artifact({**artifact.manifest, **described}, artifact.files)
 
 
-def choose_sparsity(examples: Sequence[Example], config: BertOptions) -> Choice:
+def choose_sparsity(examples: Sequence[Example], config: BertOptions, *, known: KnownValues = NO_VALUES) -> Choice:
     """The options with the sparsity that keeps within the budget, measured on messages that are held out for it.
 
     Raises:
@@ -93,18 +106,23 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions) -> Choice:
     classes = class_indices(examples, intent_labels(examples))
     split = stratified_split(classes, config.validation_split, seed=config.random_seed)
     training, held_out = ([examples[place] for place in part] for part in split)
-    dense = fine_tune_bert(training, replace(config, validation_split=0.0, budget=BudgetConfig()))
+    dense = fine_tune_bert(training, replace(config, validation_split=0.0, budget=BudgetConfig()), known=known)
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))
 
 
 def fine_tune_bert(
-    examples: Sequence[Example], config: BertOptions, *, pretrained: Optional[ModelState] = None
+    examples: Sequence[Example],
+    config: BertOptions,
+    *,
+    known: KnownValues = NO_VALUES,
+    pretrained: Optional[ModelState] = None,
 ) -> Dense:
     """Fine-tunes the pretrained weights, and leaves them as they are.
 
     Args:
         examples: the labelled messages.
         config: all options; where it prunes, the dense model is but the teacher, and trains for half of the epochs.
+        known: values of entities that are learnt besides.
         pretrained: the pretrained encoder; None reads it.
 
     Raises:
@@ -117,7 +135,7 @@ def fine_tune_bert(
     state = with_heads(pretrained, heads, config)
     intents = intents_of(heads)
     names = helpful_names(examples, intents.labels, state, seed=config.random_seed) if intents else []
-    task = BertTask.of([*examples, *names], heads, state, config)
+    task = BertTask.of([*examples, *names], heads, state, config, known=known)
     cross_fitted = cross_fit(task)
     return Dense(fine_tune(task), task, cross_fitted)
 
@@ -143,17 +161,20 @@ def compress_bert(dense: Dense, config: BertOptions) -> Artifact:
     return _finish(model, task, scores, rng, dense.cross_fitted)
 
 
-def finetune_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:
+def finetune_bert(
+    examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues = NO_VALUES
+) -> Artifact:
     """Continues training a compressed model on examples of the same labels; it stays as small as it is.
 
     Raises:
         DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
         ExportError: if the exported model disagrees with the trained one.
     """
-    task = _resumed(examples, config, artifact)
+    task = _resumed(examples, config, artifact, known=known)
     rng = np.random.default_rng(config.random_seed)
-    model, plan = task.first_model(), task.plan("fine-tune", config.epochs)
-    fit(model, task.training, plan, objective=task.make_loss(None), rng=rng, pruning=FixedMask(model.encoder))
+    model, training = task.first_model(), task.with_filled()
+    plan = task.plan("fine-tune", config.epochs, messages=len(training))
+    fit(model, training, plan, objective=task.make_loss(None), rng=rng, pruning=FixedMask(model.encoder))
     scores = {**_earlier_scores(artifact), "finetuned": _training_score(model, task)}
     return _finish(model, task, scores, rng, cross_fitted_of(artifact))
 
@@ -205,7 +226,9 @@ def _training_score(model: TaskModel, task: BertTask) -> Dict[str, float]:
     return score_of(predict(model, task.training.input_ids), task.training, task.heads).to_dict()
 
 
-def _resumed(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> BertTask:
+def _resumed(
+    examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues = NO_VALUES
+) -> BertTask:
     """New examples of the labels that an artifact has already."""
     state = start_from_artifact(artifact)
     require_registered(artifact.manifest)
@@ -215,27 +238,28 @@ def _resumed(examples: Sequence[Example], config: BertOptions, artifact: Artifac
     intents, names = intents_of(heads), []
     if intents and artifact.manifest.get("num_names"):
         names = name_examples(intents.labels, [example.text for example in examples])
-    return BertTask.of([*examples, *names], heads, state, config)
+    return BertTask.of([*examples, *names], heads, state, config, known=known)
 
 
 def prune(dense: TaskModel, task: BertTask, rng: np.random.Generator) -> TaskModel:
     """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
 
-    Where there are synthetic messages, an epoch has them too, and there are as many fewer epochs.
+    Where there are synthetic messages without labels, an epoch has them too, and there are as many fewer epochs.
 
     Args:
         dense: the model; it is left as it is.
         task: what it was trained on.
         rng: of the order of the examples.
     """
-    config, training = task.config, task.training.joined(task.synthetic)
-    share = len(task.training) / len(training)
+    config, labelled = task.config, task.with_filled()
+    training = labelled.joined(task.synthetic)
+    share = len(labelled) / len(training)
     epochs = max(1, round(config.epochs * share))
     teacher = dense if config.distillation.enabled else None
     dropout, rate = (0.0, STUDENT_RATE) if teacher else (DROPOUT, 1.0)
     model = task.model(dense.encoder.shape, dense.values(), dropout=dropout)
     whole = task.plan(f"prune ({config.pruning.method})", epochs, rate=rate, messages=len(training))
-    pruning = pruning_for(config.pruning, model, batch_count(len(task.training), whole.batch_size))
+    pruning = pruning_for(config.pruning, model, batch_count(len(labelled), whole.batch_size))
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
     fit(model, training, plan, objective=task.make_loss(teacher), rng=rng, pruning=pruning)

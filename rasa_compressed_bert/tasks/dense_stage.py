@@ -27,8 +27,10 @@ def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool]
     model = task.first_model()
     model.assign(_probed(model, task))
     halved = config.pruning.method != "none" if halved is None else halved
-    plan = task.plan(name, math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs)
-    fit(model, task.training, plan, objective=task.make_loss(None), rng=np.random.default_rng(config.random_seed))
+    training = task.with_filled()
+    epochs = math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs
+    plan = task.plan(name, epochs, messages=len(training))
+    fit(model, training, plan, objective=task.make_loss(None), rng=np.random.default_rng(config.random_seed))
     return model
 
 

@@ -137,7 +137,7 @@ def whole_words(
     """
     tokenizer = PieceTokenizer(json, _WHOLE, {})
     words = [tokenizer.encode(text).words if spans else [] for text, spans in zip(texts, entities)]
-    moved = [[_to_words(span, own) for span in spans] for spans, own in zip(entities, words)]
+    moved = [[_to_words(span, text, own) for span in spans] for text, spans, own in zip(texts, entities, words)]
     total = Counter(span.entity for spans in entities for span in spans)
     inside = Counter(
         span.entity for before, after in zip(entities, moved) for span, new in zip(before, after) if span != new
@@ -152,9 +152,10 @@ def whole_words(
     ]
 
 
-def _to_words(span: EntitySpan, words: Sequence[Tuple[int, int]]) -> EntitySpan:
+def _to_words(span: EntitySpan, text: str, words: Sequence[Tuple[int, int]]) -> EntitySpan:
     """The words that an annotation covers by half, where it begins or ends inside of one."""
-    if not any(start < edge < end for edge in (span.start, span.end) for start, end in words):
+    edges = [edge for edge in (span.start, span.end) if 0 < edge < len(text) and _is_inside(text, edge)]
+    if not any(start < edge < end for edge in edges for start, end in words):
         return span
     touched = [(start, end) for start, end in words if start < span.end and span.start < end]
     covered = [
@@ -162,6 +163,11 @@ def _to_words(span: EntitySpan, words: Sequence[Tuple[int, int]]) -> EntitySpan:
     ]
     chosen = covered or touched
     return span._replace(start=chosen[0][0], end=chosen[-1][1])
+
+
+def _is_inside(text: str, edge: int) -> bool:
+    """Whether letters, digits or their marks are on both sides: to BERT an emoji is a part of the word before it."""
+    return all(unicodedata.category(character)[0] in "LNM" for character in text[edge - 1 : edge + 1])
 
 
 def _overlap(one: EntitySpan, other: EntitySpan) -> bool:

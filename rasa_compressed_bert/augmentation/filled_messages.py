@@ -1,0 +1,97 @@
+"""Training messages with listed values in the places of their entities: lookup tables and synonyms are learnt so."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import replace
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.augmentation.known_values import usable_values
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
+
+logger = logging.getLogger(__name__)
+SHARE = 1.0
+"""Synthetic messages for each training message, at most."""
+_PER_VALUE = 10
+
+
+class Filled(NamedTuple):
+    """A synthetic message, with entities and without an intent."""
+
+    example: Example
+    source: int  # position of the message that it was made from
+
+
+def filled_messages(
+    examples: Sequence[Example], known: KnownValues, *, share: float = SHARE, seed: int
+) -> List[Filled]:
+    """Copies of training messages in which one entity has a listed value, see `usable_values`.
+
+    At most `share` times as many as there are messages, evenly distributed over the types of entities, over the values
+    of a type and over the messages with an entity of it. However many values there are, training takes no longer.
+
+    Args:
+        examples: the training messages; those whose entities nobody annotated are left alone.
+        known: lookup tables and synonyms.
+        share: of synthetic messages to training messages.
+        seed: of everything random.
+    """
+    if not known.lookups and not known.synonyms:
+        return []
+    rng = np.random.default_rng(seed)
+    values = usable_values(examples, known, seed=seed)
+    places: Dict[str, List[Tuple[int, int]]] = defaultdict(list)  # message, and its entity
+    for source, example in enumerate(examples):
+        for position, span in enumerate(example.entities):
+            places[span.entity].append((source, position))
+    filled: List[Filled] = []
+    seen = {example.text for example in examples}
+    for kind, count in _counts(values, round(share * len(examples))).items():
+        order = [places[kind][place] for place in rng.permutation(len(places[kind]))]
+        for number in range(count):
+            source, position = order[(number + number // len(order)) % len(order)]  # other pairs in each round
+            made = _with_value(examples[source], position, values[kind][number % len(values[kind])])
+            if made.text not in seen:
+                seen.add(made.text)
+                filled.append(Filled(made, source))
+    _log(values, filled)
+    return filled
+
+
+def _counts(values: Dict[str, List[str]], total: int) -> Dict[str, int]:
+    """How many messages each type gets: even shares of `total`, of which types with few values leave some to others."""
+    counts = {}
+    for left, kind in enumerate(sorted(values, key=lambda name: len(values[name])), start=-len(values)):
+        counts[kind] = min(total // -left, _PER_VALUE * len(values[kind]))
+        total -= counts[kind]
+    return counts
+
+
+def _with_value(example: Example, position: int, value: str) -> Example:
+    """A message with a value in the place of one of its entities; the ones behind it move."""
+    replaced = example.entities[position]
+    moved = len(value) - (replaced.end - replaced.start)
+    spans = []
+    for span in example.entities:
+        if span is replaced:
+            spans.append(span._replace(end=span.end + moved))
+        elif span.start >= replaced.end:
+            spans.append(span._replace(start=span.start + moved, end=span.end + moved))
+        else:
+            spans.append(span)
+    text = example.text[: replaced.start] + value + example.text[replaced.end :]
+    return replace(example, text=text, intent=None, entities=tuple(spans))
+
+
+def _log(values: Dict[str, List[str]], filled: Sequence[Filled]) -> None:
+    listed = ", ".join(f"{len(own)} of {kind}" for kind, own in sorted(values.items()))
+    if listed:
+        logger.info(
+            f"Values of lookup tables and synonyms that can be learnt: {listed}; "
+            f"{counted(len(filled), 'synthetic message has', 'synthetic messages have')} such values."
+        )

@@ -1,0 +1,161 @@
+"""Which listed values of entities can be learnt: those that the training messages do not use for something else."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set
+
+import numpy as np
+
+from rasa_compressed_bert.augmentation.words import split_words
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.data.warnings import quoted
+
+logger = logging.getLogger(__name__)
+_LONGEST = 6  # words of a value that is looked for outside of entities
+_LISTED = 3
+_MOST_CHECKED = 20_000  # values of a type: a random sample of more
+
+
+def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int) -> Dict[str, List[str]]:
+    """The values that can be learnt, by type, in random order; warns once of all that cannot.
+
+    A synonym is a value of the types whose lookup table or annotations have its canonical value, or another synonym of
+    it. A value is left out if it is empty, if the messages have it outside of entities more often than as one, or if
+    they annotate it as another type more often; types that are annotated with a common value are told apart by their
+    context, and may have the same values.
+
+    Args:
+        examples: the training messages.
+        known: lookup tables and synonyms.
+        seed: of the order and, of more than 20,000 values of a type, of the sample.
+    """
+    rng = np.random.default_rng(seed)
+    usage = _Usage.of(examples)
+    tables = {kind: _distinct(values) for kind, values in known.lookups.items()}
+    for kind, values in _synonyms(usage, tables, known).items():
+        tables[kind] = _distinct([*tables.get(kind, ()), *values])
+    usable: Dict[str, List[str]] = {}
+    problems: Dict[str, List[str]] = defaultdict(list)
+    for kind in sorted(tables):
+        listed = [tables[kind][place] for place in rng.permutation(len(tables[kind]))]
+        if kind not in usage.annotated:
+            what = "is annotated in no message, so that it cannot be learnt"
+            problems[f"lookup tables of an entity that {what}"].append(f"{kind} ({len(listed)})")
+            continue
+        if len(listed) > _MOST_CHECKED:
+            logger.info(f"Of the {len(listed)} values of {kind}, {_MOST_CHECKED} random ones may be learnt.")
+        usable[kind] = []
+        for value in listed[:_MOST_CHECKED]:
+            problem = usage.problem_of(value, kind)
+            if problem:
+                problems[problem].append(f"{quoted(value)} ({kind})")
+            else:
+                usable[kind].append(value)
+    _warn(problems)
+    return {kind: values for kind, values in usable.items() if values}
+
+
+class _Usage(NamedTuple):
+    """How the training messages use words.
+
+    Attributes:
+        annotated: how often a normalised value is annotated, by type.
+        outside: how often words in a row lie outside of entities.
+    """
+
+    annotated: Dict[str, Counter]
+    outside: Counter
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> _Usage:
+        annotated: Dict[str, Counter] = defaultdict(Counter)
+        outside: Counter = Counter()
+        for example in examples:
+            if not example.annotated:
+                continue
+            for span in example.entities:
+                annotated[span.entity][normalised(example.text[span.start : span.end])] += 1
+            for text in _between(example.text, example.entities):
+                outside.update(_ngrams(text))
+        return cls(dict(annotated), outside)
+
+    def problem_of(self, value: str, kind: str) -> str:
+        """Why a value cannot be learnt; an empty text if it can."""
+        key = normalised(value)
+        if not key:
+            return "empty values"
+        own = self.annotated[kind][key]
+        if self.outside[key] > own:
+            return "values that messages have outside of entities"
+        for other, counts in self.annotated.items():
+            if other != kind and counts[key] > own and not self._exchangeable(kind, other, key):
+                return "values that are annotated as another entity"
+        return ""
+
+    def _exchangeable(self, kind: str, other: str, key: str) -> bool:
+        """Whether two types have an annotated value in common, beside the one in question."""
+        return bool((self.annotated[kind].keys() & self.annotated[other].keys()) - {key})
+
+
+def normalised(text: str) -> str:
+    """The words of a text in lower case; texts that differ in case and blanks are the same."""
+    return " ".join(word.text for word in split_words(text.lower()))
+
+
+def _distinct(values: Iterable[str]) -> List[str]:
+    """Each value once, without blanks around it; an empty one stays, to be warned of."""
+    return list({normalised(value): value.strip() for value in values}.values())
+
+
+def _synonyms(usage: _Usage, tables: Dict[str, List[str]], known: KnownValues) -> Dict[str, List[str]]:
+    """Synonyms by the types that they are values of."""
+    groups: Dict[str, Set[str]] = defaultdict(set)  # all that has one canonical value, itself included
+    for text, canonical in known.synonyms.items():
+        groups[canonical].update((normalised(text), normalised(canonical)))
+    of_kind = {kind: set(counts) for kind, counts in usage.annotated.items()}
+    for kind, values in tables.items():
+        of_kind.setdefault(kind, set()).update(map(normalised, values))
+    kinds = {
+        canonical: [kind for kind in sorted(of_kind) if of_kind[kind] & group] for canonical, group in groups.items()
+    }
+    found: Dict[str, List[str]] = defaultdict(list)
+    for text, canonical in known.synonyms.items():
+        for kind in kinds[canonical]:
+            found[kind].append(text)
+    return found
+
+
+def _between(text: str, spans: Sequence[EntitySpan]) -> Iterator[str]:
+    """What of a text lies outside of its entities."""
+    start = 0
+    for span in sorted(spans):
+        yield text[start : span.start]
+        start = span.end
+    yield text[start:]
+
+
+def _ngrams(text: str) -> Iterator[str]:
+    """Up to `_LONGEST` words in a row, in lower case."""
+    words = [word.text for word in split_words(text.lower())]
+    for size in range(1, _LONGEST + 1):
+        for start in range(len(words) - size + 1):
+            yield " ".join(words[start : start + size])
+
+
+def _warn(problems: Dict[str, List[str]]) -> None:
+    """One warning of all that is left out, with counts and examples."""
+    if problems:
+        found = [
+            f"{len(values)} {problem}: {', '.join(values[:_LISTED])}{' ...' if len(values) > _LISTED else ''}"
+            for problem, values in problems.items()
+        ]
+        count = sum(map(len, problems.values()))
+        logger.warning(
+            f"{counted(count, 'item of the lookup tables and synonyms is', 'items of lookup tables and synonyms are')} "
+            f"not learnt: {'; '.join(found)}. Correct the training data, or annotate such values in messages."
+        )

@@ -1,0 +1,45 @@
+"""Lookup tables and synonyms of Rasa's training data."""
+
+from __future__ import annotations
+
+import logging
+from typing import Dict, List, Sequence
+
+from rasa.nlu.utils.pattern_utils import read_lookup_table_file
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from rasa_compressed_bert.components.config_io import ComponentError
+from rasa_compressed_bert.data.known_values import KnownValues
+
+logger = logging.getLogger(__name__)
+
+
+def read_known_values(training_data: TrainingData) -> KnownValues:
+    """Lookup tables by the type of their entity, files of them included, and synonyms.
+
+    Tables of one name are one; tables without a value are named in a warning.
+
+    Raises:
+        ComponentError: if a file of a table cannot be read.
+    """
+    lookups: Dict[str, List[str]] = {}
+    for table in training_data.lookup_tables:
+        lookups.setdefault(table["name"], []).extend(_elements(table["name"], table["elements"]))
+    empty = sorted(name for name, values in lookups.items() if not values)
+    if empty:
+        logger.warning(f"Lookup tables without a value: {', '.join(empty)}. Add values, or remove the tables.")
+    synonyms = {str(text): str(value) for text, value in training_data.entity_synonyms.items()}
+    return KnownValues({name: values for name, values in lookups.items() if values}, synonyms)
+
+
+def _elements(name: str, elements: object) -> Sequence[str]:
+    """The values of a table: a list, or a file with one in each line."""
+    if isinstance(elements, list):
+        return [str(value) for value in elements]
+    try:
+        return read_lookup_table_file(str(elements))
+    except (ValueError, OSError) as error:
+        raise ComponentError(
+            f"The lookup table '{name}' cannot be read: there is no UTF-8 text file '{elements}'. Correct its path, "
+            "list its values in the training data, or set lookups: false."
+        ) from error

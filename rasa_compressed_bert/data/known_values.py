@@ -1,0 +1,22 @@
+"""Values of entities that the training data lists beside its messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class KnownValues:
+    """Lookup tables and synonyms.
+
+    Attributes:
+        lookups: values by the type of their entity.
+        synonyms: canonical values by what is written instead.
+    """
+
+    lookups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_VALUES = KnownValues()

@@ -1,0 +1,66 @@
+"""Lookup tables and synonyms as Rasa's training data has them."""
+
+import pytest
+from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLReader
+
+from rasa_compressed_bert.components.config_io import ComponentError
+from rasa_compressed_bert.components.known_values import read_known_values
+from rasa_compressed_bert.data.known_values import KnownValues
+
+NLU = """
+version: "3.1"
+nlu:
+- intent: order
+  examples: |
+    - a [pie]{"entity": "dish", "value": "pizza"} please
+- lookup: dish
+  examples: |
+    - risotto
+    - lasagne al forno
+- synonym: pizza
+  examples: |
+    - margherita
+"""
+
+
+def test_tables_and_synonyms_are_read():
+    assert read_known_values(RasaYAMLReader().reads(NLU)) == KnownValues(
+        {"dish": ["risotto", "lasagne al forno"]}, {"pie": "pizza", "margherita": "pizza"}
+    )
+
+
+def test_a_file_has_a_value_in_each_line(tmp_path):
+    (tmp_path / "dishes.txt").write_text("risotto\n\n  gnocchi \n", encoding="utf-8")
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}, *data.lookup_tables]
+    assert read_known_values(data).lookups == {"dish": ["risotto", "gnocchi", "risotto", "lasagne al forno"]}
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
+    with pytest.raises(ComponentError, match="'dish' cannot be read: .*dishes.txt'. Correct its path.*lookups: false"):
+        read_known_values(data)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "dishes.txt").write_bytes(b"\xff\xfe\x00")
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
+    with pytest.raises(ComponentError, match="UTF-8"):
+        read_known_values(data)
+
+
+def test_a_file_without_values_is_warned_of(tmp_path, caplog):
+    (tmp_path / "dishes.txt").write_text("\n", encoding="utf-8")
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
+    assert read_known_values(data).lookups == {}
+    assert "without a value: dish" in caplog.text
+
+
+def test_of_contradictory_synonyms_the_last_counts_and_rasa_warns():
+    contradictory = NLU + "- synonym: calzone\n  examples: |\n    - margherita\n"
+    with pytest.warns(UserWarning, match="inconsistent entity synonyms"):
+        data = RasaYAMLReader().reads(contradictory)
+    assert read_known_values(data).synonyms["margherita"] == "calzone"
