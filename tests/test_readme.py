@@ -40,7 +40,7 @@ def test_there_are_tables():
     assert {name for name, _ in TABLES} == {
         *("sara2019", "clinc150", "sst2", "kmeans_sara2019", "runtimes_sara2019", "vocabulary_sara2019"),
         *("featurizer_snips", "featurizer_sara2019", "spacy_snips", "spacy_clinc150"),
-        *("entities_snips", "entities_snips_full", "entities_sara2019", "entities_xsid_de"),
+        *("entities_snips", "entities_snips_full", "entities_sara2019", "entities_xsid_de", "lookups_snips"),
         *("students_clinc150", "distillation_clinc150", "distillation_sara2019", "distillation_snips"),
         *("distillation_sst2", "search_student_sara2019", "seeds_sara2019"),
         *("real_bots_hint3_sofmattress", "real_bots_hint3_curekart", "few_shot_clinc150"),

@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.augmentation.known_values import usable_values
+from rasa_compressed_bert.augmentation.usable_values import usable_values
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues

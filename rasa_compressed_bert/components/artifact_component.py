@@ -82,8 +82,14 @@ class ArtifactComponent(GraphComponent):
                 predictor = artifact and open_predictor(
                     artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces
                 )
-                component = cls(options, model_storage, resource, execution_context, predictor=predictor)
-                component._response_writer = cls._writer(artifact, options, execution_context)
+                component = cls(
+                    options,
+                    model_storage,
+                    resource,
+                    execution_context,
+                    predictor=predictor,
+                    response_writer=cls._writer_of(artifact, options, execution_context),
+                )
                 message_io.require_json(component.process([Message({TEXT: PROBE})]))
         return component
 
@@ -95,16 +101,20 @@ class ArtifactComponent(GraphComponent):
         execution_context: ExecutionContext,
         *,
         predictor: Any = None,
+        response_writer: Optional[response_io.ResponseWriter] = None,
     ) -> None:
         self._options = options
         self._model_storage = model_storage
         self._resource = resource
         self._execution_context = execution_context
         self._predictor = predictor
-        self._response_writer: Optional[response_io.ResponseWriter] = None
+        self._response_writer = response_writer
 
     @classmethod
-    def _writer(cls, artifact: Optional[Artifact], options: Any, context: ExecutionContext) -> Any:
+    def _writer_of(
+        cls, artifact: Optional[Artifact], options: Any, context: ExecutionContext
+    ) -> Optional[response_io.ResponseWriter]:
+        """What writes the responses of retrieval intents; None of a component that selects none."""
         if not options.response_selection:
             return None
         length = options.ranking_length

@@ -1,10 +1,10 @@
-"""Our components among those that Rasa's validator knows.
+"""How Rasa's validator is told what our components do, so that its warnings are right.
 
 Rasa warns of entities in the training data where the pipeline has none of the extractors of a list, and of roles and
 groups where it has neither DIETClassifier nor CRFEntityExtractor. The list is open: with ours in it, Rasa rightly warns
 of two extractors that do the same, too. The other pair is written into the code, so that its warning can only be
-filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning is back, no more. So is
-ResponseSelector; a classifier of ours warns itself of responses that nothing selects (`response_io.warn_of_responses`).
+filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning is back, no more. The
+warning that ResponseSelector is missing is filtered in the same way; `response_io.warn_of_responses` takes its place.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import TypeVar
 
 from rasa.graph_components.validators.default_recipe_validator import TRAINABLE_EXTRACTORS
 
-Extractor = TypeVar("Extractor", bound=type)
-Classifier = TypeVar("Classifier", bound=type)
+Component = TypeVar("Component", bound=type)
 _ROLES_AND_GROUPS = "You have defined training data with entities that have roles/groups"
 _RESPONSES = "You have defined training data with examples for training a response selector"
 
 
-def known_to_validator(extractor: Extractor) -> Extractor:
+def known_to_validator(extractor: Component) -> Component:
     """Registers an extractor that learns entities with roles and groups."""
     if extractor not in TRAINABLE_EXTRACTORS:
         TRAINABLE_EXTRACTORS.append(extractor)
@@ -28,7 +27,7 @@ def known_to_validator(extractor: Extractor) -> Extractor:
     return extractor
 
 
-def selects_responses(classifier: Classifier) -> Classifier:
-    """Registers a classifier that makes a ResponseSelector unnecessary."""
+def selects_responses(classifier: Component) -> Component:
+    """Filters the validator's warning that ResponseSelector is missing, which a classifier makes unnecessary."""
     warnings.filterwarnings("ignore", message=_RESPONSES, category=UserWarning)
     return classifier

@@ -54,9 +54,9 @@ class ResponseWriter:
     confidence is there that of its intent, among the retrieval intents, times its confidence given the intent.
 
     Args:
-        labels: the responses that the model tells apart, such as `faq/ask_name`.
+        labels: the retrieval intents with their response keys that the model was trained on, such as `faq/ask_name`.
         templates: what the bot says, by action; the name of the response without any.
-        left_out: retrieval intents that others select the responses of.
+        left_out: retrieval intents whose responses are selected by components of Rasa.
         ranking_length: how many responses are listed; 0 for all.
     """
 
@@ -143,7 +143,7 @@ def _selectors(execution_context: ExecutionContext) -> List[Optional[str]]:
 def warn_of_responses(
     training_data: TrainingData, manifest: Mapping[str, Any], execution_context: ExecutionContext, *, component: str
 ) -> None:
-    """Warns of retrieval intents that nobody selects the responses of, or not for all of their messages.
+    """Warns of retrieval intents without a component that selects responses, without responses, or without keys.
 
     Args:
         training_data: what the component was trained on.

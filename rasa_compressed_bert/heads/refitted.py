@@ -62,7 +62,7 @@ class RefittedHead(MessageHead):
         return refit_classifier(features, classes, self.size, seed=seed)
 
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Logits of labelled messages, as their softmax is taken.  # (n, C)"""
+        """Logits of labelled messages with all but the classes that are compared masked; here none is.  # (n, C)"""
         return logits
 
     def temperature(self, measured: Optional[MeasuredLayer]) -> float:

@@ -70,18 +70,18 @@ class ResponseHead(RefittedHead):
 
     @property
     def _members(self) -> List[np.ndarray]:
-        """Of each retrieval intent, which responses are its.  # (C,) each"""
+        """A mask of its responses for each retrieval intent.  # (C,) each"""
         intents = np.array([retrieval_intent(label) for label in self.labels])
         return [intents == intent for intent in dict.fromkeys(intents.tolist())]
 
     @property
     def _together(self) -> np.ndarray:
-        """Whether two responses are of one retrieval intent.  # (C, C)"""
+        """Whether two responses belong to the same retrieval intent.  # (C, C)"""
         intents = np.array([retrieval_intent(label) for label in self.labels])
         return intents[:, np.newaxis] == intents
 
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Logits of labelled messages, those of other retrieval intents' responses far below all others.  # (n, C)"""
+        """Logits of labelled messages, with the responses of other retrieval intents masked.  # (n, C)"""
         return np.where(self._together[classes], logits, _FAR_BELOW)
 
     def losses(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.augmentation.filled_messages import filled_messages
-from rasa_compressed_bert.augmentation.known_values import usable_values
+from rasa_compressed_bert.augmentation.usable_values import usable_values
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
