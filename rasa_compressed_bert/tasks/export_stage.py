@@ -14,6 +14,7 @@ from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
 from rasa_compressed_bert.heads import kind_of
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tasks.fitting import make_model
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.batches import Labels, select_labels
 from rasa_compressed_bert.training.head import score_of
@@ -23,12 +24,13 @@ _PARITY_MESSAGES = 500
 
 
 def refit(run: TrainingRun) -> TrainingRun:
-    """Replaces the layers of the heads that ask for it, see `Head.refitted`, in the model itself."""
-    encoded, seed = run.messages.encoded, run.config.random_seed
+    """A copy of the model with other linear layers for the heads that ask for it, see `Head.refitted`."""
+    encoded, model, fitted = run.messages.encoded, run.model, run.model.values()
     for head in run.heads:
-        inputs = partial(predict_inputs, run.model, head.layer.name, encoded.input_ids)
-        run.model.assign(head.refitted(inputs, encoded.labels[head.name], run.cross_fitted.of(head), seed=seed))
-    return run
+        inputs = partial(predict_inputs, model, head.layer.name, encoded.input_ids)
+        measured, seed = run.cross_fitted.of(head), run.config.random_seed
+        fitted.update(head.refitted(inputs, encoded.labels[head.name], measured, seed=seed))
+    return replace(run, model=make_model(model.encoder.shape, fitted, run.config, quantizer=model.encoder.quantizer))
 
 
 def export(run: TrainingRun) -> Artifact:
@@ -38,7 +40,7 @@ def export(run: TrainingRun) -> Artifact:
         ExportError: if the exported model disagrees with the trained one.
     """
     config, start, encoded, cross_fitted = run.config, run.start, run.messages.encoded, run.cross_fitted
-    vocabulary = run.messages.vocabulary
+    vocabulary, kind = run.messages.vocabulary, kind_of(run.heads)
     predictions = predict(run.model, encoded.input_ids)
     manifest = {
         "labels": [],
@@ -59,7 +61,7 @@ def export(run: TrainingRun) -> Artifact:
     return export_task_model(
         ModelState(shape, parameters, start.tokenizer),
         Format(config.quantization, config.runtime, run.calibration, samples),
-        kind=kind_of(run.heads),
+        kind=kind,
         manifest=manifest,
         input_ids=vocabulary.whole(encoded[compared].input_ids),
         trained=[

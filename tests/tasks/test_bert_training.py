@@ -13,7 +13,7 @@ from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks import bert_training
-from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
+from rasa_compressed_bert.tasks.bert_training import compress_bert, fine_tune_bert, finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.scores import evaluate
@@ -151,6 +151,17 @@ def test_one_intent_only(configure):
     assert MessagePredictor(alone).predict("play a song").ranking == [("music", 1.0)]
     before = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size()
     assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
+
+
+@pytest.mark.parametrize("method", ["none", "neuron"])
+def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
+    config = configure(epochs=1, pruning={"method": method})
+    dense = fine_tune_bert(EXAMPLES, config)
+    before = dense.model.values()
+    artifact = compress_bert(dense, config)
+    assert np.abs(parameters_of(artifact)["classifier.kernel"] - before["classifier.kernel"]).max() > 0.01
+    for name, value in dense.model.values().items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 @pytest.mark.parametrize("stage", ["pruned", "final"])
