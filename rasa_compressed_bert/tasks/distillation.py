@@ -17,16 +17,17 @@ from rasa_compressed_bert.data.example import Example, class_indices, intent_lab
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import require_same_labels
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.tasks.cross_fitting import cross_fitted_of, voting_of
+from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
-from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
 from rasa_compressed_bert.tasks.training_data import warn_of_data
 from rasa_compressed_bert.tasks.view_stage import with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.voting import Voting
+from rasa_compressed_bert.training.voting import UNMEASURED, Voting
 
 _LEAST = 1e-6  # probability whose logarithm is taken
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1000
@@ -108,7 +109,7 @@ def _distillation_data(
     made of those that are held out.
     """
     texts, own = [example.text for example in examples], class_indices(examples, labels)
-    voting = Voting()
+    voting = UNMEASURED
     warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
@@ -128,7 +129,7 @@ def _distillation_data(
             return cache(key, made)
 
         artifact = teacher_for(examples, config, noted)
-        teacher, voting = start_from_artifact(artifact), voting_of(cross_fitted_of(artifact))
+        teacher, voting = state_of(artifact), cross_fitted_of(artifact).voting
         others, sources = _other_texts(texts, teacher, config, held_out)
         order = [artifact.manifest["labels"].index(label) for label in labels]
         targets = soft_targets(artifact, texts + others, cache)[:, order]

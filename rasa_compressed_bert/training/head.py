@@ -71,6 +71,8 @@ class Head(ABC):
     layer: ClassVar[HeadLayer]
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
+    learns_filled: ClassVar[bool] = False
+    """Whether copies of messages with other values of entities are learnt; labels are of wordpieces then."""
     split_points: SplitPoints = {}
     """Of words that are split before they are tokenized, see `PieceTokenizer`; of the entities alone, since a model is
     served with theirs."""

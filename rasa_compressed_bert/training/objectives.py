@@ -107,6 +107,11 @@ class DistillationLoss(LabelLoss):
         return divergence_loss(logits, soft_targets, temperature=self._options.temperature)
 
 
+def objective_for(heads: Sequence[Head], options: DistillationConfig, teacher: Optional[TaskModel]) -> LabelLoss:
+    """The objective of a stage of training with a teacher, or without one."""
+    return DistillationLoss(teacher, options, heads) if teacher else LabelLoss(heads)
+
+
 class SoftTargetLoss:
     """Logits of intents that a teacher gave beforehand, and labels where there are any.
 
