@@ -80,6 +80,10 @@ class ResponseHead(RefittedHead):
         intents = np.array([retrieval_intent(label) for label in self.labels])
         return intents[:, np.newaxis] == intents
 
+    def compared_classes(self, labels: Labels) -> np.ndarray:
+        """The responses of a message's own retrieval intent; none of a message of another intent."""
+        return self._together[np.maximum(labels, 0)] & (labels != NO_LABEL)[:, np.newaxis]
+
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Logits of labelled messages, with the responses of other retrieval intents masked.  # (n, C)"""
         return np.where(self._together[classes], logits, _FAR_BELOW)

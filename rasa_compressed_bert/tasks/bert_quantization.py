@@ -137,6 +137,7 @@ def _export(
                 head.temperature(measured_of(cross_fitted, head)),
                 _classes(training.labels[head.name], compared),
                 head.parity_entry,
+                head.compared_classes(select_labels(training.labels[head.name], compared)),
             )
             for head in task.heads
         ],

@@ -139,6 +139,14 @@ class Head(ABC):
             pieces: their wordpieces.
         """
 
+    def compared_classes(self, labels: Labels) -> Optional[np.ndarray]:
+        """Which logits of a message an export must keep, `(n, C)`; None for all.
+
+        Args:
+            labels: of messages.
+        """
+        return None
+
     def warn(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> None:
         """Warns of labels that the wordpieces cannot express."""
         return
