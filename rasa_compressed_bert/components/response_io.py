@@ -158,8 +158,9 @@ def warn_of_responses(
         if not _selectors(execution_context):
             logger.warning(
                 f"The training data has retrieval intents ({listed(sorted(training_data.retrieval_intents))}), and "
-                f"nothing selects their responses. Set response_selection: true, which PrunedBertIntentClassifier and "
-                f"JointBertClassifier have, or add a {_SELECTOR} to the pipeline."
+                f"nothing selects their responses. Set response_selection: true (DistilledIntentClassifier also needs "
+                "another student than spacy_textcat, and a teacher that selects these responses), or add a "
+                f"{_SELECTOR} to the pipeline."
             )
         return
     names = sorted({message.get(INTENT_RESPONSE_KEY) for message in messages})

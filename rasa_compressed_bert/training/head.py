@@ -159,6 +159,15 @@ class Head(ABC):
         """The head as it is where the annotations of some examples are not known; most do not change."""
         return self
 
+    def within(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Logits of messages, far below all others where they mean nothing.
+
+        Args:
+            logits: `(B, C)`.
+            labels: `(B,)`, -1 where there is none.
+        """
+        return logits
+
     @abstractmethod
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]

@@ -12,6 +12,7 @@ from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedB
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.heads import IntentHead
+from rasa_compressed_bert.models.head_layer import SELECTOR
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
@@ -21,7 +22,7 @@ from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples
+from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import Validation, fit
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
@@ -50,18 +51,19 @@ def train(
     model = task.first_model()
     plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
     held = FixedMask(model.encoder) if origin else None
-    (head,) = task.heads
-    objective = SoftTargetLoss(head, config.distillation)
+    objective = SoftTargetLoss(task.heads, config.distillation)
     if config.distillation.hidden_states and origin is None:
-        objective = SoftTargetLoss(head, config.distillation, teacher=_whole(teacher, task), layers=layers)
-    held_out = EncodedExamples(_renumbered(task, data.validation_texts), {head.name: data.validation_classes})
-    validation = Validation(held_out, task.heads)
+        objective = SoftTargetLoss(task.heads, config.distillation, teacher=_whole(teacher, task), layers=layers)
+    intents = IntentHead(data.labels)
+    held_out = EncodedExamples(_renumbered(task, data.validation_texts), {intents.name: data.validation_classes})
+    validation = Validation(held_out, [intents])
     score = fit(model, task.training, plan, objective=objective, rng=rng, pruning=held, validation=validation)
     if config.pruning.method != "none" and origin is None:
         model = prune(model, task, rng)
     artifact = quantize_and_export(model, task, {}, rng=rng)
     described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
-    return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
+    responses = data.responses.to_manifest() if data.responses else {}
+    return Artifact({**artifact.manifest, **described, **responses, "training_scores": {}}, artifact.files)
 
 
 def _task(data: DistillationData, state: ModelState, config: DistilledIntentClassifierConfig) -> BertTask:
@@ -71,10 +73,8 @@ def _task(data: DistillationData, state: ModelState, config: DistilledIntentClas
     encoded, held_out = ([pieces.encode(text) for text in part] for part in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(data.classes >= 0, data.classes, data.soft_targets.argmax(axis=1)).astype(np.int32)
-    head = IntentHead(data.labels)
-    labels = {head.name: classes, SOFT_TARGETS: data.soft_targets}
-    training = EncodedExamples(vocabulary.renumber(encoded), labels)
-    return BertTask(options, (head,), state, [Example(text) for text in data.texts], [], training, vocabulary)
+    training = EncodedExamples(vocabulary.renumber(encoded), data.targets(classes))
+    return BertTask(options, data.heads, state, [Example(text) for text in data.texts], [], training, vocabulary)
 
 
 def _renumbered(task: BertTask, texts: Sequence[str]) -> List[np.ndarray]:
@@ -111,6 +111,8 @@ def _fewer_layers(
     options: Any = config.student  # a TransformerConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
+    if data.responses is None:  # of a teacher that selects some
+        parameters = {name: value for name, value in parameters.items() if not name.startswith(f"{SELECTOR.name}.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):
         prefix = f"layers.{old}."
