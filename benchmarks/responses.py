@@ -30,11 +30,12 @@ from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 
 HERE = Path(__file__).parent
-OURS, WITHOUT = "ours", "without"
-ROWS = (OURS, WITHOUT, "diet", "lmf_diet")
+OURS, WITHOUT, STUDENT = "ours", "without", "student"
+ROWS = (OURS, WITHOUT, STUDENT, "diet", "lmf_diet")
 LABELS = {
     OURS: "PrunedBertIntentClassifier",
     WITHOUT: "PrunedBertIntentClassifier, `response_selection: false`",
+    STUDENT: "DistilledIntentClassifier (bilstm)",
     "diet": "Rasa's default pipeline (DIET, ResponseSelector)",
     "lmf_diet": "LanguageModelFeaturizer, DIET, ResponseSelector",
 }
@@ -144,6 +145,11 @@ def row_config(row: str, *, chinese: bool, arguments: argparse.Namespace) -> Dic
         config = row_definitions.row_config(name, epochs=arguments.epochs)
         (item,) = config["pipeline"]
         return {**config, "pipeline": [{**item, "response_selection": row == OURS}]}
+    if row == STUDENT:
+        config = row_definitions.row_config(f"{row_definitions.STUDENT}bilstm", epochs=arguments.epochs)
+        (item,) = config["pipeline"]
+        teacher = {"teacher": {"model_weights": row_definitions.MULTILINGUAL_WEIGHTS}} if chinese else {}
+        return {**config, "pipeline": [{**item, **teacher}]}
     config = row_definitions.row_config(row, diet_epochs=arguments.diet_epochs)
     last = [item for item in config["pipeline"] if item["name"] == FALLBACK]
     first = [item for item in config["pipeline"] if item["name"] != FALLBACK]

@@ -119,6 +119,8 @@ def test_rows():
     assert [item.pop("response_selection") for item in (*ours, *without)] == [True, False] and ours == without
     (chinese,) = responses.row_config("ours", chinese=True, arguments=EPOCHS)["pipeline"]
     assert chinese["model_weights"] == "multilingual-e5-small"
+    (student,) = responses.row_config("student", chinese=True, arguments=EPOCHS)["pipeline"]
+    assert student["teacher"] == {"model_weights": "multilingual-e5-small"}
     names = [item["name"] for item in responses.row_config("diet", chinese=False, arguments=EPOCHS)["pipeline"]]
     assert names[-3:] == ["EntitySynonymMapper", "ResponseSelector", "FallbackClassifier"]
     names = [item["name"] for item in responses.row_config("lmf_diet", chinese=True, arguments=EPOCHS)["pipeline"]]
