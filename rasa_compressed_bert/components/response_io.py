@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from operator import itemgetter
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 
 from rasa.engine.graph import ExecutionContext
@@ -106,7 +107,7 @@ def _of_all(rankings: Mapping[str, Ranking], confidences: Mapping[str, float]) -
     total = sum(confidences[intent] for intent in rankings)
     shares = {intent: confidences[intent] / total if total else 1.0 / len(rankings) for intent in rankings}
     joined = [(name, shares[intent] * value) for intent, ranking in rankings.items() for name, value in ranking]
-    return sorted(joined, key=lambda pair: -pair[1])
+    return sorted(joined, key=itemgetter(1), reverse=True)
 
 
 def writer_of(
