@@ -63,7 +63,9 @@ class EntityDecoder:
         inside = np.flatnonzero(tags != OUTSIDE)
         confidences = np.zeros(len(tags))
         confidences[inside] = _probabilities(logits[inside], tags[inside], self._temperature)
-        probabilities, starts, ends = confidences.tolist(), pieces.starts.tolist(), pieces.ends.tolist()
+        probabilities: List[float] = confidences.tolist()
+        starts: List[int] = pieces.starts.tolist()
+        ends: List[int] = pieces.ends.tolist()
         found: List[FoundEntity] = []
         for span in spans:
             start, end = starts[span.first], ends[span.end - 1]

@@ -71,6 +71,7 @@ def export(run: TrainingRun) -> Artifact:
                 head.temperature(cross_fitted.of(head)),
                 _classes(encoded.labels[head.name], compared),
                 head.parity_entry,
+                head.compared_classes(select_labels(encoded.labels[head.name], compared)),
             )
             for head in run.heads
         ],

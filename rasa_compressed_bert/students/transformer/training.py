@@ -13,6 +13,7 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import IntentHead
+from rasa_compressed_bert.models.head_layer import SELECTOR
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
@@ -23,7 +24,7 @@ from rasa_compressed_bert.tasks.quantization_stage import quantize
 from rasa_compressed_bert.tasks.training_run import Messages, TrainingRun
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples
+from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import Validation, fit
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
@@ -48,21 +49,24 @@ def train(
     layers = _chosen(len(teacher.shape.layers), config)
     start = state_of(origin) if origin else _fewer_layers(teacher, layers, data, config)
     run = _run_of(data, start, config)
-    (head,), training, vocabulary = run.heads, run.messages.encoded, run.messages.vocabulary
+    vocabulary = run.messages.vocabulary
     plan = replace(plan_of(run, "student (transformer)", config.epochs), patience=config.patience)
     held = FixedMask(run.model.encoder) if origin else None
-    objective = SoftTargetLoss(head, config.distillation)
+    objective = SoftTargetLoss(run.heads, config.distillation)
     if config.distillation.hidden_states and origin is None:
-        objective = SoftTargetLoss(head, config.distillation, teacher=_whole(teacher, run), layers=layers)
+        objective = SoftTargetLoss(run.heads, config.distillation, teacher=_whole(teacher, run), layers=layers)
+    intents = IntentHead(data.labels)
     held_out = vocabulary.renumber(_tokenized(data.validation_texts, start, config))
-    validation = Validation(EncodedExamples(held_out, {head.name: data.validation_classes}), run.heads)
+    validation = Validation(EncodedExamples(held_out, {intents.name: data.validation_classes}), [intents])
+    training = run.messages.encoded
     score = fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
     if origin is None:
         run = prune(run)
     run = quantize(run)
     artifact = export(run)
     described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
-    return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
+    responses = data.responses.to_manifest() if data.responses else {}
+    return Artifact({**artifact.manifest, **described, **responses, "training_scores": {}}, artifact.files)
 
 
 def _run_of(data: DistillationData, start: ModelState, config: DistilledIntentClassifierConfig) -> TrainingRun:
@@ -71,12 +75,10 @@ def _run_of(data: DistillationData, start: ModelState, config: DistilledIntentCl
     encoded, held_out = (_tokenized(texts, start, config) for texts in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(data.classes >= 0, data.classes, data.soft_targets.argmax(axis=1)).astype(np.int32)
-    head = IntentHead(data.labels)
-    labels = {head.name: classes, SOFT_TARGETS: data.soft_targets}
-    training = EncodedExamples(vocabulary.renumber(encoded), labels)
+    training = EncodedExamples(vocabulary.renumber(encoded), data.targets(classes))
     messages = Messages([Example(text) for text in data.texts], [], training, training, vocabulary)
     model, rng = first_model(start, messages, options), np.random.default_rng(config.random_seed)
-    return TrainingRun(options, (head,), start, messages, model, rng)
+    return TrainingRun(options, data.heads, start, messages, model, rng)
 
 
 def _tokenized(texts: Sequence[str], start: ModelState, config: DistilledIntentClassifierConfig) -> List[np.ndarray]:
@@ -112,6 +114,8 @@ def _fewer_layers(
     options: Any = config.student  # a TransformerConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
+    if data.responses is None:  # of a teacher that selects some
+        parameters = {name: value for name, value in parameters.items() if not name.startswith(f"{SELECTOR.name}.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):
         prefix = f"layers.{old}."
