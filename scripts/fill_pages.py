@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
+from benchmarks.common.names import name_of
 from benchmarks.common.pages import to_markdown, write_pages
 from rasa_compressed_bert.reporting.tables import markdown_table, percent
 
@@ -68,7 +69,7 @@ def _summary(match: re.Match[str], results: Path) -> str:
     rows = [["", *models]]
     for title in titles.split(", "):
         content = json.loads((results / f"{title}.json").read_text(encoding="utf-8"))
-        of = {result["model"]: result for result in content["results"]}
+        of = {name_of(result["model"]): result for result in content["results"]}
         cells = [
             f"{percent(of[name]['accuracy'])}, {of[name]['latency_p50_ms']:.2f} ms" if name in of else ""
             for name in models
