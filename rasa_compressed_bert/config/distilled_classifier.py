@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
-from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option
+from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option, tensorboard_option
 from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.distillation import StudentDistillationConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
@@ -77,6 +77,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         help="Threads of the serving engine; 0 means all cores. Of spacy_textcat they are spaCy's own.",
     )
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    tensorboard_log_directory: Optional[str] = tensorboard_option()
     teacher: TeacherConfig = section(TeacherConfig)
     student: StudentConfig = section(StudentConfig)
     augmentation: AugmentationConfig = section(AugmentationConfig)

@@ -66,7 +66,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
     (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
     assert all(model["score_deviation"] is None for model in content["pareto"]), "there is one split"
-    assert "splits to choose on: 100%" in output.err and "splits to report on: 100%" in output.err
+    assert "measuring again to choose: " in output.err and "measuring again to report: " in output.err
     assert set(content["reported"]) == {"baseline", *content["picked"]} and "±" not in output.out
     assert (study / "picked.md").read_text().startswith("| model | trial | score, % |")
     number = content["picked"]["fastest"]
@@ -75,7 +75,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert artifact.manifest["config"]["epochs"] == chosen["epochs"] == 4
     before = (study / "trials.csv").read_text()
     assert main([*arguments, *limits, "--minimize", "size_mb", "--pick", "best"]) == 0
-    assert (study / "trials.csv").read_text() == before and "splits to report on: 100%" in capsys.readouterr().err
+    assert (study / "trials.csv").read_text() == before and "measuring again to report: " in capsys.readouterr().err
     assert main([*arguments, *limits, "--resume"]) == 2
     assert "--minimize: the study 'search' minimises size_mb" in capsys.readouterr().err
 
