@@ -145,9 +145,9 @@ def test_thresholds():
 @pytest.mark.parametrize(
     "texts, message",
     [
-        (["macro_f1 > 0.9"], "is none, as in 'macro_f1 >= 0.9'"),
-        (["f1 >= 0.9"], "metrics: score, macro_f1"),
-        (["macro_f1 >= e"], "is none"),
+        (["macro_f1 > 0.9"], "cannot be read; write a metric, >= or <=, and a number, such as 'macro_f1 >= 0.9'"),
+        (["f1 >= 0.9"], "Metrics: score, macro_f1"),
+        (["macro_f1 >= e"], "cannot be read"),
         (["macro_f1 >= 0.9", "macro_f1 <= 0.8"], "contradict each other"),
     ],
 )
@@ -159,7 +159,7 @@ def test_thresholds_that_are_none(texts, message):
 def test_costs():
     assert read_costs(["size_mb", "parameters"]) == ("size_mb", "parameters")
     for names in ([], ["score"], ["size_mb", "size_mb"], ["size_mb", "parameters", "latency_ms"]):
-        with pytest.raises(ConfigError, match="one or two of: latency_ms, size_mb, parameters"):
+        with pytest.raises(ConfigError, match="one or two of latency_ms, size_mb, parameters"):
             read_costs(names)
 
 
