@@ -36,7 +36,7 @@ nlu:
 OURS = re.compile(
     r"(sensitivity|benchmark|search|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
     r"|This model is compressed already .*|\d+ messages? cannot be right, .*"
-    r"|search: .*|.* taken over .*|(\w|[ ()-])+: \d+ s\."
+    r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
 )
 """What our commands say on standard error."""
 
