@@ -133,5 +133,5 @@ def stage(name: str, steps: int, *, of_whole: bool = True) -> Iterator[Stage]:
     with tqdm(total=steps, bar_format=_FORMAT, ncols=columns, mininterval=1.0, **hidden) as bar:
         yield Stage(name, steps, bar, whole, number)
     if told and not on_terminal and of_whole:
-        of_all = f" (stage {number} of {whole.place(number).partition('/')[2]})" if whole and number else ""
-        logger.info(f"{name}{of_all}: {time.monotonic() - start:.0f} s.")
+        place = f"Stage {whole.place(number).replace('/', ' of ')}, " if whole and number else ""
+        logger.info(f"{place}{name}: {time.monotonic() - start:.0f} s.")

@@ -114,7 +114,7 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
     assert "'macro_f1 >= 90': scores are between 0 and 1" in said("--threshold", "macro_f1 >= 90")
     contradictory = {"quantization.method": ["none", "dynamic_int8"], "quantization.encoder_bits": [2, 4]}
-    assert "search: whatever is drawn: quantization" in said(space=contradictory)
+    assert "search: no trial can be valid: quantization" in said(space=contradictory)
     assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
     assert "There is no NLU data" in said(nlu="missing.yml")
     assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})

@@ -72,7 +72,7 @@ def test_logs_get_a_line_for_each_stage_and_no_bar(capsys, caplog):
     caplog.set_level(logging.INFO, LOGGER)
     with whole_training([1.0, 1.0]):
         run("fine-tune", {"macro_f1": 0.5})
-    assert caplog.messages == ["fine-tune (stage 1 of 2): 0 s."] and capsys.readouterr().err == ""
+    assert caplog.messages == ["Stage 1 of 2, fine-tune: 0 s."] and capsys.readouterr().err == ""
 
 
 def test_nothing_is_shown_where_only_warnings_are_logged(monkeypatch, caplog):
