@@ -33,7 +33,7 @@ SHORT_ROWS = (
 KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{FULL}ROW", f"{MULTILINGUAL}ROW"])
 """What `is_trainable` knows."""
 _SEED_OPTIONS = {
-    **dict.fromkeys((OURS, DISTILLED, JOINT, "DIETClassifier"), "random_seed"),
+    **dict.fromkeys((OURS, DISTILLED, JOINT, "DIETClassifier", "ResponseSelector"), "random_seed"),
     "LogisticRegressionClassifier": "random_state",
 }
 
