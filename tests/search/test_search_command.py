@@ -15,7 +15,7 @@ from test_pipelines import NLU
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.commands import search
+from rasa_compressed_bert.commands import search_results
 from rasa_compressed_bert.commands.project import read_project
 from rasa_compressed_bert.tasks import teacher as teacher_of_students
 from rasa_compressed_bert.tasks.bert_training import train_bert
@@ -109,7 +109,7 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
         return capsys.readouterr().err
 
     assert "did you mean 'epochs'" in said(space={"epoch": [2, 3]})
-    assert "--minimize: 'size' is not one or two of" in said("--minimize", "size")
+    assert "--minimize: 'size': name one or two of" in said("--minimize", "size")
     assert "--threshold: 'f1 > 2' is none" in said("--threshold", "f1 > 2")
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
     assert "'macro_f1 >= 90': scores are between 0 and 1" in said("--threshold", "macro_f1 >= 90")
@@ -154,10 +154,10 @@ def test_a_choice_takes_the_place_of_an_earlier_one(tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.tar.gz").write_text(name)
-        search._move(tmp_path / name, tmp_path / "picked" / "best")
+        search_results._move(tmp_path / name, tmp_path / "picked" / "best")
     assert (tmp_path / "picked" / "best" / "model.tar.gz").read_text() == "second"
     with pytest.raises(OSError):
-        search._move(tmp_path / "missing", tmp_path / "picked" / "best")
+        search_results._move(tmp_path / "missing", tmp_path / "picked" / "best")
 
 
 def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):
