@@ -110,9 +110,9 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
 
     assert "did you mean 'epochs'" in said(space={"epoch": [2, 3]})
     assert "--minimize: 'size': name one or two of" in said("--minimize", "size")
-    assert "--threshold: 'f1 > 2' is none" in said("--threshold", "f1 > 2")
+    assert "--threshold: 'f1 > 2' cannot be read; write a metric" in said("--threshold", "f1 > 2")
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
-    assert "'macro_f1 >= 90': scores are between 0 and 1" in said("--threshold", "macro_f1 >= 90")
+    assert "'macro_f1 >= 90': scores are from 0 to 1" in said("--threshold", "macro_f1 >= 90")
     contradictory = {"quantization.method": ["none", "dynamic_int8"], "quantization.encoder_bits": [2, 4]}
     assert "search: no trial can be valid: quantization" in said(space=contradictory)
     assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
