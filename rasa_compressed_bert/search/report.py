@@ -19,11 +19,6 @@ from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
 _SHOWN = (SCORE, *COSTS)
-LEGEND = (
-    "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there are "
-    "both, on splits that had no part in the choice; ± its standard deviation between them. ms: one message, median, "
-    "one thread. The last three columns are differences to the baseline."
-)
 _AXES = {"latency_ms": "milliseconds a message", "size_mb": "size of the archive, MB", "parameters": "parameters"}
 _TRIALS, _FRONTIER, _BASELINE = "trials", "Pareto frontier", "config.yml as it is"
 _LOOKS = {
@@ -32,6 +27,11 @@ _LOOKS = {
     _BASELINE: ("#d62728", "star", "*"),
 }
 """Colour, and marker in plotly and in matplotlib, of each kind of model: the same in every panel."""
+LEGEND = (
+    "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there are "
+    "both, on splits that had no part in the choice; ± its standard deviation between them. ms: one message, median, "
+    "one thread. The last three columns are differences to the baseline."
+)
 _IMPORTANCE_TRIALS = 8  # fewer are too few
 
 
