@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -79,12 +79,23 @@ class AnswerDecoder:
         passage = logits[window.first : window.first + len(window.starts)].astype(np.float64)  # (P, 2)
         starts = np.where(window.begins, passage[:, START], -np.inf)
         ends = np.where(window.finishes & (window.ends > window.starts), passage[:, END], -np.inf)
-        padded = np.append(ends, np.full(self._longest - 1, -np.inf))
-        following = np.lib.stride_tricks.sliding_window_view(padded, self._longest)  # (P, max_answer_length)
-        totals = starts + following.max(axis=1)
-        first = int(totals.argmax())
-        if totals[first] == -np.inf:
+        first, last, total = best_bounds(starts, ends, longest=self._longest)
+        if total == -np.inf:
             return None
-        last = first + int(following[first].argmax())
-        start, end = int(window.starts[first]), int(window.ends[last])
-        return Span(number, start, end, float(totals[first] - logits[NULL_PLACE].astype(np.float64).sum()))
+        margin = total - float(logits[NULL_PLACE].astype(np.float64).sum())
+        return Span(number, int(window.starts[first]), int(window.ends[last]), margin)
+
+
+def best_bounds(starts: np.ndarray, ends: np.ndarray, *, longest: int) -> Tuple[int, int, float]:
+    """First and last place of the best span, `i <= j < i + longest`, and its `s_i + e_j`.
+
+    Args:
+        starts: `s`, `(P,)`; minus infinity where a span cannot begin.
+        ends: `e`, `(P,)`.
+        longest: places of a span.
+    """
+    padded = np.append(ends, np.full(longest - 1, -np.inf))
+    following = np.lib.stride_tricks.sliding_window_view(padded, longest)  # (P, longest)
+    totals = starts + following.max(axis=1)
+    first = int(totals.argmax())
+    return first, first + int(following[first].argmax()), float(totals[first])
