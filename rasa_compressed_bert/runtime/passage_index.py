@@ -13,8 +13,7 @@ from rasa_compressed_bert.data.documents import Document, Passage, passages_of
 from rasa_compressed_bert.errors import ArtifactError
 
 _NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
-"""Characters of a term. Measured on SQuAD 2.0's questions: the right passage is among the first three for 90.9 % with
-terms of 4 characters, 89.8 % with 2 to 4 and 90.5 % with words (`benchmarks/passages.py`)."""
+"""The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
 _LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
 
 
