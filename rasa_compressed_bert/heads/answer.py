@@ -55,9 +55,11 @@ class AnswerHead(Head):
 
     Attributes:
         max_answer_length: wordpieces of an answer.
+        stride: of the windows, see `WindowTokenizer`.
     """
 
     max_answer_length: int
+    stride: int
 
     name = ANSWERS
     label_phrase = "an answer"
@@ -77,12 +79,12 @@ class AnswerHead(Head):
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[AnswerHead]:
         answers = manifest.get(cls.name)
-        return cls(answers["max_answer_length"]) if answers else None
+        return cls(answers["max_answer_length"], answers["stride"]) if answers else None
 
     def to_manifest(self, measured: Optional[MeasuredAnswers]) -> Dict[str, Any]:
         own = measured or NOT_MEASURED
         confidence = {"slope": own.slope, "intercept": own.intercept, "threshold": own.threshold}
-        return {self.name: {"max_answer_length": self.max_answer_length, **confidence}}
+        return {self.name: {"max_answer_length": self.max_answer_length, "stride": self.stride, **confidence}}
 
     @property
     def label_names(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ from rasa_compressed_bert.tokenization.windows import WindowTokenizer
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.scores import Score
 
-HEAD = AnswerHead(max_answer_length=3)
+HEAD = AnswerHead(max_answer_length=3, stride=4)
 RNG = np.random.default_rng(0)
 LABELS = np.array(
     [
@@ -115,7 +115,8 @@ def test_labels_of_windows():
 
 def test_manifest():
     manifest = HEAD.to_manifest(MeasuredAnswers(Score(), 0.5, -1.0, 0.25))
-    assert manifest == {"answers": {"max_answer_length": 3, "slope": 0.5, "intercept": -1.0, "threshold": 0.25}}
+    confidence = {"slope": 0.5, "intercept": -1.0, "threshold": 0.25}
+    assert manifest == {"answers": {"max_answer_length": 3, "stride": 4, **confidence}}
     assert heads_of({"labels": [], **manifest}) == (HEAD,)
     assert kind_of([HEAD]) == "answer_extractor"
     assert HEAD.to_manifest(None)["answers"]["slope"] == 1.0
