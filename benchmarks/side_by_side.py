@@ -30,7 +30,7 @@ logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
 OUT_OF_SCOPE = "oos_test.yml"
 _SCORES = (
-    *("accuracy", "macro_f1", "calibration_error", "out_of_scope_auroc"),
+    *("accuracy", "macro_f1", "calibration_error", "below_threshold", "out_of_scope_auroc"),
     *("fallback_f1", "best_fallback_f1", "best_fallback_threshold"),
 )
 EXAMPLE_BOT = HERE.parent / "example_bot" / "data" / "nlu.yml"

@@ -42,7 +42,8 @@ async def show(agent, messages):
     async for message, parsed, milliseconds in parse_all(agent, messages):
         times.append(milliseconds)
         intent, entities = parsed["intent"], ", ".join(map(in_words, parsed["entities"]))
-        row = f"{message:{width}}  {intent['name'] or '-':24} {intent['confidence']:10.2f} {milliseconds:6.2f}"
+        name = intent.get("full_retrieval_intent_name") or intent["name"] or "-"
+        row = f"{message:{width}}  {name:24} {intent['confidence']:10.2f} {milliseconds:6.2f}"
         print(f"{row}  {entities}".rstrip())
     print(f"\nmedian: {sorted(times)[len(times) // 2]:.2f} ms for a whole message in Rasa")
 

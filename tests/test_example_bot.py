@@ -1,5 +1,6 @@
 """The example bot: its data is sound, and trained with its own configuration it passes its own stories."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rasa.core.agent import Agent
 
 import rasa_compressed_bert
 from rasa_compressed_bert.config import JointBertClassifierConfig
@@ -35,11 +37,27 @@ def without_annotations(text):
 
 
 def annotated_examples():
-    """Texts as they are written."""
+    """Texts as they are written, by intent or, of frequently asked questions, by response."""
+    return listed("intent", "data/nlu.yml", "data/faq.yml")
+
+
+def listed(kind, *names):
+    """The lines of each item of a kind in some files, by the item's name."""
+    items = [item for name in names for item in read(name)["nlu"] if kind in item]
     return {
-        item["intent"]: [line.strip()[2:].strip() for line in item["examples"].splitlines() if line.strip()]
-        for item in read("data/nlu.yml")["nlu"]
+        item[kind]: [line.strip()[2:].strip() for line in item["examples"].splitlines() if line.strip()]
+        for item in items
     }
+
+
+def dishes(texts):
+    return {dish for text in texts for dish in re.findall(r"\[([^\]]*)\]\(dish\)", text)}
+
+
+def questions():
+    """The test messages that ask a frequently asked question, and their responses."""
+    asked = {name: texts for name, texts in listed("intent", "tests/test_nlu.yml").items() if name.startswith("faq/")}
+    return [(without_annotations(text), name) for name, texts in asked.items() for text in texts]
 
 
 def story_messages():
@@ -54,8 +72,9 @@ def normalised(text):
 
 def test_there_are_enough_intents_and_examples():
     sizes = {intent: len(texts) for intent, texts in examples().items()}
-    assert len(sizes) >= 12
-    assert min(sizes.values()) >= 20, sizes
+    assert len(sizes) >= 12 + 10
+    assert min(size for name, size in sizes.items() if "/" not in name) >= 20, sizes
+    assert [name for name, size in sizes.items() if size < 9] == []
 
 
 def test_no_message_is_there_twice():
@@ -63,14 +82,34 @@ def test_no_message_is_there_twice():
     assert [text for text, count in counts.items() if count > 1] == []
 
 
-def test_stories_and_samples_ask_what_was_not_learned():
+def test_stories_and_test_messages_ask_what_was_not_learned():
     learned = {normalised(text) for texts in examples().values() for text in texts}
-    assert [text for text, _ in story_messages() if normalised(text) in learned] == []
+    asked = [without_annotations(text) for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts]
+    assert [text for text in [*asked, *(text for text, _ in story_messages())] if normalised(text) in learned] == []
 
 
 def test_domain_and_data_have_the_same_intents():
-    assert set(read("domain.yml")["intents"]) == set(examples())
+    assert set(read("domain.yml")["intents"]) == {intent.split("/")[0] for intent in examples()}
     assert {intent for _, intent in story_messages()} <= set(examples())
+
+
+def test_ten_questions_have_answers_and_are_asked():
+    names = {name for name in examples() if name.startswith("faq/")}
+    assert len(names) == 10
+    assert {name for name in read("domain.yml")["responses"] if "/" in name} == {f"utter_{name}" for name in names}
+    assert {name for _, name in questions()} == names
+
+
+def test_half_of_the_dishes_of_the_lookup_table_occur_in_no_example():
+    table = listed("lookup", "data/dishes.yml")["dish"]
+    assert len(table) == len(set(table)) == 40
+    new = [
+        dish for dish in table if not any(dish in normalised(text) for texts in examples().values() for text in texts)
+    ]
+    assert len(new) == 20 and set(table) - set(new) == dishes(
+        text for texts in annotated_examples().values() for text in texts
+    )
+    assert dishes(text for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts) == set(new)
 
 
 def test_the_question_of_the_thread_is_asked():
@@ -114,7 +153,7 @@ def rasa(bot, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert finished.returncode == 0, finished.stdout
     return finished.stdout
@@ -125,10 +164,43 @@ def test_rasa_finds_the_data_valid(bot):
     rasa(bot, "data", "validate", "--fail-on-warnings")
 
 
+@pytest.fixture(scope="module")
+def trained(bot):
+    """The bot with a model of its own configuration and the shipped weights, as `make demo` trains it."""
+    printed = rasa(bot, "train", "--fixed-model-name", "tested")
+    assert "response selector" not in printed and "consisting of lookup tables" not in printed, printed
+    return bot
+
+
+def report_of(bot, name):
+    return json.loads((bot / "results" / name).read_text())
+
+
 @pytest.mark.slow
-def test_trained_bot_passes_its_stories(bot):
-    """With its own configuration and the shipped weights, as `make demo` trains it."""
-    rasa(bot, "train", "--fixed-model-name", "tested")
-    rasa(bot, "test", "core", "--e2e", "--stories", "tests", "--out", "results", "--fail-on-prediction-errors")
-    report = json.loads((bot / "results" / "story_report.json").read_text())
+def test_trained_bot_passes_its_stories(trained):
+    rasa(trained, "test", "core", "--e2e", "--stories", "tests", "--out", "results", "--fail-on-prediction-errors")
+    report = report_of(trained, "story_report.json")
     assert report["conversation_accuracy"]["correct"] == report["conversation_accuracy"]["total"] > 0
+
+
+@pytest.mark.slow
+def test_rasas_reports_of_questions_and_dishes(trained):
+    rasa(trained, "test", "nlu", "--nlu", "tests/test_nlu.yml", "--out", "results", "--no-plot")
+    assert report_of(trained, "response_selection_report.json")["accuracy"] >= 0.9
+    assert report_of(trained, "intent_report.json")["faq"]["recall"] >= 0.9
+    found = report_of(trained, "JointBertClassifier_report.json")["dish"]
+    assert found["recall"] >= 0.9 and found["precision"] >= 0.9
+
+
+@pytest.mark.slow
+def test_questions_are_answered_and_new_dishes_found_as_in_the_shell(trained):
+    """The agent does in a process what `rasa shell` does with each line."""
+    agent = Agent.load(str(trained / "models" / "tested.tar.gz"))
+    responses = read("domain.yml")["responses"]
+    answered = 0
+    for text, name in questions():
+        answers = asyncio.run(agent.handle_text(text, sender_id=text))
+        answered += [answer.get("text") for answer in answers] == [responses[f"utter_{name}"][0]["text"]]
+    assert answered >= 0.9 * len(questions())
+    parsed = asyncio.run(agent.parse_message("the fish and chips were cold again"))
+    assert [(entity["entity"], entity["value"]) for entity in parsed["entities"]] == [("dish", "fish and chips")]

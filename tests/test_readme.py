@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in fill_pages.PAGES if page != options.PAGE}
 WHOLE = "\n".join(PAGES.values())
-YAMLS = list(dict.fromkeys(re.findall(r"```yaml\n(.*?)```", WHOLE, flags=re.DOTALL)))
+YAML = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
+YAMLS = [  # others are data of a bot: tests/test_faq_page.py
+    text for text in dict.fromkeys(YAML.findall(WHOLE)) if "pipeline" in yaml.safe_load(text)
+]
 
 
 def pipeline_of(text):
@@ -116,6 +119,11 @@ def test_files_that_are_named_exist():
 
 def test_the_readme_leads_to_every_page():
     assert {f"docs/{name}" for name in PAGES if name != "README.md"} <= set(re.findall(r"\]\((docs/[\w.]+)\)", README))
+
+
+def test_data_of_a_bot_is_on_the_page_of_faq_bots_alone():
+    pages = {name for name, page in PAGES.items() for text in YAML.findall(page) if text not in YAMLS}
+    assert pages == {"faq_bots.md"}
 
 
 def test_every_snippet_names_our_component():

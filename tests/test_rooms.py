@@ -203,5 +203,5 @@ def test_no_model_is_made_of_tools():
 
 
 def test_there_is_no_component_of_another_name():
-    with pytest.raises(AttributeError, match="no attribute 'PrunedBert'; its components are BertEntityExtractor"):
+    with pytest.raises(AttributeError, match="no attribute 'PrunedBert'; its components are BertAnswerExtractor"):
         rasa_compressed_bert.PrunedBert  # noqa: B018

@@ -93,12 +93,13 @@ def _summary(
     answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage], *, extracts: bool
 ) -> Dict[str, Any]:
     intents, predicted = [message.intent for message in expected], _joined(answers, "intents")
-    right = [intent == found for intent, found in zip(intents, predicted)]
+    right, confidences = [intent == found for intent, found in zip(intents, predicted)], _joined(answers, "confidences")
     milliseconds = 1000.0 * np.array(_joined(answers, "seconds"))
     components = 1000.0 * np.array(_joined(answers, "component_seconds"))
     summary: Dict[str, Any] = {
         **intent_scores(intents, predicted),
-        "calibration_error": expected_calibration_error(_joined(answers, "confidences"), right),
+        "calibration_error": expected_calibration_error(confidences, right),
+        "below_threshold": float((np.array(confidences) < FALLBACK_THRESHOLD).mean()),
         "messages": len(expected),
         **_percentiles("latency", milliseconds),
         "latency_mean_ms": float(milliseconds.mean()),

@@ -56,11 +56,14 @@ class Worker:
         }
 
     async def parse(self, texts: List[str]) -> Dict[str, Any]:
-        """Intent, its confidence, entities, seconds of each message, and those in components; memory at the end."""
+        """What each message got (intent, confidence, entities, responses) and its seconds; memory at the end.
+
+        The responses of a message are those that are selected, by retrieval intent.
+        """
         for text in self._parsed_before or texts[:_WARM_UP]:
             await self._agent.parse_message(text)
         self._parsed_before = texts[-_WARM_UP:]
-        intents, confidences, entities, seconds, inside = [], [], [], [], []
+        intents, confidences, entities, responses, seconds, inside = [], [], [], [], [], []
         cpu, start = time.process_time(), time.perf_counter()
         for text in texts:
             self._components.seconds = 0.0
@@ -72,10 +75,12 @@ class Worker:
             intents.append(intent)
             confidences.append(confidence)
             entities.append([[entity.get(key) for key in _SPAN] for entity in parsed.get("entities", [])])
+            responses.append(_responses(parsed))
         return {
             "intents": intents,
             "confidences": confidences,
             "entities": entities,
+            "responses": responses,
             "seconds": seconds,
             "component_seconds": inside,
             "cpu_s": time.process_time() - cpu,
@@ -176,6 +181,12 @@ def _intent(parsed: Dict[str, Any]) -> Tuple[Any, float]:
         parsed = undo_fallback_prediction(parsed)
     intent = parsed.get("intent") or {}
     return intent.get("name"), float(intent.get("confidence") or 0.0)
+
+
+def _responses(parsed: Dict[str, Any]) -> Dict[str, Any]:
+    """The selected response of each retrieval intent, and of `default`, such as `faq/ask_name`."""
+    entries = {name: entry for name, entry in parsed.get("response_selector", {}).items() if isinstance(entry, dict)}
+    return {name: entry["response"]["intent_response_key"] for name, entry in entries.items()}
 
 
 def _answer(answers: TextIO, value: Dict[str, Any]) -> None:

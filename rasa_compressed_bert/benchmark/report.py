@@ -33,6 +33,7 @@ COMPARISON = (
     Column("macro F1", "macro_f1", percent),
     Column("entity F1", "entity_f1", percent),
     Column("ECE", "calibration_error", percent),
+    Column(f"rejected at {FALLBACK_THRESHOLD}", "below_threshold", percent),
     Column("OOS AUROC", "out_of_scope_auroc", percent),
     Column("OOS F1", "fallback_f1", percent),
     Column("best OOS F1", "best_fallback_f1", percent),

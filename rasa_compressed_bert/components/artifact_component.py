@@ -199,7 +199,10 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
         return message_io.entity_examples(training_data, extractor=self.name, pipeline=names)
 
     def _known_values(self, training_data: TrainingData) -> KnownValues:
-        return known_values.read_known_values(training_data) if self._options.lookups else NO_VALUES
+        if self._options.lookups:
+            return known_values.read_known_values(training_data)
+        known_values.warn_of_unused_lookups(training_data, pipeline.component_names(self._execution_context))
+        return NO_VALUES
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         message_io.add_entities(message, prediction.entities, extractor=self.name)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, Sequence
+from typing import Collection, Dict, List, Sequence
 
 from rasa.nlu.utils.pattern_utils import read_lookup_table_file
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.data.warnings import listed
 
 logger = logging.getLogger(__name__)
+_USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
+"""Components of Rasa's that read lookup tables."""
 
 
 def read_known_values(training_data: TrainingData) -> KnownValues:
@@ -30,6 +33,21 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
         logger.warning(f"Lookup tables without a value: {', '.join(empty)}. Add values, or remove the tables.")
     synonyms = {str(text): str(value) for text, value in training_data.entity_synonyms.items()}
     return KnownValues({name: values for name, values in lookups.items() if values}, synonyms)
+
+
+def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str]) -> None:
+    """Warns of lookup tables that no component of the pipeline uses, where ours does not learn them.
+
+    Args:
+        training_data: with the tables.
+        pipeline: the names of its components.
+    """
+    if training_data.lookup_tables and not _USERS.intersection(pipeline):
+        names = sorted({table["name"] for table in training_data.lookup_tables})
+        logger.warning(
+            f"The training data has lookup tables ({listed(names)}), and nothing in the pipeline uses them. Set "
+            f"lookups: true, or add {' or '.join(sorted(_USERS))} to the pipeline."
+        )
 
 
 def _elements(name: str, elements: object) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from operator import itemgetter
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 
 from rasa.engine.graph import ExecutionContext
@@ -106,7 +107,7 @@ def _of_all(rankings: Mapping[str, Ranking], confidences: Mapping[str, float]) -
     total = sum(confidences[intent] for intent in rankings)
     shares = {intent: confidences[intent] / total if total else 1.0 / len(rankings) for intent in rankings}
     joined = [(name, shares[intent] * value) for intent, ranking in rankings.items() for name, value in ranking]
-    return sorted(joined, key=lambda pair: -pair[1])
+    return sorted(joined, key=itemgetter(1), reverse=True)
 
 
 def writer_of(
@@ -158,8 +159,9 @@ def warn_of_responses(
         if not _selectors(execution_context):
             logger.warning(
                 f"The training data has retrieval intents ({listed(sorted(training_data.retrieval_intents))}), and "
-                f"nothing selects their responses. Set response_selection: true, which PrunedBertIntentClassifier and "
-                f"JointBertClassifier have, or add a {_SELECTOR} to the pipeline."
+                f"nothing selects their responses. Set response_selection: true (DistilledIntentClassifier also needs "
+                "another student than spacy_textcat, and a teacher that selects these responses), or add a "
+                f"{_SELECTOR} to the pipeline."
             )
         return
     names = sorted({message.get(INTENT_RESPONSE_KEY) for message in messages})

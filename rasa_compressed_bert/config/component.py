@@ -89,7 +89,7 @@ class ComponentConfig(ABC):
 
     @property
     def response_selection(self) -> bool:
-        """Whether responses of retrieval intents are learnt; an option of the classifiers that are BERTs."""
+        """Whether responses of retrieval intents are selected, an option of the classifiers."""
         return False
 
     @property

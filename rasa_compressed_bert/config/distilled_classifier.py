@@ -77,6 +77,14 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         help="Threads of the serving engine; 0 means all cores. Of spacy_textcat they are spaCy's own.",
     )
     ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    response_selection: bool = option(
+        True,
+        bool,
+        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, where "
+        "the training data has such intents and the teacher selects their responses too: not with "
+        "teacher.predictions, and not by spacy_textcat. For retrieval intents that have a ResponseSelector in the "
+        "pipeline, that one selects.",
+    )
     teacher: TeacherConfig = section(TeacherConfig)
     student: StudentConfig = section(StudentConfig)
     augmentation: AugmentationConfig = section(AugmentationConfig)
@@ -121,6 +129,11 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         return [name for name in named if name is not None]
 
     @property
+    def learns_responses(self) -> bool:
+        """Whether the student selects responses, if its teacher does."""
+        return self.response_selection and self.student.selects_responses
+
+    @property
     def _default_n_iter(self) -> int:
         return 0 if self.teacher.predictions is not None else _N_ITER
 
@@ -140,7 +153,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             pruning=PruningConfig(method="none"),
             quantization=QuantizationConfig(method="none"),
             out_of_scope=self.out_of_scope,
-            response_selection=False,
+            response_selection=self.learns_responses,
         )
 
     def conflicts(self) -> Iterator[Problem]:

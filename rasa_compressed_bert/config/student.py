@@ -24,6 +24,7 @@ class StudentConfig(Variants):
         default_loss: of distillation, for probabilities.
         is_bert: whether it is a BERT, which is pruned and quantized like any other.
         is_quantizable: whether it is stored in one of the formats of the section `quantization`.
+        selects_responses: whether it learns the responses of retrieval intents.
     """
 
     variant_option: ClassVar[str] = "architecture"
@@ -31,6 +32,7 @@ class StudentConfig(Variants):
     default_loss: ClassVar[str] = "kl"
     is_bert: ClassVar[bool] = False
     is_quantizable: ClassVar[bool] = True
+    selects_responses: ClassVar[bool] = False
 
     architecture: str = option(
         "bilstm",

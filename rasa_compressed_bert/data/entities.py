@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -107,10 +108,11 @@ class TagScheme:
     def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
         """The inverse of `tags`, for a sequence that `viterbi_decode` gives."""
         spans: List[TagSpan] = []
+        tags = np.asarray(tags).tolist()
         for position, tag in enumerate(tags):
             if tag == OUTSIDE:
                 continue
-            label, part = divmod(int(tag) - 1, 4) if self.bilou else (int(tag) - 1, _I)
+            label, part = divmod(tag - 1, 4) if self.bilou else (tag - 1, _I)
             begins = part in (_B, _U) if self.bilou else position == 0 or tags[position - 1] != tag
             if begins:
                 spans.append(TagSpan(position, position + 1, label))
@@ -164,24 +166,28 @@ class TagScheme:
         )
 
     def _best_units(self, outside: np.ndarray, scores: np.ndarray) -> List[TagSpan]:
-        """The best entities of words, as positions of words."""
-        begin, inside, last, unit = scores  # (n, L) each
+        """The best entities of words, as positions of words.
+
+        An entity from word `i` to word `j` scores `begin_i + sum of inside_k + last_j`; the sum over the words between
+        them is a difference of sums up to `j` and up to `i`, so that all first words and labels are compared at once.
+        """
+        begin, inside, last, unit = scores.astype(np.float64)  # (n, L) each
         n, count = begin.shape
-        free = 0.0  # the best score with no entity going on
-        opened = np.full(count, -np.inf)  # and with one of each label
-        began = np.zeros(count, int)  # where the best one of each label began
+        before = np.cumsum(inside, axis=0) - inside  # of the words before each one
+        opening, closing = begin - inside - before, last + before
+        best_units = unit.argmax(axis=1).tolist()
+        free = np.zeros(n + 1)  # the best score of all words before each one
         back: List[Tuple[int, int]] = []  # (first word, label) of an entity that ends at a word, or (-1, -1)
         for word in range(n):
-            ended = opened + last[word]
-            alone = free + unit[word]
-            options = [free + outside[word], alone.max(), ended.max()]
-            choice = int(np.argmax(options))
-            starting = free + begin[word]
-            going = opened + inside[word]
-            best_alone, best_ended = int(alone.argmax()), int(ended.argmax())
-            back.append([(-1, -1), (word, best_alone), (int(began[best_ended]), best_ended)][choice])
-            began = np.where(starting > going, word, began)
-            opened, free = np.maximum(starting, going), options[choice]
+            choices = [(free[word] + outside[word], (-1, -1))]
+            choices.append((free[word] + unit[word, best_units[word]], (word, best_units[word])))
+            if word:
+                longer = opening[:word] + closing[word]  # (i, L)
+                longer += free[:word, np.newaxis]
+                first, label = divmod(int(longer.argmax()), count)
+                choices.append((longer[first, label], (first, label)))
+            free[word + 1], entity = max(choices, key=itemgetter(0))
+            back.append(entity)
         spans, word = [], n - 1
         while word >= 0:
             first, label = back[word]

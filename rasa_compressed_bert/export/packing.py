@@ -11,7 +11,9 @@ from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.dequantization import FACTORS, INPUT_SCALE, INPUT_ZERO_POINT, SCALE, dequantized
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.compression.quantization import (
     NOT_CALIBRATED,
     POSITION,
@@ -22,6 +24,8 @@ from rasa_compressed_bert.compression.quantization import (
 )
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 Tensors = Dict[str, np.ndarray]
 _JOINED = ("query", "key", "value")
@@ -86,6 +90,19 @@ def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
         if 0 in dimensions:
             parameters[name] = np.zeros(dimensions, np.float32)
     return parameters
+
+
+@as_artifact_error()
+def state_of(artifact: Artifact) -> ModelState:
+    """The compressed model of an artifact as it is, in floats.
+
+    Raises:
+        ArtifactError: if its parts do not fit each other.
+    """
+    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
+    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
+    parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
+    return ModelState(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"), dense)
 
 
 def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:

@@ -26,7 +26,10 @@ from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-_DESCRIBED = ("kind", "labels", "temperature", "entities", "max_length", "quantization", "encoder", "student")
+_DESCRIBED = (
+    *("kind", "labels", "temperature", "entities", "responses", "max_length"),
+    *("quantization", "encoder", "student"),
+)
 
 
 @as_artifact_error()

@@ -10,8 +10,9 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import GRAPH, INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import QuantizationConfig, StudentConfig
-from rasa_compressed_bert.export.graph import FEATURES, LOGITS, OnnxModel
+from rasa_compressed_bert.export.graph import OnnxModel
 from rasa_compressed_bert.export.packing import Tensors, pack_each
+from rasa_compressed_bert.export.student_graph import student_outputs
 from rasa_compressed_bert.export.task_model import TrainedOutput, checked
 
 
@@ -24,7 +25,7 @@ def export_student(
     quantization: QuantizationConfig,
     manifest: Mapping[str, Any],
     input_ids: Sequence[np.ndarray],
-    trained: TrainedOutput,
+    trained: Sequence[TrainedOutput],
 ) -> Artifact:
     """Builds the serving graph of a student, serves messages with it and compares.
 
@@ -48,7 +49,7 @@ def export_student(
         "kind": INTENT_CLASSIFIER,
         "runtime": "onnxruntime",
         "graph_weights": model.weights,
-        "outputs": [LOGITS, FEATURES],
+        "outputs": student_outputs(tensors),
         "student": asdict(options),
         "quantization": asdict(quantization),
     }
@@ -57,4 +58,4 @@ def export_student(
         GRAPH: model.proto.SerializeToString(),
         WEIGHTS: tensors_to_bytes(tensors),
     }
-    return checked(Artifact(described, files), input_ids, [trained])
+    return checked(Artifact(described, files), input_ids, trained)

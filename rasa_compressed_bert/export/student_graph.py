@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Container, List, Mapping, Optional
 
 import numpy as np
 from onnx import TensorProto
 
-from rasa_compressed_bert.export.graph import ATTENTION_MASK, FEATURES, LOGITS, Graph, OnnxModel
+from rasa_compressed_bert.export.graph import ATTENTION_MASK, FEATURES, Graph, OnnxModel
+from rasa_compressed_bert.models.head_layer import layers_in
 
 _TO_THE_END = 2**31
 
@@ -38,8 +39,20 @@ class StudentGraph(Graph):
         return self.add("Squeeze", [product, self.constant("one", [1])])
 
     def classified(self, pooled: str) -> OnnxModel:
-        """ReLU layer and linear layer: the finished model, whose outputs are logits (B, C) and features (B, P)."""
+        """ReLU layer and linear layers: the finished model, whose outputs are those of `student_outputs`."""
         hidden = self.add("Relu", [self.dense(pooled, "dense")], output=FEATURES)
-        logits = self.dense(hidden, "classifier", output=LOGITS)
-        sizes = {logits: self.tensors["classifier.bias"].size, hidden: self.tensors["dense.bias"].size}
-        return self.model({name: ["batch", size] for name, size in sizes.items()})
+        sizes = {FEATURES: self.tensors["dense.bias"].size}
+        for layer in layers_in(self.tensors):
+            self.dense(hidden, layer.name, output=layer.output)
+            sizes[layer.output] = self.tensors[layer.bias].size
+        return self.model({name: ["batch", sizes[name]] for name in student_outputs(self.tensors)})
+
+
+def student_outputs(tensors: Container[str]) -> List[str]:
+    """The outputs of a student's graph: logits (B, C) of intents, features (B, P) and logits of other heads.
+
+    Args:
+        tensors: its parameters, by name.
+    """
+    first, *others = [layer.output for layer in layers_in(tensors)]
+    return [first, FEATURES, *others]

@@ -16,7 +16,7 @@ from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.ranking import softmax
 
-_FAR_BELOW = -1e9
+_FAR_BELOW = np.float32(-1e9)
 
 
 class TrainedOutput(NamedTuple):
@@ -28,6 +28,7 @@ class TrainedOutput(NamedTuple):
         temperature: of its confidences.
         classes: the labels of the messages, `(n,)`; -1 for a message without one; None where accuracy is not measured.
         entry: in the report; None for the report itself.
+        compared: which logits of each message are compared, `(n, C)`; None for all. A message without any is left out.
     """
 
     output: str
@@ -35,6 +36,7 @@ class TrainedOutput(NamedTuple):
     temperature: float
     classes: Optional[np.ndarray] = None
     entry: Optional[str] = None
+    compared: Optional[np.ndarray] = None
 
 
 def export_task_model(
@@ -75,6 +77,8 @@ def checked(artifact: Artifact, input_ids: Sequence[np.ndarray], trained: Sequen
     for one in trained:
         if not any(len(row) > 2 or row.ndim == 1 for row in one.logits):
             continue  # messages without any wordpiece
+        if one.compared is not None and not one.compared.any():
+            continue
         described = _compared(one, served[one.output])
         report.update(described if one.entry is None else {one.entry: described})
     return Artifact({**artifact.manifest, "parity": report}, artifact.files)
@@ -86,11 +90,16 @@ def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str,
         before, after = (_columns(part) for part in (trained.logits, served))
     else:
         before, after = (np.concatenate([_rows(row) for row in part]) for part in (trained.logits, served))
+    classes = trained.classes
+    if trained.compared is not None:
+        kept = trained.compared.any(axis=1)
+        before, after = (np.where(trained.compared, logits, _FAR_BELOW)[kept] for logits in (before, after))
+        classes = None if classes is None else classes[kept]
     report = asdict(_parity(before, after, trained.temperature))
-    if trained.classes is None:
+    if classes is None:
         return report
-    labelled = trained.classes >= 0
-    right = after.argmax(axis=1)[labelled] == trained.classes[labelled]
+    labelled = classes >= 0
+    right = after.argmax(axis=1)[labelled] == classes[labelled]
     return {**report, "accuracy": float(np.mean(right)) if len(right) else None}
 
 

@@ -72,6 +72,7 @@ class EntityHead(Head):
     name = ENTITIES
     label_phrase = "an entity"
     layer = TAGGER
+    learns_filled = True
 
     @property
     def parity_entry(self) -> Optional[str]:

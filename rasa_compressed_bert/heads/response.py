@@ -45,7 +45,15 @@ class ResponseHead(RefittedHead):
         return cls(tuple(entry["labels"])) if entry else None
 
     def to_manifest(self, measured: Optional[MeasuredLayer]) -> Dict[str, Any]:
-        return {self.name: {"labels": list(self.labels), "temperature": self.temperature(measured)}}
+        return self.entry(self.temperature(measured))
+
+    def entry(self, temperature: float) -> Dict[str, Any]:
+        """Of the manifest.
+
+        Args:
+            temperature: of the confidences.
+        """
+        return {self.name: {"labels": list(self.labels), "temperature": temperature}}
 
     def fit_layer(self, features: np.ndarray, classes: np.ndarray, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
         """Kernel and bias of logistic regression within each retrieval intent."""
@@ -80,17 +88,23 @@ class ResponseHead(RefittedHead):
         intents = np.array([retrieval_intent(label) for label in self.labels])
         return intents[:, np.newaxis] == intents
 
+    def compared_classes(self, labels: Labels) -> np.ndarray:
+        """The responses of a message's own retrieval intent; none of a message of another intent."""
+        return self._together[np.maximum(labels, 0)] & (labels != NO_LABEL)[:, np.newaxis]
+
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Logits of labelled messages, with the responses of other retrieval intents masked.  # (n, C)"""
         return np.where(self._together[classes], logits, _FAR_BELOW)
 
+    def within(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        own = tf.gather(tf.constant(self._together), tf.maximum(labels, 0))  # (B, C)
+        return tf.where(own & (labels >= 0)[:, tf.newaxis], logits, _FAR_BELOW)
+
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
     ) -> tf.Tensor:
-        classes = tf.maximum(labels, 0)
-        own = tf.gather(tf.constant(self._together), classes)  # (B, C)
-        inside = None if soft_targets is None else tf.where(own, soft_targets, _FAR_BELOW)
-        known = loss.labelled(tf.where(own, logits, _FAR_BELOW), classes, inside)
+        inside = None if soft_targets is None else self.within(soft_targets, labels)
+        known = loss.labelled(self.within(logits, labels), tf.maximum(labels, 0), inside)
         return tf.where(labels >= 0, known, loss.unlabelled(logits, soft_targets))
 
     def score(self, logits: Rows, labels: Labels, continues: Any) -> Score:

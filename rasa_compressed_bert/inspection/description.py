@@ -16,6 +16,7 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+from rasa_compressed_bert.runtime.decoders import RESPONSES
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
@@ -60,6 +61,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         intents=len(manifest.get("labels", ())),
         learnt_names=manifest.get("num_names", 0),
         entities=len(manifest.get("entities", {}).get("labels", ())),
+        responses=len(manifest.get(RESPONSES, {}).get("labels", ())),
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         temperature=manifest.get("temperature"),

@@ -12,6 +12,8 @@ _SCORES = {
     "macro_f1": "macro F1",
     "accuracy": "accuracy",
     "entity_f1": "entity F1",
+    "responses_macro_f1": "macro F1 of responses",
+    "responses_accuracy": "accuracy of responses",
     "views_accuracy": "accuracy of all views",
 }
 
@@ -78,7 +80,7 @@ def _student(component: Mapping[str, Any]) -> Dict[str, str]:
     student, teacher, size = component["student"], component["teacher"], component["bytes"]
     options = ", ".join(f"{name} {value}" for name, value in student.items() if name != "architecture")
     values = {
-        "student": f"{student['architecture']}, {options}; {component['intents']} intents, messages of up to "
+        "student": f"{student['architecture']}, {options}; {_outputs(component)}messages of up to "
         f"{component['max_length']} " + ("words" if component["runtime"] == "spacy" else "wordpieces"),
         "learnt from": f"{teacher['training_messages']} training messages and {teacher['other_messages']} others",
         "size": f"{size['archived'] / MB:.2f} MB in the archive, {size['stored'] / MB:.2f} MB unpacked",
@@ -91,8 +93,8 @@ def _student(component: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def _outputs(component: Mapping[str, Any]) -> str:
-    """How many intents and entities a model predicts."""
-    counts = {name: component[name] for name in ("intents", "entities") if component[name]}
+    """How many intents, entities and responses a model predicts."""
+    counts = {name: component[name] for name in ("intents", "entities", "responses") if component[name]}
     return "".join(f"{count} {name}, " for name, count in counts.items())
 
 

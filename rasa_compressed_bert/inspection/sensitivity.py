@@ -21,13 +21,13 @@ from rasa_compressed_bert.compression.quantization import WORD
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.inspection.parts import Setting, Sweep, Target, targets
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.opening import as_artifact_error
-from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
@@ -48,7 +48,7 @@ class Probe:
 
     @as_artifact_error()
     def __init__(self, artifact: Artifact, messages: Sequence[LabelledMessage]):
-        start = start_from_artifact(artifact)
+        start = state_of(artifact)
         self.shape, self._parameters = start.shape, start.parameters
         self._labels: List[str] = artifact.manifest["labels"]
         self.expected = [message.intent for message in messages]

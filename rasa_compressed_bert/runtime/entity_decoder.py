@@ -63,12 +63,15 @@ class EntityDecoder:
         inside = np.flatnonzero(tags != OUTSIDE)
         confidences = np.zeros(len(tags))
         confidences[inside] = _probabilities(logits[inside], tags[inside], self._temperature)
+        probabilities: List[float] = confidences.tolist()
+        starts: List[int] = pieces.starts.tolist()
+        ends: List[int] = pieces.ends.tolist()
         found: List[FoundEntity] = []
         for span in spans:
-            start, end = int(pieces.starts[span.first]), int(pieces.ends[span.end - 1])
+            start, end = starts[span.first], ends[span.end - 1]
             if start == end or (found and start < found[-1].end):  # a mark alone, or bytes of one character
                 continue
-            confidence = float(confidences[span.first : span.end].min())
+            confidence = min(probabilities[span.first : span.end])
             label = self.scheme.labels[span.label]
             parts = _between_commas(text, start, end) if label.entity in self._comma_separated else [(start, end)]
             found.extend(FoundEntity(*part, label, confidence) for part in parts)

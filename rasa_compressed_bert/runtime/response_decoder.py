@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Dict, List, Mapping
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from rasa_compressed_bert.data.example import retrieval_intent
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.ranking import Ranking, positive, softmax
+
+_BY_CONFIDENCE = itemgetter(1)
 
 
 class ResponseDecoder:
@@ -24,7 +27,9 @@ class ResponseDecoder:
         places: Dict[str, List[int]] = {}
         for place, label in enumerate(self.labels):
             places.setdefault(retrieval_intent(label), []).append(place)
-        self._places = {intent: np.array(own) for intent, own in places.items()}
+        self._members = [
+            (intent, np.array(own), [self.labels[place] for place in own]) for intent, own in places.items()
+        ]
 
     def decode(self, logits: np.ndarray) -> Dict[str, Ranking]:
         """The responses of each retrieval intent with their confidences, given the intent, best first.
@@ -38,9 +43,7 @@ class ResponseDecoder:
         if logits.shape != (len(self.labels),):
             raise ArtifactError("What the model gives are no responses: its files are damaged. Train it again.")
         found = {}
-        for intent, places in self._places.items():
-            confidences = softmax(logits[places], self._temperature)
-            order = np.argsort(-confidences, kind="stable")
-            pairs = zip(places[order].tolist(), confidences[order].tolist())
-            found[intent] = [(self.labels[place], confidence) for place, confidence in pairs]
+        for intent, places, names in self._members:
+            confidences = softmax(logits[places], self._temperature).tolist()
+            found[intent] = sorted(zip(names, confidences), key=_BY_CONFIDENCE, reverse=True)
         return found

@@ -22,14 +22,14 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertOptions, DistilledIntentClassifierConfig, TrainedConfig
 from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
 from rasa_compressed_bert.errors import ConfigError, DataError
-from rasa_compressed_bert.metrics.entities import entity_f1
-from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.dotted import flat, merged
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.served_outputs import served_scores
+from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.view_fitting import stratified_folds
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Evaluator:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
         self._config_class, self._base = config_class, base
         self._cache = partial(cached, cache, most=_CACHED_BYTES)
-        self._dense: Dict[str, bert_training.Dense] = {}
+        self._dense: Dict[str, TrainingRun] = {}
         config = config_class.from_dict(base)
         if isinstance(config, BertOptions) and config.budget.is_given:
             raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
@@ -175,25 +175,12 @@ def measured(artifact: Artifact, held_out: Sequence[Example]) -> Measured:
         artifact: of a classifier or an extractor.
         held_out: labelled messages.
     """
-    says_entities = "entities" in artifact.manifest
     predictor = open_predictor(artifact)
     predictions = [predictor.predict(example.text) for example in held_out]
     scores: Dict[str, Any] = {"macro_f1": None, "accuracy": None, "entity_f1": None}
-    if artifact.manifest["labels"]:
-        rankings = [prediction.ranking for prediction in predictions]
-        pairs = [
-            (example.intent, ranking[0][0] if ranking else None)
-            for ranking, example in zip(rankings, held_out)
-            if example.intent is not None
-        ]
-        scores.update(intent_scores(*zip(*pairs)) if pairs else {})
-    if says_entities:
-        found = [
-            [(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in predictions
-        ]
-        annotated = [example.entities for example in held_out]
-        nothing = 0.0 if any(annotated) or any(found) else 1.0
-        scores["entity_f1"] = nothing if (score := entity_f1(annotated, found)) is None else score
+    if "entities" in artifact.manifest:  # where nothing is annotated, nothing is to be found
+        scores["entity_f1"] = 0.0 if any(prediction.entities for prediction in predictions) else 1.0
+    scores.update(served_scores(artifact, predictions, held_out))
     timed = [held_out[place].text for place in evenly_spaced(len(held_out), _TIMED_MESSAGES)]
     return Measured(
         **scores,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertOptions
 from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.metrics.entities import entity_f1
-from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
-from rasa_compressed_bert.tasks.served_outputs import encoder_of
+from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_scores
 
 logger = logging.getLogger(__name__)
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
@@ -127,23 +125,10 @@ def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], spa
 
 def _f1(artifact: Artifact, held_out: Sequence[Example]) -> float:
     """Macro F1 of the intents, F1 of the entities, or of a model with both their mean, as it is served."""
-    scores: List[float] = []
     predictor = MessagePredictor(artifact)
-    predictions = [predictor.predict(example.text) for example in held_out]
-    pairs = [
-        (example.intent, prediction.ranking[0][0] if prediction.ranking else None)
-        for example, prediction in zip(held_out, predictions)
-        if example.intent is not None and artifact.manifest["labels"]
-    ]
-    if pairs:
-        scores.append(intent_scores(*zip(*pairs))["macro_f1"])
-    if "entities" in artifact.manifest:
-        found = [
-            [(entity.start, entity.end, *entity.label) for entity in prediction.entities] for prediction in predictions
-        ]
-        f1 = entity_f1([example.entities for example in held_out], found)
-        scores += [] if f1 is None else [f1]
-    return sum(scores) / len(scores) if scores else 0.0
+    scores = served_scores(artifact, [predictor.predict(example.text) for example in held_out], held_out)
+    f1 = [score for name, score in scores.items() if name != "accuracy"]
+    return sum(f1) / len(f1) if f1 else 0.0
 
 
 def _within(value: float, limit: Optional[float]) -> bool:

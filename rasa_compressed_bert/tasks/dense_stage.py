@@ -1,46 +1,49 @@
-"""The first stage of training: fine-tuning the dense model, from the linear layers that logistic regression finds."""
+"""The stage that fine-tunes: a dense model, from the linear layers that logistic regression finds, or a trained one."""
 
 from __future__ import annotations
 
 import math
-from typing import Optional
-
-import numpy as np
 
 from rasa_compressed_bert.models.encoder import Parameters
-from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.training.loop import fit, predict_inputs
+from rasa_compressed_bert.tasks.fitting import plan_of, scored, train
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.training.loop import predict_inputs
+from rasa_compressed_bert.training.pruning import FixedMask
 
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
 
-def fine_tune(task: BertTask, name: str = "fine-tune", *, halved: Optional[bool] = None) -> TaskModel:
-    """A dense model, trained on all messages of a task.
+def fine_tune(run: TrainingRun) -> TrainingRun:
+    """Trains the dense model; for half of the epochs where it is to be pruned."""
+    fit_dense(run, "fine-tune", halved=run.config.pruning.method != "none")
+    return scored(run, "dense")
+
+
+def fine_tune_further(run: TrainingRun) -> TrainingRun:
+    """Trains a model that was trained before; it stays as small as it is."""
+    train(run, plan_of(run, "fine-tune", run.config.epochs), pruning=FixedMask(run.model.encoder))
+    return scored(run, "finetuned")
+
+
+def fit_dense(run: TrainingRun, name: str, *, halved: bool) -> None:
+    """Trains the model of a run in place, from the linear layers that logistic regression finds.
 
     Args:
-        task: the messages, and what training starts from.
+        run: the messages, and the model.
         name: the label of the progress bar.
-        halved: trains for half of the epochs; None does so where the model is to be pruned.
+        halved: trains for half of the epochs.
     """
-    config = task.config
-    model = task.first_model()
-    model.assign(_probed(model, task))
-    halved = config.pruning.method != "none" if halved is None else halved
-    training = task.with_filled()
-    epochs = math.ceil(config.epochs * _DENSE_SHARE) if halved else config.epochs
-    plan = task.plan(name, epochs, messages=len(training))
-    fit(model, training, plan, objective=task.make_loss(None), rng=np.random.default_rng(config.random_seed))
-    return model
+    run.model.assign(_probed(run))
+    epochs = math.ceil(run.config.epochs * _DENSE_SHARE) if halved else run.config.epochs
+    train(run, plan_of(run, name, epochs))
 
 
-def _probed(model: TaskModel, task: BertTask) -> Parameters:
-    """The linear layers as logistic regression finds them."""
-    seed = task.config.random_seed
+def _probed(run: TrainingRun) -> Parameters:
+    encoded, seed = run.messages.encoded, run.config.random_seed
     parameters: Parameters = {}
-    for head in task.heads:
-        probed = task.training[head.places_to_probe(len(task.training), seed=seed)]
-        inputs = predict_inputs(model, head.layer.name, probed.input_ids)
+    for head in run.heads:
+        probed = encoded[head.places_to_probe(len(encoded), seed=seed)]
+        inputs = predict_inputs(run.model, head.layer.name, probed.input_ids)
         fitted = head.probe(inputs, probed.labels[head.name], seed=seed)
         parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))
     return parameters

@@ -17,16 +17,18 @@ from rasa_compressed_bert.data.example import Example, class_indices, intent_lab
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.heads import require_same_labels
+from rasa_compressed_bert.export.packing import state_of
+from rasa_compressed_bert.heads import ResponseHead, require_same_labels
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.tasks.cross_fitting import cross_fitted_of, voting_of
-from rasa_compressed_bert.tasks.distillation_data import DistillationData
-from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained
+from rasa_compressed_bert.runtime.ranking import LOGITS, RESPONSE_LOGITS
+from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
+from rasa_compressed_bert.tasks.distillation_data import DistillationData, response_data, response_labels
+from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import Cache, soft_targets, teacher_for
 from rasa_compressed_bert.tasks.training_data import warn_of_data
 from rasa_compressed_bert.tasks.view_stage import with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.voting import Voting
+from rasa_compressed_bert.training.voting import UNMEASURED, Voting
 
 _LEAST = 1e-6  # probability whose logarithm is taken
 _FEWEST_HELD_OUT, _MOST_HELD_OUT = 20, 1000
@@ -59,6 +61,9 @@ def train_distilled_classifier(
         raise DataError("There are no examples with an intent to train on.")
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
+        before = ResponseHead.from_manifest(origin.manifest)
+        if before is not None:
+            require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
     teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
     architecture = student_of(config.student.architecture)
@@ -108,16 +113,16 @@ def _distillation_data(
     made of those that are held out.
     """
     texts, own = [example.text for example in examples], class_indices(examples, labels)
-    voting = Voting()
+    voting, responses = UNMEASURED, None
     warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
         path = Path(config.teacher.predictions)
-        answers = read_predictions(path, labels)
-        require_all(answers, [example.text for example in examples], path)
+        predictions = read_predictions(path, labels)
+        require_all(predictions, [example.text for example in examples], path)
         labelled = {example.text for example in examples}
-        others = [] if held_out else [text for text in answers if text not in labelled]
-        targets = np.log(np.maximum([answers[text] for text in texts + others], _LEAST)).astype(np.float32)
+        others = [] if held_out else [text for text in predictions if text not in labelled]
+        targets = np.log(np.maximum([predictions[text] for text in texts + others], _LEAST)).astype(np.float32)
     else:
 
         def noted(key: str, make: Callable[[], Artifact]) -> Artifact:
@@ -128,17 +133,24 @@ def _distillation_data(
             return cache(key, made)
 
         artifact = teacher_for(examples, config, noted)
-        teacher, voting = start_from_artifact(artifact), voting_of(cross_fitted_of(artifact))
+        teacher, voting = state_of(artifact), cross_fitted_of(artifact).voting
         others, sources = _other_texts(texts, teacher, config, held_out)
         order = [artifact.manifest["labels"].index(label) for label in labels]
-        targets = soft_targets(artifact, texts + others, cache)[:, order]
+        answers = soft_targets(artifact, texts + others, cache)
+        targets = answers[LOGITS][:, order]
         kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
         others = [others[index] for index in kept]
-        targets = np.concatenate([targets[: len(texts)], targets[len(texts) :][kept]])
+        chosen = np.concatenate([np.arange(len(texts)), len(texts) + kept])
+        targets = targets[chosen]
+        if config.learns_responses and RESPONSE_LOGITS in answers:
+            selected = answers[RESPONSE_LOGITS][chosen]
+            responses = response_data(
+                examples, artifact, intents=labels, intent_targets=targets, response_targets=selected
+            )
     if not warned:
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
-    data = DistillationData(labels, texts + others, known, targets, [], np.zeros(0, np.int32))
+    data = DistillationData(labels, texts + others, known, targets, [], np.zeros(0, np.int32), responses)
     return teacher, _with_held_out(data, config), voting
 
 
@@ -164,6 +176,7 @@ def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConf
         texts=[data.texts[place] for place in kept],
         classes=data.classes[kept],
         soft_targets=data.soft_targets[kept],
+        responses=data.responses.of(kept) if data.responses else None,
         validation_texts=[data.texts[place] for place in held_out],
         validation_classes=data.soft_targets[held_out].argmax(axis=1).astype(np.int32),
     )

@@ -1,14 +1,18 @@
-"""What a trained classifier gives for many messages, as it is served: what later stages of a training learn from."""
+"""What a trained model gives for many messages, as it is served, and how right that is."""
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, TOKENIZER, Artifact
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
-from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, outputs_of
+from rasa_compressed_bert.runtime.message_predictor import Prediction
+from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, RESPONSE_LOGITS, outputs_of
 from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
@@ -28,6 +32,18 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
     """
     if SPACY_MODEL in artifact.files:
         return SpacyPredictor(artifact).logits(texts), None
+    served = outputs_of_messages(artifact, texts, name=name)
+    return served[LOGITS], served.get(FEATURES)
+
+
+def outputs_of_messages(artifact: Artifact, texts: Sequence[str], *, name: str) -> Mapping[str, np.ndarray]:
+    """What a graph gives for whole messages: logits of intents and of responses, and features, by the names of outputs.
+
+    Args:
+        artifact: of a model with intents, none of spaCy's.
+        texts: of the messages, one or more.
+        name: the label of the progress bar.
+    """
     engine, encode, outputs = open_engine(artifact), encoder_of(artifact), outputs_of(artifact.manifest)
     encoded = [encode(text) for text in texts]
 
@@ -35,8 +51,30 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
         return dict(zip(outputs, run_message(engine, encoded[place])))
 
     rows = on_all_cores(serve, [len(ids) for ids in encoded], name=name)
-    features = np.stack([row[FEATURES] for row in rows]) if FEATURES in outputs else None
-    return np.stack([row[LOGITS] for row in rows]), features
+    found = [output for output in (LOGITS, FEATURES, RESPONSE_LOGITS) if output in outputs]
+    return {output: np.stack([row[output] for row in rows]) for output in found}
+
+
+def served_scores(
+    artifact: Artifact, predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> Dict[str, float]:
+    """`accuracy` and `macro_f1` of intents, and `entity_f1`; only of what model and examples have labels of.
+
+    Args:
+        artifact: the model.
+        predictions: what it finds in each message.
+        examples: the messages.
+    """
+    scores: Dict[str, float] = {}
+    pairs = [(one.intent, found.ranking[0][0] if found.ranking else None) for one, found in zip(examples, predictions)]
+    known = [pair for pair in pairs if pair[0] is not None]
+    if artifact.manifest["labels"] and known:
+        scores.update(intent_scores(*zip(*known)))
+    if "entities" in artifact.manifest:
+        found = [[(one.start, one.end, *one.label) for one in prediction.entities] for prediction in predictions]
+        f1 = entity_f1([example.entities for example in examples], found)
+        scores.update({} if f1 is None else {"entity_f1": f1})
+    return scores
 
 
 def encoder_of(artifact: Artifact) -> Callable[[str], np.ndarray]:

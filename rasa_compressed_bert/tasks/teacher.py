@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,13 +17,12 @@ from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
+from rasa_compressed_bert.runtime.ranking import FEATURES
 from rasa_compressed_bert.tasks.bert_training import train_bert
-from rasa_compressed_bert.tasks.served_outputs import served_outputs
+from rasa_compressed_bert.tasks.served_outputs import outputs_of_messages
 
 Cache = Callable[[str, Callable[[], Artifact]], Artifact]
 """Takes a key and a function that makes an artifact; may answer with what it made for the same key before."""
-
-_LOGITS = "logits"
 
 
 def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierConfig, cache: Cache) -> Artifact:
@@ -36,8 +35,8 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
     if config.teacher.model is not None:
         return given_teacher(Path(config.teacher.model), intent_labels(examples))
     options = config.teacher_options()
-    pairs = [[example.text, example.intent] for example in examples]
-    return cache(_key("teacher", options.to_dict(), pairs), lambda: train_bert(examples, options))
+    labelled = [[example.text, example.intent, example.response] for example in examples]
+    return cache(_key("teacher", options.to_dict(), labelled), lambda: train_bert(examples, options))
 
 
 @as_artifact_error()
@@ -71,17 +70,18 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
     return found[0]
 
 
-def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> np.ndarray:
-    """The teacher's logits, asked once for each text, on all cores.  # (n, C)"""
+def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> Mapping[str, np.ndarray]:
+    """The teacher's logits by the names of its outputs, asked once for each text, on all cores.  # (n, C) each"""
 
     def ask() -> Artifact:
         with as_artifact_error():
             MessagePredictor(teacher).predict(PROBE)
-        logits, _ = served_outputs(teacher, texts, name="ask the teacher")
-        return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes({_LOGITS: logits})})
+        served = outputs_of_messages(teacher, texts, name="ask the teacher")
+        logits = {output: values for output, values in served.items() if output != FEATURES}
+        return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes(logits)})
 
     answer = cache(_key("soft targets", teacher.digest, list(texts)), ask)
-    return tensors_from_bytes(answer.files[WEIGHTS])[_LOGITS]
+    return tensors_from_bytes(answer.files[WEIGHTS])
 
 
 def _key(*parts: Any) -> str:

@@ -8,10 +8,12 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
-from rasa_compressed_bert.config import OutOfScopeConfig
+from rasa_compressed_bert.config import IntentConfig, OutOfScopeConfig
 from rasa_compressed_bert.data.example import NO_CLASS
 from rasa_compressed_bert.data.lines import read_lines
+from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
+from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.training.voting import Voting
@@ -19,6 +21,22 @@ from rasa_compressed_bert.views import decision
 
 OUT_OF_SCOPE = "out_of_scope"
 """An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
+
+
+def fit_views(artifact: Artifact, run: TrainingRun) -> Artifact:
+    """The artifact of a run with the views of its messages, see `with_views`; as it is, without intents."""
+    classes = run.messages.encoded.labels.get(INTENTS)
+    if classes is None or not isinstance(run.config, IntentConfig):
+        return artifact
+    return with_views(
+        artifact,
+        run.messages.texts,
+        classes,
+        run.config.out_of_scope,
+        voting=run.cross_fitted.voting,
+        num_names=run.messages.num_names,
+        seed=run.config.random_seed,
+    )
 
 
 def with_views(
@@ -54,9 +72,7 @@ def with_views(
     fitted = fit_decision(
         _observed(artifact, known, classes[labelled]),
         options,
-        weights=voting.weights,
-        power=voting.power,
-        temperature=voting.temperature,
+        voting=voting,
         num_names=num_names,
         out_of_scope=_observed(artifact, outside, np.full(len(outside), NO_CLASS)) if outside else None,
         out_of_scope_class=labels.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in labels else None,

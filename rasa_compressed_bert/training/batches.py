@@ -11,8 +11,7 @@ _POOL = 50  # batches that are sorted together: enough to avoid padding, few eno
 _MIN_STEPS, _MIN_BATCH = 50, 8
 NO_LABEL = -1
 """The label of a message, or of a wordpiece, of which nothing is known; special wordpieces and padding have it too."""
-SOFT_TARGETS = "soft_targets"
-"""The name of a teacher's logits among the labels of examples, `(n, C)`."""
+_SOFT_TARGETS = "soft targets"
 
 Labels = Any
 """Of messages an array, `(n,)` or `(n, C)`; of wordpieces a list of `n` arrays, `(T_i,)`."""
@@ -39,7 +38,7 @@ class EncodedExamples:
 
     def joined(self, unlabelled: Sequence[np.ndarray]) -> EncodedExamples:
         """The examples, followed by messages of which nothing is known, given as wordpiece ids; no soft targets."""
-        labels = {name: _joined(own, unlabelled) for name, own in self.labels.items() if name != SOFT_TARGETS}
+        labels = {name: _joined(own, unlabelled) for name, own in self.labels.items() if _SOFT_TARGETS not in name}
         continues = self.continues
         if continues is not None:
             continues = [*continues, *(np.zeros(len(ids) - 2, bool) for ids in unlabelled)]
@@ -55,6 +54,11 @@ class EncodedExamples:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+def soft_targets_of(head: str) -> str:
+    """The name, among the labels of examples, of a teacher's logits for a head, `(n, C)`."""
+    return f"{_SOFT_TARGETS} of {head}"
 
 
 def select_labels(labels: Labels, indices: np.ndarray) -> Labels:

@@ -71,6 +71,8 @@ class Head(ABC):
     layer: ClassVar[HeadLayer]
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
+    learns_filled: ClassVar[bool] = False
+    """Whether copies of messages with other values of entities are learnt; labels are of wordpieces then."""
     split_points: SplitPoints = {}
     """Of words that are split before they are tokenized, see `PieceTokenizer`; of the entities alone, since a model is
     served with theirs."""
@@ -139,6 +141,14 @@ class Head(ABC):
             pieces: their wordpieces.
         """
 
+    def compared_classes(self, labels: Labels) -> Optional[np.ndarray]:
+        """Which logits of a message an export must keep, `(n, C)`; None for all.
+
+        Args:
+            labels: of messages.
+        """
+        return None
+
     def warn(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> None:
         """Warns of labels that the wordpieces cannot express."""
         return
@@ -150,6 +160,15 @@ class Head(ABC):
     def without_annotations(self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str) -> Head:
         """The head as it is where the annotations of some examples are not known; most do not change."""
         return self
+
+    def within(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Logits of messages, far below all others where they mean nothing.
+
+        Args:
+            logits: `(B, C)`.
+            labels: `(B,)`, -1 where there is none.
+        """
+        return logits
 
     @abstractmethod
     def losses(

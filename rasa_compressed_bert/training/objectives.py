@@ -15,7 +15,7 @@ from rasa_compressed_bert.compression.distillation import (
 )
 from rasa_compressed_bert.config import DistillationConfig, StudentDistillationConfig
 from rasa_compressed_bert.models.task_model import Outputs, TaskModel
-from rasa_compressed_bert.training.batches import SOFT_TARGETS
+from rasa_compressed_bert.training.batches import soft_targets_of
 from rasa_compressed_bert.training.head import Head
 
 
@@ -25,7 +25,8 @@ class StepInputs(NamedTuple):
     Attributes:
         input_ids: `(B, T)` int32.
         attention_mask: `(B, T)` int32.
-        labels: by the name of the head that learns them, int32, -1 where there is none; and soft targets, `(B, C)`.
+        labels: by the name of the head that learns them, int32, -1 where there is none; and soft targets, `(B, C)`,
+            see `batches.soft_targets_of`.
     """
 
     input_ids: tf.Tensor
@@ -107,11 +108,16 @@ class DistillationLoss(LabelLoss):
         return divergence_loss(logits, soft_targets, temperature=self._options.temperature)
 
 
+def objective_for(heads: Sequence[Head], options: DistillationConfig, teacher: Optional[TaskModel]) -> LabelLoss:
+    """The objective of a stage of training with a teacher, or without one."""
+    return DistillationLoss(teacher, options, heads) if teacher else LabelLoss(heads)
+
+
 class SoftTargetLoss:
-    """Logits of intents that a teacher gave beforehand, and labels where there are any.
+    """Logits of messages that a teacher gave beforehand, and labels where there are any.
 
     Args:
-        head: of the intents.
+        heads: that label messages.
         options: of the distances.
         teacher: whose hidden states are matched too; None where only its logits are known.
         layers: those of its layers that the student's are compared with, one for each.
@@ -119,28 +125,31 @@ class SoftTargetLoss:
 
     def __init__(
         self,
-        head: Head,
+        heads: Sequence[Head],
         options: StudentDistillationConfig,
         *,
         teacher: Optional[TaskModel] = None,
         layers: Sequence[int] = (),
     ):
-        self._head, self._options, self._teacher, self._layers = head, options, teacher, layers
+        self._heads, self._options, self._teacher, self._layers = heads, options, teacher, layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `LabelLoss.losses`; without a label the teacher has the whole weight.  # (B,)"""
-        options, logits, classes = self._options, outputs.heads[self._head.layer.output], inputs.labels[self._head.name]
-        losses = self._imitation(logits, inputs.labels[SOFT_TARGETS])
-        if options.alpha != 0.0:
-            labelled = classes >= 0
-            classes = tf.maximum(classes, 0)
-            hard = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
-            losses = tf.where(labelled, options.alpha * hard + (1.0 - options.alpha) * losses, losses)
+        options, losses = self._options, tf.add_n([self._of_head(head, outputs, inputs) for head in self._heads])
         if self._teacher is not None:
             states = self._teacher(inputs.input_ids, inputs.attention_mask).states
             chosen = [states[layer] for layer in self._layers]
             losses += options.hidden_states * hidden_state_loss(outputs.states, chosen, inputs.attention_mask)
         return losses
+
+    def _of_head(self, head: Head, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
+        classes, alpha = inputs.labels[head.name], self._options.alpha
+        logits = head.within(outputs.heads[head.layer.output], classes)
+        losses = self._imitation(logits, head.within(inputs.labels[soft_targets_of(head.name)], classes))
+        if alpha == 0.0:
+            return losses
+        hard = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(classes, 0), logits)
+        return tf.where(classes >= 0, alpha * hard + (1.0 - alpha) * losses, losses)
 
     def _imitation(self, logits: tf.Tensor, soft_targets: tf.Tensor) -> tf.Tensor:
         options = self._options

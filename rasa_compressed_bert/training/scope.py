@@ -8,7 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
-from rasa_compressed_bert.training.voting import equal_weights, pooled_evidence
+from rasa_compressed_bert.training.voting import UNMEASURED, Voting, equal_weights, pooled_evidence
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
 from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Evidence, View, softmax
@@ -34,9 +34,7 @@ def fit_decision(
     observations: Observations,
     options: OutOfScopeConfig,
     *,
-    weights: Optional[Mapping[str, float]] = None,
-    power: float = 1.0,
-    temperature: float = 1.0,
+    voting: Voting = UNMEASURED,
     num_names: int = 0,
     out_of_scope: Optional[Observations] = None,
     out_of_scope_class: Optional[int] = None,
@@ -47,9 +45,7 @@ def fit_decision(
     Args:
         observations: every training message with an intent, as the served model sees it.
         options: of the section `out_of_scope`.
-        weights: of the views, as `choose_weights` gives them; None means equal ones.
-        power: of the pooled probabilities, as `fit_power` gives it.
-        temperature: of the classifier's logits.
+        voting: how the views are weighed.
         num_names: how many of the messages, the last ones, are names of intents: views learn them, but the threshold
             is that of messages.
         out_of_scope: messages that are known to be out of scope, which the threshold is moved for.
@@ -58,14 +54,14 @@ def fit_decision(
     """
     num_classes = observations.logits.shape[1]
     with_features = observations.features is not None
-    chosen = dict(weights) if weights else equal_weights(with_features=with_features)
-    views = fit_views(observations, num_classes, temperature=temperature, seed=seed)
+    chosen = dict(voting.weights or equal_weights(with_features=with_features))
+    views = fit_views(observations, num_classes, temperature=voting.temperature, seed=seed)
     detector = options.detector if with_features else "characters"  # the view that is kept for familiarity
     views = {name: view for name, view in views.items() if chosen.get(name) or name == detector}
     total = sum(chosen[name] for name in views)
     chosen = {name: chosen[name] / total for name in views}
     compared, classes = _compared_with_others(
-        observations, views, num_classes, temperature=temperature, num_names=num_names, seed=seed
+        observations, views, num_classes, temperature=voting.temperature, num_names=num_names, seed=seed
     )
     pooled = pooled_evidence(compared, chosen)
     in_scope = [one for one, label in zip(pooled, classes) if label != out_of_scope_class] or pooled
@@ -77,7 +73,7 @@ def fit_decision(
             for reading in out_of_scope.readings()
         ]
     )
-    confidence_map = find_threshold(in_scope, power, options, outside)
+    confidence_map = find_threshold(in_scope, voting.power, options, outside)
     neighbours = views.get("neighbours")
     report = {
         "detector": options.detector,

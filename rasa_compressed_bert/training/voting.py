@@ -33,6 +33,10 @@ class Voting(NamedTuple):
     calibrated: bool = False
 
 
+UNMEASURED = Voting()
+"""Where no messages were held out."""
+
+
 class HeldOutEvidence(NamedTuple):
     """Evidence of messages that neither the model nor the views were trained on.
 

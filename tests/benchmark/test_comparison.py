@@ -74,6 +74,7 @@ def test_models_take_turns_on_the_same_messages(two_models):
 def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_models):
     (result, _) = compare_models(two_models, MESSAGES)
     assert result["calibration_error"] == pytest.approx(0.2) and "fallback_f1" not in result
+    assert result["below_threshold"] == 0.0
     assert result["components_p50_ms"] == pytest.approx(0.5)
     (result, _) = compare_models(two_models, MESSAGES, out_of_scope=[OUTSIDE, "what about a"], rounds=2)
     assert FakeWorker.order[-6:] == ["one", "two"] * 3

@@ -53,3 +53,22 @@ def test_responses_that_our_classifier_selects_need_no_selector_of_rasas():
     validator = "WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier"
     assert "does not include a response selector" in warnings_of(*validator, data=data)
     assert "response selector" not in warnings_of("rasa_compressed_bert.PrunedBertIntentClassifier", data=data)
+
+
+def data_with_lookups():
+    data = TrainingData([Message.build(f"rome {index}", f"{index % 2}", [CITY]) for index in range(4)])
+    data.lookup_tables = [{"name": "city", "elements": ["paris", "new york"]}]
+    return data
+
+
+def test_lookup_tables_that_our_extractor_learns_need_no_component_of_rasas():
+    theirs = "WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier"
+    assert warnings_of(*theirs, data=data_with_lookups()).count("lookup table") > 1
+    for name in OURS:
+        assert "lookup table" not in warnings_of(f"rasa_compressed_bert.{name}", data=data_with_lookups())
+
+
+def test_a_crf_without_the_feature_of_lookup_tables_is_warned_of_beside_our_classifier():
+    pipeline = "WhitespaceTokenizer", "CRFEntityExtractor", "RegexFeaturizer"
+    found = warnings_of(*pipeline, "rasa_compressed_bert.JointBertClassifier", data=data_with_lookups())
+    assert "'pattern' feature" in found

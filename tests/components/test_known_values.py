@@ -1,11 +1,15 @@
 """Lookup tables and synonyms as Rasa's training data has them."""
 
 import pytest
+from component_harness import CONTEXT, RESOURCE, make_storage
 from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLReader
+from small_archives import small_artifact
 
+from rasa_compressed_bert import BertEntityExtractor
 from rasa_compressed_bert.components.config_io import ComponentError
-from rasa_compressed_bert.components.known_values import read_known_values
+from rasa_compressed_bert.components.known_values import read_known_values, warn_of_unused_lookups
 from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.tasks import bert_training
 
 NLU = """
 version: "3.1"
@@ -64,3 +68,31 @@ def test_of_contradictory_synonyms_the_last_counts_and_rasa_warns():
     with pytest.warns(UserWarning, match="inconsistent entity synonyms"):
         data = RasaYAMLReader().reads(contradictory)
     assert read_known_values(data).synonyms["margherita"] == "calzone"
+
+
+@pytest.mark.parametrize("user", ["RegexEntityExtractor", "RegexFeaturizer"])
+def test_tables_that_nothing_uses_are_warned_of(user, caplog):
+    data = RasaYAMLReader().reads(NLU)
+    warn_of_unused_lookups(data, {"JointBertClassifier", user})
+    assert caplog.text == ""
+    warn_of_unused_lookups(data, {"JointBertClassifier"})
+    assert "lookup tables (dish), and nothing in the pipeline uses them" in caplog.text
+    assert "Set lookups: true, or add RegexEntityExtractor or RegexFeaturizer" in caplog.text
+
+
+def test_without_tables_there_is_nothing_to_use(caplog):
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = []
+    warn_of_unused_lookups(data, {"JointBertClassifier"})
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("lookups, warned", [(True, False), (False, True)])
+def test_a_component_that_does_not_learn_the_tables_warns_of_them(lookups, warned, tmp_path, monkeypatch, caplog):
+    learnt = []
+    monkeypatch.setattr(bert_training, "train_or_finetune", lambda *_, known: learnt.append(known) or small_artifact())
+    config = {**BertEntityExtractor.get_default_config(), "lookups": lookups}
+    component = BertEntityExtractor.create(config, make_storage(tmp_path), RESOURCE, CONTEXT)
+    component.train(RasaYAMLReader().reads(NLU))
+    assert [bool(known.lookups) for known in learnt] == [lookups]
+    assert ("nothing in the pipeline uses them" in caplog.text) == warned

@@ -265,7 +265,7 @@ def test_two_configurations_are_compared(project, tmp_path):
 
 DEATHS = {  # what the process does instead of it
     "pruning": ("rasa_compressed_bert.tasks.bert_training", "prune", ""),
-    "export": ("rasa_compressed_bert.tasks.bert_training", "quantize_and_export", ""),
+    "export": ("rasa_compressed_bert.tasks.bert_training", "export", ""),
     "saving": (
         "rasa_compressed_bert.components.resource_io",
         "write_artifact",

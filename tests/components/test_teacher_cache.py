@@ -14,7 +14,7 @@ def asked(quick, tmp_path, monkeypatch):
     """Trains in a new storage; returns how many teachers were trained, asked, and asked about wordpieces for it."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
-    names = {"train_bert": teacher, "served_outputs": teacher, "encoded_wordpieces": keras_students}
+    names = {"train_bert": teacher, "outputs_of_messages": teacher, "encoded_wordpieces": keras_students}
     for name, module in names.items():
         whole = getattr(module, name)
 

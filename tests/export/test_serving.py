@@ -92,20 +92,26 @@ def test_an_artifact_is_repeatable(method):
     assert artifact_of(random_parameters(SHAPE), method) == artifact_of(random_parameters(SHAPE), method)
 
 
-def export(parameters, logits=None, **options):
+LENGTHS = (3, 9, 5, 7, 4, 6)
+
+
+def trained_logits(parameters):
     model = TaskModel(SHAPE, parameters)
-    input_ids = messages(3, 9, 5, 7, 4, 6)
+    return np.concatenate(
+        [model(ids[np.newaxis], np.ones((1, len(ids)), np.int32)).heads["logits"] for ids in messages(*LENGTHS)]
+    )
+
+
+def export(parameters, logits=None, compared=None, **options):
     if logits is None:
-        logits = np.concatenate(
-            [model(ids[np.newaxis], np.ones((1, len(ids)), np.int32)).heads["logits"] for ids in input_ids]
-        )
+        logits = trained_logits(parameters)
     return export_task_model(
         ModelState(SHAPE, parameters, tokenizer="{}"),
         Format(QuantizationConfig(**options)),
         kind="intent_classifier",
         manifest={"labels": list("abcde"), "max_length": 40, "temperature": 1.5},
-        input_ids=input_ids,
-        trained=[TrainedOutput("logits", logits, 1.0, logits.argmax(axis=1))],
+        input_ids=messages(*LENGTHS),
+        trained=[TrainedOutput("logits", logits, 1.0, logits.argmax(axis=1), compared=compared)],
     )
 
 
@@ -123,6 +129,19 @@ def test_export_that_disagrees_is_refused():
     wrong = np.eye(5, dtype=np.float32)[[0, 1, 2, 3, 4, 0]] * 20.0
     with pytest.raises(ExportError, match="disagrees"):
         export(random_parameters(SHAPE), logits=wrong)
+
+
+def test_logits_that_mean_nothing_are_not_compared():
+    right = export(random_parameters(SHAPE), method="none").manifest["parity"]
+    kept = np.zeros((6, 5), bool)
+    kept[:2, :3] = True  # of two messages, three of five classes
+    parameters, mixed = random_parameters(SHAPE), np.eye(5, dtype=np.float32)[[4] * 6] * 20.0
+    with pytest.raises(ExportError, match="disagrees"):
+        export(parameters, logits=mixed)
+    mixed[:2, :3] = trained_logits(parameters)[:2, :3]
+    parity = export(parameters, logits=mixed, compared=kept, method="none").manifest["parity"]
+    assert (parity["messages"], parity["changed"]) == (2, 0) and parity["distance"] < 1e-4 < right["messages"]
+    assert export(parameters, logits=mixed, compared=np.zeros((6, 5), bool)).manifest["parity"] == {}
 
 
 def test_export_with_damaged_weights_is_refused(monkeypatch):

@@ -86,6 +86,12 @@ def test_what_lies_beside_the_model():
     assert files[TOKENIZER].decode("utf-8") == TOKENIZER_JSON
 
 
+def test_responses_are_named_in_the_order_of_their_logits():
+    known, entry = artifact(), {"labels": ["faq/a", "faq/b"], "temperature": 1.5}
+    files = onnx_files(Artifact({**known.manifest, "responses": entry}, known.files))
+    assert json.loads(files[MANIFEST])["responses"] == entry
+
+
 def test_static_int8_needs_messages():
     with pytest.raises(ExportError, match="messages to calibrate on"):
         tflite_files(artifact("none"), quantization="static_int8", texts=[])

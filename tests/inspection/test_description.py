@@ -75,6 +75,18 @@ def test_text_has_widths_scores_and_latency():
         assert part in text, text
 
 
+def test_responses_are_counted_and_scored():
+    small, scores = small_artifact(), {"accuracy": 0.9, "responses_macro_f1": 0.75, "responses_accuracy": 0.8}
+    entry = {"labels": ["faq/a", "faq/b"], "temperature": 1.0}
+    report = describe(
+        Artifact({**small.manifest, "responses": entry, "training_scores": {"final": scores}}, small.files)
+    )
+    assert report["responses"] == 2 and describe(small)["responses"] == 0
+    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    assert "3 intents, 2 responses, messages of up to 32 wordpieces" in text
+    assert "accuracy 90.0 %, macro F1 of responses 75.0 %, accuracy of responses 80.0 %" in text
+
+
 def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     manifest = small_artifact().manifest
     old = {key: manifest[key] for key in manifest if key not in ("cross_fitted", "training_scores", "out_of_scope")}

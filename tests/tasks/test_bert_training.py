@@ -12,8 +12,8 @@ from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import bert_quantization
-from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
+from rasa_compressed_bert.tasks import bert_training
+from rasa_compressed_bert.tasks.bert_training import compress_bert, fine_tune_bert, finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.scores import evaluate
@@ -153,11 +153,22 @@ def test_one_intent_only(configure):
     assert encoder_size(artifact) < 0.7 * before, "all gradients are 0, but units go all the same"
 
 
+@pytest.mark.parametrize("method", ["none", "neuron"])
+def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
+    config = configure(epochs=1, pruning={"method": method})
+    dense = fine_tune_bert(EXAMPLES, config)
+    before = dense.model.values()
+    artifact = compress_bert(dense, config)
+    assert np.abs(parameters_of(artifact)["classifier.kernel"] - before["classifier.kernel"]).max() > 0.01
+    for name, value in dense.model.values().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 @pytest.mark.parametrize("stage", ["pruned", "final"])
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkeypatch, stage):
     """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
     if stage == "pruned":  # with the linear layer that was pruned with the rest, not the one that takes its place
-        monkeypatch.setattr(bert_quantization, "_refit", lambda *_: None)
+        monkeypatch.setattr(bert_training, "refit", lambda run: run)
     options = {"validation_split": 0, "pruning": {"final_sparsity": 0.9}, "quantization": {"method": "none"}}
     config = configure(epochs=1, **options)
     artifact = train_bert(EXAMPLES, config)

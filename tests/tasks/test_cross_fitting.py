@@ -7,24 +7,22 @@ import pytest
 from task_harness import EXAMPLES
 
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.heads import learnt_heads
+from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks import cross_fitting
-from rasa_compressed_bert.tasks.bert_task import BertTask
 from rasa_compressed_bert.tasks.bert_training import train_bert
-from rasa_compressed_bert.tasks.cross_fitting import cross_fit, cross_fitted_of, voting_of
-from rasa_compressed_bert.tasks.start import start_from_pretrained, with_heads
+from rasa_compressed_bert.tasks.cross_fitted import NOTHING_HELD_OUT, cross_fitted_of
+from rasa_compressed_bert.tasks.cross_fitting import cross_fit
+from rasa_compressed_bert.tasks.preparation import prepare
+from rasa_compressed_bert.tasks.training_run import Messages
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def task_of(configure):
-    def make(examples, **options):
-        config = configure(validation_split=0.1, epochs=2, **options)
-        state = start_from_pretrained(config, [example.text for example in examples])
-        heads = learnt_heads(examples, config, state.tokenizer)
-        return BertTask.of(examples, heads, with_heads(state, heads, config), config)
+def run_of(configure):
+    def make(examples):
+        return prepare(examples, configure(validation_split=0.1, epochs=2), known=NO_VALUES)
 
     return make
 
@@ -33,55 +31,56 @@ def task_of(configure):
 def trained_on(monkeypatch):
     """The texts that each model of cross-fitting was trained on; nothing is trained for long."""
     seen = []
-    fine_tune = cross_fitting.fine_tune
+    fit_dense = cross_fitting.fit_dense
 
-    def noted(task, name, **options):
-        seen.append(list(task.texts))
-        assert len(task.training) == len(task.texts)
-        return fine_tune(task, name, **options)
+    def noted(run, name, **options):
+        seen.append(run.messages.texts)
+        assert len(run.messages.encoded) == len(run.messages.texts)
+        fit_dense(run, name, **options)
 
-    monkeypatch.setattr(cross_fitting, "fine_tune", noted)
+    monkeypatch.setattr(cross_fitting, "fit_dense", noted)
     return seen
 
 
-def test_each_message_is_held_out_once(task_of, trained_on):
-    task = task_of(EXAMPLES)
-    found = cross_fit(task)
+def test_each_message_is_held_out_once(run_of, trained_on):
+    run = run_of(EXAMPLES)
+    found = cross_fit(run).cross_fitted
     assert found.folds == 2 and found.messages == len(EXAMPLES)
     one, other = map(set, trained_on)
-    assert one | other == set(task.texts) and not one & other
+    assert one | other == set(run.messages.texts) and not one & other
 
 
-def test_the_only_example_of_an_intent_is_never_held_out(task_of, trained_on):
+def test_the_only_example_of_an_intent_is_never_held_out(run_of, trained_on):
     examples = [*EXAMPLES, Example("nobody says this twice", "rare")]
-    found = cross_fit(task_of(examples))
+    found = cross_fit(run_of(examples)).cross_fitted
     assert found.messages == len(EXAMPLES)
     assert all("nobody says this twice" in texts for texts in trained_on)
 
 
-def test_of_many_messages_one_part_is_held_out(task_of, trained_on, monkeypatch):
+def test_of_many_messages_one_part_is_held_out(run_of, trained_on, monkeypatch):
     monkeypatch.setattr(cross_fitting, "PLAIN_SPLIT_FROM", 10)
-    found = cross_fit(task_of(EXAMPLES))
+    found = cross_fit(run_of(EXAMPLES)).cross_fitted
     assert found.folds == 1 and len(trained_on) == 1
     assert found.messages < len(EXAMPLES) / 4
 
 
-def test_texts_are_not_listed_again_for_each_message(task_of, monkeypatch):
+def test_texts_are_not_listed_again_for_each_message(run_of, monkeypatch):
     """Twice as many messages would take four times as long."""
     listed = []
     monkeypatch.setattr(
-        BertTask, "texts", property(lambda task: listed.append(task) or [example.text for example in task.examples])
+        Messages, "texts", property(lambda own: listed.append(own) or [example.text for example in own.examples])
     )
-    task = task_of(EXAMPLES)
+    run = run_of(EXAMPLES)
     listed.clear()
-    cross_fit(task)
+    cross_fit(run)
     assert len(listed) < len(EXAMPLES)
 
 
 @pytest.mark.parametrize("examples, split", [(EXAMPLES, 0.0), (EXAMPLES[:4], 0.1)], ids=["switched off", "too few"])
-def test_nothing_is_held_out(task_of, trained_on, examples, split):
-    task = task_of(examples)
-    assert cross_fit(replace(task, config=replace(task.config, validation_split=split))) is None
+def test_nothing_is_held_out(run_of, trained_on, examples, split):
+    run = run_of(examples)
+    found = cross_fit(replace(run, config=replace(run.config, validation_split=split))).cross_fitted
+    assert found == NOTHING_HELD_OUT
     assert not trained_on
 
 
@@ -94,11 +93,11 @@ def test_an_artifact_tells_what_was_measured(artifact, configure):
     found = cross_fitted_of(artifact)
     assert found.to_dict() == artifact.manifest["cross_fitted"]
     assert found.messages == len(EXAMPLES) and found.score["accuracy"] > 0
-    assert voting_of(found).calibrated
+    assert found.voting.calibrated
     assert artifact.manifest["out_of_scope"]["calibrated"]
     other = train_bert(EXAMPLES, configure(validation_split=0.0, epochs=1, pruning={"method": "none"}))
-    assert cross_fitted_of(other) is None
-    assert not voting_of(None).calibrated and not other.manifest["out_of_scope"]["calibrated"]
+    assert cross_fitted_of(other) == NOTHING_HELD_OUT
+    assert not NOTHING_HELD_OUT.voting.calibrated and not other.manifest["out_of_scope"]["calibrated"]
 
 
 def test_every_message_is_answered_with_its_intent(artifact):

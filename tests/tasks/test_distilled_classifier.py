@@ -12,6 +12,7 @@ from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, VIEWS, WEIGHTS, 
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, ExportError, RuntimeMissingError
+from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.inspection.report import inspection_text
@@ -21,7 +22,6 @@ from rasa_compressed_bert.tasks import distillation, teacher
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
-from rasa_compressed_bert.tasks.start import start_from_artifact
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 pytestmark = pytest.mark.slow
@@ -248,16 +248,14 @@ def test_hidden_states_are_matched_on_demand(configure, cache, teacher_model, tm
     """After as many steps, the student's are nearer to those of the teacher's layer that it started from."""
     write_artifact(teacher_model, tmp_path / "teacher")
     given = {"teacher": {"model": str(tmp_path / "teacher")}, "epochs": 2, "quantization": {"method": "none"}}
-    encoder = start_from_artifact(teacher_model)
+    encoder = state_of(teacher_model)
     ids = WordpieceTokenizer(encoder.tokenizer, 32).encode_all([example.text for example in EXAMPLES])
     before = [BertEncoder(encoder.shape, encoder.parameters)(row[np.newaxis], np.ones((1, len(row))))[1] for row in ids]
     distances = []
     for weight in (0.0, 100.0):
         student = {"architecture": "transformer", "layers": [1], "vocabulary_size": 1000}
         options = {**given, "student": student, "distillation": {"hidden_states": weight}}
-        begun = start_from_artifact(
-            train_distilled_classifier(EXAMPLES, configure("transformer", **options), cache=cache)
-        )
+        begun = state_of(train_distilled_classifier(EXAMPLES, configure("transformer", **options), cache=cache))
         assert begun.tokenizer == encoder.tokenizer
         after = [BertEncoder(begun.shape, begun.parameters)(row[np.newaxis], np.ones((1, len(row))))[0] for row in ids]
         distances.append(np.mean([np.mean((one - other) ** 2) for one, other in zip(before, after)]))

@@ -11,15 +11,15 @@ from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLAS
 from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import bert_quantization, bert_training
-from rasa_compressed_bert.tasks.bert_task import BertTask
+from rasa_compressed_bert.tasks import bert_training, export_stage
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
-from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.training.batches import NO_LABEL
 
 pytestmark = pytest.mark.slow
@@ -99,9 +99,9 @@ def floats(trained, options):
 def test_hidden_states_of_wordpieces_are_not_kept_to_refit_intents(floats, options, monkeypatch):
     """Those of 10,000 messages of 15 wordpieces would take 230 MB with MiniLM."""
     computed = []
-    original = bert_quantization.predict_inputs
+    original = export_stage.predict_inputs
     monkeypatch.setattr(
-        bert_quantization,
+        export_stage,
         "predict_inputs",
         lambda model, name, ids: computed.append(name) or original(model, name, ids),
     )
@@ -192,9 +192,8 @@ def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options
     text = "please the please music pizza"
     examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
     config = joint(options, max_length=6)
-    heads = learnt_heads(examples, config, TOKENIZER)
-    task = BertTask.of(examples, heads, start_from_pretrained(config, [text]), config)
-    tags = [tags for tags in task.training.labels["entities"] if (tags[1:-1] == NO_LABEL).any()]
+    run = prepare(examples, config, known=NO_VALUES)
+    tags = [tags for tags in run.messages.encoded.labels["entities"] if (tags[1:-1] == NO_LABEL).any()]
     assert [part.tolist() for part in tags] == [[NO_LABEL, 0, 0, NO_LABEL, NO_LABEL, NO_LABEL]] * 4
 
 

@@ -16,7 +16,7 @@ from rasa_compressed_bert.heads.message import MessageHead
 from rasa_compressed_bert.models import head_layer
 from rasa_compressed_bert.models.head_layer import HeadLayer
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
-from rasa_compressed_bert.tasks.cross_fitting import CrossFitted, cross_fitted_of, voting_of
+from rasa_compressed_bert.tasks.cross_fitted import CrossFitted, cross_fitted_of
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.scores import Score
 
@@ -125,6 +125,6 @@ def test_heads_that_measure_values_of_one_name_do_not_overwrite_each_other():
     manifest = {"labels": ["a", "b"], "tones": ["long", "short"], "cross_fitted": found.to_dict()}
     assert len(heads_of(manifest)) == 2
     read = cross_fitted_of(Artifact(manifest, {}))
-    assert read == found and voting_of(read).temperature == 2.0
+    assert read == found and read.voting.temperature == 2.0
     unmeasured = replace(found, heads={"intents": intents})
     assert cross_fitted_of(Artifact({**manifest, "cross_fitted": unmeasured.to_dict()}, {})) == unmeasured

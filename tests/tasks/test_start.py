@@ -14,14 +14,15 @@ from rasa_compressed_bert.config import (
     QuantizedBertFeaturizerConfig,
 )
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, WeightsError
-from rasa_compressed_bert.export.packing import pack, unpack
+from rasa_compressed_bert.export.packing import pack, state_of, unpack
 from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks import start as start_module
-from rasa_compressed_bert.tasks.start import start_from_artifact, start_from_pretrained, with_heads
+from rasa_compressed_bert.tasks.preparation import with_heads
+from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import given_teacher, soft_targets
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -137,9 +138,7 @@ def test_an_artifact_gives_back_what_it_stands_for(method):
     form = Format(config, calibration=calibration)
     dense = random_shape()
     manifest = {"dense_encoder": dense.to_dict()}
-    begun = start_from_artifact(
-        serving_artifact(ModelState(shape, parameters, "{}"), form, kind="test", manifest=manifest)
-    )
+    begun = state_of(serving_artifact(ModelState(shape, parameters, "{}"), form, kind="test", manifest=manifest))
     assert begun.shape == shape and begun.dense_shape == dense and begun.tokenizer == "{}"
     expected = unpack(shape, pack(shape, parameters, config, calibration))
     assert set(begun.parameters) == set(parameters)
@@ -160,4 +159,4 @@ def test_a_teacher_that_does_not_say_what_it_is(tmp_path, tiny_weights, key):
     with pytest.raises(ArtifactError, match="The parts of the model do not fit each other .KeyError"):
         teacher = given_teacher(tmp_path, list("abcde"))
         soft_targets(teacher, TEXTS, lambda _, make: make())
-        start_from_artifact(teacher)
+        state_of(teacher)

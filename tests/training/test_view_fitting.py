@@ -12,7 +12,7 @@ from rasa_compressed_bert.training.view_fitting import (
     refit_classifier,
     stratified_folds,
 )
-from rasa_compressed_bert.training.voting import HeldOutEvidence, choose_weights, clear_gain, fit_power
+from rasa_compressed_bert.training.voting import HeldOutEvidence, Voting, choose_weights, clear_gain, fit_power
 from rasa_compressed_bert.views.decision import IntentDecision
 from rasa_compressed_bert.views.view import Evidence, Reading
 
@@ -166,7 +166,7 @@ def test_without_features_characters_tell_what_is_familiar_though_they_have_no_v
     texts, classes = messages()
     weights = {"classifier": 1.0, "neighbours": 1.0, "characters": 0.0}
     training = Observations(texts, classes, np.zeros((len(texts), 2)), None)
-    fitted = fit_decision(training, OPTIONS, weights=weights, seed=0)
+    fitted = fit_decision(training, OPTIONS, voting=Voting(weights), seed=0)
     assert fitted.weights == {"classifier": 1.0, "characters": 0.0}
     assert fitted.confidence_map.familiarity > 0.1
 

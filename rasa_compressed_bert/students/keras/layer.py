@@ -9,17 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.head_layer import CLASSIFIER
+from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.task_model import FEATURES, Outputs
 
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
 class StudentLayer(tf.keras.layers.Layer):
-    """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and a linear layer.
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and linear layers.
 
     Args:
-        parameters: values by name, those of `students.keras.student.head_parameters` among them.
+        parameters: values by name, those of `students.keras.student.head_parameters` among them, and those of a linear
+            layer for each further head.
         dropout: while training, before both layers of the head.
     """
 
@@ -39,12 +40,13 @@ class StudentLayer(tf.keras.layers.Layer):
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # there are none
         training: bool = False,
     ) -> Outputs:
-        """Logits (B, C) and features (B, P); no hidden states."""
+        """Logits (B, C) of each head, and features (B, P); no hidden states."""
         mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         pooled = self.pooled(input_ids, mask, training=training)
         hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
-        logits = self._dense(self.dropout(hidden, training), "classifier")
-        return Outputs({CLASSIFIER.output: logits, FEATURES: hidden}, [])
+        dropped = self.dropout(hidden, training)
+        logits = {layer.output: self._dense(dropped, layer.name) for layer in layers_in(self.parameters)}
+        return Outputs({**logits, FEATURES: hidden}, [])
 
     @tf.function(input_signature=_BATCH, autograph=False)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping
+from typing import Any, ClassVar, Dict, Mapping
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from rasa_compressed_bert.config import Student, StudentConfig, option
 @dataclass(frozen=True)
 class KerasStudentConfig(StudentConfig):
     """Options of every student over wordpieces; types and ranges of what a student changes stay."""
+
+    selects_responses: ClassVar[bool] = True
 
     vocabulary_size: int = option(
         32_000,
@@ -57,7 +59,7 @@ class KerasStudent(Student):
 
     @abstractmethod
     def graph(self, options: Any, tensors: Any) -> Any:
-        """What `layer` computes, as an `OnnxModel`: ids and mask (B, T) int64 to logits (B, C) and features (B, P)."""
+        """What `layer` computes, as an `OnnxModel`: ids and mask (B, T) int64 to the outputs of `StudentLayer.call`."""
 
     def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
         """See `students.keras.training.train`."""

@@ -17,13 +17,15 @@ from rasa_compressed_bert.export.task_model import TrainedOutput
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.head_layer import CLASSIFIER, SELECTOR
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
+from rasa_compressed_bert.students.keras.student import glorot
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
@@ -63,27 +65,28 @@ def train(
     parts = [_encoded(pieces, data.texts), _encoded(pieces, data.validation_texts)]
     vocabulary = UsedVocabulary.of([ids for part in parts for ids in part])
     training_ids, validation_ids = map(vocabulary.renumber, parts)
-    head = IntentHead(data.labels)
-    training = EncodedExamples(training_ids, {head.name: data.classes, SOFT_TARGETS: data.soft_targets})
-    validation = EncodedExamples(validation_ids, {head.name: data.validation_classes})
+    intents, heads = IntentHead(data.labels), data.heads
+    training = EncodedExamples(training_ids, data.targets(data.classes))
+    validation = EncodedExamples(validation_ids, {intents.name: data.validation_classes})
     dropout = Dropout(_DROPOUT, seed=config.random_seed)
     student = kind.layer(vocabulary.narrow(parameters), config.student, wordpieces=vocabulary.rows, dropout=dropout)
     score = fit(
         student,
         training,
         _plan(len(training), config),
-        objective=SoftTargetLoss(head, config.distillation),
+        objective=SoftTargetLoss(heads, config.distillation),
         rng=np.random.default_rng(config.random_seed),
-        validation=Validation(validation, [head]),
+        validation=Validation(validation, [intents]),
     )
     checked = training[evenly_spaced(len(training), _PARITY_MESSAGES)]
-    logits = predict(student, checked.input_ids)[head.layer.output]
+    predictions = predict(student, checked.input_ids)
     manifest = {
         "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
         "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
+        **(data.responses.to_manifest() if data.responses else {}),
     }
     return export_student(
         vocabulary.widen(student.values(), parameters[_TABLE]),
@@ -93,7 +96,17 @@ def train(
         quantization=config.quantization,
         manifest=manifest,
         input_ids=vocabulary.whole(checked.input_ids),
-        trained=TrainedOutput(head.layer.output, logits, 1.0, checked.labels[head.name]),
+        trained=[
+            TrainedOutput(
+                head.layer.output,
+                predictions[head.layer.output],
+                manifest[head.name]["temperature"] if head.name in manifest else 1.0,
+                checked.labels[head.name],
+                head.parity_entry,
+                head.compared_classes(checked.labels[head.name]),
+            )
+            for head in heads
+        ],
     )
 
 
@@ -124,7 +137,12 @@ def _from_teacher(
     asked = Artifact({}, {WEIGHTS: tensors_to_bytes(parameters), TOKENIZER: tokenizer.encode("utf-8")})
     encoded = tensors_from_bytes(cache(asked.digest, encode).files[WEIGHTS])[_TABLE]
     table = projected(encoded, options.embedding_size)
-    return tokenizer, kind.parameters(table, options, num_classes=len(data.labels), seed=config.random_seed)
+    parameters = kind.parameters(table, options, num_classes=len(data.labels), seed=config.random_seed)
+    if data.responses:
+        size, count = len(parameters[CLASSIFIER.kernel]), data.responses.head.size
+        parameters[SELECTOR.kernel] = glorot(np.random.default_rng(config.random_seed), size, count)
+        parameters[SELECTOR.bias] = np.zeros(count, np.float32)
+    return tokenizer, parameters
 
 
 def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:

@@ -14,6 +14,7 @@ class TransformerConfig(StudentConfig):
 
     learning_rate: ClassVar[float] = 3e-4
     is_bert: ClassVar[bool] = True
+    selects_responses: ClassVar[bool] = True
 
     vocabulary_size: int = option(8000, int, low=1, help="Wordpieces, those of the training data first.")
     num_layers: int = option(

@@ -11,17 +11,20 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import IntentHead
+from rasa_compressed_bert.models.head_layer import SELECTOR
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.tasks.bert_quantization import quantize_and_export
-from rasa_compressed_bert.tasks.bert_task import BertTask
-from rasa_compressed_bert.tasks.bert_training import prune
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
-from rasa_compressed_bert.tasks.start import start_from_artifact
+from rasa_compressed_bert.tasks.export_stage import export
+from rasa_compressed_bert.tasks.fitting import first_model, make_model, plan_of
+from rasa_compressed_bert.tasks.pruning_stage import prune
+from rasa_compressed_bert.tasks.quantization_stage import quantize
+from rasa_compressed_bert.tasks.training_run import Messages, TrainingRun
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import SOFT_TARGETS, EncodedExamples
+from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import Validation, fit
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
@@ -44,43 +47,43 @@ def train(
         ExportError: if the exported student disagrees with the trained one.
     """
     layers = _chosen(len(teacher.shape.layers), config)
-    state = start_from_artifact(origin) if origin else _fewer_layers(teacher, layers, data, config)
-    task = _task(data, state, config)
-    rng = np.random.default_rng(config.random_seed)
-    model = task.first_model()
-    plan = replace(task.plan("student (transformer)", config.epochs), patience=config.patience)
-    held = FixedMask(model.encoder) if origin else None
-    (head,) = task.heads
-    objective = SoftTargetLoss(head, config.distillation)
+    start = state_of(origin) if origin else _fewer_layers(teacher, layers, data, config)
+    run = _run_of(data, start, config)
+    vocabulary = run.messages.vocabulary
+    plan = replace(plan_of(run, "student (transformer)", config.epochs), patience=config.patience)
+    held = FixedMask(run.model.encoder) if origin else None
+    objective = SoftTargetLoss(run.heads, config.distillation)
     if config.distillation.hidden_states and origin is None:
-        objective = SoftTargetLoss(head, config.distillation, teacher=_whole(teacher, task), layers=layers)
-    held_out = EncodedExamples(_renumbered(task, data.validation_texts), {head.name: data.validation_classes})
-    validation = Validation(held_out, task.heads)
-    score = fit(model, task.training, plan, objective=objective, rng=rng, pruning=held, validation=validation)
-    if config.pruning.method != "none" and origin is None:
-        model = prune(model, task, rng)
-    artifact = quantize_and_export(model, task, {}, rng=rng)
+        objective = SoftTargetLoss(run.heads, config.distillation, teacher=_whole(teacher, run), layers=layers)
+    intents = IntentHead(data.labels)
+    held_out = vocabulary.renumber(_tokenized(data.validation_texts, start, config))
+    validation = Validation(EncodedExamples(held_out, {intents.name: data.validation_classes}), [intents])
+    training = run.messages.encoded
+    score = fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
+    if origin is None:
+        run = prune(run)
+    run = quantize(run)
+    artifact = export(run)
     described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
-    return Artifact({**artifact.manifest, **described, "training_scores": {}}, artifact.files)
+    responses = data.responses.to_manifest() if data.responses else {}
+    return Artifact({**artifact.manifest, **described, **responses, "training_scores": {}}, artifact.files)
 
 
-def _task(data: DistillationData, state: ModelState, config: DistilledIntentClassifierConfig) -> BertTask:
+def _run_of(data: DistillationData, start: ModelState, config: DistilledIntentClassifierConfig) -> TrainingRun:
     """The student's messages; the class of a synthetic one is what the teacher takes it for."""
     options = _options(config)
-    pieces = WordpieceTokenizer(state.tokenizer, config.max_length)
-    encoded, held_out = ([pieces.encode(text) for text in part] for part in (data.texts, data.validation_texts))
+    encoded, held_out = (_tokenized(texts, start, config) for texts in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
     classes = np.where(data.classes >= 0, data.classes, data.soft_targets.argmax(axis=1)).astype(np.int32)
-    head = IntentHead(data.labels)
-    labels = {head.name: classes, SOFT_TARGETS: data.soft_targets}
-    training = EncodedExamples(vocabulary.renumber(encoded), labels)
-    return BertTask(options, (head,), state, [Example(text) for text in data.texts], [], training, vocabulary)
+    training = EncodedExamples(vocabulary.renumber(encoded), data.targets(classes))
+    messages = Messages([Example(text) for text in data.texts], [], training, training, vocabulary)
+    model, rng = first_model(start, messages, options), np.random.default_rng(config.random_seed)
+    return TrainingRun(options, data.heads, start, messages, model, rng)
 
 
-def _renumbered(task: BertTask, texts: Sequence[str]) -> List[np.ndarray]:
-    """Wordpiece ids of held-out messages, with the numbers of the narrow vocabulary."""
-    pieces = WordpieceTokenizer(task.state.tokenizer, task.config.max_length)
-    return task.vocabulary.renumber([pieces.encode(text) for text in texts])
+def _tokenized(texts: Sequence[str], start: ModelState, config: DistilledIntentClassifierConfig) -> List[np.ndarray]:
+    pieces = WordpieceTokenizer(start.tokenizer, config.max_length)
+    return [pieces.encode(text) for text in texts]
 
 
 def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassifierConfig:
@@ -95,10 +98,10 @@ def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassif
     )
 
 
-def _whole(teacher: ModelState, task: BertTask) -> TaskModel:
+def _whole(teacher: ModelState, run: TrainingRun) -> TaskModel:
     """The teacher with the student's wordpieces: it sees what the student sees."""
-    parameters = {**teacher.parameters, "embeddings.word": task.state.parameters["embeddings.word"]}
-    return task.model(teacher.shape, task.vocabulary.narrow(parameters), dropout=0.0)
+    parameters = {**teacher.parameters, "embeddings.word": run.start.parameters["embeddings.word"]}
+    return make_model(teacher.shape, run.messages.vocabulary.narrow(parameters), run.config, dropout=0.0)
 
 
 def _fewer_layers(
@@ -111,6 +114,8 @@ def _fewer_layers(
     options: Any = config.student  # a TransformerConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
+    if data.responses is None:  # of a teacher that selects some
+        parameters = {name: value for name, value in parameters.items() if not name.startswith(f"{SELECTOR.name}.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     for new, old in enumerate(chosen):
         prefix = f"layers.{old}."

@@ -1,0 +1,139 @@
+"""From labelled messages to what a model is trained on: tokenized, labelled, with synthetic messages beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
+from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
+from rasa_compressed_bert.config import AugmentationConfig, BertOptions
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.data.warnings import warn_of_long_messages
+from rasa_compressed_bert.heads import Head
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tasks.training_run import Messages, TrainingRun
+from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer, SplitPoints, split_points_for
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.batches import EncodedExamples
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+
+def encode_messages(
+    examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions, *, known: KnownValues
+) -> Tuple[Tuple[Head, ...], Messages]:
+    """The heads as they fit the wordpieces of the messages, and the messages, encoded.
+
+    Args:
+        examples: the training messages.
+        heads: what is learnt.
+        state: what training starts from.
+        config: all options.
+        known: values of entities that are learnt besides.
+    """
+    split_points = _split_points(heads)
+    pieces = _tokenized([example.text for example in examples], split_points, state, config)
+    warn_of_long_messages([message.truncated for message in pieces], config.max_length)
+    heads = tuple(head.fitted(examples, pieces) for head in heads)
+    for head in heads:
+        head.warn(examples, pieces)
+    synthetic = _synthetic(examples, heads, state, config)
+    learns_filled = any(head.learns_filled for head in heads)
+    filled = filled_messages(examples, known, seed=config.random_seed) if learns_filled else []
+    return heads, _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
+
+
+def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
+    """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
+
+    Messages that are made from these are left out.
+
+    Args:
+        run: the training.
+        held_out: places of messages whose annotations a model must not know; their tags are those of the nearest
+            wordpieces.
+    """
+    hidden, messages, state = set(held_out.tolist()), run.messages, run.start
+    heads = tuple(head.without_annotations(messages.examples, hidden, state.tokenizer) for head in run.heads)
+    kept = [place for place, made in enumerate(messages.filled) if made.source not in hidden]
+    filled = [messages.filled[place] for place in kept]
+    if heads == run.heads:
+        if len(kept) == len(messages.filled):
+            return run
+        count = len(messages.examples)
+        learnt = messages.learnt[np.array([*range(count), *(count + place for place in kept)])]
+        return replace(run, messages=replace(messages, learnt=learnt, filled=filled))
+    pieces = _tokenized(messages.texts, _split_points(heads), state, run.config)
+    seen = [place for place in range(len(pieces)) if place not in hidden]
+    heads = tuple(
+        head.fitted([messages.examples[place] for place in seen], [pieces[place] for place in seen]) for head in heads
+    )
+    blind = _encoded(messages.examples, pieces, heads, state, run.config, filled=filled)
+    return replace(run, heads=heads, messages=blind)
+
+
+def some_of(messages: Messages, places: np.ndarray) -> Messages:
+    """Some of the messages, and all that are filled."""
+    filled = np.arange(len(messages.encoded), len(messages.learnt))
+    return replace(
+        messages,
+        examples=[messages.examples[place] for place in places],
+        pieces=[messages.pieces[place] for place in places],
+        encoded=messages.encoded[places],
+        learnt=messages.learnt[np.concatenate([places, filled])],
+    )
+
+
+def _split_points(heads: Sequence[Head]) -> SplitPoints:
+    return {word: places for head in heads for word, places in head.split_points.items()}
+
+
+def _tokenized(texts: Sequence[str], split_points: SplitPoints, state: ModelState, config: BertOptions) -> List[Pieces]:
+    tokenizer = PieceTokenizer(state.tokenizer, config.max_length, split_points)
+    return [tokenizer.encode(text) for text in texts]
+
+
+def _encoded(
+    examples: Sequence[Example],
+    pieces: Sequence[Pieces],
+    heads: Sequence[Head],
+    state: ModelState,
+    config: BertOptions,
+    *,
+    filled: Sequence[Filled],
+    synthetic: Sequence[np.ndarray] = (),
+) -> Messages:
+    """Messages with labels, and the vocabulary that all of them use.
+
+    Filled ones are split where their entities begin and end, as annotated ones are.
+    """
+    made = [message.example for message in filled]
+    texts, entities = [example.text for example in made], [example.entities for example in made]
+    split_points = split_points_for(texts, entities, state.tokenizer, before=_split_points(heads)) if made else {}
+    made_pieces = _tokenized(texts, split_points, state, config) if made else []
+    input_ids, others = ([message.input_ids for message in part] for part in (pieces, made_pieces))
+    vocabulary = UsedVocabulary.of([*input_ids, *synthetic, *others])
+    labels = {head.name: head.encode(examples, pieces) for head in heads}
+    encoded = EncodedExamples(vocabulary.renumber(input_ids), labels, [message.continues for message in pieces])
+    learnt = encoded.joined(vocabulary.renumber(others))
+    added = {head.name: [*labels[head.name], *head.encode(made, made_pieces)] for head in heads if head.learns_filled}
+    learnt = replace(learnt, labels={**learnt.labels, **added})
+    return Messages(examples, pieces, encoded, learnt, vocabulary, vocabulary.renumber(synthetic), filled)
+
+
+def _synthetic(
+    examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions
+) -> List[np.ndarray]:
+    """Wordpiece ids of synthetic messages; none if no head learns of them, nothing is pruned or there is no teacher."""
+    count = config.distillation.synthetic_messages
+    learnt = any(head.learns_unlabelled for head in heads)
+    if not count or not learnt or config.pruning.method == "none" or not config.distillation.enabled:
+        return []
+    texts, options = [example.text for example in examples], AugmentationConfig(n_iter=count)
+    table, seed = state.parameters["embeddings.word"], config.random_seed
+    made = synthetic_messages(texts, options, tokenizer=state.tokenizer, table=table, seed=seed)
+    encoder = WordpieceTokenizer(state.tokenizer, config.max_length)
+    return [encoder.encode(message.text) for message in made]

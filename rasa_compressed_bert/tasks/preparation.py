@@ -1,0 +1,109 @@
+"""What comes before the stages: a model, the heads that the examples have labels for, and the messages, encoded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.config import BertOptions
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.export.packing import state_of
+from rasa_compressed_bert.heads import Head, continued_heads, heads_of, intents_of, learnt_heads, require_registered
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.models.task_model import POOLER
+from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
+from rasa_compressed_bert.tasks.fitting import first_model
+from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
+from rasa_compressed_bert.tasks.messages import encode_messages
+from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.training_data import with_whole_words
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.training.head import initial_parameters
+
+
+def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelState:
+    """The pretrained encoder, with a pooler where the options ask for one."""
+    return start_from_pretrained(config, [example.text for example in examples], pooler=config.pooling == "cls")
+
+
+def prepare(
+    examples: Sequence[Example], config: BertOptions, *, known: KnownValues, pretrained: Optional[ModelState] = None
+) -> TrainingRun:
+    """The training of a new model, see `bert_training.train_bert`.
+
+    Raises:
+        DataError: if there is nothing to learn.
+        WeightsError: if the pretrained weights cannot be read.
+    """
+    pretrained = pretrained or pretrained_for(examples, config)
+    examples, _ = with_whole_words(examples, pretrained.tokenizer)
+    heads = learnt_heads(examples, config, pretrained.tokenizer)
+    intents, start = intents_of(heads), with_heads(pretrained, heads, config)
+    names = helpful_names(examples, intents.labels, start, seed=config.random_seed) if intents else []
+    return begin([*examples, *names], heads, start, config, known=known)
+
+
+def prepare_further(
+    examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues
+) -> TrainingRun:
+    """The training of a model that was trained before, on examples of the same labels.
+
+    Raises:
+        DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
+    """
+    start = state_of(artifact)
+    require_registered(artifact.manifest)
+    before = heads_of(artifact.manifest)
+    examples, _ = with_whole_words(examples, start.tokenizer)
+    heads = continued_heads(before, learnt_heads(examples, config, start.tokenizer, before=before))
+    intents, names = intents_of(heads), []
+    if intents and artifact.manifest.get("num_names"):
+        names = name_examples(intents.labels, [example.text for example in examples])
+    stages = artifact.manifest.get("training_scores", {})
+    scores = {stage: score for stage, score in stages.items() if stage != "final"}  # which is measured anew
+    run = begin([*examples, *names], heads, start, config, known=known)
+    return replace(run, scores=scores, cross_fitted=cross_fitted_of(artifact))
+
+
+def begin(
+    examples: Sequence[Example],
+    heads: Sequence[Head],
+    start: ModelState,
+    config: BertOptions,
+    *,
+    known: KnownValues,
+) -> TrainingRun:
+    """A run at its beginning.
+
+    Args:
+        examples: the labelled messages, and names of intents.
+        heads: what is learnt.
+        start: the weights that training starts from, with the layers of the heads.
+        config: all options.
+        known: values of entities that are learnt besides.
+    """
+    heads, messages = encode_messages(examples, heads, start, config, known=known)
+    model, rng = first_model(start, messages, config), np.random.default_rng(config.random_seed)
+    return TrainingRun(config, heads, start, messages, model, rng)
+
+
+def with_heads(state: ModelState, heads: Sequence[Head], config: BertOptions) -> ModelState:
+    """Replaces what is on top of the encoder by linear layers of zeros and, for `pooling: cls`, a pooler.
+
+    The pooler is that of the weights or, where they have none, a random one.
+    """
+    parameters = {name: state.parameters[name] for name in state.shape.parameter_shapes()}
+    features = state.shape.hidden_size
+    if config.pooling == "cls":
+        parameters.update({name: state.parameters[name] for name in POOLER if name in state.parameters})
+        if POOLER[0] not in parameters:
+            rng = np.random.default_rng(config.random_seed)
+            kernel = rng.normal(0.0, 0.02, (features, features)).astype(np.float32)
+            parameters.update(zip(POOLER, (kernel, np.zeros(features, np.float32))))
+        features = parameters[POOLER[0]].shape[1]
+    layers = initial_parameters(heads, hidden_size=state.shape.hidden_size, features_size=features)
+    return replace(state, parameters={**parameters, **layers})

@@ -1,0 +1,47 @@
+"""The stage that prunes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+from rasa_compressed_bert.tasks.fitting import DROPOUT, STUDENT_RATE, make_model, plan_of, scored, train
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.training.batches import batch_count
+from rasa_compressed_bert.training.loop import Plan
+from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
+from rasa_compressed_bert.training.pruning import pruning_for
+
+
+def prune(run: TrainingRun) -> TrainingRun:
+    """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
+
+    Where there are synthetic messages without labels, an epoch has them too, and there are as many fewer epochs.
+    """
+    config, learnt = run.config, run.messages.learnt
+    if config.pruning.method == "none":
+        return run
+    examples = learnt.joined(run.messages.synthetic)
+    share = len(learnt) / len(examples)
+    epochs = max(1, round(config.epochs * share))
+    teacher = run.model if config.distillation.enabled else None
+    dropout, rate = (0.0, STUDENT_RATE) if teacher else (DROPOUT, 1.0)
+    make = partial(make_model, config=config, dropout=dropout)
+    run = replace(run, model=make(run.model.encoder.shape, run.model.values()))
+    whole = plan_of(run, f"prune ({config.pruning.method})", epochs, rate=rate, size=len(examples))
+    pruning = pruning_for(config.pruning, run.model, batch_count(len(learnt), whole.batch_size))
+    pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
+    plan = replace(whole, epochs=pruning_epochs)
+    train(run, plan, teacher=teacher, pruning=pruning, examples=examples)
+    model, fixed = pruning.finish(make)
+    run = replace(run, model=model)
+    if pruning_epochs < epochs:
+        plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
+        train(run, plan, teacher=teacher, pruning=fixed, examples=examples)
+    return scored(run, "pruned")
+
+
+def _rest(whole: Plan, done: Plan) -> WarmUpLinearDecay:
+    steps = whole.schedule.steps
+    return WarmUpLinearDecay(whole.schedule.peak, steps, first_step=steps * done.epochs // whole.epochs)

@@ -1,0 +1,45 @@
+"""The stage that prepares a model for its format: calibrates it, and trains it or clusters its weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
+from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
+from rasa_compressed_bert.tasks.fitting import STUDENT_RATE, make_model, plan_of, train
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.training.activations import activation_extremes
+from rasa_compressed_bert.training.pruning import FixedMask
+
+_AWARE_SHARE = 0.5  # of the epochs
+
+
+def quantize(run: TrainingRun) -> TrainingRun:
+    """The model that is exported, still in floats.
+
+    Trained for the format, it has the model before it as its teacher: what is served is what learns. With clustered
+    weights it is another model than before.
+
+    Raises:
+        DataError: if there is nothing to calibrate on.
+    """
+    quantization, before = run.config.quantization, run.model
+    run = replace(run, calibration=_calibrate(run))
+    if not quantization.aware_training and quantization.method != "kmeans":
+        return run
+    quantizer, values = FakeQuantizer(quantization, run.calibration), before.values()
+    run = replace(run, model=make_model(before.encoder.shape, values, run.config, dropout=0.0, quantizer=quantizer))
+    if quantization.aware_training:
+        plan = plan_of(run, "quantize", math.ceil(run.config.epochs * _AWARE_SHARE), rate=STUDENT_RATE)
+        teacher = before if run.config.distillation.enabled else None
+        train(run, plan, teacher=teacher, pruning=FixedMask(run.model.encoder))
+    return run
+
+
+def _calibrate(run: TrainingRun) -> Calibration:
+    """What quantization needs to know of a trained model; dynamic_int8 keeps its scores without smoothing."""
+    extremes = {}
+    if run.config.quantization.method == "static_int8":
+        extremes = activation_extremes(run.model, run.model.encoder, run.messages.to_calibrate_on)
+    return calibration_for(run.model.values(), run.config.quantization, extremes)

@@ -1,0 +1,87 @@
+"""What is hidden of messages that are held out."""
+
+import numpy as np
+import pytest
+
+from rasa_compressed_bert.config import BertEntityExtractorConfig
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import NO_VALUES
+from rasa_compressed_bert.heads import learnt_heads
+from rasa_compressed_bert.tasks import cross_fitting
+from rasa_compressed_bert.tasks.cross_fitting import cross_fit
+from rasa_compressed_bert.tasks.messages import without_annotations
+from rasa_compressed_bert.tasks.preparation import begin, prepare, pretrained_for, with_heads
+
+WORDS = "weather pizza curry spice music song food rain sun warm".split()
+EXAMPLES = [Example(f"please {word} now", None, (EntitySpan(8, 7 + len(word), "inner"),)) for word in WORDS]
+"""Every annotation begins and ends inside a word, which no other message has."""
+
+
+@pytest.fixture
+def run_of(tiny_weights):
+    def make(examples):
+        options = {"model_weights": str(tiny_weights), "max_length": 32, "epochs": 1, "validation_split": 0.2}
+        config = BertEntityExtractorConfig.from_dict(options)
+        pretrained = pretrained_for(examples, config)
+        heads = learnt_heads(examples, config, pretrained.tokenizer)
+        return begin(examples, heads, with_heads(pretrained, heads, config), config, known=NO_VALUES)
+
+    return make
+
+
+@pytest.fixture
+def run(run_of):
+    return run_of(EXAMPLES)
+
+
+def test_words_are_not_split_where_held_out_messages_are_annotated(run):
+    assert set(run.heads[0].split_points) == set(WORDS)
+    blind = without_annotations(run, np.array([0, 3]))
+    assert set(blind.heads[0].split_points) == set(WORDS) - {"weather", "spice"}
+    same = [
+        np.array_equal(*(part.vocabulary.whole([ids])[0] for part, ids in zip((run.messages, blind.messages), pair)))
+        for pair in zip(run.messages.encoded.input_ids, blind.messages.encoded.input_ids)
+    ]
+    assert same == [place not in (0, 3) for place in range(len(EXAMPLES))]
+
+
+def test_whether_entities_lie_inside_words_is_not_told_by_held_out_messages(run_of):
+    of_wordpieces = Example("please qqq now", None, (EntitySpan(7, 8, "inner"),))  # q ##q ##q
+    run = run_of([of_wordpieces, *EXAMPLES])
+    assert run.heads[0].inside_words and without_annotations(run, np.array([1])).heads[0].inside_words
+    assert not without_annotations(run, np.array([0])).heads[0].inside_words
+
+
+def test_without_entities_there_is_nothing_to_hide(configure):
+    examples = [Example(word, "a" if index % 2 else "b") for index, word in enumerate(WORDS)]
+    intents = prepare(examples, configure(), known=NO_VALUES)
+    assert without_annotations(intents, np.array([0])) is intents
+
+
+def test_models_of_cross_fitting_do_not_see_where_held_out_entities_lie(run, monkeypatch):
+    """Even a model that tags every wordpiece right cannot find an entity that ends inside of one."""
+    seen = []
+
+    def fine_tuned(part, name, **options):
+        words = {example.text.split()[1] for example in part.messages.examples}
+        seen.append((words, set(part.heads[0].split_points)))
+
+    def right(model, input_ids):
+        num_tags = run.heads[0].size
+        held_out = [tags for tags in tags_of.pop(0) if len(tags)]
+        return {"tag_logits": [10.0 * np.eye(num_tags)[np.maximum(tags, 0)] for tags in held_out]}
+
+    tags_of = []
+
+    def noted(run, held_out):
+        blind = without_annotations(run, held_out)
+        tags_of.append([blind.messages.encoded.labels["entities"][place] for place in held_out])
+        return blind
+
+    monkeypatch.setattr(cross_fitting, "without_annotations", noted)
+    monkeypatch.setattr(cross_fitting, "fit_dense", fine_tuned)
+    monkeypatch.setattr(cross_fitting, "predict", right)
+    found = cross_fit(run).cross_fitted
+    assert found.folds == 2 and all(words == cuts and len(words) == 5 for words, cuts in seen)
+    assert found.score["entity_f1"] == 0.0 and found.score["loss"] < 0.01
