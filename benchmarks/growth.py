@@ -34,6 +34,7 @@ from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.resumable import Results
+from rasa_compressed_bert.reporting.trade_off import plain_ticks
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 HERE = Path(__file__).parent
@@ -169,10 +170,16 @@ def plot(content: Dict[str, Any], path: Path) -> None:
         ):
             axes.plot([item["examples"] for item in own], [item[key] for item in own], marker="o")
             axes.set_xscale("log")
-            axes.set_yscale("log")
+            plain_ticks(axes.xaxis)
+            if key == "training_s":
+                axes.set_yscale("log")
+                plain_ticks(axes.yaxis)
+            else:
+                axes.set_ylim(0.0, 1.1 * axes.dataLim.y1)
             axes.set_xlabel("examples")
             axes.set_ylabel(label)
-            axes.grid(True, which="both", alpha=0.3)
+            axes.grid(True, alpha=0.3)
+        figure.suptitle("Training: time and memory against the number of messages")
         figure.tight_layout()
 
 

@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from benchmarks.common.commands import command_line, named_folder, publish, run_all
 from benchmarks.common.datasets import prepare_examples
+from benchmarks.common.names import colour_of, data_of, name_of
 from benchmarks.common.plots import panel
+from benchmarks.common.rows import STUDENT
 from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
@@ -30,6 +32,7 @@ from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.reporting.resumable import Results
+from rasa_compressed_bert.reporting.trade_off import plain_ticks
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
@@ -190,22 +193,24 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
-    labels = ("milliseconds a message, predictor alone (p50, log scale)", "macro F1, %")
-    with panel(path, title=title, labels=labels, size=(8, 4.5)) as axes:
-        axes.axhline(100 * content[TEACHER]["macro_f1"], color="grey", linestyle="--", label="teacher")
+    labels = ("milliseconds a message (median), predictor alone", "macro F1, %")
+    heading = f"{data_of(title)}: what a student gains from a teacher"
+    with panel(path, title=heading, labels=labels, size=(8, 4.5)) as axes:
+        axes.axhline(100 * content[TEACHER]["macro_f1"], color="grey", linestyle="--", label="teacher, 32-bit")
         rows = summary(content)
-        colours: Dict[str, str] = {row["student"]: f"C{index // 2}" for index, row in enumerate(rows)}
         for row in rows:
             point: Tuple[float, float] = (
                 content["latency_ms"][row["student"]],
                 100 * np.mean(row["scores"]["macro_f1"]),
             )
-            colour = colours[row["student"]]
+            name = name_of(f"{STUDENT}{row['student']}")
+            colour = colour_of(name, rows.index(row) // 2)
             face = colour if row["distilled"] else "none"
-            label = f"{row['student']}, {'distilled' if row['distilled'] else 'labels alone'}"
+            label = f"{name}, {'from the teacher' if row['distilled'] else 'from labels alone'}"
             error = 100 * deviation(row["scores"]["macro_f1"])
             axes.errorbar(*point, yerr=error, fmt="o", color=colour, markerfacecolor=face, label=label)
         axes.set_xscale("log")
+        plain_ticks(axes.xaxis)
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,11 +19,12 @@ from benchmarks.bert_base_shape import save_random_bert
 from benchmarks.common.commands import command_line, named_folder, publish, run_all
 from benchmarks.common.datasets import prepare, write_nlu
 from benchmarks.common.featurizers import measured
+from benchmarks.common.pages import plot_models
 from benchmarks.common.rows import LMF, QUANTIZED, featurizer_config, featurizers
 from benchmarks.common.scores import mean_and_deviation
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
-from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
+from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
 from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.reporting import tables
@@ -115,7 +116,12 @@ def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG."""
     publish(title, content, to_markdown, folder=folder)
-    plot_comparison(content["results"], folder / f"{title}.png", title=title)
+    plot(content, folder / f"{title}.png", title=title)
+
+
+def plot(content: Dict[str, Any], path: Path, *, title: str) -> None:
+    """Writes a PNG: DIET on either featurizer."""
+    plot_models(title, content["results"], path)
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:

@@ -59,7 +59,12 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """JSON, Markdown and PNG of a part."""
     publish(title, content, to_markdown, folder=folder)
-    _part(content).plot(content, folder / f"{title}.png", title=title)
+    plot(content, folder / f"{title}.png", title=title)
+
+
+def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
+    """Writes the PNG of a part."""
+    _part(content).plot(content, path, title=title)
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:

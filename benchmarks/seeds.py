@@ -16,7 +16,8 @@ from tqdm import tqdm
 from benchmarks.common import rows as row_definitions
 from benchmarks.common.commands import command_line, named_folder, publish, run_all
 from benchmarks.common.datasets import prepare_examples
-from benchmarks.common.scores import mean_and_deviation, scores_of, seeds_in_words
+from benchmarks.common.names import colour_of, data_of, name_of
+from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
 from benchmarks.common.training import file_digest, model_code
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
@@ -106,19 +107,23 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: each score of each seed, a line a seed."""
+    """Writes a PNG: each score of each seed, with mean and standard deviation."""
     cells: List[Mapping[str, Any]] = content["results"]
-    with drawn(path, figsize=(10, 4), ncols=len(SCORES)) as (figure, panels):
+    models = list(dict.fromkeys(cell["model"] for cell in cells))
+    seeds = sorted({cell["seed"] for cell in cells})
+    with drawn(path, figsize=(11, 4.5), ncols=len(SCORES)) as (figure, panels):
         for axes, (score, label) in zip(panels, SCORES.items()):
-            for seed in sorted({cell["seed"] for cell in cells}):
-                own = [cell for cell in cells if cell["seed"] == seed]
-                values = [100.0 * cell[score] for cell in own]
-                axes.plot([cell["model"] for cell in own], values, marker="o", label=f"seed {seed}")
+            for place, model in enumerate(models):
+                name, values = name_of(model), [100.0 * cell[score] for cell in cells if cell["model"] == model]
+                colour = colour_of(name, place)
+                axes.scatter([place] * len(values), values, color=colour, alpha=0.4, s=30)
+                axes.errorbar(place + 0.15, np.mean(values), yerr=deviation(values), fmt="o", color=colour, capsize=4)
+            axes.set_xticks(range(len(models)))
+            axes.set_xticklabels([name_of(model).replace(", ", ",\n").replace(" (", "\n(") for model in models])
+            axes.set_xlim(-0.5, len(models) - 0.3)
             axes.set_ylabel(f"{label}, %")
-            axes.tick_params(axis="x", labelrotation=20)
-            axes.grid(True, alpha=0.3)
-        panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        figure.suptitle(title)
+            axes.grid(True, axis="y", alpha=0.3)
+        figure.suptitle(f"{data_of(title)}: each of {len(seeds)} seeds (pale), and their mean and standard deviation")
         figure.tight_layout()
 
 

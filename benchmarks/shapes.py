@@ -27,6 +27,7 @@ from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.trade_off import plain_ticks
 
 HERE = Path(__file__).parent
 SHAPES = {"BERT-base": bert_base_shape(), "MiniLM": minilm_shape()}
@@ -128,7 +129,8 @@ def plot(results: List[Dict[str, Any]], path: Path) -> None:
             axes.set_xlabel("sparsity of the encoder, %")
             axes.set_ylabel("milliseconds a message")
             axes.set_yscale("log")
-            axes.grid(True, which="both", alpha=0.3)
+            plain_ticks(axes.yaxis)
+            axes.grid(True, alpha=0.3)
         panels[0].legend()
         figure.tight_layout()
 

@@ -6,7 +6,7 @@ In a config.yml: `- name: rasa_compressed_bert.PrunedBertIntentClassifier`.
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _COMPONENTS = {
     "BertAnswerExtractor": "rasa_compressed_bert.components.bert_answer_extractor",

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
+from benchmarks.common.names import name_of
 from benchmarks.common.pages import to_markdown, write_pages
 from rasa_compressed_bert.reporting.tables import markdown_table, percent
 
@@ -19,6 +20,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results"
 COMPARISONS = ("benchmarks.side_by_side", "benchmarks.run_spacy")
+DRAWN = (
+    *("benchmarks.real_bots", "benchmarks.few_shot", "benchmarks.languages", "benchmarks.seeds"),
+    *("benchmarks.run_distillation", "benchmarks.run_quantization", "benchmarks.run_featurizer"),
+)
+"""Scripts with a `plot` of their own, which takes results, the path and the title."""
 UNNAMED = ("load",)  # measured before its page named the model
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
@@ -68,7 +74,7 @@ def _summary(match: re.Match[str], results: Path) -> str:
     rows = [["", *models]]
     for title in titles.split(", "):
         content = json.loads((results / f"{title}.json").read_text(encoding="utf-8"))
-        of = {result["model"]: result for result in content["results"]}
+        of = {name_of(result["model"]): result for result in content["results"]}
         cells = [
             f"{percent(of[name]['accuracy'])}, {of[name]['latency_p50_ms']:.2f} ms" if name in of else ""
             for name in models
@@ -85,7 +91,10 @@ if __name__ == "__main__":
     for name, result in committed().items():
         if _script(result) in COMPARISONS:
             write_pages(name, result, folder=RESULTS)
-        elif name not in UNNAMED:
+            continue
+        if _script(result) in DRAWN:
+            importlib.import_module(_script(result)).plot(result, RESULTS / f"{name}.png", title=name)
+        if name not in UNNAMED:
             (RESULTS / f"{name}.md").write_text(page(name, result), encoding="utf-8")
     for path in PAGES:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

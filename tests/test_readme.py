@@ -11,6 +11,7 @@ from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.report import digest_of
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.models.pretrained import ALIASES
 from rasa_compressed_bert.search.space import read_space
 from scripts import fill_pages, options
 from scripts.fill_pages import filled
@@ -29,6 +30,7 @@ def pipeline_of(text):
     return yaml.safe_load(text)["pipeline"]
 
 
+UNLINKED = ("README.md", "api.md")
 TRAINED = [pipeline_of(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by the tests of the pipelines
 RESULTS = fill_pages.committed()
 COMPARISONS = fill_pages.comparisons()
@@ -63,7 +65,7 @@ def test_yaml_trains(text, tiny_weights, tmp_path, monkeypatch):
     assert {entry["name"] for entry in parsed["intent_ranking"]} >= {"weather", "food"}
 
 
-@pytest.mark.parametrize("option", re.findall(r"\| `(\w+: [^`]*)` \|", README))
+@pytest.mark.parametrize("option", re.findall(r"\| `(\w+: [^`]*)` \|", PAGES["choosing.md"]))
 def test_options_of_the_table_of_choices_are_valid(option):
     PrunedBertIntentClassifierConfig.from_dict(yaml.safe_load(option))
 
@@ -117,8 +119,16 @@ def test_files_that_are_named_exist():
         assert (ROOT / name).exists(), name
 
 
-def test_the_readme_leads_to_every_page():
-    assert {f"docs/{name}" for name in PAGES if name != "README.md"} <= set(re.findall(r"\]\((docs/[\w.]+)\)", README))
+def test_the_readme_is_short():
+    assert len(README.split()) <= 1300 and len(README.splitlines()) <= 160
+
+
+def test_the_readme_names_the_digest_of_the_default_weights():
+    assert f"`{ALIASES['all-MiniLM-L6-v2'].sha256}`" in README
+
+
+def test_the_readme_leads_to_every_guide():
+    assert {f"docs/{name}" for name in PAGES if name not in UNLINKED} <= set(re.findall(r"\]\((docs/[\w.]+)\)", README))
 
 
 def test_data_of_a_bot_is_on_the_page_of_faq_bots_alone():

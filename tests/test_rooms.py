@@ -81,7 +81,7 @@ THIRD_PARTY = {
     "heads": {"numpy", "tensorflow"},
     "tasks": {"numpy", "regex", "scipy", "tqdm"},
     "components": {"numpy", "rasa"},
-    "reporting": {"matplotlib", "psutil"},
+    "reporting": {"adjustText", "matplotlib", "psutil"},
     "inspection": {"numpy", "tqdm", "matplotlib"},
     "spacy_pipeline": {"spacy"},
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},

@@ -7,9 +7,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from benchmarks.common import rows
 from benchmarks.common.hint3 import PLATFORMS
+from benchmarks.common.names import PUBLISHED, colour_of, data_of, name_of
 from benchmarks.common.plots import panel
+from benchmarks.common.rows import DEFAULT
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
 from rasa_compressed_bert.reporting import tables
@@ -49,7 +50,7 @@ class Series(NamedTuple):
 def all_series(content: Mapping[str, Any]) -> List[Series]:
     """Models in the order of the results, then published platforms."""
     measured = [
-        Series(rows.label(name), False, [cell["thresholds"] for cell in cells])
+        Series(name_of(name), False, [cell["thresholds"] for cell in cells])
         for name, cells in _by_model(content).items()
     ]
     return measured + [
@@ -111,7 +112,7 @@ def _summary(series: Sequence[Series]) -> str:
 def _trust_and_costs(content: Mapping[str, Any]) -> str:
     table = [["measured here", *TRUST.values(), *(name for name, _ in COSTS.values())]]
     for name, cells in _by_model(content).items():
-        row = [rows.label(name)]
+        row = [name_of(name)]
         row += [mean_and_deviation([cell[key] for cell in cells], unit=" %") for key in TRUST]
         row += [
             mean_and_deviation([cell[key] for cell in cells], digits=digits, scale=1.0)
@@ -145,9 +146,11 @@ def _by_model(content: Mapping[str, Any]) -> Dict[str, List[Mapping[str, Any]]]:
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: MCC against the threshold; published platforms are dashed, a band is a standard deviation."""
     labels = ("threshold of the fallback", "MCC over all test messages")
-    with panel(path, title=title, labels=labels, size=(10, 5)) as axes:
-        for index, item in enumerate(all_series(content)):
-            colour = f"C{index % 10}"
+    series = all_series(content)
+    with panel(path, title=_headline(title, series), labels=labels, size=(11, 5)) as axes:
+        for index, item in enumerate(series):
+            published = index - sum(not other.is_published for other in series)
+            colour = PUBLISHED[published % len(PUBLISHED)] if item.is_published else colour_of(item.name, index)
             values = [item.values("mcc", threshold) for threshold in item.thresholds]
             means = np.array([np.mean(runs) for runs in values])
             style = "--" if item.is_published else "-"
@@ -156,3 +159,14 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
                 deviations = np.array([deviation(runs) for runs in values])
                 axes.fill_between(item.thresholds, means - deviations, means + deviations, color=colour, alpha=0.2)
         axes.axvline(FALLBACK_THRESHOLD, color="grey", linewidth=0.8, linestyle=":", label="Rasa's default threshold")
+
+
+def _headline(title: str, series: Sequence[Series]) -> str:
+    """What is seen: MCC at Rasa's default threshold of our default and of Rasa's, where both were measured."""
+    scores = [
+        f"{item.name} {np.mean(item.values('mcc', FALLBACK_THRESHOLD)):.2f}"
+        for item in series
+        if item.name in (name_of(DEFAULT), name_of("diet"))
+    ]
+    at_default = [f"at Rasa's default threshold: {', '.join(scores)}"] if scores else []
+    return "\n".join([f"{data_of(title)}: MCC at each threshold of the fallback", *at_default])

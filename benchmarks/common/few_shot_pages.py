@@ -7,8 +7,8 @@ from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.common import rows
 from benchmarks.common.frozen import C
+from benchmarks.common.names import PUBLISHED, colour_of, data_of, name_of
 from benchmarks.common.plots import panel
 from benchmarks.common.scores import deviation, mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.reporting import tables
@@ -16,7 +16,6 @@ from rasa_compressed_bert.reporting.environment import in_words
 
 FROZEN = "frozen"
 SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-LABELS = {FROZEN: "logistic regression, frozen features"}
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
@@ -28,7 +27,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         cells = [
             mean_and_deviation([cell[key] for cell in cs], unit=" %") if cs else "" for cs in own for key in SCORES
         ]
-        table.append([_label(name), *cells])
+        table.append([name_of(name), *cells])
     for name in dict.fromkeys(item["model"] for item in content["published"]):
         own = [_of(content["published"], name, count) for count in shots]
         table.append([_published(name), *(text for cs in own for text in (_percent(cs), ""))])
@@ -56,8 +55,11 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     shots = sorted({cell["shots"] for cell in content["results"]})
     names = dict.fromkeys((key, cell["model"]) for key in ("results", "published") for cell in content[key])
     labels = ("training messages of each intent", "accuracy, %")
-    with panel(path, title=title, labels=labels, size=(9, 4.5)) as axes:
+    heading = f"{data_of(title)}: accuracy with few messages of each intent"
+    measured = sum(key == "results" for key, _ in names)
+    with panel(path, title=heading, labels=labels, size=(9, 4.5)) as axes:
         for index, (key, name) in enumerate(names):
+            published = PUBLISHED[(index - measured) % len(PUBLISHED)]
             points = {count: [100.0 * cell["accuracy"] for cell in _of(content[key], name, count)] for count in shots}
             points = {count: values for count, values in points.items() if values}
             axes.errorbar(
@@ -65,9 +67,9 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
                 [np.mean(values) for values in points.values()],
                 yerr=[deviation(values) for values in points.values()],
                 fmt="x--" if key == "published" else "o-",
-                color=f"C{index % 10}",
+                color=published if key == "published" else colour_of(name_of(name), index),
                 capsize=3,
-                label=_published(name) if key == "published" else _label(name),
+                label=_published(name) if key == "published" else name_of(name),
             )
         axes.set_xticks(range(len(shots)))
         axes.set_xticklabels([str(count) for count in shots])
@@ -83,10 +85,6 @@ def _messages(content: Mapping[str, Any], shots: int) -> int:
 
 def _percent(cells: Sequence[Mapping[str, Any]]) -> str:
     return tables.percent(cells[0]["accuracy"]) if cells else ""
-
-
-def _label(model: str) -> str:
-    return LABELS.get(model) or rows.label(model)
 
 
 def _published(model: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.common.names import colour_of, name_of
 from benchmarks.common.plots import panel
 from benchmarks.common.rasa_tokenizers import JIEBA, WHITESPACE
 from benchmarks.common.rows import BOTH, FULL, LMF, MULTILINGUAL, MULTILINGUAL_WEIGHTS, model_name
@@ -135,12 +136,15 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
             groups[f"{data['name']} {language}"] = _accuracies(results)
     series = list(dict.fromkeys(name for accuracies in groups.values() for name in accuracies))
     width = 0.8 / len(series)
-    size = (4 + 0.7 * len(groups), 5.0)
-    with panel(path, title=title, labels=("data", "intent accuracy, %"), size=size) as axes:
+    size = (max(8.0, 4 + 0.7 * len(groups)), 5.0)
+    labels = ("data", "intent accuracy, %")
+    with panel(path, title=f"{title}: accuracy of intents", labels=labels, size=size) as axes:
         for index, name in enumerate(series):
             places = [place for place, accuracies in enumerate(groups.values()) if name in accuracies]
             heights = [accuracies[name] for accuracies in groups.values() if name in accuracies]
-            axes.bar(np.array(places) + (index - (len(series) - 1) / 2) * width, heights, width, label=name)
+            offset = (index - (len(series) - 1) / 2) * width
+            shown = name_of(name)
+            axes.bar(np.array(places) + offset, heights, width, label=shown, color=colour_of(shown, index))
         axes.set_xticks(range(len(groups)), list(groups), rotation=30, ha="right")
         axes.set_axisbelow(True)
 

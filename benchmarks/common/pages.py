@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Sequence
 
+from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of
 from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import in_words
@@ -24,7 +25,13 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
 def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     """Markdown and PNG, from what the JSON holds."""
     (folder / f"{title}.md").write_text(to_markdown(title, content), encoding="utf-8")
-    plot_comparison(content["results"], folder / f"{title}.png", title=title)
+    plot_models(title, content["results"], folder / f"{title}.png")
+
+
+def plot_models(title: str, results: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A PNG of score against milliseconds and size, with the names and the colours that models have in every plot."""
+    names = {name_of(row) for row in INCOMPLETE}
+    plot_comparison(results, path, title=headline(title, results), name_of=name_of, looks=LOOKS, incomplete=names)
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:

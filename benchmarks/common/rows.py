@@ -32,14 +32,6 @@ SHORT_ROWS = (
 )
 KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{FULL}ROW", f"{MULTILINGUAL}ROW"])
 """What `is_trainable` knows."""
-LABELS = {
-    DEFAULT: "PrunedBertIntentClassifier",
-    "dense_fp32": "fine-tuned BERT, uncompressed",
-    "distilled_bilstm": "DistilledIntentClassifier (bilstm)",
-    "diet": "Rasa's default pipeline (DIET)",
-    "lmf_diet": "LanguageModelFeaturizer + DIET",
-}
-"""Names for pages whose rows are compared with published figures."""
 _SEED_OPTIONS = {
     **dict.fromkeys((OURS, DISTILLED, JOINT, "DIETClassifier", "ResponseSelector"), "random_seed"),
     "LogisticRegressionClassifier": "random_state",
@@ -113,11 +105,6 @@ def model_name(row: str) -> str:
         if row.startswith(prefix):
             return prefix + model_name(row[len(prefix) :])
     return f"pruned_{row}_int8" if row.isdigit() else row
-
-
-def label(row: str) -> str:
-    """The row's name beside published figures."""
-    return LABELS.get(row, model_name(row))
 
 
 def _ours(row: str, epochs: int) -> Dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common.names import data_of
 from benchmarks.common.plots import panel
 from benchmarks.common.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark.comparison import compare_models
@@ -29,6 +30,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.trade_off import plain_ticks
 from rasa_compressed_bert.runtime.engines import open_engine
 
 logger = logging.getLogger("benchmarks")
@@ -158,11 +160,11 @@ def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
     """Writes a PNG: macro F1 over the milliseconds of a message; a colour a runtime, a marker a method."""
-    from matplotlib import ticker
-
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
-    labels = ("milliseconds a message (p50, log scale)", "macro F1, %")
-    with panel(path, title=title, labels=labels, size=(9, 5)) as axes:
+    labels = ("milliseconds a message (median)", "macro F1, %")
+    with panel(
+        path, title=f"{data_of(title)}: one model in every runtime and quantization", labels=labels, size=(9, 5)
+    ) as axes:
         for result in content["results"]:
             style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
             axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
@@ -171,8 +173,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
         for method, marker in markers.items():
             axes.scatter([], [], color="grey", marker=marker, label=method)
         axes.set_xscale("log")
-        for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            set_formatter(ticker.FormatStrFormatter("%g"))
+        plain_ticks(axes.xaxis)
 
 
 if __name__ == "__main__":

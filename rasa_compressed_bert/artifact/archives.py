@@ -89,7 +89,7 @@ def artifacts_in(folder: Path) -> Dict[str, Artifact]:
         try:
             found[path.name] = read_artifact(path)
         except ArtifactError as error:
-            raise ArtifactError(f"Component '{path.name}' is damaged: {error}") from error
+            raise ArtifactError(f"Component '{path.name}': {error}") from error
     return found
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
+from rasa_compressed_bert import __version__
 from rasa_compressed_bert.errors import ArtifactError
 
 FORMAT_VERSION = 3
@@ -39,6 +40,7 @@ INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "en
 """Kinds of artifacts that a text is given to, by what they predict."""
 ANSWER_EXTRACTOR = "answer_extractor"
 """The kind of one that answers questions out of documents."""
+_PACKAGE = "rasa_compressed_bert"
 FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS, DOCUMENTS, PASSAGES)
 
 
@@ -76,6 +78,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
     manifest = {
         "format_version": FORMAT_VERSION,
         **artifact.manifest,
+        "written_by": __version__,
         "files": {name: {"sha256": _digest(data), "bytes": len(data)} for name, data in artifact.files.items()},
     }
     for name, data in artifact.files.items():
@@ -102,10 +105,7 @@ def read_artifact(folder: Path) -> Artifact:
     except (ValueError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"'{MANIFEST}' in '{folder}' is no JSON object: {error}") from error
     if version not in READABLE_VERSIONS:
-        raise ArtifactError(
-            f"'{folder}' has format version {version}; this release of rasa_compressed_bert "
-            f"reads versions {', '.join(map(str, READABLE_VERSIONS))}. Train the model again."
-        )
+        raise ArtifactError(_other_version(version, written_by=manifest.get("written_by"), folder=folder))
     try:
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
     except (KeyError, TypeError, AttributeError) as error:
@@ -121,6 +121,17 @@ def read_artifact(folder: Path) -> Artifact:
         if _digest(files[name]) != digest:
             raise ArtifactError(f"'{name}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST}'.")
     return Artifact(manifest, files)
+
+
+def _other_version(version: Any, *, written_by: Any, folder: Path) -> str:
+    """What to do with a model whose format this release does not read."""
+    writer = f" by {_PACKAGE} {written_by}" if written_by else ""
+    newer = f"release {written_by}" if written_by else "a newer release"
+    advice = f"Install {newer}, or train" if isinstance(version, int) and version > FORMAT_VERSION else "Train"
+    return (
+        f"'{folder}' was written{writer} in format version {version}; {_PACKAGE} {__version__} reads versions "
+        f"{', '.join(map(str, READABLE_VERSIONS))}. {advice} the model again."
+    )
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, NamedTuple, Sequence
+from types import MappingProxyType
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Sequence
+
+import numpy as np
 
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.tables import percent
+from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off
 
-_COSTS = {"latency_p50_ms": "milliseconds a message, p50", "archive_mb": "MB of the archive"}
-_COLOURS, _MARKERS = 10, "oDs"
+_SIZE = "archive_mb"
+_COSTS = {"latency_p50_ms": "milliseconds a message (median)", _SIZE: "size of the archive, MB"}
 
 
 class Column(NamedTuple):
@@ -76,26 +80,51 @@ def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = Fa
     return rows
 
 
-def plot_comparison(results: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
+def plot_comparison(
+    results: Sequence[Mapping[str, Any]],
+    path: Path,
+    *,
+    title: str = "",
+    name_of: Callable[[str], str] = str,
+    looks: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    incomplete: Collection[str] = (),
+) -> None:
     """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point.
 
-    Its description is the digest of what it shows, see `digest_of`.
+    Results with the same name are seeds of one model: their mean is shown, and the standard deviation of the score. The
+    description of the file is the digest of what it shows, see `digest_of`.
+
+    Args:
+        results: as `comparison.compare` returns them.
+        path: of the file.
+        title: above the panels.
+        name_of: what a model is called; its own name by default.
+        looks: colours and markers by these names; those of other models follow from their order.
+        incomplete: names of models whose archives lack their weights: they have no point over size.
     """
-    shown = [result for result in results if result["macro_f1"] is not None]
-    with drawn(path, of=digest_of(results), figsize=(13, 5), ncols=2, sharey=True) as (figure, panels):
-        for axes, (key, label) in zip(panels, _COSTS.items()):
-            for number, result in enumerate(shown):
-                point = (result[key], 100.0 * result["macro_f1"])
-                marker = _MARKERS[number // _COLOURS % len(_MARKERS)]
-                axes.scatter(*point, s=45, color=f"C{number % _COLOURS}", marker=marker, label=result["model"])
-            axes.set_xscale("log")
-            axes.set_xlabel(f"{label} (log scale)")
-            axes.margins(x=0.15, y=0.1)
-            axes.grid(True, which="both", alpha=0.3)
+    seeds: Dict[str, List[Mapping[str, Any]]] = {}
+    for result in results:
+        if result["macro_f1"] is not None:
+            seeds.setdefault(name_of(result["model"]), []).append(result)
+    with drawn(path, of=digest_of(results), figsize=(13, 5.5), ncols=2, sharey=True) as (figure, panels):
         panels[0].set_ylabel("macro F1, %")
-        panels[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
         figure.suptitle(title)
+        for axes, (key, label) in zip(panels, _COSTS.items()):
+            points = [
+                _point(name, own, key, look=looks.get(name, cycled(index)))
+                for index, (name, own) in enumerate(seeds.items())
+                if key != _SIZE or name not in incomplete
+            ]
+            if points:
+                draw_trade_off(axes, points, cost=label)
         figure.tight_layout()
+
+
+def _point(name: str, seeds: Sequence[Mapping[str, Any]], cost: str, *, look: Sequence[str]) -> Point:
+    scores = [100.0 * result["macro_f1"] for result in seeds]
+    deviation = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+    costs = [result[cost] for result in seeds]
+    return Point(name, float(np.mean(costs)), float(np.mean(scores)), deviation, *look)
 
 
 def digest_of(results: Sequence[Mapping[str, Any]]) -> str:

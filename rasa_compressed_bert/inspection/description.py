@@ -64,6 +64,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         responses=len(manifest.get(RESPONSES, {}).get("labels", ())),
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
+        written_by=manifest.get("written_by"),
         temperature=manifest.get("temperature"),
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),

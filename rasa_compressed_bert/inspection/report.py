@@ -133,6 +133,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         "runtime": component["runtime"],
         "files": ", ".join(f"{name} {size / MB:.2f} MB" for name, size in component["files"].items()),
     }
+    if component["written_by"]:  # not in models of before 0.2.0
+        values["written by"] = f"rasa_compressed_bert {component['written_by']}"
     if component["temperature"] is not None:
         calibrated = (
             "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"

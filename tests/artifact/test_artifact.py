@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from rasa_compressed_bert import __version__
 from rasa_compressed_bert.artifact import artifact as module
 from rasa_compressed_bert.artifact.artifact import (
     FILES,
@@ -136,12 +137,37 @@ def test_swapped_files_are_noticed(folder):
         read_artifact(folder)
 
 
-@pytest.mark.parametrize("version", [None, 0, FORMAT_VERSION + 1, "1"])
-def test_other_format_version(folder, version):
-    manifest = {**json.loads((folder / MANIFEST).read_text()), "format_version": version}
+def test_the_manifest_names_the_release_that_wrote_it(folder, tmp_path):
+    artifact = read_artifact(folder)
+    assert artifact.manifest["written_by"] == __version__
+    write_artifact(Artifact({**artifact.manifest, "written_by": "0.1.0"}, artifact.files), tmp_path / "again")
+    assert read_artifact(tmp_path / "again").manifest["written_by"] == __version__
+
+
+@pytest.mark.parametrize(
+    "version, written_by, words",
+    [
+        (None, None, "format version None.*Train the model again"),
+        (0, None, "format version 0.*Train the model again"),
+        (1, None, "written in format version 1; rasa_compressed_bert .* reads versions 2, 3. Train the model again"),
+        ("1", "0.1.0", "by rasa_compressed_bert 0.1.0 in format version 1.*Train the model again"),
+        (FORMAT_VERSION + 1, "9.0.0", "bert 9.0.0 in .*Install release 9.0.0, or train the model again"),
+        (FORMAT_VERSION + 1, None, "Install a newer release, or train the model again"),
+    ],
+)
+def test_other_format_version(folder, version, written_by, words):
+    manifest = {**json.loads((folder / MANIFEST).read_text()), "format_version": version, "written_by": written_by}
     write_manifest(folder, json.dumps(manifest).encode())
-    with pytest.raises(ArtifactError, match=f"format version {version}; this release.*Train the model again"):
+    with pytest.raises(ArtifactError, match=words) as caught:
         read_artifact(folder)
+    assert "damaged" not in str(caught.value)
+
+
+def test_the_format_of_before_is_read(folder):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["written_by"]
+    write_manifest(folder, json.dumps({**manifest, "format_version": 2}).encode())
+    assert read_artifact(folder).manifest["format_version"] == 2
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"1"])

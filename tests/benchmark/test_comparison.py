@@ -151,6 +151,18 @@ def test_tables_leave_out_what_no_model_has():
     assert len({len(line) for line in tables.text_table(rows).splitlines()[:2]}) == 1
 
 
+def test_seeds_of_a_model_are_one_point_with_a_spread():
+    seeds = [{"macro_f1": 0.8, "archive_mb": 10.0}, {"macro_f1": 0.9, "archive_mb": 12.0}]
+    point = report._point("ours", seeds, "archive_mb", look=("C0", "o"))
+    assert (point.cost, point.score) == pytest.approx((11.0, 85.0)) and point.deviation == pytest.approx(7.0710678)
+    assert report._point("ours", seeds[:1], "archive_mb", look=("C0", "o")).deviation == 0.0
+
+
+def test_plot_without_a_score(tmp_path):
+    plot_comparison([{"model": "a", "latency_p50_ms": 1.0, "archive_mb": 12.0, "macro_f1": None}], tmp_path / "a.png")
+    assert (tmp_path / "a.png").is_file()
+
+
 def test_plot_is_a_png(tmp_path):
     results = [{"model": "a", "latency_p50_ms": 1.0, "archive_mb": 12.0, "macro_f1": 0.5}]
     plot_comparison(results, tmp_path / "new" / "plot.png", title="test")

@@ -99,8 +99,8 @@ def content(drawn=()):
 def test_results_as_markdown_and_plot(tmp_path):
     page = to_markdown("some data", content())
     assert "| model | 5-shot accuracy | 5-shot macro F1 | 20-shot accuracy | 20-shot macro F1 |" in page
-    assert "| PrunedBertIntentClassifier | 81.0 ± 1.4 % | 76.0 ± 1.4 % | 96.0 ± 1.4 % | 76.0 ± 1.4 % |" in page
-    assert "| logistic regression, frozen features | 84.0 % | 79.0 % | 99.0 % | 79.0 % |" in page
+    assert "| Pruned BERT (default) | 81.0 ± 1.4 % | 76.0 ± 1.4 % | 96.0 ± 1.4 % | 76.0 ± 1.4 % |" in page
+    assert "| Frozen features + logistic regression | 84.0 % | 79.0 % | 99.0 % | 79.0 % |" in page
     assert "| CPFT, published | 90.0 % |  |  |  |" in page and "Few-Shot-Intent-Detection" in page
     assert "40 with 5 shots, 160 with 20 shots; 100 test messages" in page and "each seed draws" not in page
     assert "With 20 shots, each seed draws its own training messages." in to_markdown("some data", content(drawn=[20]))

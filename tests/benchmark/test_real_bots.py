@@ -210,16 +210,13 @@ def content(seeds=2):
 def test_results_as_markdown_and_plot(tmp_path):
     page = to_markdown("some bot", content())
     assert "4 test messages in scope and\n3 out of scope. Mean and sample standard deviation of 2 seeds." in page
-    ours = "| PrunedBertIntentClassifier | 0.430 ± 0.014 | 50.0 ± 0.0 % | 30.0 ± 0.0 % | 0.5 | 0.650 ± 0.071 |"
-    assert (
-        ours in page
-        and "| Rasa's default pipeline (DIET) | 0.730 ± 0.014 | 50.0 ± 0.0 % | 30.0 ± 0.0 % | 0.3 |" in page
-    )
+    ours = "| Pruned BERT (default) | 0.430 ± 0.014 | 50.0 ± 0.0 % | 30.0 ± 0.0 % | 0.5 | 0.650 ± 0.071 |"
+    assert ours in page and "| Rasa's default (DIET) | 0.730 ± 0.014 | 50.0 ± 0.0 % | 30.0 ± 0.0 % | 0.3 |" in page
     assert "| Dialogflow, published | 0.616 | 70.0 % | 50.0 % | 0.3 | 0.616 | 70.0 % | 50.0 % |" in page
     assert "| MCC | 0.3 | 0.4 | 0.5 |" in page and "| Dialogflow, published | 0.616 | 0.600 |  |" in page
-    assert "| PrunedBertIntentClassifier | 0.430 ± 0.014 |  | 0.650 ± 0.071 |" in page
+    assert "| Pruned BERT (default) | 0.430 ± 0.014 |  | 0.650 ± 0.071 |" in page
     assert (
-        "| PrunedBertIntentClassifier | 81.5 ± 0.7 % | 5.0 ± 0.0 % | 1.0 ± 0.0 % | 0.70 ± 0.00 | 12.5 ± 0.0 | 32 ± 1 |"
+        "| Pruned BERT (default) | 81.5 ± 0.7 % | 5.0 ± 0.0 % | 1.0 ± 0.0 % | 0.70 ± 0.00 | 12.5 ± 0.0 | 32 ± 1 |"
         in page
     )
     plot(content(), tmp_path / "plot.png", title="some bot")
@@ -230,7 +227,7 @@ def test_one_seed_and_nothing_published():
     alone = {**content(seeds=1), "published": []}
     page = to_markdown("some bot", alone)
     assert "published" not in page and " One seed. " in page
-    assert "| PrunedBertIntentClassifier | 0.420 | 50.0 % | 30.0 % | 0.5 | 0.600 |" in page
+    assert "| Pruned BERT (default) | 0.420 | 50.0 % | 30.0 % | 0.5 | 0.600 |" in page
     assert [series.is_published for series in all_series(alone)] == [False, False]
 
 

@@ -9,6 +9,7 @@ import pytest
 import spacy
 from spacy_harness import LABELS, random_artifact
 
+from rasa_compressed_bert import __version__
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.benchmark.workers import worker_environment
@@ -72,7 +73,7 @@ def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsy
     cats, vector, *rest = json.loads(ran.stdout)
     expected = bert_pipeline(random_artifact(), "de")(TEXT)
     assert cats == pytest.approx(expected.cats, abs=1e-6) and np.allclose(vector, expected.vector, atol=1e-5)
-    assert rest == ["de", "fruit", ["rasa_compressed_bert>=0.1.0"], []]
+    assert rest == ["de", "fruit", [f"rasa_compressed_bert>={__version__}"], []]
     assert spacy.load(tmp_path / "out" / PIPELINE)(TEXT).cats == pytest.approx(cats, abs=1e-6)
 
 
