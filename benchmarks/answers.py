@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in arguments.rows:
         options = {"training_data": [str(path) for path in arguments.train], **ROWS[name], **arguments.options}
         content["rows"][name] = measured(trained(arguments.work / name, options), questions)
-    publish("answers", content, _markdown, folder=arguments.results)
+    publish("answers", content, to_markdown, folder=arguments.results)
 
 
 def trained(folder: Path, options: Dict[str, Any]) -> Dict[str, Any]:
@@ -91,7 +91,7 @@ def _passages_of(questions: Sequence[Question], words: int) -> List[str]:
     return cut or list(passages)
 
 
-def _markdown(title: str, content: Dict[str, Any]) -> str:
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
     head = ["model", "exact", "F1", "exact, answerable", "exact, unanswerable", f"ms, {WORDS} words", "MB"]
     rows = [head]
     for name, row in content["rows"].items():

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         "indexing_s": indexing,
         "milliseconds": 1000 * float(np.median(seconds)),
     }
-    publish("passages", content, _markdown, folder=arguments.results)
+    publish("passages", content, to_markdown, folder=arguments.results)
 
 
 def documents_of(questions: Sequence[Question]) -> Tuple[List[Document], Dict[Tuple[str, str], Tuple[int, int]]]:
@@ -86,7 +86,7 @@ def _has(index: PassageIndex, passage: int, document: int, spans: Sequence[Tuple
     return own.document == document and any(own.start <= start and end <= own.end for start, end in spans)
 
 
-def _markdown(title: str, content: Dict[str, Any]) -> str:
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
     rows = [["the right passage is", "questions"]]
     for rank, share in content["found"].items():
         rows.append([f"among the first {rank}" if rank != "1" else "the first one", tables.percent(share)])
