@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _COMPONENTS = {
+    "BertAnswerExtractor": "rasa_compressed_bert.components.bert_answer_extractor",
     "BertEntityExtractor": "rasa_compressed_bert.components.bert_entity_extractor",
     "DistilledIntentClassifier": "rasa_compressed_bert.components.distilled_intent_classifier",
     "JointBertClassifier": "rasa_compressed_bert.components.joint_bert_classifier",

@@ -21,6 +21,7 @@ COMPONENTS = (
     "PrunedBertIntentClassifier",
     "JointBertClassifier",
     "BertEntityExtractor",
+    "BertAnswerExtractor",
     "DistilledIntentClassifier",
     "QuantizedBertFeaturizer",
 )

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from answer_harness import write_documents, write_questions
 
 from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
     JointBertClassifierConfig,
@@ -18,6 +20,7 @@ PIPELINES = [
     if not path.name.startswith("spacy_")  # these need a package: tests/spacy_pipeline
 ]
 OURS = {
+    "rasa_compressed_bert.BertAnswerExtractor": BertAnswerExtractorConfig,
     "rasa_compressed_bert.BertEntityExtractor": BertEntityExtractorConfig,
     "rasa_compressed_bert.JointBertClassifier": JointBertClassifierConfig,
     "rasa_compressed_bert.DistilledIntentClassifier": DistilledIntentClassifierConfig,
@@ -104,6 +107,9 @@ def train_and_parse(config, weights, folder):
             item["teacher"] = {**item.get("teacher", {}), "model_weights": str(weights), "epochs": 1}
         elif item["name"] in OURS:
             item["model_weights"] = str(weights)
+        if item["name"] == "rasa_compressed_bert.BertAnswerExtractor":
+            item.update(training_data=write_questions(folder / "a.json"), documents=write_documents(folder / "texts"))
+            item["max_length"] = 64
         if item["name"] in OURS:
             if "pruning" in item:
                 item["pruning"].pop("end_epoch", None)

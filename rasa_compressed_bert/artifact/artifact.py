@@ -7,6 +7,8 @@
     weights.safetensors   the weights: quantized, pruned ones sparse, clustered ones as code book and indices
     views.safetensors     what the views of a message were fitted to, see `views`; not every model has some
     spacy.msgpack         a spaCy pipeline's own bytes, in the place of the three before
+    documents.json        texts that answers are read from, and the terms of their index; of answer extractors alone
+    passages.safetensors  the index of their passages
 
 Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
 """
@@ -31,12 +33,15 @@ TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
 SPACY_MODEL = "spacy.msgpack"
 VIEWS = "views.safetensors"
+DOCUMENTS, PASSAGES = "documents.json", "passages.safetensors"
 LARGEST_FILE = 4 * 2**30
 """Bytes; what is larger is not read into memory. BERT-large in 32-bit floats has a third of it."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
 """Kinds of artifacts that a text is given to, by what they predict."""
+ANSWER_EXTRACTOR = "answer_extractor"
+"""The kind of one that answers questions out of documents."""
 _PACKAGE = "rasa_compressed_bert"
-FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS)
+FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS, DOCUMENTS, PASSAGES)
 
 
 @dataclass(frozen=True)

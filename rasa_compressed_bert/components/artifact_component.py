@@ -79,9 +79,7 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             with as_artifact_error():
                 artifact = resource_io.load(model_storage, resource)
-                predictor = artifact and open_predictor(
-                    artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces
-                )
+                predictor = artifact and cls._open_predictor(artifact, options)
                 component = cls(
                     options,
                     model_storage,
@@ -111,6 +109,11 @@ class ArtifactComponent(GraphComponent):
         self._response_writer = response_writer
 
     @classmethod
+    def _open_predictor(cls, artifact: Artifact, options: Any) -> Any:
+        """What gives the prediction for a text."""
+        return open_predictor(artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces)
+
+    @classmethod
     def _writer_of(
         cls, artifact: Optional[Artifact], options: Any, context: ExecutionContext
     ) -> Optional[response_io.ResponseWriter]:
@@ -133,7 +136,7 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
-            if any(self._is_labelled(example) for example in examples):
+            if self._can_learn(examples):
                 artifact = self._trained(examples, artifact, training_data)
                 if self._options.learns_intents:
                     context, name = self._execution_context, type(self).__name__
@@ -153,12 +156,15 @@ class ArtifactComponent(GraphComponent):
         with watched(self._options, messages=len(examples), continued=artifact is not None):
             artifact = self._train(examples, artifact, self._known_values(training_data))
         artifact = response_io.with_templates(artifact, training_data)
-        logger.info(summary(artifact, examples, component=type(self).__name__, num_threads=self._options.num_threads))
+        if examples:  # none where files are learnt from
+            name, threads = type(self).__name__, self._options.num_threads
+            logger.info(summary(artifact, examples, component=name, num_threads=threads))
         return artifact
 
-    def _is_labelled(self, example: Example) -> bool:
-        options = self._options
-        return bool(example.intent and options.learns_intents or example.entities and options.learns_entities)
+    def _can_learn(self, examples: Sequence[Example]) -> bool:
+        """Whether there is anything to learn from."""
+        intents, entities = self._options.learns_intents, self._options.learns_entities
+        return any(example.intent and intents or example.entities and entities for example in examples)
 
     @abstractmethod
     def _examples(self, training_data: TrainingData) -> List[Example]:
@@ -179,12 +185,17 @@ class ArtifactComponent(GraphComponent):
         with config_io.shown_by_rasa():
             for message in messages:
                 text = message.get(TEXT)
-                prediction = self._predictor.predict(text) if self._predictor and text else NOTHING
+                is_read = bool(self._predictor and text and self._reads(message))
+                prediction = self._predictor.predict(text) if is_read else NOTHING
                 self._write_prediction(message, prediction)
                 message_io.add_others(message, prediction)
                 if self._response_writer:
                     self._response_writer.write(message, prediction)
         return messages
+
+    def _reads(self, message: Message) -> bool:
+        """Whether a message with a text is asked of the model."""
+        return True
 
     @abstractmethod
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:

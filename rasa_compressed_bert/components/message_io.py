@@ -205,5 +205,5 @@ def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, rankin
 def add_others(message: Message, prediction: Prediction) -> None:
     """Adds what heads other than those of this package found, under their names."""
     for name, value in prediction.found.items():
-        if name not in (decoders.INTENTS, decoders.ENTITIES, decoders.RESPONSES):
+        if name not in (decoders.INTENTS, decoders.ENTITIES, decoders.RESPONSES, decoders.ANSWERS):
             message.set(name, value, add_to_output=True)

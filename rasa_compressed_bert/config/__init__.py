@@ -2,6 +2,7 @@
 
 from typing import Union
 
+from rasa_compressed_bert.config.answers import BertAnswerExtractorConfig
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.budget import BudgetConfig
@@ -31,6 +32,7 @@ TrainedConfig = Union[BertOptions, DistilledIntentClassifierConfig]
 
 __all__ = [
     "AugmentationConfig",
+    "BertAnswerExtractorConfig",
     "BertOptions",
     "BertEntityExtractorConfig",
     "BudgetConfig",

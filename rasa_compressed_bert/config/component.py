@@ -25,6 +25,7 @@ class ComponentConfig(ABC):
 
     learns_intents: ClassVar[bool] = False
     learns_entities: ClassVar[bool] = False
+    learns_answers: ClassVar[bool] = False
 
     @classmethod
     def component(cls) -> str:

@@ -157,18 +157,34 @@ def _to_indices(value: Any) -> Tuple[int, ...]:
     return indices
 
 
+def _to_texts(value: Any) -> Tuple[str, ...]:
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    if not texts:
+        raise ValueError(value)
+    return tuple(dict.fromkeys(map(_to_str, texts)))
+
+
 def _to_switches(value: Any) -> Union[bool, Dict[str, bool]]:
     if not isinstance(value, Mapping):
         return _to_bool(value)
     return {_to_str(name): _to_bool(switch) for name, switch in value.items()}
 
 
-_COERCIONS = {float: _to_float, int: _to_int, bool: _to_bool, str: _to_str, tuple: _to_indices, dict: _to_switches}
+_COERCIONS = {
+    float: _to_float,
+    int: _to_int,
+    bool: _to_bool,
+    str: _to_str,
+    tuple: _to_indices,
+    list: _to_texts,
+    dict: _to_switches,
+}
 _KIND_NAMES = {
     float: "a number",
     int: "an integer",
     bool: "a boolean (true or false)",
     str: "a non-empty string",
     tuple: "a list of different integers >= 0",
+    list: "a non-empty string, or a list of them",
     dict: "a boolean (true or false), or a map of names to booleans",
 }

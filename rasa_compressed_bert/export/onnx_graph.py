@@ -25,7 +25,7 @@ from rasa_compressed_bert.export.graph import (
 )
 from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.relative_positions import relative_positions
-from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, EncoderShape
+from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, TOKEN_TYPE, EncoderShape
 
 
 def onnx_model(
@@ -78,6 +78,8 @@ class EncoderGraph(Graph):
     def _embed(self) -> str:
         word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, E)
         summed = self.add("Add", [word, self._of_length("embeddings.position")])
+        if self.shape.separator is not None:
+            summed = self.add("Add", [summed, self.add("Mul", [self._second_text(self.shape.separator), TOKEN_TYPE])])
         embedded = self.add(
             "LayerNormalization",
             [summed, "embeddings.norm.gamma", "embeddings.norm.beta"],
@@ -85,6 +87,14 @@ class EncoderGraph(Graph):
             epsilon=self.shape.layer_norm_eps,
         )
         return embedded if self.shape.embedding_size is None else self.dense(embedded, PROJECTION)
+
+    def _second_text(self, separator: int) -> str:
+        """1 for the wordpieces behind the first separator, else 0.  # (B, T, 1)"""
+        separators = self.add("Equal", [INPUT_IDS, self.constant("separator", [separator])])
+        counted = self.add("Cast", [separators], to=TensorProto.FLOAT)
+        before = self.add("CumSum", [counted, self.constant("one", [1])], exclusive=1)
+        second = self.add("Cast", [self.add("Cast", [before], to=TensorProto.BOOL)], to=TensorProto.FLOAT)
+        return self.add("Unsqueeze", [second, self.constant("minus_one", [-1])])
 
     def _of_length(self, name: str) -> str:
         """The first T rows."""

@@ -11,6 +11,7 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.parity import Parity, check_confidences, compare_confidences
 from rasa_compressed_bert.export.serving import Format, serving_artifact
+from rasa_compressed_bert.models.head_layer import LAYERS
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.ranking import softmax
@@ -85,7 +86,10 @@ def checked(artifact: Artifact, input_ids: Sequence[np.ndarray], trained: Sequen
 
 def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str, Any]:
     """The report of one output, after it was found to be near enough."""
-    before, after = (np.concatenate([_rows(row) for row in part]) for part in (trained.logits, served))
+    if any(layer.over_wordpieces for layer in LAYERS if layer.output == trained.output):
+        before, after = (_columns(part) for part in (trained.logits, served))
+    else:
+        before, after = (np.concatenate([_rows(row) for row in part]) for part in (trained.logits, served))
     classes = trained.classes
     if trained.compared is not None:
         kept = trained.compared.any(axis=1)
@@ -102,6 +106,13 @@ def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str,
 def _rows(logits: np.ndarray) -> np.ndarray:
     """The row of a message, or those of its wordpieces without the special ones.  # (1, C) or (T_i - 2, C)"""
     return logits[np.newaxis] if logits.ndim == 1 else logits[1:-1]
+
+
+def _columns(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """The columns of each message over its wordpieces, `(T_i, C)`, made equally long.  # (n C, T)"""
+    longest = max(map(len, logits))
+    padded = [np.pad(one, ((0, longest - len(one)), (0, 0)), constant_values=_FAR_BELOW) for one in logits]
+    return np.concatenate([one.T for one in padded])
 
 
 def _parity(trained: np.ndarray, exported: np.ndarray, temperature: float) -> Parity:

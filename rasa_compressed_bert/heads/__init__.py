@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Type
 
-from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER
+from rasa_compressed_bert.artifact.artifact import (
+    ANSWER_EXTRACTOR,
+    ENTITY_EXTRACTOR,
+    INTENT_CLASSIFIER,
+    JOINT_CLASSIFIER,
+)
 from rasa_compressed_bert.config import BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.heads.answer import AnswerHead
 from rasa_compressed_bert.heads.entity import EntityHead
 from rasa_compressed_bert.heads.intent import IntentHead
 from rasa_compressed_bert.heads.response import ResponseHead
@@ -16,6 +22,7 @@ from rasa_compressed_bert.models.task_model import FEATURES
 from rasa_compressed_bert.training.head import Head
 
 __all__ = [
+    "AnswerHead",
     "EntityHead",
     "Head",
     "IntentHead",
@@ -30,7 +37,7 @@ __all__ = [
     "require_same_labels",
 ]
 
-_HEADS: List[Type[Head]] = [IntentHead, EntityHead, ResponseHead]
+_HEADS: List[Type[Head]] = [IntentHead, EntityHead, ResponseHead, AnswerHead]
 
 
 def register_head(head: Type[Head]) -> None:
@@ -119,6 +126,8 @@ def require_same_labels(before: Sequence[str], now: Sequence[str], *, what: str 
 def kind_of(heads: Sequence[Head]) -> str:
     """The kind of an artifact with these heads."""
     names = {head.name for head in heads}
+    if AnswerHead.name in names:
+        return ANSWER_EXTRACTOR
     if EntityHead.name not in names:
         return INTENT_CLASSIFIER
     return JOINT_CLASSIFIER if IntentHead.name in names else ENTITY_EXTRACTOR

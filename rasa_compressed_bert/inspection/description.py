@@ -80,18 +80,25 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
     """Whether confidences were fitted to held-out messages, as in artifacts of version 2 that have scores."""
+    if "answers" in manifest:
+        return bool(manifest["held_out"])
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
         return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
     return bool(manifest.get("validation"))
 
 
 def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:
-    """Scores on messages that a model was not trained on; artifacts of version 2 have one for each stage."""
+    """Scores on messages, or questions, that a model was not trained on.
+
+    Artifacts of version 2 have one for each stage.
+    """
     scores = {f"validation, {stage}": score for stage, score in manifest.get("validation", {}).items()}
     cross_fitted = manifest.get("cross_fitted")
     if cross_fitted:
         pooled = {"views_accuracy": cross_fitted.get("pooled_accuracy"), "models": cross_fitted["folds"]}
         scores["held out"] = {**cross_fitted["score"], **pooled, "messages": cross_fitted["messages"]}
+    if manifest.get("held_out"):
+        scores["held out"] = manifest["held_out"]
     return scores
 
 

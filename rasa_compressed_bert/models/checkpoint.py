@@ -16,3 +16,4 @@ class Checkpoint(NamedTuple):
     parameters: Dict[str, np.ndarray]
     pooler: Optional[Dict[str, np.ndarray]]  # "pooler.kernel" (H, H) and "pooler.bias" (H,), where it has one
     tokenizer: str
+    token_type: Optional[np.ndarray] = None  # (E,), the second type's embedding without the first's, if it has two

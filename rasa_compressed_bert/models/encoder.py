@@ -16,7 +16,7 @@ import tensorflow as tf
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.relative_positions import relative_positions
-from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, EncoderShape
+from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, TOKEN_TYPE, EncoderShape
 
 Parameters = Dict[str, np.ndarray]
 
@@ -85,8 +85,16 @@ class BertEncoder(tf.keras.layers.Layer):
         word = self.quantizer.rows("embeddings.word", table, tf.gather(table, input_ids))  # (B, T, E)
         positions = self.parameters["embeddings.position"]
         position = self.quantizer.rows("embeddings.position", positions, positions[: tf.shape(input_ids)[1]])  # (T, E)
-        embedded = self.dropout(self._normalise(word + position, "embeddings.norm"), training)
+        summed = word + position
+        if self.shape.separator is not None:
+            summed += self._second_text(input_ids)[:, :, tf.newaxis] * self.parameters[TOKEN_TYPE]
+        embedded = self.dropout(self._normalise(summed, "embeddings.norm"), training)
         return embedded if self.shape.embedding_size is None else self._dense(embedded, attention_mask, PROJECTION)
+
+    def _second_text(self, input_ids: tf.Tensor) -> tf.Tensor:
+        """1 for the wordpieces behind the first separator, else 0: BERT's token types.  # (B, T)"""
+        separators = tf.cast(tf.equal(input_ids, self.shape.separator), tf.int32)
+        return tf.cast(tf.minimum(tf.cumsum(separators, axis=1, exclusive=True), 1), tf.float32)
 
     def _attend(
         self,

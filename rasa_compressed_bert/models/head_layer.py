@@ -15,11 +15,14 @@ class HeadLayer:
         output: the name of what it gives, in the serving graph.
         per_wordpiece: whether `x` is the last hidden state of every wordpiece, `(B, T, H)`, rather than the features of
             the message, `(B, P)`.
+        over_wordpieces: whether each of its columns is a distribution over the wordpieces of a message, rather than
+            each of its rows one over the columns.
     """
 
     name: str
     output: str
     per_wordpiece: bool = False
+    over_wordpieces: bool = False
 
     @property
     def kernel(self) -> str:
@@ -55,7 +58,8 @@ class HeadLayer:
 CLASSIFIER = HeadLayer("classifier", output="logits")
 TAGGER = HeadLayer("tagger", output="tag_logits", per_wordpiece=True)
 SELECTOR = HeadLayer("selector", output="response_logits")
-LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, SELECTOR]
+ANSWERER = HeadLayer("answerer", output="answer_logits", per_wordpiece=True, over_wordpieces=True)
+LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, SELECTOR, ANSWERER]
 """Every layer that a model may have, in the order of a graph's outputs."""
 
 

@@ -56,7 +56,8 @@ def read_checkpoint(name: str) -> Checkpoint:
     parameters = family.parameters(variables, len(shape.layers))
     pooler = family.pooler(variables) if has_pooler else None
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
-    return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str())
+    token_type = family.token_type(variables)
+    return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str(), token_type)
 
 
 def _require_supported(model_type: Any, name: str) -> None:

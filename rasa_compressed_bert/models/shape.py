@@ -11,6 +11,8 @@ ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """Values of `hidden_act` that the encoder computes."""
 PROJECTION = "embedding_projection"
 """The linear layer between embeddings and hidden states of different widths; not one of the tables `embeddings.*`."""
+TOKEN_TYPE = "token_type"
+"""What is added to the embeddings of the second text of a pair, beyond what every wordpiece has."""
 POSITION_BIAS = "position_bias"
 """What each head of a layer adds to its attention scores, by buckets of distances (`models.relative_positions`)."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
@@ -52,6 +54,7 @@ class EncoderShape:
     layers: Tuple[LayerShape, ...]
     embedding_size: Optional[int] = None  # E, where a projection from E to H follows the embeddings
     relative_buckets: int = 0  # R, of distances whose attention has a bias
+    separator: Optional[int] = None  # id of the wordpiece behind which the second text of a pair is; None without types
 
     def parameter_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Name and shape of every parameter, in the order of the computation."""
@@ -59,6 +62,7 @@ class EncoderShape:
         shapes: Dict[str, Tuple[int, ...]] = {
             "embeddings.word": (self.vocab_size, e),
             "embeddings.position": (self.max_position_embeddings, e),
+            **({} if self.separator is None else {TOKEN_TYPE: (e,)}),
             **_norm("embeddings.norm", e),
         }
         if self.embedding_size is not None:

@@ -16,8 +16,8 @@ from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, RESPONSE_LOGI
 from rasa_compressed_bert.runtime.response_decoder import ResponseDecoder
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
-INTENTS, ENTITIES, RESPONSES = "intents", "entities", "responses"
-"""Names of heads."""
+INTENTS, ENTITIES, RESPONSES, ANSWERS = "intents", "entities", "responses", "answers"
+"""Names of heads. That of the answers is decoded for several passages together, see `answer_predictor`."""
 
 Decode = Callable[[str, Optional[Pieces], Mapping[str, np.ndarray]], Any]
 """Takes a text, its wordpieces (None where only whole messages are decoded) and the outputs by name, of one message."""

@@ -8,17 +8,22 @@ from typing import Sequence
 from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.pretrained import load_pretrained
+from rasa_compressed_bert.models.shape import TOKEN_TYPE
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tokenization.pairs import pair_template
 from rasa_compressed_bert.tokenization.vocabulary import trim
 
 
-def start_from_pretrained(config: EncoderConfig, texts: Sequence[str], *, pooler: bool = False) -> ModelState:
+def start_from_pretrained(
+    config: EncoderConfig, texts: Sequence[str], *, pooler: bool = False, pairs: bool = False
+) -> ModelState:
     """The pretrained encoder with as many positions and wordpieces as the options keep.
 
     Args:
         config: the options.
         texts: of the training data, whose wordpieces a trimmed vocabulary keeps first.
         pooler: adds the pooler of the weights, if they have one.
+        pairs: adds the token types of pairs of texts, if the weights and their tokenizer have some.
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
@@ -44,5 +49,8 @@ def start_from_pretrained(config: EncoderConfig, texts: Sequence[str], *, pooler
     if pooler:
         parameters.update(checkpoint.pooler or {})
     dense = replace(checkpoint.shape, max_position_embeddings=config.max_length)
+    if pairs and checkpoint.token_type is not None:
+        dense = replace(dense, separator=pair_template(tokenizer).separator)
+        parameters[TOKEN_TYPE] = checkpoint.token_type
     shape = replace(dense, vocab_size=len(parameters["embeddings.word"]))
     return ModelState(shape, parameters, tokenizer, dense)

@@ -21,9 +21,15 @@ class UsedVocabulary(NamedTuple):
     rows: np.ndarray  # (U,)
 
     @classmethod
-    def of(cls, input_ids: Sequence[np.ndarray]) -> UsedVocabulary:
-        """The vocabulary of messages; row 0, the padding, is always in it, and stays id 0."""
-        return cls(np.unique(np.concatenate([[0], *input_ids]).astype(np.int64)))
+    def of(cls, input_ids: Sequence[np.ndarray], *, first: int = 1) -> UsedVocabulary:
+        """The vocabulary of messages.
+
+        Args:
+            input_ids: of the messages.
+            first: rows at the beginning of the table that are always in it, so that they keep their ids: row 0, the
+                padding, and those up to a separator that the encoder knows by its id (`EncoderShape.separator`).
+        """
+        return cls(np.unique(np.concatenate([np.arange(first), *input_ids]).astype(np.int64)))
 
     def renumber(self, input_ids: Sequence[np.ndarray]) -> List[np.ndarray]:
         """Ids as positions in `rows`."""

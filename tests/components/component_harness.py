@@ -50,7 +50,9 @@ FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }
 EXTRACTORS = {name: BERT for name in ("BertEntityExtractor", "JointBertClassifier")}
-CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS}
+ANSWERERS = {"BertAnswerExtractor": {**BERT, "max_length": 64, "epochs": 2}}
+"""What learns questions and answers from files, which the fixture `case` writes."""
+CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS, **ANSWERERS}
 RUNTIMES = {
     f"{name} {runtime}": {**config, "runtime": runtime}
     for runtime in ("tflite", "tensorflow")

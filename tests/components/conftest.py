@@ -5,7 +5,9 @@ import os
 from typing import Any, Dict, NamedTuple
 
 import pytest
+from answer_harness import write_documents, write_questions
 from component_harness import (
+    ANSWERERS,
     CASES,
     RUNTIMES,
     component_of,
@@ -49,12 +51,20 @@ def no_cache_of_the_checkout(cache_folder, monkeypatch):
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
 
 
+@pytest.fixture(scope="session")
+def answer_files(tmp_path_factory):
+    """Options that name questions to learn and documents to answer from."""
+    folder = tmp_path_factory.mktemp("answers")
+    questions, documents = write_questions(folder / "questions.json"), write_documents(folder / "documents")
+    return {"training_data": questions, "documents": documents}
+
+
 @pytest.fixture(scope="session", params=CASES)
-def case(request, tiny_weights):
+def case(request, tiny_weights, answer_files):
     """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
-    return Case(
-        request.param, component_of(request.param), with_weights({**CASES, **RUNTIMES}[request.param], tiny_weights)
-    )
+    config = with_weights({**CASES, **RUNTIMES}[request.param], tiny_weights)
+    files = answer_files if request.param in ANSWERERS else {}
+    return Case(request.param, component_of(request.param), {**config, **files})
 
 
 @pytest.fixture(scope="session")

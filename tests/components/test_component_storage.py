@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from component_harness import CASES, CLASSIFIERS, RESOURCE, RUNTIMES, create, load, make_storage, predict
+from component_harness import ANSWERERS, CASES, CLASSIFIERS, RESOURCE, RUNTIMES, create, load, make_storage, predict
 from rasa.engine.storage.resource import Resource
 from rasa.shared.exceptions import RasaException
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("case", [*CASES, *RUNTIMES], indirect=True)
 MANIFEST = ["manifest.json", "manifest.sha256"]
 GRAPHS = {"tflite": "model.tflite", "tensorflow": "model.pb"}
 FILES = [*MANIFEST, "model.onnx", *GRAPHS.values(), "tokenizer.json", "views.safetensors", "weights.safetensors"]
-FILES += ["spacy.msgpack"]
+FILES += ["spacy.msgpack", "documents.json", "passages.safetensors"]
 
 
 def path_of(folder, name):
@@ -50,7 +50,8 @@ def test_these_are_all_files(case, copied):
     graph = GRAPHS.get(case.config.get("runtime"), "model.onnx")
     own = ["spacy.msgpack"] if "spacy" in case.name else [graph, "tokenizer.json", "weights.safetensors"]
     views = ["views.safetensors"] if case.name.split()[0] in [name.split()[0] for name in CLASSIFIERS] else []
-    assert sorted(path.name for path in copied[1].iterdir()) == sorted([*MANIFEST, *own, *views])
+    documents = ["documents.json", "passages.safetensors"] if case.name in ANSWERERS else []
+    assert sorted(path.name for path in copied[1].iterdir()) == sorted([*MANIFEST, *own, *views, *documents])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
     JointBertClassifierConfig,
@@ -19,6 +20,7 @@ from rasa_compressed_bert.errors import ConfigError
 
 COMPONENTS = (
     PrunedBertIntentClassifierConfig,
+    BertAnswerExtractorConfig,
     JointBertClassifierConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
@@ -49,6 +51,8 @@ def values_of(option):
         values = st.booleans()
     elif option.kind is str:
         values = st.text(min_size=1).filter(str.strip)
+    elif option.kind is list:
+        values = st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=3, unique=True)
     else:
         low, high = option.low or option.above or 0, option.high or option.below or 50
         numbers = st.integers(low, high) if option.kind is int else st.floats(low, high)

@@ -25,6 +25,7 @@ SHAPES = {
     "relu": {"layers": UNEVEN, "hidden_act": "relu"},
     "relative positions": {"layers": UNEVEN, "relative_buckets": 32},
     "narrow embeddings": {"layers": UNEVEN, "embedding_size": 24},
+    "token types": {"layers": UNEVEN, "separator": 7},
     "no layers": {"layers": ()},
     "no heads at all": {"layers": ((0, 0, 0, 16), (0, 0, 0, 0))},
     "uneven values": {"layers": ((3, 8, 5, 9), (2, 3, 16, 8))},

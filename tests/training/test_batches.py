@@ -95,3 +95,9 @@ def test_used_vocabulary_round_trip(input_ids):
 )
 def test_small_sets_get_smaller_batches(size, batch_size, expected):
     assert batch_size_for(size, batch_size) == expected
+
+
+def test_first_rows_keep_their_ids():
+    vocabulary = UsedVocabulary.of([np.array([9, 2, 7])], first=4)
+    assert vocabulary.rows.tolist() == [0, 1, 2, 3, 7, 9]
+    assert vocabulary.renumber([np.array([3, 9, 0])])[0].tolist() == [3, 5, 0]

@@ -103,6 +103,13 @@ class Family:
                 parameters.update(_norm(f"layers.{index}.{name}", variables, f"{theirs}/{norm}"))
         return parameters
 
+    def token_type(self, variables: Variables) -> Optional[np.ndarray]:
+        """The embedding of the second token type without that of the first, `(E,)`; None of weights without two."""
+        if not self.token_types:
+            return None
+        table = variables["embeddings/token_type_embeddings/embeddings"]
+        return table[1] - table[0] if len(table) > 1 else None
+
     def pooler(self, variables: Variables) -> Optional[Dict[str, np.ndarray]]:
         """`pooler.kernel` (H, H) and `pooler.bias` (H,); None of weights without a pooler."""
         if "pooler/dense/kernel" not in variables:

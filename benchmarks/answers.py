@@ -1,0 +1,113 @@
+"""Answers to SQuAD 2.0's questions in their own passages: exact match, F1 and milliseconds of trained extractors.
+
+python -m benchmarks.answers --train DATA/squad2/train.json DATA/squad2/train_shifts.json --test DATA/squad2/dev.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import yaml
+
+from benchmarks.common.commands import command_line, exit_status, publish
+from rasa_compressed_bert.artifact.artifact import MANIFEST, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.data.squad import read_questions
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.runtime.timing import quietest_median
+from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers
+from rasa_compressed_bert.tasks.answer_training import train_or_finetune
+
+HERE = Path(__file__).parent
+ROWS: Dict[str, Dict[str, Any]] = {
+    "dense": {"pruning": {"method": "none"}, "quantization": {"method": "none"}},
+    "dense_int8": {"pruning": {"method": "none"}},
+    "pruned_int8": {"pruning": {"final_sparsity": 0.6}},
+}
+LABELS = {"dense": "dense", "dense_int8": "dense, int8", "pruned_int8": "60 % pruned, int8"}
+WORDS, TIMED = 150, 20
+MB = 1e6
+
+
+def main() -> int:
+    """Trains and measures, and writes `results/answers.json` and `.md`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="questions to learn")
+    parser.add_argument("--test", type=Path, required=True, help="questions to measure on")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all rows, as YAML")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "answers", help="models are kept")
+    arguments = parser.parse_args()
+    return exit_status(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Every row, trained unless it is kept, and the table of all of them."""
+    questions = read_questions([str(arguments.test)], option="--test")
+    content = {"command": command_line("benchmarks.answers"), "environment": environment(), "rows": {}}
+    for name in arguments.rows:
+        options = {"training_data": [str(path) for path in arguments.train], **ROWS[name], **arguments.options}
+        content["rows"][name] = measured(trained(arguments.work / name, options), questions)
+    publish("answers", content, to_markdown, folder=arguments.results)
+
+
+def trained(folder: Path, options: Dict[str, Any]) -> Dict[str, Any]:
+    """The artifact of a row, and the seconds that its training took; one that is kept took none."""
+    started = time.perf_counter()
+    if not (folder / MANIFEST).exists():
+        write_artifact(train_or_finetune(BertAnswerExtractorConfig.from_dict(options), None), folder)
+    return {"artifact": read_artifact(folder), "training_s": time.perf_counter() - started}
+
+
+def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, Any]:
+    """Scores of all questions, and milliseconds of one on a passage of 150 words."""
+    artifact: Artifact = model["artifact"]
+    predictor = AnswerPredictor(artifact)
+    passages = _passages_of(questions, WORDS)
+    asked = [(question.text, passages[place % len(passages)]) for place, question in enumerate(questions[:TIMED])]
+    return {
+        "test": ServedAnswers.of(artifact, questions).scores(predictor.decoder),
+        "held_out": artifact.manifest["held_out"],
+        "threshold": predictor.decoder.threshold,
+        "milliseconds": quietest_median(lambda pair: predictor.read(*pair), asked, rounds=5),
+        "archived_mb": artifact.archived_size / MB,
+        "training_s": model["training_s"],
+        "parity": artifact.manifest["parity"],
+    }
+
+
+def _passages_of(questions: Sequence[Question], words: int) -> List[str]:
+    """Passages with exactly so many words, cut from longer ones."""
+    passages = dict.fromkeys(question.passage for question in questions)
+    cut = [" ".join(passage.split()[:words]) for passage in passages if len(passage.split()) >= words]
+    return cut or list(passages)
+
+
+def to_markdown(title: str, content: Dict[str, Any]) -> str:
+    head = ["model", "exact", "F1", "exact, answerable", "exact, unanswerable", f"ms, {WORDS} words", "MB"]
+    rows = [head]
+    for name, row in content["rows"].items():
+        test = row["test"]
+        shares = [test.get(key, 0.0) for key in ("exact", "f1", "answerable_exact", "unanswerable_exact")]
+        figures = [f"{row['milliseconds']:.1f}", f"{row['archived_mb']:.1f}"]
+        rows.append([LABELS[name], *map(tables.percent, shares), *figures])
+    return f"""# Answers
+
+Questions in their own passages, one thread.
+
+{tables.markdown_table(rows)}
+
+Made by `{content["command"]}` on {in_words(content["environment"])}.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`BertAnswerExtractor`: a fine-tuned, pruned, quantized BERT that answers questions out of documents."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, List, Optional, Sequence
+
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.components.artifact_component import ArtifactComponent
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.data.warnings import listed
+from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.runtime.decoders import ANSWERS
+from rasa_compressed_bert.runtime.message_predictor import Prediction
+from rasa_compressed_bert.runtime.opening import PROBE
+
+logger = logging.getLogger(__name__)
+ANSWER = "answer"
+"""The key of a message that has its answer, or null."""
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=True)
+class BertAnswerExtractor(ArtifactComponent):
+    """Fine-tunes BERT on questions on passages, prunes and quantizes it, and answers from documents on a CPU.
+
+    Writes `answer` to every message: `{text, document, start, end, confidence}` or null, which Rasa leaves out of what
+    it shows. Options: see `rasa_compressed_bert.config.BertAnswerExtractorConfig`.
+    """
+
+    options_class = BertAnswerExtractorConfig
+    learns = "an answer"
+
+    @staticmethod
+    def get_default_config() -> Dict[str, Any]:
+        """The options and their defaults."""
+        return BertAnswerExtractorConfig.default_config()
+
+    @staticmethod
+    def required_packages() -> List[str]:
+        """Packages that must be installed."""
+        return [*ArtifactComponent.required_packages(), "scipy"]
+
+    @classmethod
+    def _open_predictor(cls, artifact: Artifact, options: Any) -> AnswerPredictor:
+        predictor = AnswerPredictor(artifact, num_threads=options.num_threads, passages=options.passages)
+        predictor.read(PROBE, PROBE)  # no passage may be like the probe that every component is asked
+        return predictor
+
+    def _examples(self, training_data: TrainingData) -> List[Example]:
+        """None: what is learnt are the questions of the option `training_data`. Warns of intents that there are not."""
+        unknown = sorted(set(self._options.intents or ()) - training_data.intents)
+        if unknown:
+            logger.warning(f"intents: {listed(unknown)} of BertAnswerExtractor are no intents of the training data.")
+        return []
+
+    def _can_learn(self, examples: Sequence[Example]) -> bool:
+        return bool(self._options.training_data)
+
+    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact], known: KnownValues) -> Artifact:
+        from rasa_compressed_bert.tasks import answer_training  # TensorFlow is needed here only
+
+        return answer_training.train_or_finetune(self._options, artifact)
+
+    def _reads(self, message: Message) -> bool:
+        """Whether a message has one of the intents that are answered."""
+        intents = self._options.intents
+        return intents is None or (message.get(INTENT) or {}).get(INTENT_NAME_KEY) in intents
+
+    def _write_prediction(self, message: Message, prediction: Prediction) -> None:
+        answer = prediction.found.get(ANSWERS)
+        message.set(ANSWER, None if answer is None else answer._asdict(), add_to_output=True)

@@ -1,0 +1,152 @@
+"""Documents that answers are read from: a folder of text files, cut into passages."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
+
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.html import without_html
+from rasa_compressed_bert.data.warnings import listed
+from rasa_compressed_bert.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".md", ".txt")
+LARGEST_DOCUMENTS = 10_000_000
+"""Bytes of all documents together: all of them are in the model, and in the memory of each worker."""
+_LONGEST_PASSAGE, _SHORTEST_SECTION = 800, 200  # characters
+_BLOCK = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")  # lines up to an empty one
+_SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]”’]*(?=\s)|[。！？]|$)", re.DOTALL)
+_HEADING = "#"
+
+
+class Document(NamedTuple):
+    """A text that may have answers.
+
+    Attributes:
+        name: of the file, relative to the folder, with slashes.
+        text: of the file, with blanks in the place of HTML.
+    """
+
+    name: str
+    text: str
+
+
+class Passage(NamedTuple):
+    """A part of a document.
+
+    Attributes:
+        document: number of the document.
+        start: where it begins in the text of the document.
+        end: where it ends.
+    """
+
+    document: int
+    start: int
+    end: int
+
+
+def read_documents(folder: str, *, option: str) -> List[Document]:
+    """The documents of a folder and of the folders in it, by name; empty ones, and hidden ones, are left out.
+
+    Args:
+        folder: with files in UTF-8.
+        option: whose value it is, for errors.
+
+    Raises:
+        DataError: if there are no documents with a text, if one is no text, or if they are too large.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{option}: '{folder}' is not a folder. Give one with files that end with {_endings()}.")
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
+    texts = [path for path in files if path.suffix.lower() in SUFFIXES]
+    others = [path.relative_to(root).as_posix() for path in files if path not in texts]
+    if others:
+        logger.warning(
+            f"{option}: {counted(len(others), 'file is', 'files are')} not read, as the names do not end with "
+            f"{_endings()}: {listed(others)}."
+        )
+    size = sum(path.stat().st_size for path in texts)
+    if size > LARGEST_DOCUMENTS:
+        raise DataError(
+            f"{option}: the documents in '{folder}' have {size:,} bytes; at most {LARGEST_DOCUMENTS:,} can be indexed, "
+            "as all of them are kept in memory. Leave out what nobody asks for."
+        )
+    documents = [Document(path.relative_to(root).as_posix(), _text(path, option=option)) for path in texts]
+    found = [document for document in documents if document.text.strip()]
+    empty = [document.name for document in documents if not document.text.strip()]
+    if empty:
+        logger.warning(f"{option}: {counted(len(empty), 'document has', 'documents have')} no text: {listed(empty)}.")
+    if not found:
+        raise DataError(f"{option}: '{folder}' has no file with a text whose name ends with {_endings()}.")
+    return found
+
+
+def passages_of(documents: Sequence[Document]) -> List[Passage]:
+    """The passages of documents, none of which is longer than 800 characters.
+
+    They consist of whole paragraphs or, where one is too long, of whole sentences; a heading begins another one, unless
+    what is before it is short.
+    """
+    return [
+        Passage(number, start, end) for number, document in enumerate(documents) for start, end in _cut(document.text)
+    ]
+
+
+def _cut(text: str) -> Iterator[Tuple[int, int]]:
+    start = end = 0
+    for block in _BLOCK.finditer(text):
+        for first, last in _parts(text, *block.span()):
+            is_new_section = text[first] == _HEADING and first == block.start() and end - start >= _SHORTEST_SECTION
+            if end > start and (last - start > _LONGEST_PASSAGE or is_new_section):
+                yield start, end
+                start = first
+            start, end = (start if end > start else first), last
+    if end > start:
+        yield start, end
+
+
+def _parts(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
+    """A paragraph or, where it is too long, its sentences, and parts of those that are still too long."""
+    if end - start <= _LONGEST_PASSAGE:
+        yield start, end
+        return
+    for sentence in _SENTENCE.finditer(text, start, end):
+        first, last = sentence.span()
+        while last - first > _LONGEST_PASSAGE:
+            limit = first + _LONGEST_PASSAGE
+            blank = max(text.rfind(" ", first + 1, limit), text.rfind("\n", first + 1, limit))
+            place = blank if blank > first else limit
+            yield first, place
+            first = place
+            while first < last and text[first].isspace():
+                first += 1
+        if last > first:
+            yield first, last
+
+
+def _text(path: Path, *, option: str) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: if it is none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{option}: '{path}' cannot be read as UTF-8: {error}. Convert it, or leave it out.") from error
+    if "\0" in text:
+        raise DataError(f"{option}: '{path}' is no text: it has a zero byte. Leave it out.")
+    return without_html(text)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _endings() -> str:
+    return " or ".join(SUFFIXES)

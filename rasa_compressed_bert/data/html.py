@@ -1,0 +1,87 @@
+"""HTML in texts, as Markdown files have it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from itertools import accumulate
+from typing import Any, List
+
+_BLOCKS = (
+    "address article aside blockquote body br caption dd details div dl dt fieldset figcaption figure footer form h1 "
+    "h2 h3 h4 h5 h6 head header hr html li main nav ol p pre section summary table tbody td tfoot th thead title tr ul"
+).split()
+_INLINE = (
+    "a abbr b bdi bdo big button center cite code data del dfn em font i img input ins kbd label link mark meta q s "
+    "samp small span strike strong sub sup time tt u var video wbr"
+).split()
+_HIDDEN = ("script", "style")
+_TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
+
+
+def without_html(text: str) -> str:
+    """The text with a blank in the place of each character of HTML, so that all others stay where they are.
+
+    Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>` or
+    `<https://example.com>`, stays.
+    """
+    if "<" not in text:
+        return text
+    parser = _Parser(text)
+    parser.feed(text)
+    parser.close()
+    return "".join(parser.kept)
+
+
+class _Parser(HTMLParser):
+    """Keeps what is no HTML.
+
+    Args:
+        text: that is parsed.
+    """
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=False)
+        self._text = text
+        self._lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+        self._hidden = False
+        self.kept: List[str] = ["\n" if character == "\n" else " " for character in text]
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._keep(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self._keep_from_here(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self._keep_from_here(f"&#{name};")
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self._hidden = tag in _HIDDEN
+        self._tag(tag, self.get_starttag_text() or "")
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self._tag(tag, self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+        place = self._place()
+        self._tag(tag, self._text[place : self._text.find(">", place) + 1])
+
+    def _tag(self, tag: str, written: str) -> None:
+        if tag not in _TAGS:
+            self._keep(written)
+        elif tag in _BLOCKS and written:
+            self.kept[self._place()] = "\n"
+
+    def _keep_from_here(self, written: str) -> None:
+        place = self._place()
+        self._keep(written if self._text.startswith(written, place) else written[:-1])
+
+    def _keep(self, written: str) -> None:
+        place = self._place()
+        self.kept[place : place + len(written)] = written
+
+    def _place(self) -> int:
+        line, column = self.getpos()
+        return self._lines[line - 1] + column

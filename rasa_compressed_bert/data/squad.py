@@ -1,0 +1,121 @@
+"""Files of questions in the format of SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822).
+
+{"data": [{"title": "Warsaw", "paragraphs": [{"context": "Warsaw is the capital of Poland.", "qas": [
+    {"id": "1", "question": "What is the capital of Poland?", "is_impossible": false,
+     "answers": [{"text": "Warsaw", "answer_start": 0}]}]}]}]}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.data.warnings import listed, quoted
+from rasa_compressed_bert.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = (
+    'It has to be in the format of SQuAD 2.0: {"data": [{"title": ..., "paragraphs": [{"context": ..., "qas": '
+    '[{"id": ..., "question": ..., "answers": [{"text": ..., "answer_start": ...}]}]}]}]}'
+)
+_NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "has no passage", "has no text", "has no answer, but is_impossible is not true"
+_MISPLACED, _DUPLICATE = "has no answer that is where answer_start says", "has the id of an earlier question"
+
+
+def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
+    """The questions of some files, in their order.
+
+    Those that cannot be used are left out, in one warning for each file. An answer is left out where the passage
+    has another text at its place, and with its last answer the question.
+
+    Args:
+        paths: of files in UTF-8.
+        option: whose value they are, for errors.
+
+    Raises:
+        DataError: if a file cannot be read, is in another format, or has no question that can be used.
+    """
+    questions: List[Question] = []
+    ids: Set[str] = set()
+    for path in paths:
+        faults: Dict[str, List[str]] = defaultdict(list)  # by what is wrong, the ids
+        misplaced, found = 0, 0
+        for title, context, entry in _entries(path, option=option):
+            question, wrong, fault = _read_question(title, context, entry)
+            misplaced += wrong
+            if fault is None and question.id in ids:
+                fault = _DUPLICATE
+            if fault is not None:
+                faults[fault].append(quoted(question.id or question.text))
+                continue
+            ids.add(question.id)
+            questions.append(question)
+            found += 1
+        _warn(path, faults, misplaced)
+        if not found:
+            raise DataError(f"{option}: '{path}' has no question that can be used. {_FORMAT}")
+    return questions
+
+
+def _entries(path: str, *, option: str) -> List[Tuple[str, Any, Mapping[str, Any]]]:
+    """Title, passage and entry of each question of a file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
+    try:
+        return [
+            (str(document.get("title", "")), paragraph.get("context"), dict(entry))
+            for document in content["data"]
+            for paragraph in document["paragraphs"]
+            for entry in paragraph["qas"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{option}: '{path}' has no questions: {error!r}. {_FORMAT}") from error
+
+
+def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[Question, int, Optional[str]]:
+    """A question, how many of its answers are left out, and why it cannot be used."""
+    text, passage = entry.get("question"), context if isinstance(context, str) else ""
+    question = Question(str(entry.get("id", "")), text if isinstance(text, str) else "", passage, (), title)
+    if not passage.strip():
+        return question, 0, _NO_PASSAGE
+    if not question.text.strip():
+        return question, 0, _NO_TEXT
+    if entry.get("is_impossible") is True:
+        return question, 0, None
+    annotated = entry.get("answers") or []
+    if not annotated:
+        return question, 0, None if "is_impossible" not in entry and "answers" in entry else _NO_ANSWER
+    spans = [_span(passage, answer) for answer in annotated]
+    answers = tuple(span for span in spans if span is not None)
+    question = Question(question.id, question.text, passage, answers, title)
+    return question, len(spans) - len(answers), None if answers else _MISPLACED
+
+
+def _span(passage: str, answer: Any) -> Optional[Tuple[int, int]]:
+    """Where an answer is in its passage; None if it is not where it should be."""
+    text, start = (answer.get(name) if isinstance(answer, Mapping) else None for name in ("text", "answer_start"))
+    if not isinstance(text, str) or not isinstance(start, int) or start < 0 or not text.strip():
+        return None
+    return (start, start + len(text)) if passage.startswith(text, start) else None
+
+
+def _warn(path: str, faults: Mapping[str, Sequence[str]], misplaced: int) -> None:
+    """What is left out of a file."""
+    if misplaced:
+        wrong = counted(misplaced, "answer is", "answers are")
+        logger.warning(f"'{path}': {wrong} left out, as the passage has another text at answer_start.")
+    if faults:
+        total = sum(map(len, faults.values()))
+        reasons = "; ".join(f"{len(ids)} {fault} ({listed(ids)})" for fault, ids in faults.items())
+        logger.warning(
+            f"'{path}': {counted(total, 'question is', 'questions are')} left out, as each of them cannot be learnt: "
+            f"{reasons}. Correct the file."
+        )

@@ -1,0 +1,150 @@
+"""Passages of documents, found by the words of a question: TF-IDF as scikit-learn has it, stored without pickle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import DOCUMENTS, PASSAGES, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
+from rasa_compressed_bert.data.documents import Document, Passage, passages_of
+from rasa_compressed_bert.errors import ArtifactError
+
+_NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
+"""The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
+_LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
+
+
+class FoundPassage(NamedTuple):
+    """A passage that may have the answer.
+
+    Attributes:
+        number: of the passage.
+        document: the name of its document.
+        start: where it begins in the text of the document.
+        text: of the passage.
+        similarity: to the question, 0 to 1.
+    """
+
+    number: int
+    document: str
+    start: int
+    text: str
+    similarity: float
+
+
+class PassageIndex:
+    """Documents, their passages, and the TF-IDF vector of each passage (Sparck Jones 1972).
+
+    Args:
+        documents: the texts.
+        passages: of the documents.
+        ngrams: the fewest and the most characters of a term.
+        terms: of the vectors, in the order of their columns.
+        idf: the weight of each term, `(V,)`.
+        vectors: of the passages, a sparse matrix `(N, V)` with rows of length 1.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        passages: Sequence[Passage],
+        *,
+        ngrams: Tuple[int, int],
+        terms: Sequence[str],
+        idf: np.ndarray,
+        vectors: Any,
+    ):
+        self.documents, self.passages = list(documents), list(passages)
+        self._ngrams, self._terms, self._idf, self._vectors = ngrams, list(terms), idf, vectors
+        self._vectorizer = _vectorizer(ngrams, vocabulary={term: column for column, term in enumerate(terms)})
+        self._vectorizer.idf_ = idf
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> PassageIndex:
+        """The index of some documents."""
+        passages = passages_of(documents)
+        texts = [_text(documents, passage) for passage in passages]
+        words = [len(word) for text in texts for word in text.split()]
+        ngrams = _NGRAMS if sum(words) <= _LONGEST_WORD * len(words) else _NGRAMS_WITHOUT_BLANKS
+        vectorizer = _vectorizer(ngrams)
+        vectors = vectorizer.fit_transform(texts)
+        terms = vectorizer.get_feature_names_out().tolist()
+        return cls(documents, passages, ngrams=ngrams, terms=terms, idf=vectorizer.idf_, vectors=vectors)
+
+    @classmethod
+    def open(cls, artifact: Artifact) -> Optional[PassageIndex]:
+        """The index in an artifact; None where its model has no documents.
+
+        Raises:
+            ArtifactError: if it is damaged.
+        """
+        if DOCUMENTS not in artifact.files:
+            return None
+        try:
+            stored = json.loads(artifact.files[DOCUMENTS])
+            tensors = tensors_from_bytes(artifact.files[PASSAGES])
+            documents = [Document(*entry) for entry in stored["documents"]]
+            passages = [Passage(*row) for row in tensors["passages"].tolist()]
+            shape = (len(passages), len(stored["terms"]))
+            vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
+            ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
+            return cls(documents, passages, ngrams=ngrams, terms=terms, idf=tensors["idf"], vectors=vectors)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ArtifactError(f"The documents of the model cannot be read: {error}. Train it again.") from error
+
+    def files(self) -> Dict[str, bytes]:
+        """What `open` reads, by the names of files in an artifact."""
+        stored = {"documents": self.documents, "ngrams": self._ngrams, "terms": self._terms}
+        tensors = {
+            "passages": np.array(self.passages, np.int32),
+            "idf": self._idf.astype(np.float32),
+            "values": self._vectors.data.astype(np.float32),
+            "columns": self._vectors.indices.astype(np.int32),
+            "rows": self._vectors.indptr.astype(np.int64),
+        }
+        return {DOCUMENTS: json.dumps(stored).encode("ascii"), PASSAGES: tensors_to_bytes(tensors)}
+
+    def find(self, question: str, count: int) -> List[FoundPassage]:
+        """The passages that are most similar to a question, the most similar first; those without a term of it never.
+
+        Args:
+            question: a text.
+            count: of passages, at most.
+        """
+        (asked,) = self._vectorizer.transform([question])
+        similarities = (self._vectors @ asked.T).toarray()[:, 0]
+        best = np.argsort(-similarities, kind="stable")[:count]
+        return [self._found(int(number), float(similarities[number])) for number in best if similarities[number] > 0.0]
+
+    def text_of(self, number: int) -> str:
+        """The text of a passage."""
+        return _text(self.documents, self.passages[number])
+
+    def _found(self, number: int, similarity: float) -> FoundPassage:
+        passage = self.passages[number]
+        return FoundPassage(
+            number, self.documents[passage.document].name, passage.start, self.text_of(number), similarity
+        )
+
+
+def _text(documents: Sequence[Document], passage: Passage) -> str:
+    return documents[passage.document].text[passage.start : passage.end]
+
+
+def _vectorizer(ngrams: Tuple[int, int], **options: Any) -> Any:
+    """Terms are runs of characters within words, without case and accents: so those of one stem are alike."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second to import
+
+    terms = {"analyzer": "char_wb", "ngram_range": ngrams, "strip_accents": "unicode"}
+    return TfidfVectorizer(**terms, sublinear_tf=True, dtype=np.float32, **options)
+
+
+def _matrix(values: np.ndarray, columns: np.ndarray, rows: np.ndarray, *, shape: Tuple[int, int]) -> Any:
+    from scipy.sparse import csr_matrix
+
+    matrix = csr_matrix((values, columns, rows), shape=shape)
+    matrix.check_format()
+    return matrix

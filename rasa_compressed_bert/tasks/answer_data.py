@@ -1,0 +1,100 @@
+"""Questions as an answer extractor learns them: split, made unanswerable, and encoded as windows."""
+
+from __future__ import annotations
+
+import logging
+from typing import Dict, List, NamedTuple, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.example import evenly_spaced
+from rasa_compressed_bert.data.questions import Question, unanswerable_questions
+from rasa_compressed_bert.data.squad import read_questions
+from rasa_compressed_bert.data.warnings import quoted
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.heads import AnswerHead
+from rasa_compressed_bert.heads.answer import window_labels
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tasks.training_run import Messages
+from rasa_compressed_bert.tokenization.pieces import Pieces
+from rasa_compressed_bert.tokenization.windows import WindowTokenizer
+from rasa_compressed_bert.training.batches import EncodedExamples
+from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+logger = logging.getLogger(__name__)
+_SCORED_WINDOWS = 2000  # that models are scored and calibrated on after each stage
+_FEWEST = 10  # passages of which some can be held out
+
+
+class Questions(NamedTuple):
+    """Questions that are learnt, and others, on other passages, that models are measured on."""
+
+    learnt: List[Question]
+    held_out: List[Question]
+
+
+def questions_for(config: BertAnswerExtractorConfig) -> Questions:
+    """The questions of the option `training_data`, with unanswerable ones that are made of them.
+
+    Raises:
+        DataError: if a file cannot be read, or if no question is left to learn.
+    """
+    questions = read_questions(config.training_data or (), option="training_data")
+    passages = list(dict.fromkeys(question.passage for question in questions))
+    rng = np.random.default_rng(config.random_seed)
+    count = round(len(passages) * config.validation_split) if len(passages) >= _FEWEST else 0
+    held_out = {passages[place] for place in rng.permutation(len(passages))[:count]}
+    parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
+    if not any(question.answers for question in parts[0]):
+        raise DataError("training_data: there is no question with an answer to learn.")
+    return Questions(*(_with_unanswerable(part, config) for part in parts))
+
+
+def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:
+    answerable = sum(bool(question.answers) for question in questions)
+    count = round(answerable * config.unanswerable_questions)
+    return [*questions, *unanswerable_questions(questions, count, seed=config.random_seed)]
+
+
+def encode_questions(
+    questions: Sequence[Question], head: AnswerHead, state: ModelState, *, max_length: int
+) -> Messages:
+    """Windows over the passages of questions, with their labels.
+
+    Args:
+        questions: with and without answers; of several answers the first one is learnt.
+        head: whose windows they are.
+        state: what training starts from.
+        max_length: wordpieces of a window.
+
+    Raises:
+        DataError: if no window is left.
+    """
+    tokenizer = WindowTokenizer(state.tokenizer, max_length, stride=head.stride)
+    passages: Dict[str, Pieces] = {}
+    input_ids: List[np.ndarray] = []
+    labels: List[np.ndarray] = []
+    lost: List[str] = []
+    for question in questions:
+        if question.passage not in passages:
+            passages[question.passage] = tokenizer.encode_passage(question.passage)
+        windows = tokenizer.windows(tokenizer.encode_question(question.text), passages[question.passage])
+        answer = question.answers[0] if question.answers else None
+        if not windows or (answer and all(window.place_of(*answer) is None for window in windows)):
+            lost.append(quoted(question.text))
+            continue
+        input_ids += [window.input_ids for window in windows]
+        labels += [window_labels(window, answer) for window in windows]
+    if lost:
+        logger.warning(
+            f"{counted(len(lost), 'question is', 'questions are')} not learnt, as no window of {max_length} wordpieces "
+            f"has all of the answer: {'; '.join(lost[:3])}. Raise max_length if there are many."
+        )
+    if not input_ids:
+        raise DataError("training_data: no question and its passage have a wordpiece to read.")
+    first = 1 if state.shape.separator is None else state.shape.separator + 1
+    vocabulary = UsedVocabulary.of(input_ids, first=first)
+    learnt = EncodedExamples(vocabulary.renumber(input_ids), {head.name: labels})
+    return Messages([], [], learnt[evenly_spaced(len(learnt), _SCORED_WINDOWS)], learnt, vocabulary)

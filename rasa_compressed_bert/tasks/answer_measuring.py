@@ -1,0 +1,97 @@
+"""What held-out questions show about a trained answer extractor, as it is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.metrics.answers import (
+    NO_ANSWER,
+    answer_f1,
+    answer_scores,
+    best_no_answer_threshold,
+    exact_match,
+)
+from rasa_compressed_bert.runtime.answer_decoder import AnswerDecoder, Span
+from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.runtime.decoders import ANSWERS
+from rasa_compressed_bert.tasks.all_cores import on_all_cores
+from rasa_compressed_bert.training.answer_calibration import fit_confidences
+
+
+@dataclass(frozen=True)
+class ServedAnswers:
+    """The best answer to each question in its own passage, however certain.
+
+    Attributes:
+        expected: the annotated answers to each question.
+        texts: of the best answers; `NO_ANSWER` where there is nothing to read.
+        margins: of the best answers, `(n,)`; minus infinity where there is nothing to read.
+    """
+
+    expected: List[List[str]]
+    texts: List[str]
+    margins: np.ndarray
+
+    @classmethod
+    def of(cls, artifact: Artifact, questions: Sequence[Question]) -> ServedAnswers:
+        """The answers of a trained model."""
+        predictor = AnswerPredictor(artifact)
+
+        def read(place: int) -> Optional[Span]:
+            return predictor.read(questions[place].text, questions[place].passage)
+
+        spans = on_all_cores(read, [len(question.passage) for question in questions], name="answer held-out questions")
+        texts = [
+            NO_ANSWER if span is None else one.passage[span.start : span.end] for span, one in zip(spans, questions)
+        ]
+        margins = np.array([-np.inf if span is None else span.margin for span in spans])
+        return cls([question.answer_texts for question in questions], texts, margins)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each answer is an annotated one.  # (n,) bool"""
+        pairs = zip(self.expected, self.texts)
+        return np.array([bool(gold) and exact_match(gold, text) == 1.0 for gold, text in pairs], bool)
+
+    def best_threshold(self) -> float:
+        """The least margin of an answer with the highest F1 of all questions."""
+        answered = np.array([answer_f1(gold, text) for gold, text in zip(self.expected, self.texts)])
+        unanswered = np.array([answer_f1(gold, NO_ANSWER) for gold in self.expected])
+        found = np.isfinite(self.margins)
+        return best_no_answer_threshold(self.margins[found], answered[found], unanswered[found])
+
+    def scores(self, decoder: AnswerDecoder) -> Dict[str, float]:
+        """Exact match and F1, as shares, with the confidences and the threshold of a decoder."""
+        served = [
+            text if decoder.confidence(margin) >= decoder.threshold else NO_ANSWER
+            for text, margin in zip(self.texts, self.margins.tolist())
+        ]
+        return answer_scores(self.expected, served)
+
+
+def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
+    """The artifact with confidences, the least confidence of an answer, and scores, from held-out questions.
+
+    Args:
+        artifact: of the trained model.
+        held_out: questions that it has not learnt; none leaves confidences as they are.
+        config: all options.
+    """
+    entry: Dict[str, Any] = dict(artifact.manifest[ANSWERS])
+    scores: Optional[Dict[str, float]] = None
+    if held_out:
+        answers = ServedAnswers.of(artifact, held_out)
+        found = np.isfinite(answers.margins)
+        entry.update(fit_confidences(answers.margins[found], answers.right[found])._asdict())
+        entry["threshold"] = AnswerDecoder(entry).confidence(answers.best_threshold())
+    if config.no_answer_threshold is not None:
+        entry["threshold"] = config.no_answer_threshold
+    if held_out:
+        scores = {"questions": len(held_out), **answers.scores(AnswerDecoder(entry))}
+    return Artifact({**artifact.manifest, ANSWERS: entry, "held_out": scores}, artifact.files)

@@ -1,0 +1,113 @@
+"""From questions on passages to the artifact of a BERT that answers out of documents: the stages, top to bottom."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Optional, Sequence
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.documents import Document, read_documents
+from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.data.warnings import other_weights
+from rasa_compressed_bert.export.packing import state_of
+from rasa_compressed_bert.heads import AnswerHead, heads_of
+from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.runtime.passage_index import PassageIndex
+from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
+from rasa_compressed_bert.tasks.answer_measuring import measured
+from rasa_compressed_bert.tasks.dense_stage import fine_tune, fine_tune_further
+from rasa_compressed_bert.tasks.export_stage import export
+from rasa_compressed_bert.tasks.fitting import first_model
+from rasa_compressed_bert.tasks.preparation import with_heads
+from rasa_compressed_bert.tasks.pruning_stage import prune
+from rasa_compressed_bert.tasks.quantization_stage import quantize
+from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
+
+logger = logging.getLogger(__name__)
+_MANY_UNKNOWN = 0.05  # of the wordpieces of documents
+_LOOKED_AT = 100_000  # characters of documents, for unknown wordpieces
+
+
+def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Artifact]) -> Artifact:
+    """Fine-tunes the pretrained weights on questions, prunes, quantizes and exports; or trains an artifact further.
+
+    Args:
+        config: all options.
+        artifact: of the training that is continued; None for a new one. It stays as small as it is.
+
+    Raises:
+        DataError: if questions or documents cannot be read, or if there is nothing to learn.
+        WeightsError: if the pretrained weights cannot be read.
+        ExportError: if the exported model disagrees with the trained one.
+    """
+    documents = read_documents(config.documents, option="documents") if config.documents else []
+    questions = questions_for(config)
+    if artifact is None:
+        run = prepare(questions.learnt, config, texts=[document.text for document in documents])
+        run = fine_tune(run)
+        run = prune(run)
+    else:
+        run = prepare_further(questions.learnt, config, artifact)
+        run = fine_tune_further(run)
+    run = quantize(run)
+    trained = measured(export(run), questions.held_out, config)
+    return with_documents(trained, documents)
+
+
+def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:
+    """The training of a new model.
+
+    Args:
+        questions: that are learnt.
+        config: all options.
+        texts: of documents, whose wordpieces a trimmed vocabulary keeps too.
+    """
+    written = [text for question in questions for text in (question.text, question.passage)]
+    pretrained = start_from_pretrained(config, [*dict.fromkeys(written), *texts], pairs=True)
+    head = AnswerHead(config.max_answer_length, config.stride)
+    return _run(questions, head, with_heads(pretrained, [head], config), config)
+
+
+def prepare_further(
+    questions: Sequence[Question], config: BertAnswerExtractorConfig, artifact: Artifact
+) -> TrainingRun:
+    """The training of a model that was trained before."""
+    (head,) = (head for head in heads_of(artifact.manifest) if isinstance(head, AnswerHead))
+    run = _run(questions, head, state_of(artifact), config)
+    stages = artifact.manifest.get("training_scores", {})
+    return replace(run, scores={stage: score for stage, score in stages.items() if stage != "final"})
+
+
+def _run(
+    questions: Sequence[Question], head: AnswerHead, start: ModelState, config: BertAnswerExtractorConfig
+) -> TrainingRun:
+    messages = encode_questions(questions, head, start, max_length=config.max_length)
+    model, rng = first_model(start, messages, config), np.random.default_rng(config.random_seed)
+    return TrainingRun(config, (head,), start, messages, model, rng)
+
+
+def with_documents(artifact: Artifact, documents: Sequence[Document]) -> Artifact:
+    """The artifact with the documents that it answers from, and their index."""
+    if not documents:
+        logger.warning("documents: there is no folder to answer from: BertAnswerExtractor will answer nothing.")
+        return artifact
+    _warn_of_vocabulary(artifact, documents)
+    return Artifact(artifact.manifest, {**artifact.files, **PassageIndex.of(documents).files()})
+
+
+def _warn_of_vocabulary(artifact: Artifact, documents: Sequence[Document]) -> None:
+    """Warns of documents that the vocabulary of the weights cannot write, as those in another language."""
+    json = artifact.files[TOKENIZER].decode("utf-8")
+    unknown, text = unknown_id(json), "\n".join(document.text for document in documents)[:_LOOKED_AT]
+    share = float(np.mean(WordpieceTokenizer(json, _LOOKED_AT).encode(text) == unknown))
+    if share > _MANY_UNKNOWN:
+        logger.warning(
+            f"documents: {share:.0%} of the wordpieces are not in the vocabulary of the weights. Where the documents "
+            f"are in a language that the weights do not know, {other_weights('model_weights')}."
+        )

@@ -1,0 +1,64 @@
+"""How a vocabulary writes a pair of texts, such as BERT's `[CLS] question [SEP] passage [SEP]`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from rasa_compressed_bert.errors import WeightsError
+
+_PLACES = 2  # texts of a pair
+
+
+class PairTemplate(NamedTuple):
+    """The special wordpieces of a pair.
+
+    Attributes:
+        first: those before the first text, `(n,)` int64.
+        between: those between both texts: one of BERT's, two of RoBERTa's.
+        last: those after the second text.
+        separator: id of the wordpiece that ends the first text, where all behind it has the second token type; None of
+            a vocabulary that gives all the same type, as RoBERTa's.
+    """
+
+    first: np.ndarray
+    between: np.ndarray
+    last: np.ndarray
+    separator: Optional[int]
+
+    @property
+    def size(self) -> int:
+        """Number of special wordpieces."""
+        return len(self.first) + len(self.between) + len(self.last)
+
+    def joined(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Ids of a pair, from those of its texts, `(T_1,)` and `(T_2,)`.  # (T,) int64"""
+        return np.concatenate([self.first, first, self.between, second, self.last])
+
+
+def pair_template(json: str) -> PairTemplate:
+    """The template of a tokenizer.
+
+    Args:
+        json: the `tokenizers` library's own serialisation.
+
+    Raises:
+        WeightsError: if its pairs are not written as one text after the other.
+    """
+    tokenizer = Tokenizer.from_str(json)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    encoding = tokenizer.encode("a", "a")
+    ids, sequences = np.array(encoding.ids, np.int64), encoding.sequence_ids
+    first, second = ([place for place, own in enumerate(sequences) if own == number] for number in range(_PLACES))
+    if not first or not second or not first[-1] < second[0] - 1:
+        raise WeightsError(
+            "The tokenizer of the weights has nothing between the two texts of a pair. Use other weights to answer "
+            "questions."
+        )
+    types = encoding.type_ids
+    is_typed = types[first[-1] : second[0] + 1] == [0, *[0] * (second[0] - first[-1] - 1), 1]
+    between = ids[first[-1] + 1 : second[0]]
+    return PairTemplate(ids[: first[0]], between, ids[second[-1] + 1 :], int(between[-1]) if is_typed else None)

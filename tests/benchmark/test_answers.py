@@ -1,0 +1,35 @@
+"""The benchmark of answers: rows are trained once, and measured on other questions."""
+
+import json
+import sys
+
+import pytest
+from answer_harness import write_questions
+
+from benchmarks import answers
+
+
+@pytest.mark.slow
+def test_rows(tmp_path, monkeypatch, tiny_weights, capsys):
+    train, test = write_questions(tmp_path / "a.json"), write_questions(tmp_path / "b.json", 20, seed=1)
+    options = f"{{model_weights: {tiny_weights}, epochs: 1, max_length: 64}}"
+    words = ["--train", train, "--test", test, "--options", options, "--rows", "dense", "pruned_int8"]
+    folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path)]
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", ["answers", *words, *folders])
+        assert answers.main() == 0
+        rows = json.loads((tmp_path / "answers.json").read_text())["rows"]
+        assert set(rows) == {"dense", "pruned_int8"}
+        assert rows["dense"]["archived_mb"] > rows["pruned_int8"]["archived_mb"]
+        assert 0.0 <= rows["dense"]["test"]["exact"] <= rows["dense"]["test"]["f1"] <= 1.0
+        assert rows["dense"]["milliseconds"] > 0
+    assert rows["dense"]["training_s"] < 5  # the second time it is read
+    assert "| 60 % pruned, int8 |" in capsys.readouterr().out
+
+
+def test_passages_of_so_many_words():
+    from rasa_compressed_bert.data.questions import Question
+
+    questions = [Question("1", "?", "one two three four"), Question("2", "?", "one two")]
+    assert answers._passages_of(questions, 3) == ["one two three"]
+    assert answers._passages_of(questions, 9) == ["one two three four", "one two"]

@@ -1,0 +1,114 @@
+"""What users of `BertAnswerExtractor` may expect of it, besides what all components do."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from component_harness import ANSWERERS, MESSAGES, create, load, make_storage, predict, train, training_data
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasa.shared.exceptions import RasaException
+from rasa.shared.nlu.constants import TEXT
+from rasa.shared.nlu.training_data.message import Message
+
+pytestmark = pytest.mark.parametrize("case", ANSWERERS, indirect=True)
+QUESTIONS = ["how is the pizza ?", "is the sun hot", "curry", "the rain is what"]
+WORDS = st.sampled_from(["hot", "pizza", "the", "rain", "[SEP]", "\u200d", "\u0301", "\x00", "👩", "\ud800", "\r\n"])
+
+
+@pytest.fixture
+def certain(trained):
+    """The trained component, whatever the confidence of its answers."""
+    decoder = trained.component._predictor.decoder
+    before, decoder.threshold = decoder.threshold, 0.0
+    yield trained.component
+    decoder.threshold = before
+
+
+def assert_well_formed(answer, documents):
+    if answer is None:
+        return
+    assert list(answer) == ["text", "document", "start", "end", "confidence"]
+    text = (Path(documents) / answer["document"]).read_text(encoding="utf-8")
+    assert 0 <= answer["start"] < answer["end"] and text[answer["start"] : answer["end"]] == answer["text"]
+    assert type(answer["confidence"]) is float and 0.0 <= answer["confidence"] <= 1.0
+
+
+def test_answers(certain, case):
+    answers = [said["answer"] for said in predict(certain, QUESTIONS)]
+    assert all(answers)
+    for answer in answers:
+        assert_well_formed(answer, case.config["documents"])
+    json.dumps(answers, allow_nan=False)
+
+
+def test_no_answer_is_null_which_rasa_leaves_out(trained):
+    assert not any("answers" in said for said in predict(trained.component, [*MESSAGES, None]))
+    messages = [Message({TEXT: text, "answer": "of another component"}) for text in ("", "zzzz")]
+    trained.component.process(messages)
+    for message in messages:
+        assert message.get("answer", "absent") is None
+        assert "answer" not in message.as_dict(only_output_properties=True)
+
+
+def test_an_answer_that_is_not_certain_is_none(trained):
+    decoder = trained.component._predictor.decoder
+    before, decoder.threshold = decoder.threshold, 1.1
+    try:
+        assert not any("answer" in said for said in predict(trained.component, QUESTIONS))
+    finally:
+        decoder.threshold = before
+
+
+def test_other_intents_are_not_answered(certain, case, trained):
+    served = load(case.component, {**case.config, "intents": ["ask"]}, trained.storage)
+    served._predictor.decoder.threshold = 0.0
+    messages = [
+        Message({TEXT: QUESTIONS[0], "intent": intent}) for intent in ({"name": "ask"}, {"name": "greet"}, None)
+    ]
+    served.process([*messages, last := Message({TEXT: QUESTIONS[0]})])
+    assert messages[0].get("answer") is not None
+    assert [message.get("answer") for message in [*messages[1:], last]] == [None] * 3
+
+
+def test_intents_that_there_are_not(case, storage, caplog):
+    caplog.set_level(logging.WARNING)
+    component = create(case.component, {**case.config, "intents": ["ask", "greet"], "training_data": None}, storage)
+    component.train(training_data())
+    assert "intents: ask of BertAnswerExtractor are no intents of the training data." in caplog.text
+    assert "no examples with an answer: BertAnswerExtractor learns nothing" in caplog.text
+    loaded = load(case.component, case.config, storage)
+    assert predict(loaded, QUESTIONS[:1]) == [{"text": QUESTIONS[0]}]
+
+
+@pytest.mark.parametrize("option", ["training_data", "documents"])
+def test_files_that_are_not_there(case, storage, option):
+    component = create(case.component, {**case.config, option: "nowhere"}, storage)
+    with pytest.raises(RasaException, match=f"{option}: 'nowhere' "):
+        component.train(training_data())
+
+
+def test_the_cache_is_renewed_by_other_files(case, tmp_path):
+    before = case.component.fingerprint_addon(case.config)
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.md").write_text("a")
+    assert case.component.fingerprint_addon({**case.config, "documents": str(tmp_path / "documents")}) != before
+
+
+@pytest.mark.slow
+def test_a_model_without_documents(case, tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    config = {**case.config, "documents": None, "epochs": 1, "pruning": {"method": "none"}}
+    component = train(case.component, config, training_data(), make_storage(tmp_path))
+    assert "documents: there is no folder to answer from" in caplog.text
+    assert "answer" not in predict(component, QUESTIONS)[0]
+
+
+def test_any_text(certain, case):
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(WORDS | st.text(max_size=12), max_size=8).map(" ".join))
+    def ask(text):
+        assert_well_formed(predict(certain, [text])[0].get("answer"), case.config["documents"])
+
+    ask()

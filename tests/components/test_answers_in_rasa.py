@@ -1,0 +1,45 @@
+"""Answers out of documents through `rasa train`, in a Rasa project of its own."""
+
+import json
+import os
+import pty
+import re
+
+import pytest
+import yaml
+from rasa_project import ended, make_project, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_weights, answer_files):
+    """A project whose answer extractor is as certain of every answer as it has to be."""
+    project = make_project(tmp_path_factory.mktemp("answers_in_rasa"), tiny_weights)
+    options = {"model_weights": str(tiny_weights), "epochs": 1, "max_length": 64, "no_answer_threshold": 0.0}
+    answers = {"name": "rasa_compressed_bert.BertAnswerExtractor", **options, **answer_files}
+    config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "pipeline": [answers]}
+    (project.folder / "answers.yml").write_text(yaml.safe_dump({**config, "policies": [{"name": "RulePolicy"}]}))
+    project.rasa("train", "nlu", "--config", "answers.yml", "--fixed-model-name", "answers")
+    return project
+
+
+def test_shell(project, answer_files):
+    master, slave = pty.openpty()
+    process = project.start(
+        "shell", "nlu", "-m", str(project.model("answers")), stdin=slave, stdout=slave, stderr=slave
+    )
+    with ended(process):
+        os.close(slave)
+        wait_for(master, "Next message", seconds=120)
+        os.write(master, b"how is the pizza ?\n")
+        said = wait_for(master, r'"answer": \{[^}]*\}', seconds=60)
+    os.close(master)
+    answer = json.loads(re.search(r'"answer": (\{[^}]*\})', said)[1])
+    with open(f"{answer_files['documents']}/{answer['document']}", encoding="utf-8") as file:
+        assert file.read()[answer["start"] : answer["end"]] == answer["text"] != ""
+
+
+def test_trained_again_from_the_cache(project):
+    said = project.rasa("train", "nlu", "--config", "answers.yml", "--fixed-model-name", "again")
+    assert "Restored component 'BertAnswerExtractor' from cache" in said

@@ -1,0 +1,135 @@
+import logging
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_compressed_bert.data import documents
+from rasa_compressed_bert.data.documents import Document, passages_of, read_documents
+from rasa_compressed_bert.data.html import without_html
+from rasa_compressed_bert.errors import DataError
+
+SENTENCE = "Warsaw stands on the Vistula River in east-central Poland. "
+TEXTS = st.text(st.sampled_from("ab .!?\n#。今é🌍<>/"), max_size=400)
+
+
+def texts_of(text):
+    return [text[passage.start : passage.end] for passage in passages_of([Document("a.md", text)])]
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_md", ".md").replace("_txt", ".txt")
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return str(folder)
+
+
+def read(folder):
+    return read_documents(str(folder), option="documents")
+
+
+def test_markdown_and_text_files(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    folder = write(tmp_path, b_md="# Hours\n9 to 5", sub__a_txt="\ufeffCafé", notes="x", hidden__x="y")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "c.md").write_text("hidden")
+    assert read(folder) == [Document("b.md", "# Hours\n9 to 5"), Document("sub/a.txt", "Café")]
+    assert "documents: 2 files are not read, as the names do not end with .md or .txt: hidden/x, notes." in caplog.text
+
+
+def test_empty_documents_are_left_out(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    assert [one.name for one in read(write(tmp_path, a_md=" \n", b_md="text", c_md="<br>"))] == ["b.md"]
+    assert "2 documents have no text: a.md, c.md." in caplog.text
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="documents: '.*nowhere' is not a folder"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("files", [{}, {"a": "text"}, {"a_md": ""}])
+def test_a_folder_without_a_text(tmp_path, files):
+    with pytest.raises(DataError, match="has no file with a text whose name ends with .md or .txt"):
+        read(write(tmp_path, **files))
+
+
+@pytest.mark.parametrize("content, words", [(b"\xff\xfe\x00", "cannot be read as UTF-8"), (b"a\0b", "zero byte")])
+def test_what_is_no_text(tmp_path, content, words):
+    with pytest.raises(DataError, match=f"documents: '.*b.md' .*{words}"):
+        read(write(tmp_path, a_md="text", b_md=content))
+
+
+def test_documents_that_are_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "LARGEST_DOCUMENTS", 10)
+    assert read(write(tmp_path, a_md="x" * 10))
+    with pytest.raises(DataError, match="have 15 bytes; at most 10 can be indexed"):
+        read(write(tmp_path, b_txt="x" * 5))
+
+
+def test_100_megabytes_are_not_read(tmp_path):
+    with (tmp_path / "a.md").open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(DataError, match="have 100,000,000 bytes; at most 10,000,000"):
+        read(tmp_path)
+
+
+def test_paragraphs_are_joined_up_to_the_limit():
+    paragraph = (SENTENCE * 5).strip()
+    assert texts_of("\n\n".join([paragraph] * 3)) == [f"{paragraph}\n\n{paragraph}", paragraph]
+    assert texts_of("one\n\ntwo\n \nthree") == ["one\n\ntwo\n \nthree"]
+
+
+def test_a_heading_begins_a_passage_unless_what_is_before_it_is_short():
+    long = (SENTENCE * 5).strip()
+    assert texts_of(f"# A\n\n{long}\n\n# B\nshort\n\n# C\n{long}") == [f"# A\n\n{long}", f"# B\nshort\n\n# C\n{long}"]
+
+
+def test_a_long_paragraph_is_cut_between_sentences():
+    passages = texts_of(SENTENCE * 30)
+    assert len(passages) > 2 and all(text.endswith("Poland.") for text in passages)
+
+
+@pytest.mark.parametrize("text, count", [("a " * 1000, 3), ("a" * 1700, 3), ("今天天气很热。" * 200, 2)])
+def test_other_long_paragraphs(text, count):
+    passages = texts_of(text)
+    assert len(passages) == count and max(map(len, passages)) <= 800
+
+
+@given(TEXTS, st.integers(1, 3))
+def test_passages_cover_all_that_is_written(text, times):
+    text *= times
+    found = passages_of([Document("a.md", "first"), Document("b.md", text)])
+    spans = [(one.start, one.end) for one in found if one.document == 1]
+    assert all(start < end <= start + 800 for start, end in spans)
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:]))
+    assert "".join(text[start:end] for start, end in spans).split() == text.split() or re.sub(
+        r"\s", "", "".join(text[start:end] for start, end in spans)
+    ) == re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize(
+    "text, kept",
+    [
+        ("a <b>bold</b> word", "a    bold     word"),
+        ("<p class='x'>one</p><br/>two", "\n            one\n   \n    two"),
+        ("<script>alert('x')</script>a", "                           a"),
+        ("a<!-- not\nthis -->b", "a        \n        b"),
+        ("a < b and b > c", "a < b and b > c"),
+        ("List<int> at <https://example.com/a?b=1> </int>", "List<int> at <https://example.com/a?b=1> </int>"),
+        ("R&D &amp; &#8364; &unknown x", "R&D &amp; &#8364; &unknown x"),
+        ("<!DOCTYPE html>\nx", "               \nx"),
+        ("no html\r\n🌍 <i>é</i>", "no html\r\n🌍    é    "),
+    ],
+)
+def test_html(text, kept):
+    assert without_html(text) == kept
+
+
+@given(st.text(st.sampled_from("ab<>/!-&;#\n bi='\""), max_size=60))
+def test_characters_stay_where_they_are(text):
+    found = without_html(text)
+    assert len(found) == len(text)
+    assert all(new == old or new in " \n" for new, old in zip(found, text))

@@ -1,0 +1,39 @@
+import pytest
+
+from rasa_compressed_bert.data.questions import Question, unanswerable_questions
+
+PASSAGES = [
+    "Warsaw is the capital of Poland.",
+    "The capital of culture changes each year.",
+    "Harvard was founded in 1636.",
+    "Old Warsaw burnt in 1944.",
+]
+CAPITAL = Question("1", "What is the capital of Poland?", PASSAGES[0], ((0, 6),), "Warsaw")
+OTHERS = [Question(str(number), "Who?", passage, (), "Warsaw") for number, passage in enumerate(PASSAGES[1:], 2)]
+
+
+def test_the_most_similar_passage_without_the_answer():
+    (made,) = unanswerable_questions([CAPITAL, *OTHERS], 5, seed=0)
+    assert made == Question("1-unanswerable", "What is the capital of Poland?", PASSAGES[1], (), "Warsaw")
+
+
+def test_questions_of_other_documents_are_not_paired():
+    other = Question("9", "Who?", PASSAGES[1], (), "Harvard")
+    assert unanswerable_questions([CAPITAL, other], 5, seed=0) == []
+
+
+def test_a_document_of_one_passage():
+    assert unanswerable_questions([CAPITAL], 5, seed=0) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_count_and_seed(count):
+    documents = [
+        Question(f"{n}", f"What about {n}?", f"This is {n} of {n % 3}.", ((8, 8 + len(str(n))),), "doc")
+        for n in range(10, 30)
+    ]
+    first = unanswerable_questions(documents, count, seed=1)
+    assert len(first) == count == len({question.id for question in first})
+    assert first == unanswerable_questions(documents, count, seed=1)
+    assert all(not made.answers and made.document == "doc" for made in first)
+    assert all(made.text[11:-1] not in made.passage.split() for made in first)

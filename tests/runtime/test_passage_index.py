@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+
+from rasa_compressed_bert.artifact.artifact import DOCUMENTS, PASSAGES, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.data.documents import Document
+from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.passage_index import PassageIndex
+
+TEXTS = {
+    "hours.md": "# Opening hours\n\nThe café opens at nine in the morning, and closes at five.",
+    "menu.md": "# Menu\n\nWe serve pizza, pasta and ice cream. Vegetarian dishes are marked.",
+    "long.txt": "\n\n".join(
+        f"Paragraph {number} is about the number {number}. {'Filler text. ' * 40}" for number in range(9)
+    ),
+}
+DOCUMENTS_OF_A_BOT = [Document(name, text) for name, text in TEXTS.items()]
+
+
+@pytest.fixture(scope="module")
+def index():
+    return PassageIndex.of(DOCUMENTS_OF_A_BOT)
+
+
+@pytest.mark.parametrize(
+    "question, document",
+    [
+        ("When does the cafe open?", "hours.md"),  # without the accent, in another form
+        ("vegetarians", "menu.md"),
+        ("what is PARAGRAPH 7 about", "long.txt"),
+    ],
+)
+def test_the_best_passage_comes_first(index, question, document):
+    first, *others = index.find(question, 3)
+    assert first.document == document and 0.0 < first.similarity <= 1.0
+    assert all(other.similarity <= first.similarity for other in others)
+
+
+def test_passages_are_parts_of_their_documents(index):
+    found = index.find("Paragraph 7 is about the number 7", 5)
+    assert len(found) == 5 and len({passage.number for passage in found}) == 5
+    for passage in found:
+        assert TEXTS[passage.document].startswith(passage.text, passage.start)
+        assert index.text_of(passage.number) == passage.text
+    assert "Paragraph 7" in found[0].text
+
+
+@pytest.mark.parametrize("question", ["", "  ", "zzzz", "🌍", "\ud800"])
+def test_nothing_is_like_the_question(index, question):
+    assert index.find(question, 3) == []
+
+
+def test_stored_and_read(index, tmp_path):
+    write_artifact(Artifact({"kind": "answer_extractor"}, index.files()), tmp_path / "model")
+    again = PassageIndex.open(read_artifact(tmp_path / "model"))
+    for question in ("When does the café open?", "pasta", "number 3"):
+        assert again.find(question, 3) == index.find(question, 3)
+    assert again.files() == index.files()
+
+
+def test_a_model_without_documents():
+    assert PassageIndex.open(Artifact({}, {})) is None
+
+
+def test_scripts_without_blanks():
+    texts = ["我们的营业时间是上午九点到下午五点。", "我们提供比萨饼和意大利面。"]
+    index = PassageIndex.of([Document(f"{number}.md", text) for number, text in enumerate(texts)])
+    assert index.find("几点营业", 1)[0].document == "0.md"
+
+
+def test_one_short_document():
+    assert PassageIndex.of([Document("a.md", "a")]).find("a", 3)[0].text == "a"
+
+
+def damaged(files, name):
+    if name == "documents":
+        return {**files, DOCUMENTS: b"[]"}
+    if name == "passages":
+        return {**files, PASSAGES: files[PASSAGES][:50]}
+    stored = json.loads(files[DOCUMENTS])
+    stored["terms"] = stored["terms"][:3]
+    return {**files, DOCUMENTS: json.dumps(stored).encode()}
+
+
+@pytest.mark.parametrize("name", ["documents", "passages", "terms"])
+def test_damaged_files(index, name):
+    with pytest.raises(ArtifactError):
+        PassageIndex.open(Artifact({}, damaged(index.files(), name)))
+
+
+def test_similarities_are_cosines(index):
+    text = index.text_of(0)
+    assert index.find(text, 1)[0].similarity == pytest.approx(1.0, abs=1e-5)
+    assert np.isfinite([passage.similarity for passage in index.find("open", 9)]).all()

@@ -1,0 +1,154 @@
+"""From questions and documents to an artifact that answers, with tiny weights."""
+
+import logging
+
+import numpy as np
+import pytest
+from answer_harness import write_documents, write_questions
+
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.squad import read_questions
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.models.shape import TOKEN_TYPE, EncoderShape
+from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
+from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers
+from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune
+
+SMALL = {"epochs": 2, "batch_size": 16, "max_length": 64, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("answers")
+    return {"training_data": write_questions(folder / "a.json"), "documents": write_documents(folder / "documents")}
+
+
+def config_of(weights, files, **options):
+    return BertAnswerExtractorConfig.from_dict({"model_weights": str(weights), **files, **SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_weights, files):
+    config = config_of(tiny_weights, files, pruning={"final_sparsity": 0.3}, epochs=6)
+    return config, train_or_finetune(config, None)
+
+
+def test_artifact(trained):
+    config, artifact = trained
+    manifest = artifact.manifest
+    assert manifest["kind"] == "answer_extractor" and manifest["outputs"] == ["answer_logits"]
+    answers = manifest["answers"]
+    assert answers["slope"] > 0 and 0.0 <= answers["threshold"] <= 1.0
+    assert (answers["max_answer_length"], answers["stride"]) == (30, 128)
+    assert set(manifest["training_scores"]) == {"dense", "pruned", "final"}
+    assert {"questions", "exact", "f1"} <= set(manifest["held_out"])
+    shape = EncoderShape.from_dict(manifest["encoder"])
+    assert shape.separator == 3  # [SEP]
+    assert TOKEN_TYPE in unpack(shape, tensors_from_bytes(artifact.files["weights.safetensors"]))
+
+
+def test_answers_are_in_their_documents(trained, files):
+    _, artifact = trained
+    predictor = AnswerPredictor(artifact)
+    predictor.decoder.threshold = 0.0
+    for question in ("how is the pizza ?", "how is the sun ?", "is the weather good or bad ?"):
+        answer = predictor.answer(question)
+        text = open(f"{files['documents']}/{answer.document}").read()  # noqa: SIM115
+        assert text[answer.start : answer.end] == answer.text != ""
+        assert 0.0 <= answer.confidence <= 1.0
+    predictor.decoder.threshold = 1.1
+    assert predictor.answer("how is the pizza ?") is None
+
+
+@pytest.mark.parametrize("question", ["", " ", "zzzz", "\ud800"])
+def test_questions_without_anything_to_read(trained, question):
+    assert AnswerPredictor(trained[1]).answer(question) is None
+
+
+def test_held_out_passages_are_not_learnt(tiny_weights, files):
+    config = config_of(tiny_weights, files)
+    learnt, held_out = questions_for(config)
+    assert held_out and {one.passage for one in learnt}.isdisjoint(one.passage for one in held_out)
+    made = [question for question in learnt if question.id.endswith("-unanswerable")]
+    assert len(made) == pytest.approx(0.3 * sum(bool(question.answers) for question in learnt), abs=1)
+    none = questions_for(config_of(tiny_weights, files, validation_split=0.0, unanswerable_questions=0.0))
+    assert (len(none.learnt), none.held_out) == (80, [])
+    assert questions_for(config) == (learnt, held_out)
+
+
+def test_windows_of_questions(tiny_weights, files):
+    config = config_of(tiny_weights, files, max_length=24, stride=6)
+    questions = questions_for(config).learnt
+    run = prepare(questions, config, texts=[])
+    messages = run.messages
+    assert len(messages.learnt) > len(questions)
+    separator = run.start.shape.separator
+    for ids, labels in zip(messages.learnt.input_ids, messages.learnt.labels["answers"]):
+        assert len(ids) == len(labels) <= 24
+        assert np.flatnonzero(ids == separator).size == 2  # which keeps its id among those that are used
+
+
+def test_a_question_whose_answer_no_window_has(tiny_weights, files, caplog):
+    caplog.set_level(logging.WARNING)
+    config = config_of(tiny_weights, files)
+    start = prepare(questions_for(config).learnt, config, texts=[]).start
+    (question, *_) = (one for one in questions_for(config).learnt if one.answers)
+    long = question.__class__("1", "how ?", "hot " * 60, ((0, 200),))
+    messages = encode_questions([question, long], prepare_head(), start, max_length=32)
+    assert len(messages.learnt) == 1
+    assert "1 question is not learnt, as no window of 32 wordpieces has all of the answer: 'how ?'" in caplog.text
+
+
+def prepare_head():
+    from rasa_compressed_bert.heads import AnswerHead
+
+    return AnswerHead(max_answer_length=30, stride=128)
+
+
+def test_questions_without_an_answer(tiny_weights, files, tmp_path):
+    path = tmp_path / "none.json"
+    path.write_text(
+        '{"data": [{"paragraphs": [{"context": "a", "qas": [{"id": "1", "question": "b", "is_impossible": true}]}]}]}'
+    )
+    with pytest.raises(DataError, match="no question with an answer"):
+        questions_for(config_of(tiny_weights, files, training_data=str(path)))
+
+
+def test_trained_further(trained, files):
+    config, artifact = trained
+    further = train_or_finetune(config, artifact)
+    assert further.manifest["encoder"]["layers"] == artifact.manifest["encoder"]["layers"]
+    assert set(further.manifest["training_scores"]) == {"dense", "pruned", "finetuned", "final"}
+
+
+def test_a_model_without_documents(trained, caplog):
+    from rasa_compressed_bert.artifact.artifact import DOCUMENTS, Artifact
+
+    _, artifact = trained
+    files = {name: data for name, data in artifact.files.items() if name != DOCUMENTS}
+    assert AnswerPredictor(Artifact(artifact.manifest, files)).answer("how is the pizza ?") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "runtime, method", [("onnxruntime", "static_int8"), ("tensorflow", "none"), ("tflite", "none")]
+)
+def test_runtimes(tiny_weights, files, runtime, method):
+    options = {"runtime": runtime, "quantization": {"method": method}, "pruning": {"method": "none"}}
+    artifact = train_or_finetune(config_of(tiny_weights, files, epochs=1, **options), None)
+    assert AnswerPredictor(artifact).read("how is the pizza ?", "the pizza is hot .") is not None
+
+
+@pytest.mark.slow
+def test_what_is_in_a_passage_is_learnt(tiny_weights, tmp_path, files):
+    """Questions on other passages are answered, or said to have no answer."""
+    training = {**files, "training_data": write_questions(tmp_path / "many.json", 400)}
+    options = {"pruning": {"method": "none"}, "epochs": 6, "learning_rate": 3e-3, "unanswerable_questions": 0.0}
+    artifact = train_or_finetune(config_of(tiny_weights, training, **options), None)
+    others = read_questions([write_questions(tmp_path / "others.json", 100, seed=1)], option="others")
+    scores = ServedAnswers.of(artifact, others).scores(AnswerPredictor(artifact).decoder)
+    assert scores["answerable_exact"] > 0.8 and scores["unanswerable_exact"] > 0.8
+    assert artifact.manifest["held_out"]["exact"] > 0.8
