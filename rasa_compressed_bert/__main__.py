@@ -5,22 +5,30 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from rasa_compressed_bert import __version__
-from rasa_compressed_bert.commands import augment, benchmark, export, inspect, package_spacy, search, sensitivity
+from rasa_compressed_bert.commands import augment, benchmark, export, init, inspect, package_spacy, search, sensitivity
+from rasa_compressed_bert.commands.help import PROGRAM, Help, PrintCompletion, add_verbosity
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
-_COMMANDS = (inspect, benchmark, sensitivity, augment, export, package_spacy, search)
+_COMMANDS = (init, inspect, benchmark, sensitivity, augment, export, package_spacy, search)
 _FAILED = 2
 _INTERRUPTED = 130  # as shells have it
+_EXAMPLES = f"""Examples:
+{PROGRAM} init
+{PROGRAM} inspect models
+{PROGRAM} benchmark models/a.tar.gz models/b.tar.gz --nlu test.yml
+{PROGRAM} search --help"""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs a sub-command; returns the exit status: 2 for what this package refuses, 130 after Ctrl-C."""
+    _write_what_can_be_encoded()
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
+    level = logging.ERROR if arguments.quiet else logging.INFO if arguments.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_StandardError()])
     silence_libraries()
     try:
         arguments.run(arguments)
@@ -35,10 +43,38 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
+class _StandardError(logging.StreamHandler):
+    """Writes to what standard error is at the time, which a progress bar replaces to keep below the messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _write_what_can_be_encoded() -> None:
+    """Question marks in the place of what the code page of a terminal or of a pipe does not have (Windows)."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)  # not of a replaced stream
+        if reconfigure:
+            reconfigure(errors="replace")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rasa-compressed-bert", description="Look into and compare trained models.")
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Looks into trained models, compares them, finds better options, and packages them.",
+        epilog=_EXAMPLES,
+        formatter_class=Help,
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--verbose", action="store_true", help="say more on standard error")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help='write the completion script for bash, zsh or tcsh: eval "$(%(prog)s --print-completion bash)"',
+    )
+    add_verbosity(parser)
     commands = parser.add_subparsers(title="sub-commands", dest="command", metavar="COMMAND")
     commands.required = True
     for command in _COMMANDS:

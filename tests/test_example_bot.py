@@ -153,7 +153,7 @@ def rasa(bot, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=1200,
+        timeout=800,
     )
     assert finished.returncode == 0, finished.stdout
     return finished.stdout

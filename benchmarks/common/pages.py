@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
 from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of
 from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
 from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.blocks import Lines, Table
 from rasa_compressed_bert.reporting.environment import in_words
+from rasa_compressed_bert.reporting.terminal import show
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
@@ -19,7 +20,7 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_pages(title, content, folder=folder)
     rows = comparison_rows(content["results"])
-    sys.stdout.write(f"{tables.text_table(rows)}\n\nWritten: {folder / title}.json, .md and .png\n")
+    show([Table(rows), Lines([f"Written: {folder / title}.json, .md and .png"])])
 
 
 def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:

@@ -34,7 +34,10 @@ class PartsOfSpeech:
 
     def __init__(self, messages: Sequence[Sequence[str]], *, spacy_model: Optional[str], seed: int):
         if spacy_model is None:
-            logger.info("Parts of speech: classes of words that occur between the same words of the training data.")
+            logger.info(
+                "Synthetic messages replace words by others that occur between the same words of the training data; "
+                "`augmentation: {spacy_model: NAME}` has spaCy name the parts of speech instead."
+            )
             classes = distributional_classes(messages, seed=seed)
             self._tags = [[classes[word.lower()] for word in words] for words in messages]
         else:

@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import psutil
-from tqdm import tqdm
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.data.example import LabelledMessage
@@ -22,6 +21,7 @@ from rasa_compressed_bert.metrics.confidences import (
 )
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.reporting.progress import Work, progress
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
@@ -58,15 +58,16 @@ def compare_models(
     parts = [list(messages[start::rounds]) for start in range(min(rounds, len(messages)))]
     expected = [message for part in parts for message in part]
     texts = [[message.text for message in part] for part in parts]
-    with tqdm(total=len(labels) * (len(messages) + len(out_of_scope)), unit=" messages", desc="benchmark") as bar:
+    total = len(labels) * (len(messages) + len(out_of_scope))
+    with progress("benchmark", total, unit="messages") as work:
         for group, start in enumerate(range(0, len(labels), size)):
             with contextlib.ExitStack() as stack:
                 workers = {}
                 for label in labels[start : start + size]:
-                    bar.set_postfix_str(f"loading {label}")
+                    work.note(f"loading {label}")
                     workers[label] = stack.enter_context(WorkerProcess(models[label], threads))
-                answers = _answers(workers, texts, bar)
-                outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], bar)
+                answers = _answers(workers, texts, work)
+                outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], work)
             for label, worker in workers.items():
                 extracts = worker.report["extracts_entities"]
                 result = {"model": label, **_summary(answers[label], expected, extracts=extracts), **worker.report}
@@ -77,15 +78,15 @@ def compare_models(
 
 
 def _answers(
-    workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], bar: tqdm
+    workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], work: Work
 ) -> Dict[str, List[Dict[str, Any]]]:
     """Each worker's predictions for each part of the texts, in turns."""
     answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
     for part in parts:
         for label, worker in workers.items():
-            bar.set_postfix_str(label)
+            work.note(label)
             answers[label].append(worker.parse(part))
-            bar.update(len(part))
+            work.advance(len(part))
     return answers
 
 

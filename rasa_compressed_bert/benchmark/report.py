@@ -11,6 +11,7 @@ from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, S
 import numpy as np
 
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
+from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.tables import percent
 from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off
@@ -59,14 +60,25 @@ IN_SHORT = {
     *("latency_p50_ms", "latency_p99_ms", "answers_per_second_2", "archive_mb", "memory_mb", "training_s"),
 }
 """The columns to choose a model by."""
-LEGEND = (
-    "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: without what Rasa "
-    "does around the components of the pipeline. ECE: expected calibration error. OOS: of telling messages out of "
-    f"scope apart by their confidence, F1 at a fallback threshold of {FALLBACK_THRESHOLD} and at the best one. HTTP/s: "
-    "answers a second that eight clients on the same machine get. memory: what the model adds to a worker's resident "
-    "memory after all messages, on top of Rasa's own modules. load: on top of Rasa's own imports. A fallback is "
-    "undone, as `rasa test nlu` does."
-)
+_EXPLAINED = {
+    "latency_p50_ms": "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: "
+    "without what Rasa does around the components of the pipeline.",
+    "calibration_error": "ECE: expected calibration error.",
+    "out_of_scope_auroc": "OOS: of telling messages out of scope apart by their confidence, F1 at a fallback threshold "
+    f"of {FALLBACK_THRESHOLD} and at the best one.",
+    "answers_per_second_1": "HTTP/s: answers a second that eight clients on the same machine get.",
+    "memory_mb": "memory: what the model adds to a worker's resident memory after all messages, on top of Rasa's own "
+    "modules.",
+    "load_s": "load: on top of Rasa's own imports.",
+    "accuracy": "A fallback is undone, as `rasa test nlu` does.",
+}
+LEGEND = " ".join(_EXPLAINED.values())
+
+
+def comparison_blocks(results: Sequence[Mapping[str, Any]]) -> List[Block]:
+    """The table of a terminal, and what its columns are."""
+    explained = [text for key, text in _EXPLAINED.items() if any(result.get(key) is not None for result in results)]
+    return [Table(comparison_rows(results)), Prose(" ".join(explained))]
 
 
 def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = False) -> List[List[str]]:

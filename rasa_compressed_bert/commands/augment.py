@@ -1,4 +1,4 @@
-"""`augment`: what a teacher of one's own is asked."""
+"""`augment`: the messages that a teacher of one's own is asked."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ import argparse
 import csv
 from pathlib import Path
 
-from rasa_compressed_bert.commands.options import make_folder_of, write
+from rasa_compressed_bert.commands.help import add_command
+from rasa_compressed_bert.commands.options import make_folder_of, natural, write
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    augment = commands.add_parser("augment", help="synthetic messages for a teacher of your own to label")
-    augment.set_defaults(run=run)
-    augment.add_argument("--nlu", type=Path, required=True, help="training data")
-    augment.add_argument("--out", type=Path, required=True, help="a CSV file; add a column of probabilities an intent")
-    augment.add_argument("--n-iter", type=int, default=20, help="synthetic messages of each training message")
-    augment.add_argument("--sentence", type=float, default=0.0, help="probability of one sentence of a longer message")
-    augment.add_argument("--seed", type=int, default=42)
+    augment = add_command(
+        commands,
+        "augment",
+        run=run,
+        help="write synthetic messages for a teacher of your own to label",
+        description="Writes the training messages and synthetic ones made of them to a CSV file. Add a column for each "
+        "intent with the probability that your teacher gives it, and name the file in the config.yml: "
+        "`teacher: {predictions: texts.csv}`.",
+        examples=[
+            "augment --nlu data/nlu.yml --out texts.csv",
+            "augment --nlu data/nlu.yml --out texts.csv --n-iter 50 --sentence 0.1",
+        ],
+    )
+    augment.add_argument("--nlu", type=Path, required=True, metavar="NLU.yml", help="training data")
+    augment.add_argument("--out", type=Path, required=True, metavar="TEXTS.csv", help="file to write")
+    augment.add_argument(
+        "--n-iter", type=natural, default=20, metavar="N", help="synthetic messages made of each training message"
+    )
+    augment.add_argument(
+        "--sentence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="probability that a synthetic message is one sentence of a longer training message",
+    )
+    augment.add_argument("--seed", type=natural, default=42, metavar="N", help="of the random choices")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """What a teacher of one's own is asked."""
+    """Writes the messages that a teacher of one's own is asked."""
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.config import DistilledIntentClassifierConfig
     from rasa_compressed_bert.data.counts import counted
@@ -37,4 +57,4 @@ def run(arguments: argparse.Namespace) -> None:
         writer = csv.writer(file)
         writer.writerows([["text"], *([text] for text in asked)])
     messages, made = counted(len(texts), "message", "messages"), len(asked) - len(texts)
-    write(f"Written: {arguments.out}, {messages} and {counted(made, 'synthetic one', 'synthetic ones')}\n")
+    write(f"Written: {arguments.out}, {messages} and {counted(made, 'synthetic message', 'synthetic messages')}\n")

@@ -8,31 +8,62 @@ import sys
 from pathlib import Path
 from typing import Dict, Sequence
 
-from rasa_compressed_bert.commands.options import make_folder, positive, write
+from rasa_compressed_bert.commands.help import add_command
+from rasa_compressed_bert.commands.options import make_folder, positive
 from rasa_compressed_bert.errors import CompressedBertError
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    benchmark = commands.add_parser("benchmark", help="trained models side by side on the same messages")
-    benchmark.set_defaults(run=run)
-    benchmark.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="trained models, Rasa's own included")
+    benchmark = add_command(
+        commands,
+        "benchmark",
+        run=run,
+        help="compare trained models on the same messages",
+        description="Measures trained models side by side on the same messages: scores, latency, size, memory and load "
+        "time. Models of Rasa's own components are measured in the same way.",
+        examples=[
+            "benchmark models/pruned.tar.gz models/diet.tar.gz --nlu test.yml",
+            "benchmark models/*.tar.gz --nlu test.yml --out-of-scope oos.yml --http 10 --out results",
+        ],
+    )
+    benchmark.add_argument(
+        "models", nargs="+", type=Path, metavar="MODEL", help="trained models, or folders of models (the newest)"
+    )
     benchmark.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
     benchmark.add_argument(
-        "--out", type=Path, default=Path("benchmark_results"), help="folder for results.json and .png"
+        "--out",
+        type=Path,
+        default=Path("benchmark_results"),
+        metavar="FOLDER",
+        help="where results.json and results.png go",
     )
-    benchmark.add_argument("--out-of-scope", type=Path, metavar="OOS.yml", help="NLU data that no intent is right for")
+    benchmark.add_argument(
+        "--out-of-scope",
+        type=Path,
+        metavar="OOS.yml",
+        help="NLU data of messages that no intent is right for: how well confidences tell them apart",
+    )
     benchmark.add_argument(
         "--http",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="ask each model's server too, for so long (not on Windows)",
+        help="start a server for each model too, and ask it for so long; 0 starts none (not on Windows)",
     )
-    benchmark.add_argument("--threads", type=positive, default=1, help="of each model's libraries (default: 1)")
-    benchmark.add_argument("--rounds", type=positive, default=50, help="turns that the models take (default: 50)")
+    benchmark.add_argument("--threads", type=positive, default=1, metavar="N", help="of the libraries of each model")
     benchmark.add_argument(
-        "--max-messages", type=positive, default=0, metavar="N", help="a random sample of the test data"
+        "--rounds",
+        type=positive,
+        default=50,
+        metavar="N",
+        help="parts of the messages, between which models take turns",
+    )
+    benchmark.add_argument(
+        "--max-messages",
+        type=positive,
+        metavar="N",
+        help="measure on a random sample of so many messages (default: all)",
     )
 
 
@@ -43,21 +74,21 @@ def run(arguments: argparse.Namespace) -> None:
         CompressedBertError: if a model is refused; and if a server failed, after all else was written.
     """
     from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
-    from rasa_compressed_bert.benchmark import report
     from rasa_compressed_bert.benchmark.comparison import compare_models
-    from rasa_compressed_bert.benchmark.report import plot_comparison
+    from rasa_compressed_bert.benchmark.report import comparison_blocks, plot_comparison
     from rasa_compressed_bert.benchmark.server import throughput
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.data.counts import counted
-    from rasa_compressed_bert.reporting import tables
+    from rasa_compressed_bert.reporting.blocks import Lines
     from rasa_compressed_bert.reporting.environment import environment
+    from rasa_compressed_bert.reporting.terminal import show
 
     if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group are Unix's
         raise CompressedBertError("--http: servers cannot be measured on Windows; leave it out.")
     archives = [archive_path(model) for model in arguments.models]
     for archive in archives:
         require_nlu(archive)
-    messages = load_messages(arguments.nlu, arguments.max_messages, entities=True)
+    messages = load_messages(arguments.nlu, arguments.max_messages or 0, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
     make_folder(arguments.out)
     results = compare_models(
@@ -78,8 +109,8 @@ def run(arguments: argparse.Namespace) -> None:
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     title = f"{counted(len(messages), 'message', 'messages')} of {arguments.nlu.name}"
     plot_comparison(results, arguments.out / "results.png", title=title)
-    write(f"{tables.text_table(report.comparison_rows(results))}\n\n{report.LEGEND}\n")
-    write(f"Written: {arguments.out / 'results.json'}, {arguments.out / 'results.png'}\n")
+    written = Lines([f"Written: {arguments.out / 'results.json'}", f"Written: {arguments.out / 'results.png'}"])
+    show([*comparison_blocks(results), written])
     if failed:
         raise CompressedBertError("\n".join(failed))
 

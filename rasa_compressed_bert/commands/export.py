@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -13,22 +14,29 @@ _CALIBRATION_MESSAGES = 300
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    export = commands.add_parser(
+    export = add_command(
+        commands,
         "export",
-        help="a trained model for other programs, as ONNX or TFLite",
+        run=run,
+        help="write a trained model for other programs, as ONNX or TFLite",
         description="Writes a model file with its weights, tokenizer.json (of the `tokenizers` library) and "
         "manifest.json (labels in the order of the logits, and the temperature that logits are divided by).",
+        examples=[
+            "export models --out exported",
+            "export models/nlu.tar.gz --format tflite --quantization static_int8 --nlu data/nlu.yml",
+        ],
     )
-    export.set_defaults(run=run)
     export.add_argument("model", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact")
-    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="default: %(default)s")
+    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="of the model file")
     export.add_argument(
         "--quantization",
         choices=("none", "dynamic_int8", "static_int8"),
-        help="of TFLite: floats, 8-bit weights (default), or 8-bit activations too, which needs --nlu",
+        metavar="METHOD",
+        help="of TFLite: none for floats, dynamic_int8 for 8-bit weights, static_int8 for 8-bit activations too, "
+        "which needs --nlu (default: dynamic_int8)",
     )
     export.add_argument("--nlu", type=Path, metavar="NLU.yml", help="messages that static_int8 is calibrated on")
-    export.add_argument("--out", type=Path, default=Path("exported"), help="folder (default: %(default)s)")
+    export.add_argument("--out", type=Path, default=Path("exported"), metavar="FOLDER", help="where the files go")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         texts = [message.text for message in load_messages(arguments.nlu, _CALIBRATION_MESSAGES)]
     found = artifacts_of(arguments.model)
     if not found:
-        raise CompressedBertError(f"'{arguments.model}' holds no component of rasa_compressed_bert.")
+        raise CompressedBertError(f"'{arguments.model}' has no component of rasa_compressed_bert to export.")
     folders = {name: arguments.out / name if len(found) > 1 else arguments.out for name in found}
     for folder in folders.values():
         make_folder(folder)

@@ -6,23 +6,36 @@ import argparse
 import json
 from pathlib import Path
 
+from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import write
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    inspect = commands.add_parser("inspect", help="what compression did to a trained model")
-    inspect.set_defaults(run=run)
-    inspect.add_argument("model", type=Path, help="a trained model, a folder of models (the newest) or an artifact")
-    inspect.add_argument("--latency", action="store_true", help="also measure one short message before and after")
-    inspect.add_argument("--json", action="store_true", help="all figures as JSON")
+    inspect = add_command(
+        commands,
+        "inspect",
+        run=run,
+        help="show what compression did to a trained model",
+        description="Shows what is inside a trained model: size, parameters and widths of the layers before and after "
+        "compression, scores, and how messages out of scope are found.",
+        examples=["inspect models", "inspect models/nlu.tar.gz --latency", "inspect models --json > model.json"],
+    )
+    inspect.add_argument(
+        "model", type=Path, metavar="MODEL", help="a trained model, a folder of models (the newest) or an artifact"
+    )
+    inspect.add_argument(
+        "--latency", action="store_true", help="measure a short message too, before and after compression"
+    )
+    inspect.add_argument("--json", action="store_true", help="write all figures as JSON instead")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """What is inside a trained model."""
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.inspection.description import inspect_model
-    from rasa_compressed_bert.inspection.report import inspection_text
+    from rasa_compressed_bert.inspection.report import inspection_blocks
+    from rasa_compressed_bert.reporting.terminal import show
 
     report = inspect_model(arguments.model)
     if arguments.latency:
@@ -31,4 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name, artifact in artifacts_of(arguments.model).items():
             if "layers" in report["components"][name]:
                 report["components"][name]["latency"] = before_and_after(artifact)
-    write(json.dumps(report, indent=1) + "\n" if arguments.json else inspection_text(report))
+    if arguments.json:
+        write(json.dumps(report, indent=1) + "\n")
+    else:
+        show(inspection_blocks(report))

@@ -4,42 +4,51 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
-from rasa_compressed_bert.artifact.artifact import (
-    ENTITY_EXTRACTOR,
-    INTENT_CLASSIFIER,
-    JOINT_CLASSIFIER,
-    SPACY_MODEL,
-    WEIGHTS,
-    Artifact,
-)
+from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
+from rasa_compressed_bert.commands.quiet import training_shown
 from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 
+if TYPE_CHECKING:  # help starts without numpy
+    from rasa_compressed_bert.artifact.artifact import Artifact
+
 _TRAINED_BY = "JointBertClassifier"
-_SAYS = (INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    package = commands.add_parser(
+    package = add_command(
+        commands,
         "package-spacy",
-        help="a fine-tuned BERT as an installable spaCy pipeline, for Rasa's SpacyNLP too",
+        run=run,
+        help="write a fine-tuned BERT as an installable spaCy pipeline, for Rasa's SpacyNLP too",
         description="Writes a wheel, and the pipeline in it as a folder, of a component in a trained model; or of a "
         "model that is trained for it, from --weights on --nlu, with the defaults of JointBertClassifier.",
+        examples=[
+            "package-spacy models/joint.tar.gz --name en_bert --out package",
+            "package-spacy --weights all-MiniLM-L6-v2 --nlu data/nlu.yml --name en_bert --language en --out package",
+        ],
     )
-    package.set_defaults(run=run)
-    package.add_argument("model", nargs="?", type=Path, help="a trained model, a folder of models or an artifact")
-    package.add_argument("--component", metavar="NAME", help="which one, if the model has several of ours")
-    package.add_argument("--weights", help="instead of a model: pretrained weights, an alias, a folder or a hub's name")
+    package.add_argument(
+        "model", nargs="?", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact"
+    )
+    package.add_argument(
+        "--component", metavar="NAME", help="which one to package, where the model has several of ours"
+    )
+    package.add_argument(
+        "--weights", help="in the place of MODEL: pretrained weights, as an alias, a folder or a name on Hugging Face"
+    )
     package.add_argument("--nlu", type=Path, metavar="NLU.yml", help="what to fine-tune the weights on")
-    package.add_argument("--name", required=True, help="of the package, as in de_bert")
-    package.add_argument("--language", help="as spaCy has it, as in de (default: the trained model's)")
-    package.add_argument("--version", default="1.0.0", help="of the package (default: %(default)s)")
-    package.add_argument("--beside", metavar="MODEL", help="another spaCy pipeline to run beside it, name or folder")
-    package.add_argument("--out", type=Path, required=True, help="a new folder")
+    package.add_argument("--name", required=True, help="of the package, such as de_bert")
+    package.add_argument("--language", metavar="CODE", help="in spaCy, such as de (default: that of the trained model)")
+    package.add_argument("--version", default="1.0.0", help="of the package")
+    package.add_argument(
+        "--beside", metavar="MODEL", help="another spaCy pipeline that runs beside it, by its name or folder"
+    )
+    package.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a folder that is made for it")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -85,16 +94,25 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str
 @as_artifact_error()
 def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) -> Artifact:
     """The component that is packaged."""
-    found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in _SAYS}
+    from rasa_compressed_bert.artifact.artifact import (
+        ENTITY_EXTRACTOR,
+        INTENT_CLASSIFIER,
+        JOINT_CLASSIFIER,
+        SPACY_MODEL,
+        WEIGHTS,
+    )
+
+    kinds = (INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER)
+    found = {key: value for key, value in artifacts.items() if value.manifest["kind"] in kinds}
     if not found:
-        raise ConfigError(f"'{model}' holds no classifier and no extractor of rasa_compressed_bert to package.")
+        raise ConfigError(f"'{model}' has no classifier and no entity extractor of rasa_compressed_bert to package.")
     if name is None and len(found) > 1:
-        raise ConfigError(f"'{model}' holds several components; choose one: --component {' or '.join(found)}")
+        raise ConfigError(f"'{model}' holds several components; choose one with --component: {', '.join(found)}")
     if name is not None and name not in found:
         raise ConfigError(f"--component: '{model}' has no '{name}'; it has {', '.join(found)}")
     artifact = found[name or next(iter(found))]
     if not {WEIGHTS, SPACY_MODEL} & set(artifact.files):
-        raise ConfigError(f"'{model}' had nothing to train on: there is nothing to package.")
+        raise ConfigError(f"'{model}' was trained without data for this component: it cannot be packaged.")
     return artifact
 
 
@@ -104,6 +122,9 @@ def _trained(weights: str, nlu: Path) -> Artifact:
     from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.config import JointBertClassifierConfig
     from rasa_compressed_bert.tasks.bert_training import train_or_finetune
+    from rasa_compressed_bert.tasks.watched import watched
 
     examples = entity_examples(load_training_data(nlu), extractor=_TRAINED_BY)
-    return train_or_finetune(examples, JointBertClassifierConfig.from_dict({"model_weights": weights}), None)
+    config = JointBertClassifierConfig.from_dict({"model_weights": weights})
+    with training_shown(), watched(config, messages=len(examples), continued=False):
+        return train_or_finetune(examples, config, None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence, Type
 
-from rasa_compressed_bert.config import TrainedConfig
-from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import CompressedBertError
+
+if TYPE_CHECKING:  # help starts without the options and numpy
+    from rasa_compressed_bert.config import TrainedConfig
+    from rasa_compressed_bert.data.example import Example
 
 
 class Project(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import warnings
-from typing import Any, Optional, Type
+from typing import Any, Iterator, Optional, Type
 
 _ENVIRONMENT = {"RASA_TELEMETRY_ENABLED": "false", "SQLALCHEMY_SILENCE_UBER_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _LOGGERS = ("matplotlib", "spacy", "tensorflow")
@@ -24,6 +25,19 @@ def silence_libraries() -> None:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.showwarning = _show_to_users
+
+
+@contextlib.contextmanager
+def training_shown() -> Iterator[None]:
+    """Shows the stages of a training that is the work of a command, unless only errors are shown."""
+    logger = logging.getLogger("rasa_compressed_bert.training.progress")
+    before = logger.level
+    if logger.isEnabledFor(logging.WARNING):
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _show_to_users(

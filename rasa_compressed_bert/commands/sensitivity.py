@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rasa_compressed_bert.commands.options import list_of, make_folder, positive, write
+from rasa_compressed_bert.commands.help import add_command
+from rasa_compressed_bert.commands.options import list_of, make_folder, positive
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
-    sensitivity = commands.add_parser(
+    sensitivity = add_command(
+        commands,
         "sensitivity",
-        help="how sensitive the parts of a trained model are to few bits or few weights",
+        run=run,
+        help="show how sensitive the parts of a trained model are to few bits or few weights",
         description="Compresses one part of an intent classifier at a time (a component, a layer, a component of a "
         "layer, the word embeddings) and scores it on NLU data. A later call goes on where an interrupted one stopped.",
+        examples=[
+            "sensitivity models/dense.tar.gz --nlu test.yml",
+            "sensitivity models/dense.tar.gz --nlu test.yml --bits 8,4 --sparsity 0.6 --max-messages 200",
+        ],
     )
-    sensitivity.set_defaults(run=run)
     sensitivity.add_argument(
         "model",
         type=Path,
@@ -26,24 +32,31 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     sensitivity.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
     sensitivity.add_argument(
-        "--out", type=Path, default=Path("sensitivity_results"), help="folder for results.json, .md and .png"
+        "--out",
+        type=Path,
+        default=Path("sensitivity_results"),
+        metavar="FOLDER",
+        help="where results.json, .md and .png go",
     )
     sensitivity.add_argument(
-        "--bits", type=list_of(int), default="8,4,3,2,1", help="of k-means, 1 to 8 (default: %(default)s)"
+        "--bits", type=list_of(int), default="8,4,3,2,1", metavar="N,N...", help="of k-means, 1 to 8"
     )
     sensitivity.add_argument(
         "--sparsity",
         type=list_of(float),
         default="0.2,0.4,0.6,0.8,0.9",
-        help="shares of weights set to zero (default: %(default)s)",
+        metavar="P,P...",
+        help="shares of the weights that are set to zero",
     )
     sensitivity.add_argument(
-        "--per-tensor", action="store_true", help="k-means with one scale a matrix, not one an output channel"
+        "--per-tensor",
+        action="store_true",
+        help="k-means with one scale for each matrix instead of one for each output channel",
     )
     sensitivity.add_argument(
-        "--max-messages", type=positive, default=0, metavar="N", help="a random sample of the test data"
+        "--max-messages", type=positive, metavar="N", help="score on a random sample of so many messages (default: all)"
     )
-    sensitivity.add_argument("--fresh", action="store_true", help="throw away what an earlier call has left in --out")
+    sensitivity.add_argument("--fresh", action="store_true", help="throw away the results of an earlier call in --out")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -53,20 +66,21 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
     from rasa_compressed_bert.inspection.sensitivity_report import (
         plot_sensitivity,
+        sensitivity_blocks,
         sensitivity_markdown,
-        sensitivity_text,
     )
+    from rasa_compressed_bert.reporting.blocks import Lines
     from rasa_compressed_bert.reporting.environment import environment
+    from rasa_compressed_bert.reporting.terminal import show
 
     sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
     artifact = intent_artifact(arguments.model)
-    messages = load_messages(arguments.nlu, arguments.max_messages)
+    messages = load_messages(arguments.nlu, arguments.max_messages or 0)
     make_folder(arguments.out)
     header = {"model": arguments.model.resolve().name, "nlu": arguments.nlu.name}
-    header.update(max_messages=arguments.max_messages, **environment())
+    header.update(max_messages=arguments.max_messages or 0, **environment())
     paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
     content = measure_sensitivity(artifact, messages, sweep, path=paths[0], header=header, fresh=arguments.fresh)
     paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
     plot_sensitivity(content, paths[2])
-    write(sensitivity_text(content))
-    write(f"Written: {', '.join(map(str, paths))}\n")
+    show([*sensitivity_blocks(content, all_parts=paths[1]), Lines([f"Written: {path}" for path in paths])])

@@ -137,8 +137,7 @@ class ArtifactComponent(GraphComponent):
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if self._can_learn(examples):
-                artifact = self._train(examples, artifact, self._known_values(training_data))
-                artifact = response_io.with_templates(artifact, training_data)
+                artifact = self._trained(examples, artifact, training_data)
                 if self._options.learns_intents:
                     context, name = self._execution_context, type(self).__name__
                     response_io.warn_of_responses(training_data, artifact.manifest, context, component=name)
@@ -146,6 +145,19 @@ class ArtifactComponent(GraphComponent):
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
+
+    def _trained(
+        self, examples: Sequence[Example], artifact: Optional[Artifact], training_data: TrainingData
+    ) -> Artifact:
+        """The artifact that is saved; says how the training goes on, and what came of it."""
+        from rasa_compressed_bert.tasks.summary import summary  # needed here only, as TensorFlow is
+        from rasa_compressed_bert.tasks.watched import watched
+
+        with watched(self._options, messages=len(examples), continued=artifact is not None):
+            artifact = self._train(examples, artifact, self._known_values(training_data))
+        artifact = response_io.with_templates(artifact, training_data)
+        logger.info(summary(artifact, examples, component=type(self).__name__, num_threads=self._options.num_threads))
+        return artifact
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:
         """Whether there is anything to learn from."""

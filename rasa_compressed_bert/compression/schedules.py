@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Optional
 
-from tensorflow_model_optimization.sparsity.keras import ConstantSparsity, PolynomialDecay, PruningSchedule
+with warnings.catch_warnings():  # it compares TensorFlow's version by what Python is about to drop
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from tensorflow_model_optimization.sparsity.keras import ConstantSparsity, PolynomialDecay, PruningSchedule
 
 from rasa_compressed_bert.config import PruningConfig
 

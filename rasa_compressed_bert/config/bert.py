@@ -32,6 +32,16 @@ def seed_option() -> Any:
     )
 
 
+def tensorboard_option() -> Any:
+    """The option `tensorboard_log_directory`."""
+    return option(
+        None,
+        str,
+        optional=True,
+        help="Folder for the curves of each stage of training, for `tensorboard --logdir`; null writes none.",
+    )
+
+
 @dataclass(frozen=True)
 class BertOptions(EncoderConfig):
     """Shared options; `pruning.end_epoch`, `pooling` and `random_seed` have a value here, where the user set null too.
@@ -78,6 +88,7 @@ class BertOptions(EncoderConfig):
         "weigh the views of a message; below 3,000 examples each half in turn. The saved model learns all examples. 0 "
         "switches this off.",
     )
+    tensorboard_log_directory: Optional[str] = tensorboard_option()
     pruning: PruningConfig = section(PruningConfig)
     distillation: DistillationConfig = section(DistillationConfig)
     budget: BudgetConfig = section(BudgetConfig)

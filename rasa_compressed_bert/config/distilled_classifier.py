@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Iterator, Mapping, Optional, Sequence
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
-from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option
+from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option, tensorboard_option
 from rasa_compressed_bert.config.component import ComponentConfig
 from rasa_compressed_bert.config.distillation import StudentDistillationConfig
 from rasa_compressed_bert.config.intent_classifier import PrunedBertIntentClassifierConfig
@@ -85,6 +85,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         "teacher.predictions, and not by spacy_textcat. For retrieval intents that have a ResponseSelector in the "
         "pipeline, that one selects.",
     )
+    tensorboard_log_directory: Optional[str] = tensorboard_option()
     teacher: TeacherConfig = section(TeacherConfig)
     student: StudentConfig = section(StudentConfig)
     augmentation: AugmentationConfig = section(AugmentationConfig)

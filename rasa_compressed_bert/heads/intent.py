@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from rasa_compressed_bert.config import BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.heads.refitted import MeasuredLayer, ObservedLayers, RefittedHead
+from rasa_compressed_bert.metrics.weaknesses import most_confused, weakest
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import FEATURES
 from rasa_compressed_bert.runtime.decoders import INTENTS
@@ -20,6 +21,8 @@ from rasa_compressed_bert.training.view_fitting import Observations, fit_views
 from rasa_compressed_bert.training.voting import HeldOutEvidence, Voting, choose_weights, fit_power, right_answers
 from rasa_compressed_bert.views.view import Evidence, softmax
 
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class MeasuredIntents(MeasuredLayer):
@@ -29,11 +32,16 @@ class MeasuredIntents(MeasuredLayer):
         weights: of the views; None without a detector.
         power: of the views' pooled probabilities.
         pooled_accuracy: of the views together.
+        weakest: the intents with the lowest F1: `intent`, `f1`, and its held-out `messages`.
+        confused: which of them are taken for which most often: `intent`, `predicted`, the number of `messages`, and
+            the position of an `example` among the training messages.
     """
 
     weights: Optional[Dict[str, float]] = None
     power: float = 1.0
     pooled_accuracy: Optional[float] = None
+    weakest: Sequence[Mapping[str, Any]] = ()
+    confused: Sequence[Mapping[str, Any]] = ()
 
     @property
     def voting(self) -> Voting:
@@ -45,6 +53,7 @@ class _Observed(NamedTuple):
     """Of the held-out messages of one fold that have an intent."""
 
     layers: ObservedLayers
+    places: np.ndarray  # (n,), among the training messages
     evidence: Dict[str, List[Evidence]]  # of each view but the classifier's
 
 
@@ -80,7 +89,8 @@ class IntentHead(RefittedHead):
         if fold.config.fallback_threshold is not None:
             known, asked = (part[classes[part] != NO_LABEL] for part in (fold.trained_on, fold.held_out))
             evidence = self._evidence(fold, features, classes, known=known, asked=asked)
-        return _Observed(self.observe_layers(fold, features), evidence)
+        places = fold.held_out[classes[fold.held_out] != NO_LABEL]
+        return _Observed(self.observe_layers(fold, features), places, evidence)
 
     def _evidence(
         self, fold: Fold, features: np.ndarray, classes: np.ndarray, *, known: np.ndarray, asked: np.ndarray
@@ -97,13 +107,34 @@ class IntentHead(RefittedHead):
         others = {name: view for name, view in views.items() if name != "classifier"}
         return {name: [view.evidence(reading) for reading in readings] for name, view in others.items()}
 
+    def _weaknesses(self, classes: np.ndarray, predicted: np.ndarray, places: np.ndarray) -> Dict[str, Any]:
+        """`weakest` and `confused`, as JSON values."""
+        weak = [
+            {"intent": self.labels[one.label], "f1": one.f1, "messages": one.examples}
+            for one in weakest(classes, predicted, most=_SHOWN)
+        ]
+        confused = [
+            {
+                "intent": self.labels[pair.label],
+                "predicted": self.labels[pair.predicted],
+                "messages": pair.examples,
+                "example": int(places[pair.first]),
+            }
+            for pair in most_confused(classes, predicted, most=_SHOWN)
+        ]
+        return {"weakest": weak, "confused": confused}
+
     def measure(self, observed: Sequence[_Observed]) -> Optional[MeasuredIntents]:
         layers = [one.layers for one in observed]
         measured: Optional[MeasuredIntents] = self.measure_layers(layers)
-        if measured is None or not observed[0].evidence:
-            return measured
+        if measured is None:
+            return None
         classes = np.concatenate([one.classes for one in layers])
         chosen = np.concatenate([one.refitted if measured.refit else one.logits for one in layers])
+        places = np.concatenate([one.places for one in observed])
+        measured = replace(measured, **self._weaknesses(classes, chosen.argmax(axis=1), places))
+        if not observed[0].evidence:
+            return measured
         evidence = {name: [row for one in observed for row in one.evidence[name]] for name in observed[0].evidence}
         calibrated = [Evidence(row, np.zeros_like(row)) for row in softmax(chosen / measured.temperature)]
         held_out = HeldOutEvidence(classes, {"classifier": calibrated, **evidence})

@@ -1,11 +1,12 @@
-"""The description of a model as text."""
+"""The description of a model, for people."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.reporting.tables import percent, text_table
+from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Prose, Table
+from rasa_compressed_bert.reporting.tables import percent
 
 MB = 1e6
 _SCORES = {
@@ -18,21 +19,21 @@ _SCORES = {
 }
 
 
-def inspection_text(report: Mapping[str, Any]) -> str:
+def inspection_blocks(report: Mapping[str, Any]) -> List[Block]:
     """All components of a model, with a heading."""
-    blocks = [f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB"]
+    blocks: List[Block] = [Heading(f"{report['archive']}: {report['archive_bytes'] / MB:.1f} MB")]
     for name, component in report["components"].items():
-        blocks.append(f"{name} ({component['kind']})")
+        blocks.append(Heading(f"{name} ({component['kind']})"))
         if "layers" in component:
-            blocks += [_before_and_after(component), _layers(component), _aligned(_details(component))]
+            blocks += [*_before_and_after(component), _layers(component), Facts(_details(component))]
         elif "student" in component:
-            blocks.append(_aligned(_student(component)))
+            blocks.append(Facts(_student(component)))
         else:
-            blocks.append("Untrained: there was no training data for it.")
-    return "\n\n".join(blocks) + "\n"
+            blocks.append(Prose("Untrained: there was no training data for it."))
+    return blocks
 
 
-def _before_and_after(component: Mapping[str, Any]) -> str:
+def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
     """What compression bought, and what it cost."""
     size, parameters = component["bytes"], component["parameters"]
     weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
@@ -54,17 +55,17 @@ def _before_and_after(component: Mapping[str, Any]) -> str:
             change = f"{100 * (after[key] - before[key]):+.1f}"
             rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
     dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
-    lines = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
+    legend = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:
-        lines.append(
+        legend.append(
             f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "
             f"before have random weights of the same shape and run in ONNX Runtime. With the tokenizer, now: "
             f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
         )
-    return "\n".join([text_table(rows), *lines])
+    return [Table(rows), Prose(" ".join(legend))]
 
 
-def _layers(component: Mapping[str, Any]) -> str:
+def _layers(component: Mapping[str, Any]) -> Table:
     rows = [["layer", "heads", "query/key size", "value size", "neurons", "gone"]]
     for index, layer in enumerate(component["layers"]):
         widths = [
@@ -73,7 +74,7 @@ def _layers(component: Mapping[str, Any]) -> str:
         ]
         rows.append([str(index), *widths, percent(layer["sparsity"])])
     rows.append(["all", "", "", "", "", percent(component["sparsity"])])
-    return text_table(rows)
+    return Table(rows)
 
 
 def _student(component: Mapping[str, Any]) -> Dict[str, str]:
@@ -159,11 +160,6 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         if isinstance(of_head, Mapping):
             values[f"parity of {name}"] = _changes(of_head)
     return values
-
-
-def _aligned(values: Mapping[str, str]) -> str:
-    width = max(map(len, values))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
 
 
 def _format(quantization: Mapping[str, Any]) -> str:

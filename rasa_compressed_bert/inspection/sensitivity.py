@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
-from tqdm import tqdm
 
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, TOKENIZER, WEIGHTS, Artifact
@@ -26,6 +25,7 @@ from rasa_compressed_bert.inspection.parts import Setting, Sweep, Target, target
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.head_layer import CLASSIFIER
 from rasa_compressed_bert.models.task_model import TaskModel
+from rasa_compressed_bert.reporting.progress import progress
 from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -142,11 +142,11 @@ def measure_sensitivity(
     _score_uncompressed(probe, results)
     total = len(targets(probe.shape)) * len(sweep.settings())
     try:
-        with tqdm(total=total, initial=len(results), desc="sensitivity", unit=" cells", dynamic_ncols=True) as bar:
+        with progress("sensitivity", total, unit="scores", done=len(results)) as work:
             for target, setting, score in _missing_cells(probe, sweep, results):
                 results.add({"target": target.name, **setting._asdict(), **score})
-                bar.set_postfix_str(f"{target.name}, {setting.kind} {setting.value}", refresh=False)
-                bar.update()
+                work.note(f"{target.name}, {setting.kind} {setting.value}")
+                work.advance()
     except KeyboardInterrupt:
         done = f"{len(results)} of {total} scores are in '{path}'"
         raise KeyboardInterrupt(f"{done}; the same command goes on from there.") from None

@@ -7,21 +7,49 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
+from rasa_compressed_bert.config import PruningConfig, QuantizationConfig
 from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.plots import drawn
-from rasa_compressed_bert.reporting.tables import markdown_table, percent, points, text_table
+from rasa_compressed_bert.reporting.tables import markdown_table, percent, points
 
 SETTINGS = ("bits", "sparsity")
 MB = 1e6
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
+_LEAST_PARTS, _MOST_PARTS = 5, 15  # of the table on a terminal
 _DARK = 9.0  # points of change whose colour needs white letters
 
 
-def sensitivity_text(content: Mapping[str, Any]) -> str:
-    """A table with the change of macro F1 for each part of a model, and what it means."""
-    return f"{text_table(sensitivity_rows(content))}\n\n{_sensitivity_legend(content)}\n"
+def sensitivity_blocks(content: Mapping[str, Any], *, all_parts: Path) -> List[Block]:
+    """The parts of a model that suffer from compression, the worst first, and what the figures mean.
+
+    Args:
+        content: see `measure_sensitivity`.
+        all_parts: the file that has the others too.
+    """
+    heading, *rows = sensitivity_rows(content)
+    changes = np.array([[float(cell) for cell in row[2:]] for row in rows])  # as they are shown
+    worst = changes.min(axis=1)
+    order = np.argsort(worst, kind="stable")
+    count = min(max(int((worst < 0).sum()), _LEAST_PARTS), _MOST_PARTS)
+    shown, others = order[:count], order[count:]
+    table = [[*heading[:2], *_default_marked(content, heading[2:])], *(rows[place] for place in shown)]
+    blocks: List[Block] = [*map(Prose, _sensitivity_legend(content)), Table(table)]
+    if len(others):
+        lost = -worst[others].min()
+        parts = counted(len(others), "part loses", "parts lose")
+        what = f"at most {lost:.1f} points" if lost > 0 else "nothing"
+        blocks.append(Prose(f"{parts} {what} in any of these settings; '{all_parts}' has them all."))
+    return blocks
+
+
+def _default_marked(content: Mapping[str, Any], names: Sequence[str]) -> List[str]:
+    """Heads of columns, of which those that the options have by default say so."""
+    default = {"bits": QuantizationConfig().encoder_bits, "sparsity": PruningConfig().final_sparsity}
+    settings = [(kind, value) for kind in SETTINGS for value in content["made_from"]["settings"][kind]]
+    return [f"{name} (default)" if default[kind] == value else name for name, (kind, value) in zip(names, settings)]
 
 
 def sensitivity_markdown(content: Mapping[str, Any]) -> str:
@@ -30,28 +58,29 @@ def sensitivity_markdown(content: Mapping[str, Any]) -> str:
     options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in SETTINGS]
     options += [] if settings["per_channel"] else ["--per-tensor"]
     options += [f"--max-messages {content['max_messages']}"] if content["max_messages"] else []
+    legend = "\n".join(_sensitivity_legend(content))
     return (
-        f"# Sensitivity of {content['model']}\n\n{_sensitivity_legend(content)}\n\n"
+        f"# Sensitivity of {content['model']}\n\n{legend}\n\n"
         f"{markdown_table(sensitivity_rows(content))}\n\n![change of macro F1](results.png)\n\n"
         f"`rasa-compressed-bert sensitivity {content['model']} --nlu {content['nlu']} {' '.join(options)}`\n\n"
         f"{in_words(content)}\n"
     )
 
 
-def _sensitivity_legend(content: Mapping[str, Any]) -> str:
+def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
     before, unknown = content["uncompressed"], content["unknown_messages"]
     scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
     lines = [
         f"Uncompressed: macro F1 {percent(before['macro_f1'])}, accuracy {percent(before['accuracy'])} on "
         f"{content['messages']} messages of {content['nlu']}; one message is {100 / content['messages']:.2g} points of "
         "accuracy.",
-        "Columns: the change of macro F1 in points where that part alone is compressed and nothing is trained after "
-        f"it: by k-means with so many bits (a code book for each matrix, a scale for {scale}), and by setting so large "
-        "a share of each matrix to zero, the smallest weights first.",
+        "Each column has the change of macro F1, in percentage points, where that part alone is compressed "
+        "and nothing is trained afterwards: by k-means to so many bits (a code book for each matrix, a scale for "
+        f"{scale}), or by setting that share of each matrix to zero, the smallest weights first.",
     ]
     if unknown:
         lines.append(f"{counted(unknown, 'message has', 'messages have')} intents that the model does not know.")
-    return "\n".join(lines)
+    return lines
 
 
 def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:

@@ -1,8 +1,10 @@
-"""Tables for people: text for a terminal, Markdown for a document."""
+"""Cells and tables for people."""
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import List, Sequence
+
+_PERCENT = " %"
 
 
 def percent(value: float) -> str:
@@ -16,17 +18,21 @@ def points(change: float) -> str:
     return text[1:] if float(text) == 0 else text
 
 
-def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; the first is aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+def without_repeated_units(rows: Sequence[Sequence[str]]) -> List[List[str]]:
+    """Moves the per cent sign of a column whose cells all have it to the head of the column.
+
+    Args:
+        rows: the heading, then the rows; empty cells have no unit.
+    """
+    columns = []
+    for head, *cells in zip(*rows):
+        if any(cells) and all(cell.endswith(_PERCENT) for cell in cells if cell):
+            head, cells = f"{head}, %", [cell[: -len(_PERCENT)] if cell else cell for cell in cells]
+        columns.append([head, *cells])
+    return [list(row) for row in zip(*columns)]
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """The same as a Markdown table."""
+    """A Markdown table: the first column is aligned to the left, the others to the right."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])

@@ -75,7 +75,7 @@ class Evaluator:
         self._dense: Dict[str, TrainingRun] = {}
         config = config_class.from_dict(base)
         if isinstance(config, BertOptions) and config.budget.is_given:
-            raise ConfigError("budget: a search finds what keeps within its thresholds; leave the budget out")
+            raise ConfigError("budget: leave it out, and give its limits to search as --threshold")
         if isinstance(config, DistilledIntentClassifierConfig) and config.teacher.model is not None:
             logger.warning(
                 f"teacher.model: '{config.teacher.model}' may have learnt the messages that the search measures on; "

@@ -120,4 +120,4 @@ def require_some(
         for point in nearest
     ]
     asked = ", ".join(map(str, thresholds))
-    raise CompressedBertError("\n".join([f"search: no trial keeps {asked}{where}. The nearest:", *lines]))
+    raise CompressedBertError("\n".join([f"search: no model meets {asked}{where}. The nearest ones:", *lines]))

@@ -91,14 +91,17 @@ def read_thresholds(texts: Sequence[str]) -> Tuple[Threshold, ...]:
                 raise ValueError(text)
             thresholds.append(Threshold(found[1], found[2] == ">=", float(found[3])))
         except ValueError:
-            problems.append(f"--threshold: '{text}' is none, as in 'macro_f1 >= 0.9'; metrics: {', '.join(known)}")
+            problems.append(
+                f"--threshold: '{text}' cannot be read; write a metric, >= or <=, and a number, such as "
+                f"'macro_f1 >= 0.9'. Metrics: {', '.join(known)}."
+            )
     for low in thresholds:
         for high in thresholds:
             if low.metric == high.metric and low.at_least and not high.at_least and low.value > high.value:
                 problems.append(f"--threshold: '{low}' and '{high}' contradict each other")
     for threshold in thresholds:
         if threshold.metric not in COSTS and not 0.0 <= threshold.value <= 1.0:
-            problems.append(f"--threshold: '{threshold}': scores are between 0 and 1")
+            problems.append(f"--threshold: '{threshold}': scores are from 0 to 1: write 0.9 for 90 %")
     if problems:
         raise ConfigError(*problems)
     return tuple(thresholds)
@@ -133,5 +136,7 @@ def read_costs(names: Sequence[str]) -> Tuple[str, ...]:
         ConfigError: if they are others.
     """
     if not 1 <= len(set(names)) == len(names) <= 2 or not set(names) <= set(COSTS):
-        raise ConfigError(f"--minimize: '{','.join(names)}' is not one or two of: {', '.join(COSTS)}")
+        raise ConfigError(
+            f"--minimize: '{','.join(names)}': name one or two of {', '.join(COSTS)}, with a comma between them"
+        )
     return tuple(names)

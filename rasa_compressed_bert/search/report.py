@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import matplotlib
 import optuna
@@ -19,6 +19,19 @@ from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
 _SHOWN = (SCORE, *COSTS)
+_AXES = {"latency_ms": "milliseconds a message", "size_mb": "size of the archive, MB", "parameters": "parameters"}
+_TRIALS, _FRONTIER, _BASELINE = "trials", "Pareto frontier", "config.yml as it is"
+_LOOKS = {
+    _TRIALS: ("#9aa0a6", "circle", "o"),
+    _FRONTIER: ("#1f77b4", "circle", "o-"),
+    _BASELINE: ("#d62728", "star", "*"),
+}
+"""Colour, and marker in plotly and in matplotlib, of each kind of model: the same in every panel."""
+LEGEND = (
+    "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there are "
+    "both, on splits that had no part in the choice; ± its standard deviation between them. ms: one message, median, "
+    "one thread. The last three columns are differences to the baseline."
+)
 _IMPORTANCE_TRIALS = 8  # fewer are too few
 
 
@@ -114,11 +127,14 @@ def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path
     figure = Figure(figsize=(6.0 * len(costs), 4.5 * len(rows)), layout="constrained")
     for (title, groups), panels in zip(rows.items(), figure.subplots(len(rows), len(costs), squeeze=False)):
         for axes, cost in zip(panels, costs):
-            for (label, group), marker in zip(groups.items(), "o*"):
-                x = [point.figures[cost] for point in group]
-                axes.plot(x, [100 * point.figures[SCORE] for point in group], marker, label=label)
+            for label, group in _by_cost(groups, cost).items():
+                colour, _, marker = _LOOKS[label]
+                x, y, deviations = _coordinates(group, cost)
+                size = 11 if label == _BASELINE else 6
+                spread = deviations if any(deviations) else None
+                axes.errorbar(x, y, yerr=spread, fmt=marker, color=colour, markersize=size, capsize=3, label=label)
             axes.set_title(title)
-            axes.set_xlabel(cost)
+            axes.set_xlabel(f"{_AXES[cost]} (less is better)")
             axes.set_ylabel("score, %")
             axes.legend()
             axes.grid(alpha=0.3)
@@ -159,29 +175,55 @@ def write_html(
 
     panels = _panels(tried, confirmed)
     figure = make_subplots(rows=len(panels) + bool(shares), cols=len(costs))
+    shown: Set[str] = set()  # an entry of the legend switches a kind of model on and off in all panels
     for row, (title, groups) in enumerate(panels.items(), 1):
         for column, cost in enumerate(costs, 1):
-            for label, group in groups.items():
+            for label, group in _by_cost(groups, cost).items():
+                colour, symbol, _ = _LOOKS[label]
                 hover = [
                     "<br>".join([f"trial {point.number}", *(f"{key}: {value}" for key, value in point.options.items())])
                     for point in group
                 ]
-                x, y = [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group]
-                name = f"{label}, {title}"
-                trace = plotly.Scatter(x=x, y=y, mode="markers", name=name, text=hover, showlegend=column == 1)
+                x, y, deviations = _coordinates(group, cost)
+                trace = plotly.Scatter(
+                    x=x,
+                    y=y,
+                    error_y={"array": deviations} if any(deviations) else None,
+                    mode="lines+markers" if label == _FRONTIER else "markers",
+                    marker={"color": colour, "symbol": symbol, "size": 12 if label == _BASELINE else 8},
+                    name=label,
+                    legendgroup=label,
+                    text=hover,
+                    showlegend=label not in shown,
+                )
+                shown.add(label)
                 figure.add_trace(trace, row=row, col=column)
-            figure.update_xaxes(title_text=cost, row=row, col=column)
-        figure.update_yaxes(title_text=f"score, %, {title}", row=row, col=1)
+            figure.update_xaxes(title_text=f"{_AXES[cost]} (less is better)", row=row, col=column)
+        figure.update_yaxes(title_text=f"score, %<br>{title}", row=row, col=1)
     if shares:
         bars = plotly.Bar(x=list(shares.values())[::-1], y=list(shares)[::-1], orientation="h", showlegend=False)
         figure.add_trace(bars, row=len(panels) + 1, col=1)
         figure.update_xaxes(title_text="importance for the score", row=len(panels) + 1, col=1)
+    figure.update_layout(
+        title="Score against cost of each model", template="plotly_white", height=400 * len(panels) + 250
+    )
     figure.write_html(str(path), include_plotlyjs=True)
 
 
 def _panels(tried: Tried, confirmed: Confirmed) -> Dict[str, Dict[str, Sequence[Point]]]:
     """Groups of points by their names, of each kind of split."""
     return {
-        "the search's split": {"trials": tried.points, "baseline": [tried.baseline]},
-        "other splits": {"Pareto frontier": confirmed.front, "baseline": [confirmed.baseline]},
+        "the search's split": {_TRIALS: tried.points, _BASELINE: [tried.baseline]},
+        "other splits": {_FRONTIER: confirmed.front, _BASELINE: [confirmed.baseline]},
     }
+
+
+def _coordinates(group: Sequence[Point], cost: str) -> Tuple[List[float], List[float], List[float]]:
+    """Costs, scores in per cent, and standard deviations of these between splits, 0 of a single one."""
+    deviations = [100 * (point.figures.get("score_deviation") or 0.0) for point in group]
+    return [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group], deviations
+
+
+def _by_cost(groups: Mapping[str, Sequence[Point]], cost: str) -> Dict[str, List[Point]]:
+    """The groups with their points in the order of a cost, in which a line joins them."""
+    return {label: sorted(group, key=lambda point: point.figures[cost]) for label, group in groups.items()}

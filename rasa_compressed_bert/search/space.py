@@ -115,10 +115,11 @@ def require_possible(space: Space, config_class: Type[ComponentConfig], base: Ma
         problems.update(found)
     most = [text for text, _ in problems.most_common(3)]
     if failed == _TRIED:
-        raise ConfigError(*(f"search: whatever is drawn: {text}" for text in most))
+        raise ConfigError(*(f"search: no trial can be valid: {text}" for text in most))
     if failed:
         logger.warning(
-            f"search: {failed / _TRIED:.0%} of the space contradicts itself; these trials will fail: {'; '.join(most)}"
+            f"search: {failed / _TRIED:.0%} of the combinations in the space are invalid, and their trials will fail: "
+            f"{'; '.join(most)}"
         )
 
 
@@ -146,7 +147,7 @@ def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
         ConfigError: with every unknown option, value that is not accepted and range that is none.
     """
     if not isinstance(values, Mapping) or not values:
-        raise ConfigError("search: it is no map of options, as in `search: {epochs: [4, 8]}`")
+        raise ConfigError("search: write options with their values, such as `search: {epochs: [4, 8]}`")
     problems: List[str] = []
     space: Dict[str, BaseDistribution] = {}
     for name, value in values.items():
@@ -161,16 +162,16 @@ def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
 
 def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> BaseDistribution:
     if not isinstance(name, str):
-        raise ConfigError(f"search: {shown(name)} is no name of an option")
+        raise ConfigError(f"search: {shown(name)} is not the name of an option")
     if isinstance(value, list):
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
-            raise ConfigError(f"search.{name}: {shown(value)} is no list of two or more different values")
+            raise ConfigError(f"search.{name}: write two or more different values instead of {shown(value)}")
         _check(name, value, config_class)
         return CategoricalDistribution([encoded(item) for item in value])
     if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= _RANGE:
         raise ConfigError(
-            f"search.{name}: {shown(value)} is neither a list of values nor a range, as in {{low: 1, high: 9}} with, "
-            "perhaps, step or log: true"
+            f"search.{name}: write a list of values, or a range such as {{low: 1, high: 9}} (step or log: true can be "
+            f"added), instead of {shown(value)}"
         )
     return _range(name, dict(value), config_class)
 
@@ -179,7 +180,7 @@ def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]
     kind = _kind(name, config_class)
     if kind not in (int, float):
         _check(name, [value["low"]], config_class)
-        raise ConfigError(f"search.{name}: it is no number, so it has no range; write a list of values")
+        raise ConfigError(f"search.{name}: only numbers have ranges; write a list of values")
     _check(name, [value["low"], value["high"]], config_class)
     try:
         numbers = {key: kind(value[key]) for key in ("low", "high", "step") if value.get(key) is not None}
@@ -188,7 +189,7 @@ def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]
         make = IntDistribution if kind is int else FloatDistribution
         return make(log=bool(value.get("log", False)), **numbers)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"search.{name}: {shown(value)} is no range: {error}") from error
+        raise ConfigError(f"search.{name}: {shown(value)} is not a valid range: {error}") from error
 
 
 def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:

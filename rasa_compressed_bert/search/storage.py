@@ -69,8 +69,8 @@ def storage_errors(storage: str) -> Iterator[None]:
         yield
     except (OSError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise CompressedBertError(
-            f"search: the study cannot be read or written: {_first_line(error, storage)}. What is finished is kept; go "
-            "on with it by --resume."
+            f"search: the study cannot be read or written: {_first_line(error, storage)}. Finished "
+            "trials are kept; --resume continues from them."
         ) from None  # as above
 
 

@@ -83,7 +83,7 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
     if own != goal.made_from:
         raise ConfigError(
             f"search: the study '{name}' was made with other data, another config.yml or another space; "
-            "give this one another --out or --name"
+            "choose another --out or --name"
         )
     if costs != list(goal.costs):
         raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(map(str, costs))}")
@@ -95,7 +95,7 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
 def foreign(name: str) -> ConfigError:
     """The error of a study that this command has not made, or that something else has written to."""
     return ConfigError(
-        f"search: the study '{name}' was made or changed by another program; give this one another --out or --name"
+        f"search: the study '{name}' was made or changed by another program; choose another --out or --name"
     )
 
 

@@ -8,7 +8,8 @@ from contextlib import closing
 from typing import Callable, Generator, List, Sequence, TypeVar, cast
 
 import numpy as np
-from tqdm import tqdm
+
+from rasa_compressed_bert.training.progress import stage
 
 Result = TypeVar("Result")
 
@@ -27,6 +28,9 @@ def on_all_cores(function: Callable[[int], Result], lengths: Sequence[int], *, n
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = cast("Generator[Result, None, None]", pool.map(function, shortest_first))
         with closing(found):  # so that Ctrl-C does not wait for messages that have not begun
-            bar = tqdm(found, total=len(lengths), desc=name, unit="message", dynamic_ncols=True, mininterval=1.0)
-            results = {place: result for result, place in zip(bar, shortest_first)}  # the bar first: it ends by itself
+            with stage(name, len(lengths), of_whole=False) as shown:
+                results = {}
+                for place, result in zip(shortest_first, found):
+                    results[place] = result
+                    shown.step()
     return [results[place] for place in range(len(lengths))]

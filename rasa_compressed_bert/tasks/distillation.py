@@ -59,12 +59,15 @@ def train_distilled_classifier(
     labels = intent_labels(examples)
     if not labels:
         raise DataError("There are no examples with an intent to train on.")
+    before = ResponseHead.from_manifest(origin.manifest) if origin else None
     if origin is not None:
         require_same_labels(origin.manifest["labels"], labels)
-        before = ResponseHead.from_manifest(origin.manifest)
-        if before is not None:
-            require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
+    if before is not None:  # before a teacher is trained
+        require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
     teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
+    if origin is not None:
+        now = data.responses.head.labels if data.responses else ()
+        require_same_labels(before.labels if before else (), now, what=ResponseHead.name)
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
     architecture = student_of(config.student.architecture)
     student = architecture.train(data, teacher, config, origin=origin, cache=cache)

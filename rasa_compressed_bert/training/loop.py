@@ -9,7 +9,6 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training.batches import (
@@ -22,6 +21,7 @@ from rasa_compressed_bert.training.batches import (
 from rasa_compressed_bert.training.head import Head, Rows, score_of
 from rasa_compressed_bert.training.objectives import Objective, StepInputs
 from rasa_compressed_bert.training.optimizer import AdamW, WarmUpLinearDecay
+from rasa_compressed_bert.training.progress import stage
 from rasa_compressed_bert.training.pruning import PruningCallback
 from rasa_compressed_bert.training.scores import Predictions, Score
 
@@ -142,25 +142,26 @@ def fit(
     pruning = pruning or PruningCallback()
     step = TrainStep(model, plan, pruning, objective, examples)
     best, best_epoch, best_values = None, 0, model.values()
-    steps = 0  # the bar's own count stays 0 where TQDM_DISABLE is set
+    steps = 0
     total = plan.epochs * batch_count(len(examples), plan.batch_size)
-    with tqdm(total=total, desc=plan.name, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
+    with stage(plan.name, total) as shown:
         for epoch in range(1, plan.epochs + 1):
             losses: List[tf.Tensor] = []
             for batch in shuffled_batches(examples.input_ids, plan.batch_size, rng):
                 losses.append(step(batch, examples.targets(batch.indices)))
-                bar.update()
+                shown.step()
                 steps += 1
                 pruning.after_step(steps)
-            status: Dict[str, str] = {"epoch": f"{epoch}/{plan.epochs}", "loss": f"{np.mean(losses):.3f}"}
+            values = {"loss": float(np.mean(losses)), "sparsity": pruning.sparsity}
             if validation is not None and len(validation.examples):
                 compared = validation.examples
                 score = score_of(_in_batches(step.predict, compared.input_ids), compared, validation.heads)
-                status.update(score.in_words())
+                values.update({**score.f1, **score.others})
                 if epoch >= plan.keep_from and score.better_than(best):
                     best, best_epoch, best_values = score, epoch, model.values()
-            bar.set_postfix(**status, sparsity=f"{pruning.sparsity:.2f}")
+            shown.epoch(epoch, values)
             if best is not None and plan.patience and epoch - best_epoch >= plan.patience:
+                logger.info(f"{plan.name}: stopped early, epoch {best_epoch} kept.")
                 break
     if best is not None:
         model.assign(best_values)

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Callable, Dict, List, Mapping, Tuple
 
 import tensorflow as tf
-from tensorflow_model_optimization.sparsity.keras import PruningSchedule
 
 from rasa_compressed_bert.compression.neuron_pruning import (
     HEADS,
@@ -16,7 +15,7 @@ from rasa_compressed_bert.compression.neuron_pruning import (
     select_neurons,
     select_units,
 )
-from rasa_compressed_bert.compression.schedules import pruning_schedule
+from rasa_compressed_bert.compression.schedules import PruningSchedule, pruning_schedule
 from rasa_compressed_bert.compression.shrinking import shrink
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import PruningConfig

@@ -43,10 +43,6 @@ class Score:
         """Loss and measures by name, as JSON."""
         return {"loss": self.loss, **self.f1, **self.others}
 
-    def in_words(self) -> Dict[str, str]:
-        """For a progress bar."""
-        return {name: f"{value:.3f}" for name, value in {**self.f1, **self.others}.items()}
-
 
 def evaluate(logits: np.ndarray, classes: np.ndarray, *, prefix: str = "") -> Score:
     """Scores of logits `(n, C)` against classes `(n,)`; the names of the measures begin with `prefix`."""

@@ -148,7 +148,6 @@ def test_tables_leave_out_what_no_model_has():
     assert rows == [["model", "accuracy", "training s"], ["a", "50.0 %", ""], ["long name", "25.0 %", "12"]]
     assert report.comparison_rows([{**result, "load_s": 1.0} for result in results], in_short=True) == rows
     assert tables.markdown_table(rows).splitlines()[1] == "|---|---:|---:|"
-    assert len({len(line) for line in tables.text_table(rows).splitlines()[:2]}) == 1
 
 
 def test_seeds_of_a_model_are_one_point_with_a_spread():

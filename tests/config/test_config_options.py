@@ -30,6 +30,7 @@ DEFAULTS = {
     "learning_rate": 1.0e-4,
     "random_seed": 42,
     "validation_split": 0.1,
+    "tensorboard_log_directory": None,
     "num_threads": 1,
     "runtime": "onnxruntime",
     "pruning": {

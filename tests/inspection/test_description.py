@@ -9,7 +9,8 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to
 from rasa_compressed_bert.benchmark.latency import before_and_after
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 from rasa_compressed_bert.inspection.description import describe, inspect_model
-from rasa_compressed_bert.inspection.report import inspection_text
+from rasa_compressed_bert.inspection.report import inspection_blocks
+from rasa_compressed_bert.reporting.terminal import as_text
 
 
 def test_sparsity_is_that_of_the_removed_weights():
@@ -63,7 +64,9 @@ def test_archive_folder_of_archives_and_artifact_folder_say_the_same(archive, tm
 def test_text_has_widths_scores_and_latency():
     report = describe(small_artifact())
     report["latency"] = before_and_after(small_artifact(), text="oh it is hot")
-    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
+    text = as_text(
+        inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
+    )
     for part in ("model.tar.gz: 2.0 MB", "2 -> 1", "32 -> 16", "90.0 %", "-2.0", "fp32 before", "6 wordpieces"):
         assert part in text, text
     for part in (
@@ -82,7 +85,9 @@ def test_responses_are_counted_and_scored():
         Artifact({**small.manifest, "responses": entry, "training_scores": {"final": scores}}, small.files)
     )
     assert report["responses"] == 2 and describe(small)["responses"] == 0
-    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    text = as_text(
+        inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}), width=120
+    )
     assert "3 intents, 2 responses, messages of up to 32 wordpieces" in text
     assert "accuracy 90.0 %, macro F1 of responses 75.0 %, accuracy of responses 80.0 %" in text
 
@@ -94,7 +99,7 @@ def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     artifact = Artifact({**old, "validation": {"dense": {"macro_f1": 0.9}}}, small_artifact().files)
     report = describe(artifact)
     assert report["held_out"] == {"validation, dense": {"macro_f1": 0.9}} and report["training_scores"] == {}
-    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     assert "validation, dense" in text and "out of scope" not in text and "training messages" not in text
 
 
@@ -116,7 +121,7 @@ CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.
 def test_text_has_the_parity_of_each_head(parity, lines):
     artifact = small_artifact()
     report = describe(Artifact({**artifact.manifest, "parity": parity}, artifact.files))
-    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     for line in lines:
         assert line in " ".join(text.split()), text
 
@@ -125,7 +130,7 @@ def test_names_of_intents_that_are_learnt_are_counted():
     artifact = small_artifact()
     reports = [describe(Artifact({**artifact.manifest, "num_names": count}, artifact.files)) for count in (0, 2)]
     texts = [
-        inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+        as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
         for report in reports
     ]
     assert "names of intents" not in texts[0] and "2 of 3 learnt as messages" in texts[1]
@@ -135,13 +140,13 @@ def test_a_model_without_held_out_messages_is_not_calibrated():
     artifact = small_artifact()
     uncalibrated = {"cross_fitted": None, "out_of_scope": {**artifact.manifest["out_of_scope"], "calibrated": False}}
     report = describe(Artifact({**artifact.manifest, **uncalibrated}, artifact.files))
-    text = inspection_text({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     assert report["held_out"] == {} and text.count("not calibrated: no messages were held out") == 2
 
 
 def test_untrained_component_is_said_to_be_untrained(tmp_path):
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({"kind": "untrained"}, {})})
-    assert "Untrained" in inspection_text(inspect_model(archive))
+    assert "Untrained" in as_text(inspection_blocks(inspect_model(archive)))
 
 
 def test_archive_without_our_components_is_refused(tmp_path):

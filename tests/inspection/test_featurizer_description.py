@@ -16,9 +16,10 @@ from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.export.featurizer import export_featurizer
 from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.inspection.description import describe, inspect_model
-from rasa_compressed_bert.inspection.report import inspection_text
+from rasa_compressed_bert.inspection.report import inspection_blocks
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.reporting.terminal import as_text
 from rasa_compressed_bert.runtime.engines import open_engine
 
 NODE = "train_rasa_compressed_bert.QuantizedBertFeaturizer1"
@@ -53,7 +54,9 @@ def text_of(artifact, *, latency=False):
     report = describe(artifact)
     if latency:
         report["latency"] = before_and_after(artifact, text="oh it is hot")
-    return inspection_text({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
+    return as_text(
+        inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: report}})
+    )
 
 
 def test_featurizer_has_no_intents_no_temperature_and_its_own_parity():
@@ -133,7 +136,7 @@ def test_classifier_tells_its_format_and_runtime_too():
     quantization = {**artifact.manifest["quantization"], "aware_training": True}
     report = describe(Artifact({**artifact.manifest, "quantization": quantization}, artifact.files))
     assert report["runtime"] == "onnxruntime" and report["quantization"]["aware_training"]
-    text = inspection_text({"archive": "a", "archive_bytes": 1, "components": {NODE: report}})
+    text = as_text(inspection_blocks({"archive": "a", "archive_bytes": 1, "components": {NODE: report}}))
     for part in ("a scale a channel, trained for it", "runtime", "neuron, sparsity", "1.500 (from held-out messages)"):
         assert part in text, text
 

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,15 +19,16 @@ from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure
 from rasa_compressed_bert.inspection.sensitivity_report import (
     macro_f1_changes,
     plot_sensitivity,
+    sensitivity_blocks,
     sensitivity_markdown,
     sensitivity_rows,
-    sensitivity_text,
     setting_name,
 )
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.reporting.tables import points
+from rasa_compressed_bert.reporting.terminal import as_text
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import pad
 
@@ -229,7 +231,7 @@ def test_messages_of_unknown_intents_are_wrong_and_said(tmp_path, caplog):
     content = measure(tmp_path / "r.json", Sweep((8,), (0.0,)), messages=[*strange, *MESSAGES[6:]])
     assert content["uncompressed"]["accuracy"] == pytest.approx(54 / 60)
     assert "6 messages cannot be right" in caplog.text and "(strange)" in caplog.text
-    assert "6 messages have intents that the model does not know" in sensitivity_text(content)
+    assert "6 messages have intents that the model does not know" in sensitivity_markdown(content)
 
 
 @pytest.mark.parametrize("bad", [{"bits": (8, 0)}, {"bits": (9,)}, {"sparsity": (1.0,)}, {"sparsity": (-0.1, 0.5)}])
@@ -280,7 +282,36 @@ def test_table_and_document_show_the_changes(content):
     assert macro_f1_changes(content, "bits")[1][1] == pytest.approx(100 * (after - before))
     text = sensitivity_markdown(content)
     assert "--bits 2,1 --sparsity 0.5,0.9`" in text and "| layer 1, output |" in text and "results.png" in text
-    assert "macro F1 100.0 %" in sensitivity_text(content)
+    assert "macro F1 100.0 %" in as_text(sensitivity_blocks(content, all_parts=Path("results.md")))
+
+
+def scored(changes):
+    """Results of an invented model: for each part, points of macro F1 that 8 bits and a sparsity of 60 % cost."""
+    settings = (("bits", 8), ("sparsity", 0.6))
+    cells = [
+        {"target": f"part {number}", "kind": kind, "value": value, "macro_f1": 0.9 + change / 100}
+        for number, of_part in enumerate(changes)
+        for (kind, value), change in zip(settings, of_part)
+    ]
+    return {
+        "nlu": "test.yml",
+        "messages": 200,
+        "unknown_messages": 0,
+        "uncompressed": {"macro_f1": 0.9, "accuracy": 0.91},
+        "targets": [{"name": f"part {number}", "weights": 2_000_000} for number in range(len(changes))],
+        "made_from": {"settings": {"bits": [8], "sparsity": [0.6], "per_channel": True}},
+        "cells": cells,
+    }
+
+
+def test_a_terminal_shows_the_worst_parts_first_and_how_many_others_lose_nothing():
+    content = scored([(0.0, 0.0), (-0.5, -2.0), (0.0, 0.04), (0.3, -7.0), *6 * [(0.0, 0.0)]])
+    *_, table, others = sensitivity_blocks(content, all_parts=Path("results.md"))
+    assert table.rows[0] == ["part", "million weights", "8 bits (default)", "60 % (default)"]
+    assert [row[0] for row in table.rows[1:4]] == ["part 3", "part 1", "part 0"] and len(table.rows) == 6
+    assert others.text == "5 parts lose nothing in any of these settings; 'results.md' has them all."
+    *_, table, others = sensitivity_blocks(scored(40 * [(-1.0, 0.0)]), all_parts=Path("results.md"))
+    assert len(table.rows) == 16 and others.text.startswith("25 parts lose at most 1.0 points in any")
 
 
 def test_settings_have_names():

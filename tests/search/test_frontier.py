@@ -106,8 +106,8 @@ def test_thresholds_that_nothing_meets():
     thresholds = read_thresholds(["score >= 0.99", "size_mb <= 5"])
     require_some(POINTS, POINTS, thresholds)
     with pytest.raises(
-        CompressedBertError, match="no trial keeps score >= 0.99, size_mb <= 5. The nearest:\n  trial 2"
+        CompressedBertError, match="no model meets score >= 0.99, size_mb <= 5. The nearest ones:\n  trial 2"
     ):
         require_some([], POINTS, thresholds)
-    with pytest.raises(CompressedBertError, match="size_mb <= 5 on other splits. The nearest:"):
+    with pytest.raises(CompressedBertError, match="size_mb <= 5 on other splits. The nearest ones:"):
         require_some([], POINTS, thresholds, where=" on other splits")

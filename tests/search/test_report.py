@@ -29,13 +29,15 @@ def test_scores_of_different_messages_share_no_axis(tmp_path):
     front, baseline = [on_splits(POINTS[0], 0.7)], on_splits(BASELINE, 0.6)
     confirmed = report.Confirmed(front, baseline, {"baseline": on_splits(BASELINE, 0.5), "best": None})
     assert report._panels(tried, confirmed) == {
-        "the search's split": {"trials": POINTS, "baseline": [BASELINE]},
-        "other splits": {"Pareto frontier": front, "baseline": [baseline]},
+        "the search's split": {"trials": POINTS, "config.yml as it is": [BASELINE]},
+        "other splits": {"Pareto frontier": front, "config.yml as it is": [baseline]},
     }
     report.plot_frontier(tried, confirmed, COSTS, tmp_path / "plot.png")
     report.write_html(tried, confirmed, COSTS, {"epochs": 1.0}, tmp_path / "plot.html")
     assert (tmp_path / "plot.png").stat().st_size > 1000
-    assert "score, %, other splits" in (tmp_path / "plot.html").read_text(encoding="utf-8")
+    page = (tmp_path / "plot.html").read_text(encoding="utf-8")
+    assert "other splits" in page and "milliseconds a message (less is better)" in page and "latency_ms" not in page
+    assert page.count('"showlegend":true') == 3  # one colour and one entry of the legend for each kind of model
     report.write_frontier(confirmed, tmp_path / "pareto.json")
     content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))
     assert content["picked"] == {"best": None} and content["reported"]["baseline"]["score"] == 0.5

@@ -15,7 +15,7 @@ from test_pipelines import NLU
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.commands import search
+from rasa_compressed_bert.commands import search_results
 from rasa_compressed_bert.commands.project import read_project
 from rasa_compressed_bert.tasks import teacher as teacher_of_students
 from rasa_compressed_bert.tasks.bert_training import train_bert
@@ -66,7 +66,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     chosen = yaml.safe_load((study / "picked" / "fastest" / "config.yml").read_text())["pipeline"][1]
     (artifact,) = artifacts_of(study / "picked" / "fastest" / "model.tar.gz").values()
     assert all(model["score_deviation"] is None for model in content["pareto"]), "there is one split"
-    assert "splits to choose on: 100%" in output.err and "splits to report on: 100%" in output.err
+    assert "measuring again to choose: " in output.err and "measuring again to report: " in output.err
     assert set(content["reported"]) == {"baseline", *content["picked"]} and "±" not in output.out
     assert (study / "picked.md").read_text().startswith("| model | trial | score, % |")
     number = content["picked"]["fastest"]
@@ -75,7 +75,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
     assert artifact.manifest["config"]["epochs"] == chosen["epochs"] == 4
     before = (study / "trials.csv").read_text()
     assert main([*arguments, *limits, "--minimize", "size_mb", "--pick", "best"]) == 0
-    assert (study / "trials.csv").read_text() == before and "splits to report on: 100%" in capsys.readouterr().err
+    assert (study / "trials.csv").read_text() == before and "measuring again to report: " in capsys.readouterr().err
     assert main([*arguments, *limits, "--resume"]) == 2
     assert "--minimize: the study 'search' minimises size_mb" in capsys.readouterr().err
 
@@ -91,7 +91,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     assert main([*arguments, "--trials", "2", "--threshold", "size_mb <= 1e-6", "--splits", "1"]) == 2
     said = capsys.readouterr().err
     assert len(taught) == 1
-    assert "search: no trial keeps size_mb <= 1e-06. The nearest:" in said
+    assert "search: no model meets size_mb <= 1e-06. The nearest ones:" in said
     assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the heading and the baseline
 
 
@@ -109,12 +109,12 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
         return capsys.readouterr().err
 
     assert "did you mean 'epochs'" in said(space={"epoch": [2, 3]})
-    assert "--minimize: 'size' is not one or two of" in said("--minimize", "size")
-    assert "--threshold: 'f1 > 2' is none" in said("--threshold", "f1 > 2")
+    assert "--minimize: 'size': name one or two of" in said("--minimize", "size")
+    assert "--threshold: 'f1 > 2' cannot be read; write a metric" in said("--threshold", "f1 > 2")
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
-    assert "'macro_f1 >= 90': scores are between 0 and 1" in said("--threshold", "macro_f1 >= 90")
+    assert "'macro_f1 >= 90': scores are from 0 to 1" in said("--threshold", "macro_f1 >= 90")
     contradictory = {"quantization.method": ["none", "dynamic_int8"], "quantization.encoder_bits": [2, 4]}
-    assert "search: whatever is drawn: quantization" in said(space=contradictory)
+    assert "search: no trial can be valid: quantization" in said(space=contradictory)
     assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
     assert "There is no NLU data" in said(nlu="missing.yml")
     assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})
@@ -154,10 +154,10 @@ def test_a_choice_takes_the_place_of_an_earlier_one(tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.tar.gz").write_text(name)
-        search._move(tmp_path / name, tmp_path / "picked" / "best")
+        search_results._move(tmp_path / name, tmp_path / "picked" / "best")
     assert (tmp_path / "picked" / "best" / "model.tar.gz").read_text() == "second"
     with pytest.raises(OSError):
-        search._move(tmp_path / "missing", tmp_path / "picked" / "best")
+        search_results._move(tmp_path / "missing", tmp_path / "picked" / "best")
 
 
 def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, 
     started = open_study(open_storage(str(tmp_path / "study" / "journal.log")), goal(), name="search")
     baseline_of(started, measure)
     assert main(arguments) == 2
-    assert "has a study already; go on with it by --resume" in capsys.readouterr().err
+    assert "has a study already; continue it with --resume" in capsys.readouterr().err
     assert main([*arguments, "--resume"]) == 2
     assert "the study 'search' was made with other data" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--name", "another"]) == 2

@@ -198,7 +198,7 @@ def test_half_a_line_of_a_full_disk_is_dropped(tmp_path):
 
 
 def test_a_disk_that_is_full_is_one_sentence(monkeypatch):
-    with pytest.raises(CompressedBertError, match="cannot be read or written: .* No space left .* by --resume"):
+    with pytest.raises(CompressedBertError, match="cannot be read or written: .* No space left .* --resume continues"):
         with storage_errors("study.log"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -398,7 +398,7 @@ def test_a_trial_that_was_taken_over_is_left_to_the_other(caplog):
 
     search(study, goal(), robbed, trials=1)
     lost, kept = study.get_trials()
-    assert "taken over meanwhile" in caplog.text and lost.params == kept.params
+    assert "another worker took trial" in caplog.text and lost.params == kept.params
     assert (lost.state, kept.state) == (TrialState.FAIL, TrialState.COMPLETE)
 
 

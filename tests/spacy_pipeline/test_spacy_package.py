@@ -156,7 +156,7 @@ def test_an_artifact_of_another_kind(tmp_path, capsys):
     plain = random_artifact()
     write_artifact(Artifact({**plain.manifest, "kind": "featurizer"}, plain.files), tmp_path / "featurizer")
     assert package(tmp_path / "featurizer", tmp_path / "out") == 2
-    assert "holds no classifier and no extractor of rasa_compressed_bert" in capsys.readouterr().err
+    assert "has no classifier and no entity extractor of rasa_compressed_bert" in capsys.readouterr().err
 
 
 def test_an_artifact_that_learnt_nothing(tmp_path, capsys):

@@ -13,7 +13,8 @@ from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.inspection.description import inspect_model
-from rasa_compressed_bert.inspection.report import inspection_text
+from rasa_compressed_bert.inspection.report import inspection_blocks
+from rasa_compressed_bert.reporting.terminal import as_text
 from rasa_compressed_bert.tasks import budget as budgets
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within
@@ -128,4 +129,6 @@ def test_a_training_with_a_budget(configure, caplog, tmp_path):
     assert [item["sparsity"] for item in tried] == sorted(item["sparsity"] for item in tried)
     assert all(item["latency_ms"] > 0 and 0 < item["size_mb"] < 1 for item in tried)
     write_artifact(artifact, tmp_path / "artifact")
-    assert "95.0 % chosen, the strongest that is good enough" in inspection_text(inspect_model(tmp_path / "artifact"))
+    assert "95.0 % chosen, the strongest that is good enough" in as_text(
+        inspection_blocks(inspect_model(tmp_path / "artifact"))
+    )

@@ -15,8 +15,9 @@ from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataEr
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.inspection.description import describe
-from rasa_compressed_bert.inspection.report import inspection_text
+from rasa_compressed_bert.inspection.report import inspection_blocks
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.reporting.terminal import as_text
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import distillation, teacher
 from rasa_compressed_bert.tasks.bert_training import train_bert
@@ -381,7 +382,7 @@ def test_what_cannot_be_exported(students, architecture, words):
 def test_inspection_says_what_a_student_is(students, architecture):
     """Read from the artifact, and written for people."""
     report = describe(students(architecture))
-    text = inspection_text({"archive": "model", "archive_bytes": 1, "components": {"student": report}})
+    text = as_text(inspection_blocks({"archive": "model", "archive_bytes": 1, "components": {"student": report}}))
     assert "intents" in text and "MB" in text
     if architecture == "transformer":
         assert [layer["num_attention_heads"] for layer in report["layers"]] == [[2, 2], [2, 0]]

@@ -108,6 +108,12 @@ def test_finetuning_goes_on_with_the_same_responses(configure, cache):
         train_distilled_classifier(more, configure(epochs=1), cache=cache, origin=artifact)
 
 
+def test_finetuning_does_not_begin_to_select_responses(configure, cache):
+    artifact = train_distilled_classifier(EXAMPLES, configure(response_selection=False), cache=cache)
+    with pytest.raises(DataError, match=r"The responses are not .* New: \['chat/bank', .*; gone: none"):
+        train_distilled_classifier(EXAMPLES, configure(epochs=1), cache=cache, origin=artifact)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"response_selection": False}, {"student": {"architecture": "spacy_textcat"}}],

@@ -13,7 +13,7 @@ from rasa_compressed_bert.config import DistillationConfig, PruningConfig
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
-from rasa_compressed_bert.training import loop
+from rasa_compressed_bert.training import loop, progress
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
 from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict, predict_inputs
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
@@ -250,8 +250,8 @@ def test_weight_pruning_and_held_zeros_keep_zeros_while_training():
 
 
 def test_pruning_does_not_depend_on_the_progress_bar(monkeypatch):
-    visible = loop.tqdm
-    monkeypatch.setattr(loop, "tqdm", lambda *args, **kwargs: visible(*args, **kwargs, disable=True))
+    visible = progress.tqdm
+    monkeypatch.setattr(progress, "tqdm", lambda *args, **kwargs: visible(*args, **{**kwargs, "disable": True}))
     model = new_model()
     pruning = pruning_for(config("weight", final_sparsity=0.5), model, 5)
     train(model, plan(2), pruning=pruning)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 from scipy.special import softmax
-from tqdm import tqdm
 
 from rasa_compressed_bert.config import StudentDistillationConfig
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tokenization.bounded import bounded
+from rasa_compressed_bert.training.progress import stage
 from rasa_compressed_bert.training.scores import Score, evaluate
 
+logger = logging.getLogger(__name__)
+_NAME = "student (spacy_textcat)"
 _DROPOUT = 0.2
 _SAMPLE = 100  # messages from which spaCy infers the widths of its layers
 
@@ -91,22 +94,23 @@ def _fit(
     best, best_epoch, best_bytes = None, 0, b""
     rng = np.random.default_rng(seed)
     total = epochs * -(-len(examples) // batch_size)
-    with tqdm(total=total, desc="student (spacy_textcat)", unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
+    with stage(_NAME, total) as shown:
         for epoch in range(1, epochs + 1):
             losses: Dict[str, float] = {}
             order = rng.permutation(len(examples))
             for start in range(0, len(order), batch_size):
                 batch = [examples[index] for index in order[start : start + batch_size]]
                 nlp.update(batch, sgd=optimizer, drop=_DROPOUT, losses=losses)
-                bar.update()
-            status = {"epoch": f"{epoch}/{epochs}", "loss": f"{losses['textcat'] / len(examples):.2e}"}
+                shown.step()
+            values = {"loss": losses["textcat"] / len(examples)}
             if len(classes):
                 score = evaluate(validate(), classes)
-                status.update(score.in_words())
+                values.update({**score.f1, **score.others})
                 if score.better_than(best):
                     best, best_epoch, best_bytes = score, epoch, nlp.to_bytes()
-            bar.set_postfix(**status)
+            shown.epoch(epoch, values)
             if best is not None and epoch - best_epoch >= patience:
+                logger.info(f"{_NAME}: stopped early, epoch {best_epoch} kept.")
                 break
     if best_bytes:
         nlp.from_bytes(best_bytes)

@@ -1,0 +1,131 @@
+"""What a search ends with: the frontier measured again, files, plots, and the models that are picked."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+from rasa_compressed_bert.commands.options import write
+from rasa_compressed_bert.commands.project import Project
+from rasa_compressed_bert.errors import CompressedBertError
+
+_NONE = {
+    "best": "no model is at most as large as the baseline",
+    "smaller_and_better": "no model is both smaller and better than the baseline",
+    "smallest": "no model keeps the score of the baseline",
+    "fastest": "no model keeps the score of the baseline, less --within",
+}
+"""The choices, and why a search may have no model for one."""
+PICKS = tuple(_NONE)
+
+
+def conclude(
+    opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
+) -> None:
+    """Writes what came of a study, and trains the choices."""
+    from rasa_compressed_bert.reporting.blocks import Prose, Table
+    from rasa_compressed_bert.reporting.tables import markdown_table
+    from rasa_compressed_bert.reporting.terminal import show
+    from rasa_compressed_bert.search import report, study
+    from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
+
+    out, points, within = arguments.out, study.points_of(opened, goal.space), arguments.within
+    report.write_trials(opened, out / "trials.csv")
+    if not points and goal.thresholds:
+        require_some([], study.tried_of(opened, goal.space), goal.thresholds)
+    if not points:
+        reasons = study.reasons_of(opened.get_trials(deepcopy=False))
+        raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())
+    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", "size_mb")))  # what choices are made by
+    front = pareto([*points, baseline], axes, goal.thresholds)
+    require_some(front, [*points, baseline], goal.thresholds)
+    found, count = finalists(front, baseline, within=within), arguments.splits
+    tried = report.Tried(points, baseline)
+    models = _confirmed(opened, baseline, found, evaluator, range(1, count + 1), what="measuring again to choose")
+    baseline, *_ = models
+    front = pareto(models, axes, goal.thresholds)
+    require_some(front, models, goal.thresholds, where=" on the other splits of the data")
+    picked = picks(front, baseline, within=within)
+    reported = _reported(opened, baseline, picked, evaluator, range(count + 1, 2 * count + 1))
+    confirmed, shares = report.Confirmed(front, baseline, reported), report.importances(opened)
+    report.write_frontier(confirmed, out / "pareto.json")
+    report.plot_frontier(tried, confirmed, goal.costs, out / "frontier.png")
+    report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
+    if shares:
+        report.plot_importances(shares, out / "importance.png")
+    rows = report.picked_rows(reported)
+    (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
+    show([Table(rows, left=2), Prose(report.LEGEND), Prose("")])
+    _train_picked(reported, project, arguments)
+
+
+def _confirmed(
+    opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: Sequence[int], *, what: str
+) -> List[Any]:
+    """The baseline and those points, each once, measured on other splits than the search's."""
+    from rasa_compressed_bert.reporting.progress import progress
+    from rasa_compressed_bert.search import study
+
+    models = list({point.number: point for point in (baseline, *points)}.values())
+    with progress(what, len(models) * len(splits), unit="trainings") as work:
+        return study.confirmed(opened, models, evaluator.measure, splits=splits, on_measured=work.advance)
+
+
+def _reported(opened: Any, baseline: Any, picked: Mapping[str, Any], evaluator: Any, splits: Sequence[int]) -> Any:
+    """The baseline and the choices, by name, with figures of splits that had no part in choosing."""
+    chosen = [point for point in picked.values() if point is not None]
+    models = _confirmed(opened, baseline, chosen, evaluator, splits, what="measuring again to report")
+    of = {point.number: point for point in models}
+    return {"baseline": models[0], **{name: point and of.get(point.number) for name, point in picked.items()}}
+
+
+def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argparse.Namespace) -> None:
+    """A config.yml and a model for each choice; one that is two choices is trained once.
+
+    They are trained in a folder of this process's own: several may conclude a study at once.
+    """
+    own, shared = arguments.out / f"picked.{secrets.token_hex(8)}", arguments.out / "picked"
+    try:
+        for name in PICKS if arguments.pick is None else (arguments.pick,):
+            point = picked[name]
+            if point is None:
+                shutil.rmtree(str(shared / name), ignore_errors=True)  # of an earlier choice
+                write(f"{name}: none, {_NONE[name]}.\n")
+                continue
+            trained = own / str(point.number)
+            if not trained.exists():
+                _train(project.with_options(point.options), arguments.nlu, trained)
+            _move(Path(shutil.copytree(str(trained), str(own / name))), shared / name)
+            write(f"Written: {shared / name}, config.yml and model.tar.gz\n")
+    finally:
+        shutil.rmtree(str(own), ignore_errors=True)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Puts a finished choice in the place of an earlier one, unless another process of the study is faster."""
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(str(target), ignore_errors=True)
+    try:
+        folder.rename(target)
+    except OSError:
+        if not (target / "model.tar.gz").is_file():
+            raise
+
+
+def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:
+    """By Rasa itself, on all the data."""
+    from rasa.shared.utils.io import write_yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(config, folder / "config.yml")
+    command = [sys.executable, "-m", "rasa", "train", "nlu", "--config", str(folder / "config.yml"), "--nlu", str(nlu)]
+    options = ["--out", str(folder), "--fixed-model-name", "model"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode or not (folder / "model.tar.gz").is_file():
+        output = (done.stdout + done.stderr).splitlines()[-8:]
+        raise CompressedBertError("\n".join(["`rasa train nlu` failed:", *output]))

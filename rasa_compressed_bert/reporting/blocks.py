@@ -1,0 +1,54 @@
+"""What a report for a terminal is made of, whatever the terminal can show."""
+
+from __future__ import annotations
+
+from typing import FrozenSet, List, Mapping, NamedTuple, Sequence, Union
+
+from rasa_compressed_bert.reporting.tables import without_repeated_units
+
+
+class Heading(NamedTuple):
+    """A line above the blocks that belong to it."""
+
+    text: str
+
+
+class Prose(NamedTuple):
+    """Sentences, wrapped where a terminal is narrower than they are."""
+
+    text: str
+
+
+class Lines(NamedTuple):
+    """Lines that are never wrapped: paths and commands, which are copied."""
+
+    lines: Sequence[str]
+
+
+class Facts(NamedTuple):
+    """Names and what there is to say of each."""
+
+    values: Mapping[str, str]
+
+
+class Table(NamedTuple):
+    """Rows of cells below a heading.
+
+    Attributes:
+        rows: the heading, then the rows; the first cell of each names it and is aligned to the left, the others to the
+            right. A unit that all cells of a column share moves to its head.
+        strong: numbers of the rows (from 1, the heading is 0) that stand out.
+        left: leading columns that are aligned to the left, and repeated where a table is split.
+    """
+
+    rows: Sequence[Sequence[str]]
+    strong: FrozenSet[int] = frozenset()
+    left: int = 1
+
+    @property
+    def with_units_in_heads(self) -> List[List[str]]:
+        """The rows as they are shown."""
+        return without_repeated_units(self.rows)
+
+
+Block = Union[Heading, Prose, Lines, Facts, Table]

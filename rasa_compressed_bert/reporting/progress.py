@@ -1,0 +1,97 @@
+"""How far the work of a command is, on standard error: a bar on a terminal, a line each tenth everywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from typing import Callable, Iterator, List, Optional
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+logger = logging.getLogger(__name__)
+_WIDE = 60  # columns, from which there is room for a bar
+_LINES = 10
+
+
+class Work:
+    """What is done of some work.
+
+    Args:
+        total: how much there is to do.
+        done: how much of it is done.
+        show: is called with how much is done, and a note, whenever that changes.
+    """
+
+    def __init__(self, total: int, done: int, show: Callable[[int, str], None]) -> None:
+        self.total, self.done, self._note, self._show = total, done, "", show
+
+    def advance(self, count: int = 1) -> None:
+        """So much more is done."""
+        self.reach(self.done + count)
+
+    def reach(self, done: int) -> None:
+        """So much is done in all."""
+        self.done = min(done, self.total)
+        self._show(self.done, self._note)
+
+    def note(self, text: str) -> None:
+        """What is worked at, or the best so far."""
+        self._note = text
+        self._show(self.done, text)
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int, *, unit: str, done: int = 0) -> Iterator[Work]:
+    """Shows how far some work is, unless warnings are not shown either (`--quiet`).
+
+    Args:
+        title: what is done.
+        total: how much there is to do.
+        unit: of it, in the plural.
+        done: how much of it an earlier call has done.
+    """
+    console = Console(stderr=True, highlight=False)
+    if not logger.isEnabledFor(logging.WARNING):
+        yield Work(total, done, lambda *_: None)
+    elif console.is_terminal:
+        with Progress(*_columns(console.width, unit), console=console, transient=True) as bar:
+            task = bar.add_task(title, total=total, completed=done, note="")
+            yield Work(total, done, lambda count, note: bar.update(task, completed=count, note=note))
+    else:
+        yield Work(total, done, _Lines(title, total, unit))
+
+
+def _columns(width: int, unit: str) -> List[ProgressColumn]:
+    """What fits: the note, which has the score, before the bar."""
+    note = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    title = TextColumn("{task.description}", markup=False)
+    columns: List[ProgressColumn] = [
+        title,
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", table_column=note, markup=False),
+    ]
+    if width >= _WIDE:
+        columns += [BarColumn(bar_width=20)]
+    return [*columns, TimeRemainingColumn(compact=True)]
+
+
+class _Lines:
+    """A line at the beginning, for each tenth, and at the end."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._written: Optional[int] = None
+        self._start = time.monotonic()
+
+    def __call__(self, done: int, note: str) -> None:
+        tenth = _LINES * done // max(self._total, 1)
+        if tenth == self._written:
+            return
+        self._written = tenth
+        parts = [f"{self._title}: {done} of {self._total} {self._unit}", f"{time.monotonic() - self._start:.0f} s"]
+        sys.stderr.write(f"{', '.join([*parts, note] if note else parts)}\n")
+        sys.stderr.flush()

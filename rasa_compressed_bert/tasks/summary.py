@@ -1,0 +1,177 @@
+"""What a training ends with: what came of it, in lines of 80 columns that logs and pipes keep."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from typing import Any, Dict, List, Mapping, Sequence, Set
+
+import numpy as np
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.example import Example, evenly_spaced
+from rasa_compressed_bert.data.warnings import quoted
+from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.timing import quietest_median
+
+_WIDTH, _NAMES = 80, 18
+_TIMED, _ROUNDS = 30, 5
+_SHOWN = 3
+_SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "entity_f1": "entity F1"}
+MB = 1e6
+
+
+def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, num_threads: int) -> str:
+    """A trained artifact in lines of at most 80 columns, the first one without an indent.
+
+    Args:
+        artifact: as it is saved.
+        examples: what it was trained on, in that order.
+        component: its name.
+        num_threads: of the engine, for the milliseconds.
+    """
+    manifest = artifact.manifest
+    facts: Dict[str, List[str]] = {
+        "score": _scores(manifest),
+        "size": [_size(artifact)],
+        "speed": [_speed(artifact, examples, num_threads)],
+        "pruned": _pruned(manifest),
+        "format": _format(manifest),
+        "out of scope": _out_of_scope(manifest),
+        "weakest intents": _weakest(manifest),
+        "most confused": _confused(manifest, examples),
+        "training data": _data(examples),
+        "next": [
+            "rasa-compressed-bert inspect models",
+            "rasa test nlu --nlu TEST.yml  (messages that are not in the training data)",
+        ],
+    }
+    lines = [f"{component} is trained."]
+    for name, texts in facts.items():
+        for number, text in enumerate(texts):
+            lines += _wrapped("" if number else name, text)
+    return "\n".join(lines)
+
+
+def _wrapped(name: str, text: str) -> List[str]:
+    start = f"  {name}".ljust(_NAMES)
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=" " * _NAMES, break_on_hyphens=False)
+
+
+def _percent(score: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {100 * score[key]:.1f} %" for key, name in _SCORES.items() if score.get(key) is not None)
+
+
+def _scores(manifest: Mapping[str, Any]) -> List[str]:
+    """On held-out messages, and what compression changed."""
+    return [*_held_out(manifest), *_before_and_after(manifest)]
+
+
+def _held_out(manifest: Mapping[str, Any]) -> List[str]:
+    found, student = manifest.get("cross_fitted"), manifest.get("validation", {}).get("student")
+    if student:
+        return [f"{_percent(student)} against the teacher's intents, on synthetic messages that were held out"]
+    if not found:
+        return ["not estimated: no messages were held out"]
+    folds = counted(found["folds"], "model", "models")
+    messages = counted(found["messages"], "message", "messages")
+    return [
+        f"{_percent(found['score'])}, estimated by cross-fitting before compression: {folds} trained without "
+        f"{messages}, and asked for them"
+    ]
+
+
+def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
+    scores = list(manifest.get("training_scores", {}).values())
+    if len(scores) < 2:
+        return []
+    return [f"on the training messages: {_percent(scores[0])} before compression, {_percent(scores[-1])} after it"]
+
+
+def _size(artifact: Artifact) -> str:
+    size = f"{artifact.size / MB:.1f} MB"
+    if "dense_encoder" not in artifact.manifest:
+        return size
+    shapes = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).parameter_shapes()
+    before = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+    return f"{size}; the encoder before compression: {before / MB:.1f} MB"
+
+
+def _speed(artifact: Artifact, examples: Sequence[Example], num_threads: int) -> str:
+    predict = open_predictor(artifact, num_threads=num_threads).predict
+    texts = [examples[place].text for place in evenly_spaced(len(examples), _TIMED)]
+    milliseconds = quietest_median(predict, texts, rounds=_ROUNDS)
+    messages = counted(len(texts), "training message", "training messages")
+    return f"{milliseconds:.2f} ms a message, without Rasa (median of {messages}, {_threads(num_threads)})"
+
+
+def _threads(count: int) -> str:
+    return counted(count, "thread", "threads") if count else "all cores"
+
+
+def _pruned(manifest: Mapping[str, Any]) -> List[str]:
+    pruning = manifest.get("config", {}).get("pruning", {})
+    if pruning.get("method", "none") == "none" or "encoder" not in manifest:
+        return []
+    dense, now = (EncoderShape.from_dict(manifest[key]).encoder_size() for key in ("dense_encoder", "encoder"))
+    if pruning["method"] == "weight":
+        share, what = pruning["final_sparsity"], "of the encoder's weights are zero"
+    else:
+        share, what = 1.0 - now / dense, "of the encoder's weights are removed"
+    budget = manifest.get("budget")
+    chosen = f", chosen for the budget: {budget['why']}" if budget else ""
+    return [f"{100 * share:.0f} % {what} ({pruning['method']} pruning{chosen})"]
+
+
+def _format(manifest: Mapping[str, Any]) -> List[str]:
+    method = manifest.get("quantization", {}).get("method")
+    return [f"{method}, {manifest['runtime']}"] if method else []
+
+
+def _out_of_scope(manifest: Mapping[str, Any]) -> List[str]:
+    found, views = manifest.get("out_of_scope"), manifest.get("views")
+    if not found or not views:
+        return []
+    calibrated = "" if found["calibrated"] else "; not calibrated, as no messages were held out"
+    stored = counted(found["stored_messages"], "training message is", "training messages are")
+    return [
+        f"confidence below {views['confidence']['threshold']:g}, which {100 * found['in_scope_recall']:.0f} % of the "
+        f"training messages keep{calibrated}; {stored} stored to compare with"
+    ]
+
+
+def _weakest(manifest: Mapping[str, Any]) -> List[str]:
+    found = (manifest.get("cross_fitted") or {}).get("weakest", ())
+    return [
+        f"{one['intent']}: F1 {100 * one['f1']:.0f} % of {counted(one['messages'], 'message', 'messages')}"
+        for one in found[:_SHOWN]
+    ]
+
+
+def _confused(manifest: Mapping[str, Any], examples: Sequence[Example]) -> List[str]:
+    found = (manifest.get("cross_fitted") or {}).get("confused", ())
+    return [
+        f"{one['intent']} taken for {one['predicted']} {counted(one['messages'], 'time', 'times')}, as "
+        f"{quoted(examples[one['example']].text)}"
+        for one in found[:_SHOWN]
+        if one["example"] < len(examples)
+    ]
+
+
+def _data(examples: Sequence[Example]) -> List[str]:
+    """How many messages, and those that are there twice."""
+    intents: Dict[str, List[str]] = defaultdict(list)
+    for example in examples:
+        if example.full_intent is not None:
+            intents[" ".join(example.text.lower().split())].append(example.full_intent)
+    several: List[Set[str]] = [set(own) for own in intents.values()]
+    contradictory = sum(len(own) > 1 for own in several)
+    repeated = sum(len(own) - len(set(own)) for own in intents.values())
+    parts = [counted(len(examples), "message", "messages")]
+    if contradictory:
+        parts.append(f"{contradictory} with several intents")
+    if repeated:
+        parts.append(f"{repeated} more than once")
+    return [", ".join(parts)]

@@ -1,0 +1,72 @@
+"""What a training ends with."""
+
+import pytest
+from small_archives import SCORES, small_artifact
+
+from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
+from rasa_compressed_bert.config import JointBertClassifierConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.tasks.summary import summary
+from rasa_compressed_bert.tasks.watched import _expected_works
+
+TEXTS = ["oh it is hot", "It is  cold", "it is cold", "oh oh", "oh oh", "hot"]
+EXAMPLES = [Example(text, intent) for text, intent in zip(TEXTS, "abbcac")]
+WEAKEST = [{"intent": "a", "f1": 0.5, "messages": 12}, {"intent": "b", "f1": 0.75, "messages": 1}]
+CONFUSED = [{"intent": "a", "predicted": "c", "messages": 7, "example": 4}]
+
+
+def summary_of(**changes):
+    artifact = small_artifact()
+    files = {name: data for name, data in artifact.files.items() if name != VIEWS or changes.get("views", True)}
+    manifest = {key: value for key, value in {**artifact.manifest, **changes}.items() if value is not None}
+    return summary(Artifact(manifest, files), EXAMPLES, component="Pruned", num_threads=1)
+
+
+def test_every_line_has_at_most_80_columns_and_no_escape_codes():
+    cross_fitted = {**small_artifact().manifest["cross_fitted"], "weakest": WEAKEST, "confused": CONFUSED}
+    text = summary_of(cross_fitted=cross_fitted)
+    assert max(map(len, text.splitlines())) <= 80 and text.isascii() and "\x1b" not in text
+    assert text.splitlines()[0] == "Pruned is trained."
+    words = " ".join(text.split())
+    for part in (
+        "score macro F1 71.0 %, accuracy 92.0 %, estimated by cross-fitting before compression: 2 models trained "
+        "without 40 messages, and asked for them",
+        "on the training messages: macro F1 90.0 %, accuracy 92.0 % before compression, macro F1 88.0 %",
+        "ms a message, without Rasa (median of 6 training messages, 1 thread)",
+        "out of scope confidence below 0.3, which 95 % of the training messages keep; 39 training messages are stored",
+        "weakest intents a: F1 50 % of 12 messages b: F1 75 % of 1 message",
+        "most confused a taken for c 7 times, as 'oh oh'",
+        "training data 6 messages, 1 with several intents, 1 more than once",
+        "next rasa-compressed-bert inspect models",
+    ):
+        assert part in words, text
+
+
+def test_a_long_name_of_an_intent_is_wrapped_too():
+    weakest = [{"intent": "ask_" + "x" * 100, "f1": 0.5, "messages": 12}]
+    text = summary_of(cross_fitted={**small_artifact().manifest["cross_fitted"], "weakest": weakest})
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_without_held_out_messages_no_score_is_claimed():
+    text = summary_of(cross_fitted=None, out_of_scope=None, views=None)
+    assert "not estimated: no messages were held out" in text and "weakest" not in text and "out of scope" not in text
+
+
+def test_a_student_is_compared_with_its_teacher():
+    text = summary_of(cross_fitted=None, validation={"student": SCORES})
+    assert "against the teacher's intents" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "options, count, works",
+    [
+        ({"epochs": 8}, 100, [2, 2, 4, 1.3 * 5, 1.3 * 3]),
+        ({"epochs": 8}, 5000, [0.9 * 4, 4, 1.3 * 5, 1.3 * 3]),
+        ({"epochs": 8, "validation_split": 0.0, "pruning": {"method": "none"}}, 100, [8]),
+        ({"epochs": 2, "distillation": {"enabled": False}, "pruning": {"end_epoch": 2}}, 4, [1, 2]),
+    ],
+)
+def test_expected_stages(options, count, works):
+    assert _expected_works(JointBertClassifierConfig.from_dict(options), count) == pytest.approx(works)
+    assert _expected_works(QuantizedBertFeaturizerConfig.from_dict({}), count) == []
