@@ -156,7 +156,9 @@ class ArtifactComponent(GraphComponent):
         with watched(self._options, messages=len(examples), continued=artifact is not None):
             artifact = self._train(examples, artifact, self._known_values(training_data))
         artifact = response_io.with_templates(artifact, training_data)
-        logger.info(summary(artifact, examples, component=type(self).__name__, num_threads=self._options.num_threads))
+        if examples:  # none where files are learnt from
+            name, threads = type(self).__name__, self._options.num_threads
+            logger.info(summary(artifact, examples, component=name, num_threads=threads))
         return artifact
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:

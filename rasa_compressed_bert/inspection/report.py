@@ -53,7 +53,8 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
     for key, name in _SCORES.items():
         if before.get(key) is not None and after.get(key) is not None:
             change = f"{100 * (after[key] - before[key]):+.1f}"
-            rows.append([f"{name}, training messages", percent(before[key]), percent(after[key]), change])
+            scores = [f"{100 * stage[key]:.1f}" for stage in (before, after)]
+            rows.append([f"{name}, training messages, %", *scores, change])
     dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
     legend = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if latency:

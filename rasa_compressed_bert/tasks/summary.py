@@ -34,7 +34,8 @@ def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, 
     """
     manifest = artifact.manifest
     facts: Dict[str, List[str]] = {
-        "score": _scores(manifest),
+        "score": [_held_out(manifest)],
+        "compression": _before_and_after(manifest),
         "size": [_size(artifact)],
         "speed": [_speed(artifact, examples, num_threads)],
         "pruned": _pruned(manifest),
@@ -45,7 +46,7 @@ def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, 
         "training data": _data(examples),
         "next": [
             "rasa-compressed-bert inspect models",
-            "rasa test nlu --nlu TEST.yml  (messages that are not in the training data)",
+            "rasa test nlu --nlu TEST.yml",
         ],
     }
     lines = [f"{component} is trained."]
@@ -64,30 +65,33 @@ def _percent(score: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {100 * score[key]:.1f} %" for key, name in _SCORES.items() if score.get(key) is not None)
 
 
-def _scores(manifest: Mapping[str, Any]) -> List[str]:
-    """On held-out messages, and what compression changed."""
-    return [*_held_out(manifest), *_before_and_after(manifest)]
-
-
-def _held_out(manifest: Mapping[str, Any]) -> List[str]:
+def _held_out(manifest: Mapping[str, Any]) -> str:
+    """The score on messages that a model was not trained on, and how it was estimated."""
     found, student = manifest.get("cross_fitted"), manifest.get("validation", {}).get("student")
     if student:
-        return [f"{_percent(student)} against the teacher's intents, on synthetic messages that were held out"]
+        return f"{_percent(student)} against the teacher's intents, on synthetic messages that were held out"
     if not found:
-        return ["not estimated: no messages were held out"]
-    folds = counted(found["folds"], "model", "models")
+        return "not estimated: no messages were held out"
+    models = counted(found["folds"], "model", "models")
     messages = counted(found["messages"], "message", "messages")
-    return [
-        f"{_percent(found['score'])}, estimated by cross-fitting before compression: {folds} trained without "
-        f"{messages}, and asked for them"
-    ]
+    return (
+        f"{_percent(found['score'])}, before compression; cross-fitted: {models} asked about {messages} that they were "
+        "not trained on"
+    )
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
-    scores = list(manifest.get("training_scores", {}).values())
-    if len(scores) < 2:
+    """What compression changed; scores of training messages say no more than that."""
+    stages = list(manifest.get("training_scores", {}).values())
+    if len(stages) < 2:
         return []
-    return [f"on the training messages: {_percent(scores[0])} before compression, {_percent(scores[-1])} after it"]
+    before, after = stages[0], stages[-1]
+    changes = [
+        f"{name} {100 * before[key]:.1f} -> {100 * after[key]:.1f} %"
+        for key, name in _SCORES.items()
+        if before.get(key) is not None and after.get(key) is not None
+    ]
+    return [f"{', '.join(changes)}, on the training messages"] if changes else []
 
 
 def _size(artifact: Artifact) -> str:

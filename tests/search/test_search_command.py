@@ -55,7 +55,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
         assert f"{option[0]}: there is no study 'search' in" in capsys.readouterr().err
     assert main([*arguments, *limits, "--minimize", "size_mb"]) == 0
     output, study = capsys.readouterr(), tmp_path / "study"
-    assert "baseline" in output.out and "fine-tune" in output.err
+    assert "baseline" in output.out and "search: 2 of 2 trials" in output.err
     with (study / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows][0] == "BASELINE" and len(rows) == 3

@@ -111,6 +111,14 @@ def test_best_epoch_is_kept(monkeypatch, f1_scores, keep_from, kept):
     assert len({bias.tobytes() for bias in biases}) == 3
 
 
+def test_a_stage_that_is_stopped_early_says_which_epoch_it_keeps(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    model = new_model()
+    scripted(monkeypatch, model, [0.5, 0.8, 0.6, 0.7, 0.9])
+    assert train(model, plan(5, patience=2)).f1["macro_f1"] == 0.8
+    assert "test: stopped early, epoch 2 kept." in caplog.messages
+
+
 def test_without_validation_the_last_epoch_is_kept():
     model, unscored, without_any = new_model(), new_model(), new_model()
     assert train(unscored, plan(2), validation=NONE) is None
