@@ -14,7 +14,6 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components.artifact_component import ArtifactComponent
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import listed
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
@@ -63,10 +62,16 @@ class BertAnswerExtractor(ArtifactComponent):
     def _can_learn(self, examples: Sequence[Example]) -> bool:
         return bool(self._options.training_data)
 
-    def _train(self, examples: Sequence[Example], artifact: Optional[Artifact], known: KnownValues) -> Artifact:
-        from rasa_compressed_bert.tasks import answer_training  # TensorFlow is needed here only
+    def _trained(
+        self, examples: Sequence[Example], artifact: Optional[Artifact], training_data: TrainingData
+    ) -> Artifact:
+        from rasa_compressed_bert.tasks import answer_measuring, answer_training  # TensorFlow is needed here only
+        from rasa_compressed_bert.tasks.watched import watched
 
-        return answer_training.train_or_finetune(self._options, artifact)
+        with watched(self._options, messages=0, continued=artifact is not None):  # there is no cross-fitting
+            artifact = answer_training.train_or_finetune(self._options, artifact)
+        logger.info(f"BertAnswerExtractor is trained: {answer_measuring.in_words(artifact)}.")
+        return artifact
 
     def _reads(self, message: Message) -> bool:
         """Whether a message has one of the intents that are answered."""

@@ -27,7 +27,7 @@ from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 _DESCRIBED = (
-    *("kind", "labels", "temperature", "entities", "responses", "max_length"),
+    *("kind", "labels", "temperature", "entities", "responses", "answers", "max_length"),
     *("quantization", "encoder", "student"),
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.metrics.answers import (
     NO_ANSWER,
@@ -22,6 +23,8 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.training.answer_calibration import fit_confidences
+
+MB = 1e6
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,15 @@ class ServedAnswers:
             for text, margin in zip(self.texts, self.margins.tolist())
         ]
         return answer_scores(self.expected, served)
+
+
+def in_words(artifact: Artifact) -> str:
+    """What a training ends with: scores of held-out questions, and the size of the model."""
+    scores, size = artifact.manifest["held_out"], f"{artifact.size / MB:.1f} MB"
+    if not scores:
+        return f"{size}; not measured, as no passages were held out"
+    shares = f"exact match {100 * scores['exact']:.1f} %, F1 {100 * scores['f1']:.1f} %"
+    return f"{shares} on {counted(scores['questions'], 'held-out question', 'held-out questions')}; {size}"
 
 
 def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from answer_harness import write_documents, write_questions
 
+from rasa_compressed_bert.artifact.artifact import DOCUMENTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.heads import AnswerHead
+from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.models.shape import TOKEN_TYPE, EncoderShape
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
-from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers
+from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers, in_words
 from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune
 
 SMALL = {"epochs": 2, "batch_size": 16, "max_length": 64, "learning_rate": 1e-3}
@@ -45,6 +48,8 @@ def test_artifact(trained):
     assert (answers["max_answer_length"], answers["stride"]) == (30, 128)
     assert set(manifest["training_scores"]) == {"dense", "pruned", "final"}
     assert {"questions", "exact", "f1"} <= set(manifest["held_out"])
+    described = describe(artifact)
+    assert described["held_out"] == {"held out": manifest["held_out"]} and described["calibrated"]
     shape = EncoderShape.from_dict(manifest["encoder"])
     assert shape.separator == 3  # [SEP]
     assert TOKEN_TYPE in unpack(shape, tensors_from_bytes(artifact.files["weights.safetensors"]))
@@ -61,6 +66,13 @@ def test_answers_are_in_their_documents(trained, files):
         assert 0.0 <= answer.confidence <= 1.0
     predictor.decoder.threshold = 1.1
     assert predictor.answer("how is the pizza ?") is None
+
+
+def test_words_on_a_training():
+    scores = {"questions": 1, "exact": 0.5, "f1": 2 / 3}
+    artifact = Artifact({"held_out": scores}, {"a": b"x" * 200_000})
+    assert in_words(artifact) == "exact match 50.0 %, F1 66.7 % on 1 held-out question; 0.2 MB"
+    assert in_words(Artifact({"held_out": None}, {})) == "0.0 MB; not measured, as no passages were held out"
 
 
 @pytest.mark.parametrize("question", ["", " ", "zzzz", "\ud800"])
@@ -97,15 +109,9 @@ def test_a_question_whose_answer_no_window_has(tiny_weights, files, caplog):
     start = prepare(questions_for(config).learnt, config, texts=[]).start
     (question, *_) = (one for one in questions_for(config).learnt if one.answers)
     long = question.__class__("1", "how ?", "hot " * 60, ((0, 200),))
-    messages = encode_questions([question, long], prepare_head(), start, max_length=32)
+    messages = encode_questions([question, long], AnswerHead(30, 128), start, max_length=32)
     assert len(messages.learnt) == 1
     assert "1 question is not learnt, as no window of 32 wordpieces has all of the answer: 'how ?'" in caplog.text
-
-
-def prepare_head():
-    from rasa_compressed_bert.heads import AnswerHead
-
-    return AnswerHead(max_answer_length=30, stride=128)
 
 
 def test_questions_without_an_answer(tiny_weights, files, tmp_path):
@@ -125,8 +131,6 @@ def test_trained_further(trained, files):
 
 
 def test_a_model_without_documents(trained, caplog):
-    from rasa_compressed_bert.artifact.artifact import DOCUMENTS, Artifact
-
     _, artifact = trained
     files = {name: data for name, data in artifact.files.items() if name != DOCUMENTS}
     assert AnswerPredictor(Artifact(artifact.manifest, files)).answer("how is the pizza ?") is None
