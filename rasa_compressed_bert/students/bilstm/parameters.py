@@ -6,7 +6,7 @@ from typing import Dict
 
 import numpy as np
 
-from rasa_compressed_bert.students.keras.student import glorot, head_parameters
+from rasa_compressed_bert.students.keras.parameters import glorot, head_parameters
 
 DIRECTIONS = ("forward", "backward")
 GATES = 4  # input, output, forget, cell: in ONNX's order

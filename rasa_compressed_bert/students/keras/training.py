@@ -20,7 +20,7 @@ from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.head_layer import CLASSIFIER, SELECTOR
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.students.keras.embeddings import encoded_wordpieces, projected
-from rasa_compressed_bert.students.keras.student import glorot
+from rasa_compressed_bert.students.keras.parameters import glorot
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim

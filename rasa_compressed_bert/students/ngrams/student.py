@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Dict, Mapping
 import numpy as np
 
 from rasa_compressed_bert.config import option
-from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig, head_parameters
+from rasa_compressed_bert.students.keras.parameters import head_parameters
+from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStudentConfig
 
 _DENSE = 256  # units of the ReLU layer
 
