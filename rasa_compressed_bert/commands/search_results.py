@@ -60,7 +60,7 @@ def conclude(
         report.plot_importances(shares, out / "importance.png")
     rows = report.picked_rows(reported)
     (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
-    show([Table(rows, left=2), Prose(report.LEGEND), Prose("")])
+    show([Table(rows, left=2), Prose(report.legend(rows)), Prose("")])
     _train_picked(reported, project, arguments)
 
 

@@ -27,11 +27,6 @@ _LOOKS = {
     _BASELINE: ("#d62728", "star", "*"),
 }
 """Colour, and marker in plotly and in matplotlib, of each kind of model: the same in every panel."""
-LEGEND = (
-    "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there are "
-    "both, on splits that had no part in the choice; ± its standard deviation between them. ms: one message, median, "
-    "one thread. The last three columns are differences to the baseline."
-)
 _IMPORTANCE_TRIALS = 8  # fewer are too few
 
 
@@ -107,6 +102,16 @@ def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
         changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
         rows.append([name, trial, *figures, f"{own['parameters'] / 1e6:.2f}", *changes])
     return rows
+
+
+def legend(rows: Sequence[Sequence[str]]) -> str:
+    """What is in the rows of `picked_rows`."""
+    deviations = any("±" in cell for row in rows for cell in row)
+    return (
+        "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there "
+        f"are both, on splits that had no part in the choice{', ± its standard deviation' if deviations else ''}. "
+        "ms: one message, median, one thread. The last three columns are differences to the baseline."
+    )
 
 
 class Tried(NamedTuple):

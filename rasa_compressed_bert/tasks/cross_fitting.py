@@ -25,7 +25,8 @@ from rasa_compressed_bert.training.view_fitting import stratified_folds
 
 PLAIN_SPLIT_FROM = 3000
 """Messages from which one part is held out instead of two halves: 300 messages or more. A choice, not measured."""
-_FEWEST = 8
+FEWEST = 8
+"""Messages of which some can be held out."""
 
 
 def cross_fit(run: TrainingRun) -> TrainingRun:
@@ -34,7 +35,7 @@ def cross_fit(run: TrainingRun) -> TrainingRun:
     The model of the run stays as it is; `validation_split: 0` switches this off.
     """
     share, count = run.config.validation_split, len(run.messages.encoded)
-    if not share or count < _FEWEST:
+    if not share or count < FEWEST:
         return run
     few = count < PLAIN_SPLIT_FROM
     folds = 2 if few else round(1.0 / share)

@@ -7,9 +7,9 @@ import math
 from typing import Any, Iterator, List
 
 from rasa_compressed_bert.config import BertOptions, ComponentConfig
+from rasa_compressed_bert.tasks.cross_fitting import FEWEST, PLAIN_SPLIT_FROM
 from rasa_compressed_bert.training.progress import whole_training
 
-_FEWEST, _PLAIN_SPLIT_FROM = 8, 3000  # messages, see `cross_fitting`
 _WITH_TEACHER = 1.3  # a train step that asks a teacher too, relative to one that does not
 
 
@@ -40,8 +40,8 @@ def _expected_works(config: ComponentConfig, messages: int) -> List[float]:
         return []
     short = math.ceil(0.5 * config.epochs)
     works: List[float] = []
-    if config.validation_split and messages >= _FEWEST:
-        few = messages < _PLAIN_SPLIT_FROM
+    if config.validation_split and messages >= FEWEST:
+        few = messages < PLAIN_SPLIT_FROM
         works += 2 * [0.5 * short] if few else [(1.0 - config.validation_split) * short]
     pruned = config.pruning.method != "none"
     works.append(short if pruned else config.epochs)

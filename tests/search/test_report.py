@@ -16,12 +16,13 @@ def test_choices_have_the_figures_of_the_splits_to_report_on():
     reported = {"baseline": on_splits(BASELINE, 0.8, 0.9), "best": on_splits(POINTS[0], 0.9, 0.92), "fastest": None}
     heading, baseline, best, fastest = report.picked_rows(reported)
     assert baseline[:3] == ["baseline", "", "85.00 ± 7.07"] and best[:3] == ["best", "0", "91.00 ± 1.41"]
+    assert "± its standard deviation" in report.legend([heading, baseline])
     assert best[6] == "+6.00" and fastest == ["fastest", *[""] * (len(heading) - 1)]
 
 
 def test_a_single_split_has_no_deviation():
     rows = report.picked_rows({"baseline": on_splits(BASELINE, 0.8), "best": on_splits(POINTS[0], 0.9)})
-    assert [row[2] for row in rows[1:]] == ["80.00", "90.00"]
+    assert [row[2] for row in rows[1:]] == ["80.00", "90.00"] and "±" not in report.legend(rows)
 
 
 def test_scores_of_different_messages_share_no_axis(tmp_path):
