@@ -34,7 +34,7 @@ nlu:
     - oh oh oh hot
 """
 OURS = re.compile(
-    r"(sensitivity|benchmark|search|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
+    r"(sensitivity|benchmark|search|report|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
     r"|This model is compressed already .*|\d+ messages? cannot be right, .*"
     r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
 )

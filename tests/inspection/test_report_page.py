@@ -1,0 +1,259 @@
+"""The HTML page of `report`: what is on it, and that nothing in names and messages is run."""
+
+import json
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from small_archives import DENSE, NODE, PRUNED, small_artifact, word_tokenizer, write_archive
+from test_featurizer_description import featurizer_artifact
+
+from rasa_compressed_bert.__main__ import main
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.benchmark.random_models import random_artifact
+from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.inspection import asking
+from rasa_compressed_bert.inspection.evaluation import evaluate
+from rasa_compressed_bert.metrics.confidences import reliability
+from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
+from rasa_compressed_bert.runtime.message_predictor import Prediction
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HTML = "<script>document.title='run'</script>"
+HEBREW = "שלום עולם"
+
+
+def nlu(path, intents):
+    """NLU data in Rasa's JSON, in which any name and text can be."""
+    examples = [{"text": text, "intent": intent, "entities": entities} for intent, text, entities in intents]
+    path.write_text(json.dumps({"rasa_nlu_data": {"common_examples": examples}}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """Writes a page; returns its text, or what was refused."""
+
+    def write(model, intents, *, outside=()):
+        arguments = ["report", str(model), "--nlu", str(nlu(tmp_path / "test.json", intents))]
+        if outside:
+            path = nlu(tmp_path / "outside.json", [("none", text, []) for text in outside])
+            arguments += ["--out-of-scope", str(path)]
+        status = main([*arguments, "--out", str(tmp_path / "new" / "report.html"), "--quiet"])
+        if status:
+            return capsys.readouterr().err
+        assert "report.html" in capsys.readouterr().out
+        return (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Gives the components of a model answers of a test: of a text, intent, confidence and entities."""
+
+    def use(answers):
+        class Predictor:
+            def predict(self, text):
+                intent, confidence, *entities = answers[text]
+                return Prediction({"intents": [(intent, confidence)] if intent else [], "entities": entities})
+
+        monkeypatch.setattr(asking, "open_predictor", lambda artifact: Predictor())
+
+    return use
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text; a tag that is not closed is an error."""
+
+    EMPTY = ("meta", "rect", "line", "polyline", "circle")
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_endtag(self, tag):
+        assert tag in self.EMPTY or self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+
+def extractor():
+    """A model of random weights that finds entities alone; answers come from `predicted`."""
+    scheme = TagScheme((EntityLabel("dish"), EntityLabel("city")))
+    entities = {"temperature": 1.0, "inside_words": False, "comma_separated": [], "cuts": {}, **scheme.to_dict()}
+    random = random_artifact(PRUNED, int8=True, classes=0, tags=scheme.num_tags)
+    manifest = {"max_length": 32, "dense_encoder": DENSE.to_dict(), "labels": [], "entities": entities}
+    manifest = {**random.manifest, **manifest, "kind": "entity_extractor"}
+    return Artifact(manifest, {**random.files, TOKENIZER: word_tokenizer()})
+
+
+WEATHER = [("a", "oh it is hot", []), ("a", "it is hot", []), ("b", "it is cold", []), ("c", "oh oh", [])]
+
+
+def test_the_page_of_a_pruned_model_has_every_part(archive, report):
+    page = Page(report(archive, WEATHER, outside=["is", "hot cold"]))
+    for part in (
+        *("model.tar.gz", "4 test messages", "What to do next", "Weakest intents", "Can its confidence be trusted?"),
+        *("Messages out of scope", "The threshold is 0.3", "Of 2 messages out of scope of outside.json", "AUROC"),
+        *("68.8 % of the weights of its encoder are gone", "Macro F1 on the training messages: 90.0 % before"),
+        *("2 → 1", "32 → 8", "ms before compression", "MB before compression", "Collect more test messages"),
+    ):
+        assert part in page.text, part
+    assert page.tags.count("h1") == 1 and page.tags.count("main") == 1 and "script" not in page.tags
+    assert [value for name, value in page.attributes if name in ("src", "href", "style") or name.startswith("on")] == []
+    assert ("name", "viewport") in page.attributes and ("lang", "en") in page.attributes
+
+
+def test_the_page_loads_nothing(archive, report):
+    text = report(archive, WEATHER)
+    assert "default-src 'none'" in text and "url(" not in text and "@import" not in text
+    assert "http:" not in text and "https:" not in text
+
+
+def test_figures_are_those_of_the_answers(predicted):
+    predicted(
+        {
+            **{"one": ("a", 0.9), "two": ("a", 0.7), "three": ("b", 0.25), "four": ("a", 0.5), "five": (None, 0.0)},
+            **{"out": ("a", 0.2), "far": ("b", 0.8)},
+        }
+    )
+    messages = [
+        LabelledMessage(text, intent)
+        for text, intent in (("one", "a"), ("two", "a"), ("three", "b"), ("four", "b"), ("five", "z"))
+    ]
+    found = evaluate({NODE: small_artifact()}, messages, ["out", "far"])
+    intents = found.intents
+    assert intents.accuracy == pytest.approx(3 / 5) and intents.macro_f1 == pytest.approx((0.8 + 2 / 3 + 0.0) / 3)
+    low, high = intents.interval  # Wilson: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+    z, p, n = 1.959964, 0.6, 5
+    middle, wide = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert low == pytest.approx((middle - wide) / (1 + z * z / n), abs=1e-5)
+    assert high == pytest.approx((middle + wide) / (1 + z * z / n), abs=1e-5)
+    assert [(one.name, one.examples) for one in intents.weak] == [("z", 1), ("b", 2), ("a", 2)]
+    assert {(one.intent, one.predicted, one.messages, *one.texts) for one in intents.pairs} == {
+        ("b", "a", 1, "four"),
+        ("z", None, 1, "five"),
+    }
+    assert (intents.unknown, intents.unknown_messages) == (["z"], 1)
+    scope = intents.scope
+    assert (scope.threshold, scope.rejected, scope.found, scope.outside_messages) == (0.3, 2 / 5, 0.5, 2)
+    assert scope.auroc == pytest.approx(5 / 10)  # of ten pairs, in how many the message in scope is the surer one
+    assert sum(scope.inside) == pytest.approx(1.0) and scope.inside[18] == pytest.approx(1 / 5)
+    assert [(one.answers, one.accuracy) for one in intents.bins] == [(1, 0), (1, 1), (1, 0), (1, 1), (1, 1)]
+
+
+def test_entities_of_one_type_are_scored_alone(predicted):
+    dish, city = FoundEntity(0, 3, EntityLabel("dish"), 0.9), FoundEntity(4, 7, EntityLabel("city"), 0.9)
+    predicted({"pie": (None, 0.0, dish), "pie ulm": (None, 0.0, dish, city), "or ulm": (None, 0.0)})
+    spans = {"dish": EntitySpan(0, 3, "dish"), "city": EntitySpan(4, 7, "city"), "late": EntitySpan(3, 6, "city")}
+    messages = [
+        LabelledMessage("pie", "a", (spans["dish"],)),
+        LabelledMessage("pie ulm", "a", (spans["dish"], spans["city"])),
+        LabelledMessage("or ulm", "a", (spans["late"],)),
+    ]
+    entities = evaluate({NODE: extractor()}, messages).entities
+    assert entities.f1 == pytest.approx(6 / 7) and entities.count == 4
+    assert [(one.name, one.examples) for one in entities.weak] == [("city", 2)]
+    assert entities.weak[0].f1 == pytest.approx(2 / 3)
+
+
+def test_a_model_without_intents_has_a_page_of_its_entities(tmp_path, report, predicted):
+    archive = write_archive(tmp_path / "model.tar.gz", {NODE: extractor()})
+    predicted({"hot pie": (None, 0.0), "pie": (None, 0.0, FoundEntity(0, 3, EntityLabel("dish"), 0.8))})
+    dish = {"start": 4, "end": 7, "value": "pie", "entity": "dish"}
+    page = Page(report(archive, [("a", "hot pie", [dish]), ("a", "pie", [{**dish, "start": 0, "end": 3}])]))
+    assert "Weakest entities" in page.text and "66.7 % F1 of 2 entities" in page.text
+    for part in ("Weakest intents", "Confused", "Can its confidence", "out of scope", "right intent"):
+        assert part not in page.text
+
+
+def test_a_model_that_decides_nothing_says_so(tmp_path, report):
+    page = Page(report(write_archive(tmp_path / "model.tar.gz", {NODE: featurizer_artifact()}), WEATHER))
+    assert "None of these components finds intents or entities" in page.text and "Layers" in page.text
+
+
+def test_a_model_without_components_of_ours_is_refused(tmp_path, report):
+    error = report(write_archive(tmp_path / "model.tar.gz", {}), WEATHER)
+    assert "holds no component of rasa_compressed_bert" in error and "benchmark" in error
+
+
+def test_no_test_messages_are_refused(archive, report):
+    assert "holds no message with an intent" in report(archive, [])
+
+
+def test_a_folder_is_no_page(archive, tmp_path, capsys):
+    path = nlu(tmp_path / "test.json", WEATHER)
+    assert main(["report", str(archive), "--nlu", str(path), "--out", str(tmp_path)]) == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_five_hundred_intents_are_bounded_the_worst_first(archive, report, predicted):
+    names = [f"intent_{number:03}" for number in range(500)]
+    messages = [(name, f"message {name} {place}", []) for name in names for place in range(2)]
+    wrong = {name: "a" for name in names[::2]}
+    answers = {text: (wrong.get(name, name), 0.9) for name, text, _ in messages}
+    answers[messages[4][1]] = ("intent_002", 0.9)  # one of two: an F1 of 2/3, after all that are 0
+    predicted(answers)
+    text = report(archive, messages)
+    page = Page(text)
+    assert len(text) < 60_000 and page.text.count("intent_") < 80
+    for part in ("235 more have mistakes too", "240 more pairs are confused", "and 485 more"):
+        assert part in page.text, part
+    weakest = page.text.partition("Weakest intents")[2].partition("more have")[0]
+    assert "intent_000 0.0 %" in weakest and "intent_002" not in weakest  # it has an F1 of 66.7 %
+
+
+def test_names_and_messages_are_shown_as_they_are(archive, report, predicted):
+    messages = [(HTML, f"{HTML} & 'quotes'", []), (HEBREW, f"{HEBREW}!", []), ("a", "x" * 1000, [])]
+    predicted({messages[0][1]: (HEBREW, 0.6), messages[1][1]: (HTML, 0.7), messages[2][1]: (HEBREW, 0.1)})
+    text = report(archive, messages)
+    page = Page(text)
+    assert "script" not in page.tags and f"{HTML} & 'quotes'" in page.text and "x" * 301 not in text
+    assert f'<bdi class="name">{HEBREW}</bdi>' in text and f'<q dir="auto">{HEBREW}!</q>' in text
+
+
+def test_reliability_has_no_empty_bins():
+    bins = reliability([0.0, 0.1, 0.95, 0.93, 1.0], [False, True, True, False, True])
+    assert [(one.answers, round(one.confidence, 3), round(one.accuracy, 3)) for one in bins] == [
+        (2, 0.05, 0.5),
+        (3, 0.96, 0.667),
+    ]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser is installed: one of {', '.join(BROWSERS)}")
+    return found
+
+
+def test_a_browser_opens_the_page_and_runs_nothing_in_it(browser, archive, report, predicted, tmp_path):
+    messages = [(HTML, f"{HTML} hot", []), (HEBREW, HEBREW, []), ("a", "hot", [])]
+    predicted({messages[0][1]: ("a", 0.6), HEBREW: (HTML, 0.7), "hot": ("a", 0.9)})
+    report(archive, messages)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--dump-dom", (tmp_path / "new" / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    page = Page(done.stdout)
+    assert "<title>model.tar.gz: report</title>" in done.stdout and "script" not in page.tags
+    assert page.tags.count("svg") >= 4 and HEBREW in page.text and HTML in page.text
