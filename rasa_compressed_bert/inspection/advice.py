@@ -31,7 +31,8 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
     """
     steps: List[Advice] = []
     if evaluation.intents:
-        steps += _of_intents(evaluation.intents, evaluation.messages)
+        calibrated = description["components"][evaluation.classifier]["calibrated"]
+        steps += _of_intents(evaluation.intents, evaluation.messages, calibrated=calibrated)
         steps += _of_scope(evaluation.intents, tested_scope=tested_scope)
     if evaluation.entities and evaluation.entities.weak:
         worst = evaluation.entities.weak[0]
@@ -41,7 +42,7 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
     return steps
 
 
-def _of_intents(found: IntentResults, messages: int) -> Iterator[Advice]:
+def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Iterator[Advice]:
     if found.unknown:
         why = (
             f"{counted(found.unknown_messages, 'test message has', 'test messages have')} an intent that the model has "
@@ -66,7 +67,11 @@ def _of_intents(found: IntentResults, messages: int) -> Iterator[Advice]:
         yield Advice("Collect more test messages before you decide.", why, [])
     if found.calibration_error > _UNRELIABLE:
         why = f"Confidences are {percent(found.calibration_error)} away from the share of right answers, on average."
-        step = "Train with `validation_split` above 0, and test on messages like those of your users."
+        step = (
+            "Add messages like these to the training data: those that the confidences were calibrated with are others."
+            if calibrated
+            else "Train with `validation_split` above 0, so that they are calibrated."
+        )
         yield Advice(step, why, [])
 
 

@@ -13,6 +13,7 @@ from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.inspection.advice import advice
 from rasa_compressed_bert.inspection.evaluation import Evaluation
 from rasa_compressed_bert.inspection.report import inspection_blocks
+from rasa_compressed_bert.reporting.blocks import Block, Table
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.tables import percent
 
@@ -61,7 +62,7 @@ def report_page(
         components=[_component(name, one) for name, one in description["components"].items()],
         evaluation=evaluation,
         steps=advice(description, evaluation, tested_scope=bool(out_of_scope)),
-        details=[(type(block).__name__, block) for block in inspection_blocks(description)],
+        details=[(type(block).__name__, block) for block in inspection_blocks(description) if not _is_of_layers(block)],
         nlu=nlu,
         out_of_scope=out_of_scope,
         machine=in_words(environment),
@@ -70,12 +71,18 @@ def report_page(
     )
 
 
+def _is_of_layers(block: Block) -> bool:
+    """Whether it is the table of layers, which the page has above."""
+    return isinstance(block, Table) and block.rows[0][0] == "layer"
+
+
 def _component(name: str, component: Mapping[str, Any]) -> Dict[str, Any]:
     """What the page shows of a component."""
     shown: Dict[str, Any] = {
         "name": name,
         "summary": _summary(component),
         "scores": _scores(component.get("training_scores", {})),
+        "held_out": _held_out(component.get("held_out", {})),
         "before_mb": None,
         "now_mb": None,
         "before_ms": None,
@@ -125,6 +132,12 @@ def _scores(stages: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float, f
         for key, name in _SCORES.items()
         if before.get(key) is not None and now.get(key) is not None
     ]
+
+
+def _held_out(scores: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float]]:
+    """Scores, before compression, of training messages that were held out."""
+    found = scores.get("held out", {})
+    return [(name, found[key]) for key, name in _SCORES.items() if found.get(key) is not None]
 
 
 def _layer(layer: Mapping[str, Any]) -> Dict[str, Any]:

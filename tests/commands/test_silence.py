@@ -66,6 +66,7 @@ def folder(tmp_path_factory):
     [
         "init --yes --out new/config.yml",
         "inspect artifact --latency",
+        "report artifact --nlu nlu.yml",
         "sensitivity artifact --nlu nlu.yml --bits 4 --sparsity 0.5",
         "augment --nlu nlu.yml --out texts.csv --n-iter 2",
         "export artifact --out onnx",
