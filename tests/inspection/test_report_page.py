@@ -192,6 +192,15 @@ def test_a_model_that_decides_nothing_says_so(tmp_path, report):
     assert "None of these components finds intents or entities" in page.text and "Layers" in page.text
 
 
+def test_several_components_are_named_and_one_may_be_untrained(tmp_path, report, predicted):
+    nodes = {NODE: small_artifact(), "train_found1": extractor(), "train_empty2": Artifact({"kind": "featurizer"}, {})}
+    predicted({text: (intent, 0.8, FoundEntity(0, 2, EntityLabel("dish"), 0.9)) for intent, text, _ in WEATHER})
+    page = Page(report(write_archive(tmp_path / "model.tar.gz", nodes), WEATHER))
+    assert "Layers of train_found1" in page.text and f"{NODE} decides the intent" in page.text
+    assert "train_empty2 : Gives features" in page.text and "It is not trained" in page.text
+    assert "No entity is annotated in the test messages." in page.text and "100.0 % of the messages" in page.text
+
+
 def test_a_model_without_components_of_ours_is_refused(tmp_path, report):
     error = report(write_archive(tmp_path / "model.tar.gz", {}), WEATHER)
     assert "holds no component of rasa_compressed_bert" in error and "benchmark" in error
