@@ -16,6 +16,7 @@ from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.inspection import asking
+from rasa_compressed_bert.inspection.advice import advice
 from rasa_compressed_bert.inspection.evaluation import evaluate
 from rasa_compressed_bert.metrics.confidences import reliability
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
@@ -199,6 +200,59 @@ def test_several_components_are_named_and_one_may_be_untrained(tmp_path, report,
     assert "Layers of train_found1" in page.text and f"{NODE} decides the intent" in page.text
     assert "train_empty2 : Gives features" in page.text and "It is not trained" in page.text
     assert "No entity is annotated in the test messages." in page.text and "100.0 % of the messages" in page.text
+
+
+def test_a_student_has_no_layers(tmp_path, report):
+    artifact = small_artifact()
+    manifest = {name: value for name, value in artifact.manifest.items() if "encoder" not in name}
+    manifest["student"] = {"architecture": "ngrams", "dimension": 8}
+    manifest["teacher"] = {"training_messages": 40, "other_messages": 60, "parameters": 1000}
+    archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact(manifest, artifact.files)})
+    page = Page(report(archive, WEATHER))
+    assert "A student (ngrams) that learnt from a larger model." in page.text and "Weakest intents" in page.text
+    assert "Layers" not in page.text and "MB before compression" not in page.text and "Try pruning" not in page.text
+
+
+def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
+    artifact = small_artifact()
+    changed = {"kind": "answer_extractor", "labels": [], "answers": {}, "held_out": {"exact_match": 0.5, "f1": 0.6}}
+    manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}
+    archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({**manifest, **changed}, artifact.files)})
+    page = Page(report(archive, WEATHER))
+    assert "Answers questions out of documents." in page.text and "Not measured." in page.text
+    assert "None of these components finds intents or entities" in page.text and "exact_match 0.5" in page.text
+
+
+@pytest.mark.parametrize(
+    "answers, outside, calibrated, expected",
+    [
+        ({"hot": ("a", 1.0), "cold": ("b", 1.0)}, {}, True, ["--out-of-scope FILE"]),
+        (
+            {"hot": ("b", 1.0), "cold": ("b", 1.0)},
+            {},
+            True,
+            ["first intent taken for the second", "calibrated with"],
+        ),
+        ({"hot": ("a", 0.6), "cold": ("b", 0.6)}, {}, False, ["Train with `validation_split` above 0"]),
+        (
+            {"hot": ("a", 0.1), "cold": ("b", 1.0)},
+            {},
+            True,
+            ["50.0 % of the messages in scope are below"],
+        ),
+        ({"hot": ("a", 0.9), "cold": ("b", 0.9)}, {"why": ("a", 0.8)}, True, ["Only 0.0 %", "the threshold 0.9,"]),
+    ],
+    ids=["all right", "confused", "not calibrated", "rejected", "not found"],
+)
+def test_advice_follows_from_what_was_measured(predicted, answers, outside, calibrated, expected):
+    predicted({**answers, **outside})
+    messages = [LabelledMessage("hot", "a"), LabelledMessage("cold", "b")]
+    evaluation = evaluate({NODE: small_artifact()}, messages, list(outside))
+    description = {"components": {NODE: {"calibrated": calibrated, "layers": [], "sparsity": 0.0}}}
+    text = " ".join(f"{one.why} {one.step}" for one in advice(description, evaluation, tested_scope=bool(outside)))
+    for part in [*expected, "With 2 test messages", "Try `pruning`"]:
+        assert part in text
+    assert ("Collect some" in text) == (not outside) and "has not learnt" not in text
 
 
 def test_a_model_without_components_of_ours_is_refused(tmp_path, report):
