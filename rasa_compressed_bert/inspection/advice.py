@@ -53,7 +53,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
     known = [one for one in found.pairs if one.predicted is not None and one.intent not in found.unknown]
     weak = [one for one in found.weak if one.name not in found.unknown and one.examples]
     for pair in known[:1]:
-        why = f"{counted(pair.messages, 'message', 'messages')} of the first intent taken for the second:"
+        why = f"{counted(pair.messages, 'message of an intent is', 'messages of an intent are')} taken for another one:"
         step = "Compare their training messages; correct, separate or merge the two intents."
         yield Advice(step, why, [pair.intent, str(pair.predicted)])
     for worst in weak[:1]:

@@ -231,7 +231,7 @@ def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
             {"hot": ("b", 1.0), "cold": ("b", 1.0)},
             {},
             True,
-            ["first intent taken for the second", "calibrated with"],
+            ["1 message of an intent is taken for another one:", "calibrated with"],
         ),
         ({"hot": ("a", 0.6), "cold": ("b", 0.6)}, {}, False, ["Train with `validation_split` above 0"]),
         (
