@@ -8,12 +8,22 @@ import sys
 from typing import Any, Optional, Sequence
 
 from rasa_compressed_bert import __version__
-from rasa_compressed_bert.commands import augment, benchmark, export, init, inspect, package_spacy, search, sensitivity
+from rasa_compressed_bert.commands import (
+    augment,
+    benchmark,
+    export,
+    init,
+    inspect,
+    package_spacy,
+    report,
+    search,
+    sensitivity,
+)
 from rasa_compressed_bert.commands.help import PROGRAM, Help, PrintCompletion, add_verbosity
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
-_COMMANDS = (init, inspect, benchmark, sensitivity, augment, export, package_spacy, search)
+_COMMANDS = (init, inspect, report, benchmark, sensitivity, augment, export, package_spacy, search)
 _FAILED = 2
 _INTERRUPTED = 130  # as shells have it
 _EXAMPLES = f"""Examples:

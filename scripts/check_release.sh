@@ -18,7 +18,7 @@ cd "$scratch/empty"  # not in the checkout, whose package would be imported inst
 version="$("$empty" -m rasa_compressed_bert --version)"
 "$empty" -c "from rasa_compressed_bert import PrunedBertIntentClassifier" 2>"$scratch/import.log" ||
     { cat "$scratch/import.log" >&2; exit 1; }
-for command in init inspect benchmark sensitivity augment export package-spacy search; do
+for command in init inspect report benchmark sensitivity augment export package-spacy search; do
     "$empty" -m rasa_compressed_bert "$command" --help >"$scratch/help.log"
 done
 echo "== $version: sdist and wheel are sound, and the wheel works in an empty environment"

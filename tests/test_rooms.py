@@ -82,7 +82,7 @@ THIRD_PARTY = {
     "tasks": {"numpy", "regex", "scipy"},
     "components": {"numpy", "rasa"},
     "reporting": {"adjustText", "matplotlib", "psutil", "rich"},
-    "inspection": {"numpy", "matplotlib"},
+    "inspection": {"jinja2", "markupsafe", "matplotlib", "numpy", "scipy"},
     "spacy_pipeline": {"spacy"},
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
     "__init__": set(),

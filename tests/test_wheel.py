@@ -13,7 +13,8 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 MODULES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rasa_compressed_bert").rglob("*.py")}
-FILES = {*MODULES, "rasa_compressed_bert/py.typed"}  # the mark of PEP 561: type checkers may use the annotations
+TEMPLATES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rasa_compressed_bert").rglob("*.jinja")}
+FILES = {*MODULES, *TEMPLATES, "rasa_compressed_bert/py.typed"}  # the mark of PEP 561: types may be checked
 
 
 @pytest.fixture(scope="module")

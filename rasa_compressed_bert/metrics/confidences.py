@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
-from typing import Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
@@ -26,9 +26,36 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
         bins: how many.
     """
     values, hits = np.asarray(confidences, np.float64), np.asarray(right, np.float64)
-    members = np.clip(np.ceil(values * bins) - 1, 0, bins - 1).astype(int)
-    gaps = np.bincount(members, weights=hits - values, minlength=bins)  # n_b (accuracy_b - confidence_b)
+    gaps = np.bincount(_bin_of(values, bins), weights=hits - values, minlength=bins)  # n_b (accuracy_b - confidence_b)
     return float(np.abs(gaps).sum() / len(values))
+
+
+class ReliabilityBin(NamedTuple):
+    """Answers of similar confidence: how many, their mean confidence, and the share of them that is right."""
+
+    answers: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: int = 10) -> List[ReliabilityBin]:
+    """The bins of a reliability diagram (Guo et al. 2017) that hold an answer, of equal width in (0, 1], lowest first.
+
+    Args:
+        confidences: of the answers, in [0, 1].
+        right: whether each is.
+        bins: how many.
+    """
+    values, hits = np.asarray(confidences, np.float64), np.asarray(right, np.float64)
+    members = _bin_of(values, bins)
+    return [
+        ReliabilityBin(int(own.sum()), float(values[own].mean()), float(hits[own].mean()))
+        for own in (members == number for number in np.unique(members))
+    ]
+
+
+def _bin_of(confidences: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidences * bins) - 1, 0, bins - 1).astype(int)
 
 
 def out_of_scope_auroc(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> float:

@@ -34,7 +34,7 @@ nlu:
     - oh oh oh hot
 """
 OURS = re.compile(
-    r"(sensitivity|benchmark|search|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
+    r"(sensitivity|benchmark|search|report|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
     r"|This model is compressed already .*|\d+ messages? cannot be right, .*"
     r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
 )
@@ -66,6 +66,7 @@ def folder(tmp_path_factory):
     [
         "init --yes --out new/config.yml",
         "inspect artifact --latency",
+        "report artifact --nlu nlu.yml",
         "sensitivity artifact --nlu nlu.yml --bits 4 --sparsity 0.5",
         "augment --nlu nlu.yml --out texts.csv --n-iter 2",
         "export artifact --out onnx",

@@ -8,6 +8,7 @@ from rasa_compressed_bert.metrics.confidences import (
     expected_calibration_error,
     fallback_f1,
     out_of_scope_auroc,
+    reliability,
 )
 
 CONFIDENCES = st.lists(st.integers(0, 10007).map(lambda value: value / 10007), min_size=1, max_size=50)  # on no edge
@@ -66,3 +67,11 @@ def test_the_best_threshold_is_as_it_is_printed(inside, outside):
     threshold, best = best_fallback(inside, outside)
     assert best == pytest.approx(fallback_f1(inside, outside, float(str(threshold))))
     assert len(str(threshold)) <= 8, "confidences are at least 0.0001 apart"
+
+
+def test_reliability_has_no_empty_bins():
+    bins = reliability([0.0, 0.1, 0.95, 0.93, 1.0], [False, True, True, False, True])
+    assert [(one.answers, round(one.confidence, 3), round(one.accuracy, 3)) for one in bins] == [
+        (2, 0.05, 0.5),
+        (3, 0.96, 0.667),
+    ]

@@ -1,0 +1,97 @@
+"""What to do next about a model, from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, List, Mapping, NamedTuple
+
+from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.inspection.evaluation import Evaluation, IntentResults
+from rasa_compressed_bert.reporting.tables import percent
+
+_FEW_MESSAGES = 200  # below it, the 95 % interval of an accuracy of 90 % is wider than 8 points
+_NAMED = 5
+_UNRELIABLE, _REJECTED, _FOUND = 0.1, 0.1, 0.5  # shares
+
+
+class Advice(NamedTuple):
+    """A step, and why; `names` are of intents and entities, which the reader sees as they are."""
+
+    step: str
+    why: str
+    names: List[str]
+
+
+def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_scope: bool) -> List[Advice]:
+    """Steps, the most pressing first.
+
+    Args:
+        description: as `inspect_model` returns it.
+        evaluation: of the same model.
+        tested_scope: whether messages out of scope were given.
+    """
+    steps: List[Advice] = []
+    if evaluation.intents:
+        calibrated = description["components"][evaluation.classifier]["calibrated"]
+        steps += _of_intents(evaluation.intents, evaluation.messages, calibrated=calibrated)
+        steps += _of_scope(evaluation.intents, tested_scope=tested_scope)
+    if evaluation.entities and evaluation.entities.weak:
+        worst = evaluation.entities.weak[0]
+        why = f"The weakest type of entities has an F1 of {percent(worst.f1)}:"
+        steps.append(Advice("Annotate more examples of it, and check those that are there.", why, [worst.name]))
+    steps += _of_compression(description["components"])
+    return steps
+
+
+def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Iterator[Advice]:
+    if found.unknown:
+        why = (
+            f"{counted(found.unknown_messages, 'test message has', 'test messages have')} an intent that the model has "
+            "not learnt, and cannot be right:"
+        )
+        step = "Add these intents to the training data, or take them out of the test data."
+        yield Advice(step, why, list(found.unknown[:_NAMED]))
+    known = [one for one in found.pairs if one.predicted is not None and one.intent not in found.unknown]
+    weak = [one for one in found.weak if one.name not in found.unknown and one.examples]
+    for pair in known[:1]:
+        why = f"{counted(pair.messages, 'message of an intent is', 'messages of an intent are')} taken for another one:"
+        step = "Compare their training messages; correct, separate or merge the two intents."
+        yield Advice(step, why, [pair.intent, str(pair.predicted)])
+    for worst in weak[:1]:
+        why = f"The weakest intent has an F1 of {percent(worst.f1)}:"
+        yield Advice("Add training messages in the words that users write.", why, [worst.name])
+    if messages < _FEW_MESSAGES:
+        why = (
+            f"With {counted(messages, 'test message', 'test messages')} the accuracy may be anywhere from "
+            f"{percent(found.interval[0])} to {percent(found.interval[1])} (95 % interval)."
+        )
+        yield Advice("Collect more test messages before you decide.", why, [])
+    if found.calibration_error > _UNRELIABLE:
+        why = f"Confidences are {percent(found.calibration_error)} away from the share of right answers, on average."
+        step = (
+            "Add messages like these to the training data: those that the confidences were calibrated with are others."
+            if calibrated
+            else "Train with `validation_split` above 0, so that they are calibrated."
+        )
+        yield Advice(step, why, [])
+
+
+def _of_scope(found: IntentResults, *, tested_scope: bool) -> Iterator[Advice]:
+    scope = found.scope
+    if scope.rejected > _REJECTED:
+        why = f"{percent(scope.rejected)} of the messages in scope are below the threshold: users are asked again."
+        yield Advice("Add training messages, or lower the threshold of FallbackClassifier.", why, [])
+    if not tested_scope:
+        why = "It was not tested what happens to messages that no intent is right for."
+        yield Advice("Collect some and add `--out-of-scope FILE`.", why, [])
+    elif scope.found is not None and scope.found < _FOUND:
+        why = f"Only {percent(scope.found)} of the messages out of scope are below the threshold."
+        step = f"Train with `out_of_scope`, or try the threshold {scope.best_threshold:g}, the best for these messages."
+        yield Advice(step, why, [])
+
+
+def _of_compression(components: Mapping[str, Any]) -> Iterator[Advice]:
+    for component in components.values():
+        if "layers" in component and not component["sparsity"]:
+            why = "Nothing is pruned: the encoder has all its weights."
+            yield Advice("Try `pruning`, which makes the model smaller and faster.", why, [])
+            return

@@ -1,0 +1,90 @@
+"""What the components of a trained model find in messages."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.reporting.progress import progress
+from rasa_compressed_bert.runtime.message_predictor import Prediction
+from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
+
+_WARM_UP = 5  # messages, asked and not timed
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was found, by the position of the message.
+
+    Attributes:
+        intents: the best intent; None without one.
+        confidences: of these; 0 without one.
+        entities: all of a message.
+        milliseconds: of all components together, without Rasa.
+    """
+
+    intents: List[Optional[str]] = field(default_factory=list)
+    confidences: List[float] = field(default_factory=list)
+    entities: List[List[EntitySpan]] = field(default_factory=list)
+    milliseconds: List[float] = field(default_factory=list)
+
+
+class AskedModel:
+    """The components of this package in one model, on one thread; other components of the pipeline are not asked.
+
+    Args:
+        artifacts: of the components, by their names in the archive.
+
+    Attributes:
+        classifier: the name of the component that decides the intent, the last one of the pipeline; None without any.
+        extractors: the names of those that find entities.
+
+    Raises:
+        CompressedBertError: if one of them cannot be opened.
+    """
+
+    def __init__(self, artifacts: Mapping[str, Artifact]):
+        trained = {name: artifact.manifest for name, artifact in artifacts.items() if artifact.files}
+        classifiers = [name for name, manifest in trained.items() if manifest.get("labels")]
+        self.classifier = max(classifiers, key=_place) if classifiers else None
+        self.extractors = [name for name, manifest in trained.items() if "entities" in manifest]
+        asked = dict.fromkeys([*([self.classifier] if self.classifier else []), *self.extractors])
+        self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in asked}
+        self.intents: List[str] = list(trained[self.classifier]["labels"]) if self.classifier else []
+
+    def ask(self, texts: Sequence[str], *, name: str) -> Answers:
+        """What is found in each message.
+
+        Args:
+            texts: of the messages.
+            name: the label of the progress bar.
+        """
+        answers = Answers()
+        for text in texts[:_WARM_UP]:
+            self._found(text)
+        with progress(name, len(texts), unit="messages") as work:
+            for text in texts:
+                start = time.perf_counter()
+                found = self._found(text)
+                answers.milliseconds.append(1000.0 * (time.perf_counter() - start))
+                ranking = found[self.classifier].ranking if self.classifier else []
+                intent, confidence = ranking[0] if ranking else (None, 0.0)
+                answers.intents.append(intent)
+                answers.confidences.append(confidence)
+                entities = [one for extractor in self.extractors for one in found[extractor].entities]
+                answers.entities.append([EntitySpan(one.start, one.end, *one.label) for one in entities])
+                work.advance(1)
+        return answers
+
+    def _found(self, text: str) -> Dict[str, Prediction]:
+        return {name: predictor.predict(text) for name, predictor in self._predictors.items()}
+
+
+def _place(name: str) -> int:
+    """The position in the pipeline, with which Rasa's names of components end."""
+    number = re.search(r"\d+$", name)
+    return int(number.group()) if number else -1

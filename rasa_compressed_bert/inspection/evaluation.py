@@ -1,0 +1,242 @@
+"""How right a model is on test messages, and where it is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.inspection.asking import Answers, AskedModel
+from rasa_compressed_bert.metrics.confidences import (
+    FALLBACK_THRESHOLD,
+    ReliabilityBin,
+    best_fallback,
+    expected_calibration_error,
+    out_of_scope_auroc,
+    reliability,
+)
+from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.intents import intent_scores
+from rasa_compressed_bert.metrics.weaknesses import most_confused, weakest
+
+MOST_INTENTS, MOST_PAIRS, MOST_ENTITIES, MOST_MESSAGES = 15, 10, 15, 3
+"""What is listed, the worst first: with hundreds of intents the rest is counted."""
+_BINS = 20  # of the histograms of confidences
+_NO_INTENT = ""
+
+
+class WeakLabel(NamedTuple):
+    """An intent or a type of entities, its F1 as a share, and how many the test data has of it."""
+
+    name: str
+    f1: float
+    examples: int
+
+
+class ConfusedPair(NamedTuple):
+    """Messages of one intent that are taken for another one (None for no intent), and some of them."""
+
+    intent: str
+    predicted: Optional[str]
+    messages: int
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Confidences of messages in scope and, where there are any, out of scope.
+
+    Attributes:
+        threshold: below it, a message counts as out of scope.
+        inside: shares of the messages in scope, by bins of their confidence.
+        outside: the same of those out of scope; empty without any.
+        rejected: share of the messages in scope below the threshold.
+        outside_messages: how many are out of scope.
+        found: share of these below the threshold; None without any.
+        auroc: of telling both apart; None without any.
+        best_threshold: where F1 of finding those out of scope is highest; None without any.
+    """
+
+    threshold: float
+    inside: Sequence[float]
+    outside: Sequence[float]
+    rejected: float
+    outside_messages: int = 0
+    found: Optional[float] = None
+    auroc: Optional[float] = None
+    best_threshold: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class IntentResults:
+    """Intents of all test messages; scores as shares.
+
+    Attributes:
+        accuracy: of the messages.
+        interval: the 95 % confidence interval of the accuracy (Wilson 1927).
+        macro_f1: over the intents of the test data.
+        tested: number of intents in the test data.
+        weak: those with the lowest F1.
+        weak_count: number of intents that are not always right.
+        pairs: the most frequent confusions.
+        pair_count: number of pairs that are confused.
+        calibration_error: expected calibration error, 15 bins.
+        bins: of the reliability diagram.
+        unknown: intents of the test data that the model has not learnt.
+        unknown_messages: how many messages these have.
+        scope: messages out of scope.
+    """
+
+    accuracy: float
+    interval: Tuple[float, float]
+    macro_f1: float
+    tested: int
+    weak: Sequence[WeakLabel]
+    weak_count: int
+    pairs: Sequence[ConfusedPair]
+    pair_count: int
+    calibration_error: float
+    bins: Sequence[ReliabilityBin]
+    unknown: Sequence[str]
+    unknown_messages: int
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class EntityResults:
+    """Entities of all test messages: F1 of all and of each type, as shares; None without any in the test data."""
+
+    f1: Optional[float]
+    count: int
+    weak: Sequence[WeakLabel]
+    weak_count: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What test messages show of a model; None for what it does not predict.
+
+    Attributes:
+        messages: how many.
+        median_ms: of a message, all components of this package together, one thread, without Rasa.
+        classifier: the component that decides the intent.
+        intents: how right these are.
+        entities: how right these are.
+    """
+
+    messages: int
+    median_ms: Optional[float] = None
+    classifier: Optional[str] = None
+    intents: Optional[IntentResults] = None
+    entities: Optional[EntityResults] = None
+
+
+def evaluate(
+    artifacts: Mapping[str, Artifact], messages: Sequence[LabelledMessage], out_of_scope: Sequence[str] = ()
+) -> Evaluation:
+    """Asks a model about test messages.
+
+    Args:
+        artifacts: of the components, by their names in the archive.
+        messages: one or more, with intents and entities.
+        out_of_scope: messages that no intent is right for.
+
+    Raises:
+        CompressedBertError: if a component cannot be opened.
+    """
+    model = AskedModel(artifacts)
+    if not model.classifier and not model.extractors:
+        return Evaluation(len(messages))
+    answers = model.ask([message.text for message in messages], name="report")
+    intents = None
+    if model.classifier:
+        outside = model.ask(out_of_scope, name="report").confidences if out_of_scope else []
+        threshold = _threshold(artifacts[model.classifier])
+        scope = _scope(answers.confidences, outside, threshold=threshold)
+        intents = _intents(messages, answers, learnt=model.intents, scope=scope)
+    entities = _entities(messages, answers) if model.extractors else None
+    return Evaluation(len(messages), float(np.median(answers.milliseconds)), model.classifier, intents, entities)
+
+
+def _threshold(artifact: Artifact) -> float:
+    """That of the model, where it knows one, else that of Rasa."""
+    if "out_of_scope" not in artifact.manifest:
+        return FALLBACK_THRESHOLD
+    return float(artifact.manifest["views"]["confidence"]["threshold"])
+
+
+def _intents(
+    messages: Sequence[LabelledMessage], answers: Answers, *, learnt: Sequence[str], scope: Scope
+) -> IntentResults:
+    expected = [message.intent for message in messages]
+    predicted = [_NO_INTENT if intent is None else intent for intent in answers.intents]
+    right = [intent == found for intent, found in zip(expected, predicted)]
+    names, codes = np.unique([*expected, *predicted], return_inverse=True)
+    classes, given = codes[: len(expected)], codes[len(expected) :]
+    weak = weakest(classes, given, most=len(names))
+    pairs = most_confused(classes, given, most=len(expected))
+    confused = []
+    for pair in pairs[:MOST_PAIRS]:
+        places = np.flatnonzero((classes == pair.label) & (given == pair.predicted))[:MOST_MESSAGES]
+        texts = [messages[place].text for place in places]
+        confused.append(ConfusedPair(str(names[pair.label]), str(names[pair.predicted]) or None, pair.examples, texts))
+    interval = binomtest(sum(right), len(right)).proportion_ci(method="wilson")
+    unknown = [intent for intent in expected if intent not in set(learnt)]
+    scores: Dict[str, float] = intent_scores(expected, predicted)
+    return IntentResults(
+        **scores,
+        interval=(float(interval.low), float(interval.high)),
+        tested=len(set(expected)),
+        weak=[WeakLabel(str(names[one.label]), one.f1, one.examples) for one in weak[:MOST_INTENTS]],
+        weak_count=len(weak),
+        pairs=confused,
+        pair_count=len(pairs),
+        calibration_error=expected_calibration_error(answers.confidences, right),
+        bins=reliability(answers.confidences, right),
+        unknown=sorted(set(unknown)),
+        unknown_messages=len(unknown),
+        scope=scope,
+    )
+
+
+def _scope(inside: Sequence[float], outside: Sequence[float], *, threshold: float) -> Scope:
+    rejected = float((np.asarray(inside) < threshold).mean())
+    if not outside:
+        return Scope(threshold, _histogram(inside), [], rejected)
+    return Scope(
+        threshold,
+        _histogram(inside),
+        _histogram(outside),
+        rejected,
+        outside_messages=len(outside),
+        found=float((np.asarray(outside) < threshold).mean()),
+        auroc=out_of_scope_auroc(inside, outside),
+        best_threshold=best_fallback(inside, outside)[0],
+    )
+
+
+def _histogram(confidences: Sequence[float]) -> List[float]:
+    counts, _ = np.histogram(confidences, bins=_BINS, range=(0.0, 1.0))
+    return (counts / len(confidences)).tolist()
+
+
+def _of_type(messages: Sequence[Sequence[EntitySpan]], name: str) -> List[List[EntitySpan]]:
+    return [[span for span in spans if span.entity == name] for spans in messages]
+
+
+def _entities(messages: Sequence[LabelledMessage], answers: Answers) -> EntityResults:
+    expected = [message.entities for message in messages]
+    weak = []
+    for name in sorted({span.entity for spans in expected for span in spans}):
+        own, found = (_of_type(spans, name) for spans in (expected, answers.entities))
+        f1 = entity_f1(own, found)
+        if f1 is not None and f1 < 1.0:
+            weak.append(WeakLabel(name, f1, sum(map(len, own))))
+    weak.sort(key=lambda one: (one.f1, -one.examples))
+    count = sum(map(len, expected))
+    return EntityResults(entity_f1(expected, answers.entities), count, weak[:MOST_ENTITIES], len(weak))

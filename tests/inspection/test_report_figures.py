@@ -1,0 +1,102 @@
+"""The figures of `report`, and what it advises, from answers that a test gives."""
+
+import numpy as np
+import pytest
+from small_archives import DENSE, NODE, PRUNED, small_artifact, word_tokenizer
+
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
+from rasa_compressed_bert.benchmark.random_models import random_artifact
+from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
+from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.inspection.advice import advice
+from rasa_compressed_bert.inspection.evaluation import evaluate
+from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
+
+
+def extractor():
+    """A model of random weights that finds entities alone; answers come from `predicted`."""
+    scheme = TagScheme((EntityLabel("dish"), EntityLabel("city")))
+    entities = {"temperature": 1.0, "inside_words": False, "comma_separated": [], "cuts": {}, **scheme.to_dict()}
+    random = random_artifact(PRUNED, int8=True, classes=0, tags=scheme.num_tags)
+    manifest = {"max_length": 32, "dense_encoder": DENSE.to_dict(), "labels": [], "entities": entities}
+    manifest = {**random.manifest, **manifest, "kind": "entity_extractor"}
+    return Artifact(manifest, {**random.files, TOKENIZER: word_tokenizer()})
+
+
+def test_figures_are_those_of_the_answers(predicted):
+    predicted(
+        {
+            **{"one": ("a", 0.9), "two": ("a", 0.7), "three": ("b", 0.25), "four": ("a", 0.5), "five": (None, 0.0)},
+            **{"out": ("a", 0.2), "far": ("b", 0.8)},
+        }
+    )
+    messages = [
+        LabelledMessage(text, intent)
+        for text, intent in (("one", "a"), ("two", "a"), ("three", "b"), ("four", "b"), ("five", "z"))
+    ]
+    found = evaluate({NODE: small_artifact()}, messages, ["out", "far"])
+    intents = found.intents
+    assert intents.accuracy == pytest.approx(3 / 5) and intents.macro_f1 == pytest.approx((0.8 + 2 / 3 + 0.0) / 3)
+    low, high = intents.interval  # Wilson: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+    z, p, n = 1.959964, 0.6, 5
+    middle, wide = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert low == pytest.approx((middle - wide) / (1 + z * z / n), abs=1e-5)
+    assert high == pytest.approx((middle + wide) / (1 + z * z / n), abs=1e-5)
+    assert [(one.name, one.examples) for one in intents.weak] == [("z", 1), ("b", 2), ("a", 2)]
+    assert {(one.intent, one.predicted, one.messages, *one.texts) for one in intents.pairs} == {
+        ("b", "a", 1, "four"),
+        ("z", None, 1, "five"),
+    }
+    assert (intents.unknown, intents.unknown_messages) == (["z"], 1)
+    scope = intents.scope
+    assert (scope.threshold, scope.rejected, scope.found, scope.outside_messages) == (0.3, 2 / 5, 0.5, 2)
+    assert scope.auroc == pytest.approx(5 / 10)  # of ten pairs, in how many the message in scope is the surer one
+    assert sum(scope.inside) == pytest.approx(1.0) and scope.inside[18] == pytest.approx(1 / 5)
+    assert [(one.answers, one.accuracy) for one in intents.bins] == [(1, 0), (1, 1), (1, 0), (1, 1), (1, 1)]
+
+
+def test_entities_of_one_type_are_scored_alone(predicted):
+    dish, city = FoundEntity(0, 3, EntityLabel("dish"), 0.9), FoundEntity(4, 7, EntityLabel("city"), 0.9)
+    predicted({"pie": (None, 0.0, dish), "pie ulm": (None, 0.0, dish, city), "or ulm": (None, 0.0)})
+    spans = {"dish": EntitySpan(0, 3, "dish"), "city": EntitySpan(4, 7, "city"), "late": EntitySpan(3, 6, "city")}
+    messages = [
+        LabelledMessage("pie", "a", (spans["dish"],)),
+        LabelledMessage("pie ulm", "a", (spans["dish"], spans["city"])),
+        LabelledMessage("or ulm", "a", (spans["late"],)),
+    ]
+    entities = evaluate({NODE: extractor()}, messages).entities
+    assert entities.f1 == pytest.approx(6 / 7) and entities.count == 4
+    assert [(one.name, one.examples) for one in entities.weak] == [("city", 2)]
+    assert entities.weak[0].f1 == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    "answers, outside, calibrated, expected",
+    [
+        ({"hot": ("a", 1.0), "cold": ("b", 1.0)}, {}, True, ["--out-of-scope FILE"]),
+        (
+            {"hot": ("b", 1.0), "cold": ("b", 1.0)},
+            {},
+            True,
+            ["1 message of an intent is taken for another one:", "calibrated with"],
+        ),
+        ({"hot": ("a", 0.6), "cold": ("b", 0.6)}, {}, False, ["Train with `validation_split` above 0"]),
+        (
+            {"hot": ("a", 0.1), "cold": ("b", 1.0)},
+            {},
+            True,
+            ["50.0 % of the messages in scope are below"],
+        ),
+        ({"hot": ("a", 0.9), "cold": ("b", 0.9)}, {"why": ("a", 0.8)}, True, ["Only 0.0 %", "the threshold 0.9,"]),
+    ],
+    ids=["all right", "confused", "not calibrated", "rejected", "not found"],
+)
+def test_advice_follows_from_what_was_measured(predicted, answers, outside, calibrated, expected):
+    predicted({**answers, **outside})
+    messages = [LabelledMessage("hot", "a"), LabelledMessage("cold", "b")]
+    evaluation = evaluate({NODE: small_artifact()}, messages, list(outside))
+    description = {"components": {NODE: {"calibrated": calibrated, "layers": [], "sparsity": 0.0}}}
+    text = " ".join(f"{one.why} {one.step}" for one in advice(description, evaluation, tested_scope=bool(outside)))
+    for part in [*expected, "With 2 test messages", "Try `pruning`"]:
+        assert part in text
+    assert ("Collect some" in text) == (not outside) and "has not learnt" not in text
