@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import re
+import sys
 import time
 
 import numpy as np
@@ -109,9 +110,11 @@ def test_repeated_text_is_encoded_once_and_its_features_are_shared(trained, monk
         assert words is hello[0] and sentence is hello[1]
 
 
-def test_progress_is_shown(trained, data, capsys):
+def test_progress_is_shown_on_a_terminal(trained, data, capsys, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     trained.component.process_training_data(data)
-    assert re.search(r"featurize: 100%.* 26/26 ", capsys.readouterr().err)
+    assert re.search(r"featurize: +100 %", capsys.readouterr().err)
 
 
 def test_interruption_does_not_wait_for_all_other_messages(trained, monkeypatch):

@@ -162,7 +162,7 @@ def test_an_artifact_of_another_kind(tmp_path, capsys):
 def test_an_artifact_that_learnt_nothing(tmp_path, capsys):
     write_artifact(Artifact(random_artifact().manifest, {}), tmp_path / "empty")
     assert package(tmp_path / "empty", tmp_path / "out") == 2
-    assert "had nothing to train on" in capsys.readouterr().err
+    assert "was trained without data for this component" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["kind", "labels", "max_length", "encoder", "temperature"])
