@@ -18,11 +18,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def on_terminal(monkeypatch, columns=100):
+def on_terminal(monkeypatch, caplog, columns=100):
     """A terminal in the place of standard error; within a test, as pytest puts its own there before it."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(logging.getLogger(LOGGER), "level", logging.INFO)
+    caplog.set_level(logging.INFO, LOGGER)
     return sys.stderr
 
 
@@ -39,8 +39,8 @@ def last_of(terminal):
 
 
 @pytest.mark.parametrize("columns", [30, 40, 100])
-def test_a_bar_has_the_score_first_and_drops_what_does_not_fit(monkeypatch, columns):
-    terminal = on_terminal(monkeypatch, columns)
+def test_a_bar_has_the_score_first_and_drops_what_does_not_fit(monkeypatch, caplog, columns):
+    terminal = on_terminal(monkeypatch, caplog, columns)
     with whole_training([1.0, 2.0]):
         run("fine-tune", {"loss": 12.0, "macro_f1": 0.931})
     line = last_of(terminal)
@@ -60,8 +60,8 @@ def test_time_that_is_left_is_that_of_all_stages(monkeypatch):
     assert whole.seconds_left(2, 1 / 3) == pytest.approx(20.0)  # the halves of all
 
 
-def test_stages_beyond_those_that_are_known_have_no_number(monkeypatch):
-    terminal = on_terminal(monkeypatch)
+def test_stages_beyond_those_that_are_known_have_no_number(monkeypatch, caplog):
+    terminal = on_terminal(monkeypatch, caplog)
     with whole_training([1.0]):
         run("fine-tune", {})
         run("another", {})
@@ -76,7 +76,7 @@ def test_logs_get_a_line_for_each_stage_and_no_bar(capsys, caplog):
 
 
 def test_nothing_is_shown_where_only_warnings_are_logged(monkeypatch, caplog):
-    terminal = on_terminal(monkeypatch)
+    terminal = on_terminal(monkeypatch, caplog)
     caplog.set_level(logging.WARNING, LOGGER)
     run("fine-tune", {"macro_f1": 0.5})
     assert terminal.getvalue() == "" and caplog.messages == []

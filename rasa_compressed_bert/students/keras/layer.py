@@ -19,8 +19,8 @@ class StudentLayer(tf.keras.layers.Layer):
     """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and linear layers.
 
     Args:
-        parameters: values by name, those of `students.keras.parameters.head_parameters` among them, and those of a linear
-            layer for each further head.
+        parameters: values by name, those of `students.keras.parameters.head_parameters` among them, and those of a
+            linear layer for each further head.
         dropout: while training, before both layers of the head.
     """
 
