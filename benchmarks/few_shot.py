@@ -9,7 +9,6 @@ its own messages. Figures that papers report are added for names that begin with
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
@@ -17,7 +16,7 @@ from typing import Any, Dict, List
 from tqdm import tqdm
 
 from benchmarks.common import rows as row_definitions
-from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.few_shot_data import find_test, has_own_part, published_for, shots_of, write_training
 from benchmarks.common.few_shot_pages import FROZEN, plot, to_markdown
 from benchmarks.common.frozen import frozen_scores
@@ -44,9 +43,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `few_shot_<name>.json`, `.md` and `.png` in the folder of results."""
     title = f"few_shot_{name}"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     test = load_messages(find_test(source, arguments.test), arguments.max_messages)
     results: List[Dict[str, Any]] = []
     wanted = [

@@ -8,13 +8,12 @@ python -m benchmarks.languages --data fb_es=DATA/fb_es --data mtop6_de=DATA/mtop
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from benchmarks.common import rows as row_definitions
-from benchmarks.common.commands import command_line, exit_status, named_folder, publish
+from benchmarks.common.commands import command_line, exit_status, named_folder, publish, work_folder
 from benchmarks.common.comparing import Row, compare_rows, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
 from benchmarks.common.language_pages import plot, to_markdown
@@ -40,9 +39,7 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """All data sets; every file of theirs is read before the first training."""
-    work = arguments.work / TITLE
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, TITLE)
     data = {
         name: [load_messages(source / file, entities=True) for file in ("train.yml", "test.yml")]
         for name, source in arguments.data

@@ -9,7 +9,6 @@ that have one of them are left out of the training data, and the values are writ
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import yaml
 
 from benchmarks.common import rows as row_definitions
-from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.comparing import Row, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
@@ -50,9 +49,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `lookups_<name>.json` and `.md` in the folder of results."""
     title = f"lookups_{name}"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     training, test = (load_messages(source / file, entities=True) for file in ("train.yml", "test.yml"))
     removed = removed_values(training)
     kept = [message for message in training if not removed & values_of(message)]

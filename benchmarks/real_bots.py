@@ -8,7 +8,6 @@ A data set is a folder of the files of HINT3, see `benchmarks.common.hint3`.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, Dict
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.common import rows as row_definitions
 from benchmarks.common.bot_pages import plot, to_markdown
-from benchmarks.common.commands import MB, command_line, named_folder, publish, run_all
+from benchmarks.common.commands import MB, command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.datasets import write_nlu
 from benchmarks.common.decisions import scores
 from benchmarks.common.hint3 import OUT_OF_SCOPE, Bot, read_bot
@@ -39,9 +38,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `real_bots_<name>.json`, `.md` and `.png` in the folder of results."""
     title = f"real_bots_{name}"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     bot = read_bot(source, arguments.max_messages)
     training = work / "data" / "train.yml"
     training.parent.mkdir(parents=True, exist_ok=True)

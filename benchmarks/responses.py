@@ -9,7 +9,6 @@ Intents whose names begin with a prefix become responses of a retrieval intent: 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -17,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import yaml
 
 from benchmarks.common import rows as row_definitions
-from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.comparing import Row, compare_rows, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
 from benchmarks.common.rasa_tokenizers import is_chinese, rasa_tokenizer, with_tokenizer
@@ -59,9 +58,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `responses_<name>.json` and `.md` in the folder of results."""
     title = f"responses_{name}"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     training, test = (load(source / file, arguments.prefixes) for file in ("train.yml", "test.yml"))
     if not any(RESPONSE_DELIMITER in message.intent for message in test):
         raise DataError(f"'{source}' has no retrieval intents. Make some of its intents with --prefix.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.bert_base_shape import save_random_bert
-from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.datasets import prepare, write_nlu
 from benchmarks.common.featurizers import measured
 from benchmarks.common.pages import plot_models
@@ -45,9 +44,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: the files `featurizer_<name>` with the endings json, md and png in the folder of results."""
     title = f"featurizer_{name}"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     whole, _ = prepare(source, work / "whole", sample=0, entities=True)
     sample, test = prepare(source, work / "data", sample=arguments.sample, entities=True)
     messages = load_messages(test, arguments.max_messages, entities=True)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, Mapping
 
 from benchmarks.common import kmeans_bits, runtimes
-from benchmarks.common.commands import command_line, named_folder, publish, run_all
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.datasets import prepare
 from benchmarks.common.quantized import Dense
 from rasa_compressed_bert.components.nlu_files import load_messages
@@ -34,9 +33,7 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: `kmeans_<name>` and `runtimes_<name>`, with the endings json, md and png."""
     name = name if arguments.sample else f"{name}_full"
-    work = arguments.work / f"quantization_{name}"
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, f"quantization_{name}")
     training, test = prepare(source, work / "data", sample=arguments.sample)
     messages = load_messages(test, arguments.max_messages)
     logger.info(f"{name}: the dense model")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Optional
 
 from benchmarks.common import comparing
 from benchmarks.common import rows as row_definitions
-from benchmarks.common.commands import command_line, named_folder, run_all
+from benchmarks.common.commands import command_line, named_folder, run_all, work_folder
 from benchmarks.common.datasets import prepare
 from benchmarks.common.pages import write_results
 from rasa_compressed_bert.benchmark.server import throughput
@@ -45,9 +44,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     """One data set: the files `<name>.json`, `<name>.md` and `<name>.png` in the folder of results."""
     title = ("entities_" if arguments.entities else "") + name
     title += "" if arguments.sample or arguments.short else "_full"
-    work = arguments.work / title
-    if arguments.fresh and work.exists():
-        shutil.rmtree(work)
+    work = work_folder(arguments, title)
     training, test = prepare(source, work / "data", sample=arguments.sample, entities=arguments.entities)
     rows = [
         comparing.Row(

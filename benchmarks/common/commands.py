@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
@@ -24,6 +25,14 @@ def named_folder(text: str) -> Tuple[str, Path]:
     """`NAME=DIR`, or a folder with its own name."""
     name, found, path = text.partition("=")
     return (name, Path(path)) if found else (Path(text).name, Path(text))
+
+
+def work_folder(arguments: argparse.Namespace, title: str) -> Path:
+    """The folder where a script keeps its models, `--work` / title; with `--fresh` what is in it is deleted."""
+    folder: Path = arguments.work / title
+    if arguments.fresh and folder.exists():
+        shutil.rmtree(folder)
+    return folder
 
 
 def command_line(module: str) -> str:

@@ -19,7 +19,7 @@ _UNSAID = (None, False, argparse.SUPPRESS)
 
 
 class Help(RichHelpFormatter):
-    """Help that fits the terminal, and says defaults; texts are no markup."""
+    """Help that fits the terminal and shows defaults; texts are not read as markup."""
 
     group_name_formatter = str
     help_markup = False
@@ -97,7 +97,7 @@ def add_command(
 
 
 def add_verbosity(parser: argparse.ArgumentParser, *, default: Any = False) -> None:
-    """Declares how much is said beside results, before a sub-command as well as after it."""
+    """Declares `--quiet` and `--verbose`, which may come before or after the name of a sub-command."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", action="store_true", default=default, help="say nothing but results and errors")
     group.add_argument("--verbose", action="store_true", default=default, help="say more on standard error")

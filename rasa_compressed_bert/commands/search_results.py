@@ -27,7 +27,7 @@ PICKS = tuple(_NONE)
 def conclude(
     opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
 ) -> None:
-    """Writes what came of a study, and trains the choices."""
+    """Writes the results of a study, and trains the models that are picked."""
     from rasa_compressed_bert.reporting.blocks import Prose, Table
     from rasa_compressed_bert.reporting.tables import markdown_table
     from rasa_compressed_bert.reporting.terminal import show

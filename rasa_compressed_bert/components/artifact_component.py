@@ -149,16 +149,14 @@ class ArtifactComponent(GraphComponent):
     def _trained(
         self, examples: Sequence[Example], artifact: Optional[Artifact], training_data: TrainingData
     ) -> Artifact:
-        """The artifact that is saved; says how the training goes on, and what came of it."""
+        """Trains the artifact that is saved, shows progress, and logs a summary at the end."""
         from rasa_compressed_bert.tasks.summary import summary  # needed here only, as TensorFlow is
         from rasa_compressed_bert.tasks.watched import watched
 
         with watched(self._options, messages=len(examples), continued=artifact is not None):
             artifact = self._train(examples, artifact, self._known_values(training_data))
         artifact = response_io.with_templates(artifact, training_data)
-        if examples:  # none where files are learnt from
-            name, threads = type(self).__name__, self._options.num_threads
-            logger.info(summary(artifact, examples, component=name, num_threads=threads))
+        logger.info(summary(artifact, examples, component=type(self).__name__, num_threads=self._options.num_threads))
         return artifact
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:

@@ -46,7 +46,7 @@ def sensitivity_blocks(content: Mapping[str, Any], *, all_parts: Path) -> List[B
 
 
 def _default_marked(content: Mapping[str, Any], names: Sequence[str]) -> List[str]:
-    """Heads of columns, of which those that the options have by default say so."""
+    """Headings of the columns; those of default options are marked."""
     default = {"bits": QuantizationConfig().encoder_bits, "sparsity": PruningConfig().final_sparsity}
     settings = [(kind, value) for kind in SETTINGS for value in content["made_from"]["settings"][kind]]
     return [f"{name} (default)" if default[kind] == value else name for name, (kind, value) in zip(names, settings)]

@@ -26,7 +26,7 @@ class Lines(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Names and what there is to say of each."""
+    """Pairs of a name and its value."""
 
     values: Mapping[str, str]
 

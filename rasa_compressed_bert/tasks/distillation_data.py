@@ -83,7 +83,7 @@ class DistillationData:
         soft_targets: the teacher's logits, `(n, C)`.
         validation_texts: synthetic and unlabelled messages that epochs are compared on; without any the last is kept.
         validation_classes: the intents that the teacher gives them, `(m,)`.
-        responses: what there is to learn of responses; None without any.
+        responses: labels and soft targets of the responses; None without retrieval intents.
     """
 
     labels: Tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a training ends with: what came of it, in lines of 80 columns that logs and pipes keep."""
+"""The summary at the end of a training, in lines of at most 80 columns for terminals and logs."""
 
 from __future__ import annotations
 
