@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
     make_folder_of(arguments.out)
     if arguments.out.exists() and not arguments.force and not (asks and _may_replace(arguments.out)):
-        raise CompressedBertError(f"init: '{arguments.out}' is there already. Name another --out, or add --force.")
+        raise CompressedBertError(f"init: '{arguments.out}' already exists. Name another --out, or add --force.")
     name = arguments.out.absolute().parent.name
     arguments.out.write_text(config_text(Wishes(**chosen), name=name), encoding="utf-8")
     write(f"Written: {arguments.out}\n")
@@ -121,7 +121,7 @@ def _ask_preference() -> str:
 def _may_replace(path: Path) -> bool:
     import questionary
 
-    return bool(questionary.confirm(f"{path} is there already. Replace it?", default=False).unsafe_ask())
+    return bool(questionary.confirm(f"{path} already exists. Replace it?", default=False).unsafe_ask())
 
 
 _QUESTIONS: Dict[str, Callable[[], Any]] = {

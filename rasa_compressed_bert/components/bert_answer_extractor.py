@@ -56,7 +56,7 @@ class BertAnswerExtractor(ArtifactComponent):
         """None: what is learnt are the questions of the option `training_data`. Warns of intents that there are not."""
         unknown = sorted(set(self._options.intents or ()) - training_data.intents)
         if unknown:
-            logger.warning(f"intents: {listed(unknown)} of BertAnswerExtractor are no intents of the training data.")
+            logger.warning(f"intents: {listed(unknown)} of BertAnswerExtractor are not intents of the training data.")
         return []
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:

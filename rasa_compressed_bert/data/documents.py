@@ -140,7 +140,7 @@ def _text(path: Path, *, option: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read as UTF-8: {error}. Convert it, or leave it out.") from error
     if "\0" in text:
-        raise DataError(f"{option}: '{path}' is no text: it has a zero byte. Leave it out.")
+        raise DataError(f"{option}: '{path}' is not a text file: it contains a zero byte. Leave it out.")
     return without_html(text)
 
 

@@ -68,7 +68,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
     if found.calibration_error > _UNRELIABLE:
         why = f"Confidences are {percent(found.calibration_error)} away from the share of right answers, on average."
         step = (
-            "Add messages like these to the training data: those that the confidences were calibrated with are others."
+            "Add messages like these to the training data: confidences were calibrated on other kinds of messages."
             if calibrated
             else "Train with `validation_split` above 0, so that they are calibrated."
         )

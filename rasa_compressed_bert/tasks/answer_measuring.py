@@ -79,7 +79,7 @@ class ServedAnswers:
 
 
 def in_words(artifact: Artifact) -> str:
-    """What a training ends with: scores of held-out questions, and the size of the model."""
+    """The summary of a training: scores of held-out questions, and the size of the model."""
     scores, size = artifact.manifest["held_out"], f"{artifact.size / MB:.1f} MB"
     if not scores:
         return f"{size}; not measured, as no passages were held out"

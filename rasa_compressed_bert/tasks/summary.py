@@ -81,7 +81,7 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
-    """What compression changed; scores of training messages say no more than that."""
+    """Scores of the training messages before and after compression: they measure what it changed, nothing else."""
     stages = list(manifest.get("training_scores", {}).values())
     if len(stages) < 2:
         return []

@@ -66,7 +66,7 @@ def test_a_file_that_is_there_is_not_replaced_without_force(tmp_path, capsys):
     out = tmp_path / "config.yml"
     out.write_text("mine")
     assert main(["init", "--yes", "--out", str(out)]) == 2
-    assert out.read_text() == "mine" and "is there already" in capsys.readouterr().err
+    assert out.read_text() == "mine" and "already exists" in capsys.readouterr().err
     assert main(["init", "--yes", "--force", "--out", str(out)]) == 0 and "PrunedBert" in out.read_text()
 
 

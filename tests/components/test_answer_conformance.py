@@ -76,7 +76,7 @@ def test_intents_that_there_are_not(case, storage, caplog):
     caplog.set_level(logging.WARNING)
     component = create(case.component, {**case.config, "intents": ["ask", "greet"], "training_data": None}, storage)
     component.train(training_data())
-    assert "intents: ask of BertAnswerExtractor are no intents of the training data." in caplog.text
+    assert "intents: ask of BertAnswerExtractor are not intents of the training data." in caplog.text
     assert "no examples with an answer: BertAnswerExtractor learns nothing" in caplog.text
     loaded = load(case.component, case.config, storage)
     assert predict(loaded, QUESTIONS[:1]) == [{"text": QUESTIONS[0]}]

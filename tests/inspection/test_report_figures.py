@@ -78,7 +78,7 @@ def test_entities_of_one_type_are_scored_alone(predicted):
             {"hot": ("b", 1.0), "cold": ("b", 1.0)},
             {},
             True,
-            ["1 message of an intent is taken for another one:", "calibrated with"],
+            ["1 message of an intent is taken for another one:", "calibrated on"],
         ),
         ({"hot": ("a", 0.6), "cold": ("b", 0.6)}, {}, False, ["Train with `validation_split` above 0"]),
         (
