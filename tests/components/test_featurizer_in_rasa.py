@@ -53,7 +53,8 @@ async def say(model, texts, conversation):
     answers = [await agent.handle_text(text, sender_id=text) for text in conversation]
     return {"parsed": parsed, "answers": [[part["text"] for part in answer] for answer in answers]}
 
-print("\\n" + json.dumps(asyncio.run(say(sys.argv[1], *json.load(sys.stdin)))))
+with open(sys.argv[2], "w") as said:
+    json.dump(asyncio.run(say(sys.argv[1], *json.load(sys.stdin))), said)
 """
 
 
@@ -150,7 +151,7 @@ def said(tmp_path_factory, tiny_weights):
     shutil.rmtree(project.weights)
     shutil.rmtree(folder / "cache")
     finished = subprocess.run(
-        [sys.executable, "-c", SAY, str(model)],
+        [sys.executable, "-c", SAY, str(model), str(folder / "said.json")],
         input=json.dumps([TEXTS + ODD_TEXTS, list(END_TO_END)]),
         capture_output=True,
         text=True,
@@ -159,7 +160,7 @@ def said(tmp_path_factory, tiny_weights):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert finished.returncode == 0, finished.stderr
-    return json.loads(finished.stdout.splitlines()[-1])
+    return json.loads((folder / "said.json").read_text())
 
 
 def test_diet_learns_intents(said):
