@@ -12,7 +12,7 @@ _DISTRIBUTIONS = ("rasa", "rasa_compressed_bert", "tensorflow", "onnxruntime", "
 
 
 def environment() -> Dict[str, Any]:
-    """Processor, cores, memory in GB, system, and versions."""
+    """Processor, cores that this process may use, memory in GB, system, and versions."""
     import psutil
 
     versions = {"python": platform.python_version()}
@@ -23,7 +23,7 @@ def environment() -> Dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
