@@ -170,7 +170,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
         cells = row["cells"]
         parameters = cells[0]["parameters"]
         table.append(
-            [row["student"], "teacher" if row["distilled"] else "labels"]
+            [name_of(f"{STUDENT}{row['student']}"), "teacher" if row["distilled"] else "labels"]
             + [mean_and_deviation(row["scores"][key], unit=" %") for key in ("accuracy", "macro_f1")]
             + [f"{parameters / MB:.2f}" if parameters else "", f"{np.mean([c['archived_mb'] for c in cells]):.2f}"]
             + [f"{latency[row['student']]:.3f}" if row["distilled"] else ""]

@@ -18,6 +18,7 @@ from benchmarks.bert_base_shape import save_random_bert
 from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.datasets import prepare, write_nlu
 from benchmarks.common.featurizers import measured
+from benchmarks.common.names import named
 from benchmarks.common.pages import plot_models
 from benchmarks.common.rows import LMF, QUANTIZED, featurizer_config, featurizers
 from benchmarks.common.scores import mean_and_deviation
@@ -150,7 +151,7 @@ One thread, one message at a time.
 {LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
 seconds of the whole `rasa train nlu`, on all cores.
 
-{tables.markdown_table(comparison_rows(content["results"]))}
+{tables.markdown_table(comparison_rows(named(content["results"])))}
 
 Made by `{content["command"]}` on {in_words(content["environment"])}.
 """

@@ -84,20 +84,20 @@ def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> n
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """Mean and sample standard deviation of each row, and of its differences to the first one."""
     cells, seeds = content["results"], len({cell["seed"] for cell in content["results"]})
-    first, *_ = names = list(dict.fromkeys(cell["model"] for cell in cells))
-    table = [["model", *(part for name in SCORES.values() for part in (name, f"{name} - {first}"))]]
-    for name in names:
-        own = [cell for cell in cells if cell["model"] == name]
-        row = [name]
+    first, *_ = models = list(dict.fromkeys(cell["model"] for cell in cells))
+    table = [["model", *(part for score in SCORES.values() for part in (score, f"{score}, difference"))]]
+    for model in models:
+        own = [cell for cell in cells if cell["model"] == model]
+        row = [name_of(model)]
         for score in SCORES:
             row.append(mean_and_deviation([cell[score] for cell in own], unit=" %"))
-            above = mean_and_deviation(differences(cells, name, score), scale=1.0, sign="+")
-            row.append("" if name == first else above)
+            above = mean_and_deviation(differences(cells, model, score), scale=1.0, sign="+")
+            row.append("" if model == first else above)
         table.append(row)
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages. {seeds_in_words(seeds)}
-A seed also splits off other validation messages. The difference to {first} is that of the same seed.
+A seed also splits off other validation messages. The difference is that to {name_of(first)} with the same seed.
 Models are scored as they are served, without Rasa around them.
 
 {tables.markdown_table(table)}

@@ -27,8 +27,9 @@ COMPONENTS = (
 )
 _HEAD = """# Options
 
-Every option of every component, as `config.yml` takes it; what is left out has its default. A section, such as
-`pruning`, is a map of its own options. This page is written by `python -m scripts.options`.
+Every option of every component, as `config.yml` takes it, where names of components begin with `rasa_compressed_bert.`;
+what is left out has its default. A section, such as `pruning`, is a map of its own options. This page is written by
+`python -m scripts.options`.
 """
 
 
@@ -36,11 +37,11 @@ def page() -> str:
     """The page as Markdown."""
     parts = [_HEAD]
     for name in COMPONENTS:
-        parts.append(f"## `rasa_compressed_bert.{name}`\n")
+        parts.append(f"## {name}\n")
         options_class = getattr(config, f"{name}Config")
         for section, rows in _tables(options_class):
             heading = [f"### `{section}`\n"] if section else []
-            parts += [*heading, "| option | default | accepted | |\n|---|---|---|---|\n" + "".join(rows)]
+            parts += [*heading, "| option | default | accepted | meaning |\n|---|---|---|---|\n" + "".join(rows)]
     return "\n".join(parts)
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("*.md", "docs/*.md", "docs/*.ipynb", "docs/images/*", "benchmarks/README.md", "benchmarks/results/*.png")
+PAGES = (
+    "*.md",
+    "docs/*.md",
+    "docs/*.ipynb",
+    "docs/site.css",
+    "docs/images/*",
+    "benchmarks/README.md",
+    "benchmarks/results/*.png",
+)
 
 
 def on_files(files: Any, *, config: Any) -> Any:

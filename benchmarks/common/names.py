@@ -1,9 +1,9 @@
-"""Names, colours and markers of rows, the same in every plot: files and tables of results have the short names."""
+"""Names, colours and markers of rows, the same in every table and plot: commands and JSON have the short names."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 from benchmarks.common.rows import BOTH, DEFAULT, FULL, MULTILINGUAL, STUDENT, TRIM
 
@@ -70,7 +70,7 @@ _TITLES = {
 }
 _PARTS = re.compile(r"^(distillation|few_shot|kmeans|real_bots|runtimes|seeds)_")
 """What begins the title of results of several data sets, beside that of the set."""
-_SEED = re.compile(r"_4\d$")
+_SEED = re.compile(r"_(4\d)$")
 """Ends the name of a row that was trained with a seed of its own."""
 _STUDENTS = {
     "bilstm": "BiLSTM student",
@@ -82,7 +82,7 @@ _STUDENTS = {
 
 
 def name_of(row: str) -> str:
-    """What a row of the benchmarks is called in plots and on the README; its own name where it has no other.
+    """What a row of the benchmarks is called on pages and in plots; its own name where it has no other.
 
     Args:
         row: as in `rows.row_config`, or as results have it (`pruned_80_int8`).
@@ -100,6 +100,16 @@ def name_of(row: str) -> str:
         return f"Pruned BERT, {int(row[len(TRIM) :]):,} wordpieces"
     share = row.replace("pruned_", "", 1).replace("_int8", "", 1)
     return f"Pruned BERT, {share} %" if share.isdigit() else row
+
+
+def named(results: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    """Results with the names that rows have on pages; one that was trained with a seed of its own has that, too."""
+    return [{**result, "model": _with_seed(result["model"])} for result in results]
+
+
+def _with_seed(row: str) -> str:
+    seed = _SEED.search(row)
+    return f"{name_of(row)}, seed {seed.group(1)}" if seed else name_of(row)
 
 
 PUBLISHED = ("#6baed6", "#fd8d3c", "#74c476", "#9e9ac8", "#969696", "#e7969c")

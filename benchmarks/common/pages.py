@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
-from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of
+from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of, named
 from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.blocks import Lines, Table
@@ -37,8 +37,9 @@ def plot_models(title: str, results: Sequence[Mapping[str, Any]], path: Path) ->
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:
     """The columns to choose by, then all that was measured."""
-    rows, in_short = (comparison_rows(content["results"], in_short=short) for short in (False, True))
-    older = [result["model"] for result in content["results"] if result.get("made_by_other_code")]
+    results = named(content["results"])
+    rows, in_short = (comparison_rows(results, in_short=short) for short in (False, True))
+    older = [result["model"] for result in results if result.get("made_by_other_code")]
     notes = [f"Trained by an earlier version of this package: {', '.join(older)}."] if older else []
     notes = [content["note"]] if "note" in content else [*notes, *content.get("failed", ())]
     return f"""# {title}

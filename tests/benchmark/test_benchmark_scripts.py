@@ -143,7 +143,7 @@ def test_featurizer_results_as_markdown():
     }
     text = to_markdown("some data", content)
     assert "| tiny | 40.00 | 50.00 | 1.00 | 2.00 | 40.0 |" in text and "0.9990 on average" in text
-    assert "6.0 times faster" in text and "| quantized_diet_42 | 90.0 % | 80.0 % | 70.0 % |" in text
+    assert "6.0 times faster" in text and "| Quantized featurizer + DIET, seed 42 | 90.0 % | 80.0 % | 70.0 % |" in text
     assert "| LanguageModelFeaturizer | 90.0 ± 0.0 | 80.0 ± 0.0 | 75.0 ± 7.1 |" in text
     assert "| rasa_compressed_bert.QuantizedBertFeaturizer | 90.0 | 80.0 | 70.0 |" in text, "one seed has no deviation"
     assert "| difference | +0.0 | +0.0 | -5.0 |" in text
@@ -318,8 +318,8 @@ def test_distillation_as_markdown_and_plot(tmp_path):
     text = run_distillation.to_markdown("some data", content)
     assert "| teacher | labels | 91.0 % | 90.0 % | 1.50 | 1.25 | 4.000 |  |" in text
     assert "| teacher, int8 | labels | 90.0 % | 89.0 % | 1.50 | 1.25 | 1.000 |  |" in text
-    assert "| ngrams | labels | 50.0 ± 0.0 % | 75.0 ± 7.1 % | 1.50 | 1.25 |  | 9 |" in text
-    assert "| ngrams | teacher | 50.0 ± 0.0 % | 80.0 ± 7.1 % | 1.50 | 1.25 | 0.050 | 9 |" in text
+    assert "| N-gram student | labels | 50.0 ± 0.0 % | 75.0 ± 7.1 % | 1.50 | 1.25 |  | 9 |" in text
+    assert "| N-gram student | teacher | 50.0 ± 0.0 % | 80.0 ± 7.1 % | 1.50 | 1.25 | 0.050 | 9 |" in text
     run_distillation.plot(content, tmp_path / "plot.png", title="some data")
     assert (tmp_path / "plot.png").stat().st_size > 1000
 

@@ -60,11 +60,11 @@ def test_seeds_are_compared_with_the_dense_model_of_the_same_seed(run, tmp_path,
     options = ("--data", f"tiny={tmp_path / 'data'}", "--rows", "dense_fp32,60", "--work", tmp_path / "work")
     assert run(seeds, *options, "--seeds", 1) == 0 and done == [("dense_fp32", 1, 20, 10), ("60", 1, 20, 10)]
     page = (tmp_path / "results" / "seeds_tiny.md").read_text()
-    assert "| pruned_60_int8 | 78.0 % | -2.0 | 68.0 % | -2.0 |" in page, "one seed has no deviation"
+    assert "| Pruned BERT (default) | 78.0 % | -2.0 | 68.0 % | -2.0 |" in page, "one seed has no deviation"
     assert run(seeds, *options, "--seeds", 2) == 0 and done[2:] == [("dense_fp32", 2, 20, 10), ("60", 2, 20, 10)]
     page = (tmp_path / "results" / "seeds_tiny.md").read_text()
-    assert "| dense_fp32 | 75.0 ± 7.1 % |  | 65.0 ± 7.1 % |  |" in page
-    assert "| pruned_60_int8 | 72.0 ± 8.5 % | -3.0 ± 1.4 | 62.0 ± 8.5 % | -3.0 ± 1.4 |" in page
+    assert "| Fine-tuned BERT, 32-bit | 75.0 ± 7.1 % |  | 65.0 ± 7.1 % |  |" in page
+    assert "| Pruned BERT (default) | 72.0 ± 8.5 % | -3.0 ± 1.4 | 62.0 ± 8.5 % | -3.0 ± 1.4 |" in page
     assert (tmp_path / "results" / "seeds_tiny.png").stat().st_size > 1000
     with pytest.raises(SystemExit):
         run(seeds, *options, "--rows", "dense_fp32,diet")

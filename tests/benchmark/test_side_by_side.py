@@ -82,7 +82,7 @@ def test_a_run_writes_what_was_measured_and_the_next_one_measures_nothing(bench)
     keyword, pruned, _ = content["results"]
     assert keyword["macro_f1"] is None and pruned["macro_f1"] == 0.8 and 0 < pruned["sparsity"] < 1
     assert pruned["answers_per_second_2"] == 200 and pruned["training_s"] == 1
-    assert bench.page() == to_markdown("tiny", content) and "pruned_60_int8 | 90.0 % | 80.0 %" in bench.page()
+    assert bench.page() == to_markdown("tiny", content) and "Pruned BERT (default) | 90.0 % | 80.0 %" in bench.page()
     assert (bench.folder / "results" / "tiny.png").stat().st_size > 1000
     assert bench.run() == (0, []) and bench.result() == content
 
