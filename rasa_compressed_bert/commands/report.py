@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="write one HTML page about a trained model",
         description="Writes one HTML page about a trained model, which needs no network and can be printed: what it "
         "is, score, size and milliseconds before and after compression, weakest and confused intents with messages, "
-        "entities, how far confidences can be trusted, messages out of scope, layers, and what to do next.",
+        "entities, responses, how far confidences can be trusted, messages out of scope, layers, and what to do next.",
         examples=[
             "report models --nlu test.yml",
             "report models/nlu.tar.gz --nlu test.yml --out-of-scope oos.yml --out results/report.html",

@@ -57,4 +57,4 @@ def load_training_data(path: Path) -> Any:
 
 def _labelled(example: Any, *, entities: bool) -> LabelledMessage:
     spans = [EntitySpan(*map(entity.get, EntitySpan._fields)) for entity in example.get("entities", ()) if entities]
-    return LabelledMessage(example.get("text"), example.get("intent"), tuple(spans))
+    return LabelledMessage(example.get("text"), example.get("intent"), tuple(spans), example.get("intent_response_key"))

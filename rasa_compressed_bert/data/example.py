@@ -47,11 +47,12 @@ def retrieval_intent(response: str) -> str:
 
 
 class LabelledMessage(NamedTuple):
-    """A message to score a model on, and the intent and the entities that it should get."""
+    """A message to score a model on, and the intent, the entities and the response that it should get."""
 
     text: str
     intent: str
     entities: Tuple[EntitySpan, ...] = ()
+    response: Optional[str] = None
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:

@@ -10,8 +10,10 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.reporting.progress import progress
-from rasa_compressed_bert.runtime.message_predictor import Prediction
+from rasa_compressed_bert.runtime.decoders import RESPONSES
+from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
+from rasa_compressed_bert.runtime.ranking import Ranking
 
 _WARM_UP = 5  # messages, asked and not timed
 
@@ -24,12 +26,14 @@ class Answers:
         intents: the best intent; None without one.
         confidences: of these; 0 without one.
         entities: all of a message.
+        responses: the best response of each retrieval intent, by the name of the intent.
         milliseconds: of all components together, without Rasa.
     """
 
     intents: List[Optional[str]] = field(default_factory=list)
     confidences: List[float] = field(default_factory=list)
     entities: List[List[EntitySpan]] = field(default_factory=list)
+    responses: List[Mapping[str, str]] = field(default_factory=list)
     milliseconds: List[float] = field(default_factory=list)
 
 
@@ -42,6 +46,7 @@ class AskedModel:
     Attributes:
         classifier: the name of the component that decides the intent, the last one of the pipeline; None without any.
         extractors: the names of those that find entities.
+        responses: that the classifier selects from.
 
     Raises:
         CompressedBertError: if one of them cannot be opened.
@@ -54,7 +59,9 @@ class AskedModel:
         self.extractors = [name for name, manifest in trained.items() if "entities" in manifest]
         asked = dict.fromkeys([*([self.classifier] if self.classifier else []), *self.extractors])
         self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in asked}
-        self.intents: List[str] = list(trained[self.classifier]["labels"]) if self.classifier else []
+        known = trained[self.classifier] if self.classifier else {}
+        self.intents: List[str] = list(known.get("labels", ()))
+        self.responses: List[str] = list(known.get(RESPONSES, {}).get("labels", ()))
 
     def ask(self, texts: Sequence[str], *, name: str) -> Answers:
         """What is found in each message.
@@ -71,10 +78,12 @@ class AskedModel:
                 start = time.perf_counter()
                 found = self._found(text)
                 answers.milliseconds.append(1000.0 * (time.perf_counter() - start))
-                ranking = found[self.classifier].ranking if self.classifier else []
-                intent, confidence = ranking[0] if ranking else (None, 0.0)
+                decided = found[self.classifier] if self.classifier else NOTHING
+                intent, confidence = decided.ranking[0] if decided.ranking else (None, 0.0)
                 answers.intents.append(intent)
                 answers.confidences.append(confidence)
+                selected: Mapping[str, Ranking] = decided.found.get(RESPONSES, {})
+                answers.responses.append({name: best for name, ((best, _), *_) in selected.items()})
                 entities = [one for extractor in self.extractors for one in found[extractor].entities]
                 answers.entities.append([EntitySpan(one.start, one.end, *one.label) for one in entities])
                 work.advance(1)

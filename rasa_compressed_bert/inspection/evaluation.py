@@ -118,6 +118,25 @@ class EntityResults:
 
 
 @dataclass(frozen=True)
+class ResponseResults:
+    """Responses of the test messages of retrieval intents; scores as shares.
+
+    Attributes:
+        messages: how many have a response.
+        accuracy: with the right response, given the intent.
+        end_to_end: with the right intent and the right response.
+        weak: the responses with the lowest F1, given the intent.
+        weak_count: number of responses that are not always right.
+    """
+
+    messages: int
+    accuracy: float
+    end_to_end: float
+    weak: Sequence[WeakLabel]
+    weak_count: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What test messages show of a model; None for what it does not predict.
 
@@ -127,6 +146,7 @@ class Evaluation:
         classifier: the component that decides the intent.
         intents: how right these are.
         entities: how right these are.
+        responses: how right these are; None without any in the test data, too.
     """
 
     messages: int
@@ -134,6 +154,7 @@ class Evaluation:
     classifier: Optional[str] = None
     intents: Optional[IntentResults] = None
     entities: Optional[EntityResults] = None
+    responses: Optional[ResponseResults] = None
 
 
 def evaluate(
@@ -160,7 +181,9 @@ def evaluate(
         scope = _scope(answers.confidences, outside, threshold=threshold)
         intents = _intents(messages, answers, learnt=model.intents, scope=scope)
     entities = _entities(messages, answers) if model.extractors else None
-    return Evaluation(len(messages), float(np.median(answers.milliseconds)), model.classifier, intents, entities)
+    responses = _responses(messages, answers) if model.responses else None
+    median = float(np.median(answers.milliseconds))
+    return Evaluation(len(messages), median, model.classifier, intents, entities, responses)
 
 
 def _threshold(artifact: Artifact) -> float:
@@ -240,3 +263,18 @@ def _entities(messages: Sequence[LabelledMessage], answers: Answers) -> EntityRe
     weak.sort(key=lambda one: (one.f1, -one.examples))
     count = sum(map(len, expected))
     return EntityResults(entity_f1(expected, answers.entities), count, weak[:MOST_ENTITIES], len(weak))
+
+
+def _responses(messages: Sequence[LabelledMessage], answers: Answers) -> Optional[ResponseResults]:
+    asked = [place for place, message in enumerate(messages) if message.response]
+    if not asked:
+        return None
+    expected = [str(messages[place].response) for place in asked]
+    selected = [answers.responses[place].get(messages[place].intent, _NO_INTENT) for place in asked]
+    right = np.array([one == other for one, other in zip(expected, selected)])
+    intents_right = np.array([messages[place].intent == answers.intents[place] for place in asked])
+    names, codes = np.unique([*expected, *selected], return_inverse=True)
+    weak = weakest(codes[: len(asked)], codes[len(asked) :], most=len(names))
+    named = [WeakLabel(str(names[one.label]), one.f1, one.examples) for one in weak[:MOST_INTENTS]]
+    accuracy, end_to_end = float(right.mean()), float((right & intents_right).mean())
+    return ResponseResults(len(asked), accuracy, end_to_end, named, len(weak))

@@ -19,7 +19,12 @@ from rasa_compressed_bert.runtime.timing import quietest_median
 _WIDTH, _NAMES = 80, 18
 _TIMED, _ROUNDS = 30, 5
 _SHOWN = 3
-_SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "entity_f1": "entity F1"}
+_SCORES = {
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy",
+    "entity_f1": "entity F1",
+    "responses_accuracy": "accuracy of responses",
+}
 MB = 1e6
 
 

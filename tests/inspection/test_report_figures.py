@@ -8,9 +8,11 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.inspection import asking
 from rasa_compressed_bert.inspection.advice import advice
 from rasa_compressed_bert.inspection.evaluation import evaluate
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
+from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 
 def extractor():
@@ -68,6 +70,30 @@ def test_entities_of_one_type_are_scored_alone(predicted):
     assert entities.f1 == pytest.approx(6 / 7) and entities.count == 4
     assert [(one.name, one.examples) for one in entities.weak] == [("city", 2)]
     assert entities.weak[0].f1 == pytest.approx(2 / 3)
+
+
+def test_responses_are_scored_given_the_intent_and_end_to_end(monkeypatch):
+    artifact = small_artifact()
+    labels = ["faq/age", "faq/name", "small/joke"]
+    artifact = Artifact({**artifact.manifest, "responses": {"labels": labels, "temperature": 1.0}}, artifact.files)
+    best = {"how old": "age", "your age": "name", "who": "name", "call you": "name"}
+
+    class Predictor:
+        def predict(self, text):
+            if text == "...":
+                return Prediction({})
+            intent = "other" if text == "call you" else "faq"
+            faq = [(f"faq/{best.get(text, 'age')}", 0.9), ("faq/other", 0.1)]
+            return Prediction({"intents": [(intent, 0.9)], "responses": {"faq": faq, "small": [("small/joke", 1.0)]}})
+
+    monkeypatch.setattr(asking, "open_predictor", lambda artifact: Predictor())
+    expected = {"how old": "age", "your age": "age", "who": "name", "call you": "name", "...": "age"}
+    messages = [LabelledMessage(text, "faq", response=f"faq/{key}") for text, key in expected.items()]
+    found = evaluate({NODE: artifact}, [*messages, LabelledMessage("hello", "greet")]).responses
+    assert (found.messages, found.accuracy, found.end_to_end) == (5, 3 / 5, 2 / 5)
+    assert [(one.name, one.examples) for one in found.weak] == [("faq/age", 3), ("faq/name", 2)]
+    assert [one.f1 for one in found.weak] == pytest.approx([2 * 1 / (3 + 1), 2 * 2 / (2 + 3)])
+    assert evaluate({NODE: artifact}, [LabelledMessage("hello", "greet")]).responses is None
 
 
 @pytest.mark.parametrize(

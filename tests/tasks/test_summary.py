@@ -42,6 +42,13 @@ def test_every_line_has_at_most_80_columns_and_no_escape_codes():
         assert part in words, text
 
 
+def test_responses_have_their_score():
+    cross_fitted = small_artifact().manifest["cross_fitted"]
+    score = {**cross_fitted["score"], "responses_accuracy": 0.5}
+    text = " ".join(summary_of(cross_fitted={**cross_fitted, "score": score}).split())
+    assert "accuracy 92.0 %, accuracy of responses 50.0 %, before compression" in text
+
+
 def test_a_long_name_of_an_intent_is_wrapped_too():
     weakest = [{"intent": "ask_" + "x" * 100, "f1": 0.5, "messages": 12}]
     text = summary_of(cross_fitted={**small_artifact().manifest["cross_fitted"], "weakest": weakest})
