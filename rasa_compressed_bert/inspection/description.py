@@ -69,6 +69,8 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),
         held_out=_held_out(manifest),
+        weakest=(manifest.get("cross_fitted") or {}).get("weakest", []),
+        confused=(manifest.get("cross_fitted") or {}).get("confused", []),
         training_scores=manifest.get("training_scores", {}),
         views=manifest.get("views"),
         out_of_scope=manifest.get("out_of_scope"),

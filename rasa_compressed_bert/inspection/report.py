@@ -144,6 +144,16 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
     for name, score in component["held_out"].items():
         values[name] = _score(score)
+    if component["weakest"]:
+        values["weakest intents"] = ", ".join(
+            f"{one['intent']} (F1 {percent(one['f1'])} of {counted(one['messages'], 'message', 'messages')})"
+            for one in component["weakest"]
+        )
+    if component["confused"]:
+        values["most confused"] = ", ".join(
+            f"{one['intent']} taken for {one['predicted']} {counted(one['messages'], 'time', 'times')}"
+            for one in component["confused"]
+        )
     for stage, score in component["training_scores"].items():
         values[f"training messages, {stage}"] = _score(score)
     if component["learnt_names"]:

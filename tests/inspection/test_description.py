@@ -92,6 +92,18 @@ def test_responses_are_counted_and_scored():
     assert "accuracy 90.0 %, macro F1 of responses 75.0 %, accuracy of responses 80.0 %" in text
 
 
+def test_weak_and_confused_intents_of_held_out_messages_are_listed():
+    small = small_artifact()
+    weakest = [{"intent": "a", "f1": 0.5, "messages": 12}, {"intent": "b", "f1": 0.75, "messages": 1}]
+    confused = [{"intent": "a", "predicted": "c", "messages": 7, "example": 4}]
+    cross_fitted = {**small.manifest["cross_fitted"], "weakest": weakest, "confused": confused}
+    report = describe(Artifact({**small.manifest, "cross_fitted": cross_fitted}, small.files))
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
+    words = " ".join(text.split())
+    assert "weakest intents a (F1 50.0 % of 12 messages), b (F1 75.0 % of 1 message)" in words
+    assert "most confused a taken for c 7 times" in words
+
+
 def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     manifest = small_artifact().manifest
     old = {key: manifest[key] for key in manifest if key not in ("cross_fitted", "training_scores", "out_of_scope")}
