@@ -30,7 +30,7 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact, write_ar
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import call_of, in_turns
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, random_artifact
-from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
+from rasa_compressed_bert.benchmark.report import comparison_rows, legend
 from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.models.pretrained import local_folder
 from rasa_compressed_bert.reporting import tables
@@ -150,7 +150,7 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
     parts.append(tables.markdown_table(engine))
     if content["messages"]:
         parts += [
-            f"Whole messages in Rasa. {LEGEND}",
+            f"Whole messages in Rasa. {legend(content['messages'])}",
             tables.markdown_table(comparison_rows(named(content["messages"]))),
         ]
         p50 = {result["model"]: result["latency_p50_ms"] for result in content["messages"]}

@@ -24,7 +24,7 @@ from benchmarks.common.rows import LMF, QUANTIZED, featurizer_config, featurizer
 from benchmarks.common.scores import mean_and_deviation
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.benchmark.comparison import compare_models
-from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
+from rasa_compressed_bert.benchmark.report import comparison_rows, legend
 from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.reporting import tables
@@ -148,7 +148,7 @@ sample standard deviation of the seeds that the names below end with; a single s
 {tables.markdown_table(mean_scores(content["results"]))}
 
 One thread, one message at a time.
-{LEGEND} entity F1: micro F1 of entities with the right start, end and type. training:
+{legend(content["results"])} entity F1: micro F1 of entities with the right start, end and type. training:
 seconds of the whole `rasa train nlu`, on all cores.
 
 {tables.markdown_table(comparison_rows(named(content["results"])))}

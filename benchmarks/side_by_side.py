@@ -59,7 +59,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     messages = load_messages(test, arguments.max_messages, entities=arguments.entities)
     outside = load_messages(source / OUT_OF_SCOPE) if (source / OUT_OF_SCOPE).is_file() else []
     measured, results = comparing.compare_rows(
-        rows, test, messages=messages, outside=[message.text for message in outside], work=work
+        rows, test, messages=messages, outside=[message.text for message in outside], work=work, pause=arguments.pause
     )
     failed = []
     for name, row, trained, result in zip(arguments.rows, rows, trainings, results):
@@ -100,6 +100,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", action="append", type=named_folder, help="[NAME=]DIR with train.yml and test.yml")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
     parser.add_argument("--http", type=float, default=5.0, help="seconds of asking each server; 0 to leave it out")
+    parser.add_argument(
+        "--pause", type=float, default=0.1, help="seconds before messages that are timed again; 0: none"
+    )
     parser.add_argument("--entities", action="store_true", help="keep and score the entities of the data")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -57,7 +58,13 @@ def train_rows(rows: Sequence[Row], *, title: str, reuse: bool = False) -> List[
 
 
 def compare_rows(
-    rows: Sequence[Row], test: Path, *, messages: Sequence[LabelledMessage], outside: Sequence[str], work: Path
+    rows: Sequence[Row],
+    test: Path,
+    *,
+    messages: Sequence[LabelledMessage],
+    outside: Sequence[str],
+    work: Path,
+    pause: float = 0.0,
 ) -> Tuple[Measured, List[Dict[str, Any]]]:
     """Trained rows on the same messages in one run, one thread each.
 
@@ -67,6 +74,7 @@ def compare_rows(
         messages: what is asked.
         outside: texts that no intent is right for.
         work: folder of what was measured before.
+        pause: seconds before each of the messages that are timed again; 0 for none.
 
     Returns:
         The measurements of these models, for more of them, and a result of `compare_models` for each row.
@@ -74,6 +82,7 @@ def compare_rows(
     archives = {row.model: row.archive for row in rows}
     texts = [[message.text for message in messages], list(outside)]
     digests = [file_digest(path) for path in (*archives.values(), test)]
-    measured = Measured(work, [digests, texts, environment(), measuring_code()])
-    results = measured.once("side by side", lambda: compare_models(archives, messages, out_of_scope=outside, threads=1))
+    measured = Measured(work, [digests, texts, pause, environment(), measuring_code()])
+    compare = partial(compare_models, archives, messages, out_of_scope=outside, threads=1, pause=pause)
+    results = measured.once("side by side", compare)
     return measured, results

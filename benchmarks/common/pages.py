@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
 from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of, named
-from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows, plot_comparison
+from rasa_compressed_bert.benchmark.report import comparison_rows, legend, plot_comparison
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.blocks import Lines, Table
 from rasa_compressed_bert.reporting.environment import in_words
@@ -45,7 +45,7 @@ def to_markdown(title: str, content: Dict[str, Any]) -> str:
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
-time, all rows in one run. {LEGEND} training: seconds of the whole `rasa train nlu`, on all cores.
+time, all rows in one run. {legend(results)} training: seconds of the whole `rasa train nlu`, on all cores.
 {" ".join(notes)}
 
 {tables.markdown_table(in_short)}

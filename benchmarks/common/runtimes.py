@@ -24,7 +24,7 @@ from benchmarks.common.plots import panel
 from benchmarks.common.quantized import Dense, artifact_in
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.report import LEGEND, comparison_rows
+from rasa_compressed_bert.benchmark.report import comparison_rows, legend
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.example import LabelledMessage
@@ -133,7 +133,7 @@ One intent model (MiniLM, fine-tuned, nothing pruned) in every format, for every
 time, in turns. kmeans: bits of encoder / embeddings. Aware: trained for its format. Per tensor: one scale a matrix.
 TensorFlow computes in 32-bit floats, whatever the format. TFLite's interpreter: {content["tflite_interpreter"]}.
 engine: milliseconds (p50) of the engine alone, a message of {WORDPIECES} wordpieces.
-{LEGEND}
+{legend(results)}
 
 {tables.markdown_table(rows)}
 

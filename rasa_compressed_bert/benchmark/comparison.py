@@ -25,6 +25,7 @@ from rasa_compressed_bert.reporting.progress import Work, progress
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
+_APART = 50  # messages that are timed with a pause before each
 MB = 1e6
 
 
@@ -35,6 +36,7 @@ def compare_models(
     out_of_scope: Sequence[str] = (),
     threads: int = 1,
     rounds: int = 50,
+    pause: float = 0.0,
 ) -> List[Dict[str, Any]]:
     """Scores, latency, size, memory and load time of each model.
 
@@ -49,6 +51,7 @@ def compare_models(
             measured too.
         threads: of the libraries.
         rounds: number of parts.
+        pause: seconds before each of 50 messages that are timed again, as messages come to a bot; 0 leaves it out.
 
     Raises:
         CompressedBertError: if a model cannot be loaded or fails.
@@ -68,9 +71,11 @@ def compare_models(
                     workers[label] = stack.enter_context(WorkerProcess(models[label], threads))
                 answers = _answers(workers, texts, work)
                 outside = _answers(workers, [list(out_of_scope)] if out_of_scope else [], work)
+                alone = _apart(workers, [message.text for message in expected[:_APART]], pause) if pause else {}
             for label, worker in workers.items():
                 extracts = worker.report["extracts_entities"]
-                result = {"model": label, **_summary(answers[label], expected, extracts=extracts), **worker.report}
+                summary = {**_summary(answers[label], expected, extracts=extracts), **alone.get(label, {})}
+                result = {"model": label, **summary, **worker.report}
                 if out_of_scope:
                     result.update(_out_of_scope(answers[label], outside[label]))
                 results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
@@ -88,6 +93,15 @@ def _answers(
             answers[label].append(worker.parse(part))
             work.advance(len(part))
     return answers
+
+
+def _apart(workers: Mapping[str, WorkerProcess], texts: List[str], pause: float) -> Dict[str, Dict[str, float]]:
+    """The median milliseconds of each worker for messages with a pause before each, one worker after the other."""
+    found = {}
+    for label, worker in workers.items():
+        seconds = worker.parse(texts, pause=pause)["seconds"]
+        found[label] = {"pause_s": pause, "apart_p50_ms": 1000.0 * float(np.median(seconds))}
+    return found
 
 
 def _summary(

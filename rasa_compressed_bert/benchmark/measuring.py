@@ -3,8 +3,8 @@
     python -m rasa_compressed_bert.benchmark.measuring ARCHIVE THREADS
 
 It loads the model as `rasa shell nlu` does and writes one JSON line; then, for every line on its standard input (a JSON
-list of texts), it parses the texts one by one and writes one JSON line with intents, entities and seconds. Whatever
-Rasa itself writes to standard output goes to standard error.
+object with `texts` and the `pause` before each of them in seconds), it parses the texts one by one and writes one JSON
+line with intents, entities and seconds. Whatever Rasa itself writes to standard output goes to standard error.
 """
 
 from __future__ import annotations
@@ -55,10 +55,14 @@ class Worker:
             "extracts_entities": self._components.extract_entities,
         }
 
-    async def parse(self, texts: List[str]) -> Dict[str, Any]:
+    async def parse(self, texts: List[str], pause: float = 0.0) -> Dict[str, Any]:
         """What each message got (intent, confidence, entities, responses) and its seconds; memory at the end.
 
         The responses of a message are those that are selected, by retrieval intent.
+
+        Args:
+            texts: of the messages.
+            pause: seconds before each message, which are not timed: caches go cold, and the processor may sleep.
         """
         for text in self._parsed_before or texts[:_WARM_UP]:
             await self._agent.parse_message(text)
@@ -66,6 +70,8 @@ class Worker:
         intents, confidences, entities, responses, seconds, inside = [], [], [], [], [], []
         cpu, start = time.process_time(), time.perf_counter()
         for text in texts:
+            if pause:
+                time.sleep(pause)
             self._components.seconds = 0.0
             before = time.perf_counter()
             parsed = await self._agent.parse_message(text)
@@ -107,7 +113,7 @@ def main() -> int:
 async def _serve(worker: Worker, answers: TextIO) -> int:
     for line in sys.stdin:
         try:
-            result = await worker.parse(json.loads(line))
+            result = await worker.parse(**json.loads(line))
         except Exception as error:  # as above
             traceback.print_exc()
             _answer(answers, {"error": f"{type(error).__name__}: {error}"})

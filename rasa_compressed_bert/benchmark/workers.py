@@ -63,15 +63,15 @@ class WorkerProcess:
             self.close()
             raise
 
-    def parse(self, texts: List[str]) -> Dict[str, Any]:
-        """What `measuring.Worker.parse` returns.
+    def parse(self, texts: List[str], *, pause: float = 0.0) -> Dict[str, Any]:
+        """What `measuring.Worker.parse` returns; it has the same arguments.
 
         Raises:
             CompressedBertError: if a component failed, or if the process has ended.
         """
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # of a process that has ended: there is no answer
-                self._process.stdin.write(json.dumps(texts) + "\n")
+                self._process.stdin.write(json.dumps({"texts": texts, "pause": pause}) + "\n")
                 self._process.stdin.flush()
         return self._answer()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, Sequence
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, positive
+from rasa_compressed_bert.commands.options import make_folder, not_negative, positive
 from rasa_compressed_bert.errors import CompressedBertError
 
 
@@ -46,10 +46,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     benchmark.add_argument(
         "--http",
-        type=float,
+        type=not_negative,
         default=0.0,
         metavar="SECONDS",
         help="start a server for each model too, and ask it for so long; 0 starts none (not on Windows)",
+    )
+    benchmark.add_argument(
+        "--pause",
+        type=not_negative,
+        default=0.0,
+        metavar="SECONDS",
+        help="time 50 messages again, with such a pause before each, as messages come to a bot; 0 leaves it out",
     )
     benchmark.add_argument("--threads", type=positive, default=1, metavar="N", help="of the libraries of each model")
     benchmark.add_argument(
@@ -97,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         out_of_scope=[message.text for message in outside],
         threads=arguments.threads,
         rounds=arguments.rounds,
+        pause=arguments.pause,
     )
     texts = [message.text for message in messages]
     failed = []

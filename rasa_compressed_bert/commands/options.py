@@ -39,6 +39,14 @@ def natural(text: str) -> int:
     return number
 
 
+def not_negative(text: str) -> float:
+    """A reader of numbers from 0."""
+    number = float(text)
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder for results, if it is not there, before anything is worked for.
 

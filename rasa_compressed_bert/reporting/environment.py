@@ -8,14 +8,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
-_DISTRIBUTIONS = ("rasa", "rasa_compressed_bert", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
+from rasa_compressed_bert import __version__
+
+_DISTRIBUTIONS = ("rasa", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
 
 
 def environment() -> Dict[str, Any]:
     """Processor, cores that this process may use, memory in GB, system, and versions."""
     import psutil
 
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "rasa_compressed_bert": __version__}
     for name in _DISTRIBUTIONS:
         try:
             versions[name] = metadata.version(name)

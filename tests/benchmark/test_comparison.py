@@ -29,14 +29,14 @@ class FakeWorker:
     def __init__(self, archive, threads):
         self.name, self.report = archive.name, REPORT
 
-    def parse(self, texts):
+    def parse(self, texts, pause=0.0):
         FakeWorker.order.append(self.name)
         count = len(texts)
         intents = [text.split()[-1] for text in texts]
         return {
             "intents": intents,
             "confidences": [0.1 if text == OUTSIDE else 0.8 for text in texts],
-            "seconds": [0.001] * count,
+            "seconds": [0.001 + pause / 100] * count,
             "component_seconds": [0.0005] * count,
             "cpu_s": 0.001,
             "wall_s": 0.001,
@@ -84,6 +84,16 @@ def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_mod
     assert result["best_fallback_f1"] >= result["fallback_f1"] and 0 <= result["best_fallback_threshold"] <= 1
 
 
+def test_messages_with_a_pause_before_each_are_timed_again(two_models):
+    results = compare_models(two_models, MESSAGES, rounds=2, pause=0.1)
+    assert FakeWorker.order == ["one", "two"] * 3
+    assert [(result["pause_s"], result["apart_p50_ms"]) for result in results] == [(0.1, pytest.approx(2.0))] * 2
+    assert results[0]["latency_p50_ms"] == pytest.approx(1.0) and results[0]["messages"] == 10
+    heading, row, _ = report.comparison_rows(results)
+    assert row[heading.index("p50 ms, apart")] == "2.00" and "apart:" in report.legend(results)
+    assert "apart:" not in report.legend(compare_models(two_models, MESSAGES))
+
+
 def test_little_memory_means_one_after_the_other(two_models, monkeypatch):
     monkeypatch.setattr(comparison, "_MEMORY_PER_WORKER", 1e15)
     results = compare_models(two_models, MESSAGES, rounds=2)
@@ -101,7 +111,7 @@ CITY = EntitySpan(0, 4, "city")
 class FakeExtractor(FakeWorker):
     """Finds the first four characters of every message."""
 
-    def parse(self, texts):
+    def parse(self, texts, pause=0.0):
         return {**super().parse(texts), "entities": [[[0, 4, "city", None, None]] for _ in texts]}
 
 
@@ -116,7 +126,7 @@ def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatc
 
 
 def test_no_extractor_is_no_score_and_one_that_finds_nothing_has_the_worst(two_models, monkeypatch):
-    def parse(self, texts):
+    def parse(self, texts, pause=0.0):
         return {**FakeWorker.parse(self, texts), "entities": [[] for _ in texts]}
 
     monkeypatch.setattr(comparison, "WorkerProcess", type("Blind", (FakeWorker,), {"parse": parse}))

@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from rasa_compressed_bert import __version__
 from rasa_compressed_bert.reporting.environment import environment, in_words
 
 
@@ -11,6 +12,7 @@ def test_environment_is_json_and_names_no_machine():
 
     text = json.dumps(environment())
     assert platform.node() not in text and "rasa 3.6" in in_words(environment())
+    assert f"rasa_compressed_bert {__version__}" in in_words(environment())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot bind a process to cores")
