@@ -34,7 +34,7 @@ _EXAMPLES = f"""Examples:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Runs a sub-command; returns the exit status: 2 for what this package refuses, 130 after Ctrl-C."""
+    """Runs a sub-command; returns the exit status: 2 for what this package or the system refuses, 130 after Ctrl-C."""
     _write_what_can_be_encoded()
     arguments = _parser().parse_args(argv)
     level = logging.ERROR if arguments.quiet else logging.INFO if arguments.verbose else logging.WARNING
@@ -50,6 +50,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
+    except OSError as error:  # a disk that is full, a file that may not be read
+        sys.stderr.write(f"{error}\n")
+        return _FAILED
     return 0
 
 

@@ -24,8 +24,8 @@ def without_html(text: str) -> str:
     """The text with a blank in the place of each character of HTML, so that all others stay where they are.
 
     Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>` or
-    `<https://example.com>`, stays. Of scripts and styles nothing is left, unless a text but mentions their tags: between
-    backticks, or without an end.
+    `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions their tags,
+    between backticks or without an end, what follows stays.
     """
     if "<" not in text:
         return text
