@@ -342,7 +342,7 @@ def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
 
 @pytest.mark.parametrize(
     "figures",
-    [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}, {**FIGURES, "latency_ms": math.nan}],
+    [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}, {**FIGURES, "score": math.nan}],
 )
 def test_figures_that_are_none_are_refused(figures):
     study = searched(4)
