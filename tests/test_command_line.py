@@ -125,6 +125,15 @@ def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_pat
     assert said.startswith("The parts of the model do not fit each other (") and said.endswith("Train it again.")
 
 
+def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
+    good = small_artifact()
+    write_artifact(Artifact({**good.manifest, "runtime": "\x1b[2Jrust"}, good.files), tmp_path / "model")
+    assert main(["inspect", str(tmp_path / "model")]) == 0
+    assert main(["inspect", str(tmp_path / "model"), "--latency"]) == 2
+    said = capsys.readouterr()
+    assert r"\x1b[2Jrust" in said.out and r"runtime '\x1b[2Jrust'" in said.err and "\x1b" not in said.out + said.err
+
+
 def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results.json")
