@@ -13,14 +13,11 @@ from rasa.nlu.tokenizers.tokenizer import Tokenizer
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.artifact.artifact import TOKENIZER
 from rasa_compressed_bert.components import config_io, message_io, pipeline, resource_io
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
-from rasa_compressed_bert.tokenization.wordpieces import text_of
 
 _NO_WEIGHTS = "The featurizer has no weights: train the pipeline with `rasa train`."
 
@@ -117,8 +114,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         Raises:
             ComponentError: if the weights cannot be read; nothing is saved then.
         """
-        from rasa_compressed_bert.tasks.featurization import compress_encoder  # TensorFlow is needed here only
-        from rasa_compressed_bert.tasks.training_data import warn_of_words
+        # TensorFlow is needed here only
+        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_unknown_words
 
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
@@ -130,9 +127,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
                     config_io.compression_key(self._options, messages),
                     lambda: compress_encoder(messages, self._options),
                 )
-                texts = [Example(text) for text in dict.fromkeys(map(text_of, messages))]
-                tokenizer = artifact.files[TOKENIZER].decode("utf-8")
-                warn_of_words(texts, self._options, tokenizer=tokenizer, max_length=self._options.max_length)
+                warn_of_unknown_words(messages, self._options, artifact)
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 
