@@ -22,6 +22,7 @@ from rasa_compressed_bert.commands import (
 from rasa_compressed_bert.commands.help import PROGRAM, Help, PrintCompletion, add_verbosity
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting.printable import as_printable
 
 _COMMANDS = (init, inspect, report, benchmark, sensitivity, augment, export, package_spacy, search)
 _FAILED = 2
@@ -34,7 +35,7 @@ _EXAMPLES = f"""Examples:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Runs a sub-command; returns the exit status: 2 for what this package refuses, 130 after Ctrl-C."""
+    """Runs a sub-command; returns the exit status: 2 for what this package or the system refuses, 130 after Ctrl-C."""
     _write_what_can_be_encoded()
     arguments = _parser().parse_args(argv)
     level = logging.ERROR if arguments.quiet else logging.INFO if arguments.verbose else logging.WARNING
@@ -43,13 +44,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         arguments.run(arguments)
     except CompressedBertError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{as_printable(str(error))}\n")
         return _FAILED
     except KeyboardInterrupt as stop:
         sys.stderr.write(f"\n{' '.join(('Stopped.', *stop.args))}\n")
         return _INTERRUPTED
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
+    except OSError as error:  # a disk that is full, a file that may not be read
+        sys.stderr.write(f"{error}\n")
+        return _FAILED
     return 0
 
 
@@ -59,6 +63,10 @@ class _StandardError(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """What is written of a record."""
+        return as_printable(super().format(record))
 
 
 def _write_what_can_be_encoded() -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_archives import small_artifact, write_archive
 
 from rasa_compressed_bert.__main__ import main
+from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.commands.benchmark import labelled
 from rasa_compressed_bert.commands.quiet import silence_libraries
@@ -98,6 +101,46 @@ def test_inspect_needs_no_tensorflow(artifact):
     code = f"from rasa_compressed_bert.__main__ import main; main(['inspect', {str(artifact)!r}]); import sys; "
     code += "assert not {'tensorflow', 'rasa', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], env=worker_environment(1), check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "command, changed",
+    [
+        ("inspect", {"parity": 1.0}),
+        ("inspect --latency", {"temperature": None}),
+        ("report --nlu nlu.yml", {"parity": 1.0}),
+        ("report --nlu nlu.yml", {"views": []}),
+        ("sensitivity --nlu nlu.yml", {"labels": 7}),
+    ],
+)
+def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_path, monkeypatch, capsys):
+    """Of a stranger, whose digests are right."""
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    good = small_artifact()
+    write_artifact(Artifact({**good.manifest, **changed}, good.files), tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    name, *options = command.split()
+    assert main([name, "model", *options]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("The parts of the model do not fit each other (") and said.endswith("Train it again.")
+
+
+def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
+    good = small_artifact()
+    write_artifact(Artifact({**good.manifest, "runtime": "\x1b[2Jrust"}, good.files), tmp_path / "model")
+    assert main(["inspect", str(tmp_path / "model")]) == 0
+    assert main(["inspect", str(tmp_path / "model"), "--latency"]) == 2
+    said = capsys.readouterr()
+    assert r"\x1b[2Jrust" in said.out and r"runtime '\x1b[2Jrust'" in said.err and "\x1b" not in said.out + said.err
+
+
+def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "results.json")
+
+    monkeypatch.setattr("rasa_compressed_bert.commands.export.write", full)
+    assert main(["export", str(artifact), "--out", str(artifact.parent / "exported")]) == 2
+    assert capsys.readouterr().err == "[Errno 28] No space left on device: 'results.json'\n"
 
 
 @pytest.fixture
@@ -207,7 +250,12 @@ WORK = {
     "sensitivity": "rasa_compressed_bert.inspection.sensitivity.measure_sensitivity",
     "augment": "rasa_compressed_bert.tasks.distillation.texts_to_ask",
     "search": "rasa_compressed_bert.search.study.baseline_of",
+    "benchmark": "rasa_compressed_bert.benchmark.comparison.compare_models",
+    "report": "rasa_compressed_bert.inspection.evaluation.evaluate",
+    "init": "rasa_compressed_bert.commands.init.config_text",
 }
+FILES = ("augment", "report", "init")
+"""Sub-commands that write one file."""
 
 
 @pytest.fixture
@@ -218,11 +266,15 @@ def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     nlu = ["--nlu", "nlu.yml"]
+    write_archive(tmp_path / "model.tar.gz", {"ours": small_artifact()})
     given = {
         "export": ["artifact"],
         "sensitivity": ["artifact", *nlu],
         "augment": nlu,
         "search": ["--config", "config.yml", *nlu],
+        "benchmark": ["model.tar.gz", *nlu],
+        "report": ["artifact", *nlu],
+        "init": ["--yes", "--force"],
     }
 
     def run(command, out):
@@ -237,15 +289,18 @@ def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
 def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    if command == "augment":
+    if command in FILES:
         assert refused(command, "folder") == "--out: 'folder' is a folder; name a file."
         assert refused(command, "file/texts.csv") == "--out: the folder 'file' cannot be made: File exists."
     else:
         assert refused(command, "file") == "--out: the folder 'file' cannot be made: File exists."
         assert "--out: the folder 'file/folder' cannot be made: Not a directory" in refused(command, "file/folder")
     monkeypatch.setattr("os.access", lambda path, mode: "folder" not in str(path))
-    out = "folder/texts.csv" if command == "augment" else "folder"
+    out = "folder/texts.csv" if command in FILES else "folder"
     assert refused(command, out) == "--out: the folder 'folder' cannot be written to."
+    if command in FILES:
+        monkeypatch.setattr("os.access", lambda path, mode: path != "file")
+        assert refused(command, "file") == "--out: the file 'file' cannot be written to."
 
 
 def test_servers_are_not_measured_on_windows(tmp_path, monkeypatch, capsys):

@@ -57,7 +57,7 @@ ROOMS = {
         *BELOW_TASKS,
         *("tasks", "components", "reporting", "inspection", "benchmark", "spacy_pipeline", "search"),
     },
-    "__main__": {"errors", "commands"},
+    "__main__": {"errors", "commands", "reporting"},
     "__init__": {"components"},
 }
 """What a room may import from the package, besides itself."""

@@ -72,9 +72,12 @@ def metadata(folder: Path) -> Dict[str, Any]:
         CompressedBertError: if there is none.
     """
     try:
-        return json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+        values = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} cannot be read ({error}).") from error
+    if not isinstance(values, dict):
+        raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} is no JSON object.")
+    return values
 
 
 def artifacts_in(folder: Path) -> Dict[str, Artifact]:

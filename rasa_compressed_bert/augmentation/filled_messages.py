@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import replace
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.augmentation.usable_values import usable_values
+from rasa_compressed_bert.augmentation.usable_values import normalised, usable_values
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -21,10 +21,17 @@ _PER_VALUE = 10
 
 
 class Filled(NamedTuple):
-    """A synthetic message, with entities and without an intent."""
+    """A synthetic message, with entities and without an intent.
+
+    Attributes:
+        example: the message.
+        source: position of the message that it was made from.
+        synonym: the normal form of its value, where that is a synonym and in no lookup table.
+    """
 
     example: Example
-    source: int  # position of the message that it was made from
+    source: int
+    synonym: Optional[str] = None
 
 
 def filled_messages(
@@ -52,13 +59,17 @@ def filled_messages(
     filled: List[Filled] = []
     seen = {example.text for example in examples}
     for kind, count in _counts(values, round(share * len(examples))).items():
+        listed = {normalised(value) for value in known.lookups.get(kind, ())} if known.synonyms else set()
         order = [places[kind][place] for place in rng.permutation(len(places[kind]))]
         for number in range(count):
             source, position = order[(number + number // len(order)) % len(order)]  # other pairs in each round
-            made = _with_value(examples[source], position, values[kind][number % len(values[kind])])
+            value = values[kind][number % len(values[kind])]
+            made = _with_value(examples[source], position, value)
             if made.text not in seen:
                 seen.add(made.text)
-                filled.append(Filled(made, source))
+                form = normalised(value)
+                synonym = form if known.synonyms and form not in listed else None
+                filled.append(Filled(made, source, synonym))
     _log(values, filled)
     return filled
 

@@ -102,6 +102,18 @@ class _Usage(NamedTuple):
         return bool((self.annotated[kind].keys() & self.annotated[other].keys()) - {key})
 
 
+def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> Set[str]:
+    """The normal forms of entities that some messages have, and others do not.
+
+    Rasa takes a synonym from every annotation that has one, which so tells what is annotated in that message.
+    """
+    inside, outside = (
+        {normalised(example.text[span.start : span.end]) for example in part for span in example.entities}
+        for part in (hidden, others)
+    )
+    return inside - outside
+
+
 def normalised(text: str) -> str:
     """The words of a text in lower case; texts that differ in case and blanks are the same."""
     return " ".join(word.text for word in split_words(text.lower()))

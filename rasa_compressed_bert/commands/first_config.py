@@ -11,6 +11,7 @@ WANTED = {
     "faq": "FAQ: answers to questions, by retrieval intents such as faq/opening_hours",
 }
 LANGUAGES = {"en": "English", "other": "another one", "any": "several"}
+_NO_TEXTS = ("true", "false", "null")
 PREFERENCES = {
     "balance": "balance: 60 % of the encoder is pruned, the default",
     "speed": "speed: 80 % is pruned, or a small student learns from BERT where only intents are wanted",
@@ -55,7 +56,7 @@ def config_text(wishes: Wishes, *, name: str) -> str:
     lines = [
         "# Written by `rasa-compressed-bert init`. Every option: docs/options.md of rasa_compressed_bert.",
         "recipe: default.v1",
-        f"assistant_id: {re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'bot'}",
+        f"assistant_id: {_identifier(name)}",
         f"language: {'en' if wishes.language == 'any' else wishes.language}",
         "",
         "pipeline:",
@@ -73,6 +74,12 @@ def config_text(wishes: Wishes, *, name: str) -> str:
         ]
     lines += ["", "# Rasa's own, for dialogues; `rasa train nlu` does not need them", "policies:"]
     return "\n".join([*lines, "- name: MemoizationPolicy", "- name: RulePolicy", ""])
+
+
+def _identifier(name: str) -> str:
+    """A word of letters, digits and hyphens, which YAML reads as a text."""
+    word = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    return word if word[:1].isalpha() and word not in _NO_TEXTS else f"bot-{word}".strip("-")
 
 
 def _weights(wishes: Wishes) -> List[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import write
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -30,8 +31,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     inspect.add_argument("--json", action="store_true", help="write all figures as JSON instead")
 
 
+@as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
-    """What is inside a trained model."""
+    """What is inside a trained model.
+
+    Raises:
+        CompressedBertError: if there is none, or if its parts do not fit each other.
+    """
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.inspection.description import inspect_model
     from rasa_compressed_bert.inspection.report import inspection_blocks

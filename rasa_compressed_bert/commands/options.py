@@ -65,11 +65,13 @@ def make_folder_of(file: Path) -> None:
     """Makes the folder of a file for results, as `make_folder` does.
 
     Raises:
-        CompressedBertError: if it cannot be made, or if the file is a folder.
+        CompressedBertError: if it cannot be made, if the file is a folder, or if it is there and cannot be replaced.
     """
     if file.is_dir():
         raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
     make_folder(file.parent)
+    if file.exists() and not os.access(str(file), os.W_OK):
+        raise CompressedBertError(f"--out: the file '{file}' cannot be written to.")
 
 
 def write(text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder_of
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -35,11 +36,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page")
 
 
+@as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
     """One page about a trained model.
 
     Raises:
-        CompressedBertError: if the model has no component of this package, or if the messages are refused.
+        CompressedBertError: if the model has no component of this package, if its parts do not fit each other, or if
+            the messages are refused.
     """
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.artifact.artifact import ANSWER_EXTRACTOR

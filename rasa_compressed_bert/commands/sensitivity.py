@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import list_of, make_folder, positive
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -59,8 +60,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     sensitivity.add_argument("--fresh", action="store_true", help="throw away the results of an earlier call in --out")
 
 
+@as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
-    """How sensitive the parts of a trained model are to few bits or few weights."""
+    """How sensitive the parts of a trained model are to few bits or few weights.
+
+    Raises:
+        CompressedBertError: if there is no such model, if its parts do not fit each other, or if the messages are
+            refused.
+    """
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.inspection.parts import Sweep
     from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity

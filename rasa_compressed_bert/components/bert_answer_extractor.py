@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List, Optional, Sequence
 
+from rasa.engine.graph import ExecutionContext
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
 from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.components import pipeline
 from rasa_compressed_bert.components.artifact_component import ArtifactComponent
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.example import Example
@@ -47,6 +52,21 @@ class BertAnswerExtractor(ArtifactComponent):
         return [*ArtifactComponent.required_packages(), "scipy"]
 
     @classmethod
+    def load(
+        cls,
+        config: Dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> ArtifactComponent:
+        """A trained component; see `ArtifactComponent.load`. Warns where no message can have one of its intents."""
+        component = super().load(config, model_storage, resource, execution_context, **kwargs)
+        if component._options.intents is not None:
+            pipeline.warn_of_missing_intents(execution_context, component=cls.__name__)
+        return component
+
+    @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> AnswerPredictor:
         predictor = AnswerPredictor(artifact, num_threads=options.num_threads, passages=options.passages)
         predictor.read(PROBE, PROBE)  # no passage may be like the probe that every component is asked
@@ -54,7 +74,8 @@ class BertAnswerExtractor(ArtifactComponent):
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
         """None: what is learnt are the questions of the option `training_data`. Warns of intents that there are not."""
-        unknown = sorted(set(self._options.intents or ()) - training_data.intents)
+        known = {*training_data.intents, DEFAULT_NLU_FALLBACK_INTENT_NAME}  # which FallbackClassifier predicts
+        unknown = sorted(set(self._options.intents or ()) - known)
         if unknown:
             logger.warning(f"intents: {listed(unknown)} of BertAnswerExtractor are not intents of the training data.")
         return []

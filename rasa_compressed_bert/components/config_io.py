@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -88,7 +89,7 @@ def named_content(options: ComponentConfig) -> List[str]:
         WeightsError: if pretrained weights are missing.
     """
     weights = options.weights_to_start_from
-    files = [_file_digest(Path(name)) for name in options.files_to_read()]
+    files = [_file_digest(Path(os.path.expanduser(name))) for name in options.files_to_read()]
     return [weights_digest(weights) if weights else "", *files]
 
 

@@ -6,6 +6,7 @@ import logging
 from typing import Optional, Set
 
 from rasa.engine.graph import ExecutionContext
+from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.nlu.featurizers.featurizer import Featurizer
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
 # of the graph that trains: it has the key of config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
+_MESSAGES = "messages"  # what a node of the graph that serves needs of the one before it
 
 
 def component_names(execution_context: ExecutionContext) -> Set[str]:
@@ -62,6 +64,27 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
             f"The language in config.yml is '{language}', and the weights '{weights}' of {component} read '{theirs}' "
             f"alone: {other_weights(options.weights_option)}."
         )
+
+
+def warn_of_missing_intents(execution_context: ExecutionContext, *, component: str) -> None:
+    """Warns of a component that reads messages of some intents alone, where nothing before it predicts an intent.
+
+    Args:
+        execution_context: with the graph that the component is loaded into.
+        component: its name.
+    """
+    nodes = execution_context.graph_schema.nodes
+    node = nodes.get(execution_context.node_name or "")
+    if node is None or _MESSAGES not in node.needs:
+        return
+    while node is not None and _MESSAGES in node.needs:
+        node = nodes.get(node.needs[_MESSAGES])
+        if node is not None and issubclass(node.uses, IntentClassifier):
+            return
+    logger.warning(
+        f"intents: {component} answers messages of some intents, and nothing before it in the pipeline predicts an "
+        "intent: it answers none. Put it behind the intent classifier."
+    )
 
 
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:

@@ -114,7 +114,8 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         Raises:
             ComponentError: if the weights cannot be read; nothing is saved then.
         """
-        from rasa_compressed_bert.tasks.featurization import compress_encoder  # TensorFlow is needed here only
+        # TensorFlow is needed here only
+        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_unknown_words
 
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
@@ -126,6 +127,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
                     config_io.compression_key(self._options, messages),
                     lambda: compress_encoder(messages, self._options),
                 )
+                warn_of_unknown_words(messages, self._options, artifact)
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence, Tuple
@@ -59,7 +60,7 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
     Raises:
         DataError: if there are no documents with a text, if one is no text, or if they are too large.
     """
-    root = Path(folder).expanduser()
+    root = Path(os.path.expanduser(folder))  # as it is, for a user that there is not
     if not root.is_dir():
         raise DataError(f"{option}: '{folder}' is not a folder. Give one with files that end with {_endings()}.")
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]

@@ -55,6 +55,17 @@ class LabelledMessage(NamedTuple):
     response: Optional[str] = None
 
 
+def normal_form(text: str) -> str:
+    """What texts have in common that differ in case and blanks alone: a model takes one for the other."""
+    return " ".join(text.lower().split())
+
+
+def first_of_same(texts: Sequence[str]) -> np.ndarray:
+    """The position of the first text of each text's normal form.  # (n,)"""
+    first: Dict[str, int] = {}
+    return np.array([first.setdefault(normal_form(text), place) for place, text in enumerate(texts)], np.int64)
+
+
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
     """The label vocabulary: every intent once, sorted; a label's index is its class."""
     return tuple(sorted({example.intent for example in examples if example.intent is not None}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from itertools import accumulate
 from typing import Any, List
@@ -15,6 +16,7 @@ _INLINE = (
     "samp small span strike strong sub sup time tt u var video wbr"
 ).split()
 _HIDDEN = ("script", "style")
+_END_OF_HIDDEN = re.compile(rf"</({'|'.join(_HIDDEN)})", re.IGNORECASE)
 _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
 
 
@@ -22,7 +24,8 @@ def without_html(text: str) -> str:
     """The text with a blank in the place of each character of HTML, so that all others stay where they are.
 
     Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>` or
-    `<https://example.com>`, stays.
+    `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions their tags,
+    between backticks or without an end, what follows stays.
     """
     if "<" not in text:
         return text
@@ -44,6 +47,7 @@ class _Parser(HTMLParser):
         self._text = text
         self._lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
         self._hidden = False
+        self._ends = {match[1].lower(): match.start() for match in _END_OF_HIDDEN.finditer(text)}  # the last ones
         self.kept: List[str] = ["\n" if character == "\n" else " " for character in text]
 
     def handle_data(self, data: str) -> None:
@@ -57,8 +61,14 @@ class _Parser(HTMLParser):
         self._keep_from_here(f"&#{name};")
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self._hidden = tag in _HIDDEN
+        place = self._place()
+        self._hidden = self._ends.get(tag, -1) > place and not self._text.endswith("`", 0, place)
         self._tag(tag, self.get_starttag_text() or "")
+
+    def set_cdata_mode(self, elem: str) -> None:
+        """Takes what follows for a script, up to its end."""
+        if self._hidden:
+            super().set_cdata_mode(elem)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
         self._tag(tag, self.get_starttag_text() or "")

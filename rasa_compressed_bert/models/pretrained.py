@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional
 
@@ -80,7 +81,7 @@ def has_small_vocabulary(model_weights: str) -> bool:
     if shipped:
         return shipped.language is not None
     try:
-        config = json.loads((Path(model_weights).expanduser() / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((_path(model_weights) / "config.json").read_text(encoding="utf-8"))
         return int(config["vocab_size"]) <= LARGE_VOCABULARY
     except (OSError, ValueError, KeyError, TypeError):  # of a name on a hub, or of what is refused when it is read
         return False
@@ -109,7 +110,7 @@ def local_folder(model_weights: str) -> Optional[Path]:
         WeightsError: for a path that does not exist, a folder without weights, and for shipped weights that are missing
             or altered.
     """
-    path = Path(model_weights).expanduser()
+    path = _path(model_weights)
     if path.is_dir():
         if not any((path / name).is_file() for name in _WEIGHT_FILES):
             if (path / PYTORCH_FILE).is_file() and safe_pytorch():
@@ -130,9 +131,14 @@ def local_folder(model_weights: str) -> Optional[Path]:
     return None
 
 
+def _path(model_weights: str) -> Path:
+    """A name as a path; `~` is the home of a user, and stays where there is no such user."""
+    return Path(os.path.expanduser(model_weights))
+
+
 def _shipped(model_weights: str) -> Optional[ShippedWeights]:
     """The weights behind an alias; None where a folder has its name, and of any other weights."""
-    return None if Path(model_weights).expanduser().is_dir() else ALIASES.get(model_weights)
+    return None if _path(model_weights).is_dir() else ALIASES.get(model_weights)
 
 
 def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import FrozenSet, List, Mapping, NamedTuple, Sequence, Union
 
+from rasa_compressed_bert.reporting.printable import as_printable
 from rasa_compressed_bert.reporting.tables import without_repeated_units
 
 
@@ -52,3 +53,14 @@ class Table(NamedTuple):
 
 
 Block = Union[Heading, Prose, Lines, Facts, Table]
+
+
+def printable(block: Block) -> Block:
+    """A block with escapes for control characters, see `as_printable`."""
+    if isinstance(block, (Heading, Prose)):
+        return block._replace(text=as_printable(block.text))
+    if isinstance(block, Lines):
+        return Lines([as_printable(line) for line in block.lines])
+    if isinstance(block, Facts):
+        return Facts({as_printable(name): as_printable(value) for name, value in block.values.items()})
+    return block._replace(rows=[[as_printable(cell) for cell in row] for row in block.rows])

@@ -18,7 +18,7 @@ from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Lines, Prose, Table
+from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Lines, Prose, Table, printable
 
 _GAP = 2
 _UNLIMITED = 100_000
@@ -67,7 +67,7 @@ def _parts(blocks: Sequence[Block], width: Optional[int]) -> List[Tuple[Optional
     for number, block in enumerate(blocks):
         if number and not (isinstance(block, Lines) and isinstance(blocks[number - 1], Lines)):
             parts.append((None, ""))
-        parts.append((block, _renderable(block, width)))
+        parts.append((block, _renderable(printable(block), width)))
     return parts
 
 

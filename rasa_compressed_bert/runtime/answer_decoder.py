@@ -94,6 +94,7 @@ def best_bounds(starts: np.ndarray, ends: np.ndarray, *, longest: int) -> Tuple[
         ends: `e`, `(P,)`.
         longest: places of a span.
     """
+    longest = min(longest, len(ends))
     padded = np.append(ends, np.full(longest - 1, -np.inf))
     following = np.lib.stride_tricks.sliding_window_view(padded, longest)  # (P, longest)
     totals = starts + following.max(axis=1)

@@ -15,6 +15,8 @@ from rasa_compressed_bert.errors import ArtifactError
 _NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
 """The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
 _LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
+LONGEST_QUESTION = 2000
+"""Characters of a question that passages are found by: a longer text costs no more time."""
 
 
 class FoundPassage(NamedTuple):
@@ -88,6 +90,7 @@ class PassageIndex:
             tensors = tensors_from_bytes(artifact.files[PASSAGES])
             documents = [Document(*entry) for entry in stored["documents"]]
             passages = [Passage(*row) for row in tensors["passages"].tolist()]
+            _require_parts(passages, documents)
             shape = (len(passages), len(stored["terms"]))
             vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
             ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
@@ -111,10 +114,10 @@ class PassageIndex:
         """The passages that are most similar to a question, the most similar first; those without a term of it never.
 
         Args:
-            question: a text.
+            question: a text, of which the first `LONGEST_QUESTION` characters are read.
             count: of passages, at most.
         """
-        (asked,) = self._vectorizer.transform([question])
+        (asked,) = self._vectorizer.transform([question[:LONGEST_QUESTION]])
         similarities = (self._vectors @ asked.T).toarray()[:, 0]
         best = np.argsort(-similarities, kind="stable")[:count]
         return [self._found(int(number), float(similarities[number])) for number in best if similarities[number] > 0.0]
@@ -128,6 +131,19 @@ class PassageIndex:
         return FoundPassage(
             number, self.documents[passage.document].name, passage.start, self.text_of(number), similarity
         )
+
+
+def _require_parts(passages: Sequence[Passage], documents: Sequence[Document]) -> None:
+    """Refuses what are no texts, and passages that are no parts of them.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    if not all(isinstance(part, str) for document in documents for part in document):
+        raise ValueError("a document is no text")
+    for number, start, end in passages:
+        if not (0 <= number < len(documents) and 0 <= start <= end <= len(documents[number].text)):
+            raise ValueError("a passage is no part of a document")
 
 
 def _text(documents: Sequence[Document], passage: Passage) -> str:

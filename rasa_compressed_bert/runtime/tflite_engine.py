@@ -13,7 +13,12 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
-_OPERATORS, _OTHER_FILES = 6, (20, 22)  # in the flatbuffer of a model: the places of these fields in its table
+_OPERATORS, _BUFFERS, _OTHER_FILES = (
+    6,
+    12,
+    (20, 22),
+)  # in the flatbuffer of a model: places of these fields in its table
+_OUTSIDE = (6, 8)  # of a buffer's: where it is behind the flatbuffer, which models of over 2 GB need
 _OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
 _CUSTOM = 32  # number of all that are not TFLite's own
 
@@ -83,10 +88,11 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
 
 
 def _require_harmless(model: bytes) -> None:
-    """Refuses custom operators, TensorFlow's among them, and weights in other files ("external buffers").
+    """Refuses custom operators, TensorFlow's among them, and weights that are elsewhere ("external buffers", offsets).
 
-    Some custom operators read and write files, and others end the process. A model is a flatbuffer, a table one of
-    whose fields lists the operators that it uses, and others the files that it reads.
+    Some custom operators read and write files, and others end the process; with an offset, whose sum with a size
+    overflows, TFLite reads any memory. A model is a flatbuffer, a table one of whose fields lists the operators that it
+    uses, and others its weights and the files that it reads.
 
     Raises:
         ArtifactError: if there is one, or if the model is none.
@@ -96,10 +102,9 @@ def _require_harmless(model: bytes) -> None:
 
     try:
         root = table.Table(model, encode.Get(types.UOffsetTFlags.packer_type, model, 0))
-        names_files = any(root.Offset(field) for field in _OTHER_FILES)
-        listed = root.Offset(_OPERATORS)
-        places = range(root.Vector(listed), root.Vector(listed) + 4 * root.VectorLen(listed), 4)
-        operators = [table.Table(model, root.Indirect(place)) for place in places]
+        elsewhere = any(root.Offset(field) for field in _OTHER_FILES)
+        operators, buffers = (_tables(root, field) for field in (_OPERATORS, _BUFFERS))
+        elsewhere = elsewhere or any(own.Offset(field) for own in buffers for field in _OUTSIDE)
         names = [own.String(own.Offset(_NAME) + own.Pos) for own in operators if own.Offset(_NAME)]
         numbers = [
             own.Get(kind, own.Offset(field) + own.Pos)
@@ -109,11 +114,22 @@ def _require_harmless(model: bytes) -> None:
         ]
     except Exception as error:  # of whatever is no flatbuffer
         raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
-    if names_files:
+    if elsewhere:
         raise ArtifactError("The TFLite model takes weights from a file that is not the model's own; train it again.")
     if names or _CUSTOM in numbers:
         shown = ", ".join(name.decode("utf-8", "replace") for name in names)
         raise ArtifactError(f"The TFLite model has operators that no model of ours has: {shown or 'custom'}.")
+
+
+def _tables(root: Any, field: int) -> List[Any]:
+    """The tables that a field of a model lists."""
+    listed = root.Offset(field)
+    if not listed:
+        return []
+    begin = root.Vector(listed)
+    return [
+        type(root)(root.Bytes, root.Indirect(place)) for place in range(begin, begin + 4 * root.VectorLen(listed), 4)
+    ]
 
 
 def _interpreter() -> Any:

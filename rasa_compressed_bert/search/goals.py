@@ -52,8 +52,12 @@ def are_figures(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and set(value) == names
-        and all(isinstance(value[name], (int, float)) or name in SCORES and value[name] is None for name in names)
+        and all(_is_finite(value[name]) or name in SCORES and value[name] is None for name in names)
     )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from rasa_compressed_bert.data.example import NO_CLASS
+from rasa_compressed_bert.data.example import NO_CLASS, first_of_same
 from rasa_compressed_bert.heads import IntentHead, ResponseHead
 from rasa_compressed_bert.tasks.cross_fitted import CrossFitted
 from rasa_compressed_bert.tasks.dense_stage import fit_dense
@@ -21,7 +21,7 @@ from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.head import Fold
 from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.scores import Score
-from rasa_compressed_bert.training.view_fitting import stratified_folds
+from rasa_compressed_bert.training.view_fitting import message_folds
 
 PLAIN_SPLIT_FROM = 3000
 """Messages from which one part is held out instead of two halves: 300 messages or more. A choice, not measured."""
@@ -77,11 +77,13 @@ def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, A
 def _folds(run: TrainingRun, count: int) -> np.ndarray:
     """The fold of each message; -1 of what is always trained on: names, and the only message of an intent.
 
-    A response of a retrieval intent counts as an intent of its own.  # (n,)
+    A response of a retrieval intent counts as an intent of its own, and messages that differ in case and blanks alone
+    as one.  # (n,)
     """
-    classes = _classes(run)
-    folds = stratified_folds(classes, count, seed=run.config.random_seed)
-    known, counts = np.unique(classes[classes != NO_CLASS], return_counts=True)
+    classes, texts = _classes(run), run.messages.texts
+    folds = message_folds(texts, classes, count, seed=run.config.random_seed)
+    distinct = classes[np.unique(first_of_same(texts))]
+    known, counts = np.unique(distinct[distinct != NO_CLASS], return_counts=True)
     folds[np.isin(classes, known[counts == 1])] = -1
     folds[len(folds) - run.messages.num_names :] = -1  # names are no messages of users
     return folds

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels
+from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, normal_form
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.errors import DataError
@@ -64,7 +64,7 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     if before is not None:  # before a teacher is trained
         require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
-    teacher, data, voting = _distillation_data(examples, labels, config, cache, {_normal(text) for text in held_out})
+    teacher, data, voting = _distillation_data(examples, labels, config, cache, set(map(normal_form, held_out)))
     if origin is not None:
         now = data.responses.head.labels if data.responses else ()
         require_same_labels(before.labels if before else (), now, what=ResponseHead.name)
@@ -163,10 +163,10 @@ def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConf
     How often the student gives them the teacher's intent is measured; the user's own messages are all learnt. None of
     those that are compared on is learnt in another spelling.
     """
-    labelled = {_normal(data.texts[place]) for place in np.flatnonzero(data.classes >= 0)}
+    labelled = {normal_form(data.texts[place]) for place in np.flatnonzero(data.classes >= 0)}
     places: Dict[str, List[int]] = defaultdict(list)  # of messages that are the same but for case and blanks
     for place in np.flatnonzero(data.classes < 0):
-        places[_normal(data.texts[place])].append(place)
+        places[normal_form(data.texts[place])].append(place)
     candidates = [same for form, same in places.items() if form not in labelled]
     count = min(int(config.validation_split * len(candidates)), _MOST_HELD_OUT)
     if count < _FEWEST_HELD_OUT:
@@ -195,17 +195,12 @@ def _other_texts(
     """
     options, table = config.augmentation, teacher.parameters["embeddings.word"]
     synthetic = synthetic_messages(texts, options, tokenizer=teacher.tokenizer, table=table, seed=config.random_seed)
-    synthetic = [message for message in synthetic if _normal(message.text) not in held_out]
-    known = {*held_out, *map(_normal, texts), *(_normal(message.text) for message in synthetic)}
+    synthetic = [message for message in synthetic if normal_form(message.text) not in held_out]
+    known = {*held_out, *map(normal_form, texts), *(normal_form(message.text) for message in synthetic)}
     given = read_lines(options.unlabelled, option="augmentation.unlabelled") if options.unlabelled else []
-    unlabelled = [text for form, text in {_normal(text): text for text in given}.items() if form not in known]
+    unlabelled = [text for form, text in {normal_form(text): text for text in given}.items() if form not in known]
     sources = [message.source for message in synthetic] + [-1] * len(unlabelled)
     return [message.text for message in synthetic] + unlabelled, np.array(sources, np.int64)
-
-
-def _normal(text: str) -> str:
-    """What texts have in common that differ in case and blanks alone."""
-    return " ".join(text.lower().split())
 
 
 def _confident(logits: np.ndarray, classes: np.ndarray, sources: np.ndarray, least: float) -> np.ndarray:

@@ -6,17 +6,18 @@ from typing import List, Sequence
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.compression.fake_quantization import FakeQuantizer
 from rasa_compressed_bert.compression.quantization import Calibration, calibration_for
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.data.example import evenly_spaced
+from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.export.featurizer import export_featurizer
 from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.runtime.word_featurizer import Features, WordFeaturizer
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.training_data import warn_of_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, text_of
 from rasa_compressed_bert.training.activations import activation_extremes
 
@@ -59,6 +60,15 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
         input_ids=checked,
         hidden_states=_hidden_states(encoder, checked, config, calibration=calibration),
     )
+
+
+def warn_of_unknown_words(
+    messages: Sequence[Message], config: QuantizedBertFeaturizerConfig, artifact: Artifact
+) -> None:
+    """Warns of messages with words that the vocabulary of the compressed weights does not know."""
+    examples = [Example(text) for text in dict.fromkeys(map(text_of, messages))]
+    tokenizer = artifact.files[TOKENIZER].decode("utf-8")
+    warn_of_words(examples, config, tokenizer=tokenizer, max_length=config.max_length)
 
 
 def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[Features]:

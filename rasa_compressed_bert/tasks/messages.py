@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Sequence, Tuple
+from typing import Collection, List, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
+from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -49,7 +50,7 @@ def encode_messages(
 def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
     """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
 
-    Messages that are made from these are left out.
+    Messages that are made from these are left out, and those with a synonym that these alone have as an entity.
 
     Args:
         run: the training.
@@ -58,7 +59,10 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
     """
     hidden, messages, state = set(held_out.tolist()), run.messages, run.start
     heads = tuple(head.without_annotations(messages.examples, hidden, state.tokenizer) for head in run.heads)
-    kept = [place for place, made in enumerate(messages.filled) if made.source not in hidden]
+    told = annotated_alone_in(*_apart(messages.examples, hidden))
+    kept = [
+        place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told
+    ]
     filled = [messages.filled[place] for place in kept]
     if heads == run.heads:
         if len(kept) == len(messages.filled):
@@ -73,6 +77,14 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
     )
     blind = _encoded(messages.examples, pieces, heads, state, run.config, filled=filled)
     return replace(run, heads=heads, messages=blind)
+
+
+def _apart(examples: Sequence[Example], hidden: Collection[int]) -> Tuple[List[Example], List[Example]]:
+    """Messages that are hidden, and the others."""
+    return (
+        [example for place, example in enumerate(examples) if place in hidden],
+        [example for place, example in enumerate(examples) if place not in hidden],
+    )
 
 
 def some_of(messages: Messages, places: np.ndarray) -> Messages:

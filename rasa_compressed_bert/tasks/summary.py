@@ -79,9 +79,10 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
         return "not estimated: no messages were held out"
     models = counted(found["folds"], "model", "models")
     messages = counted(found["messages"], "message", "messages")
+    first = " in the first training" if "finetuned" in manifest.get("training_scores", {}) else ""
     return (
-        f"{_percent(found['score'])}, before compression; cross-fitted: {models} asked about {messages} that they were "
-        "not trained on"
+        f"{_percent(found['score'])}, before compression; cross-fitted{first}: {models} asked about {messages} that "
+        "they were not trained on"
     )
 
 
@@ -162,10 +163,9 @@ def _weakest(manifest: Mapping[str, Any]) -> List[str]:
 def _confused(manifest: Mapping[str, Any], examples: Sequence[Example]) -> List[str]:
     found = (manifest.get("cross_fitted") or {}).get("confused", ())
     return [
-        f"{one['intent']} taken for {one['predicted']} {counted(one['messages'], 'time', 'times')}, as "
-        f"{quoted(examples[one['example']].text)}"
+        f"{one['intent']} taken for {one['predicted']} {counted(one['messages'], 'time', 'times')}"
+        + (f", as {quoted(examples[one['example']].text)}" if "example" in one else "")
         for one in found[:_SHOWN]
-        if one["example"] < len(examples)
     ]
 
 

@@ -28,12 +28,25 @@ def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokeni
     """
     if config.learns_intents:
         warn_of_contradictions(examples)
-        pieces = WordpieceTokenizer(tokenizer, max_length)
-        wordpieces = [pieces.encode(example.text).tolist() for example in examples]
-        warn_of_vocabulary(examples, wordpieces, unknown=unknown_id(tokenizer), option=config.weights_option)
+    known = examples if config.learns_intents else [replace(example, intent=None) for example in examples]
+    warn_of_words(known, config, tokenizer=tokenizer, max_length=max_length)
     if config.learns_entities:
         _, moved = with_whole_words(examples, tokenizer)
         warn_of_moved_annotations(moved, sum(len(example.entities) for example in examples))
+
+
+def warn_of_words(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
+    """Warn of messages that the vocabulary cannot write and, where they have intents, cannot tell apart.
+
+    Args:
+        examples: the messages.
+        config: the options.
+        tokenizer: the `tokenizers` library's JSON.
+        max_length: wordpieces of a message.
+    """
+    pieces = WordpieceTokenizer(tokenizer, max_length)
+    wordpieces = [pieces.encode(example.text).tolist() for example in examples]
+    warn_of_vocabulary(examples, wordpieces, unknown=unknown_id(tokenizer), option=config.weights_option)
 
 
 def with_whole_words(examples: Sequence[Example], tokenizer: str) -> Tuple[List[Example], List[Moved]]:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 
 from rasa_compressed_bert.config import OutOfScopeConfig
-from rasa_compressed_bert.training.view_fitting import Observations, fit_views, refit_classifier, stratified_folds
+from rasa_compressed_bert.training.view_fitting import Observations, fit_views, message_folds, refit_classifier
 from rasa_compressed_bert.training.voting import UNMEASURED, Voting, equal_weights, pooled_evidence
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
 from rasa_compressed_bert.views.neighbours import NeighbourView
@@ -143,7 +143,7 @@ def _compared_with_others(
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(observations))[:_COMPARED])
     own = observations[chosen]
-    folds = stratified_folds(own.classes, _FOLDS, seed=seed)
+    folds = message_folds(own.texts, own.classes, _FOLDS, seed=seed)
     folds[chosen >= len(observations) - num_names] = -1  # never compared
     evidence: Dict[str, List[Optional[Evidence]]] = {name: [None] * len(own) for name in views}
     compared = 0

@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from rasa_compressed_bert.data.example import first_of_same
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.views.characters import BUCKETS, CharacterView, SparseRows, hashed_ngrams, weighted
 from rasa_compressed_bert.views.classifier import ClassifierView
@@ -173,6 +174,15 @@ def stratified_folds(classes: np.ndarray, count: int, *, seed: int) -> np.ndarra
         own = rng.permutation(np.flatnonzero(classes == label))
         folds[own] = (np.arange(len(own)) + rng.integers(count)) % count
     return folds
+
+
+def message_folds(texts: Sequence[str], classes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """As `stratified_folds`, with texts that differ in case and blanks alone in one fold.  # (n,)"""
+    first = first_of_same(texts)
+    distinct = np.unique(first)
+    folds = np.full(len(classes), -1, np.int64)
+    folds[distinct] = stratified_folds(classes[distinct], count, seed=seed)
+    return folds[first]
 
 
 def _hashed(texts: Sequence[str], frequency: np.ndarray) -> csr_matrix:

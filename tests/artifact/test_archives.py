@@ -114,3 +114,6 @@ def test_archive_of_something_else_is_refused(tmp_path):
     other = make_tar(tmp_path / "other.tar.gz", (tarfile.TarInfo("readme.txt"), b"hello"))
     with pytest.raises(CompressedBertError, match="not a trained Rasa model"):
         archives.require_nlu(other)
+    listed = make_tar(tmp_path / "list.tar.gz", (tarfile.TarInfo("metadata.json"), b"[]"))
+    with pytest.raises(CompressedBertError, match="metadata.json is no JSON object"):
+        archives.require_nlu(listed)

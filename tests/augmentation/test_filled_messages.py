@@ -71,7 +71,7 @@ def test_spans_are_the_values_whatever_these_are(before, values, seed):
         text += value + " "
     made = filled_messages([Example(text, "a", tuple(spans))] * 3, lookups(kind0=values), seed=seed)
     known = {value.strip() for value in values}
-    for example, source in made:
+    for example, source, _ in made:
         found = [example.text[span.start : span.end] for span in example.entities]
         changed = [index for index, (one, other) in enumerate(zip(before, found)) if one != other]
         assert source < 3 and len(changed) <= 1 and all(found[index] in known for index in changed)

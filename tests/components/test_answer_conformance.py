@@ -74,7 +74,8 @@ def test_other_intents_are_not_answered(certain, case, trained):
 
 def test_intents_that_there_are_not(case, storage, caplog):
     caplog.set_level(logging.WARNING)
-    component = create(case.component, {**case.config, "intents": ["ask", "greet"], "training_data": None}, storage)
+    config = {**case.config, "intents": ["ask", "greet", "nlu_fallback"], "training_data": None}
+    component = create(case.component, config, storage)
     component.train(training_data())
     assert "intents: ask of BertAnswerExtractor are not intents of the training data." in caplog.text
     assert "no examples with an answer: BertAnswerExtractor learns nothing" in caplog.text
@@ -89,11 +90,16 @@ def test_files_that_are_not_there(case, storage, option):
         component.train(training_data())
 
 
-def test_the_cache_is_renewed_by_other_files(case, tmp_path):
-    before = case.component.fingerprint_addon(case.config)
+@pytest.mark.parametrize("folder", ["{home}/documents", "~/documents"])
+def test_the_cache_is_renewed_by_other_files(case, tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = {**case.config, "documents": folder.format(home=tmp_path)}
     (tmp_path / "documents").mkdir()
-    (tmp_path / "documents" / "a.md").write_text("a")
-    assert case.component.fingerprint_addon({**case.config, "documents": str(tmp_path / "documents")}) != before
+    found = []
+    for text in ("a", "b"):
+        (tmp_path / "documents" / "a.md").write_text(text)
+        found.append(case.component.fingerprint_addon(config))
+    assert len({*found, case.component.fingerprint_addon(case.config)}) == 3
 
 
 @pytest.mark.slow

@@ -158,6 +158,18 @@ def test_faulty_annotations_are_named_and_the_rest_is_learnt(quick, storage, cap
 
 
 @pytest.mark.slow
+def test_words_that_the_vocabulary_does_not_know_are_named(quick, storage, caplog):
+    data = training_data()
+    data.training_examples += [
+        Message.build(text, intent) for text, intent in (("\U0001f44d", "up"), ("\U0001f44e", "no"))
+    ]
+    train(quick.component, quick.config, data, storage)
+    (said,) = [record.getMessage() for record in caplog.records if "vocabulary" in record.getMessage()]
+    assert "2 have words that it does not know: '\U0001f44d'; '\U0001f44e'" in said
+    assert ("of another intent" in said) == quick.component.options_class.learns_intents
+
+
+@pytest.mark.slow
 def test_annotations_for_another_extractor_are_not_learnt(quick, storage, caplog):
     name = quick.component.__name__
     data = TrainingData(

@@ -52,15 +52,25 @@ def features(data):
     return [tuple(part.features for part in message.get_dense_features(TEXT)) for message in data.training_examples]
 
 
-def test_training_features_are_near_those_that_are_served(trained, data):
-    """A batch shares the scale of 8-bit activations, so they differ a little."""
+def test_words_that_the_vocabulary_does_not_know_are_named(case, storage, caplog):
+    data = TrainingData(
+        [Message.build(text, "up") for text in ("\u0c05\u0c35\u0c41", "hello \u0c15\u0c3e\u0c26\u0c41", "hello")]
+    )
+    WORDS.process_training_data(data)
+    train(case.component, case.config, data, storage)
+    (said,) = [record.getMessage() for record in caplog.records if "vocabulary" in record.getMessage()]
+    assert "2 have words that it does not know: '\u0c05\u0c35\u0c41'; 'hello \u0c15\u0c3e\u0c26\u0c41'. " in said
+
+
+def test_training_features_are_those_that_are_served(trained, data):
+    """Messages are featurized one at a time: those of a batch would share the scale of 8-bit activations."""
     assert trained.component.process_training_data(data) is data
     served = training_data(words=True)
     trained.component.process(served.training_examples)
     for found, expected in zip(features(data), features(served)):
         assert [part.shape for part in found] == [part.shape for part in expected]
         for one, other in zip(found, expected):
-            assert one.dtype == np.float32 and cosines(one, other).min() > 0.999
+            assert one.dtype == np.float32 and np.array_equal(one, other)
 
 
 def test_training_features_in_floats_are_those_that_are_served(case, data, storage):

@@ -10,8 +10,10 @@ from rasa.shared.data import TrainingType
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from rasa_compressed_bert.components.bert_answer_extractor import BertAnswerExtractor
 from rasa_compressed_bert.components.pipeline import (
     component_names,
+    warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
     warn_of_unused_text,
@@ -50,6 +52,19 @@ def test_another_threshold_is_named(caplog, fallback, ours, warned):
     assert bool(caplog.records) == warned
     if warned:
         assert f"threshold to {fallback.get('threshold', 0.3):g} and train again" in caplog.text
+
+
+@pytest.mark.parametrize("order, warned", [("classifier answers", False), ("answers classifier", True)])
+def test_intents_that_are_predicted_later(caplog, order, warned):
+    used = {"classifier": FallbackClassifier, "answers": BertAnswerExtractor}
+    nodes, before = {}, "nlu_message_converter"
+    for name in order.split():
+        nodes[f"run_{name}"] = SchemaNode({"messages": before}, used[name], "load", "process", {})
+        before = f"run_{name}"
+    with caplog.at_level(logging.WARNING):
+        warn_of_missing_intents(ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
+        warn_of_missing_intents(context(), component="any")  # of a graph that trains
+    assert ("Put it behind the intent classifier" in caplog.text) == warned
 
 
 def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):

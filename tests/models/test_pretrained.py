@@ -144,7 +144,7 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
     assert not asked
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "a/b/c"])
+@pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c"])
 def test_missing_folder(name):
     with pytest.raises(WeightsError, match="does not exist"):
         load_pretrained(name)

@@ -37,6 +37,12 @@ def test_a_pipe_has_a_line_for_each_row_with_units_in_heads_and_numbers_aligned(
     )
 
 
+def test_names_of_strangers_do_not_command_the_terminal():
+    evil = "a\x1b]0;b\x07\x9b31m\rc"
+    shown = as_text([Heading(evil), Prose(evil), Lines([evil]), Facts({evil: evil}), Table([["", evil], [evil, ""]])])
+    assert shown.replace("\n", "").isprintable() and shown.count(r"a\x1b]0;b\x07\x9b31m\x0dc") == 7
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_nothing_is_wider_than_the_terminal_and_no_figure_is_broken(width):
     text = as_text(BLOCKS, width=width)

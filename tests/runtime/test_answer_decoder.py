@@ -46,6 +46,12 @@ def test_an_answer_is_no_longer_than_allowed():
     assert best([window], [logits], max_answer_length=20).margin == 10.0
 
 
+def test_a_length_beyond_the_window_costs_no_memory():
+    (window,) = windows_of(PASSAGE)
+    span = best([window], [logits_for(window, 0, len(PASSAGE))], max_answer_length=10**15)
+    assert span.margin == 10.0
+
+
 def test_an_answer_ends_after_it_begins():
     (window,) = windows_of("Warsaw Vistula")
     logits = np.zeros((len(window.input_ids), 2), np.float32)

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from rasa_compressed_bert.artifact.artifact import DOCUMENTS, PASSAGES, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.data.documents import Document
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.passage_index import PassageIndex
+from rasa_compressed_bert.runtime.passage_index import LONGEST_QUESTION, PassageIndex
 
 TEXTS = {
     "hours.md": "# Opening hours\n\nThe café opens at nine in the morning, and closes at five.",
@@ -51,6 +52,15 @@ def test_nothing_is_like_the_question(index, question):
     assert index.find(question, 3) == []
 
 
+@pytest.mark.parametrize("text", ["open hours " * 100_000, "\u0301\u0323" * 10_000], ids=["words", "marks"])
+def test_a_long_question_costs_no_more_than_a_shorter_one(index, text):
+    """Of 20,000 marks that are put in order, each would be compared with all before it."""
+    begun = time.process_time()
+    found = index.find(text, 3)
+    assert time.process_time() - begun < 0.3
+    assert found == index.find(text[:LONGEST_QUESTION], 3)
+
+
 def test_stored_and_read(index, tmp_path):
     write_artifact(Artifact({"kind": "answer_extractor"}, index.files()), tmp_path / "model")
     again = PassageIndex.open(read_artifact(tmp_path / "model"))
@@ -79,11 +89,14 @@ def damaged(files, name):
     if name == "passages":
         return {**files, PASSAGES: files[PASSAGES][:50]}
     stored = json.loads(files[DOCUMENTS])
-    stored["terms"] = stored["terms"][:3]
+    if name == "terms":
+        stored["terms"] = stored["terms"][:3]
+    else:
+        stored["documents"] = {"no text": [["a.md", 1]] * 3, "too short": [["a.md", "a"]] * 3}.get(name, [])
     return {**files, DOCUMENTS: json.dumps(stored).encode()}
 
 
-@pytest.mark.parametrize("name", ["documents", "passages", "terms"])
+@pytest.mark.parametrize("name", ["documents", "passages", "terms", "no text", "too short", "too few"])
 def test_damaged_files(index, name):
     with pytest.raises(ArtifactError):
         PassageIndex.open(Artifact({}, damaged(index.files(), name)))

@@ -167,11 +167,27 @@ def test_no_operator_of_tensorflow_runs(interpreter, tmp_path):
 def test_a_model_reads_no_file_that_is_not_the_artifacts(classifier):
     """Newer interpreters take weights from any file that a model names ("external buffers")."""
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
-    import flatbuffers
-
     model = schema.ModelT.InitFromPackedBuf(classifier.files[TFLITE_MODEL])
     model.externalBufferGroups = [schema.ExternalBufferGroupT(name="/etc/passwd")]
+    with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
+        TfliteEngine(packed(model))
+
+
+def packed(model):
+    """An artifact of a model as `schema_py_generated` has it."""
+    import flatbuffers
+
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
+    return Artifact({}, {TFLITE_MODEL: bytes(builder.Output())})
+
+
+def test_a_model_reads_no_memory_that_is_not_its_own(classifier):
+    """The interpreter adds offset and size, whose sum is small again: it would read what lies before the model."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT.InitFromPackedBuf(classifier.files[TFLITE_MODEL])
+    TfliteEngine(packed(model))
+    weights = max((buffer for buffer in model.buffers if buffer.data is not None), key=lambda buffer: len(buffer.data))
+    weights.data, weights.offset, weights.size = None, 2**64 - 4096, len(weights.data)
     with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
-        TfliteEngine(Artifact({}, {TFLITE_MODEL: bytes(builder.Output())}))
+        TfliteEngine(packed(model))

@@ -340,7 +340,10 @@ def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
     assert not asked
 
 
-@pytest.mark.parametrize("figures", [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}])
+@pytest.mark.parametrize(
+    "figures",
+    [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}, {**FIGURES, "score": math.nan}],
+)
 def test_figures_that_are_none_are_refused(figures):
     study = searched(4)
     study.add_trial(planted(study.get_trials()[-1].params, goal().space, figures=figures))

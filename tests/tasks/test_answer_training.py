@@ -1,6 +1,7 @@
 """From questions and documents to an artifact that answers, with tiny weights."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rasa_compressed_bert.heads import AnswerHead
 from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.models.shape import TOKEN_TYPE, EncoderShape
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.tasks import answer_measuring
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers, in_words
 from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune
@@ -89,6 +91,25 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     none = questions_for(config_of(tiny_weights, files, validation_split=0.0, unanswerable_questions=0.0))
     assert (len(none.learnt), none.held_out) == (80, [])
     assert questions_for(config) == (learnt, held_out)
+
+
+def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):
+    """On one passage every answer is wrong, on the other right, and nothing else tells them apart."""
+    answers = ServedAnswers([[]] * 30 + [["hot"]] * 30, ["hot"] * 60, np.ones(60), np.repeat([0, 1], 30))
+    monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions: answers)
+    config, artifact = trained
+    for fixed, exact in ((None, 0.0), (0.0, 0.5)):
+        options = replace(config, no_answer_threshold=fixed)
+        found = answer_measuring.measured(artifact, [None] * 60, options).manifest
+        assert found["held_out"]["exact"] == found["held_out"]["f1"] == exact
+        assert found["answers"]["threshold"] == fixed or fixed is None
+
+
+def test_a_single_passage_that_is_held_out(trained, monkeypatch):
+    answers = ServedAnswers([["hot"], []], ["hot", ""], np.array([2.0, -np.inf]), np.zeros(2, int))
+    monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions: answers)
+    config, artifact = trained
+    assert answer_measuring.measured(artifact, [None] * 2, config).manifest["held_out"]["exact"] == 1.0
 
 
 def test_windows_of_questions(tiny_weights, files):

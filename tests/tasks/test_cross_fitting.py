@@ -50,6 +50,16 @@ def test_each_message_is_held_out_once(run_of, trained_on):
     assert one | other == set(run.messages.texts) and not one & other
 
 
+def test_messages_that_differ_in_case_and_blanks_are_held_out_together(run_of, trained_on):
+    """A model that was trained on the one knows the other."""
+    spelt = [replace(one, text=f" {one.text.upper()}") for one in EXAMPLES]
+    rare = [Example(text, "rare") for text in ("nobody says this twice", "Nobody says  this twice")]
+    found = cross_fit(run_of([*EXAMPLES, *spelt, *rare])).cross_fitted
+    assert found.messages == 2 * len(EXAMPLES)
+    one, other = ({" ".join(text.lower().split()) for text in texts} for texts in trained_on)
+    assert one & other == {"nobody says this twice"} and len(one | other) == len(EXAMPLES) + 1
+
+
 def test_the_only_example_of_an_intent_is_never_held_out(run_of, trained_on):
     examples = [*EXAMPLES, Example("nobody says this twice", "rare")]
     found = cross_fit(run_of(examples)).cross_fitted

@@ -7,9 +7,10 @@ from rasa_compressed_bert.config import JointBertClassifierConfig
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
-from rasa_compressed_bert.tasks import cross_fitting
+from rasa_compressed_bert.tasks import bert_training, cross_fitting
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
+from rasa_compressed_bert.tasks.messages import without_annotations
 from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
 from rasa_compressed_bert.training.batches import NO_LABEL
@@ -27,6 +28,9 @@ def example_of(index):
 
 
 EXAMPLES = [example_of(index) for index in range(24)]
+SINGLE = [Example(f"order a {word}", "order", (EntitySpan(8, 8 + len(word), "dish"),)) for word in WORDS]
+SINGLE_KNOWN = KnownValues(synonyms=dict.fromkeys(["stew", *WORDS], "a pie"))
+"""Each value is annotated in one message."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,30 @@ def test_models_of_cross_fitting_learn_nothing_of_held_out_messages(run_of, monk
         own = {example.text for example in part.examples}
         assert part.filled and {EXAMPLES[message.source].text for message in part.filled} <= own
         assert len(part.learnt) == len(part.encoded) + len(part.filled)
+
+
+INLINE = KnownValues(lookups={"dish": ["soup"]}, synonyms={"pizza": "a pie", "soup": "a broth", "stew": "a pie"})
+"""As Rasa reads `[pizza]{"entity": "dish", "value": "a pie"}`, and a section of synonyms."""
+
+
+def test_models_of_cross_fitting_learn_no_synonym_that_held_out_messages_tell(run_of):
+    run = run_of([EXAMPLES[0], *EXAMPLES[1::2]], INLINE)  # one pizza among curries
+
+    def values(messages):
+        return {message.example.text.rsplit(" ", 1)[1] for message in messages.filled}
+
+    assert values(run.messages) == {"pizza", "soup", "stew"}
+    assert values(without_annotations(run, np.array([0])).messages) == {"soup", "stew"}
+    assert values(without_annotations(run, np.array([1])).messages) == {"pizza", "soup", "stew"}
+
+
+def test_a_budget_is_not_kept_by_synonyms_that_held_out_messages_tell(run_of, monkeypatch):
+    learnt = []
+    monkeypatch.setattr(bert_training, "fine_tune_bert", lambda examples, config, *, known: learnt.append(known))
+    monkeypatch.setattr(bert_training, "compress_within", lambda held_out, *_: held_out)
+    held_out = bert_training.choose_sparsity(SINGLE, run_of(EXAMPLES).config, known=SINGLE_KNOWN)
+    told = {example.text.rsplit(" ", 1)[1] for example in held_out}
+    assert told and set(learnt[0].synonyms) == {"stew", *WORDS} - told
 
 
 def test_stages_tokenize_nothing_anew(run_of, monkeypatch):

@@ -9,6 +9,7 @@ from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import (
     Observations,
     fit_characters,
+    message_folds,
     refit_classifier,
     stratified_folds,
 )
@@ -183,6 +184,20 @@ def test_folds_spread_each_class():
     for label in range(4):
         sizes = np.bincount(folds[classes == label], minlength=2)
         assert abs(sizes[0] - sizes[1]) <= 1
+
+
+def test_another_spelling_of_a_message_does_not_make_it_familiar():
+    """Each message is compared with the others, and two that differ in case alone would be the same twice."""
+    texts, classes, *_ = messages()
+    spelt = [*texts, *(text.upper() for text in texts)]
+    folds = message_folds(spelt, np.tile(classes, 2), 5, seed=0)
+    assert np.array_equal(folds[: len(texts)], folds[len(texts) :])
+    assert np.array_equal(folds[: len(texts)], stratified_folds(classes, 5, seed=0))
+    plain = observed(texts, classes)
+    features = np.tile(plain.features, (2, 1))
+    twice = Observations(spelt, np.tile(classes, 2), features[:, :2], features)
+    thresholds = [fit_decision(own, OPTIONS, seed=0).confidence_map.familiarity for own in (plain, twice)]
+    assert thresholds[1] < thresholds[0] + 0.05
 
 
 def test_with_very_many_intents_messages_stay_above_the_threshold():
