@@ -72,8 +72,7 @@ class ServedAnswers:
     def scores(self, decoder: AnswerDecoder) -> Dict[str, float]:
         """Exact match and F1, as shares, with the confidences and the threshold of a decoder."""
         served = [
-            text if decoder.confidence(margin) >= decoder.threshold else NO_ANSWER
-            for text, margin in zip(self.texts, self.margins.tolist())
+            text if decoder.is_certain(margin) else NO_ANSWER for text, margin in zip(self.texts, self.margins.tolist())
         ]
         return answer_scores(self.expected, served)
 
