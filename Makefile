@@ -13,10 +13,10 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo docs release test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
+.PHONY: help venv demo demo-documents docs release test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 venv: $(INSTALLED) ## Make or update the environment that all the other targets use
 
@@ -41,6 +41,12 @@ demo: $(INSTALLED) ## Train the example bot, look inside its model and talk to i
 	"$(PY)" example_bot/demo.py example_bot/models/demo.tar.gz
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
+
+demo-documents: $(INSTALLED) ## Train the bot that answers from documents, and talk to it
+	bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot_documents && "$$bin/python" -m rasa train --fixed-model-name demo
+	"$(PY)" -m rasa_compressed_bert inspect example_bot_documents/models/demo.tar.gz
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot_documents && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
 
 docs: $(INSTALLED) ## Build the pages as a site, in build/site
 	NO_MKDOCS_2_WARNING=true "$(PY)" -m mkdocs build --strict
@@ -81,5 +87,5 @@ constraints: $(INSTALLED) ## Resolve constraints.txt anew, keeping the pins that
 	printf '%s\n' $(WEIGHTS) >> constraints.txt && LC_ALL=C sort -o constraints.txt constraints.txt
 
 clean: ## Remove the default environment and every cache
-	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot/.rasa
+	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .rasa example_bot*/.rasa
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,10 +17,14 @@ _COMPONENTS = {
     "QuantizedBertFeaturizer": "rasa_compressed_bert.components.quantized_bert_featurizer",
 }
 __all__ = list(_COMPONENTS)
+_LAZY = {
+    **_COMPONENTS,
+    "AnswerNaturalLanguageGenerator": "rasa_compressed_bert.components.answer_generator",  # for endpoints.yml
+}
 
 
 def __getattr__(name: str) -> Any:
     """Imports a component when it is asked for: Rasa and its TensorFlow are not needed for the rest."""
-    if name in _COMPONENTS:
-        return getattr(importlib.import_module(_COMPONENTS[name]), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'; its components are {', '.join(_COMPONENTS)}")

@@ -42,7 +42,7 @@ def save_tiny_weights(folder, model, tokenizer_class):
 LONGEST = [  # files of minutes, and what takes longest without the slow tests
     *("test_example_bot.py", "test_featurizer_in_rasa.py", "test_rasa_life.py", "test_pipelines.py"),
     *("test_command_line.py", "test_spacy_in_rasa.py", "test_real_bots.py", "test_component_storage.py"),
-    "test_other_vocabularies.py",
+    *("test_other_vocabularies.py", "test_documents_bot.py"),
 ]
 
 

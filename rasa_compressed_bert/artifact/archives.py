@@ -108,6 +108,23 @@ def artifacts_of(model: Path) -> Dict[str, Artifact]:
         return artifacts_in(folder)
 
 
+def last_with(model: Path, entry: str, *, component: str) -> Artifact:
+    """The artifact with an entry in its manifest; of several, that of Rasa's last component.
+
+    Args:
+        model: see `artifacts_of`.
+        entry: of the manifest.
+        component: the class that trains such artifacts, for the error.
+
+    Raises:
+        CompressedBertError: if there is none.
+    """
+    found = [artifact for artifact in artifacts_of(model).values() if artifact.files and entry in artifact.manifest]
+    if not found:
+        raise CompressedBertError(f"'{model}' holds no trained {component}.")
+    return found[-1]
+
+
 def require_nlu(archive: Path) -> None:
     """Refuses an archive that cannot parse messages.
 

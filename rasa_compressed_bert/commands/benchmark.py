@@ -21,16 +21,25 @@ def add(commands: argparse._SubParsersAction) -> None:
         run=run,
         help="compare trained models on the same messages",
         description="Measures trained models side by side on the same messages: scores, latency, size, memory and load "
-        "time. Models of Rasa's own components are measured in the same way.",
+        "time. Models of Rasa's own components are measured in the same way. With --questions, answer extractors are "
+        "asked questions on passages.",
         examples=[
             "benchmark models/pruned.tar.gz models/diet.tar.gz --nlu test.yml",
             "benchmark models/*.tar.gz --nlu test.yml --out-of-scope oos.yml --http 10 --out results",
+            "benchmark models/dense.tar.gz models/pruned.tar.gz --questions squad/dev.json",
         ],
     )
     benchmark.add_argument(
         "models", nargs="+", type=Path, metavar="MODEL", help="trained models, or folders of models (the newest)"
     )
-    benchmark.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
+    asked = benchmark.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--nlu", type=Path, metavar="TEST.yml", help="NLU data with intents")
+    asked.add_argument(
+        "--questions",
+        type=Path,
+        metavar="TEST.json",
+        help="questions in the format of SQuAD 2.0, asked of BertAnswerExtractor, each on its own passage",
+    )
     benchmark.add_argument(
         "--out",
         type=Path,
@@ -64,22 +73,25 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=positive,
         default=50,
         metavar="N",
-        help="parts of the messages, between which models take turns",
+        help="parts of the messages, between which models take turns (of questions, after each one)",
     )
     benchmark.add_argument(
         "--max-messages",
         type=positive,
         metavar="N",
-        help="measure on a random sample of so many messages (default: all)",
+        help="measure on a random sample of so many messages or questions (default: all)",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Trained models side by side.
+    """Trained models side by side, on messages or on questions.
 
     Raises:
         CompressedBertError: if a model is refused; and if a server failed, after all else was written.
     """
+    if arguments.questions:
+        run_on_questions(arguments)
+        return
     from rasa_compressed_bert.artifact.archives import archive_path, require_nlu
     from rasa_compressed_bert.benchmark.comparison import compare_models
     from rasa_compressed_bert.benchmark.report import comparison_blocks, plot_comparison
@@ -121,6 +133,39 @@ def run(arguments: argparse.Namespace) -> None:
     show([*comparison_blocks(results), written])
     if failed:
         raise CompressedBertError("\n".join(failed))
+
+
+def run_on_questions(arguments: argparse.Namespace) -> None:
+    """Trained answer extractors side by side.
+
+    Raises:
+        CompressedBertError: if an option is for messages alone, or if a model is refused.
+    """
+    from rasa_compressed_bert.artifact.archives import archive_path, is_artifact, last_with
+    from rasa_compressed_bert.benchmark.answers import compare_answers
+    from rasa_compressed_bert.benchmark.answers_report import answer_blocks, plot_answers
+    from rasa_compressed_bert.commands.questions import load_questions
+    from rasa_compressed_bert.data.counts import counted
+    from rasa_compressed_bert.reporting.blocks import Lines
+    from rasa_compressed_bert.reporting.environment import environment
+    from rasa_compressed_bert.reporting.terminal import show
+    from rasa_compressed_bert.runtime.decoders import ANSWERS
+
+    if arguments.http or arguments.out_of_scope:
+        raise CompressedBertError("--http and --out-of-scope are for --nlu: leave them out with --questions.")
+    paths = [model if is_artifact(model) else archive_path(model) for model in arguments.models]
+    models = {
+        label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()
+    }
+    questions = load_questions(arguments.questions, arguments.max_messages or 0)
+    make_folder(arguments.out)
+    results = compare_answers(models, questions, threads=arguments.threads)
+    content = {"questions": arguments.questions.name, "threads": arguments.threads, **environment(), "results": results}
+    written = [arguments.out / f"results.{ending}" for ending in ("json", "png")]
+    written[0].write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    title = f"{counted(len(questions), 'question', 'questions')} of {arguments.questions.name}"
+    plot_answers(results, written[1], title=title)
+    show([*answer_blocks(results), Lines([f"Written: {path}" for path in written])])
 
 
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:

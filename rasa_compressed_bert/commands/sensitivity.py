@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import list_of, make_folder, positive
@@ -17,11 +18,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         "sensitivity",
         run=run,
         help="show how sensitive the parts of a trained model are to few bits or few weights",
-        description="Compresses one part of an intent classifier at a time (a component, a layer, a component of a "
-        "layer, the word embeddings) and scores it on NLU data. A later call goes on where an interrupted one stopped.",
+        description="Compresses one part of an intent classifier, or of an answer extractor, at a time (a component, a "
+        "layer, a component of a layer, the word embeddings) and scores it on NLU data, or on questions. A later call "
+        "goes on where an interrupted one stopped.",
         examples=[
             "sensitivity models/dense.tar.gz --nlu test.yml",
             "sensitivity models/dense.tar.gz --nlu test.yml --bits 8,4 --sparsity 0.6 --max-messages 200",
+            "sensitivity models/answers.tar.gz --questions squad/dev.json --max-messages 200",
         ],
     )
     sensitivity.add_argument(
@@ -31,7 +34,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="a trained model, a folder of models (the newest) or an artifact; best one that is not compressed, "
         "trained with `pruning: {method: none}` and `quantization: {method: none}`",
     )
-    sensitivity.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
+    asked = sensitivity.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--nlu", type=Path, metavar="TEST.yml", help="NLU data with intents")
+    asked.add_argument(
+        "--questions",
+        type=Path,
+        metavar="TEST.json",
+        help="questions in the format of SQuAD 2.0, asked of BertAnswerExtractor, each on its own passage",
+    )
     sensitivity.add_argument(
         "--out",
         type=Path,
@@ -55,7 +65,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="k-means with one scale for each matrix instead of one for each output channel",
     )
     sensitivity.add_argument(
-        "--max-messages", type=positive, metavar="N", help="score on a random sample of so many messages (default: all)"
+        "--max-messages",
+        type=positive,
+        metavar="N",
+        help="score on a random sample of so many messages or questions (default: all)",
     )
     sensitivity.add_argument("--fresh", action="store_true", help="throw away the results of an earlier call in --out")
 
@@ -68,9 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
         CompressedBertError: if there is no such model, if its parts do not fit each other, or if the messages are
             refused.
     """
+    from rasa_compressed_bert.commands.questions import load_questions
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.inspection.parts import Sweep
-    from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
+    from rasa_compressed_bert.inspection.sensitivity import answer_artifact, intent_artifact, measure_sensitivity
     from rasa_compressed_bert.inspection.sensitivity_report import (
         plot_sensitivity,
         sensitivity_blocks,
@@ -81,13 +95,18 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.reporting.terminal import show
 
     sweep = Sweep(arguments.bits, arguments.sparsity, per_channel=not arguments.per_tensor)
-    artifact = intent_artifact(arguments.model)
-    messages = load_messages(arguments.nlu, arguments.max_messages or 0)
+    most = arguments.max_messages or 0
+    if arguments.questions:
+        artifact, given = answer_artifact(arguments.model), {"questions": arguments.questions.name}
+        asked: Any = load_questions(arguments.questions, most)
+    else:
+        artifact, given = intent_artifact(arguments.model), {"nlu": arguments.nlu.name}
+        asked = load_messages(arguments.nlu, most)
     make_folder(arguments.out)
-    header = {"model": arguments.model.resolve().name, "nlu": arguments.nlu.name}
-    header.update(max_messages=arguments.max_messages or 0, **environment())
+    header = {"model": arguments.model.resolve().name, **given}
+    header.update(max_messages=most, **environment())
     paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
-    content = measure_sensitivity(artifact, messages, sweep, path=paths[0], header=header, fresh=arguments.fresh)
+    content = measure_sensitivity(artifact, asked, sweep, path=paths[0], header=header, fresh=arguments.fresh)
     paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
     plot_sensitivity(content, paths[2])
     show([*sensitivity_blocks(content, all_parts=paths[1]), Lines([f"Written: {path}" for path in paths])])

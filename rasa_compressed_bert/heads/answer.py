@@ -132,14 +132,18 @@ class AnswerHead(Head):
         f1 = 2 * same / (gold[1] - gold[0] + found[1] - found[0] + 2)
         return loss, float(gold == found), f1
 
-    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Small random numbers: no logistic regression finds the one wordpiece of many."""
-        rng = np.random.default_rng(seed)
-        kernel = rng.normal(0.0, _INITIAL_DEVIATION, (inputs[0].shape[1], self.size))
-        return kernel.astype(np.float32), np.zeros(self.size, np.float32)
+    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> None:
+        """None: no logistic regression finds the one wordpiece of many."""
+        return None
 
     def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
         return np.arange(min(count, 1))
+
+
+def random_layer(hidden_size: int, *, seed: int) -> Dict[str, np.ndarray]:
+    """Small random numbers, as BERT starts from, where the weights have no head of answers."""
+    kernel = np.random.default_rng(seed).normal(0.0, _INITIAL_DEVIATION, (hidden_size, 2)).astype(np.float32)
+    return {ANSWERER.kernel: kernel, ANSWERER.bias: np.zeros(2, np.float32)}
 
 
 def window_labels(window: Window, answer: Optional[Tuple[int, int]]) -> np.ndarray:

@@ -16,8 +16,9 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.head_layer import layers_in
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
-from rasa_compressed_bert.runtime.decoders import RESPONSES
+from rasa_compressed_bert.runtime.decoders import ANSWERS, RESPONSES
 from rasa_compressed_bert.runtime.opening import as_artifact_error
+from rasa_compressed_bert.runtime.passage_index import PassageIndex
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
@@ -62,6 +63,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         learnt_names=manifest.get("num_names", 0),
         entities=len(manifest.get("entities", {}).get("labels", ())),
         responses=len(manifest.get(RESPONSES, {}).get("labels", ())),
+        answers=_answers(artifact) if ANSWERS in manifest else None,
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
@@ -82,11 +84,18 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
     """Whether confidences were fitted to held-out messages, as in artifacts of version 2 that have scores."""
-    if "answers" in manifest:
+    if ANSWERS in manifest:
         return bool(manifest["held_out"])
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
         return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
     return bool(manifest.get("validation"))
+
+
+def _answers(artifact: Artifact) -> Dict[str, Any]:
+    """The least confidence of an answer, and what is answered from."""
+    index = PassageIndex.open(artifact)
+    counts = {"documents": len(index.documents), "passages": len(index.passages)} if index else {}
+    return {"threshold": artifact.manifest[ANSWERS]["threshold"], "documents": 0, "passages": 0, **counts}
 
 
 def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:

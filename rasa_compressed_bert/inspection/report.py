@@ -16,7 +16,15 @@ _SCORES = {
     "responses_macro_f1": "macro F1 of responses",
     "responses_accuracy": "accuracy of responses",
     "views_accuracy": "accuracy of all views",
+    "answer_exact": "exact match",
+    "answer_f1": "F1 of answers",
+    "exact": "exact match",
+    "f1": "F1",
+    "answerable_exact": "exact match of answerable questions",
+    "answerable_f1": "their F1",
+    "unanswerable_exact": "share of the others without an answer",
 }
+_ALSO_SHOWN = {"unanswerable_f1"}  # which is as large as `unanswerable_exact`
 
 
 def inspection_blocks(report: Mapping[str, Any]) -> List[Block]:
@@ -156,6 +164,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         )
     for stage, score in component["training_scores"].items():
         values[f"training messages, {stage}"] = _score(score)
+    if component["answers"]:
+        values["answers"] = _answers(component["answers"], calibrated=component["calibrated"])
     if component["learnt_names"]:
         values["names of intents"] = f"{component['learnt_names']} of {component['intents']} learnt as messages"
     if component["out_of_scope"]:
@@ -171,6 +181,16 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         if isinstance(of_head, Mapping):
             values[f"parity of {name}"] = _changes(of_head)
     return values
+
+
+def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
+    """What is answered from, and how certain an answer has to be."""
+    source = "calibrated on held-out questions" if calibrated else "not calibrated: no questions were held out"
+    counts = [
+        counted(answers["documents"], "document", "documents"),
+        counted(answers["passages"], "passage", "passages"),
+    ]
+    return f"least confidence {answers['threshold']:.2f} ({source}); {', '.join(counts)}"
 
 
 def _format(quantization: Mapping[str, Any]) -> str:
@@ -208,7 +228,8 @@ def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
 
 def _score(score: Mapping[str, float]) -> str:
     parts = [f"{name} {percent(score[key])}" for key, name in _SCORES.items() if score.get(key) is not None]
-    others = {key: value for key, value in score.items() if key not in _SCORES and value is not None}
+    named = {*_SCORES, *_ALSO_SHOWN}
+    others = {key: value for key, value in score.items() if key not in named and value is not None}
     return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
 
 

@@ -17,6 +17,7 @@ from rasa_compressed_bert.reporting.tables import markdown_table, percent, point
 SETTINGS = ("bits", "sparsity")
 MB = 1e6
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
+_SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "f1": "F1", "exact": "exact match"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
 _LEAST_PARTS, _MOST_PARTS = 5, 15  # of the table on a terminal
 _DARK = 9.0  # points of change whose colour needs white letters
@@ -58,23 +59,24 @@ def sensitivity_markdown(content: Mapping[str, Any]) -> str:
     options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in SETTINGS]
     options += [] if settings["per_channel"] else ["--per-tensor"]
     options += [f"--max-messages {content['max_messages']}"] if content["max_messages"] else []
+    given = f"--{_option(content)} {content[_option(content)]}"
     legend = "\n".join(_sensitivity_legend(content))
     return (
         f"# Sensitivity of {content['model']}\n\n{legend}\n\n"
-        f"{markdown_table(sensitivity_rows(content))}\n\n![change of macro F1](results.png)\n\n"
-        f"`rasa-compressed-bert sensitivity {content['model']} --nlu {content['nlu']} {' '.join(options)}`\n\n"
+        f"{markdown_table(sensitivity_rows(content))}\n\n![change of {_main_score(content)}](results.png)\n\n"
+        f"`rasa-compressed-bert sensitivity {content['model']} {given} {' '.join(options)}`\n\n"
         f"{in_words(content)}\n"
     )
 
 
 def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
     before, unknown = content["uncompressed"], content["unknown_messages"]
+    name, (first, second) = _main_score(content), sorted(before, key=lambda score: score != content["main_score"])
     scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
     lines = [
-        f"Uncompressed: macro F1 {percent(before['macro_f1'])}, accuracy {percent(before['accuracy'])} on "
-        f"{content['messages']} messages of {content['nlu']}; one message is {100 / content['messages']:.2g} points of "
-        "accuracy.",
-        "Each column has the change of macro F1, in percentage points, where that part alone is compressed "
+        f"Uncompressed: {name} {percent(before[first])}, {_SCORES[second]} {percent(before[second])} on "
+        f"{_asked(content)}; one of them is {100 / content['messages']:.2g} points of {_SCORES[second]}.",
+        f"Each column has the change of {name}, in percentage points, where that part alone is compressed "
         "and nothing is trained afterwards: by k-means to so many bits (a code book for each matrix, a scale for "
         f"{scale}), or by setting that share of each matrix to zero, the smallest weights first.",
     ]
@@ -84,21 +86,38 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
 
 
 def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:
-    """Heading and one row a part of the model: its weights, and the change of macro F1 in points by each setting."""
+    """Heading and one row a part of the model: its weights, and the change of score in points by each setting."""
     rows = [[target["name"], f"{target['weights'] / MB:.2f}"] for target in content["targets"]]
     heading = ["part", "million weights"]
     for kind in SETTINGS:
-        for value, changes in macro_f1_changes(content, kind).items():
+        for value, changes in score_changes(content, kind).items():
             heading.append(setting_name(kind, value))
             for row, change in zip(rows, changes):
                 row.append(points(change))
     return [heading, *rows]
 
 
-def macro_f1_changes(content: Mapping[str, Any], kind: str) -> Dict[float, List[float]]:
-    """By bits or by sparsity, and for each part: macro F1 minus that of the whole model uncompressed, in points."""
-    scores = {(cell["target"], cell["value"]): cell["macro_f1"] for cell in content["cells"] if cell["kind"] == kind}
-    before = content["uncompressed"]["macro_f1"]
+def _option(content: Mapping[str, Any]) -> str:
+    """The option of the command that named what was asked."""
+    return "questions" if "questions" in content else "nlu"
+
+
+def _asked(content: Mapping[str, Any]) -> str:
+    """`200 messages of test.yml`, or questions."""
+    option = _option(content)
+    noun = ("question", "questions") if option == "questions" else ("message", "messages")
+    return f"{counted(content['messages'], *noun)} of {content[option]}"
+
+
+def _main_score(content: Mapping[str, Any]) -> str:
+    return _SCORES[content["main_score"]]
+
+
+def score_changes(content: Mapping[str, Any], kind: str) -> Dict[float, List[float]]:
+    """By bits or by sparsity, and for each part: the score minus that of the whole model uncompressed, in points."""
+    name = content["main_score"]
+    scores = {(cell["target"], cell["value"]): cell[name] for cell in content["cells"] if cell["kind"] == kind}
+    before = content["uncompressed"][name]
     return {
         value: [100 * (scores[target["name"], value] - before) for target in content["targets"]]
         for value in content["made_from"]["settings"][kind]
@@ -121,17 +140,16 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
     height = 2.2 + 0.2 * len(content["targets"])
     with drawn(path, nrows=1, ncols=2, sharey=True, figsize=(10, height), constrained_layout=True) as (figure, panels):
         for axes, kind in zip(panels, SETTINGS):
-            image = _heat_map(axes, macro_f1_changes(content, kind), kind=kind, norm=norm)
+            image = _heat_map(axes, score_changes(content, kind), kind=kind, norm=norm)
         _name_parts(panels, content["targets"])
         bar = figure.colorbar(image, ax=panels, location="bottom", aspect=60, pad=0.01, ticks=_TICKS)
         bar.ax.set_xticklabels([f"{tick:+d}" if tick else "0" for tick in _TICKS])
         bar.ax.set_xlim(_TICKS[0], _TICKS[-1])
-        bar.set_label("change of macro F1, percentage points")
-        before = 100 * content["uncompressed"]["macro_f1"]
-        messages = counted(content["messages"], "message", "messages")
+        bar.set_label(f"change of {_main_score(content)}, percentage points")
+        before = 100 * content["uncompressed"][content["main_score"]]
         figure.suptitle(
             f"{content['model']}: one part compressed at a time\n"
-            f"macro F1 uncompressed: {before:.1f} %, {messages} of {content['nlu']}"
+            f"{_main_score(content)} uncompressed: {before:.1f} %, {_asked(content)}"
         )
 
 

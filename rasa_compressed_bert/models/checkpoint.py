@@ -17,3 +17,4 @@ class Checkpoint(NamedTuple):
     pooler: Optional[Dict[str, np.ndarray]]  # "pooler.kernel" (H, H) and "pooler.bias" (H,), where it has one
     tokenizer: str
     token_type: Optional[np.ndarray] = None  # (E,), the second type's embedding without the first's, if it has two
+    answerer: Optional[Dict[str, np.ndarray]] = None  # `ANSWERER`'s, of a model that was trained to answer questions

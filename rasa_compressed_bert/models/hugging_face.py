@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Set, Tuple
+
+import numpy as np
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.families import family_of, model_types
+from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
 
 logger = logging.getLogger(__name__)
@@ -19,6 +22,8 @@ _NO_FAST_TOKENIZER = (
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _SPARE_ROWS = 1000
+_ANSWERS = "ForQuestionAnswering"  # how the classes of transformers end that have a layer of this name:
+_ANSWER_LAYER = "qa_outputs"
 
 
 def read_checkpoint(name: str) -> Checkpoint:
@@ -48,16 +53,17 @@ def read_checkpoint(name: str) -> Checkpoint:
     )
     if not tokenizer.is_fast:
         raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}")
-    model, has_pooler = _read(
+    model, made_up = _read(
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     shape = family.shape(config)
     parameters = family.parameters(variables, len(shape.layers))
-    pooler = family.pooler(variables) if has_pooler else None
+    pooler = None if "pooler" in made_up else family.pooler(variables)
+    answerer = None if _ANSWER_LAYER in made_up else _answerer(model)
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
     token_type = family.token_type(variables)
-    return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str(), token_type)
+    return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str(), token_type, answerer)
 
 
 def _require_supported(model_type: Any, name: str) -> None:
@@ -124,25 +130,41 @@ def _is_of_other_sizes(error: Exception) -> bool:
     return any("reshape" in str(cause).lower() for cause in (error, error.__context__))
 
 
-def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, bool]:
-    """The model, and whether its pooler is that of the weights: transformers makes up one that they lack."""
+def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Set[str]]:
+    """The model, and which of its layers are not those of the weights: transformers makes up some that they lack."""
+    load = _class_for(transformers, arguments["config"]).from_pretrained
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
-        model, info = transformers.TFAutoModel.from_pretrained(name, output_loading_info=True, **arguments)
+        model, info = load(name, output_loading_info=True, **arguments)
     except OSError as error:
         path = _pytorch_file(transformers, name, error, local_files_only=arguments["local_files_only"])
         if path is None:
             raise
         with as_safetensors(Path(path)) as folder:
-            model, info = transformers.TFAutoModel.from_pretrained(folder, output_loading_info=True, **arguments)
+            model, info = load(folder, output_loading_info=True, **arguments)
     finally:
         transformers.logging.set_verbosity(verbosity)
-    poolers = [key for key in info["missing_keys"] if "pooler" in key]
-    missing = [key for key in info["missing_keys"] if key not in poolers]
+    made_up = {layer for layer in ("pooler", _ANSWER_LAYER) for key in info["missing_keys"] if layer in key}
+    missing = [key for key in info["missing_keys"] if not any(layer in key for layer in made_up)]
     if missing:
         raise WeightsError(f"the file lacks {len(missing)} parameters, among them {missing[:3]}")
-    return model, not poolers
+    return model, made_up
+
+
+def _class_for(transformers: Any, config: Any) -> Any:
+    """The class with the head of answers for weights that were trained to answer questions, else without a head."""
+    is_trained = any(str(name).endswith(_ANSWERS) for name in config.architectures or ()) and config.num_labels == 2
+    has_class = type(config) in transformers.TF_MODEL_FOR_QUESTION_ANSWERING_MAPPING
+    return transformers.TFAutoModelForQuestionAnswering if is_trained and has_class else transformers.TFAutoModel
+
+
+def _answerer(model: Any) -> Optional[Dict[str, np.ndarray]]:
+    """The head of answers of a model, by our names; None of a model without one."""
+    layer = getattr(model, _ANSWER_LAYER, None)
+    if layer is None:
+        return None
+    return {ANSWERER.kernel: layer.kernel.numpy(), ANSWERER.bias: layer.bias.numpy()}
 
 
 def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_only: bool) -> Optional[str]:

@@ -73,6 +73,10 @@ class AnswerDecoder:
         """The probability that an answer is right: `1 / (1 + exp(-(slope margin + intercept)))` (Platt 1999)."""
         return 0.5 * (1.0 + math.tanh(0.5 * (self._slope * margin + self._intercept)))
 
+    def is_certain(self, margin: float) -> bool:
+        """Whether an answer is given: its confidence is at least `threshold`."""
+        return self.confidence(margin) >= self.threshold
+
     def _in_window(self, window: Window, logits: np.ndarray, *, number: int) -> Optional[Span]:
         if logits.shape != (len(window.input_ids), 2) or not np.isfinite(logits).all():
             raise ArtifactError("What the model gives are no answers: its files are damaged. Train it again.")

@@ -78,13 +78,11 @@ class AnswerPredictor:
         windows = [self._tokenizer.windows(ids, self._encoded(passage.number)) for passage in found]
         owners = [passage for passage, own in zip(found, windows) for _ in own]
         span = self._best([window for own in windows for window in own])
-        if span is None:
-            return None
-        confidence = self.decoder.confidence(span.margin)
-        if confidence < self.decoder.threshold:
+        if span is None or not self.decoder.is_certain(span.margin):
             return None
         passage = owners[span.window]
         start, end = passage.start + span.start, passage.start + span.end
+        confidence = self.decoder.confidence(span.margin)
         return FoundAnswer(passage.text[span.start : span.end], passage.document, start, end, confidence)
 
     def read(self, question: str, passage: str) -> Optional[Span]:

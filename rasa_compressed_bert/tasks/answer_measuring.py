@@ -81,8 +81,7 @@ class ServedAnswers:
     def served_by(self, decoder: AnswerDecoder) -> List[str]:
         """The answers that a decoder is certain enough of; `NO_ANSWER` in the place of the others."""
         return [
-            text if decoder.confidence(margin) >= decoder.threshold else NO_ANSWER
-            for text, margin in zip(self.texts, self.margins.tolist())
+            text if decoder.is_certain(margin) else NO_ANSWER for text, margin in zip(self.texts, self.margins.tolist())
         ]
 
     def scores(self, decoder: AnswerDecoder) -> Dict[str, float]:

@@ -15,6 +15,7 @@ from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.data.warnings import other_weights
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import AnswerHead, heads_of
+from rasa_compressed_bert.heads.answer import random_layer
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.passage_index import PassageIndex
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
@@ -61,7 +62,7 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
 
 
 def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:
-    """The training of a new model.
+    """The training of a new model, from the head of answers that the weights have, or from a random one.
 
     Args:
         questions: that are learnt.
@@ -71,7 +72,14 @@ def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *,
     written = [text for question in questions for text in (question.text, question.passage)]
     pretrained = start_from_pretrained(config, [*dict.fromkeys(written), *texts], pairs=True)
     head = AnswerHead(config.max_answer_length, config.stride)
-    return _run(questions, head, with_heads(pretrained, [head], config), config)
+    start, layer = with_heads(pretrained, [head], config), (head.layer.kernel, head.layer.bias)
+    if layer[0] in pretrained.parameters:
+        name = config.model_weights
+        logger.info(f"model_weights '{name}' were trained to answer questions: training starts from their head.")
+        values = {name: pretrained.parameters[name] for name in layer}
+    else:
+        values = random_layer(pretrained.shape.hidden_size, seed=config.random_seed)
+    return _run(questions, head, replace(start, parameters={**start.parameters, **values}), config)
 
 
 def prepare_further(

@@ -45,5 +45,6 @@ def _probed(run: TrainingRun) -> Parameters:
         probed = encoded[head.places_to_probe(len(encoded), seed=seed)]
         inputs = predict_inputs(run.model, head.layer.name, probed.input_ids)
         fitted = head.probe(inputs, probed.labels[head.name], seed=seed)
-        parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))
+        if fitted is not None:
+            parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))
     return parameters

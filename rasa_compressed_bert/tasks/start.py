@@ -23,7 +23,7 @@ def start_from_pretrained(
         config: the options.
         texts: of the training data, whose wordpieces a trimmed vocabulary keeps first.
         pooler: adds the pooler of the weights, if they have one.
-        pairs: adds the token types of pairs of texts, if the weights and their tokenizer have some.
+        pairs: adds the token types of pairs of texts and the head of answers, if the weights have them.
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
@@ -49,6 +49,8 @@ def start_from_pretrained(
     if pooler:
         parameters.update(checkpoint.pooler or {})
     dense = replace(checkpoint.shape, max_position_embeddings=config.max_length)
+    if pairs:
+        parameters.update(checkpoint.answerer or {})
     if pairs and checkpoint.token_type is not None:
         dense = replace(dense, separator=pair_template(tokenizer).separator)
         parameters[TOKEN_TYPE] = checkpoint.token_type

@@ -188,8 +188,8 @@ class Head(ABC):
         """How good logits are; nothing where no example has a label."""
 
     @abstractmethod
-    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Kernel and bias that logistic regression finds, as the start of training."""
+    def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Optional[Tuple[np.ndarray, np.ndarray]]:
+        """Kernel and bias that logistic regression finds, as the start of training; None starts from what there is."""
 
     def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
         """Places of the examples that `probe` is given; all, unless their rows would take too much memory."""

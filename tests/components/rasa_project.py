@@ -50,11 +50,11 @@ class Project(NamedTuple):
             **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
         )
 
-    def rasa(self, *arguments: str, fails: bool = False) -> str:
+    def rasa(self, *arguments: str, fails: bool = False, seconds: float = 300) -> str:
         """Runs a command to its end; returns what it says."""
         process = self.start(*arguments, stdin=subprocess.DEVNULL)
         with ended(process):
-            said, _ = process.communicate(timeout=300)
+            said, _ = process.communicate(timeout=seconds)
         assert (process.returncode != 0) == fails, said
         return said
 

@@ -136,12 +136,12 @@ def test_a_student_has_no_layers(tmp_path, report):
 
 def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
     artifact = small_artifact()
-    changed = {"kind": "answer_extractor", "labels": [], "answers": {}, "held_out": {"exact_match": 0.5, "f1": 0.6}}
+    changed = {"kind": "answer_extractor", "labels": [], "answers": {"threshold": 0.4}, "held_out": {"exact": 0.5}}
     manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({**manifest, **changed}, artifact.files)})
     page = Page(report(archive, WEATHER))
     assert "Answers questions out of documents." in page.text and "Not measured." in page.text
-    assert "None of these components finds intents or entities" in page.text and "exact_match 0.5" in page.text
+    assert "None of these components finds intents or entities" in page.text and "exact match 50.0 %" in page.text
 
 
 def test_a_model_without_components_of_ours_is_refused(tmp_path, report):

@@ -15,10 +15,11 @@ from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.inspection import sensitivity
 from rasa_compressed_bert.inspection.parts import COMPONENTS, Setting, Sweep, targets
+from rasa_compressed_bert.inspection.probes import IntentProbe
 from rasa_compressed_bert.inspection.sensitivity import intent_artifact, measure_sensitivity
 from rasa_compressed_bert.inspection.sensitivity_report import (
-    macro_f1_changes,
     plot_sensitivity,
+    score_changes,
     sensitivity_blocks,
     sensitivity_markdown,
     sensitivity_rows,
@@ -279,7 +280,7 @@ def test_table_and_document_show_the_changes(content):
     before = content["uncompressed"]["macro_f1"]
     after = score_of(content, "encoder", "bits", 1)["macro_f1"]
     assert rows[2][3] == points(100 * (after - before)) and rows[2][3].startswith("-")
-    assert macro_f1_changes(content, "bits")[1][1] == pytest.approx(100 * (after - before))
+    assert score_changes(content, "bits")[1][1] == pytest.approx(100 * (after - before))
     text = sensitivity_markdown(content)
     assert "--bits 2,1 --sparsity 0.5,0.9`" in text and "| layer 1, output |" in text and "results.png" in text
     assert "macro F1 100.0 %" in as_text(sensitivity_blocks(content, all_parts=Path("results.md")))
@@ -297,6 +298,7 @@ def scored(changes):
         "nlu": "test.yml",
         "messages": 200,
         "unknown_messages": 0,
+        "main_score": "macro_f1",
         "uncompressed": {"macro_f1": 0.9, "accuracy": 0.91},
         "targets": [{"name": f"part {number}", "weights": 2_000_000} for number in range(len(changes))],
         "made_from": {"settings": {"bits": [8], "sparsity": [0.6], "per_channel": True}},
@@ -329,4 +331,4 @@ def test_an_artifact_that_does_not_say_what_it_is(tmp_path, key):
     manifest = {name: value for name, value in ARTIFACT.manifest.items() if name != key}
     write_artifact(Artifact(manifest, ARTIFACT.files), tmp_path)
     with pytest.raises(CompressedBertError, match="Train it again|no BERT"):
-        sensitivity.Probe(intent_artifact(tmp_path), MESSAGES)
+        IntentProbe(intent_artifact(tmp_path), MESSAGES)

@@ -1,0 +1,51 @@
+"""Responses that say an answer: the values that they may use, and which of them is said."""
+
+import asyncio
+
+import pytest
+from rasa.core.nlg import NaturalLanguageGenerator
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import SlotSet, UserUttered
+from rasa.shared.core.trackers import DialogueStateTracker
+from rasa.utils.endpoints import EndpointConfig
+
+ENDPOINT = EndpointConfig(type="rasa_compressed_bert.AnswerNaturalLanguageGenerator")
+FOUND = {"text": "at {nine}", "document": "hours.md", "start": 31, "end": 38, "confidence": 0.83}
+DOMAIN = Domain.from_yaml(
+    """
+version: "3.1"
+slots:
+  guest: {type: text, mappings: [{type: custom}]}
+responses:
+  utter_answer:
+  - text: "{guest}: {answer} ({answer_document}, {answer_confidence})"
+    condition: [{type: slot, name: answered, value: true}]
+  - text: "I don't know, {guest}."
+"""
+)
+
+
+def said(*events):
+    tracker = DialogueStateTracker.from_events("guest", [SlotSet("guest", "Ada"), *events], DOMAIN.slots)
+    generator = NaturalLanguageGenerator.create(ENDPOINT, DOMAIN)
+    return asyncio.run(generator.generate("utter_answer", tracker, "rest"))["text"]
+
+
+@pytest.mark.parametrize(
+    ("parse_data", "expected"),
+    [
+        ({"answer": FOUND}, "Ada: at {nine} (hours.md, 0.83)"),
+        ({"answer": None}, "I don't know, Ada."),
+        ({}, "I don't know, Ada."),
+    ],
+)
+def test_what_is_said_of_a_message(parse_data, expected):
+    assert said(UserUttered("when", parse_data=parse_data)) == expected
+
+
+def test_an_answer_is_said_of_the_last_message_alone():
+    assert said(UserUttered("when", parse_data={"answer": FOUND}), UserUttered("who")) == "I don't know, Ada."
+
+
+def test_before_a_message_there_is_no_answer():
+    assert said() == "I don't know, Ada."
