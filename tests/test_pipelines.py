@@ -81,6 +81,7 @@ def test_pruned_spells_out_the_defaults():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
 def test_pipeline_trains_and_answers(path, tiny_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
@@ -104,6 +105,7 @@ def train_and_parse(config, weights, folder):
         if item["name"] == "DIETClassifier":
             item["number_of_transformer_layers"] = 0
         if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":
+            item["augmentation"] = {**item.get("augmentation", {}), "n_iter": 3}
             item["teacher"] = {**item.get("teacher", {}), "model_weights": str(weights), "epochs": 1}
         elif item["name"] in OURS:
             item["model_weights"] = str(weights)

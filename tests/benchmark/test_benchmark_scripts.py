@@ -325,6 +325,7 @@ def test_distillation_as_markdown_and_plot(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_students_alone_and_distilled(tiny_weights, tmp_path, monkeypatch):
     """The whole script with tiny weights, on a few messages; a second run trains nothing."""
     monkeypatch.setattr("rasa_compressed_bert.config.distilled_classifier._WEIGHTS", str(tiny_weights))

@@ -93,6 +93,7 @@ def test_search_and_benchmark_are_silent(folder, tiny_weights):
     (folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     search = "search --nlu nlu.yml --config config.yml --trials 1 --splits 1"
     _, error = said_by(search.split(), folder)
+    assert "search: 1 of 1 trials" in error and "measuring again to choose: " in error
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []
     _, error = said_by("benchmark study/picked/best --nlu nlu.yml --rounds 1".split(), folder)
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []

@@ -1,7 +1,7 @@
 """Runs one component through Rasa's graph interfaces, without the rest of a pipeline.
 
-As a program it loads a trained component from a storage folder and prints what it says to the messages on stdin:
-`python component_harness.py COMPONENT CONFIG STORAGE RESOURCE < messages.json`.
+As a program it loads trained components from storage folders and prints what they say to messages, see
+`predict_elsewhere`.
 """
 
 import json
@@ -38,8 +38,9 @@ STUDENT = {
     "augmentation": {"n_iter": 4},
 }
 BERT = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32, "pruning": {"frequency": 4}}
+WITHOUT_VALIDATION = {**BERT, "validation_split": 0.0}  # of the components with BERT, one has messages held out
 CLASSIFIERS = {  # options with which a component trains within seconds; a new component is one more line
-    "PrunedBertIntentClassifier": BERT,
+    "PrunedBertIntentClassifier": WITHOUT_VALIDATION,
     "JointBertClassifier": BERT,
     "DistilledIntentClassifier": {**STUDENT, "student": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32}},
     "DistilledIntentClassifier spacy": {**STUDENT, "student": {"architecture": "spacy_textcat"}},
@@ -49,7 +50,7 @@ WORDPIECES = [name for name in CLASSIFIERS if "spacy" not in name]
 FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }
-EXTRACTORS = {name: BERT for name in ("BertEntityExtractor", "JointBertClassifier")}
+EXTRACTORS = {"BertEntityExtractor": WITHOUT_VALIDATION, "JointBertClassifier": BERT}
 ANSWERERS = {"BertAnswerExtractor": {**BERT, "max_length": 64, "epochs": 2}}
 """What learns questions and answers from files, which the fixture `case` writes."""
 CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS, **ANSWERERS}
@@ -175,12 +176,12 @@ def assert_well_formed(prediction: Dict[str, Any], *, labels: Iterable[str], ran
     assert math.fsum(confidences) <= 1.0
 
 
-def predict_elsewhere(component: Any, config: Dict[str, Any], folder: Path, texts: Sequence[str]) -> List[Any]:
-    """`predict` of a component that a new process loads from a storage folder."""
-    name = f"{component.__module__}:{component.__name__}"
+def predict_elsewhere(stored: Sequence[Tuple[Any, Dict[str, Any], Path]], texts: Sequence[str]) -> List[List[Any]]:
+    """`predict` of components, given with their configurations and storage folders, that one new process loads."""
+    named = [(component.__module__, component.__name__, config, str(folder)) for component, config, folder in stored]
     finished = subprocess.run(
-        [sys.executable, __file__, name, json.dumps(config), str(folder), RESOURCE.name],
-        input=json.dumps(list(texts)),
+        [sys.executable, __file__],
+        input=json.dumps([named, list(texts)]),
         capture_output=True,
         text=True,
         timeout=300,
@@ -190,15 +191,16 @@ def predict_elsewhere(component: Any, config: Dict[str, Any], folder: Path, text
     return json.loads(finished.stdout.splitlines()[-1])
 
 
-def main(name: str, config: str, folder: str, resource: str) -> None:
+def main() -> None:
     import importlib
 
-    module, attribute = name.split(":")
-    component = getattr(importlib.import_module(module), attribute)
-    storage = LocalModelStorage.create(Path(folder))
-    loaded = load(component, json.loads(config), storage, resource=Resource(resource))
-    print(json.dumps(predict(loaded, json.load(sys.stdin))))
+    stored, texts = json.load(sys.stdin)
+    said = []
+    for module, name, config, folder in stored:
+        component = getattr(importlib.import_module(module), name)
+        said.append(predict(load(component, config, LocalModelStorage.create(Path(folder))), texts))
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

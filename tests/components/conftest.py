@@ -20,7 +20,7 @@ from component_harness import (
 )
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 
-QUICK = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0}
+QUICK = {"epochs": 1, "batch_size": 32, "pruning": {"method": "none"}, "validation_split": 0.0}
 
 
 class Case(NamedTuple):
@@ -59,27 +59,41 @@ def answer_files(tmp_path_factory):
     return {"training_data": questions, "documents": documents}
 
 
+@pytest.fixture(scope="session")
+def case_of(tiny_weights, answer_files):
+    """The case of a name."""
+
+    def case_of(name):
+        config = with_weights({**CASES, **RUNTIMES}[name], tiny_weights)
+        return Case(name, component_of(name), {**config, **(answer_files if name in ANSWERERS else {})})
+
+    return case_of
+
+
 @pytest.fixture(scope="session", params=CASES)
-def case(request, tiny_weights, answer_files):
+def case(request, case_of):
     """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
-    config = with_weights({**CASES, **RUNTIMES}[request.param], tiny_weights)
-    files = answer_files if request.param in ANSWERERS else {}
-    return Case(request.param, component_of(request.param), {**config, **files})
+    return case_of(request.param)
 
 
 @pytest.fixture(scope="session")
-def trainings():
-    """What was trained already, by component: pytest forgets a fixture when it comes to another parameter."""
-    return {}
+def trained_of(cache_folder, tmp_path_factory):
+    """What was trained of a case; it is kept, as pytest forgets a fixture when it comes to another parameter."""
+    trainings = {}
+
+    def trained_of(case):
+        if case.name not in trainings:
+            folder = trained_once(case, shared_folder(tmp_path_factory) / case.name.replace(" ", "_"), cache_folder)
+            storage = make_storage(folder)
+            trainings[case.name] = Trained(case, load(case.component, case.config, storage), storage, folder)
+        return trainings[case.name]
+
+    return trained_of
 
 
 @pytest.fixture(scope="session")
-def trained(case, trainings, cache_folder, tmp_path_factory):
-    if case.name not in trainings:
-        folder = trained_once(case, shared_folder(tmp_path_factory) / case.name.replace(" ", "_"), cache_folder)
-        storage = make_storage(folder)
-        trainings[case.name] = Trained(case, load(case.component, case.config, storage), storage, folder)
-    return trainings[case.name]
+def trained(case, trained_of):
+    return trained_of(case)
 
 
 def shared_folder(tmp_path_factory):
@@ -116,8 +130,8 @@ def storage(tmp_path):
 
 
 @pytest.fixture
-def quick(case):
-    """The case with the shortest training that there is."""
+def quick(case, without_graphs):
+    """The case with the shortest training that there is: two steps."""
     options = case.component.get_default_config()
     quick = {name: QUICK[name] for name in QUICK if name in options}
     if "teacher" in case.config:

@@ -13,6 +13,7 @@ from typing import Any, Dict, NamedTuple
 
 import yaml
 from component_harness import EXAMPLES, ROOT
+from forked_rasa import run_rasa
 
 COMPONENT = "rasa_compressed_bert.PrunedBertIntentClassifier"
 FAQ = {
@@ -41,22 +42,29 @@ class Project(NamedTuple):
     def start(self, *arguments: str, **streams: Any) -> "subprocess.Popen[str]":
         """Starts a command in a process group of its own."""
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        cache = {"RASA_CACHE_DIRECTORY": str(self.folder / ".rasa" / "cache")}
         return subprocess.Popen(
             [sys.executable, "-m", "rasa", *arguments],
             cwd=self.folder,
-            env={**os.environ, **cache, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200", "NO_COLOR": "1"},
+            env={
+                **os.environ,
+                **{"RASA_CACHE_DIRECTORY": self.cache, "PYTHONPATH": os.pathsep.join(paths)},
+                **{"COLUMNS": "200", "NO_COLOR": "1"},
+            },
             start_new_session=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
         )
 
     def rasa(self, *arguments: str, fails: bool = False, seconds: float = 300) -> str:
         """Runs a command to its end; returns what it says."""
-        process = self.start(*arguments, stdin=subprocess.DEVNULL)
-        with ended(process):
-            said, _ = process.communicate(timeout=seconds)
-        assert (process.returncode != 0) == fails, said
+        environment = {"RASA_CACHE_DIRECTORY": self.cache, "COLUMNS": "200", "NO_COLOR": "1"}
+        status, said = run_rasa(arguments, self.folder, environment=environment, seconds=seconds)
+        assert (status != 0) == fails, said
         return said
+
+    @property
+    def cache(self) -> str:
+        """Where Rasa keeps what it has trained."""
+        return str(self.folder / ".rasa" / "cache")
 
     def train(self, name: str, *arguments: str, fails: bool = False) -> str:
         return self.rasa("train", "nlu", "--fixed-model-name", name, *arguments, fails=fails)

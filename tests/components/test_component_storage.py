@@ -16,18 +16,28 @@ from rasa_compressed_bert.components import resource_io
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.runtime import engines
 
-pytestmark = pytest.mark.parametrize("case", [*CASES, *RUNTIMES], indirect=True)
-MANIFEST = ["manifest.json", "manifest.sha256"]
+ALL = {**CASES, **RUNTIMES}
 GRAPHS = {"tflite": "model.tflite", "tensorflow": "model.pb"}
-FILES = [*MANIFEST, "model.onnx", *GRAPHS.values(), "tokenizer.json", "views.safetensors", "weights.safetensors"]
-FILES += ["spacy.msgpack", "documents.json", "passages.safetensors"]
 
 
-def path_of(folder, name):
-    """A file of the model; a test of one that other cases have has nothing to do."""
-    if not (folder / name).exists():
-        pytest.skip(f"{name} is of other cases")
-    return folder / name
+def files_of(case):
+    """The names of the files of a case's model."""
+    graph = GRAPHS.get(ALL[case].get("runtime"), "model.onnx")
+    own = ["spacy.msgpack"] if "spacy" in case else [graph, "tokenizer.json", "weights.safetensors"]
+    views = ["views.safetensors"] if case.split()[0] in [name.split()[0] for name in CLASSIFIERS] else []
+    documents = ["documents.json", "passages.safetensors"] if case in ANSWERERS else []
+    return ["manifest.json", "manifest.sha256", *own, *views, *documents]
+
+
+each_case = pytest.mark.parametrize("case", CASES, indirect=True)
+each_file = pytest.mark.parametrize(
+    "case, name",
+    [
+        *((case, name) for case in CASES for name in files_of(case)),
+        *((case, GRAPHS[config["runtime"]]) for case, config in RUNTIMES.items()),  # they share the other files
+    ],
+    indirect=["case"],
+)
 
 
 @pytest.fixture
@@ -46,46 +56,46 @@ def assert_load_fails(case, storage, *words, resource=RESOURCE):
         assert word in str(caught.value)
 
 
-def test_these_are_all_files(case, copied):
-    graph = GRAPHS.get(case.config.get("runtime"), "model.onnx")
-    own = ["spacy.msgpack"] if "spacy" in case.name else [graph, "tokenizer.json", "weights.safetensors"]
-    views = ["views.safetensors"] if case.name.split()[0] in [name.split()[0] for name in CLASSIFIERS] else []
-    documents = ["documents.json", "passages.safetensors"] if case.name in ANSWERERS else []
-    assert sorted(path.name for path in copied[1].iterdir()) == sorted([*MANIFEST, *own, *views, *documents])
+@pytest.mark.parametrize("case", ALL, indirect=True)
+def test_these_are_all_files(case, trained):
+    found = [path.name for path in (trained.folder / RESOURCE.name).iterdir()]
+    assert sorted(found) == sorted(files_of(case.name))
 
 
-@pytest.mark.parametrize("name", FILES)
+@each_file
 def test_missing_file(case, copied, name):
     storage, folder = copied
-    path_of(folder, name).unlink()
+    (folder / name).unlink()
     assert_load_fails(case, storage, f"'{name}'", "cannot be read")
 
 
-@pytest.mark.parametrize("name", FILES)
+@each_file
 @pytest.mark.parametrize("place", [0, 0.5, -1], ids=["begin", "middle", "end"])
 def test_altered_file(case, copied, name, place):
     storage, folder = copied
-    data = bytearray(path_of(folder, name).read_bytes())
+    data = bytearray((folder / name).read_bytes())
     data[int(place * len(data)) if place > 0 else place] ^= 1
     (folder / name).write_bytes(bytes(data))
     assert_load_fails(case, storage, f"'{name}'", "altered")
 
 
-@pytest.mark.parametrize("name", FILES)
+@each_file
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
 def test_truncated_file(case, copied, name, share):
     storage, folder = copied
-    data = path_of(folder, name).read_bytes()
+    data = (folder / name).read_bytes()
     (folder / name).write_bytes(data[: int(share * len(data))])
     assert_load_fails(case, storage, f"'{name}'")
 
 
+@each_case
 def test_missing_folder(case, copied):
     storage, folder = copied
     shutil.rmtree(folder)
     assert_load_fails(case, storage, f"no folder '{RESOURCE.name}'")
 
 
+@each_case
 def test_empty_folder(case, copied):
     storage, folder = copied
     shutil.rmtree(folder)
@@ -93,13 +103,13 @@ def test_empty_folder(case, copied):
     assert_load_fails(case, storage, "'manifest.json'")
 
 
+@each_case
 def test_resource_that_was_never_written(case, storage):
     assert_load_fails(case, storage, "no folder 'another'", resource=Resource("another"))
 
 
+@each_case
 def test_missing_inference_library_is_named_with_what_to_install(trained, monkeypatch):
-    if trained.case.name in RUNTIMES:
-        pytest.skip("the tests of these engines look at it")
     library = "spacy" if "spacy" in trained.case.name else "onnxruntime"
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr(engines, "_OPEN", {})  # what another component of the process serves needs nothing new
@@ -108,6 +118,7 @@ def test_missing_inference_library_is_named_with_what_to_install(trained, monkey
     assert isinstance(caught.value.__cause__, RuntimeMissingError)
 
 
+@each_case
 @pytest.mark.parametrize("change, words", [({"format_version": 99}, "99"), ({"runtime": "abacus"}, "'abacus'")])
 def test_model_of_another_release_says_so(case, copied, change, words):
     storage, folder = copied
@@ -124,6 +135,7 @@ def other(copied):
     return Artifact(artifact.manifest, {name: data + b" " for name, data in artifact.files.items()})
 
 
+@each_case
 @pytest.mark.parametrize("missing", range(1, 6))
 def test_half_written_model_is_never_loaded(case, other, storage, monkeypatch, missing):
     """The process dies, or the disk is full, before the last `missing` files, the manifest and its digest included."""
@@ -131,6 +143,7 @@ def test_half_written_model_is_never_loaded(case, other, storage, monkeypatch, m
     assert_load_fails(case, storage, "manifest")
 
 
+@each_case
 @pytest.mark.parametrize("missing", range(1, 6))
 def test_half_overwritten_model_is_never_loaded(case, other, copied, monkeypatch, missing):
     """`--finetune` writes where the model lies that it started from."""
@@ -141,6 +154,7 @@ def test_half_overwritten_model_is_never_loaded(case, other, copied, monkeypatch
 
 
 @pytest.mark.slow
+@each_case
 def test_training_after_an_interrupted_one(quick, other, data, storage, monkeypatch):
     save_and_fail(other, storage, monkeypatch, min(2, len(other.files)))
     create(quick.component, quick.config, storage).train(data)

@@ -41,13 +41,14 @@ def needs_no_second_intent(case):
         pytest.skip("spaCy learns two intents at least, and the error that says so has its own test")
 
 
-def test_one_intent(case, storage):
-    needs_no_second_intent(case)
+def test_one_intent(quick, storage):
+    needs_no_second_intent(quick)
     data = training_data({"greet": EXAMPLES["greet"]})
-    component = train(case.component, {**case.config, "out_of_scope": {"detector": "none"}}, data, storage)
+    component = train(quick.component, {**quick.config, "out_of_scope": {"detector": "none"}}, data, storage)
     assert rankings(component, ["hello", "order a pizza"]) == [[("greet", 1.0)]] * 2
 
 
+@pytest.mark.usefixtures("without_graphs")
 def test_one_example(case, storage):
     needs_no_second_intent(case)
     component = train(case.component, case.config, training_data({"greet": ["hello"]}), storage)
@@ -55,6 +56,7 @@ def test_one_example(case, storage):
     assert known == other == "greet" and 0.3 <= familiar <= 1.0 and unfamiliar < familiar
 
 
+@pytest.mark.usefixtures("without_graphs")
 def test_one_example_of_each_intent(case, storage):
     data = training_data({intent: texts[:1] for intent, texts in EXAMPLES.items()})
     component = train(case.component, case.config, data, storage)
@@ -62,8 +64,8 @@ def test_one_example_of_each_intent(case, storage):
         assert {name for name, _ in ranking} == set(EXAMPLES)
 
 
-def test_one_example_of_one_intent_among_many(case, storage):
-    component = train(case.component, case.config, training_data({**EXAMPLES, "pay": ["bank card"]}), storage)
+def test_one_example_of_one_intent_among_many(quick, storage):
+    component = train(quick.component, quick.config, training_data({**EXAMPLES, "pay": ["bank card"]}), storage)
     assert "pay" in {name for name, _ in rankings(component, ["bank card"])[0]}
 
 

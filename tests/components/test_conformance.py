@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from component_harness import (
+    CASES,
     CONTEXT,
     MESSAGES,
     RESOURCE,
@@ -168,12 +169,19 @@ def test_a_moved_folder_gives_the_same_predictions(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_process_gives_the_same_predictions(trained, tmp_path):
-    """And it has no pretrained weights: the model carries all that it needs."""
-    shutil.copytree(trained.folder, tmp_path / "moved")
-    config = with_weights(trained.case.config, tmp_path / "gone")
-    elsewhere = predict_elsewhere(trained.case.component, config, tmp_path / "moved", MESSAGES)
-    assert elsewhere == json.loads(json.dumps(predict(trained.component, MESSAGES)))
+def test_another_process_gives_the_same_predictions(case_of, trained_of, tmp_path):
+    """And it has no pretrained weights: the models carry all that they need."""
+    every = [trained_of(case_of(name)) for name in CASES]
+    stored = [
+        (
+            trained.case.component,
+            with_weights(trained.case.config, tmp_path / "gone"),
+            shutil.copytree(trained.folder, tmp_path / trained.case.name),
+        )
+        for trained in every
+    ]
+    for trained, said in zip(every, predict_elsewhere(stored, MESSAGES)):
+        assert said == json.loads(json.dumps(predict(trained.component, MESSAGES))), trained.case.name
 
 
 def test_process_returns_its_messages_and_leaves_the_rest_of_them_alone(trained):

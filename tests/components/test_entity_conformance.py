@@ -136,13 +136,11 @@ def learnt_entities(component):
 
 @pytest.mark.slow
 def test_a_list_is_several_entities_unless_the_data_or_the_user_says_otherwise(quick, tmp_path):
-    options = {"epochs": 12, "validation_split": 0.0}
     lists = [annotated(f"buy {text} now", (text, {"entity": "fruit"})) for text in ("apple", "pear", "plum")] * 6
     streets = [annotated(f"go {text} now", (text, {"entity": "street"})) for text in ("high street, rome", "oslo")] * 9
-    config = {**quick.config, **options}
-    component = train(quick.component, config, TrainingData(lists + streets), make_storage(tmp_path / "1"))
+    component = train(quick.component, quick.config, TrainingData(lists + streets), make_storage(tmp_path / "1"))
     assert learnt_entities(component)["comma_separated"] == ["fruit"]
-    keep = {**config, "split_entities_by_comma": {"fruit": False}}
+    keep = {**quick.config, "split_entities_by_comma": {"fruit": False}}
     component = train(quick.component, keep, TrainingData(lists + streets), make_storage(tmp_path / "2"))
     assert learnt_entities(component)["comma_separated"] == []
 
@@ -185,10 +183,10 @@ def test_annotations_for_another_extractor_are_not_learnt(quick, storage, caplog
 
 
 @pytest.mark.slow
-def test_a_type_seen_once_is_learnt_even_if_it_falls_among_the_validation_examples(case, storage):
+def test_a_type_seen_once_is_learnt_even_if_it_falls_among_the_validation_examples(quick, storage):
     data = training_data()
     data.training_examples.append(annotated("zzz qqq xxx", ("qqq", {"entity": "rare"}), intent="greet"))
-    component = train(case.component, {**case.config, "validation_split": 0.5}, data, storage)
+    component = train(quick.component, {**quick.config, "validation_split": 0.5}, data, storage)
     assert [label[0] for label in learnt_entities(component)["labels"]] == ["dish", "rare", "sound"]
 
 
@@ -204,7 +202,7 @@ def test_entities_beyond_max_length_are_counted(quick, storage, caplog):
 @pytest.mark.slow
 def test_entities_inside_words(quick, storage):
     data = TrainingData([annotated("hottubpizza", ("pizza", {"entity": "dish"}), ("hot", {"entity": "heat"}))] * 10)
-    component = train(quick.component, {**quick.config, "epochs": 20}, data, storage)
+    component = train(quick.component, {**quick.config, "epochs": 20, "batch_size": 4}, data, storage)
     assert found(component, "hottubpizza") == [(0, 3, "heat"), (6, 11, "dish")]
 
 

@@ -106,10 +106,6 @@ def test_rasa_test_nlu(project, first, tmp_path):
     assert report["macro avg"]["f1-score"] > 0.6
 
 
-def test_rasa_data_validate(project):
-    project.rasa("data", "validate", "--fail-on-warnings")
-
-
 def test_shell_gives_the_answers_of_the_component(project, first, expected):
     master, slave = pty.openpty()
     process = project.start("shell", "nlu", "-m", str(project.model("first")), stdin=slave, stdout=slave, stderr=slave)

@@ -40,19 +40,23 @@ def project(tmp_path_factory, tiny_weights):
     path = project.folder / "data" / "nlu.yml"
     path.write_text(path.read_text().replace("pizza", "[pizza](dish)"))
     config = yaml.safe_load((project.folder / "config.yml").read_text())
-    first = {key: value for key, value in project.options.items() if key != "epochs"}
+    options = {**project.options, "validation_split": 0.0}  # test_rasa_commands.py trains with one
     extractor, featurizer = OTHERS
-    config["pipeline"][1:2] = [
-        {**featurizer, "model_weights": project.options["model_weights"], "max_length": 32},
-        {**extractor, **first, "epochs": 4},
+    words, _, classifier = config["pipeline"]
+    config["pipeline"] = [
+        words,
+        {**featurizer, "model_weights": options["model_weights"], "max_length": 32},
+        {**extractor, **options, "epochs": 4},
+        {**classifier, "validation_split": 0.0},
     ]
     (project.folder / "several.yml").write_text(yaml.safe_dump(config))
-    config["pipeline"] = [{"name": COMPONENT, **project.options}]
-    (project.folder / "single.yml").write_text(yaml.safe_dump(config))
-    config["pipeline"] = [{"name": COMPONENT, **project.options, "epochs": 2, "validation_split": 0.0}]
-    (project.folder / "quick.yml").write_text(yaml.safe_dump(config))
-    config["pipeline"] = [{"name": COMPONENT, **project.options, "epochs": 3, "random_seed": 1}]
-    (project.folder / "other.yml").write_text(yaml.safe_dump(config))
+    for name, more in {
+        "single": {},
+        "quick": {"epochs": 1, "batch_size": 16},
+        "other": {"epochs": 3, "random_seed": 1},
+    }.items():
+        config["pipeline"] = [{"name": COMPONENT, **options, **more}]
+        (project.folder / f"{name}.yml").write_text(yaml.safe_dump(config))
     return project
 
 
@@ -255,11 +259,11 @@ def test_cross_validation(project, tmp_path):
 def test_two_configurations_are_compared(project, tmp_path):
     share = ("--runs", "1", "--percentages", "50")
     project.rasa(
-        *("test", "nlu", "--config", "single.yml", "other.yml", *share),
+        *("test", "nlu", "--config", "quick.yml", "other.yml", *share),
         *("-u", "data/nlu.yml", "--no-plot", "--out", str(tmp_path)),
     )
     results = json.loads((tmp_path / "results.json").read_text())
-    assert set(results) == {"single", "other"}
+    assert set(results) == {"quick", "other"}
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 

@@ -171,11 +171,11 @@ def test_rasas_action_finds_the_response(intent, action):
     assert ActionRetrieveResponse(f"utter_{intent}").get_full_retrieval_name(tracker) == action
 
 
-QUICK = {**BERT, "epochs": 1, "validation_split": 0.0, "pruning": {"method": "none"}}
+QUICK = {**BERT, "epochs": 1, "batch_size": 32, "validation_split": 0.0, "pruning": {"method": "none"}}
 
 
 @pytest.fixture
-def quick_training(tmp_path, tiny_weights, caplog):
+def quick_training(tmp_path, tiny_weights, caplog, without_graphs):
     """Trains a component as quickly as possible; the component and what it warned of."""
 
     def make(data, component=PrunedBertIntentClassifier, **options):
@@ -246,6 +246,7 @@ def test_finetuning_refuses_responses_that_are_new(quick_training, tmp_path, tin
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_student_of_spacy_says_that_it_cannot(tmp_path, tiny_weights, caplog):
     options = {**CLASSIFIERS["DistilledIntentClassifier spacy"], "epochs": 1, "validation_split": 0.0}
     config = with_weights({**options, "teacher": {"epochs": 1}}, tiny_weights)

@@ -110,10 +110,14 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
 
 @ON_A_BUSY_MACHINE
 @given(valid_options(), st.none() | st.floats(0, 1))
-def test_a_valid_config_survives_the_round_trip(options, fraction):
+def test_a_valid_config_keeps_what_the_user_set_and_survives_the_round_trip(options, fraction):
     config = PrunedBertIntentClassifierConfig.from_dict({**options, "finetuning_epoch_fraction": fraction})
     dump = json.loads(json.dumps(config.to_dict()))
     assert PrunedBertIntentClassifierConfig.from_dict(dump) == config
+    given_sections = {name: options.get(name) or {} for name in SECTIONS}
+    assert all(dump[name] == value for name, value in options.items() if name not in SECTIONS and value is not None)
+    for section, values in given_sections.items():
+        assert all(dump[section][name] == value for name, value in values.items() if value is not None)
 
 
 @ON_A_BUSY_MACHINE
@@ -122,16 +126,6 @@ def test_a_valid_config_of_the_featurizer_survives_the_round_trip(options):
     config = QuantizedBertFeaturizerConfig.from_dict(options)
     assert QuantizedBertFeaturizerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert all(getattr(config, name) == value for name, value in options.items() if name != "quantization" and value)
-
-
-@ON_A_BUSY_MACHINE
-@given(valid_options())
-def test_what_the_user_set_is_kept(options):
-    dump = PrunedBertIntentClassifierConfig.from_dict(options).to_dict()
-    given_sections = {name: options.get(name) or {} for name in SECTIONS}
-    assert all(dump[name] == value for name, value in options.items() if name not in SECTIONS and value is not None)
-    for section, values in given_sections.items():
-        assert all(dump[section][name] == value for name, value in values.items() if value is not None)
 
 
 @pytest.mark.slow

@@ -2,11 +2,7 @@
 
 import csv
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +42,7 @@ def tiny(tiny_weights, **options):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     space = {"pruning.final_sparsity": {"low": 0.2, "high": 0.8}, "quantization.method": ["none", "dynamic_int8"]}
@@ -82,6 +79,7 @@ def test_a_study_of_a_bert(project, tiny_weights, tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp_path, capsys, monkeypatch):
     taught = []
     monkeypatch.setattr(teacher_of_students, "train_bert", lambda *given: taught.append(given) or train_bert(*given))
@@ -97,6 +95,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_figure_that_the_component_does_not_have(project, tiny_weights, capsys):
     component = {**tiny(tiny_weights), "name": "rasa_compressed_bert.BertEntityExtractor", "epochs": 1}
     assert main([*project(component, {"epochs": [1, 2]}), "--threshold", "macro_f1 >= 0.9"]) == 2
@@ -176,17 +175,3 @@ def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, 
     assert "the study 'search' was made with other data" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--name", "another"]) == 2
     assert "--resume: there is no study 'another'" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_libraries_do_not_speak_of_themselves(project, tiny_weights):
-    """On a machine where nothing is set: what is left is our own progress."""
-    arguments = project(tiny(tiny_weights, epochs=1), {"pruning.final_sparsity": [0.3, 0.6]})
-    command = [sys.executable, "-m", "rasa_compressed_bert", *arguments, "--trials", "1", "--splits", "1"]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL", "RASA_TELEMETRY_ENABLED", "SQLALCHEMY_SILENCE_UBER_WARNING"}
-    environment = {name: value for name, value in os.environ.items() if name not in quiet}
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(command, capture_output=True, text=True, env={**environment, "PYTHONPATH": root})
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
-    assert lines and all(re.match("search: |measuring again to (choose|report): ", line) for line in lines), lines

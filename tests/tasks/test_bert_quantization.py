@@ -140,8 +140,6 @@ def test_training_for_a_format_has_a_score(floats, configure):
 
 
 TRAINED = {
-    "static_int8": {"quantization": FORMATS["static_int8"]},
-    "kmeans": {"quantization": KMEANS},
     "kmeans aware": {"quantization": AWARE["kmeans"], "distillation": {"enabled": False}},
     "trim": {"vocabulary": "trim", "vocabulary_size": 110},
 }
@@ -161,6 +159,13 @@ def check_finetuning(artifact, config):
     before, after = parameters_of(artifact), parameters_of(tuned)
     assert any(np.abs(before[parameter] - after[parameter]).max() > 1e-3 for parameter in before)
     return tuned
+
+
+@pytest.mark.parametrize("name", ["static_int8", "kmeans"])
+def test_finetuning_in_another_format(floats, configure, name):
+    options = {"pruning": NO_PRUNING, "quantization": FORMATS[name]}
+    artifact = requantize_bert(EXAMPLES, configure(**options), floats)
+    assert accuracy(check_finetuning(artifact, configure(epochs=2, **options))) > 0.6
 
 
 @pytest.mark.parametrize("name", TRAINED)

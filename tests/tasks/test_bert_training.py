@@ -19,6 +19,7 @@ from rasa_compressed_bert.training.loop import predict
 from rasa_compressed_bert.training.scores import evaluate
 
 pytestmark = pytest.mark.slow
+few_steps = pytest.mark.usefixtures("without_graphs")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,8 @@ def test_no_examples(configure):
         train_bert([], configure())
 
 
-@pytest.mark.parametrize("pooling", ["mean", pytest.param("cls", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@few_steps
 def test_one_example_an_intent_without_validation(configure, pooling):
     examples = examples_of(size=1)
     config = configure(validation_split=0, pooling=pooling, epochs=1)
@@ -141,6 +143,7 @@ def test_one_example_an_intent_without_validation(configure, pooling):
     assert list(artifact.manifest["training_scores"]) == ["dense", "pruned", "final"]
 
 
+@few_steps
 def test_one_intent_only(configure):
     config = configure(epochs=1, pruning={"final_sparsity": 0.5})
     artifact = train_bert(examples_of(intents=("music",)), config)
@@ -154,6 +157,7 @@ def test_one_intent_only(configure):
 
 
 @pytest.mark.parametrize("method", ["none", "neuron"])
+@few_steps
 def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
     config = configure(epochs=1, pruning={"method": method})
     dense = fine_tune_bert(EXAMPLES, config)
@@ -165,6 +169,7 @@ def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
 
 
 @pytest.mark.parametrize("stage", ["pruned", "final"])
+@few_steps
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkeypatch, stage):
     """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
     if stage == "pruned":  # with the linear layer that was pruned with the rest, not the one that takes its place
@@ -180,6 +185,7 @@ def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkey
     assert artifact.manifest["training_scores"][stage] == pytest.approx(score, abs=1e-4)
 
 
+@few_steps
 def test_distilbert(tiny_distilbert_weights, configure):
     config = configure(model_weights=str(tiny_distilbert_weights), pruning={"method": "none"}, epochs=1, pooling="cls")
     artifact = train_bert(EXAMPLES, config)
@@ -187,6 +193,7 @@ def test_distilbert(tiny_distilbert_weights, configure):
     assert parameters_of(artifact)["pooler.kernel"].shape == (32, 32), "DistilBERT has no pooler, so it gets a new one"
 
 
+@few_steps
 def test_messages_that_are_hard_to_read(configure, caplog):
     examples = [
         *examples_of(size=3),

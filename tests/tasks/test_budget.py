@@ -112,6 +112,7 @@ def test_what_a_budget_does_not_go_with(options, message):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_training_with_a_budget(configure, caplog, tmp_path):
     config = configure(
         epochs=2,

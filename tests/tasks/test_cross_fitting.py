@@ -16,7 +16,7 @@ from rasa_compressed_bert.tasks.cross_fitting import cross_fit
 from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.tasks.training_run import Messages
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("module_without_graphs")]
 
 
 @pytest.fixture

@@ -70,6 +70,13 @@ def cache():
 
 
 @pytest.fixture(scope="module")
+def cache_of_repeated():
+    """As `cache`, of trainings that repeat what others have done: their teacher is trained again, once."""
+    kept = {}
+    return lambda key, make: kept[key] if key in kept else kept.setdefault(key, make())
+
+
+@pytest.fixture(scope="module")
 def students(configure, cache):
     trained = {}
 
@@ -107,8 +114,8 @@ def test_student_learns_and_is_all_that_is_stored(students, architecture):
 
 
 @every_student
-def test_training_is_repeatable(students, configure, architecture):
-    again = train_distilled_classifier(EXAMPLES, configure(architecture))
+def test_training_is_repeatable(students, configure, cache_of_repeated, architecture):
+    again = train_distilled_classifier(EXAMPLES, configure(architecture), cache=cache_of_repeated)
     texts = [example.text for example in EXAMPLES[:6]]
     for text in texts:
         one, other = (open_predictor(artifact).predict(text).ranking for artifact in (students(architecture), again))
@@ -286,9 +293,9 @@ def test_transformer_is_pruned(configure, cache):
 
 
 @pytest.mark.parametrize("architecture", ["bilstm", "ngrams", "transformer"])
-def test_one_intent(configure, architecture):
+def test_one_intent(configure, cache, architecture):
     examples = [Example(f"hello {word}", "greet") for word in "a the it you".split()]
-    artifact = train_distilled_classifier(examples, configure(architecture, epochs=1))
+    artifact = train_distilled_classifier(examples, configure(architecture, epochs=1), cache=cache)
     ((label, confidence),) = open_predictor(artifact).predict("hello you").ranking
     assert label == "greet" and 0.3 < confidence <= 1.0
     alone = Artifact({name: value for name, value in artifact.manifest.items() if name != "views"}, artifact.files)
@@ -301,8 +308,8 @@ def test_one_intent_is_none_for_spacy(configure):
         train_distilled_classifier(examples, configure("spacy_textcat"))
 
 
-def test_no_validation_examples(configure):
-    artifact = train_distilled_classifier(EXAMPLES, configure("ngrams", validation_split=0.0))
+def test_no_validation_examples(configure, cache):
+    artifact = train_distilled_classifier(EXAMPLES, configure("ngrams", validation_split=0.0), cache=cache)
     assert artifact.manifest["validation"] == {} and artifact.manifest["temperature"] == 1.0
     assert not artifact.manifest["out_of_scope"]["calibrated"]
 

@@ -23,10 +23,13 @@ from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.training.batches import NO_LABEL
 
 pytestmark = pytest.mark.slow
+few_steps = pytest.mark.usefixtures("without_graphs")
 
 TOKENIZER = load_pretrained("all-MiniLM-L6-v2").tokenizer
 DISHES, SOUNDS = "pizza curry soup rice stew".split(), "music song sound tune noise".split()
-QUICK = {"epochs": 8, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.0}
+QUICK = {"epochs": 12, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.0}
+NO_PRUNING = {"method": "none"}
+NEURONS = {"epochs": 8, "pruning": {"method": "neuron"}}
 
 
 def example_of(index):
@@ -42,7 +45,7 @@ EXAMPLES = [example_of(index) for index in range(40)]
 
 @pytest.fixture(scope="module")
 def options(tiny_weights):
-    return {"model_weights": str(tiny_weights), **QUICK}
+    return {"model_weights": str(tiny_weights), "pruning": NO_PRUNING, **QUICK}
 
 
 def joint(options, **more):
@@ -65,7 +68,7 @@ def right(artifact, examples=EXAMPLES):
 
 @pytest.fixture(scope="module")
 def trained(options):
-    return train_bert(EXAMPLES, joint(options, validation_split=0.2))
+    return train_bert(EXAMPLES, joint(options, validation_split=0.2, **NEURONS))
 
 
 def test_both_are_learnt_and_the_encoder_is_pruned(trained):
@@ -85,7 +88,10 @@ def test_both_are_learnt_and_the_encoder_is_pruned(trained):
 METHODS = {
     "static_int8": {"quantization": {"method": "static_int8"}},
     "kmeans": {"quantization": {"method": "kmeans", "encoder_bits": 4, "embedding_bits": 4}},
-    "aware": {"quantization": {"method": "kmeans", "encoder_bits": 3, "embedding_bits": 4, "aware_training": True}},
+    "aware": {
+        "quantization": {"method": "kmeans", "encoder_bits": 3, "embedding_bits": 4, "aware_training": True},
+        "epochs": 8,
+    },
     "tflite": {"runtime": "tflite"},
     "tensorflow": {"runtime": "tensorflow"},
 }
@@ -121,12 +127,12 @@ def test_formats_and_runtimes(floats, options, more):
     "pruning", [{"method": "weight"}, {"method": "head", "final_sparsity": 0.3}], ids=["weight", "head"]
 )
 def test_other_pruning(options, pruning):
-    assert min(right(train_bert(EXAMPLES, joint(options, pruning=pruning)))) >= 0.75
+    assert min(right(train_bert(EXAMPLES, joint(options, epochs=8, pruning=pruning)))) >= 0.75
 
 
 def test_pooler_is_pruned_with_the_rest(options):
     pruning = {"pooler": 0.5, "final_sparsity": 0.3}
-    artifact = train_bert(EXAMPLES, joint(options, pooling="cls", pruning=pruning))
+    artifact = train_bert(EXAMPLES, joint(options, epochs=8, pooling="cls", pruning=pruning))
     assert parameters_of(artifact)["pooler.bias"].shape == (16,)
     assert right(artifact)[1] >= 0.9, "a random BERT's first wordpiece knows little of intents"
 
@@ -137,7 +143,7 @@ def test_without_bilou(options):
 
 
 def test_an_extractor_knows_no_intents(options):
-    artifact = train_bert(EXAMPLES, BertEntityExtractorConfig.from_dict({**options, "epochs": 10}))
+    artifact = train_bert(EXAMPLES, BertEntityExtractorConfig.from_dict(options))
     assert artifact.manifest["kind"] == ENTITY_EXTRACTOR and artifact.manifest["labels"] == []
     intents, entities = right(artifact)
     assert intents == 0.0 and entities >= 0.9
@@ -147,7 +153,7 @@ def test_either_is_learnt_where_the_data_has_only_the_other(options):
     intents = train_bert([replace(example, entities=()) for example in EXAMPLES], joint(options))
     assert intents.manifest["kind"] == INTENT_CLASSIFIER and "entities" not in intents.manifest
     assert right(intents)[0] >= 0.9 and MessagePredictor(intents).predict("please the pizza now").entities == []
-    entities = train_bert([replace(example, intent=None) for example in EXAMPLES], joint(options, epochs=10))
+    entities = train_bert([replace(example, intent=None) for example in EXAMPLES], joint(options))
     assert entities.manifest["kind"] == ENTITY_EXTRACTOR and right(entities)[1] >= 0.9
 
 
@@ -179,11 +185,9 @@ def test_types_that_end_at_commas(options, switch, separated):
     assert list(learnt_heads(examples, config, TOKENIZER)[0].comma_separated) == separated
 
 
+@few_steps
 def test_weight_of_the_entities_counts_without_pruning(options):
-    models = [
-        train_bert(EXAMPLES, joint(options, epochs=1, pruning={"method": "none"}, entity_loss_weight=weight))
-        for weight in (0.1, 10.0)
-    ]
+    models = [train_bert(EXAMPLES, joint(options, epochs=1, entity_loss_weight=weight)) for weight in (0.1, 10.0)]
     one, other = (parameters_of(model)["tagger.kernel"] for model in models)
     assert np.abs(one - other).max() > 1e-4
 
@@ -223,21 +227,23 @@ def test_finetuning_goes_on(trained, options):
     assert min(right(tuned)) >= 0.9
 
 
+@few_steps
 def test_finetuning_keeps_the_cuts_of_before(options):
     inside = [Example("hello now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
-    before = train_bert(inside, joint(options, epochs=1, pruning={"method": "none"}))
+    before = train_bert(inside, joint(options, epochs=1))
     assert before.manifest["entities"]["cuts"] == {"hello": [2]}
     whole = [Example("no now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
-    after = finetune_bert(whole, joint(options, epochs=1, pruning={"method": "none"}), before)
+    after = finetune_bert(whole, joint(options, epochs=1), before)
     assert after.manifest["entities"]["cuts"] == {"hello": [2]}
 
 
+@few_steps
 def test_one_annotation_that_is_off_does_not_decide_for_all(options, caplog):
     """It is learnt as a whole word, once said, and no entity begins or ends inside of one."""
     first, *others = EXAMPLES
     (span,) = first.entities
     examples = [replace(first, entities=(span._replace(end=span.end - 1),)), *others]
-    config = joint(options, epochs=1, pruning={"method": "none"})
+    config = joint(options, epochs=1)
     artifact = train_or_finetune(examples, config, None)
     assert artifact.manifest["entities"]["cuts"] == {} and not artifact.manifest["entities"]["inside_words"]
     (said,) = [record.getMessage() for record in caplog.records if "inside a word" in record.getMessage()]
@@ -257,7 +263,7 @@ def test_warnings_come_before_the_training(stage, trained, options, caplog, monk
 
 
 def test_same_seed_gives_the_same_model(trained, options):
-    again = train_bert(EXAMPLES, joint(options))
+    again = train_bert(EXAMPLES, joint(options, **NEURONS))
     for text in ("please the pizza now", "zzz qqq", "a song"):
         one, other = (MessagePredictor(artifact).predict(text) for artifact in (trained, again))
         assert [name for name, _ in one.ranking] == [name for name, _ in other.ranking]

@@ -71,6 +71,7 @@ def test_of_many_messages_names_are_left_out(names_of):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_training_knows_them_and_goes_on_with_them(configure, monkeypatch):
     from rasa_compressed_bert.tasks import intent_names
 

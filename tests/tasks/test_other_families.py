@@ -6,7 +6,7 @@ from task_harness import EXAMPLES, check, parameters_of
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, train_bert
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("module_without_graphs")]
 
 
 @pytest.mark.parametrize("name", ["electra", "mpnet"])

@@ -103,6 +103,7 @@ def test_several_labels_of_each_message(configure):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 def test_a_head_that_is_not_registered_is_not_dropped_by_finetuning(configure):
     config = configure(pruning={"method": "none"}, epochs=1)
     register_head(ToneHead)

@@ -67,6 +67,7 @@ def weights(request, tmp_path_factory, tiny_weights):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", ["full", "trim"])
 def test_intents_and_entities_are_learnt(weights, vocabulary):
     options = {"epochs": 20, "batch_size": 8, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.0}
@@ -83,6 +84,8 @@ def test_intents_and_entities_are_learnt(weights, vocabulary):
     assert predictor.predict(" \u200b").entities == []
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
 @pytest.mark.parametrize("architecture", ["bilstm", "ngrams", "transformer"])
 def test_students_learn(weights, architecture):
     options = {

@@ -15,7 +15,7 @@ from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
 from rasa_compressed_bert.training.batches import NO_LABEL
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("module_without_graphs")]
 
 KNOWN = KnownValues(lookups={"dish": ["stew", "rice and stew", "soup", "noodles"]})
 WORDS = "please today now tomorrow morning evening".split()

@@ -1,0 +1,64 @@
+"""Rasa's command line in processes that are forked from one which has imported Rasa and TensorFlow.
+
+Each starts five seconds sooner than a `python -m rasa`; `Project.start` of components/rasa_project.py is that one.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any, Mapping, Sequence, Tuple
+
+import pytest
+
+import rasa_compressed_bert
+
+ROOT = Path(rasa_compressed_bert.__file__).resolve().parents[1]
+_CONTEXT: Any = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        *("rasa.__main__", "rasa.model_training", "rasa.core.agent", "rasa.engine.recipes.default_components"),
+        *("rasa_compressed_bert.tasks.bert_training", "rasa_compressed_bert.components"),
+    ]
+)
+
+
+def run_rasa(
+    arguments: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float
+) -> Tuple[int, str]:
+    """The status of a command that is run in a folder, and what it says on standard output and error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        forkserver.ensure_running()
+    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as said:
+        given = (list(arguments), str(folder), {**os.environ, **environment}, said.name)
+        process = _CONTEXT.Process(target=_command_line, args=given)
+        process.start()
+        process.join(seconds)
+        late = process.is_alive()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with its children
+        process.join()
+        text = said.read()
+    assert not late, f"It took longer than {seconds} s: {text}"
+    return process.exitcode, text
+
+
+def _command_line(arguments: Sequence[str], folder: str, environment: Mapping[str, str], said: str) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    for source, flags, targets in ((os.devnull, os.O_RDONLY, (0,)), (said, os.O_WRONLY | os.O_APPEND, (1, 2))):
+        descriptor = os.open(source, flags)
+        for target in targets:
+            os.dup2(descriptor, target)
+    sys.argv = ["rasa", *arguments]
+
+    from rasa.__main__ import main
+
+    main()
