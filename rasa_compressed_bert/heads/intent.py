@@ -34,7 +34,7 @@ class MeasuredIntents(MeasuredLayer):
         pooled_accuracy: of the views together.
         weakest: the intents with the lowest F1: `intent`, `f1`, and its held-out `messages`.
         confused: which of them are taken for which most often: `intent`, `predicted`, the number of `messages`, and
-            the position of an `example` among the training messages, where these are still the same.
+            the position of an `example` among the messages of the training that measured this.
     """
 
     weights: Optional[Dict[str, float]] = None
@@ -141,12 +141,3 @@ class IntentHead(RefittedHead):
         weights = choose_weights(held_out, with_features=True)
         pooled_accuracy = float(np.mean(right_answers(held_out, weights)))
         return replace(measured, weights=weights, power=fit_power(held_out, weights), pooled_accuracy=pooled_accuracy)
-
-    @classmethod
-    def measured_from(cls, values: Mapping[str, Any]) -> Optional[MeasuredIntents]:
-        """What an earlier training measured, without the positions of its messages among these."""
-        measured: Optional[MeasuredIntents] = super().measured_from(values)
-        if measured is None:
-            return None
-        confused = [{name: value for name, value in pair.items() if name != "example"} for pair in measured.confused]
-        return replace(measured, confused=confused)

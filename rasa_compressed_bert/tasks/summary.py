@@ -79,11 +79,16 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
         return "not estimated: no messages were held out"
     models = counted(found["folds"], "model", "models")
     messages = counted(found["messages"], "message", "messages")
-    first = " in the first training" if "finetuned" in manifest.get("training_scores", {}) else ""
+    first = " in the first training" if _is_trained_further(manifest) else ""
     return (
         f"{_percent(found['score'])}, before compression; cross-fitted{first}: {models} asked about {messages} that "
         "they were not trained on"
     )
+
+
+def _is_trained_further(manifest: Mapping[str, Any]) -> bool:
+    """Whether messages were held out in an earlier training, whose data may be others, or in another order."""
+    return "finetuned" in manifest.get("training_scores", {})
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
@@ -164,7 +169,7 @@ def _confused(manifest: Mapping[str, Any], examples: Sequence[Example]) -> List[
     found = (manifest.get("cross_fitted") or {}).get("confused", ())
     return [
         f"{one['intent']} taken for {one['predicted']} {counted(one['messages'], 'time', 'times')}"
-        + (f", as {quoted(examples[one['example']].text)}" if "example" in one else "")
+        + ("" if _is_trained_further(manifest) else f", as {quoted(examples[one['example']].text)}")
         for one in found[:_SHOWN]
     ]
 

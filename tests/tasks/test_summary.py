@@ -6,7 +6,6 @@ from small_archives import SCORES, small_artifact
 from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
 from rasa_compressed_bert.config import JointBertClassifierConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.data.example import Example
-from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
 from rasa_compressed_bert.tasks.summary import summary
 from rasa_compressed_bert.tasks.watched import _expected_works
 
@@ -58,11 +57,8 @@ def test_a_long_name_of_an_intent_is_wrapped_too():
 
 def test_a_model_that_is_trained_further_names_no_message_of_the_first_training():
     """Its messages are others, or in another order."""
-    measured = {"accuracies": {"head": 0.5, "refit": 0.5}, "weakest": WEAKEST, "confused": CONFUSED}
-    stored = {**small_artifact().manifest["cross_fitted"], **measured}
-    before = Artifact({**small_artifact().manifest, "cross_fitted": stored}, {})
-    scores = {"dense": SCORES, "pruned": SCORES, "finetuned": SCORES}
-    text = summary_of(cross_fitted=cross_fitted_of(before).to_dict(), training_scores=scores)
+    cross_fitted = {**small_artifact().manifest["cross_fitted"], "weakest": WEAKEST, "confused": CONFUSED}
+    text = summary_of(cross_fitted=cross_fitted, training_scores={"dense": SCORES, "finetuned": SCORES})
     words = " ".join(text.split())
     assert "a taken for c 7 times training data" in words and "weakest intents a: F1 50 %" in words
     assert "cross-fitted in the first training: 2 models" in words
