@@ -1,6 +1,7 @@
 """A small Rasa project in a folder, and Rasa's own command line on it."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any, Dict, NamedTuple
 
@@ -100,6 +102,18 @@ def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
         assert piece, f"ended before {pattern!r}: {said}"
         said += piece.decode("utf-8", "replace")
     return said
+
+
+def parse_over_http(url: str, text: str) -> Dict[str, Any]:
+    """What a server makes of a message."""
+    request = urllib.request.Request(
+        f"{url}/model/parse",
+        data=json.dumps({"text": text}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as response:
+        return json.load(response)
 
 
 def make_project(folder: Path, weights: Path) -> Project:

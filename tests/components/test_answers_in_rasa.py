@@ -7,7 +7,9 @@ import re
 
 import pytest
 import yaml
-from rasa_project import ended, make_project, wait_for
+from rasa_project import ended, make_project, parse_over_http, wait_for
+
+from rasa_compressed_bert.benchmark.server import serve
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +37,18 @@ def test_shell(project, answer_files):
         os.write(master, b"how is the pizza ?\n")
         said = wait_for(master, r'"answer": \{[^}]*\}', seconds=60)
     os.close(master)
-    answer = json.loads(re.search(r'"answer": (\{[^}]*\})', said)[1])
+    assert_of_a_document(json.loads(re.search(r'"answer": (\{[^}]*\})', said)[1]), answer_files)
+
+
+def assert_of_a_document(answer, answer_files):
     with open(f"{answer_files['documents']}/{answer['document']}", encoding="utf-8") as file:
         assert file.read()[answer["start"] : answer["end"]] == answer["text"] != ""
+
+
+def test_over_http(project, answer_files):
+    with serve(project.model("answers")) as server:
+        assert_of_a_document(parse_over_http(server.url, "how is the pizza ?")["answer"], answer_files)
+        assert "answer" not in parse_over_http(server.url, "zzz")
 
 
 def test_trained_again_from_the_cache(project):

@@ -6,7 +6,6 @@ import pty
 import re
 import shutil
 import tarfile
-import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -14,7 +13,7 @@ import pytest
 from component_harness import EXAMPLES, ROOT, assert_well_formed, load, predict
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 from rasa.engine.storage.resource import Resource
-from rasa_project import COMPONENT, FAQ, ended, make_project, wait_for
+from rasa_project import COMPONENT, FAQ, ended, make_project, parse_over_http, wait_for
 
 import rasa_compressed_bert
 from rasa_compressed_bert.benchmark.server import serve
@@ -143,17 +142,6 @@ def test_server_gives_the_answers_of_the_component_and_of_those_behind_it(projec
     assert answers[3]["response_selector"]["faq"]["response"]["intent_response_key"] in FAQ
     assert nothing["intent"] == {"name": None, "confidence": 0.0}
     assert long["intent"]["name"] in [*EXAMPLES, "faq"]
-
-
-def parse_over_http(url: str, text: str) -> Dict[str, Any]:
-    request = urllib.request.Request(
-        f"{url}/model/parse",
-        data=json.dumps({"text": text}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=30) as response:
-        return json.load(response)
 
 
 def test_all_mistakes_of_a_config_are_shown_before_anything_trains(project):
