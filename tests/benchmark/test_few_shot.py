@@ -161,7 +161,6 @@ def test_what_was_trained_before_an_interruption_is_kept(data, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_graphs")
 def test_models_are_trained_and_scored(data, tiny_weights, monkeypatch):
     """The whole script with tiny weights, all kinds of rows; a second run trains nothing."""
     row_config = rows.row_config

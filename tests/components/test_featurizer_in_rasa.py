@@ -45,7 +45,7 @@ from rasa.core.agent import Agent
 from rasa.utils.log_utils import configure_structlog
 
 configure_structlog(logging.ERROR)  # as Rasa's command line does; it would print every message
-tensorflow.config.run_functions_eagerly(True)  # tracing the graphs of Rasa's models takes longer than their answers
+tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as in conftest.py
 
 async def say(model, texts, conversation):
     agent = Agent.load(model)
