@@ -13,7 +13,7 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-documents docs release test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
+.PHONY: help venv demo demo-documents test-demo docs release test coverage test-fast fuzz benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ demo-documents: $(INSTALLED) ## Train the bot that answers from documents, and t
 	"$(PY)" -m rasa_compressed_bert inspect example_bot_documents/models/demo.tar.gz
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot_documents && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
+
+test-demo: $(INSTALLED) ## Train that bot as it is, and check what it answers, in about ten minutes
+	DEMO=1 "$(PY)" -m pytest tests/components/test_documents_bot.py
 
 docs: $(INSTALLED) ## Build the pages as a site, in build/site
 	NO_MKDOCS_2_WARNING=true "$(PY)" -m mkdocs build --strict

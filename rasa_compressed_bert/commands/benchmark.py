@@ -151,8 +151,8 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.reporting.terminal import show
     from rasa_compressed_bert.runtime.decoders import ANSWERS
 
-    if arguments.http or arguments.out_of_scope:
-        raise CompressedBertError("--http and --out-of-scope are for --nlu: leave them out with --questions.")
+    if arguments.http or arguments.out_of_scope or arguments.pause:
+        raise CompressedBertError("--http, --out-of-scope and --pause are for --nlu: leave them out with --questions.")
     paths = [model if is_artifact(model) else archive_path(model) for model in arguments.models]
     models = {
         label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()

@@ -49,7 +49,7 @@ def trained(monkeypatch):
         (folder / "model.tar.gz").write_bytes(str(folder).encode())
         return {"training_s": 9.0, "command": "rasa train nlu", "config": config, "made_by_other_code": False}
 
-    def compare(models, messages, *, out_of_scope, threads):
+    def compare(models, messages, **options):
         compared.append((list(models), len(messages)))
         figures = {"latency_p50_ms": 2.5, "archive_mb": 9.96, "memory_mb": 70.0, "load_s": 0.35}
         figures["accuracy"] = {10: 0.8, 4: 0.5}[len(messages)]

@@ -47,7 +47,8 @@ def test_inspect(models, capsys):
     assert report["answers"] == {"threshold": threshold, "documents": 2, "passages": 2}
 
 
-def test_benchmark(models, tmp_path, capsys):
+def test_benchmark(models, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     folder, test = models
     names = [str(folder / name) for name in ("floats", "int8")]
     assert main(["benchmark", *names, "--questions", test, "--out", str(tmp_path)]) == 0
@@ -71,11 +72,13 @@ def test_benchmark_of_some_questions(models, tmp_path):
     assert result["questions"] == 5
 
 
-@pytest.mark.parametrize("option", ["--http", "--out-of-scope"])
+@pytest.mark.parametrize("option", ["--http", "--out-of-scope", "--pause"])
 def test_options_for_messages_are_refused_with_questions(models, option, capsys):
     folder, test = models
     assert main(["benchmark", str(folder / "int8"), "--questions", test, option, "3"]) == 2
-    assert capsys.readouterr().err == "--http and --out-of-scope are for --nlu: leave them out with --questions.\n"
+    assert capsys.readouterr().err == (
+        "--http, --out-of-scope and --pause are for --nlu: leave them out with --questions.\n"
+    )
 
 
 def test_sensitivity(models, tmp_path, capsys):

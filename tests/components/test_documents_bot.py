@@ -23,6 +23,7 @@ from rasa_compressed_bert.data.squad import read_questions
 ROOT = Path(rasa_compressed_bert.__file__).resolve().parents[1]
 BOT = ROOT / "example_bot_documents"
 ASKED = (BOT / "sample_questions.txt").read_text(encoding="utf-8").splitlines()
+DEMO = bool(os.environ.get("DEMO"))  # `make test-demo`: six minutes of a processor, for the answers that the bot gives
 SAID = ["at nine in the morning", "a hat, sun cream and a warm jacket", "at the reception", "I don't know."]
 
 
@@ -78,22 +79,29 @@ def test_the_custom_action(answer, said):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A copy of the bot with a model of its own configuration and the shipped weights."""
+    """A copy of the bot with a model of its own configuration and the shipped weights; a short one without `DEMO`."""
     ignored = shutil.ignore_patterns("models", ".rasa")
     bot = Project(shutil.copytree(BOT, tmp_path_factory.mktemp("copy") / "documents_bot", ignore=ignored), {})
+    if not DEMO:
+        config = read("config.yml")
+        config["pipeline"][1].update(epochs=1, no_answer_threshold=0.0)
+        (bot.folder / "config.yml").write_text(yaml.safe_dump(config))
+        questions = json.loads((BOT / "questions.json").read_text(encoding="utf-8"))
+        (bot.folder / "questions.json").write_text(json.dumps({**questions, "data": questions["data"][:4]}))
     bot.rasa("data", "validate", "--fail-on-warnings")
     bot.rasa("train", "--fixed-model-name", "tested", seconds=3600)
     return bot
 
 
 @pytest.mark.slow
-def test_three_questions_are_answered_in_the_shell_and_the_fourth_is_not(trained):
+def test_questions_are_answered_in_the_shell(trained):
+    """With `DEMO` three of them are answered rightly, and the fourth is not."""
     master, slave = pty.openpty()
     process = trained.start("shell", "-m", str(trained.model("tested")), stdin=slave, stdout=slave, stderr=slave)
     with ended(process):
         os.close(slave)
         wait_for(master, "Your input", seconds=120)
-        for question, said in zip(ASKED, SAID):
+        for question, said in zip(ASKED, SAID if DEMO else [".md)"] * len(ASKED)):
             os.write(master, f"{question}\r".encode())
             wait_for(master, re.escape(said) + r"(?s:.)*Your input", seconds=60)
     os.close(master)
@@ -105,7 +113,10 @@ def test_what_a_message_is_given(trained):
     agent = Agent.load(str(trained.model("tested")))
     found = [asyncio.run(agent.parse_message(question)).get("answer") for question in ASKED]
     texts = {one.name: one.text for one in read_documents(str(BOT / "documents"), option="documents")}
-    for answer, said in zip(found[:3], SAID):
-        assert " ".join(answer["text"].split()) == said
+    for answer in filter(None, found):
         assert texts[answer["document"]][answer["start"] : answer["end"]] == answer["text"]
+    if not DEMO:
+        assert None not in found
+        return
+    assert [" ".join(answer["text"].split()) for answer in found[:3]] == SAID[:3]
     assert found[3] is None
