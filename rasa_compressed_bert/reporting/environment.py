@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from rasa_compressed_bert import __version__
+from rasa_compressed_bert.data.counts import counted
 
 _DISTRIBUTIONS = ("rasa", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
 
@@ -35,7 +36,8 @@ def environment() -> Dict[str, Any]:
 def in_words(values: Mapping[str, Any]) -> str:
     """The same as one line."""
     versions = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
-    return f"{values['processor']}, {values['cores']} cores, {values['memory_gb']} GB, {values['system']}; {versions}"
+    cores = counted(values["cores"], "core", "cores")
+    return f"{values['processor']}, {cores}, {values['memory_gb']} GB, {values['system']}; {versions}"
 
 
 def _processor() -> str:
