@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Dict, Mapping
 
 from rasa_compressed_bert import __version__
-from rasa_compressed_bert.data.counts import counted
 
 _DISTRIBUTIONS = ("rasa", "tensorflow", "onnxruntime", "transformers", "tokenizers", "numpy")
 
@@ -36,7 +35,7 @@ def environment() -> Dict[str, Any]:
 def in_words(values: Mapping[str, Any]) -> str:
     """The same as one line."""
     versions = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
-    cores = counted(values["cores"], "core", "cores")
+    cores = f"{values['cores']} core" + ("" if values["cores"] == 1 else "s")
     return f"{values['processor']}, {cores}, {values['memory_gb']} GB, {values['system']}; {versions}"
 
 
