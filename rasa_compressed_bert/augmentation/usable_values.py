@@ -105,7 +105,7 @@ class _Usage(NamedTuple):
 def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> Set[str]:
     """The normal forms of entities that some messages have, and others do not.
 
-    Rasa takes a synonym from every annotation that has one, which so tells what is annotated in that message.
+    Rasa makes a synonym of every annotation with a value, so a synonym of such a text comes from a held-out message.
     """
     inside, outside = (
         {normalised(example.text[span.start : span.end]) for example in part for span in example.entities}

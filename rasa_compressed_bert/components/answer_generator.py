@@ -37,7 +37,7 @@ class AnswerNaturalLanguageGenerator(TemplatedNaturalLanguageGenerator):
 
 
 def answer_values(tracker: DialogueStateTracker) -> Dict[str, Any]:
-    """What responses may say of the last message's answer."""
+    """The values that responses may use: those of the answer to the last message, by the names of slots."""
     message = tracker.latest_message
     answer = (message and message.parse_data.get(ANSWER)) or {}
     return {

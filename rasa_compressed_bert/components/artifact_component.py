@@ -75,7 +75,7 @@ class ArtifactComponent(GraphComponent):
             ComponentError: if a file of the model is missing or damaged, or fits no model.
         """
         options = config_io.parse_config(cls.options_class, config)
-        pipeline.warn_of_other_threshold(options, execution_context, component=cls.__name__)
+        cls._warn_of_pipeline(options, execution_context)
         with config_io.shown_by_rasa():
             with as_artifact_error():
                 artifact = resource_io.load(model_storage, resource)
@@ -158,6 +158,11 @@ class ArtifactComponent(GraphComponent):
         artifact = response_io.with_templates(artifact, training_data)
         logger.info(summary(artifact, examples, component=type(self).__name__, num_threads=self._options.num_threads))
         return artifact
+
+    @classmethod
+    def _warn_of_pipeline(cls, options: Any, execution_context: ExecutionContext) -> None:
+        """Warns where the options do not fit the components around a trained one."""
+        pipeline.warn_of_other_threshold(options, execution_context, component=cls.__name__)
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:
         """Whether there is anything to learn from."""

@@ -7,8 +7,6 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from rasa.engine.graph import ExecutionContext
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
-from rasa.engine.storage.resource import Resource
-from rasa.engine.storage.storage import ModelStorage
 from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
 from rasa.shared.nlu.constants import INTENT, INTENT_NAME_KEY
 from rasa.shared.nlu.training_data.message import Message
@@ -52,19 +50,10 @@ class BertAnswerExtractor(ArtifactComponent):
         return [*ArtifactComponent.required_packages(), "scipy"]
 
     @classmethod
-    def load(
-        cls,
-        config: Dict[str, Any],
-        model_storage: ModelStorage,
-        resource: Resource,
-        execution_context: ExecutionContext,
-        **kwargs: Any,
-    ) -> ArtifactComponent:
-        """A trained component; see `ArtifactComponent.load`. Warns where no message can have one of its intents."""
-        component = super().load(config, model_storage, resource, execution_context, **kwargs)
-        if component._options.intents is not None:
+    def _warn_of_pipeline(cls, options: Any, execution_context: ExecutionContext) -> None:
+        super()._warn_of_pipeline(options, execution_context)
+        if options.intents is not None:
             pipeline.warn_of_missing_intents(execution_context, component=cls.__name__)
-        return component
 
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> AnswerPredictor:

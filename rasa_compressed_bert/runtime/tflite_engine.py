@@ -13,11 +13,8 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
-_OPERATORS, _BUFFERS, _OTHER_FILES = (
-    6,
-    12,
-    (20, 22),
-)  # in the flatbuffer of a model: places of these fields in its table
+# in the flatbuffer of a model: the places of these fields in its table
+_OPERATORS, _BUFFERS, _OTHER_FILES = 6, 12, (20, 22)
 _OUTSIDE = (6, 8)  # of a buffer's: where it is behind the flatbuffer, which models of over 2 GB need
 _OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
 _CUSTOM = 32  # number of all that are not TFLite's own

@@ -74,8 +74,8 @@ def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *,
     head = AnswerHead(config.max_answer_length, config.stride)
     start, layer = with_heads(pretrained, [head], config), (head.layer.kernel, head.layer.bias)
     if layer[0] in pretrained.parameters:
-        name = config.model_weights
-        logger.info(f"model_weights '{name}' were trained to answer questions: training starts from their head.")
+        weights = config.model_weights
+        logger.info(f"model_weights '{weights}' were trained to answer questions: training starts from their head.")
         values = {name: pretrained.parameters[name] for name in layer}
     else:
         values = random_layer(pretrained.shape.hidden_size, seed=config.random_seed)

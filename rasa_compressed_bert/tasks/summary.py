@@ -10,7 +10,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.example import Example, evenly_spaced
+from rasa_compressed_bert.data.example import Example, evenly_spaced, normal_form
 from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.predictors import open_predictor
@@ -179,7 +179,7 @@ def _data(examples: Sequence[Example]) -> List[str]:
     intents: Dict[str, List[str]] = defaultdict(list)
     for example in examples:
         if example.full_intent is not None:
-            intents[" ".join(example.text.lower().split())].append(example.full_intent)
+            intents[normal_form(example.text)].append(example.full_intent)
     several: List[Set[str]] = [set(own) for own in intents.values()]
     contradictory = sum(len(own) > 1 for own in several)
     repeated = sum(len(own) - len(set(own)) for own in intents.values())
