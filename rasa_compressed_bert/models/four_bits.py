@@ -19,8 +19,8 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from rasa_compressed_bert.errors import WeightsError
-from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.shape import COMPONENTS, EncoderShape, LayerShape
+from rasa_compressed_bert.models.state import ModelState
 
 _MAGIC = b"E5S1"
 _BLOCK = 32
@@ -30,14 +30,14 @@ _NORM_NAMES = {"attention_norm": "aln", "output_norm": "oln"}
 _MASK, _MARK = "<mask>", "\u2581"
 
 
-def read_four_bits(path: Path) -> Checkpoint:
-    """The checkpoint in a file of this format.
+def read_four_bits(path: Path) -> ModelState:
+    """The model in a file of this format.
 
     Raises:
         WeightsError: if the file is of another format or cut off.
     """
     try:
-        return _checkpoint(_Reader(path.read_bytes()))
+        return _model(_Reader(path.read_bytes()))
     except (struct.error, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise WeightsError(f"Cannot read the weights in '{path}': {type(error).__name__}: {error}") from error
 
@@ -78,14 +78,14 @@ class _Reader:
         return self.data[self.place - size : self.place]
 
 
-def _checkpoint(reader: _Reader) -> Checkpoint:
+def _model(reader: _Reader) -> ModelState:
     if reader.text(len(_MAGIC)) != _MAGIC:
         raise ValueError(f"it does not begin with {_MAGIC!r}")
     sizes = _Sizes(*reader.read("I7ifi"))
     if sizes.version != 1 or sizes.block != _BLOCK:
         raise ValueError(f"it has version {sizes.version} and blocks of {sizes.block}, instead of 1 and {_BLOCK}")
     tokenizer = _tokenizer(reader)
-    return Checkpoint(_shape(sizes), _parameters(reader, sizes), None, tokenizer)
+    return ModelState(_shape(sizes), _parameters(reader, sizes), tokenizer)
 
 
 def _shape(sizes: _Sizes) -> EncoderShape:

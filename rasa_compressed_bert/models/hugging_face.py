@@ -10,10 +10,10 @@ from typing import Any, Dict, Mapping, Optional, Set, Tuple
 import numpy as np
 
 from rasa_compressed_bert.errors import WeightsError
-from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.families import family_of, model_types
 from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
+from rasa_compressed_bert.models.state import ModelState
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _ANSWERS = "ForQuestionAnswering"  # how the classes of transformers end that ha
 _ANSWER_LAYER = "qa_outputs"
 
 
-def read_checkpoint(name: str) -> Checkpoint:
+def read_checkpoint(name: str) -> ModelState:
     """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors, TensorFlow or PyTorch files).
 
     Raises:
@@ -59,11 +59,11 @@ def read_checkpoint(name: str) -> Checkpoint:
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     shape = family.shape(config)
     parameters = family.parameters(variables, len(shape.layers))
-    pooler = None if "pooler" in made_up else family.pooler(variables)
-    answerer = None if _ANSWER_LAYER in made_up else _answerer(model)
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
-    token_type = family.token_type(variables)
-    return Checkpoint(shape, parameters, pooler, tokenizer.backend_tokenizer.to_str(), token_type, answerer)
+    pooler = {} if "pooler" in made_up else family.pooler(variables)
+    answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
+    parameters = {**parameters, **family.token_type(variables), **pooler, **answerer}
+    return ModelState(shape, parameters, tokenizer.backend_tokenizer.to_str())
 
 
 def _require_supported(model_type: Any, name: str) -> None:
@@ -159,11 +159,11 @@ def _class_for(transformers: Any, config: Any) -> Any:
     return transformers.TFAutoModelForQuestionAnswering if is_trained and has_class else transformers.TFAutoModel
 
 
-def _answerer(model: Any) -> Optional[Dict[str, np.ndarray]]:
-    """The head of answers of a model, by our names; None of a model without one."""
+def _answerer(model: Any) -> Dict[str, np.ndarray]:
+    """The head of answers of a model, by our names; empty of a model without one."""
     layer = getattr(model, _ANSWER_LAYER, None)
     if layer is None:
-        return None
+        return {}
     return {ANSWERER.kernel: layer.kernel.numpy(), ANSWERER.bias: layer.bias.numpy()}
 
 

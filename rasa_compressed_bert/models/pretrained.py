@@ -12,10 +12,10 @@ from typing import Callable, Dict, NamedTuple, Optional
 
 from rasa_compressed_bert.config import LARGE_VOCABULARY
 from rasa_compressed_bert.errors import WeightsError
-from rasa_compressed_bert.models.checkpoint import Checkpoint
 from rasa_compressed_bert.models.four_bits import read_four_bits
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
 from rasa_compressed_bert.models.pytorch_file import PICKLED, PYTORCH_FILE, safe_pytorch
+from rasa_compressed_bert.models.state import ModelState
 
 logger = logging.getLogger(__name__)
 _WEIGHT_FILES = ("model.safetensors", "tf_model.h5", "model.safetensors.index.json")
@@ -30,7 +30,7 @@ class ShippedWeights(NamedTuple):
     sha256: str  # of the file with the weights
     language: Optional[str]  # the only one that it reads, as its two letters; None of one that reads many
     file: str = "model.safetensors"
-    read: Optional[Callable[[Path], Checkpoint]] = None  # reads the file; None of a folder that transformers reads
+    read: Optional[Callable[[Path], ModelState]] = None  # reads the file; None of a folder that transformers reads
 
 
 ALIASES: Dict[str, ShippedWeights] = {
@@ -53,8 +53,8 @@ ALIASES: Dict[str, ShippedWeights] = {
 }
 
 
-def load_pretrained(model_weights: str) -> Checkpoint:
-    """The checkpoint behind the option `model_weights`.
+def load_pretrained(model_weights: str) -> ModelState:
+    """The pretrained model behind the option `model_weights`.
 
     Args:
         model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, in that order.

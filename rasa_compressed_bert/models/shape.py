@@ -11,6 +11,8 @@ ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """Values of `hidden_act` that the encoder computes."""
 PROJECTION = "embedding_projection"
 """The linear layer between embeddings and hidden states of different widths; not one of the tables `embeddings.*`."""
+POOLER = ("pooler.kernel", "pooler.bias")
+"""The dense layer, `(H, H)` and `(H,)`, between the first hidden state of a message and the heads."""
 TOKEN_TYPE = "token_type"
 """What is added to the embeddings of the second text of a pair, beyond what every wordpiece has."""
 POSITION_BIAS = "position_bias"

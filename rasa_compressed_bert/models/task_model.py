@@ -11,11 +11,10 @@ from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
 from rasa_compressed_bert.models.head_layer import LAYERS, layers_in
 from rasa_compressed_bert.models.quantizer import Quantizer
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import POOLER, EncoderShape
 
 FEATURES = "features"
 """The output that holds the features of a message."""
-POOLER = ("pooler.kernel", "pooler.bias")
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 

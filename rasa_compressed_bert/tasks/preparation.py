@@ -13,8 +13,8 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import Head, continued_heads, heads_of, intents_of, learnt_heads, require_registered
+from rasa_compressed_bert.models.shape import POOLER
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.models.task_model import POOLER
 from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
 from rasa_compressed_bert.tasks.fitting import first_model
 from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
@@ -96,7 +96,7 @@ def with_heads(state: ModelState, heads: Sequence[Head], config: BertOptions) ->
 
     The pooler is that of the weights or, where they have none, a random one.
     """
-    parameters = {name: state.parameters[name] for name in state.shape.parameter_shapes()}
+    parameters = state.encoder_parameters
     features = state.shape.hidden_size
     if config.pooling == "cls":
         parameters.update({name: state.parameters[name] for name in POOLER if name in state.parameters})

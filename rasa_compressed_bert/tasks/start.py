@@ -7,8 +7,9 @@ from typing import Sequence
 
 from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.pretrained import load_pretrained
-from rasa_compressed_bert.models.shape import TOKEN_TYPE
+from rasa_compressed_bert.models.shape import POOLER, TOKEN_TYPE
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tokenization.pairs import pair_template
 from rasa_compressed_bert.tokenization.vocabulary import trim
@@ -29,13 +30,16 @@ def start_from_pretrained(
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
         ConfigError: if `max_length` is more than the weights have positions for.
     """
-    checkpoint = load_pretrained(config.model_weights)
-    positions = checkpoint.shape.max_position_embeddings
+    pretrained = load_pretrained(config.model_weights)
+    positions = pretrained.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
-    parameters, tokenizer = dict(checkpoint.parameters), checkpoint.tokenizer
+    others = [*(POOLER if pooler else ()), *((TOKEN_TYPE, ANSWERER.kernel, ANSWERER.bias) if pairs else ())]
+    parameters = pretrained.encoder_parameters
+    parameters.update({name: pretrained.parameters[name] for name in others if name in pretrained.parameters})
+    tokenizer, dense = pretrained.tokenizer, replace(pretrained.shape, max_position_embeddings=config.max_length)
     parameters["embeddings.position"] = parameters["embeddings.position"][: config.max_length]
-    is_large = checkpoint.shape.vocab_size > LARGE_VOCABULARY
+    is_large = pretrained.shape.vocab_size > LARGE_VOCABULARY
     if config.vocabulary == "trim" or (config.vocabulary == "auto" and is_large):
         tokenizer, rows = trim(
             tokenizer,
@@ -46,13 +50,7 @@ def start_from_pretrained(
             with_texts=config.vocabulary == "auto",
         )
         parameters["embeddings.word"] = parameters["embeddings.word"][rows]
-    if pooler:
-        parameters.update(checkpoint.pooler or {})
-    dense = replace(checkpoint.shape, max_position_embeddings=config.max_length)
-    if pairs:
-        parameters.update(checkpoint.answerer or {})
-    if pairs and checkpoint.token_type is not None:
+    if TOKEN_TYPE in parameters:
         dense = replace(dense, separator=pair_template(tokenizer).separator)
-        parameters[TOKEN_TYPE] = checkpoint.token_type
     shape = replace(dense, vocab_size=len(parameters["embeddings.word"]))
     return ModelState(shape, parameters, tokenizer, dense)

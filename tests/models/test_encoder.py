@@ -114,7 +114,7 @@ def test_encoder_equals_transformers_on_the_shipped_weights():
 def test_pooler_equals_transformers(tiny_weights):
     checkpoint = load_pretrained(str(tiny_weights))
     head = {"classifier.kernel": np.eye(32, dtype=np.float32), "classifier.bias": np.zeros(32, np.float32)}
-    model = TaskModel(checkpoint.shape, {**checkpoint.parameters, **checkpoint.pooler, **head})
+    model = TaskModel(checkpoint.shape, {**checkpoint.parameters, **head})
     ids, mask = padded_batch(139, [12, 5])
     expected = transformers.TFBertModel.from_pretrained(str(tiny_weights))(input_ids=ids, attention_mask=mask)
     np.testing.assert_allclose(model(ids, mask).heads["logits"], expected.pooler_output, atol=1e-5)

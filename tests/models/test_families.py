@@ -137,12 +137,13 @@ def hidden_states(model, ids, mask):
 
 
 def pruned(checkpoint):
-    return shrink(checkpoint.shape, checkpoint.parameters, random_gates(checkpoint.shape))
+    return shrink(checkpoint.shape, checkpoint.encoder_parameters, random_gates(checkpoint.shape))
 
 
 def test_parameters_have_the_shapes_that_are_declared(family):
     name, _, checkpoint = family
-    assert {name: value.shape for name, value in checkpoint.parameters.items()} == checkpoint.shape.parameter_shapes()
+    shapes = {name: value.shape for name, value in checkpoint.encoder_parameters.items()}
+    assert shapes == checkpoint.shape.parameter_shapes()
     assert checkpoint.shape.max_position_embeddings == (40 if name in OFFSET else 42)
     graph = (checkpoint.shape.hidden_act, checkpoint.shape.embedding_size, checkpoint.shape.relative_buckets)
     assert graph in EXPORTED.values() and EXPORTED.get(name, graph) == graph

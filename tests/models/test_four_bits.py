@@ -81,7 +81,7 @@ def test_what_is_read_is_what_was_written(file, written):
     checkpoint, stored = read_four_bits(file), written[1]
     parameters = checkpoint.parameters
     assert {name: value.shape for name, value in parameters.items()} == dict(checkpoint.shape.parameter_shapes())
-    assert checkpoint.pooler is None and checkpoint.shape.layer_norm_eps == 1e-12
+    assert checkpoint.shape.layer_norm_eps == 1e-12
     assert all(value.dtype == np.float32 for value in parameters.values())
     np.testing.assert_array_equal(parameters["embeddings.word"], stored["emb.word"])
     np.testing.assert_array_equal(parameters["embeddings.position"], stored["emb.pos"] + stored["emb.type"][0])

@@ -36,7 +36,7 @@ def state_of(folder):
     checkpoint = load_pretrained(str(folder))
     separator = pair_template(checkpoint.tokenizer).separator
     shape = replace(checkpoint.shape, separator=separator)
-    return ModelState(shape, {**checkpoint.parameters, TOKEN_TYPE: checkpoint.token_type}, checkpoint.tokenizer)
+    return ModelState(shape, checkpoint.parameters, checkpoint.tokenizer)
 
 
 @pytest.fixture(params=["bert", "electra"])
@@ -84,19 +84,19 @@ def test_a_message_alone_is_the_first_text(tiny_weights):
     state, checkpoint = state_of(tiny_weights), load_pretrained(str(tiny_weights))
     ids = np.array([Tokenizer.from_str(state.tokenizer).encode("the weather is good").ids])
     typed = BertEncoder(state.shape, state.parameters)(ids, np.ones_like(ids))[-1]
-    untyped = BertEncoder(checkpoint.shape, checkpoint.parameters)(ids, np.ones_like(ids))[-1]
+    untyped = BertEncoder(checkpoint.shape, checkpoint.encoder_parameters)(ids, np.ones_like(ids))[-1]
     np.testing.assert_array_equal(typed, untyped)
 
 
 def test_weights_without_token_types(tiny_weights, tiny_distilbert_weights, tiny_mpnet_weights):
-    assert load_pretrained(str(tiny_weights)).token_type.shape == (32,)
+    assert load_pretrained(str(tiny_weights)).parameters[TOKEN_TYPE].shape == (32,)
     for folder in (tiny_distilbert_weights, tiny_mpnet_weights):
-        assert load_pretrained(str(folder)).token_type is None
+        assert TOKEN_TYPE not in load_pretrained(str(folder)).parameters
 
 
 def test_models_of_messages_have_none(tiny_weights):
     checkpoint = load_pretrained(str(tiny_weights))
-    assert checkpoint.shape.separator is None and TOKEN_TYPE not in checkpoint.parameters
+    assert checkpoint.shape.separator is None and TOKEN_TYPE not in checkpoint.encoder_parameters
     stored = checkpoint.shape.to_dict()
     del stored["separator"]  # of a model of before
     assert EncoderShape.from_dict(stored) == checkpoint.shape

@@ -63,7 +63,7 @@ def test_the_pooler_comes_with_pooling_cls(tiny_weights):
             "classifier.bias",
         }
         for name in added:
-            np.testing.assert_array_equal(state.parameters[name], checkpoint.pooler[name])
+            np.testing.assert_array_equal(state.parameters[name], checkpoint.parameters[name])
         assert not state.parameters["classifier.kernel"].any() and state.parameters["classifier.bias"].shape == (2,)
 
 

@@ -8,7 +8,15 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from rasa_compressed_bert.models.shape import ACTIVATIONS, POSITION_BIAS, PROJECTION, EncoderShape, LayerShape
+from rasa_compressed_bert.models.shape import (
+    ACTIVATIONS,
+    POOLER,
+    POSITION_BIAS,
+    PROJECTION,
+    TOKEN_TYPE,
+    EncoderShape,
+    LayerShape,
+)
 
 Variables = Mapping[str, np.ndarray]
 
@@ -103,18 +111,17 @@ class Family:
                 parameters.update(_norm(f"layers.{index}.{name}", variables, f"{theirs}/{norm}"))
         return parameters
 
-    def token_type(self, variables: Variables) -> Optional[np.ndarray]:
-        """The embedding of the second token type without that of the first, `(E,)`; None of weights without two."""
+    def token_type(self, variables: Variables) -> Dict[str, np.ndarray]:
+        """`TOKEN_TYPE` `(E,)`: the embedding of the second type without that of the first; empty of weights without."""
         if not self.token_types:
-            return None
+            return {}
         table = variables["embeddings/token_type_embeddings/embeddings"]
-        return table[1] - table[0] if len(table) > 1 else None
+        return {TOKEN_TYPE: table[1] - table[0]} if len(table) > 1 else {}
 
-    def pooler(self, variables: Variables) -> Optional[Dict[str, np.ndarray]]:
-        """`pooler.kernel` (H, H) and `pooler.bias` (H,); None of weights without a pooler."""
-        if "pooler/dense/kernel" not in variables:
-            return None
-        return {"pooler.kernel": variables["pooler/dense/kernel"], "pooler.bias": variables["pooler/dense/bias"]}
+    def pooler(self, variables: Variables) -> Dict[str, np.ndarray]:
+        """The parameters `POOLER`; empty of weights without a pooler."""
+        names = (f"pooler/dense/{name}" for name in ("kernel", "bias"))
+        return {ours: variables[theirs] for ours, theirs in zip(POOLER, names) if theirs in variables}
 
     def _setting(self, config: Any, name: str) -> Any:
         return getattr(config, self.settings.get(name, name))
