@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, normal_form
 
 logger = logging.getLogger(__name__)
 _LISTED, _CHARACTERS = 3, 40
@@ -35,7 +35,7 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
     intents: Dict[str, Set[str]] = defaultdict(set)
     for example in examples:
         if example.full_intent is not None:
-            intents[_plain(example.text)].add(example.full_intent)
+            intents[normal_form(example.text)].add(example.full_intent)
     found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
     if found:
         logger.warning(
@@ -154,19 +154,15 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
 
 def _is_confused(group: Sequence[Example]) -> bool:
     """Whether messages of one sequence of wordpieces differ in intent and text; contradictions are warned of apart."""
-    return len({one.intent for one in group}) > 1 and len({_plain(one.text) for one in group}) > 1
+    return len({one.intent for one in group}) > 1 and len({normal_form(one.text) for one in group}) > 1
 
 
 def _distinct(group: Sequence[Example]) -> List[Example]:
     """The first message of each text and intent."""
     found: Dict[Tuple[str, Optional[str]], Example] = {}
     for example in group:
-        found.setdefault((_plain(example.text), example.intent), example)
+        found.setdefault((normal_form(example.text), example.intent), example)
     return list(found.values())
-
-
-def _plain(text: str) -> str:
-    return text.strip().lower()
 
 
 def quoted(text: str) -> str:
