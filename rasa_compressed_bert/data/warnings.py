@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import Example, normal_form
+from rasa_compressed_bert.data.example import Example, first_of_same, normal_form
 
 logger = logging.getLogger(__name__)
 _LISTED, _CHARACTERS = 3, 40
@@ -32,11 +32,13 @@ def other_weights(option: str) -> str:
 
 def warn_of_contradictions(examples: Sequence[Example]) -> None:
     """Name the messages that have several intents, or several responses: no classifier can have them all right."""
-    intents: Dict[str, Set[str]] = defaultdict(set)
-    for example in examples:
+    intents: Dict[int, Set[str]] = defaultdict(set)
+    for example, place in zip(examples, first_of_same([example.text for example in examples]).tolist()):
         if example.full_intent is not None:
-            intents[normal_form(example.text)].add(example.full_intent)
-    found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
+            intents[place].add(example.full_intent)
+    found = [
+        f"{quoted(examples[place].text)} ({', '.join(sorted(own))})" for place, own in intents.items() if len(own) > 1
+    ]
     if found:
         logger.warning(
             f"{counted(len(found), 'message has', 'messages have')} several intents, of which at most one can be "

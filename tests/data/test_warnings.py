@@ -77,7 +77,7 @@ def test_messages_that_are_cut_off_are_counted(caplog):
 
 def test_what_is_not_printed_is_shown_as_an_escape(caplog):
     warn_of_contradictions(examples_of(("a\r\n\x1b[2J\u200b\ud83d é", "x"), ("a\r\n\x1b[2J\u200b\ud83d é", "y")))
-    assert r"'a\r\n\x1b[2j\u200b\ud83d é' (x, y)" in said(caplog)
+    assert r"'a\r\n\x1b[2J\u200b\ud83d é' (x, y)" in said(caplog)
 
 
 @pytest.mark.parametrize(
