@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence, Set
 
 import numpy as np
 
@@ -43,13 +44,22 @@ def questions_for(config: BertAnswerExtractorConfig) -> Questions:
     """
     questions = read_questions(config.training_data or (), option="training_data")
     passages = list(dict.fromkeys(question.passage for question in questions))
-    rng = np.random.default_rng(config.random_seed)
-    count = round(len(passages) * config.validation_split) if len(passages) >= _FEWEST else 0
-    held_out = {passages[place] for place in rng.permutation(len(passages))[:count]}
+    held_out = _held_out(passages, config.validation_split, seed=config.random_seed)
     parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
     return Questions(*(_with_unanswerable(part, config) for part in parts))
+
+
+def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:
+    """Those whose digest is small: each passage by itself, so that a training that goes on with more questions holds
+    out none that was learnt before.
+    """
+    if not share or len(passages) < _FEWEST:
+        return set()
+    digests = {one: hashlib.sha256(f"{seed} {one}".encode("utf-8", "surrogatepass")).digest()[:8] for one in passages}
+    places = {one: int.from_bytes(digest, "big") / 2**64 for one, digest in digests.items()}
+    return {one for one, place in places.items() if place < share} or {min(passages, key=places.__getitem__)}
 
 
 def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:
