@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
@@ -64,6 +65,15 @@ def first_of_same(texts: Sequence[str]) -> np.ndarray:
     """The position of the first text of each text's normal form.  # (n,)"""
     first: Dict[str, int] = {}
     return np.array([first.setdefault(normal_form(text), place) for place, text in enumerate(texts)], np.int64)
+
+
+def digest_place(text: str, *, seed: int) -> float:
+    """A number from 0 up to 1, uniformly distributed over texts: a choice by it does not depend on other texts.
+
+    What is held out by it stays held out in a training that goes on with other data.
+    """
+    digest = hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:

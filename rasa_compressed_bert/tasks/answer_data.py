@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import Dict, List, NamedTuple, Sequence, Set
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.example import evenly_spaced
+from rasa_compressed_bert.data.example import digest_place, evenly_spaced
 from rasa_compressed_bert.data.questions import Question, unanswerable_questions
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.data.warnings import quoted
@@ -57,9 +56,8 @@ def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:
     """
     if not share or len(passages) < _FEWEST:
         return set()
-    digests = {one: hashlib.sha256(f"{seed} {one}".encode("utf-8", "surrogatepass")).digest()[:8] for one in passages}
-    places = {one: int.from_bytes(digest, "big") / 2**64 for one, digest in digests.items()}
-    return {one for one, place in places.items() if place < share} or {min(passages, key=places.__getitem__)}
+    places = {passage: digest_place(passage, seed=seed) for passage in passages}
+    return {passage for passage, place in places.items() if place < share} or {min(passages, key=places.__getitem__)}
 
 
 def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:
