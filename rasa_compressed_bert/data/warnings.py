@@ -51,6 +51,8 @@ def warn_of_vocabulary(
 ) -> None:
     """Warn of messages that the vocabulary cannot write, or cannot distinguish from those of other intents.
 
+    A response of a retrieval intent counts as an intent of its own.
+
     Args:
         examples: messages, some of them with an intent.
         wordpieces: their ids.
@@ -60,14 +62,14 @@ def warn_of_vocabulary(
     unwritten = [quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
     same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
     for example, ids in zip(examples, wordpieces):
-        if example.intent is not None:
+        if example.full_intent is not None:
             same[tuple(ids)].append(example)
     groups = [group for group in same.values() if _is_confused(group)]
     problems = []
     if unwritten:
         problems.append(f"{counted(len(unwritten), 'has', 'have')} words that it does not know: {_first(unwritten)}")
     if groups:
-        confused = [f"{quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
+        confused = [f"{quoted(one.text)} ({one.full_intent})" for group in groups for one in _distinct(group)]
         problems.append(
             f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, and BERT takes them for "
             f"the same: {_first(confused, 2 * _LISTED)}"
@@ -156,7 +158,7 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
 
 def _is_confused(group: Sequence[Example]) -> bool:
     """Whether messages of one sequence of wordpieces differ in intent and text; contradictions are warned of apart."""
-    return len({one.intent for one in group}) > 1 and len({normal_form(one.text) for one in group}) > 1
+    return len({one.full_intent for one in group}) > 1 and len({normal_form(one.text) for one in group}) > 1
 
 
 def _distinct(group: Sequence[Example]) -> List[Example]:

@@ -51,6 +51,13 @@ def test_messages_that_only_differ_for_people_are_named_with_their_intents(caplo
     assert "'ma' (a); 'má' (b). Where" in said(caplog)
 
 
+def test_responses_that_only_differ_for_people_are_named(caplog):
+    up, down = (Example(text, "faq", response=f"faq/{text}") for text in ("👍", "👎"))
+    warn_of_vocabulary([up, down, up], [[2, 7, 3]] * 3, unknown=None, option="x")
+    assert "3 have the same wordpieces as a message of another intent" in said(caplog)
+    assert "'👍' (faq/👍); '👎' (faq/👎). Where" in said(caplog)
+
+
 @pytest.mark.parametrize(
     "examples",
     [
