@@ -27,12 +27,13 @@ def without_html(text: str) -> str:
     `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions their tags,
     between backticks or without an end, what follows stays.
     """
-    if "<" not in text:
+    end = text.rfind(">") + 1  # what is behind has no tag, and would be looked through again from each "<"
+    if "<" not in text[:end]:
         return text
-    parser = _Parser(text)
-    parser.feed(text)
+    parser = _Parser(text[:end])
+    parser.feed(text[:end])
     parser.close()
-    return "".join(parser.kept)
+    return "".join(parser.kept) + text[end:]
 
 
 class _Parser(HTMLParser):
@@ -64,6 +65,16 @@ class _Parser(HTMLParser):
         place = self._place()
         self._hidden = self._ends.get(tag, -1) > place and not self._text.endswith("`", 0, place)
         self._tag(tag, self.get_starttag_text() or "")
+
+    def parse_html_declaration(self, i: int) -> int:
+        """Takes "<![" for text unless Python's parser knows what follows; that would end with an error."""
+        before = self.lineno, self.offset
+        try:
+            return super().parse_html_declaration(i)
+        except (AssertionError, NotImplementedError):  # the latter before Python 3.10
+            self.lineno, self.offset = before  # which the parser has moved to what it does not know
+            self._keep("<!")
+            return i + len("<!")
 
     def set_cdata_mode(self, elem: str) -> None:
         """Takes what follows for a script, up to its end."""
