@@ -30,8 +30,8 @@ def without_html(text: str) -> str:
     """The text with a blank in the place of each character of HTML, so that all others stay where they are.
 
     Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>`,
-    `a <b and c> d` or `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions their
-    tags, between backticks or without an end, what follows stays.
+    `a <b and c> d` or `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions
+    their tags, between backticks or without an end, what follows stays.
     """
     end = text.rfind(">") + 1  # what is behind has no tag, and would be looked through again from each "<"
     if "<" not in text[:end]:
