@@ -6,6 +6,7 @@ python -m benchmarks.answers --train DATA/squad2/train.json DATA/squad2/train_sh
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any, Dict, List, Sequence
 import yaml
 
 from benchmarks.common.commands import command_line, exit_status, publish
-from rasa_compressed_bert.artifact.artifact import MANIFEST, Artifact, read_artifact, write_artifact
+from benchmarks.common.training import digest_of, file_digest, libraries, model_code
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.data.squad import read_questions
@@ -60,11 +62,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def trained(folder: Path, options: Dict[str, Any]) -> Dict[str, Any]:
-    """The artifact of a row, and the seconds that its training took; one that is kept took none."""
-    started = time.perf_counter()
-    if not (folder / MANIFEST).exists():
-        write_artifact(train_or_finetune(BertAnswerExtractorConfig.from_dict(options), None), folder)
-    return {"artifact": read_artifact(folder), "training_s": time.perf_counter() - started}
+    """The artifact of a row, and the seconds that its training took; what the same data, options, code and libraries
+    gave before is kept.
+    """
+    data = [file_digest(Path(path)) for path in options["training_data"]]
+    folder = folder / digest_of([options, data, model_code(), libraries()])
+    timing = folder / "training_s.json"
+    if not timing.exists():
+        started = time.perf_counter()
+        write_artifact(train_or_finetune(BertAnswerExtractorConfig.from_dict(options), None), folder / "artifact")
+        timing.write_text(json.dumps(time.perf_counter() - started), encoding="utf-8")
+    return {"artifact": read_artifact(folder / "artifact"), "training_s": json.loads(timing.read_text())}
 
 
 def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, Any]:

@@ -23,6 +23,7 @@ from benchmarks.common.names import colour_of, data_of, name_of
 from benchmarks.common.plots import panel
 from benchmarks.common.rows import STUDENT
 from benchmarks.common.scores import deviation, mean_and_deviation, scores_of, seeds_in_words
+from benchmarks.common.training import digest_of, file_digest, libraries, model_code
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.benchmark.latency import SHORT_MESSAGE, in_turns
@@ -58,13 +59,15 @@ def main() -> int:
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
     """One data set: `distillation_<name>` with the endings json, md and png."""
     title = f"distillation_{name}"
-    work = arguments.work / title
-    examples, messages = prepare_examples(source, work / "data", sample=arguments.sample)
+    data = arguments.work / title / "data"
+    examples, messages = prepare_examples(source, data, sample=arguments.sample)
+    made_from = {"files": [file_digest(data / f"{part}.yml") for part in ("train", "test")], "code": model_code()}
+    work = arguments.work / title / digest_of({**made_from, **libraries()})
     about = {"data": name, "training_messages": len(examples), "test_messages": len(messages)}
     results = Results(
         arguments.results / f"{title}.json",
         {**about, "command": command_line("benchmarks.run_distillation"), "environment": environment()},
-        identity={"data": about, "n_iter": arguments.n_iter},
+        identity={"data": about, "n_iter": arguments.n_iter, **made_from},
         fresh=arguments.fresh,
     )
     for name, quantization in TEACHERS.items():
@@ -90,7 +93,14 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def _teacher(work: Path, name: str, examples: Sequence[Example], quantization: str) -> Artifact:
-    """The one that all students learn from, and the same one in int8."""
+    """The one that all students learn from, and the same one in int8; one that is in the folder is kept.
+
+    Args:
+        work: a folder for these examples and this code alone.
+        name: of the teacher.
+        examples: that it learns.
+        quantization: its format.
+    """
     if not (work / name).exists():
         options = DistilledIntentClassifierConfig.from_dict({}).teacher_options()
         if name == TEACHER:

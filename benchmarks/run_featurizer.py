@@ -99,12 +99,16 @@ def measure_diet(
 
 
 def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
-    """Mean and sample standard deviation of the seeds' scores of each featurizer, in per cent, and the differences."""
-    rows = [["DIET on", *_SCORES.values()]]
+    """Mean and sample standard deviation of the seeds' scores of each featurizer, in per cent, and the differences.
+
+    Entities have none on data without entities.
+    """
+    measured_scores = {key: name for key, name in _SCORES.items() if all(row.get(key) is not None for row in results)}
+    rows = [["DIET on", *measured_scores.values()]]
     means = []
     for name, label in LABELS.items():
         own = [result for result in results if result["model"].startswith(label)]
-        scores = [[result[key] for result in own] for key in _SCORES]
+        scores = [[result[key] for result in own] for key in measured_scores]
         means.append(100.0 * np.mean(scores, axis=1))
         rows.append([name, *map(mean_and_deviation, scores)])
     rows.append(["difference", *(f"{difference:+.1f}" for difference in means[1] - means[0])])

@@ -18,7 +18,7 @@ from benchmarks.common.commands import command_line, named_folder, run_all
 from benchmarks.common.datasets import prepare
 from benchmarks.common.pages import write_results
 from benchmarks.common.rows import complete, row_config
-from benchmarks.common.training import train_row
+from benchmarks.common.training import file_digest, train_row
 from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.components.nlu_files import load_messages
@@ -47,9 +47,10 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     training, test = prepare(source, work / "data", sample=arguments.sample)
     logger.info(f"{title}: {OURS}")
     trained = {OURS: train_row(work / OURS, row_config("60"), training)}
-    wheel = _package(work / OURS / "model.tar.gz", work / PACKAGE)
+    package = work / f"{PACKAGE}_{file_digest(work / OURS / 'model.tar.gz')[:16]}"  # rows learn its features
+    wheel = _package(work / OURS / "model.tar.gz", package)
     _blank_pipeline(training, work / BLANK)
-    rows = {"keyword": row_config("keyword"), **_spacy_rows(PACKAGE, work / PACKAGE / PIPELINE)}
+    rows = {"keyword": row_config("keyword"), **_spacy_rows(PACKAGE, package / PIPELINE)}
     rows.update(_spacy_rows(BLANK, work / BLANK))
     counts = [{"name": "WhitespaceTokenizer"}, {"name": "CountVectorsFeaturizer"}, CLASSIFIERS["logistic"]]
     rows["counts_logistic"] = complete(counts)
@@ -61,7 +62,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     results = compare_models(models, messages, threads=1)
     for row, result in zip(trained, results):
         result["training_s"] = trained[row]["training_s"]
-        result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"], work)
+        result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"], package=package, blank=work / BLANK)
         if row == "keyword":  # two keywords: there for the time that Rasa itself takes
             result.update(accuracy=None, macro_f1=None)
     content = {
@@ -103,9 +104,9 @@ def _spacy_rows(name: str, model: Path) -> Dict[str, Dict[str, Any]]:
     return {f"{name}_{key}": complete([*before, classifier]) for key, classifier in CLASSIFIERS.items()}
 
 
-def _without_folders(pipeline: Sequence[Dict[str, Any]], work: Path) -> List[Dict[str, Any]]:
+def _without_folders(pipeline: Sequence[Dict[str, Any]], *, package: Path, blank: Path) -> List[Dict[str, Any]]:
     """Results are published: a folder becomes the name of what is in it."""
-    names = {str((work / PACKAGE / PIPELINE).resolve()): PACKAGE, str((work / BLANK).resolve()): BLANK}
+    names = {str((package / PIPELINE).resolve()): PACKAGE, str(blank.resolve()): BLANK}
     return [{**item, "model": names[item["model"]]} if "model" in item else item for item in pipeline]
 
 

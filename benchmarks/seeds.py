@@ -97,7 +97,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages. {seeds_in_words(seeds)}
-A seed also splits off other validation messages. The difference is that to {name_of(first)} with the same seed.
+A seed also draws other held-out messages. The difference is that to {name_of(first)} with the same seed.
 Models are scored as they are served, without Rasa around them.
 
 {tables.markdown_table(table)}

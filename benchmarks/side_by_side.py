@@ -62,20 +62,20 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
         rows, test, messages=messages, outside=[message.text for message in outside], work=work, pause=arguments.pause
     )
     failed = []
-    for name, row, trained, result in zip(arguments.rows, rows, trainings, results):
+    for row_name, row, trained, result in zip(arguments.rows, rows, trainings, results):
         if arguments.http:
             logger.info(f"{title}: {row.model} behind its server")
             try:
                 asked = partial(throughput, row.archive, [message.text for message in messages], seconds=arguments.http)
-                result.update(measured.once(f"{arguments.http:g} seconds of {name}", asked))
+                result.update(measured.once(f"{arguments.http:g} seconds of {row_name}", asked))
             except CompressedBertError as error:  # a row that says so, and no reason to lose the others
                 logger.error(str(error))
                 published = str(error).splitlines()[0].replace(str(row.archive), "model.tar.gz")
                 failed.append(f"The server of {row.model} failed: {published}")
         result.update(trained)
-        if name == "keyword":  # two keywords: there for the time that Rasa itself takes
+        if row_name == "keyword":  # two keywords: there for the time that Rasa itself takes
             result.update(dict.fromkeys(_SCORES))
-        if row_definitions.is_ours(name):
+        if row_definitions.is_ours(row_name):
             result["sparsity"] = _sparsity(row.archive)
     content = {
         "data": name,

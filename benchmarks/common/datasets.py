@@ -8,7 +8,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.components.nlu_files import load_messages
-from rasa_compressed_bert.data.example import Example, LabelledMessage
+from rasa_compressed_bert.data.example import Example, LabelledMessage, normal_form
 
 
 def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: int = 42) -> List[LabelledMessage]:
@@ -26,10 +26,13 @@ def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: i
 
 
 def split(messages: Sequence[LabelledMessage], share: float) -> Tuple[List[LabelledMessage], List[LabelledMessage]]:
-    """Training and test messages; `share` of them, stratified, are for the test."""
+    """Training and test messages; `share` of them, stratified, are for the test.
+
+    What differs from a test message in case and blanks alone is learnt by none.
+    """
     test = stratified_sample(messages, round(share * len(messages)))
-    chosen = set(test)
-    return [message for message in messages if message not in chosen], test
+    asked = {normal_form(message.text) for message in test}
+    return [message for message in messages if normal_form(message.text) not in asked], test
 
 
 def prepare(source: Path, folder: Path, *, sample: int, entities: bool = False) -> Tuple[Path, Path]:

@@ -87,6 +87,11 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def digest_of(made_from: Any) -> str:
+    """The name of a folder for what is made from some JSON values, so that it is made anew from others."""
+    return hashlib.sha256(json.dumps(made_from).encode("ascii")).hexdigest()[:16]
+
+
 def model_code(*, is_ours: bool = True) -> str:
     """Digest of this package's rooms that a model may depend on; of none for one that is Rasa's alone."""
     return _code_digest(lambda room: is_ours and room not in _NOT_IN_A_MODEL)

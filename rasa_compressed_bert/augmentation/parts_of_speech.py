@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter, defaultdict
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
+from sklearn.exceptions import ConvergenceWarning
 
 from rasa_compressed_bert.errors import ConfigError
 
@@ -85,9 +87,12 @@ def distributional_classes(messages: Sequence[Sequence[str]], *, seed: int) -> D
     positions = np.array(list(counts)).T
     vectors = csr_matrix((np.log1p(list(counts.values())), positions), shape=(len(names), 2 * len(contexts)))
     dimensions = min(_DIMENSIONS, min(vectors.shape) - 1)
-    reduced = TruncatedSVD(dimensions, random_state=seed).fit_transform(vectors)
-    reduced /= np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
-    tags = KMeans(num_classes, n_init=1, random_state=seed).fit_predict(reduced)
+    with warnings.catch_warnings():  # of few messages, words may all be alike: they have one class then
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        reduced = TruncatedSVD(dimensions, random_state=seed).fit_transform(vectors)
+        reduced /= np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
+        tags = KMeans(num_classes, n_init=1, random_state=seed).fit_predict(reduced)
     return dict(zip(names, tags.tolist()))
 
 

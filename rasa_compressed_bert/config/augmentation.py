@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional
 from rasa_compressed_bert.config.options import option
 from rasa_compressed_bert.config.problems import Problem
 
+_ROUNDING = 1e-9  # of sums: 0.33 + 0.56 + 0.11 is more than 1 in binary
 _ASKED: Any = {
     "requires": {"teacher.predictions": (None,)},
     "because": "a file cannot be asked about other messages",
@@ -66,7 +67,7 @@ class AugmentationConfig:
     def conflicts(self) -> Iterator[Problem]:
         """Yield probabilities of a word that are more than 1 together."""
         total = self.mask + self.pos + self.neighbours
-        if total > 1:
+        if total > 1 + _ROUNDING:
             yield Problem(
                 ("augmentation.mask", "augmentation.pos", "augmentation.neighbours"),
                 f"augmentation.mask, pos and neighbours are {total:g} together; make them 1 at most",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -66,6 +67,15 @@ def first_of_same(texts: Sequence[str]) -> np.ndarray:
     return np.array([first.setdefault(normal_form(text), place) for place, text in enumerate(texts)], np.int64)
 
 
+def digest_place(text: str, *, seed: int) -> float:
+    """A number from 0 up to 1, uniformly distributed over texts: a choice by it does not depend on other texts.
+
+    What is held out by it stays held out in a training that goes on with other data.
+    """
+    digest = hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
     """The label vocabulary: every intent once, sorted; a label's index is its class."""
     return tuple(sorted({example.intent for example in examples if example.intent is not None}))
@@ -78,30 +88,36 @@ def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndar
     return np.array([index[example.intent] for example in examples], np.int32)
 
 
-def stratified_split(classes: np.ndarray, share: float, *, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+def stratified_split(
+    classes: np.ndarray, share: float, *, seed: int, texts: Optional[Sequence[str]] = None
+) -> Tuple[np.ndarray, np.ndarray]:
     """Splits examples into training and validation, class by class.
 
-    Every class gives `round(n * share)` of its `n` examples to validation, but always keeps one for training; where
-    rounding would leave validation empty although `share > 0`, the largest class gives one.
+    Every class gives `n * share` of its `n` examples to validation, rounded up or down such that all of them together
+    give that share, too: many classes of a few examples give some, although each alone gives less than one. The only
+    example of a class stays in training. Where nothing would be left for validation although `share > 0`, one example
+    is.
 
     Args:
         classes: the class of each example, `(n,)`.
         share: of the examples that are held out, 0 to 0.5.
         seed: of the choice.
+        texts: of the examples: those that differ in case and blanks alone count as one, and are in one part.
 
     Returns:
         Sorted indices of the training and of the validation examples.
     """
     rng = np.random.default_rng(seed)
-    held_out: List[int] = []
-    sizes = {int(label): int(count) for label, count in zip(*np.unique(classes, return_counts=True))}
-    for label, size in sizes.items():
-        take = min(int(size * share + 0.5), size - 1)
-        held_out.extend(rng.permutation(np.flatnonzero(classes == label))[:take])
-    if share > 0 and not held_out and sizes:
-        label = max(sizes, key=lambda key: sizes[key])
-        held_out.extend(rng.permutation(np.flatnonzero(classes == label))[: min(1, sizes[label] - 1)])
-    validation = np.sort(np.array(held_out, np.int64))
+    first = np.arange(len(classes)) if texts is None else first_of_same(texts)
+    distinct = np.unique(first)
+    labels, sizes = np.unique(classes[distinct], return_counts=True)
+    own = [rng.permutation(distinct[classes[distinct] == label]) for label in rng.permutation(labels[sizes > 1])]
+    ordered = np.concatenate([np.zeros(0, np.int64), *own])  # class by class
+    steps = np.floor(np.arange(len(ordered) + 1) * share + rng.random())
+    chosen = ordered[steps[1:] > steps[:-1]]
+    if share > 0 and not len(chosen):
+        chosen = ordered[:1]
+    validation = np.flatnonzero(np.isin(first, chosen))
     return np.setdiff1d(np.arange(len(classes)), validation), validation
 
 

@@ -16,6 +16,12 @@ _INLINE = (
     "samp small span strike strong sub sup time tt u var video wbr"
 ).split()
 _HIDDEN = ("script", "style")
+_WITHOUT_VALUE = (
+    "allowfullscreen alt async autofocus autoplay border checked compact controls default defer disabled download "
+    "hidden inert ismap itemscope loop multiple muted nomodule noshade novalidate nowrap open readonly required "
+    "reversed selected"
+).split()
+"""Attributes that may have no value: `<b and c>` is a comparison."""
 _END_OF_HIDDEN = re.compile(rf"</({'|'.join(_HIDDEN)})", re.IGNORECASE)
 _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
 
@@ -23,16 +29,17 @@ _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
 def without_html(text: str) -> str:
     """The text with a blank in the place of each character of HTML, so that all others stay where they are.
 
-    Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>` or
-    `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions their tags,
-    between backticks or without an end, what follows stays.
+    Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>`,
+    `a <b and c> d` or `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions
+    their tags, between backticks or without an end, what follows stays.
     """
-    if "<" not in text:
+    end = text.rfind(">") + 1  # what is behind has no tag, and would be looked through again from each "<"
+    if "<" not in text[:end]:
         return text
-    parser = _Parser(text)
-    parser.feed(text)
+    parser = _Parser(text[:end])
+    parser.feed(text[:end])
     parser.close()
-    return "".join(parser.kept)
+    return "".join(parser.kept) + text[end:]
 
 
 class _Parser(HTMLParser):
@@ -62,8 +69,19 @@ class _Parser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         place = self._place()
-        self._hidden = self._ends.get(tag, -1) > place and not self._text.endswith("`", 0, place)
-        self._tag(tag, self.get_starttag_text() or "")
+        known = _is_tag(tag, attrs)
+        self._hidden = known and self._ends.get(tag, -1) > place and not self._text.endswith("`", 0, place)
+        self._tag(tag if known else "", self.get_starttag_text() or "")
+
+    def parse_html_declaration(self, i: int) -> int:
+        """Takes "<![" for text unless Python's parser knows what follows; that would end with an error."""
+        before = self.lineno, self.offset
+        try:
+            return super().parse_html_declaration(i)
+        except (AssertionError, NotImplementedError):  # the latter before Python 3.10
+            self.lineno, self.offset = before  # which the parser has moved to what it does not know
+            self._keep("<!")
+            return i + len("<!")
 
     def set_cdata_mode(self, elem: str) -> None:
         """Takes what follows for a script, up to its end."""
@@ -71,7 +89,7 @@ class _Parser(HTMLParser):
             super().set_cdata_mode(elem)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self._tag(tag, self.get_starttag_text() or "")
+        self._tag(tag if _is_tag(tag, attrs) else "", self.get_starttag_text() or "")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden = False
@@ -95,3 +113,14 @@ class _Parser(HTMLParser):
     def _place(self) -> int:
         line, column = self.getpos()
         return self._lines[line - 1] + column
+
+
+def _is_tag(tag: str, attrs: Any) -> bool:
+    """Whether what looks like a tag is one of HTML.
+
+    Args:
+        tag: its name.
+        attrs: name and value of each attribute, None of one without a value.
+    """
+    names = [name for name, value in attrs if value is None]
+    return tag in _TAGS and all(name in _WITHOUT_VALUE or name.startswith("data-") for name in names)

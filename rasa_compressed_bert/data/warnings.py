@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, first_of_same, normal_form
 
 logger = logging.getLogger(__name__)
 _LISTED, _CHARACTERS = 3, 40
@@ -32,11 +32,13 @@ def other_weights(option: str) -> str:
 
 def warn_of_contradictions(examples: Sequence[Example]) -> None:
     """Name the messages that have several intents, or several responses: no classifier can have them all right."""
-    intents: Dict[str, Set[str]] = defaultdict(set)
-    for example in examples:
+    intents: Dict[int, Set[str]] = defaultdict(set)
+    for example, place in zip(examples, first_of_same([example.text for example in examples]).tolist()):
         if example.full_intent is not None:
-            intents[_plain(example.text)].add(example.full_intent)
-    found = [f"{quoted(text)} ({', '.join(sorted(own))})" for text, own in intents.items() if len(own) > 1]
+            intents[place].add(example.full_intent)
+    found = [
+        f"{quoted(examples[place].text)} ({', '.join(sorted(own))})" for place, own in intents.items() if len(own) > 1
+    ]
     if found:
         logger.warning(
             f"{counted(len(found), 'message has', 'messages have')} several intents, of which at most one can be "
@@ -49,6 +51,8 @@ def warn_of_vocabulary(
 ) -> None:
     """Warn of messages that the vocabulary cannot write, or cannot distinguish from those of other intents.
 
+    A response of a retrieval intent counts as an intent of its own.
+
     Args:
         examples: messages, some of them with an intent.
         wordpieces: their ids.
@@ -58,14 +62,14 @@ def warn_of_vocabulary(
     unwritten = [quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
     same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
     for example, ids in zip(examples, wordpieces):
-        if example.intent is not None:
+        if example.full_intent is not None:
             same[tuple(ids)].append(example)
     groups = [group for group in same.values() if _is_confused(group)]
     problems = []
     if unwritten:
         problems.append(f"{counted(len(unwritten), 'has', 'have')} words that it does not know: {_first(unwritten)}")
     if groups:
-        confused = [f"{quoted(one.text)} ({one.intent})" for group in groups for one in _distinct(group)]
+        confused = [f"{quoted(one.text)} ({one.full_intent})" for group in groups for one in _distinct(group)]
         problems.append(
             f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, and BERT takes them for "
             f"the same: {_first(confused, 2 * _LISTED)}"
@@ -154,19 +158,15 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
 
 def _is_confused(group: Sequence[Example]) -> bool:
     """Whether messages of one sequence of wordpieces differ in intent and text; contradictions are warned of apart."""
-    return len({one.intent for one in group}) > 1 and len({_plain(one.text) for one in group}) > 1
+    return len({one.full_intent for one in group}) > 1 and len({normal_form(one.text) for one in group}) > 1
 
 
 def _distinct(group: Sequence[Example]) -> List[Example]:
     """The first message of each text and intent."""
     found: Dict[Tuple[str, Optional[str]], Example] = {}
     for example in group:
-        found.setdefault((_plain(example.text), example.intent), example)
+        found.setdefault((normal_form(example.text), example.intent), example)
     return list(found.values())
-
-
-def _plain(text: str) -> str:
-    return text.strip().lower()
 
 
 def quoted(text: str) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
-from rasa_compressed_bert.data.entities import COMMA, EntitySpan, TagScheme, TagSpan, entity_labels
+from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme, TagSpan, entity_labels
 from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.metrics.entities import entity_f1
@@ -91,14 +91,7 @@ class EntityHead(Head):
         if not known or not isinstance(config, EntityConfig):
             return None
         texts = [example.text for example in examples]
-        commas = {
-            span.entity
-            for text, spans in zip(texts, entities)
-            for span in spans
-            if COMMA.search(text, span.start, span.end)
-        }
-        types = sorted({label.entity for label in known})
-        separated = tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
+        separated = _comma_separated(known, texts, entities, config)
         split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})
         scheme = TagScheme(known, config.BILOU_flag)
         return cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
@@ -180,11 +173,17 @@ class EntityHead(Head):
         index = {label: position for position, label in enumerate(self.scheme.labels)}
         return align_entities(example.entities, message, index)
 
-    def without_annotations(self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str) -> EntityHead:
-        """The head of the other examples: no word is split where annotations of these alone begin or end."""
+    def without_annotations(
+        self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
+    ) -> EntityHead:
+        """The head of the other examples: no word is split where annotations of these alone begin or end, and a type
+        that these alone have commas in ends at a comma.
+        """
+        texts = [example.text for example in examples]
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
-        split_points = split_points_for([example.text for example in examples], known, tokenizer, before={})
-        return replace(self, split_points=split_points, inside_words=False)
+        split_points = split_points_for(texts, known, tokenizer, before={})
+        separated = _comma_separated(self.scheme.labels, texts, known, cast(EntityConfig, config))
+        return replace(self, split_points=split_points, inside_words=False, comma_separated=separated)
 
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
@@ -244,3 +243,24 @@ class EntityHead(Head):
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> MeasuredEntities:
         return MeasuredEntities(Score(), values["tag_temperature"])
+
+
+def _comma_separated(
+    labels: Sequence[EntityLabel], texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], config: EntityConfig
+) -> Tuple[str, ...]:
+    """Types of entities that end at a comma, unless annotations of theirs have commas.
+
+    Args:
+        labels: of all entities.
+        texts: of the messages.
+        entities: of each message, where they are known.
+        config: with the switches of the types.
+    """
+    commas = {
+        span.entity
+        for text, spans in zip(texts, entities)
+        for span in spans
+        if COMMA.search(text, span.start, span.end)
+    }
+    types = sorted({label.entity for label in labels})
+    return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))

@@ -20,7 +20,14 @@ from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertOptions, DistilledIntentClassifierConfig, TrainedConfig
-from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
+from rasa_compressed_bert.data.example import (
+    Example,
+    class_indices,
+    evenly_spaced,
+    first_of_same,
+    intent_labels,
+    stratified_split,
+)
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
@@ -30,7 +37,7 @@ from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.served_outputs import served_scores
 from rasa_compressed_bert.tasks.training_run import TrainingRun
-from rasa_compressed_bert.training.view_fitting import stratified_folds
+from rasa_compressed_bert.training.view_fitting import message_folds
 
 logger = logging.getLogger(__name__)
 HELD_OUT = 0.2
@@ -118,9 +125,10 @@ class Evaluator:
 
     def _split(self, split: int) -> Tuple[List[Example], List[Example]]:
         """Messages to train on, and to measure on."""
-        rest, held_out = stratified_split(self._classes, HELD_OUT, seed=0)
+        texts = [example.text for example in self._examples]
+        rest, held_out = stratified_split(self._classes, HELD_OUT, seed=0, texts=texts)
         if split:
-            held_out = _other_part(self._classes, rest, split)
+            held_out = _other_part(self._classes, texts, rest, split)
         training = np.setdiff1d(np.arange(len(self._examples)), held_out)
         return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
 
@@ -142,19 +150,20 @@ class Evaluator:
         return bert_training.compress_bert(self._dense[key], config)
 
 
-def _other_part(classes: np.ndarray, rest: np.ndarray, split: int) -> np.ndarray:
+def _other_part(classes: np.ndarray, texts: Sequence[str], rest: np.ndarray, split: int) -> np.ndarray:
     """Places of the messages that a split other than the search's own holds out.
 
     Args:
         classes: of all messages.
+        texts: of all messages; those that differ in case and blanks alone count as one.
         rest: places of those that the search's own split does not hold out; each is in one of `_OTHER_PARTS` parts, and
             after as many splits they are dealt anew.
         split: 1 or more.
     """
-    labels, counts = np.unique(classes, return_counts=True)
+    labels, counts = np.unique(classes[np.unique(first_of_same(texts))], return_counts=True)
     rest = rest[~np.isin(classes[rest], labels[counts == 1])]  # the only one of its intent is always learnt
     deal, place = divmod(split - 1, _OTHER_PARTS)
-    folds = stratified_folds(classes[rest], _OTHER_PARTS, seed=deal)
+    folds = message_folds([texts[place] for place in rest], classes[rest], _OTHER_PARTS, seed=deal)
     parts = np.unique(folds)  # fewer where there are very few messages
     return rest[folds == parts[place % len(parts)]]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence, Set
 
 import numpy as np
 
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.example import evenly_spaced
+from rasa_compressed_bert.data.example import digest_place, evenly_spaced
 from rasa_compressed_bert.data.questions import Question, unanswerable_questions
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.data.warnings import quoted
@@ -43,13 +43,21 @@ def questions_for(config: BertAnswerExtractorConfig) -> Questions:
     """
     questions = read_questions(config.training_data or (), option="training_data")
     passages = list(dict.fromkeys(question.passage for question in questions))
-    rng = np.random.default_rng(config.random_seed)
-    count = round(len(passages) * config.validation_split) if len(passages) >= _FEWEST else 0
-    held_out = {passages[place] for place in rng.permutation(len(passages))[:count]}
+    held_out = _held_out(passages, config.validation_split, seed=config.random_seed)
     parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
     return Questions(*(_with_unanswerable(part, config) for part in parts))
+
+
+def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:
+    """Those whose digest is small: each passage by itself, so that a training that goes on with more questions holds
+    out none that was learnt before.
+    """
+    if not share or len(passages) < _FEWEST:
+        return set()
+    places = {passage: digest_place(passage, seed=seed) for passage in passages}
+    return {passage for passage, place in places.items() if place < share} or {min(passages, key=places.__getitem__)}
 
 
 def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:

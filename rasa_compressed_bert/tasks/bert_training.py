@@ -16,6 +16,7 @@ from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in, 
 from rasa_compressed_bert.config import BertOptions, BudgetConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
+from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks.budget import Choice, compress_within
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
@@ -148,9 +149,11 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions, *, known: 
     Raises:
         DataError: if no sparsity does, or if there are too few messages to hold some out.
     """
-    classes = class_indices(examples, intent_labels(examples))
-    split = stratified_split(classes, config.validation_split, seed=config.random_seed)
+    classes, texts = class_indices(examples, intent_labels(examples)), [example.text for example in examples]
+    split = stratified_split(classes, config.validation_split, seed=config.random_seed, texts=texts)
     training, held_out = ([examples[place] for place in part] for part in split)
+    if not held_out:
+        raise DataError("budget: there are too few messages to hold some out, which a budget is measured on.")
     told = annotated_alone_in(held_out, training)
     synonyms = {text: value for text, value in known.synonyms.items() if normalised(text) not in told}
     known = replace(known, synonyms=synonyms)

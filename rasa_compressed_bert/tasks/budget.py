@@ -52,7 +52,7 @@ def compress_within(
     three or four trainings.
 
     Args:
-        held_out: labelled messages to measure on.
+        held_out: labelled messages to measure on, one or more.
         config: all options, with a budget.
         compress: trains a compressed model with other options, on other messages.
 
@@ -60,8 +60,6 @@ def compress_within(
         DataError: if no compression keeps within the budget, with what came nearest.
     """
     budget = config.budget
-    if not held_out:
-        raise DataError("budget: there are too few messages to hold some out, which a budget is measured on.")
     dense = _f1(compress(_uncompressed(config)), held_out)
     tried: Dict[int, Tried] = {}
 

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
-from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, normal_form
+from rasa_compressed_bert.data.example import Example, class_indices, digest_place, intent_labels, normal_form
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.data.predictions import read_predictions, require_all
 from rasa_compressed_bert.errors import DataError
@@ -64,14 +64,19 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     if before is not None:  # before a teacher is trained
         require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
-    teacher, data, voting = _distillation_data(examples, labels, config, cache, set(map(normal_form, held_out)))
+    teacher, everything, voting = _distillation_data(examples, labels, config, cache, set(map(normal_form, held_out)))
+    data = _with_held_out(everything, config, before=origin.manifest.get("held_out_up_to") if origin else None)
     if origin is not None:
         now = data.responses.head.labels if data.responses else ()
         require_same_labels(before.labels if before else (), now, what=ResponseHead.name)
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
     architecture = student_of(config.student.architecture)
     student = architecture.train(data, teacher, config, origin=origin, cache=cache)
-    described = {"teacher": _described(teacher, data, config), "temperature": voting.temperature}
+    described = {
+        "teacher": _described(teacher, data, config),
+        "temperature": voting.temperature,
+        "held_out_up_to": data.held_out_up_to,
+    }
     return with_views(
         Artifact({**student.manifest, **described}, student.files),
         [example.text for example in examples],
@@ -154,25 +159,34 @@ def _distillation_data(
         WordpieceTokenizer(teacher.tokenizer, config.max_length).encode_all([example.text for example in examples])
     known = np.concatenate([own, np.full(len(others), -1)]).astype(np.int32)
     data = DistillationData(labels, texts + others, known, targets, [], np.zeros(0, np.int32), responses)
-    return teacher, _with_held_out(data, config), voting
+    return teacher, data, voting
 
 
-def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConfig) -> DistillationData:
+def _with_held_out(
+    data: DistillationData, config: DistilledIntentClassifierConfig, *, before: Optional[float] = None
+) -> DistillationData:
     """Some of the synthetic and unlabelled messages moved to those that epochs are compared on.
 
     How often the student gives them the teacher's intent is measured; the user's own messages are all learnt. None of
-    those that are compared on is learnt in another spelling.
+    those that are compared on is learnt in another spelling, or was in the training that is continued.
+
+    Args:
+        data: all messages.
+        config: all options.
+        before: `held_out_up_to` of the training that is continued; None for a new one.
     """
     labelled = {normal_form(data.texts[place]) for place in np.flatnonzero(data.classes >= 0)}
     places: Dict[str, List[int]] = defaultdict(list)  # of messages that are the same but for case and blanks
     for place in np.flatnonzero(data.classes < 0):
         places[normal_form(data.texts[place])].append(place)
-    candidates = [same for form, same in places.items() if form not in labelled]
-    count = min(int(config.validation_split * len(candidates)), _MOST_HELD_OUT)
+    candidates = sorted((digest_place(form, seed=config.random_seed), form) for form in places if form not in labelled)
+    if before is None:
+        count = min(int(config.validation_split * len(candidates)), _MOST_HELD_OUT)
+    else:
+        count = min(sum(place <= before for place, _ in candidates), _MOST_HELD_OUT)
     if count < _FEWEST_HELD_OUT:
         return data
-    chosen = np.random.default_rng(config.random_seed).permutation(len(candidates))[:count]
-    held_out = np.sort(np.concatenate([candidates[index] for index in chosen]))
+    held_out = np.sort(np.concatenate([places[form] for _, form in candidates[:count]]))
     kept = np.setdiff1d(np.arange(len(data.texts)), held_out)
     return replace(
         data,
@@ -182,6 +196,7 @@ def _with_held_out(data: DistillationData, config: DistilledIntentClassifierConf
         responses=data.responses.of(kept) if data.responses else None,
         validation_texts=[data.texts[place] for place in held_out],
         validation_classes=data.soft_targets[held_out].argmax(axis=1).astype(np.int32),
+        held_out_up_to=candidates[count - 1][0],
     )
 
 

@@ -84,6 +84,7 @@ class DistillationData:
         validation_texts: synthetic and unlabelled messages that epochs are compared on; without any the last is kept.
         validation_classes: the intents that the teacher gives them, `(m,)`.
         responses: labels and soft targets of the responses; None without retrieval intents.
+        held_out_up_to: largest `digest_place` of a message that is compared on: whatever has a larger one is learnt.
     """
 
     labels: Tuple[str, ...]
@@ -93,6 +94,7 @@ class DistillationData:
     validation_texts: Sequence[str]
     validation_classes: np.ndarray
     responses: Optional[ResponseData] = None
+    held_out_up_to: float = 0.0
 
     @property
     def heads(self) -> Tuple[Head, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import regex
 
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.example import Example, class_indices
+from rasa_compressed_bert.data.example import Example, class_indices, normal_form
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -38,9 +38,11 @@ def name_examples(labels: Sequence[str], texts: Sequence[str]) -> List[Example]:
         texts: of all messages.
     """
     names = [" ".join(_WORDS.findall(_CASE.sub(" ", label))) for label in labels]
-    taken = Counter([*(text.strip().lower() for text in {*texts}), *(name.lower() for name in names)])
+    taken = Counter([*{normal_form(text) for text in texts}, *map(normal_form, names)])
     return [
-        Example(name, label, annotated=False) for name, label in zip(names, labels) if name and taken[name.lower()] == 1
+        Example(name, label, annotated=False)
+        for name, label in zip(names, labels)
+        if name and taken[normal_form(name)] == 1
     ]
 
 

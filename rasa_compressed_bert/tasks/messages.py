@@ -58,7 +58,9 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
             wordpieces.
     """
     hidden, messages, state = set(held_out.tolist()), run.messages, run.start
-    heads = tuple(head.without_annotations(messages.examples, hidden, state.tokenizer) for head in run.heads)
+    heads = tuple(
+        head.without_annotations(messages.examples, hidden, state.tokenizer, config=run.config) for head in run.heads
+    )
     told = annotated_alone_in(*_apart(messages.examples, hidden))
     kept = [
         place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told

@@ -28,7 +28,11 @@ def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokeni
     """
     if config.learns_intents:
         warn_of_contradictions(examples)
-    known = examples if config.learns_intents else [replace(example, intent=None) for example in examples]
+    known = list(examples)
+    if not config.response_selection:
+        known = [replace(example, response=None) for example in known]
+    if not config.learns_intents:
+        known = [replace(example, intent=None) for example in known]
     warn_of_words(known, config, tokenizer=tokenizer, max_length=max_length)
     if config.learns_entities:
         _, moved = with_whole_words(examples, tokenizer)

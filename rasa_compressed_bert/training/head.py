@@ -157,7 +157,9 @@ class Head(ABC):
         """The head after the examples were tokenized with its split points; most do not change."""
         return self
 
-    def without_annotations(self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str) -> Head:
+    def without_annotations(
+        self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
+    ) -> Head:
         """The head as it is where the annotations of some examples are not known; most do not change."""
         return self
 

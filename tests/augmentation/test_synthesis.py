@@ -24,6 +24,13 @@ def synthetic(texts=TEXTS, *, seed=0, near=None, **options):
     return synthesize(texts, config, parts_of_speech=tags, neighbours=near, seed=seed)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("texts", [["same"] * 3, list("abcdefgh"), [f"{letter} x" for letter in "abcdefghijkl"]])
+def test_words_that_are_all_alike_have_one_class(texts):
+    """scikit-learn's warnings of that are not for users."""
+    assert len({tags_of(texts).of_message(number)[0] for number in range(len(texts))}) == 1
+
+
 def words_of(text):
     return text.split()
 

@@ -15,6 +15,7 @@ def test_rows(tmp_path, monkeypatch, tiny_weights, capsys):
     options = f"{{model_weights: {tiny_weights}, epochs: 1, max_length: 64}}"
     words = ["--train", train, "--test", test, "--options", options, "--rows", "dense", "pruned_int8"]
     folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path)]
+    seconds = set()
     for _ in range(2):
         monkeypatch.setattr(sys, "argv", ["answers", *words, *folders])
         assert answers.main() == 0
@@ -23,7 +24,8 @@ def test_rows(tmp_path, monkeypatch, tiny_weights, capsys):
         assert rows["dense"]["archived_mb"] > rows["pruned_int8"]["archived_mb"]
         assert 0.0 <= rows["dense"]["test"]["exact"] <= rows["dense"]["test"]["f1"] <= 1.0
         assert rows["dense"]["milliseconds"] > 0
-    assert rows["dense"]["training_s"] < 5  # the second time it is read
+        seconds.add(rows["dense"]["training_s"])
+    assert len(seconds) == 1, "the second time the model is read, and so is the time of its training"
     assert "| 60 % pruned, int8 |" in capsys.readouterr().out
 
 

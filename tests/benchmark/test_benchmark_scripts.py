@@ -44,7 +44,7 @@ from rasa_compressed_bert.config import (
     QuantizationConfig,
 )
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import Example, LabelledMessage
+from rasa_compressed_bert.data.example import Example, LabelledMessage, normal_form
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 from rasa_compressed_bert.models.pretrained import local_folder
 from rasa_compressed_bert.reporting.environment import environment
@@ -85,6 +85,13 @@ def test_sample_is_seeded_stratified_and_has_every_intent():
     assert len(sample) == len(set(sample)) == 40 and counts["rare"] >= 1
     assert all(12 <= counts[f"intent{index}"] <= 14 for index in range(3))
     assert stratified_sample(MESSAGES, 0) == stratified_sample(MESSAGES, 1000) == MESSAGES
+
+
+def test_no_other_spelling_of_a_test_message_is_learnt():
+    messages = [LabelledMessage(text, "a") for number in range(50) for text in (f"say {number}", f"Say  {number} ")]
+    training, test = split(messages, 0.2)
+    assert len(test) == 20 and training
+    assert not {normal_form(message.text) for message in training} & {normal_form(message.text) for message in test}
 
 
 def test_split_shares_nothing():
@@ -147,6 +154,9 @@ def test_featurizer_results_as_markdown():
     assert "| LanguageModelFeaturizer | 90.0 ± 0.0 | 80.0 ± 0.0 | 75.0 ± 7.1 |" in text
     assert "| rasa_compressed_bert.QuantizedBertFeaturizer | 90.0 | 80.0 | 70.0 |" in text, "one seed has no deviation"
     assert "| difference | +0.0 | +0.0 | -5.0 |" in text
+    del content["results"][0]["entity_f1"]
+    content["results"][1]["entity_f1"] = None
+    assert "| difference | +0.0 | +0.0 |\n" in to_markdown("data without entities", content)
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_a_run_writes_what_was_measured_and_the_next_one_measures_nothing(bench)
     assert bench.run() == (0, [*trained, "compare", *asked])
     content = bench.result()
     assert [result["model"] for result in content["results"]] == list(NAMES.values())
-    assert (content["training_messages"], content["test_messages"]) == (12, 12)
+    assert (content["data"], content["training_messages"], content["test_messages"]) == ("tiny", 12, 12)
     keyword, pruned, _ = content["results"]
     assert keyword["macro_f1"] is None and pruned["macro_f1"] == 0.8 and 0 < pruned["sparsity"] < 1
     assert pruned["answers_per_second_2"] == 200 and pruned["training_s"] == 1

@@ -157,3 +157,8 @@ def test_epochs_of_finetuning():
 def test_contradictions(options, words):
     (problem,) = problems_of(**options)
     assert words in problem
+
+
+def test_probabilities_that_are_one_together_but_for_their_rounding():
+    assert 0.33 + 0.56 + 0.11 > 1
+    assert read(augmentation={"mask": 0.33, "pos": 0.56, "neighbours": 0.11}).augmentation.pos == 0.56

@@ -126,13 +126,27 @@ def test_passages_cover_all_that_is_written(text, times):
         ("<SCRIPT>1</Script>a", "                  a"),
         ("<!DOCTYPE html>\nx", "               \nx"),
         ("no html\r\n🌍 <i>é</i>", "no html\r\n🌍    é    "),
+        ("see <![a picture](a.png) <i>it</i>", "see <![a picture](a.png)    it    "),
+        ("<![![", "<![!["),
+        ("if a <b and c> d", "if a <b and c> d"),
+        ("a <b means less\n\n> a quotation", "a <b means less\n\n> a quotation"),
+        ("<td nowrap data-x>a</td><input checked/>", "\n                 a\n                    "),
+        ("&#3;<![`]]>&#3;", "&#3;<![`]]>&#3;"),
+        ("<b>a</b> <c d", "   a     <c d"),
     ],
 )
 def test_html(text, kept):
     assert without_html(text) == kept
 
 
-@given(st.text(st.sampled_from("ab<>/!-&;#\n bi='\""), max_size=60))
+def test_tags_without_an_end_take_no_longer_for_more_of_them():
+    """Each of them would be looked for up to the end of the text."""
+    text = "x <b and " * 100_000
+    assert without_html(text) == text
+    assert without_html(f"<i>{text}") == f"   {text}"
+
+
+@given(st.text(st.sampled_from("ab<>/!-&;#[]\n bi='\""), max_size=60))
 def test_characters_stay_where_they_are(text):
     found = without_html(text)
     assert len(found) == len(text)

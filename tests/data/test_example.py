@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
+from rasa_compressed_bert.data.example import (
+    Example,
+    class_indices,
+    evenly_spaced,
+    intent_labels,
+    normal_form,
+    stratified_split,
+)
 
 EXAMPLES = [Example("hot", "weather"), Example("hi", "greet"), Example("rain", "weather")]
 
@@ -33,11 +40,28 @@ def test_split_is_complete_disjoint_and_stratified(classes, share, seed):
     assert {*classes[training]} == {*classes}, "every class keeps one for training"
     sizes = np.bincount(classes, minlength=6) if len(classes) else np.zeros(6, int)
     held = np.bincount(classes[validation], minlength=6) if len(validation) else np.zeros(6, int)
-    rounded = [min(int(size * share + 0.5), max(size - 1, 0)) for size in sizes]
-    if any(rounded) or share == 0 or sizes.max(initial=0) < 2:
-        assert held.tolist() == rounded
+    several = np.where(sizes > 1, sizes, 0)  # the only one of its class is always learnt
+    if share and several.any():
+        assert np.all(np.abs(held - several * share) < 1 + 1e-9) and np.all(held[several == 0] == 0)
+        assert 1 <= held.sum() < several.sum() * share + 1 + 1e-9 and held.sum() > several.sum() * share - 1 - 1e-9
     else:
-        assert held.sum() == 1 and sizes[held.argmax()] == sizes.max()
+        assert held.sum() == 0
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_many_small_classes_give_some_together(size):
+    classes = np.repeat(np.arange(150), size)
+    _, validation = stratified_split(classes, 0.1, seed=42)
+    assert abs(len(validation) - 0.1 * len(classes)) < 1
+    assert np.bincount(classes[validation]).max() == 1
+
+
+@given(st.lists(st.sampled_from(["one", "One", " one  ", "two", "TWO", "three"]), max_size=20), shares, st.data())
+def test_texts_that_differ_in_case_and_blanks_are_in_one_part(texts, share, data):
+    classes = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(texts), max_size=len(texts))), np.int64)
+    parts = stratified_split(classes, share, seed=0, texts=texts)
+    training, validation = ({normal_form(texts[place]) for place in part} for part in parts)
+    assert not training & validation and sorted(np.concatenate(parts)) == list(range(len(texts)))
 
 
 @given(classes_of_examples, shares, st.integers(0, 1000))

@@ -27,10 +27,10 @@ def said(caplog):
 
 def test_messages_with_several_intents_are_named(caplog):
     warn_of_contradictions(
-        examples_of(("hello", "weather"), ("rain", "weather"), ("Hello ", "goodbye"), ("hello", None))
+        examples_of(("hello you", "weather"), ("rain", "weather"), ("Hello  you ", "goodbye"), ("hello you", None))
     )
     assert said(caplog).startswith("1 message has several intents")
-    assert "'hello' (goodbye, weather)" in said(caplog)
+    assert "'hello you' (goodbye, weather)" in said(caplog)
 
 
 def test_messages_with_unknown_wordpieces_are_counted(caplog):
@@ -51,11 +51,18 @@ def test_messages_that_only_differ_for_people_are_named_with_their_intents(caplo
     assert "'ma' (a); 'má' (b). Where" in said(caplog)
 
 
+def test_responses_that_only_differ_for_people_are_named(caplog):
+    up, down = (Example(text, "faq", response=f"faq/{text}") for text in ("👍", "👎"))
+    warn_of_vocabulary([up, down, up], [[2, 7, 3]] * 3, unknown=None, option="x")
+    assert "3 have the same wordpieces as a message of another intent" in said(caplog)
+    assert "'👍' (faq/👍); '👎' (faq/👎). Where" in said(caplog)
+
+
 @pytest.mark.parametrize(
     "examples",
     [
         examples_of(("ma", "a"), ("má", "a")),  # one intent
-        examples_of(("ma", "a"), ("Ma ", "b")),  # one text, which is warned of as a contradiction
+        examples_of(("ma ma", "a"), ("Ma  ma ", "b")),  # one text, which is warned of as a contradiction
         examples_of(("ma", "a"), ("má", None)),
     ],
 )
@@ -77,7 +84,7 @@ def test_messages_that_are_cut_off_are_counted(caplog):
 
 def test_what_is_not_printed_is_shown_as_an_escape(caplog):
     warn_of_contradictions(examples_of(("a\r\n\x1b[2J\u200b\ud83d é", "x"), ("a\r\n\x1b[2J\u200b\ud83d é", "y")))
-    assert r"'a\r\n\x1b[2j\u200b\ud83d é' (x, y)" in said(caplog)
+    assert r"'a\r\n\x1b[2J\u200b\ud83d é' (x, y)" in said(caplog)
 
 
 @pytest.mark.parametrize(

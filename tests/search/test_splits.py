@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, normal_form
 from rasa_compressed_bert.search.evaluation import Evaluator
 
 
@@ -44,3 +44,11 @@ def test_very_few_messages(tmp_path, sizes):
 def test_messages_without_intents(tmp_path):
     examples = [Example(f"message {number}") for number in range(20)]
     assert [len(held_out) for _, held_out in splits_of(examples, tmp_path, count=5)] == [4] * 5
+
+
+def test_no_split_learns_another_spelling_of_what_it_is_measured_on(tmp_path):
+    examples = [Example(text, "say") for number in range(40) for text in (f"say {number}", f"Say  {number}")]
+    examples += [Example(f"few {intent} {number}", f"few {intent}") for intent in range(40) for number in range(2)]
+    for training, held_out in splits_of(examples, tmp_path):
+        assert not {*map(normal_form, training)} & {*map(normal_form, held_out)}
+        assert 24 <= len(held_out) <= 40

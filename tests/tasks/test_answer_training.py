@@ -93,6 +93,17 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     assert questions_for(config) == (learnt, held_out)
 
 
+def test_a_training_that_goes_on_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
+    config = config_of(tiny_weights, files)
+    more = write_questions(tmp_path / "more.json", 60, seed=9)
+    before, now = (questions_for(replace(config, training_data=(*config.training_data, *new))) for new in ((), (more,)))
+    learnt = {question.passage for question in before.learnt}
+    assert learnt.isdisjoint(question.passage for question in now.held_out)
+    assert 0.05 < len(now.held_out) / len(now.learnt) < 0.5 and len(now.held_out) > len(before.held_out)
+    other = questions_for(replace(config, random_seed=1)).held_out
+    assert {question.passage for question in other} != {question.passage for question in before.held_out}
+
+
 def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):
     """On one passage every answer is wrong, on the other right, and nothing else tells them apart."""
     answers = ServedAnswers([[]] * 30 + [["hot"]] * 30, ["hot"] * 60, np.ones(60), np.repeat([0, 1], 30))

@@ -10,16 +10,18 @@ from task_harness import EXAMPLES, check
 
 from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
-from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.example import Example, normal_form
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.inspection.description import inspect_model
 from rasa_compressed_bert.inspection.report import inspection_blocks
 from rasa_compressed_bert.reporting.terminal import as_text
+from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks import budget as budgets
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within
 
 DENSE, HELD_OUT = 0.9, [Example("hello", "greet")]
+NOTHING = object()  # in the place of weights that nobody reads
 
 
 @pytest.fixture
@@ -85,10 +87,25 @@ def test_a_budget_that_nothing_keeps_within(picked, budget):
         picked(**budget)
 
 
-def test_it_needs_messages_to_measure_on():
-    config = PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 1}})
+def test_it_needs_messages_to_measure_on(configure):
+    """Which is said before anything is trained."""
+    config = configure(budget={"max_size_mb": 1}, validation_split=0.1)
     with pytest.raises(DataError, match="too few messages to hold some out"):
-        compress_within([], config, lambda options: None)
+        train_bert([Example("hello", "greet"), Example("bye", "goodbye")], config, pretrained=NOTHING)
+
+
+def test_no_other_spelling_of_what_it_measures_on_is_learnt(configure, monkeypatch):
+    examples = [Example(text, "say") for number in range(50) for text in (f"say {number}", f"Say  {number}")]
+    examples += [Example(f"few {intent} {number}", f"few {intent}") for intent in range(30) for number in range(3)]
+    parts = []
+    monkeypatch.setattr(bert_training, "fine_tune_bert", lambda part, *others, **options: parts.append(part))
+    monkeypatch.setattr(bert_training, "compress_within", lambda part, *others: parts.append(part))
+    bert_training.choose_sparsity(examples, configure(budget={"max_size_mb": 1}, validation_split=0.1))
+    learnt, measured = ({normal_form(example.text) for example in part} for part in parts)
+    assert not learnt & measured and len(parts[0]) + len(parts[1]) == len(examples)
+    assert 7 <= sum(example.intent != "say" for example in parts[1]) <= 11, (
+        "a tenth of the messages of intents with three"
+    )
 
 
 @pytest.mark.parametrize(

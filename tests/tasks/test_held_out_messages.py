@@ -67,6 +67,24 @@ def test_unlabelled_messages_that_are_held_out_are_not_learnt(tiny_weights, tmp_
     assert [text for text, source in zip(texts, sources) if source < 0] == ["Something  else"]
 
 
+def test_what_epochs_are_compared_on_was_not_learnt_in_the_training_that_is_continued():
+    def part(count, **options):
+        texts = [f"message {number}" for number in range(count)]
+        nothing = np.full(count, -1, np.int32), np.zeros((count, 2), np.float32)
+        data = DistillationData(("a", "b"), texts, *nothing, [], nothing[0][:0])
+        return distillation._with_held_out(data, DistilledIntentClassifierConfig.from_dict({}), **options)
+
+    first = part(1000)
+    assert len(first.validation_texts) == 100 and not {*first.texts} & {*first.validation_texts}
+    for count in (500, 1500, 2000):
+        again = part(count, before=first.held_out_up_to)
+        assert not {*first.texts} & {*again.validation_texts} and again.held_out_up_to <= first.held_out_up_to
+        assert 0.07 < len(again.validation_texts) / count < 0.13
+    assert len(part(20_000, before=first.held_out_up_to).validation_texts) == 1000
+    everything = part(1000, before=part(100).held_out_up_to)
+    assert len(everything.texts) == 1000, "a first training of so few messages learns all of them"
+
+
 def test_what_epochs_are_compared_on_is_not_learnt_in_another_spelling():
     texts = ["hello", *(f"message {number // 2}" if number % 2 else f"MESSAGE  {number // 2}" for number in range(200))]
     classes = np.array([0, *[-1] * 200], np.int32)

@@ -53,6 +53,14 @@ def test_whether_entities_lie_inside_words_is_not_told_by_held_out_messages(run_
     assert not without_annotations(run, np.array([0])).heads[0].inside_words
 
 
+def test_whether_entities_have_commas_is_not_told_by_held_out_messages(run_of):
+    """Of a type with commas, lists are not split: a model that has never seen one does."""
+    with_commas = Example("please pizza, curry now", None, (EntitySpan(7, 19, "inner"),))
+    run = run_of([with_commas, *EXAMPLES])
+    assert run.heads[0].comma_separated == without_annotations(run, np.array([1])).heads[0].comma_separated == ()
+    assert without_annotations(run, np.array([0])).heads[0].comma_separated == ("inner",)
+
+
 def test_without_entities_there_is_nothing_to_hide(configure):
     examples = [Example(word, "a" if index % 2 else "b") for index, word in enumerate(WORDS)]
     intents = prepare(examples, configure(), known=NO_VALUES)

@@ -28,6 +28,7 @@ def few_messages(name_of):
         (["book_flight", "faq/askOpeningHours"], [], ["book flight", "faq ask Opening Hours"]),
         (["faq_1", "faq_2", "42", "_"], [], []),
         (["goodbye", "greet"], ["Goodbye "], ["greet"]),
+        (["book_flight", "greet"], ["book  flight"], ["greet"]),
         (["问候", "don't_know"], [], ["问候", "don't know"]),
         (
             ["किताब_खोजें", "ถามเวลาเปิด", "می\u200cخواهم", "přidatÚčet"],
@@ -39,6 +40,7 @@ def few_messages(name_of):
         "words",
         "no words of their own",
         "a message already",
+        "a message with other blanks",
         "other scripts",
         "marks, joiners and other capital letters",
     ],
