@@ -109,7 +109,7 @@ def state_of(artifact: Artifact) -> ModelState:
 
 
 def _with_neighbours(kernel: np.ndarray, hidden_size: int) -> np.ndarray:
-    """The kernel of a `WindowLayer`; that of a model of version 0.1, which reads one wordpiece, gets rows of zeros."""
+    """The kernel of a `WindowLayer`; that of format 3, which reads one wordpiece, gets rows of zeros."""
     rows = hidden_size if len(kernel) == hidden_size else 0
     return np.pad(kernel, ((rows, rows), (0, 0)))
 

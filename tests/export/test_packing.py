@@ -212,7 +212,7 @@ def test_int8_archives_are_a_quarter_of_those_in_floats():
 
 
 def test_a_tagger_that_reads_no_neighbours_goes_on_as_one_that_weighs_them_with_zeros():
-    """Of a model of version 0.1."""
+    """Of a model of format 3."""
     parameters = random_parameters(SHAPE, num_tags=5)
     alone = parameters["tagger.kernel"][: SHAPE.hidden_size]
     tensors = packed({**parameters, "tagger.kernel": alone}, method="none")

@@ -69,7 +69,7 @@ def test_entities_alone_are_learnt_by_the_first_half(tiny_weights):
         assert run.start.parameters[layer.kernel].shape[0] == 3 * whole.hidden_size
         assert EntityHead.from_manifest(head.to_manifest(None)).layer == layer
     before = head.to_manifest(None)["entities"]
-    del before["layer"]  # of a model of version 0.1
+    del before["layer"]  # of a model of format 3
     assert EntityHead.from_manifest({"entities": before}).layer == TAGGER
 
 
