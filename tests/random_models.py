@@ -35,7 +35,7 @@ def random_parameters(shape, *, num_classes=5, num_tags=0, pooler_size=0, seed=0
     parameters["classifier.kernel"] = rng.normal(0.0, scale, (width, num_classes)).astype(np.float32)
     parameters["classifier.bias"] = rng.normal(0.0, scale, num_classes).astype(np.float32)
     if num_tags:
-        parameters["tagger.kernel"] = rng.normal(0.0, scale, (shape.hidden_size, num_tags)).astype(np.float32)
+        parameters["tagger.kernel"] = rng.normal(0.0, scale, (3 * shape.hidden_size, num_tags)).astype(np.float32)
         parameters["tagger.bias"] = rng.normal(0.0, scale, num_tags).astype(np.float32)
     return parameters
 

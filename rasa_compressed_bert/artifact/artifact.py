@@ -25,9 +25,10 @@ from typing import Any, Dict, Mapping
 from rasa_compressed_bert import __version__
 from rasa_compressed_bert.errors import ArtifactError
 
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (2, 3)
-"""Version 2 had neither views of a message nor the names of a graph's outputs."""
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (2, 3, 4)
+"""Version 3 tagged a wordpiece by its last hidden state alone; version 2 had neither views of a message nor the names
+of a graph's outputs."""
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes

@@ -9,6 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.models.head_layer import CLASSIFIER, TAGGER
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 from rasa_compressed_bert.models.state import ModelState
 
@@ -48,9 +49,10 @@ def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, tags:
 def _random_parameters(shape: EncoderShape, classes: int, tags: int, *, seed: int) -> Dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     shapes = shape.parameter_shapes()
-    for name, width in (("classifier", classes), ("tagger", tags)):
+    for layer, width in ((CLASSIFIER, classes), (TAGGER, tags)):
         if width:
-            shapes = {**shapes, f"{name}.kernel": (shape.hidden_size, width), f"{name}.bias": (width,)}
+            rows = layer.rows(shape.hidden_size, shape.hidden_size)
+            shapes = {**shapes, layer.kernel: (rows, width), layer.bias: (width,)}
     return {
         name: np.ones(dimensions, np.float32)
         if name.endswith(".gamma")

@@ -43,20 +43,25 @@ def onnx_model(
         states: gives the hidden states too.
     """
     graph = EncoderGraph(shape, tensors)
-    hidden = graph.encode()
+    hidden_states = graph.encode()
     outputs: Dict[str, List[Any]] = {}
     pooled = ""
     for layer in layers_in(tensors):
         if not layer.per_wordpiece:
-            pooled = pooled or graph.pool(hidden)
-        logits = graph.dense(layer.add_nodes(graph, hidden, pooled), layer.name, output=layer.output)
+            pooled = pooled or graph.pool(hidden_states[-1])
+        read = layer.add_nodes(graph, layer.hidden(hidden_states), pooled)
+        logits = graph.dense(read, layer.name, output=layer.output)
         positions = ["wordpieces"] if layer.per_wordpiece else []
         outputs[logits] = ["batch", *positions, tensors[layer.bias].size]
         if features and not layer.per_wordpiece and FEATURES not in outputs:
             size = tensors["pooler.bias"].size if "pooler.bias" in tensors else shape.hidden_size
             outputs[graph.add("Identity", [pooled], output=FEATURES)] = ["batch", size]
     if states or not outputs:
-        outputs[graph.add("Identity", [hidden], output=HIDDEN_STATES)] = ["batch", "wordpieces", shape.hidden_size]
+        outputs[graph.add("Identity", [hidden_states[-1]], output=HIDDEN_STATES)] = [
+            "batch",
+            "wordpieces",
+            shape.hidden_size,
+        ]
     return graph.model(outputs)
 
 
@@ -67,13 +72,12 @@ class EncoderGraph(Graph):
         super().__init__(tensors)
         self.shape = shape
 
-    def encode(self) -> str:
-        """`input_ids` (B, T) to hidden states (B, T, H)."""
-        hidden = self._embed()
+    def encode(self) -> List[str]:
+        """`input_ids` (B, T) to the hidden states after each layer, those of the embeddings first, (B, T, H) each."""
+        states = [self._embed()]
         for index in range(len(self.shape.layers)):
-            hidden = self._attend(hidden, index)
-            hidden = self._feed_forward(hidden, index)
-        return hidden
+            states.append(self._feed_forward(self._attend(states[-1], index), index))
+        return states
 
     def _embed(self) -> str:
         word = self.rows("embeddings.word", INPUT_IDS)  # (B, T, E)

@@ -23,6 +23,7 @@ from rasa_compressed_bert.compression.quantization import (
     quantize_by_codebook,
 )
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.models.head_layer import TAGGER
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.opening import as_artifact_error
@@ -102,7 +103,15 @@ def state_of(artifact: Artifact) -> ModelState:
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
+    if TAGGER.kernel in parameters:
+        parameters[TAGGER.kernel] = _with_neighbours(parameters[TAGGER.kernel], shape.hidden_size)
     return ModelState(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"), dense)
+
+
+def _with_neighbours(kernel: np.ndarray, hidden_size: int) -> np.ndarray:
+    """The kernel of a `WindowLayer`; that of format 3, which reads one wordpiece, gets rows of zeros."""
+    rows = hidden_size if len(kernel) == hidden_size else 0
+    return np.pad(kernel, ((rows, rows), (0, 0)))
 
 
 def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:

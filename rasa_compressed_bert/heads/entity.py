@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, T
 from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.metrics.entities import entity_f1
-from rasa_compressed_bert.models.head_layer import TAGGER
+from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
 from rasa_compressed_bert.runtime.decoders import ENTITIES
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
 from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints, align_entities, split_points_for
@@ -61,6 +61,7 @@ class EntityHead(Head):
         inside_words: whether an entity may begin or end between the wordpieces of a word.
         comma_separated: types of entities that end at a comma: a list of them is several.
         loss_weight: of its loss.
+        layer: beside intents, it reads the hidden states halfway through the encoder.
     """
 
     scheme: TagScheme
@@ -68,10 +69,10 @@ class EntityHead(Head):
     inside_words: bool = False
     comma_separated: Tuple[str, ...] = ()
     loss_weight: float = 1.0
+    layer: HeadLayer = TAGGER
 
     name = ENTITIES
     label_phrase = "an entity"
-    layer = TAGGER
     learns_filled = True
 
     @property
@@ -94,7 +95,8 @@ class EntityHead(Head):
         separated = _comma_separated(known, texts, entities, config)
         split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})
         scheme = TagScheme(known, config.BILOU_flag)
-        return cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
+        weight, layer = config.entity_loss_weight, HALFWAY_TAGGER if config.learns_intents else TAGGER
+        return cls(scheme, split_points, comma_separated=separated, loss_weight=weight, layer=layer)
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[EntityHead]:
@@ -102,7 +104,8 @@ class EntityHead(Head):
         if entities is None:
             return None
         scheme, separated = TagScheme.from_dict(entities), tuple(entities["comma_separated"])
-        return cls(scheme, entities["cuts"], entities["inside_words"], separated)
+        layer = HALFWAY_TAGGER if entities.get("layer") == HALFWAY_TAGGER.name else TAGGER
+        return cls(scheme, entities["cuts"], entities["inside_words"], separated, layer=layer)
 
     def to_manifest(self, measured: Optional[MeasuredEntities]) -> Dict[str, Any]:
         entities = {
@@ -111,6 +114,7 @@ class EntityHead(Head):
             "inside_words": self.inside_words,
             "comma_separated": list(self.comma_separated),
             "temperature": self.temperature(measured),
+            "layer": self.layer.name,
         }
         return {"entities": entities}
 

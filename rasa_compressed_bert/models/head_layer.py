@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Container, List
+from typing import Any, Container, List, Sequence, TypeVar
+
+State = TypeVar("State")
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,14 @@ class HeadLayer:
             the message, `(B, P)`.
         over_wordpieces: whether each of its columns is a distribution over the wordpieces of a message, rather than
             each of its rows one over the columns.
+        halfway: whether the hidden states that it reads are those halfway through the encoder, not the last ones.
     """
 
     name: str
     output: str
     per_wordpiece: bool = False
     over_wordpieces: bool = False
+    halfway: bool = False
 
     @property
     def kernel(self) -> str:
@@ -34,11 +38,24 @@ class HeadLayer:
         """The name of `b`."""
         return f"{self.name}.bias"
 
+    def hidden(self, states: Sequence[State]) -> State:
+        """The hidden states that it reads, of those after each layer, which those of the embeddings precede."""
+        return states[halfway(len(states) - 1) if self.halfway else -1]
+
+    def rows(self, hidden_size: int, features_size: int) -> int:
+        """`P`, the width of `x`.
+
+        Args:
+            hidden_size: of hidden states, `H`.
+            features_size: of the features of a message.
+        """
+        return hidden_size if self.per_wordpiece else features_size
+
     def select(self, hidden: Any, features: Any, attention_mask: Any) -> Any:
         """`x`, in TensorFlow.
 
         Args:
-            hidden: the last hidden states, `(B, T, H)`.
+            hidden: the hidden states that it reads, `(B, T, H)`.
             features: of the message, `(B, P)`.
             attention_mask: 1 for a wordpiece, `(B, T)`.
         """
@@ -49,18 +66,54 @@ class HeadLayer:
 
         Args:
             graph: an `export.graph.Graph`.
-            hidden: the name of the last hidden states.
+            hidden: the name of the hidden states that it reads.
             features: the name of the features of the message.
         """
         return hidden if self.per_wordpiece else features
 
 
 CLASSIFIER = HeadLayer("classifier", output="logits")
-TAGGER = HeadLayer("tagger", output="tag_logits", per_wordpiece=True)
+
+
+class WindowLayer(HeadLayer):
+    """A linear layer on the hidden states of a wordpiece and of its two neighbours: a convolution of width 3.
+
+    `x_t = [h_(t-1), h_t, h_(t+1)]`, with zeros in front of the first wordpiece and behind the last.  # (B, T, 3 H)
+    """
+
+    def rows(self, hidden_size: int, features_size: int) -> int:
+        """`3 H`."""
+        return 3 * hidden_size
+
+    def select(self, hidden: Any, features: Any, attention_mask: Any) -> Any:
+        """`x`, in TensorFlow."""
+        import tensorflow as tf  # serving knows the layers, and no TensorFlow
+
+        read = hidden * tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
+        padded = tf.pad(read, [[0, 0], [1, 1], [0, 0]])
+        return tf.concat([padded[:, :-2], read, padded[:, 2:]], axis=-1)
+
+    def add_nodes(self, graph: Any, hidden: str, features: str) -> str:
+        """`x`, in ONNX; a message is served alone, without padding."""
+        padded = graph.add("Pad", [hidden, graph.constant("one_on_each_side", [0, 1, 0, 0, 1, 0])])
+        axis, first, third = (graph.constant(name, [at]) for name, at in (("one", 1), ("zero", 0), ("two", 2)))
+        before = graph.add("Slice", [padded, first, graph.constant("minus_two", [-2]), axis])
+        after = graph.add("Slice", [padded, third, graph.constant("last_of_all", [_END]), axis])
+        return graph.add("Concat", [before, hidden, after], axis=-1)
+
+
+_END = 2**31 - 1  # behind the last place of any axis
+TAGGER = WindowLayer("tagger", output="tag_logits", per_wordpiece=True)
+HALFWAY_TAGGER = WindowLayer("halfway_tagger", output="tag_logits", per_wordpiece=True, halfway=True)
 SELECTOR = HeadLayer("selector", output="response_logits")
 ANSWERER = HeadLayer("answerer", output="answer_logits", per_wordpiece=True, over_wordpieces=True)
-LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, SELECTOR, ANSWERER]
+LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, HALFWAY_TAGGER, SELECTOR, ANSWERER]
 """Every layer that a model may have, in the order of a graph's outputs."""
+
+
+def halfway(num_layers: int) -> int:
+    """The layers of the first half of an encoder, of an odd number one more than of the second."""
+    return (num_layers + 1) // 2
 
 
 def layers_in(parameters: Container[str]) -> List[HeadLayer]:

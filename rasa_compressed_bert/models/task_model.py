@@ -113,7 +113,7 @@ class TaskModel(tf.keras.layers.Layer):
             if gates and "pooler" in gates[-1]:
                 gated = features * gates[-1]["pooler"]
         for layer in self.head_layers:
-            x = self.encoder.dropout(layer.select(states[-1], gated, attention_mask), training)
+            x = self.encoder.dropout(layer.select(layer.hidden(states), gated, attention_mask), training)
             mask = attention_mask if layer.per_wordpiece else None
             outputs[layer.output] = self._dense(x, layer.name, mask)
             if not layer.per_wordpiece:
@@ -139,9 +139,11 @@ class TaskModel(tf.keras.layers.Layer):
     @tf.function(input_signature=_BATCH, autograph=False)
     def head_inputs(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """What each head's linear layer multiplies, by the layer's name, and the features of the message."""
-        hidden = self.encoder(input_ids, attention_mask)[-1]
-        features = self._pool(hidden, attention_mask)
-        inputs = {layer.name: layer.select(hidden, features, attention_mask) for layer in self.head_layers}
+        states = self.encoder(input_ids, attention_mask)
+        features = self._pool(states[-1], attention_mask)
+        inputs = {
+            layer.name: layer.select(layer.hidden(states), features, attention_mask) for layer in self.head_layers
+        }
         return {**inputs, FEATURES: features}
 
     def variables_in_order(self) -> List[tf.Variable]:

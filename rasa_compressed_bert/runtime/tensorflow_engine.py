@@ -15,7 +15,7 @@ _INPUTS = ("input_ids", "attention_mask")
 _OUTPUT = "output"  # what names of outputs begin with
 _OPERATORS = frozenset(  # what the forward pass consists of: others could read and write files
     "AddV2 BatchMatMulV2 BiasAdd Cast ConcatV2 Const Cumsum Einsum Equal Erf Fill GatherV2 Identity MatMul Max Maximum "
-    "Mean Minimum Mul Pack Placeholder Pow RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient "
+    "Mean Minimum Mul Pack Pad Placeholder Pow RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient "
     "StridedSlice Sub Sum Tanh".split()
 )
 

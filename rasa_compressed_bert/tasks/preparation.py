@@ -26,8 +26,12 @@ from rasa_compressed_bert.training.head import initial_parameters
 
 
 def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelState:
-    """The pretrained encoder, with a pooler where the options ask for one."""
-    return start_from_pretrained(config, [example.text for example in examples], pooler=config.pooling == "cls")
+    """The pretrained encoder, with a pooler where the options ask for one; for entities alone its first half.
+
+    What a word is stands in the middle layers, see docs/decisions.md.
+    """
+    texts, entities_alone = [example.text for example in examples], not config.learns_intents
+    return start_from_pretrained(config, texts, pooler=config.pooling == "cls", first_half=entities_alone)
 
 
 def prepare(

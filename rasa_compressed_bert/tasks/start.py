@@ -7,7 +7,7 @@ from typing import Sequence
 
 from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
-from rasa_compressed_bert.models.head_layer import ANSWERER
+from rasa_compressed_bert.models.head_layer import ANSWERER, halfway
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import POOLER, TOKEN_TYPE
 from rasa_compressed_bert.models.state import ModelState
@@ -16,7 +16,12 @@ from rasa_compressed_bert.tokenization.vocabulary import trim
 
 
 def start_from_pretrained(
-    config: EncoderConfig, texts: Sequence[str], *, pooler: bool = False, pairs: bool = False
+    config: EncoderConfig,
+    texts: Sequence[str],
+    *,
+    pooler: bool = False,
+    pairs: bool = False,
+    first_half: bool = False,
 ) -> ModelState:
     """The pretrained encoder with as many positions and wordpieces as the options keep.
 
@@ -25,6 +30,7 @@ def start_from_pretrained(
         texts: of the training data, whose wordpieces a trimmed vocabulary keeps first.
         pooler: adds the pooler of the weights, if they have one.
         pairs: adds the token types of pairs of texts and the head of answers, if the weights have them.
+        first_half: leaves out the layers of the second half.
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
@@ -34,6 +40,9 @@ def start_from_pretrained(
     positions = pretrained.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
+    if first_half:
+        layers = pretrained.shape.layers[: halfway(len(pretrained.shape.layers))]
+        pretrained = replace(pretrained, shape=replace(pretrained.shape, layers=layers))
     others = [*(POOLER if pooler else ()), *((TOKEN_TYPE, ANSWERER.kernel, ANSWERER.bias) if pairs else ())]
     parameters = pretrained.encoder_parameters
     parameters.update({name: pretrained.parameters[name] for name in others if name in pretrained.parameters})

@@ -68,7 +68,7 @@ class Head(ABC):
     """Of its labels, plural: a key of `EncodedExamples.labels`."""
     label_phrase: ClassVar[str]
     """A label with its article, such as "an intent", for messages to users."""
-    layer: ClassVar[HeadLayer]
+    layer: HeadLayer
     learns_unlabelled: ClassVar[bool] = False
     """Whether a teacher's answers to messages without labels are learnt."""
     learns_filled: ClassVar[bool] = False
@@ -248,7 +248,7 @@ def initial_parameters(heads: Sequence[Head], *, hidden_size: int, features_size
     """Linear layers of zeros."""
     parameters: Parameters = {}
     for head in heads:
-        rows = hidden_size if head.layer.per_wordpiece else features_size
+        rows = head.layer.rows(hidden_size, features_size)
         parameters[head.layer.kernel] = np.zeros((rows, head.size), np.float32)
         parameters[head.layer.bias] = np.zeros(head.size, np.float32)
     return parameters

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import UNEVEN, random_parameters, random_shape
 
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.compression.quantization import calibration_for, is_sparse, stored_name
 from rasa_compressed_bert.config import QuantizationConfig
-from rasa_compressed_bert.export.packing import input_format, pack, unpack
+from rasa_compressed_bert.export.packing import input_format, pack, state_of, unpack
 
 SHAPE = random_shape(UNEVEN)
 PARTS = ("query", "key", "value")
@@ -208,3 +209,17 @@ def test_pruned_and_clustered_weights_are_smaller_still():
 def test_int8_archives_are_a_quarter_of_those_in_floats():
     parameters = random_parameters(LARGE)
     assert bytes_of(packed(parameters, shape=LARGE)) < 0.27 * bytes_of(packed(parameters, shape=LARGE, method="none"))
+
+
+def test_a_tagger_that_reads_no_neighbours_goes_on_as_one_that_weighs_them_with_zeros():
+    """Of a model of format 3."""
+    parameters = random_parameters(SHAPE, num_tags=5)
+    alone = parameters["tagger.kernel"][: SHAPE.hidden_size]
+    tensors = packed({**parameters, "tagger.kernel": alone}, method="none")
+    shape = SHAPE.to_dict()
+    manifest = {"encoder": shape, "dense_encoder": shape}
+    state = state_of(Artifact(manifest, {WEIGHTS: tensors_to_bytes(tensors), TOKENIZER: b"{}"}))
+    kernel = state.parameters["tagger.kernel"]
+    before, own, after = np.split(kernel, 3)
+    np.testing.assert_array_equal(own, alone)
+    assert not before.any() and not after.any()

@@ -188,7 +188,7 @@ def test_types_that_end_at_commas(options, switch, separated):
 @few_steps
 def test_weight_of_the_entities_counts_without_pruning(options):
     models = [train_bert(EXAMPLES, joint(options, epochs=1, entity_loss_weight=weight)) for weight in (0.1, 10.0)]
-    one, other = (parameters_of(model)["tagger.kernel"] for model in models)
+    one, other = (parameters_of(model)["halfway_tagger.kernel"] for model in models)
     assert np.abs(one - other).max() > 1e-4
 
 

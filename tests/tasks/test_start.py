@@ -9,19 +9,25 @@ from random_models import UNEVEN, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
 from rasa_compressed_bert.compression.quantization import calibration_for
 from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
+    JointBertClassifierConfig,
     PrunedBertIntentClassifierConfig,
     QuantizationConfig,
     QuantizedBertFeaturizerConfig,
 )
+from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, WeightsError
 from rasa_compressed_bert.export.packing import pack, state_of, unpack
 from rasa_compressed_bert.export.serving import Format, serving_artifact
-from rasa_compressed_bert.heads import IntentHead
+from rasa_compressed_bert.heads import EntityHead, IntentHead
 from rasa_compressed_bert.models.encoder import BertEncoder
+from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, halfway
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks import start as start_module
-from rasa_compressed_bert.tasks.preparation import with_heads
+from rasa_compressed_bert.tasks.preparation import prepare, with_heads
 from rasa_compressed_bert.tasks.start import start_from_pretrained
 from rasa_compressed_bert.tasks.teacher import given_teacher, soft_targets
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -46,6 +52,25 @@ def test_as_many_positions_as_messages_may_have(start, tiny_weights, max_length)
     for name, value in begun.parameters.items():
         np.testing.assert_array_equal(value, checkpoint.parameters[name][: len(value)])
     assert begun.tokenizer == checkpoint.tokenizer
+
+
+def test_entities_alone_are_learnt_by_the_first_half(tiny_weights):
+    """And beside intents by the hidden states there; what is trained further goes on with the same ones."""
+    whole = load_pretrained(str(tiny_weights)).shape
+    examples = [Example("the weather", "a", (EntitySpan(0, 3, "x"),)), Example("good music", "b")] * 4
+    options = {"model_weights": str(tiny_weights), "max_length": 8}
+    for config_class, layers, layer in (
+        (BertEntityExtractorConfig, halfway(len(whole.layers)), TAGGER),
+        (JointBertClassifierConfig, len(whole.layers), HALFWAY_TAGGER),
+    ):
+        run = prepare(examples, config_class.from_dict(options), known=NO_VALUES)
+        head = next(head for head in run.heads if isinstance(head, EntityHead))
+        assert len(run.start.shape.layers) == layers and head.layer == layer
+        assert run.start.parameters[layer.kernel].shape[0] == 3 * whole.hidden_size
+        assert EntityHead.from_manifest(head.to_manifest(None)).layer == layer
+    before = head.to_manifest(None)["entities"]
+    del before["layer"]  # of a model of format 3
+    assert EntityHead.from_manifest({"entities": before}).layer == TAGGER
 
 
 def test_the_pooler_comes_with_pooling_cls(tiny_weights):
