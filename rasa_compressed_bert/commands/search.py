@@ -41,6 +41,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="the options that are varied, below `search:` (default: those that matter most)",
     )
     search.add_argument(
+        "--maximize",
+        metavar="SCORE",
+        help="macro_f1 or accuracy of intents, entity_f1, exact or f1 of answers (default: macro_f1, entity_f1, their "
+        "mean of a component with both, or exact)",
+    )
+    search.add_argument(
         "--minimize",
         default="latency_ms,size_mb",
         metavar="COST[,COST]",
@@ -104,7 +110,8 @@ def run(arguments: argparse.Namespace) -> None:
 
         from rasa_compressed_bert.search import study
         from rasa_compressed_bert.search.evaluation import Evaluator
-        from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured
+        from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured, require_scores
+        from rasa_compressed_bert.search.message_task import MessageTask
         from rasa_compressed_bert.search.storage import open_storage, storage_errors
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
@@ -113,10 +120,12 @@ def run(arguments: argparse.Namespace) -> None:
     project = read_project(arguments.config, arguments.nlu)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold or ())
+    require_scores(arguments.maximize, thresholds, project.config_class)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
-    goal = study.Goal(space, costs, thresholds, made_from)
+    goal = study.Goal(space, costs, thresholds, made_from, arguments.maximize)
     cache = arguments.out / "teachers" / project.environment_digest[:16]
-    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
+    task = MessageTask(project.examples, cache=cache)
+    evaluator = Evaluator(task, project.config_class, project.options, maximize=arguments.maximize)
     make_folder(arguments.out)
     try:
         place = arguments.storage or str(arguments.out / "journal.log")

@@ -45,7 +45,7 @@ def conclude(
     front = pareto([*points, baseline], axes, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
     found, count = finalists(front, baseline, within=within), arguments.splits
-    tried = report.Tried(points, baseline)
+    tried = report.Tried(points, baseline, goal.thresholds)
     models = _confirmed(opened, baseline, found, evaluator, range(1, count + 1), what="measuring again to choose")
     baseline, *_ = models
     front = pareto(models, axes, goal.thresholds)
@@ -58,9 +58,9 @@ def conclude(
     report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
     if shares:
         report.plot_importances(shares, out / "importance.png")
-    rows = report.picked_rows(reported)
-    (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
-    show([Table(rows, left=2), Prose(report.legend(rows)), Prose("")])
+    rows, scores = report.picked_rows(reported), report.score_rows(reported)
+    (out / "picked.md").write_text(f"{markdown_table(rows)}\n\n{markdown_table(scores)}\n", encoding="utf-8")
+    show([Table(rows, left=2), Prose(report.legend(rows)), Prose(""), Table(scores), Prose("")])
     _train_picked(reported, project, arguments)
 
 

@@ -86,7 +86,8 @@ def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> D
     Returns:
         `found` with these, and `score_deviation`: the sample standard deviation of `score`, None of a single split.
     """
-    known = {name: [figures[name] for figures in others if figures[name] is not None] for name in (SCORE, *SCORES)}
+    names = [name for name in (SCORE, *SCORES) if any(name in figures for figures in (found, *others))]
+    known = {name: [figures[name] for figures in others if figures.get(name) is not None] for name in names}
     scores = {name: fmean(values) if values else None for name, values in known.items()}
     latency = min(figures["latency_ms"] for figures in (found, *others))
     deviation = stdev(known[SCORE]) if len(others) > 1 else None
