@@ -75,7 +75,7 @@ class Evaluator:
                 a model is trained as `rasa train` does, its dense teacher included.
 
         Returns:
-            None of a quick training that would not be shorter.
+            None of a quick training that would take more than half as long.
 
         Raises:
             ConfigError: if the options contradict each other.
@@ -85,7 +85,7 @@ class Evaluator:
         config = self._config_class.from_dict(given)
         if quick:
             epochs = max(2, math.ceil(config.epochs * _QUICK))
-            if epochs >= config.epochs:
+            if 2 * epochs > config.epochs:
                 return None
             config = self._config_class.from_dict(merged(given, _shortened(config, epochs)))
         training, held_out = self._task.split(split)

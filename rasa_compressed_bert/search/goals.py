@@ -177,6 +177,11 @@ def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold]
         raise ConfigError(*problems)
 
 
+def size_of(costs: Sequence[str]) -> str:
+    """The cost that sizes are compared by: what is minimised of megabytes and parameters, else megabytes."""
+    return "parameters" if "parameters" in costs and "size_mb" not in costs else "size_mb"
+
+
 def read_costs(names: Sequence[str]) -> Tuple[str, ...]:
     """The one or two costs that are minimised.
 

@@ -90,10 +90,14 @@ def write_frontier(confirmed: Confirmed, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
+def picked_rows(reported: Mapping[str, Optional[Point]], *, size: str = "size_mb") -> List[List[str]]:
     """Heading, the baseline, and each model that was picked with its differences to it.
 
     ± is the sample standard deviation between splits; a single split has none.
+
+    Args:
+        reported: see `Confirmed`.
+        size: the cost that sizes are compared by.
     """
     base = {name: point.figures for name, point in reported.items() if point is not None}[BASELINE]
     rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
@@ -107,7 +111,7 @@ def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
         score = f"{100 * own[SCORE]:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
         figures = [score, f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
         changes = [f"{100 * (own[SCORE] - base[SCORE]):+.2f}"]
-        changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
+        changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", size)]
         rows.append([name, trial, *figures, f"{own['parameters'] / 1e6:.2f}", *changes])
     return rows
 

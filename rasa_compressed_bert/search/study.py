@@ -262,7 +262,7 @@ def confirmed(
 
 
 def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> Any:
-    """What is measured, as JSON values; None of a quick training that would not be quicker."""
+    """What is measured, as JSON values; None of a quick training that is left out."""
     try:
         found = measure(options, **given)
     except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work

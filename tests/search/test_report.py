@@ -13,11 +13,18 @@ def on_splits(point, *scores):
     return point._replace(figures=averaged(point.figures, [{**point.figures, "score": score} for score in scores]))
 
 
+def with_parameters(point, number):
+    return point._replace(figures={**point.figures, "parameters": number})
+
+
 def test_choices_have_the_figures_of_the_splits_to_report_on():
     reported = {"baseline": on_splits(BASELINE, 0.8, 0.9), "best": on_splits(POINTS[0], 0.9, 0.92), "fastest": None}
     heading, baseline, best, fastest = report.picked_rows(reported)
     assert baseline[:3] == ["baseline", "", "85.00 ± 7.07"] and best[:3] == ["best", "0", "91.00 ± 1.41"]
     assert "± its standard deviation" in report.legend([heading, baseline])
+    assert best[7:] == ["+100.0 %", "+0.0 %"]
+    by_parameters = report.picked_rows({**reported, "best": with_parameters(reported["best"], 3)}, size="parameters")
+    assert by_parameters[2][8] == "+200.0 %"
     assert best[6] == "+6.00" and fastest == ["fastest", *[""] * (len(heading) - 1)]
 
 
