@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction) -> None:
             "search --nlu data/nlu.yml --config config.yml",
             "search --nlu data/nlu.yml --config config.yml --threshold 'macro_f1 >= 0.9' --minimize size_mb",
             "search --nlu data/nlu.yml --config config.yml --resume",
-            "search --questions squad.json --config config.yml --threshold 'exact >= 0.5' --minimize parameters",
+            "search --questions squad.json --config config.yml --threshold 'exact >= 0.5'",
         ],
     )
     search.add_argument(
@@ -41,7 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--questions",
         type=Path,
         nargs="+",
-        metavar="TRAIN.json",
+        metavar="FILE",
         help="questions in the format of SQuAD 2.0, in the place of training_data of the BertAnswerExtractor whose "
         "options are varied then",
     )

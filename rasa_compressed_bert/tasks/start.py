@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Sequence
 
-from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
+from rasa_compressed_bert.compression.shrinking import require_layers
+from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, BertOptions, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import TOKEN_TYPE
@@ -27,9 +28,12 @@ def start_from_pretrained(
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
-        ConfigError: if `max_length` is more than the weights have positions for.
+        ConfigError: if `max_length` is more than the weights have positions for, or if they lack one of
+            `pruning.layers`.
     """
     checkpoint = load_pretrained(config.model_weights)
+    if isinstance(config, BertOptions):
+        require_layers(config.pruning.layers, checkpoint.shape)
     positions = checkpoint.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")

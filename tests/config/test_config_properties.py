@@ -92,6 +92,8 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
         for name in ("query_key", "value", "attention_heads", "intermediate", "pooler"):
             if pruning.get("method", "neuron") != "neuron":
                 pruning.pop(name, None)
+        if pruning.get("method") == "none":
+            pruning.pop("layers", None)
         if options.get("pooling") == "mean":
             pruning.pop("pooler", None)
         if pruning.get("method") != "weight":
