@@ -3,6 +3,9 @@
 import csv
 import itertools
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -21,9 +24,14 @@ from rasa_compressed_bert.search.storage import open_storage
 from rasa_compressed_bert.search.study import baseline_of, open_study
 from rasa_compressed_bert.tasks import answer_training
 
+DOCS = Path(__file__).parents[2] / "docs"
 EXTRACTOR = BertAnswerExtractorConfig
 SCORES = scores_of(EXTRACTOR)
 QUICK = {"epochs": 1, "batch_size": 16, "max_length": 64, "learning_rate": 1e-3}
+
+
+def ended():
+    raise DataError("This is as far as it goes.")
 
 
 @pytest.fixture
@@ -200,6 +208,20 @@ def test_an_extractor_alone_needs_questions(project, tmp_path, capsys):
     (tmp_path / "nlu.yml").write_text("version: '3.1'\n")
     assert main([*project(pipeline=pipeline)[:3], "--nlu", str(tmp_path / "nlu.yml")]) == 2
     assert "search needs one, or --questions for BertAnswerExtractor." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["search.md", "answers.md"])
+def test_the_commands_of_the_pages(page, project, tmp_path, monkeypatch):
+    """They get as far as the first training."""
+    text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", "")
+    (command,) = re.findall(r"^rasa-compressed-bert (search .*--questions.*)$", text, flags=re.MULTILINE)
+    project()
+    (tmp_path / "squad").mkdir()
+    (tmp_path / "questions.json").rename(tmp_path / "squad" / "train.json")
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(Evaluator, "measure", lambda self, options: seen.append(options) or ended())
+    assert main(shlex.split(command)) == 2 and seen == [{}]
 
 
 def test_a_study_of_other_questions(project, tmp_path, capsys, monkeypatch):
