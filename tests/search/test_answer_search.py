@@ -105,6 +105,16 @@ def test_what_is_served_is_measured(questions, tiny_weights, monkeypatch):
     assert len(dense) == 3
 
 
+def test_a_trimmed_vocabulary_keeps_what_documents_need(questions, tiny_weights, monkeypatch):
+    monkeypatch.setattr(answer_training, "fine_tune", lambda run: run)
+    sizes = {"vocabulary": "trim", "vocabulary_size": 118}
+    config = EXTRACTOR.from_dict({"model_weights": str(tiny_weights), **QUICK, **sizes})
+    for texts, is_kept in (["goodbye"], True), ([], False):
+        task = AnswerTask(read_questions([questions], option="test"), texts=texts)
+        tokenizer = task.fine_tune(config, task.split(0)[0]).run.start.tokenizer
+        assert ('"goodbye"' in tokenizer) == is_kept
+
+
 def test_a_default_space(caplog):
     for base in ({}, {"pruning": {"method": "none"}}, {"quantization": {"method": "kmeans"}}):
         space = default_space(EXTRACTOR, base)
