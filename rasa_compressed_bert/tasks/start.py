@@ -32,8 +32,6 @@ def start_from_pretrained(
             `pruning.layers`.
     """
     checkpoint = load_pretrained(config.model_weights)
-    if isinstance(config, BertOptions):
-        require_layers(config.pruning.layers, checkpoint.shape)
     positions = checkpoint.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the weights")
@@ -59,4 +57,6 @@ def start_from_pretrained(
         dense = replace(dense, separator=pair_template(tokenizer).separator)
         parameters[TOKEN_TYPE] = checkpoint.token_type
     shape = replace(dense, vocab_size=len(parameters["embeddings.word"]))
+    if isinstance(config, BertOptions):
+        require_layers(config.pruning.layers, shape)
     return ModelState(shape, parameters, tokenizer, dense)
