@@ -71,6 +71,7 @@ def main() -> int:
         "--test", type=Path, help="questions on other articles, for models that learnt the whole sample"
     )
     parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--timeout", type=int, help="seconds after which no trial starts")
     parser.add_argument("--splits", type=int, default=1, help="to choose on; as many more to report on")
     parser.add_argument("--threshold", default="exact >= 0.5")
     parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all models, as YAML")
@@ -143,6 +144,8 @@ def search(work: Path, arguments: argparse.Namespace) -> None:
         **{"--minimize": "parameters", "--threshold": arguments.threshold, "--trials": arguments.trials},
         **{"--splits": arguments.splits, "--out": study},
     }
+    if arguments.timeout:
+        words["--timeout"] = arguments.timeout
     resumed = ["--resume"] if (study / "journal.log").is_file() else []
     status = run_command(["search", *(str(word) for pair in words.items() for word in pair), *resumed])
     if status:
