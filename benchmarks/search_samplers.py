@@ -30,6 +30,7 @@ from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import SCORE
+from rasa_compressed_bert.search.message_task import MessageTask
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage
 from rasa_compressed_bert.search.study import Goal, open_study, points_of
@@ -64,7 +65,8 @@ def main() -> int:
     silence_libraries()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     examples = intent_examples(load_training_data(arguments.nlu))
-    evaluator = Evaluator(examples, DistilledIntentClassifierConfig, BASE, cache=arguments.work / "teachers")
+    task = MessageTask(examples, cache=arguments.work / "teachers")
+    evaluator = Evaluator(task, DistilledIntentClassifierConfig, BASE)
     goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, (), "samplers")
     reference = corner(evaluator.measure({}).to_dict())  # one for all
     runs = []

@@ -8,9 +8,10 @@ import yaml
 from PIL import Image
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
+from benchmarks import search_answers
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.report import digest_of
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import BertAnswerExtractorConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.models.pretrained import ALIASES
 from rasa_compressed_bert.search.space import read_space
 from scripts import fill_pages, options
@@ -154,10 +155,12 @@ def test_every_snippet_names_our_component():
     assert all(any(name in text for name in OURS) for text in YAMLS)
 
 
-def test_the_space_of_the_search_is_valid():
-    (text,) = re.findall(r"```\n(search:.*?)```", WHOLE, flags=re.DOTALL)
-    space = read_space(yaml.safe_load(text)["search"], PrunedBertIntentClassifierConfig)
+def test_the_spaces_of_the_search_are_valid():
+    messages, answers = re.findall(r"```\n(search:.*?)```", WHOLE, flags=re.DOTALL)
+    space = read_space(yaml.safe_load(messages)["search"], PrunedBertIntentClassifierConfig)
     assert set(space) == {"pruning.final_sparsity", "learning_rate", "quantization.method"}
+    space = read_space(yaml.safe_load(answers)["search"], BertAnswerExtractorConfig)
+    assert len(space) == 6 and not set(space) - set(search_answers.SPACE)
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"rasa-compressed-bert ([a-z-]+)", WHOLE))))

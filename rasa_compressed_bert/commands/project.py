@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 from rasa_compressed_bert.errors import CompressedBertError
 
 if TYPE_CHECKING:  # help starts without the options and numpy
     from rasa_compressed_bert.config import TrainedConfig
     from rasa_compressed_bert.data.example import Example
+    from rasa_compressed_bert.data.questions import Question
 
 
 class Project(NamedTuple):
@@ -20,20 +21,23 @@ class Project(NamedTuple):
         place: of the component in its pipeline.
         config_class: the component's options.
         examples: the labelled messages, in an order that does not depend on that of files in a folder.
+        questions: in their place, where the component learns answers.
     """
 
     config: Dict[str, Any]
     place: int
     config_class: Type[TrainedConfig]
-    examples: Sequence[Example]
+    examples: Sequence[Example] = ()
+    questions: Sequence[Question] = ()
 
     @property
     def data(self) -> List[Any]:
-        """What the component learns from, as JSON values: messages, and digests of the weights and files it names."""
+        """What the component learns from, as JSON values, and digests of the weights and files that it names."""
         from rasa_compressed_bert.components.config_io import named_content
 
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
-        return [texts, *named_content(self.config_class.from_dict(self.options))]
+        questions = [[one.text, one.passage, one.answers, one.document] for one in self.questions]
+        return [texts, *([questions] if questions else []), *named_content(self.config_class.from_dict(self.options))]
 
     @property
     def environment_digest(self) -> str:
@@ -56,44 +60,72 @@ class Project(NamedTuple):
         return {**self.config, "pipeline": pipeline}
 
 
-def read_project(path: Path, nlu: Path) -> Project:
+def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[Path]] = None) -> Project:
     """Reads a config.yml and its data.
+
+    Args:
+        path: of the config.yml.
+        nlu: NLU data, which the component learns from.
+        questions: files in the format of SQuAD 2.0; where they are given, the component is one that learns them, in the
+            place of its option `training_data`.
 
     Raises:
         CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
     """
-    import rasa_compressed_bert
-    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
-    from rasa_compressed_bert.components.nlu_files import load_training_data
+    from rasa_compressed_bert.data.squad import read_questions
 
     config = read_yaml(path)
     pipeline = config.get("pipeline") if isinstance(config, dict) else None
     if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
         raise CompressedBertError(f"--config: '{path}' has no pipeline.")
+    if questions:
+        place, component = _component(path, pipeline, learns_answers=True)
+        files = [str(file) for file in questions]
+        pipeline[place]["training_data"] = files
+        return Project(config, place, component.options_class, questions=read_questions(files, option="--questions"))
+    if nlu is None:
+        raise CompressedBertError("search: give --nlu, or --questions for BertAnswerExtractor.")
+    place, component = _component(path, pipeline, learns_answers=False)
+    return Project(config, place, component.options_class, _examples(component, pipeline, nlu))
+
+
+def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers: bool) -> Tuple[int, Any]:
+    """The one component that learns answers, or messages, and its place in the pipeline."""
+    import rasa_compressed_bert
+
     found = {}
     for place, item in enumerate(pipeline):
         package, _, name = str(item.get("name")).rpartition(".")
-        if package == "rasa_compressed_bert":
-            component = getattr(rasa_compressed_bert, name, None)
-            if component is None:
-                known = ", ".join(rasa_compressed_bert.__all__)
-                raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
-            if component.options_class.learns_intents or component.options_class.learns_entities:
-                found[place] = component
+        if package != "rasa_compressed_bert":
+            continue
+        component = getattr(rasa_compressed_bert, name, None)
+        if component is None:
+            known = ", ".join(rasa_compressed_bert.__all__)
+            raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
+        options = component.options_class
+        if options.learns_answers if learns_answers else options.learns_intents or options.learns_entities:
+            found[place] = component
     if len(found) != 1:
+        what = "that learn answers" if learns_answers else "with a score of messages"
+        hint = "search needs one" if learns_answers else "search needs one, or --questions for BertAnswerExtractor"
         raise CompressedBertError(
-            f"--config: '{path}' has {len(found)} components of rasa_compressed_bert with a score; search needs one."
+            f"--config: '{path}' has {len(found)} components of rasa_compressed_bert {what}; {hint}."
         )
-    ((place, component),) = found.items()
+    return next(iter(found.items()))
+
+
+def _examples(component: Any, pipeline: Sequence[Dict[str, Any]], nlu: Path) -> Sequence[Example]:
+    """The labelled messages of NLU data, as a component reads them."""
+    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
+    from rasa_compressed_bert.components.nlu_files import load_training_data
+
     data = load_training_data(nlu)
     if component.options_class.learns_entities:
         names = [str(item.get("name")).rpartition(".")[2] for item in pipeline]
         examples = entity_examples(data, extractor=component.__name__, pipeline=names)
     else:
         examples = intent_examples(data)
-    if nlu.is_dir():
-        examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
-    return Project(config, place, component.options_class, examples)
+    return sorted(examples, key=lambda example: (example.text, example.intent or "")) if nlu.is_dir() else examples
 
 
 def read_yaml(path: Path) -> Any:

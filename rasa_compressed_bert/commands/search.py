@@ -28,17 +28,41 @@ def add(commands: argparse._SubParsersAction) -> None:
             "search --nlu data/nlu.yml --config config.yml",
             "search --nlu data/nlu.yml --config config.yml --threshold 'macro_f1 >= 0.9' --minimize size_mb",
             "search --nlu data/nlu.yml --config config.yml --resume",
+            "search --questions squad.json --config config.yml --threshold 'exact >= 0.5'",
         ],
     )
-    search.add_argument("--nlu", type=Path, required=True, metavar="TRAIN.yml", help="training data")
     search.add_argument(
-        "--config", type=Path, required=True, metavar="CONFIG.yml", help="a pipeline with one of our components"
+        "--nlu",
+        type=Path,
+        metavar="TRAIN.yml",
+        help="training data; with --questions that of the other components, so that models are trained in --out",
+    )
+    search.add_argument(
+        "--questions",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="questions in the format of SQuAD 2.0, in the place of training_data of the BertAnswerExtractor whose "
+        "options are varied then",
+    )
+    search.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="CONFIG.yml",
+        help="a pipeline with one component of ours that learns messages, or questions",
     )
     search.add_argument(
         "--space",
         type=Path,
         metavar="SPACE.yml",
         help="the options that are varied, below `search:` (default: those that matter most)",
+    )
+    search.add_argument(
+        "--maximize",
+        metavar="SCORE",
+        help="macro_f1 or accuracy of intents, entity_f1, exact or f1 of answers (default: macro_f1, entity_f1, their "
+        "mean of a component with both, or exact)",
     )
     search.add_argument(
         "--minimize",
@@ -104,19 +128,21 @@ def run(arguments: argparse.Namespace) -> None:
 
         from rasa_compressed_bert.search import study
         from rasa_compressed_bert.search.evaluation import Evaluator
-        from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured
+        from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured, require_scores
         from rasa_compressed_bert.search.storage import open_storage, storage_errors
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    project = read_project(arguments.config, arguments.nlu)
+    project = read_project(arguments.config, arguments.nlu, arguments.questions)
     space = _space(arguments.space, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold or ())
+    require_scores(arguments.maximize, thresholds, project.config_class)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
-    goal = study.Goal(space, costs, thresholds, made_from)
-    cache = arguments.out / "teachers" / project.environment_digest[:16]
-    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
+    goal = study.Goal(space, costs, thresholds, made_from, arguments.maximize)
+    evaluator = Evaluator(
+        _task(project, arguments.out), project.config_class, project.options, maximize=arguments.maximize
+    )
     make_folder(arguments.out)
     try:
         place = arguments.storage or str(arguments.out / "journal.log")
@@ -132,6 +158,19 @@ def run(arguments: argparse.Namespace) -> None:
             conclude(opened, goal, baseline, evaluator, project, arguments)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("Finished trials are kept; --resume continues from them.") from stop
+
+
+def _task(project: Project, out: Path) -> Any:
+    """What is learnt and measured: questions, or messages."""
+    from rasa_compressed_bert.data.documents import read_documents
+    from rasa_compressed_bert.search.answer_task import AnswerTask
+    from rasa_compressed_bert.search.message_task import MessageTask
+
+    if not project.questions:
+        return MessageTask(project.examples, cache=out / "teachers" / project.environment_digest[:16])
+    folder = project.options.get("documents")
+    documents = read_documents(folder, option="documents") if folder else []
+    return AnswerTask(project.questions, texts=[document.text for document in documents])
 
 
 def _space(path: Optional[Path], project: Project) -> Any:

@@ -33,24 +33,26 @@ def conclude(
     from rasa_compressed_bert.reporting.terminal import show
     from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
+    from rasa_compressed_bert.search.goals import size_of
 
-    out, points, within = arguments.out, study.points_of(opened, goal.space), arguments.within
+    out, points, size = arguments.out, study.points_of(opened, goal.space), size_of(goal.costs)
     report.write_trials(opened, out / "trials.csv")
     if not points and goal.thresholds:
         require_some([], study.tried_of(opened, goal.space), goal.thresholds)
     if not points:
         reasons = study.reasons_of(opened.get_trials(deepcopy=False))
         raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())
-    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", "size_mb")))  # what choices are made by
+    limits = {"within": arguments.within, "size": size}
+    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", size)))  # what choices are made by
     front = pareto([*points, baseline], axes, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
-    found, count = finalists(front, baseline, within=within), arguments.splits
-    tried = report.Tried(points, baseline)
+    found, count = finalists(front, baseline, **limits), arguments.splits
+    tried = report.Tried(points, baseline, goal.thresholds)
     models = _confirmed(opened, baseline, found, evaluator, range(1, count + 1), what="measuring again to choose")
     baseline, *_ = models
     front = pareto(models, axes, goal.thresholds)
     require_some(front, models, goal.thresholds, where=" on the other splits of the data")
-    picked = picks(front, baseline, within=within)
+    picked = picks(front, baseline, **limits)
     reported = _reported(opened, baseline, picked, evaluator, range(count + 1, 2 * count + 1))
     confirmed, shares = report.Confirmed(front, baseline, reported), report.importances(opened)
     report.write_frontier(confirmed, out / "pareto.json")
@@ -58,9 +60,9 @@ def conclude(
     report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
     if shares:
         report.plot_importances(shares, out / "importance.png")
-    rows = report.picked_rows(reported)
-    (out / "picked.md").write_text(markdown_table(rows) + "\n", encoding="utf-8")
-    show([Table(rows, left=2), Prose(report.legend(rows)), Prose("")])
+    rows, scores = report.picked_rows(reported, size=size), report.score_rows(reported)
+    (out / "picked.md").write_text(f"{markdown_table(rows)}\n\n{markdown_table(scores)}\n", encoding="utf-8")
+    show([Table(rows, left=2), Prose(report.legend(rows)), Prose(""), Table(scores), Prose("")])
     _train_picked(reported, project, arguments)
 
 
@@ -99,9 +101,12 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
                 continue
             trained = own / str(point.number)
             if not trained.exists():
-                _train(project.with_options(point.options), arguments.nlu, trained)
+                _write_config(project.with_options(point.options), trained)
+                if arguments.nlu:
+                    _train(trained, arguments.nlu)
             _move(Path(shutil.copytree(str(trained), str(own / name))), shared / name)
-            write(f"Written: {shared / name}, config.yml and model.tar.gz\n")
+            files = "config.yml and model.tar.gz" if arguments.nlu else "config.yml; with --nlu a model is trained too"
+            write(f"Written: {shared / name}, {files}\n")
     finally:
         shutil.rmtree(str(own), ignore_errors=True)
 
@@ -113,16 +118,19 @@ def _move(folder: Path, target: Path) -> None:
     try:
         folder.rename(target)
     except OSError:
-        if not (target / "model.tar.gz").is_file():
+        if not all((target / file.name).is_file() for file in folder.iterdir()):
             raise
 
 
-def _train(config: Dict[str, Any], nlu: Path, folder: Path) -> None:
-    """By Rasa itself, on all the data."""
+def _write_config(config: Dict[str, Any], folder: Path) -> None:
     from rasa.shared.utils.io import write_yaml
 
     folder.mkdir(parents=True, exist_ok=True)
     write_yaml(config, folder / "config.yml")
+
+
+def _train(folder: Path, nlu: Path) -> None:
+    """By Rasa itself, on all the data, with the config.yml of a folder."""
     command = [sys.executable, "-m", "rasa", "train", "nlu", "--config", str(folder / "config.yml"), "--nlu", str(nlu)]
     options = ["--out", str(folder), "--fixed-model-name", "model"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

@@ -7,10 +7,11 @@ because another head of its layer keeps more of them gets zeros in its columns, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, Mapping, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.gates import LayerGates
 from rasa_compressed_bert.models.shape import POSITION_BIAS, EncoderShape, LayerShape
 
@@ -50,6 +51,41 @@ def shrink(
         parameters["pooler.bias"] = parameters["pooler.bias"][neurons]
         parameters["classifier.kernel"] = parameters["classifier.kernel"][neurons]
     return replace(shape, layers=tuple(layers)), parameters
+
+
+def require_layers(layers: Optional[Sequence[int]], shape: EncoderShape) -> None:
+    """Refuses layers that an encoder has not.
+
+    Args:
+        layers: from 0; None asks for all.
+        shape: of the encoder.
+
+    Raises:
+        ConfigError: if one of them is not there.
+    """
+    count = len(shape.layers)
+    if layers is not None and max(layers) >= count:
+        raise ConfigError(
+            f"pruning.layers: {list(layers)} names layers that are not there; the weights have 0 to {count - 1}"
+        )
+
+
+def keep_layers(
+    shape: EncoderShape, parameters: Mapping[str, np.ndarray], layers: Sequence[int]
+) -> Tuple[EncoderShape, Dict[str, np.ndarray]]:
+    """The shape and the parameters of an encoder with some of its layers, in the order that is given.
+
+    Args:
+        shape: the widths before.
+        parameters: the parameters that `shape` names, and those of a head, which are kept.
+        layers: which ones, from 0.
+    """
+    kept = {name: value for name, value in parameters.items() if not name.startswith("layers.")}
+    for new, old in enumerate(layers):
+        prefix = f"layers.{old}."
+        own = {name[len(prefix) :]: value for name, value in parameters.items() if name.startswith(prefix)}
+        kept.update({f"layers.{new}.{name}": value for name, value in own.items()})
+    return replace(shape, layers=tuple(shape.layers[index] for index in layers)), kept
 
 
 def _dimensions(gate: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 from typing import Iterator, Optional
 
 from rasa_compressed_bert.config.options import option
-from rasa_compressed_bert.config.problems import Problem
+from rasa_compressed_bert.config.problems import Problem, shown
 from rasa_compressed_bert.config.pruning import PruningConfig
 
 
@@ -53,11 +53,13 @@ class BudgetConfig:
             "attention_heads",
             "intermediate",
             "pooler",
+            "layers",
         ):
-            if getattr(pruning, name) != getattr(defaults, name):
+            value = getattr(pruning, name)
+            if value != getattr(defaults, name):
                 yield Problem(
                     ("budget", f"pruning.{name}"),
-                    f"pruning.{name}: {getattr(pruning, name)} is what a budget finds; leave it or the budget out",
+                    f"pruning.{name}: {shown(value)} is what a budget finds; leave it or the budget out",
                 )
         if pruning.method not in ("neuron", "head"):
             yield Problem(

@@ -35,6 +35,6 @@ _SHORT = _Short()
 def shown(value: Any) -> str:
     """Return a value on one line, as YAML has it, also one that is too large to print."""
     try:
-        return _SHORT.repr(value)
+        return _SHORT.repr(list(value) if isinstance(value, tuple) else value)
     except ValueError:  # Python refuses to print integers of more than 4,300 digits
         return f"<{type(value).__name__}>"

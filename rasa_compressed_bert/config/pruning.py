@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Tuple
 
 from rasa_compressed_bert.config.options import option
 from rasa_compressed_bert.config.problems import Problem
@@ -75,6 +75,14 @@ class PruningConfig:
     pooler: Optional[float] = _own_sparsity(
         "pooler's neurons",
         requires={"pruning.method": ("neuron",), "pooling": ("cls",)},
+    )
+    layers: Optional[Tuple[int, ...]] = option(
+        None,
+        tuple,
+        optional=True,
+        requires={"pruning.method": ("neuron", "head", "weight")},
+        help="Layers of the dense model, from 0, that the pruned one starts with; sparsities are shares of these then. "
+        "null starts with all.",
     )
     pattern: str = option(
         "unstructured",

@@ -41,37 +41,42 @@ def pareto(points: Sequence[Point], costs: Sequence[str], thresholds: Sequence[T
     return sorted(front, key=lambda point: (-point.figures[SCORE], point.number))
 
 
-def picks(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> Dict[str, Optional[Point]]:
+def picks(
+    points: Sequence[Point], baseline: Point, *, within: float = WITHIN, size: str = "size_mb"
+) -> Dict[str, Optional[Point]]:
     """The models that people ask for, by name; None where no point is one.
 
     Args:
         points: to choose from, the baseline among them or not.
         baseline: what the config.yml gives as it is.
         within: how much score the fastest may lose.
+        size: the cost that sizes are compared by.
     """
-    return {name: found[0] if found else None for name, found in _ranked(points, baseline, within).items()}
+    return {name: found[0] if found else None for name, found in _ranked(points, baseline, within, size).items()}
 
 
-def finalists(points: Sequence[Point], baseline: Point, *, within: float = WITHIN) -> List[Point]:
+def finalists(
+    points: Sequence[Point], baseline: Point, *, within: float = WITHIN, size: str = "size_mb"
+) -> List[Point]:
     """The first few of each choice, and of it as if the baseline had less luck: other splits will tell them apart."""
     unlucky = baseline._replace(figures={**baseline.figures, SCORE: baseline.figures[SCORE] - _LUCK})
-    rankings = [ranked for given in (baseline, unlucky) for ranked in _ranked(points, given, within).values()]
+    rankings = [ranked for given in (baseline, unlucky) for ranked in _ranked(points, given, within, size).values()]
     return list({point.number: point for ranked in rankings for point in ranked[:_FINALISTS]}.values())
 
 
-def _ranked(points: Sequence[Point], baseline: Point, within: float) -> Dict[str, List[Point]]:
+def _ranked(points: Sequence[Point], baseline: Point, within: float, size: str) -> Dict[str, List[Point]]:
     """The points that may be each choice, first choice first."""
-    size, score = baseline.figures["size_mb"], baseline.figures[SCORE]
+    largest, score = baseline.figures[size], baseline.figures[SCORE]
 
     def ranked(condition: Callable[[Mapping[str, Any]], bool], key: Callable[[Mapping[str, Any]], Any]) -> List[Point]:
         return sorted((point for point in points if condition(point.figures)), key=lambda point: key(point.figures))
 
     return {
-        "best": ranked(lambda own: own["size_mb"] <= size, lambda own: (-own[SCORE], own["size_mb"])),
+        "best": ranked(lambda own: own[size] <= largest, lambda own: (-own[SCORE], own[size])),
         "smaller_and_better": ranked(
-            lambda own: own[SCORE] > score and own["size_mb"] < size, lambda own: (own["size_mb"], -own[SCORE])
+            lambda own: own[SCORE] > score and own[size] < largest, lambda own: (own[size], -own[SCORE])
         ),
-        "smallest": ranked(lambda own: own[SCORE] >= score - KEEP_SCORE, lambda own: (own["size_mb"], -own[SCORE])),
+        "smallest": ranked(lambda own: own[SCORE] >= score - KEEP_SCORE, lambda own: (own[size], -own[SCORE])),
         "fastest": ranked(lambda own: own[SCORE] >= score - within, lambda own: (own["latency_ms"], -own[SCORE])),
     }
 
@@ -86,7 +91,8 @@ def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> D
     Returns:
         `found` with these, and `score_deviation`: the sample standard deviation of `score`, None of a single split.
     """
-    known = {name: [figures[name] for figures in others if figures[name] is not None] for name in (SCORE, *SCORES)}
+    names = [name for name in (SCORE, *SCORES) if any(name in figures for figures in (found, *others))]
+    known = {name: [figures[name] for figures in others if figures.get(name) is not None] for name in names}
     scores = {name: fmean(values) if values else None for name, values in known.items()}
     latency = min(figures["latency_ms"] for figures in (found, *others))
     deviation = stdev(known[SCORE]) if len(others) > 1 else None

@@ -4,55 +4,74 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
+from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.errors import ConfigError
 
 SCORE = "score"
-SCORES = ("macro_f1", "accuracy", "entity_f1")
+_OF_INTENTS, _OF_ENTITIES = ("macro_f1", "accuracy"), ("entity_f1",)
+_OF_ANSWERS = ("exact", "f1")
+_APART = tuple(f"{kind}_{name}" for kind in ("answerable", "unanswerable") for name in _OF_ANSWERS)
+SCORES = (*_OF_INTENTS, *_OF_ENTITIES, *_OF_ANSWERS, *_APART)
+"""All scores that a component may have; see `metrics`."""
+_MAIN = ("macro_f1", "entity_f1", "exact")
 COSTS = ("latency_ms", "size_mb", "parameters")
 _THRESHOLD = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+.\deE]+)\s*")
 
 
+def scores_of(config_class: Type[ComponentConfig]) -> Tuple[str, ...]:
+    """The scores that a component may have, by what it learns."""
+    intents, entities = config_class.learns_intents, config_class.learns_entities
+    answers = (*_OF_ANSWERS, *_APART) if config_class.learns_answers else ()
+    return (*(_OF_INTENTS if intents else ()), *(_OF_ENTITIES if entities else ()), *answers)
+
+
 @dataclass(frozen=True)
 class Measured:
-    """A model on held-out messages.
+    """A model on held-out data.
 
     Attributes:
-        macro_f1: of the intents; None without any.
-        accuracy: of the intents.
-        entity_f1: micro F1 of exact spans; None without entities.
-        latency_ms: median of one message, tokenizer included, on one thread.
+        scores: by names of `SCORES`; only of what the data have labels of.
+        latency_ms: median of one message, or of one question on its passage, tokenizer included, on one thread.
         size_mb: of the artifact as an archive stores it, 10^6 bytes.
         parameters: of the served model.
+        maximized: which score counts; None for macro F1 of the intents, F1 of the entities, of a model with both their
+            mean, and exact match of answers.
     """
 
-    macro_f1: Any
-    accuracy: Any
-    entity_f1: Any
+    scores: Mapping[str, float]
     latency_ms: float
     size_mb: float
     parameters: int
+    maximized: Optional[str] = None
 
     @property
     def score(self) -> float:
-        """Macro F1 of the intents or F1 of the entities; of a model with both, their mean."""
-        scores = [value for value in (self.macro_f1, self.entity_f1) if value is not None]
-        return sum(scores) / len(scores)
+        """The score that counts.
+
+        Raises:
+            ConfigError: if the data have no labels of it.
+        """
+        names = _MAIN if self.maximized is None else (self.maximized,)
+        found = [self.scores[name] for name in names if name in self.scores]
+        if not found:
+            raise ConfigError(f"--maximize: the data have nothing that {' or '.join(names)} is measured on")
+        return sum(found) / len(found)
 
     def to_dict(self) -> Dict[str, Any]:
         """All figures, `score` included; JSON values."""
-        return {SCORE: self.score, **asdict(self)}
+        costs = {name: getattr(self, name) for name in COSTS}
+        return {SCORE: self.score, **self.scores, **costs}
 
 
 def are_figures(value: Any) -> bool:
-    """Whether a value is what `Measured.to_dict` gives."""
-    names = {SCORE, *(field.name for field in fields(Measured))}
+    """Whether a value is what `Measured.to_dict` gives; None is what older versions wrote of a score that is none."""
     return (
         isinstance(value, Mapping)
-        and set(value) == names
-        and all(_is_finite(value[name]) or name in SCORES and value[name] is None for name in names)
+        and {SCORE, *COSTS} <= set(value) <= {SCORE, *SCORES, *COSTS}
+        and all(_is_finite(figure) or name in SCORES and figure is None for name, figure in value.items())
     )
 
 
@@ -111,8 +130,33 @@ def read_thresholds(texts: Sequence[str]) -> Tuple[Threshold, ...]:
     return tuple(thresholds)
 
 
+def require_scores(
+    maximize: Optional[str], thresholds: Sequence[Threshold], config_class: Type[ComponentConfig]
+) -> None:
+    """Refuses scores that a component cannot have, before anything is trained.
+
+    Args:
+        maximize: the score that counts; None for the component's own.
+        thresholds: what a model must not miss.
+        config_class: the component's options.
+
+    Raises:
+        ConfigError: with each of them.
+    """
+    known = scores_of(config_class)
+    problems = [
+        f"--threshold: '{threshold}': {config_class.component()} has no {threshold.metric}; it has {', '.join(known)}"
+        for threshold in thresholds
+        if threshold.metric not in (SCORE, *known, *COSTS)
+    ]
+    if maximize is not None and maximize not in known:
+        problems.append(f"--maximize: {config_class.component()} has no {maximize}; it has {', '.join(known)}")
+    if problems:
+        raise ConfigError(*problems)
+
+
 def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold], costs: Sequence[str]) -> None:
-    """Refuses what a component does not have, before anything is searched for.
+    """Refuses what a component does not have with its data, before anything is searched for.
 
     Args:
         figures: of the config.yml as it is.
@@ -123,14 +167,19 @@ def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold]
         ConfigError: if one of them is no figure of this component.
     """
     problems = [
-        f"--threshold: '{threshold}': this component has no {threshold.metric}"
+        f"--threshold: '{threshold}': the data have nothing that {threshold.metric} is measured on"
         for threshold in thresholds
-        if figures[threshold.metric] is None
+        if figures.get(threshold.metric) is None
     ]
     if "parameters" in costs and not figures["parameters"]:
         problems.append("--minimize: the parameters of spaCy's own models are not counted; minimize size_mb")
     if problems:
         raise ConfigError(*problems)
+
+
+def size_of(costs: Sequence[str]) -> str:
+    """The cost that sizes are compared by: what is minimised of megabytes and parameters, else megabytes."""
+    return "parameters" if "parameters" in costs and "size_mb" not in costs else "size_mb"
 
 
 def read_costs(names: Sequence[str]) -> Tuple[str, ...]:

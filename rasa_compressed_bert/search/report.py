@@ -13,33 +13,41 @@ import optuna
 from matplotlib.figure import Figure
 
 from rasa_compressed_bert.search.frontier import Point
-from rasa_compressed_bert.search.goals import COSTS, SCORE
+from rasa_compressed_bert.search.goals import COSTS, SCORE, SCORES, Threshold
 from rasa_compressed_bert.search.study import BASELINE, FIGURES, is_baseline
 from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
-_SHOWN = (SCORE, *COSTS)
 _AXES = {"latency_ms": "milliseconds a message", "size_mb": "size of the archive, MB", "parameters": "parameters"}
-_TRIALS, _FRONTIER, _BASELINE = "trials", "Pareto frontier", "config.yml as it is"
+_TRIALS, _MISSED, _FRONTIER, _BASELINE = "trials", "miss a threshold", "Pareto frontier", "config.yml as it is"
 _LOOKS = {
     _TRIALS: ("#9aa0a6", "circle", "o"),
+    _MISSED: ("#dadce0", "circle", "o"),
     _FRONTIER: ("#1f77b4", "circle", "o-"),
     _BASELINE: ("#d62728", "star", "*"),
 }
 """Colour, and marker in plotly and in matplotlib, of each kind of model: the same in every panel."""
+_NAMES = {
+    **{"macro_f1": "macro F1", "accuracy": "accuracy", "entity_f1": "entity F1", "exact": "exact", "f1": "F1"},
+    **{"answerable_exact": "exact, answerable", "answerable_f1": "F1, answerable"},
+    **{"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F1, unanswerable"},
+}
+"""Of the scores, in tables."""
 _IMPORTANCE_TRIALS = 8  # fewer are too few
 
 
 def write_trials(study: optuna.Study, path: Path) -> None:
-    """One row a trial: number, state, figures, options, and the reason of one that was not finished."""
+    """One row a trial: number, state, figures, options, and why one was not finished or cannot be chosen."""
     trials = study.get_trials(deepcopy=False)
     options = sorted({name for trial in trials for name in trial.params})
+    measured = {name for trial in trials for name in trial.user_attrs.get(FIGURES, {})}
+    shown = [SCORE, *(name for name in SCORES if name in measured), *COSTS]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["number", "state", *_SHOWN, *options, REASON])
+    writer.writerow(["number", "state", *shown, *options, REASON])
     for trial in trials:
         figures = trial.user_attrs.get(FIGURES, {})
-        values = [figures.get(name, "") for name in _SHOWN]
+        values = [figures.get(name, "") for name in shown]
         tried = [trial.params.get(name, "") for name in options]
         writer.writerow([trial.number, _state(trial), *values, *tried, trial.user_attrs.get(REASON, "")])
     path.write_text(text.getvalue(), encoding="utf-8")
@@ -82,10 +90,14 @@ def write_frontier(confirmed: Confirmed, path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
+def picked_rows(reported: Mapping[str, Optional[Point]], *, size: str = "size_mb") -> List[List[str]]:
     """Heading, the baseline, and each model that was picked with its differences to it.
 
     ± is the sample standard deviation between splits; a single split has none.
+
+    Args:
+        reported: see `Confirmed`.
+        size: the cost that sizes are compared by.
     """
     base = {name: point.figures for name, point in reported.items() if point is not None}[BASELINE]
     rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
@@ -99,8 +111,19 @@ def picked_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
         score = f"{100 * own[SCORE]:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
         figures = [score, f"{own['latency_ms']:.3f}", f"{own['size_mb']:.2f}"]
         changes = [f"{100 * (own[SCORE] - base[SCORE]):+.2f}"]
-        changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", "size_mb")]
+        changes += [f"{100 * (own[cost] / base[cost] - 1):+.1f} %" for cost in ("latency_ms", size)]
         rows.append([name, trial, *figures, f"{own['parameters'] / 1e6:.2f}", *changes])
+    return rows
+
+
+def score_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
+    """Heading, the baseline, and each model that was picked, with every score that its component has, in per cent."""
+    figures = {name: point.figures for name, point in reported.items() if point is not None}
+    names = [name for name in SCORES if any(own.get(name) is not None for own in figures.values())]
+    rows = [["model", *(f"{_NAMES[name]}, %" for name in names)]]
+    for model, own in figures.items():
+        scores = [own.get(name) for name in names]
+        rows.append([model, *("" if score is None else f"{100 * score:.2f}" for score in scores)])
     return rows
 
 
@@ -108,9 +131,10 @@ def legend(rows: Sequence[Sequence[str]]) -> str:
     """What is in the rows of `picked_rows`."""
     deviations = any("±" in cell for row in rows for cell in row)
     return (
-        "baseline: your config.yml as it is. score: macro F1 of intents or F1 of entities, and their mean where there "
-        f"are both, on splits that had no part in the choice{', ± its standard deviation' if deviations else ''}. "
-        "ms: one message, median, one thread. The last three columns are differences to the baseline."
+        "baseline: your config.yml as it is. score: what --maximize names, else macro F1 of intents, F1 of entities, "
+        "their mean where there are both, or exact match of answers, on splits that had no part in the choice"
+        f"{', ± its standard deviation' if deviations else ''}. ms: one message, or one question on its passage, "
+        "median, one thread. The last three columns are differences to the baseline."
     )
 
 
@@ -120,10 +144,12 @@ class Tried(NamedTuple):
     Attributes:
         points: the trials.
         baseline: the config.yml as it is.
+        thresholds: what a model must not miss.
     """
 
     points: Sequence[Point]
     baseline: Point
+    thresholds: Sequence[Threshold] = ()
 
 
 def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path: Path) -> None:
@@ -217,8 +243,10 @@ def write_html(
 
 def _panels(tried: Tried, confirmed: Confirmed) -> Dict[str, Dict[str, Sequence[Point]]]:
     """Groups of points by their names, of each kind of split."""
+    kept = [point for point in tried.points if all(item.violation(point.figures) <= 0 for item in tried.thresholds)]
+    missed = [point for point in tried.points if point not in kept]
     return {
-        "the search's split": {_TRIALS: tried.points, _BASELINE: [tried.baseline]},
+        "the search's split": {**({_MISSED: missed} if missed else {}), _TRIALS: kept, _BASELINE: [tried.baseline]},
         "other splits": {_FRONTIER: confirmed.front, _BASELINE: [confirmed.baseline]},
     }
 

@@ -41,6 +41,8 @@ _OF_BERTS: Mapping[str, Any] = {
     "distillation.temperature": {"low": 1.0, "high": 6.0},
     "distillation.alpha": {"low": 0.0, "high": 0.7},
 }
+_OF_EXTRACTORS: Mapping[str, Any] = {**_OF_BERTS, "epochs": {"low": 2, "high": 6}}
+"""Of answers: there are far more windows than a bot has messages."""
 _COMPARED = ("bilstm", "ngrams")
 """The students to choose from where a config.yml names none."""
 _OF_STUDENTS: Mapping[str, Any] = {
@@ -64,7 +66,7 @@ def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) 
     """
     config = config_class.from_dict(base)
     if isinstance(config, BertOptions):
-        values = _OF_BERTS
+        values = _OF_EXTRACTORS if config.learns_answers else _OF_BERTS
     elif isinstance(config, DistilledIntentClassifierConfig):
         values = {**_student_space((base.get("student") or {}).get("architecture")), **_OF_STUDENTS}
     else:

@@ -21,7 +21,7 @@ from rasa_compressed_bert.search.workers import REASON
 
 logger = logging.getLogger(__name__)
 FIGURES, QUICK, BASELINE = "figures", "quick", "baseline"
-_MADE_FROM, _COSTS = "made_from", "costs"
+_MADE_FROM, _COSTS, _MAXIMIZE = "made_from", "costs", "maximize"
 Measure = Callable[..., Any]
 """See `Evaluator.measure`."""
 
@@ -34,12 +34,14 @@ class Goal(NamedTuple):
         costs: what is minimised besides the score that is maximised.
         thresholds: what a model must not miss.
         made_from: a digest of data, configuration and space: a storage with another study is refused.
+        maximize: the score that is maximised; None leaves it to the component.
     """
 
     space: Space
     costs: Tuple[str, ...]
     thresholds: Tuple[Threshold, ...]
     made_from: str
+    maximize: Optional[str] = None
 
 
 class TrialFailed(Exception):
@@ -77,6 +79,7 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
     if is_new:
         study.set_user_attr(_MADE_FROM, goal.made_from)
         study.set_user_attr(_COSTS, list(goal.costs))
+        study.set_user_attr(_MAXIMIZE, goal.maximize)
     own, costs = study.user_attrs.get(_MADE_FROM), study.user_attrs.get(_COSTS)
     if own is None or not isinstance(costs, list):
         raise foreign(name)
@@ -87,6 +90,9 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
         )
     if costs != list(goal.costs):
         raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(map(str, costs))}")
+    maximized = study.user_attrs.get(_MAXIMIZE)
+    if maximized != goal.maximize:
+        raise ConfigError(f"--maximize: the study '{name}' maximises {maximized or 'the score of the component'}")
     if [direction.name.lower() for direction in study.directions] != directions:
         raise foreign(name)
     return study
@@ -256,7 +262,7 @@ def confirmed(
 
 
 def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> Any:
-    """What is measured, as JSON values; None of a quick training that would not be quicker."""
+    """What is measured, as JSON values; None of a quick training that is left out."""
     try:
         found = measure(options, **given)
     except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work

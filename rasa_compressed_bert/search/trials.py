@@ -147,6 +147,9 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
         _end(study, trial, [0.0, *(_WORST for _ in goal.costs)])
         return
     trial.set_user_attr(FIGURES, figures)
+    missed = [str(threshold) for threshold in goal.thresholds if threshold.violation(figures) > 0]
+    if missed:
+        trial.set_user_attr(REASON, f"misses {', '.join(missed)}")
     _mark(trial, goal, figures)
     _end(study, trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
 

@@ -36,12 +36,20 @@ class Questions(NamedTuple):
 
 
 def questions_for(config: BertAnswerExtractorConfig) -> Questions:
-    """The questions of the option `training_data`, with unanswerable ones that are made of them.
+    """The questions of the option `training_data`, as `split_questions` splits them.
 
     Raises:
         DataError: if a file cannot be read, or if no question is left to learn.
     """
-    questions = read_questions(config.training_data or (), option="training_data")
+    return split_questions(read_questions(config.training_data or (), option="training_data"), config)
+
+
+def split_questions(questions: Sequence[Question], config: BertAnswerExtractorConfig) -> Questions:
+    """Questions with unanswerable ones that are made of them, of which the share `validation_split` is held out.
+
+    Raises:
+        DataError: if none with an answer is left to learn.
+    """
     passages = list(dict.fromkeys(question.passage for question in questions))
     held_out = _held_out(passages, config.validation_split, seed=config.random_seed)
     parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]

@@ -50,15 +50,46 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
     documents = read_documents(config.documents, option="documents") if config.documents else []
     questions = questions_for(config)
     if artifact is None:
-        run = prepare(questions.learnt, config, texts=[document.text for document in documents])
-        run = fine_tune(run)
-        run = prune(run)
+        dense = fine_tune_extractor(questions.learnt, config, texts=[document.text for document in documents])
+        trained = compress_extractor(dense, questions.held_out, config)
     else:
         run = prepare_further(questions.learnt, config, artifact)
         run = fine_tune_further(run)
-    run = quantize(run)
-    trained = measured(export(run), questions.held_out, config)
+        trained = _finished(run, questions.held_out, config)
     return with_documents(trained, documents)
+
+
+def fine_tune_extractor(
+    questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str] = ()
+) -> TrainingRun:
+    """The first stages: the dense model; where it is to be pruned it is but the teacher.
+
+    Takes the arguments of `prepare`, and raises its errors.
+    """
+    run = prepare(questions, config, texts=texts)
+    return fine_tune(run)
+
+
+def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
+    """The other stages, on a copy of a fine-tuned model, which can so be compressed in several ways.
+
+    Args:
+        dense: the model, fine-tuned.
+        held_out: questions that it has not learnt, for confidences and the least one of an answer.
+        config: all options; those that a model starts with (weights, vocabulary, lengths, seed and split) are those
+            that the dense one was trained with.
+
+    Raises the errors of `quantize` and of `export`.
+    """
+    run = replace(dense, config=config, rng=np.random.default_rng(config.random_seed))
+    run = prune(run)
+    return _finished(run, held_out, config)
+
+
+def _finished(run: TrainingRun, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
+    """The last stages, which every training has."""
+    run = quantize(run)
+    return measured(export(run), held_out, config)
 
 
 def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:

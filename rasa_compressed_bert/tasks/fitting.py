@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -63,6 +63,7 @@ def train(
     plan: Plan,
     *,
     teacher: Optional[TaskModel] = None,
+    layers: Optional[Sequence[int]] = None,
     pruning: Optional[PruningCallback] = None,
     examples: Optional[EncodedExamples] = None,
 ) -> None:
@@ -72,10 +73,11 @@ def train(
         run: whose messages are learnt.
         plan: for how long, and how fast.
         teacher: whose answers are learnt besides the labels.
+        layers: of the teacher that the model has; None if it has all.
         pruning: what is pruned on the way.
         examples: in the place of the messages of the run.
     """
-    objective = objective_for(run.heads, run.config.distillation, teacher)
+    objective = objective_for(run.heads, run.config.distillation, teacher, layers=layers)
     examples = run.messages.learnt if examples is None else examples
     fit(run.model, examples, plan, objective=objective, rng=run.rng, pruning=pruning)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from functools import partial
 
+from rasa_compressed_bert.compression.shrinking import keep_layers, require_layers
 from rasa_compressed_bert.tasks.fitting import DROPOUT, STUDENT_RATE, make_model, plan_of, scored, train
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.batches import batch_count
@@ -28,17 +29,21 @@ def prune(run: TrainingRun) -> TrainingRun:
     teacher = run.model if config.distillation.enabled else None
     dropout, rate = (0.0, STUDENT_RATE) if teacher else (DROPOUT, 1.0)
     make = partial(make_model, config=config, dropout=dropout)
-    run = replace(run, model=make(run.model.encoder.shape, run.model.values()))
+    shape, values, layers = run.model.encoder.shape, run.model.values(), config.pruning.layers
+    if layers is not None:
+        require_layers(layers, shape)
+        shape, values = keep_layers(shape, values, layers)
+    run = replace(run, model=make(shape, values))
     whole = plan_of(run, f"prune ({config.pruning.method})", epochs, rate=rate, size=len(examples))
     pruning = pruning_for(config.pruning, run.model, batch_count(len(learnt), whole.batch_size))
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
-    train(run, plan, teacher=teacher, pruning=pruning, examples=examples)
+    train(run, plan, teacher=teacher, layers=layers, pruning=pruning, examples=examples)
     model, fixed = pruning.finish(make)
     run = replace(run, model=model)
     if pruning_epochs < epochs:
         plan = replace(whole, name="recover", epochs=epochs - pruning_epochs, schedule=_rest(whole, plan))
-        train(run, plan, teacher=teacher, pruning=fixed, examples=examples)
+        train(run, plan, teacher=teacher, layers=layers, pruning=fixed, examples=examples)
     return scored(run, "pruned")
 
 

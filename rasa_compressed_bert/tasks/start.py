@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Sequence
 
-from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, EncoderConfig
+from rasa_compressed_bert.compression.shrinking import require_layers
+from rasa_compressed_bert.config import DEFAULT_VOCABULARY_SIZE, LARGE_VOCABULARY, BertOptions, EncoderConfig
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.head_layer import ANSWERER, halfway
 from rasa_compressed_bert.models.pretrained import load_pretrained
@@ -34,7 +35,8 @@ def start_from_pretrained(
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
-        ConfigError: if `max_length` is more than the weights have positions for.
+        ConfigError: if `max_length` is more than the weights have positions for, or if they lack one of
+            `pruning.layers`.
     """
     pretrained = load_pretrained(config.model_weights)
     positions = pretrained.shape.max_position_embeddings
@@ -62,4 +64,6 @@ def start_from_pretrained(
     if TOKEN_TYPE in parameters:
         dense = replace(dense, separator=pair_template(tokenizer).separator)
     shape = replace(dense, vocab_size=len(parameters["embeddings.word"]))
+    if isinstance(config, BertOptions):
+        require_layers(config.pruning.layers, shape)
     return ModelState(shape, parameters, tokenizer, dense)

@@ -77,7 +77,7 @@ class LabelLoss:
 
 
 class DistillationLoss(LabelLoss):
-    """LabelLoss, and the logits and hidden states of a model of the same layers.
+    """LabelLoss, and the logits and hidden states of a model of the same layers, or of more.
 
     A message without a label, such as a synthetic one, is learnt from the teacher alone.
 
@@ -85,17 +85,30 @@ class DistillationLoss(LabelLoss):
         model: the teacher.
         options: of the distances.
         heads: of both models.
+        layers: of the teacher that the student has; None if it has all. What enters each of them is compared, and what
+            leaves the last one of both models.
     """
 
-    def __init__(self, model: TaskModel, options: DistillationConfig, heads: Sequence[Head]):
+    def __init__(
+        self,
+        model: TaskModel,
+        options: DistillationConfig,
+        heads: Sequence[Head],
+        *,
+        layers: Optional[Sequence[int]] = None,
+    ):
         super().__init__(heads)
         self._model = model
         self._options = options
+        self._layers = layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
         """Losses of a batch, see `LabelLoss.losses`.  # (B,)"""
         teacher = self._model(inputs.input_ids, inputs.attention_mask)
-        distance = hidden_state_loss(outputs.states, teacher.states, inputs.attention_mask)
+        states = teacher.states
+        if self._layers is not None:
+            states = [*(states[layer] for layer in self._layers), states[-1]]
+        distance = hidden_state_loss(outputs.states, states, inputs.attention_mask)
         return self._of_heads(outputs, inputs, teacher.heads) + self._options.hidden_states * distance
 
     def labelled(self, logits: tf.Tensor, labels: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
@@ -108,9 +121,15 @@ class DistillationLoss(LabelLoss):
         return divergence_loss(logits, soft_targets, temperature=self._options.temperature)
 
 
-def objective_for(heads: Sequence[Head], options: DistillationConfig, teacher: Optional[TaskModel]) -> LabelLoss:
-    """The objective of a stage of training with a teacher, or without one."""
-    return DistillationLoss(teacher, options, heads) if teacher else LabelLoss(heads)
+def objective_for(
+    heads: Sequence[Head],
+    options: DistillationConfig,
+    teacher: Optional[TaskModel],
+    *,
+    layers: Optional[Sequence[int]] = None,
+) -> LabelLoss:
+    """The objective of a stage of training with a teacher, of whose layers the model has some, or without one."""
+    return DistillationLoss(teacher, options, heads, layers=layers) if teacher else LabelLoss(heads)
 
 
 class SoftTargetLoss:

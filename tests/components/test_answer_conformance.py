@@ -2,15 +2,18 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
-from component_harness import ANSWERERS, MESSAGES, create, load, make_storage, predict, train, training_data
+from component_harness import ANSWERERS, MESSAGES, RESOURCE, create, load, make_storage, predict, train, training_data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasa.shared.exceptions import RasaException
 from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
+
+from rasa_compressed_bert.components import resource_io
 
 pytestmark = pytest.mark.parametrize("case", ANSWERERS, indirect=True)
 QUESTIONS = ["how is the pizza ?", "is the sun hot", "curry", "the rain is what"]
@@ -100,6 +103,24 @@ def test_the_cache_is_renewed_by_other_files(case, tmp_path, monkeypatch, folder
         (tmp_path / "documents" / "a.md").write_text(text)
         found.append(case.component.fingerprint_addon(config))
     assert len({*found, case.component.fingerprint_addon(case.config)}) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_graphs")
+def test_finetuning(case, trained, tmp_path):
+    """`--finetune` goes on with the model, which stays as small as it is, and reads the documents anew."""
+    storage = make_storage(Path(shutil.copytree(trained.folder, tmp_path / "finetuned")))
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "music.md").write_text("the song is good . please play the music today .")
+    config = {**case.config, "documents": str(tmp_path / "documents"), "epochs": 1, "finetuning_epoch_fraction": 0.5}
+    load(case.component, config, storage).train(training_data())
+    served = load(case.component, config, storage)
+    manifests = [resource_io.load(one, RESOURCE).manifest for one in (trained.storage, storage)]
+    assert manifests[0]["encoder"] == manifests[1]["encoder"]
+    assert set(manifests[1]["training_scores"]) == {*manifests[0]["training_scores"], "finetuned"}
+    assert manifests[1]["held_out"]["questions"] > 0
+    served._predictor.decoder.threshold = 0.0
+    assert predict(served, ["how is the song ?"])[0]["answer"]["document"] == "music.md"
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
-from rasa_compressed_bert.compression.shrinking import shrink
+from rasa_compressed_bert.compression.shrinking import keep_layers, require_layers, shrink
+from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.gates import open_gates, per_example
 from rasa_compressed_bert.models.task_model import TaskModel
 
@@ -54,6 +55,25 @@ def test_heads_that_are_left_keep_their_biases_for_positions():
     assert {name: value.shape for name, value in shrunk.items() if "classifier" not in name} == left.parameter_shapes()
     expected = TaskModel(shape, parameters)(IDS, MASK, gates=per_example(gates, len(IDS))).heads["logits"]
     np.testing.assert_allclose(TaskModel(left, shrunk)(IDS, MASK).heads["logits"], expected, atol=1e-5)
+
+
+def test_layers_that_are_kept_compute_what_they_did():
+    states = MODEL(IDS, MASK).states
+    for layers, expected in (([0], states[:2]), ([0, 1], states)):
+        shape, parameters = keep_layers(SHAPE, PARAMETERS, layers)
+        for ours, theirs in zip(TaskModel(shape, parameters)(IDS, MASK).states, expected):
+            np.testing.assert_array_equal(ours, theirs)
+    shape, parameters = keep_layers(SHAPE, PARAMETERS, [1, 0])
+    assert shape.layers == SHAPE.layers[::-1] and len(parameters) == len(PARAMETERS)
+    for name in ("query.kernel", "output.bias", "output_norm.gamma"):
+        np.testing.assert_array_equal(parameters[f"layers.0.{name}"], PARAMETERS[f"layers.1.{name}"])
+
+
+def test_layers_that_are_not_there():
+    require_layers(None, SHAPE)
+    require_layers([1, 0], SHAPE)
+    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that are not there; .* 0 to 1"):
+        require_layers([0, 2], SHAPE)
 
 
 def test_everything_closed_leaves_no_units():

@@ -46,6 +46,15 @@ def test_pruning_may_not_end_after_training():
     assert read({"epochs": 3, "pruning": {"method": "none", "end_epoch": 4}}).pruning.end_epoch == 4
 
 
+def test_layers_are_left_out_by_pruning_alone():
+    for method in ("neuron", "head", "weight"):
+        assert read({"pruning": {"method": method, "layers": [0, 2]}}).pruning.layers == (0, 2)
+    (problem,) = problems_of({"pruning": {"method": "none", "layers": [0, 2]}})
+    assert problem.startswith("pruning.layers: [0, 2] is only for pruning.method: neuron, head or weight, not none")
+    (problem,) = problems_of({"pruning": {"layers": [0, 2]}, "budget": {"max_size_mb": 5}})
+    assert problem == "pruning.layers: [0, 2] is what a budget finds; leave it or the budget out"
+
+
 @pytest.mark.parametrize("name", OWN_SPARSITIES)
 @pytest.mark.parametrize("method", ["none", "neuron", "head", "weight"])
 def test_own_sparsities_need_their_method(method, name):

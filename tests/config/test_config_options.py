@@ -47,6 +47,7 @@ DEFAULTS = {
         "attention_heads": None,
         "intermediate": None,
         "pooler": None,
+        "layers": None,
         "pattern": "unstructured",
     },
     "distillation": {
@@ -199,6 +200,10 @@ REJECTED = [
     *[
         (f"pruning.{name}", 1.0, f"{NUMBER} in [0, 0.99] or null")
         for name in ("query_key", "value", "attention_heads", "intermediate", "pooler")
+    ],
+    *[
+        ("pruning.layers", value, "a list of different integers >= 0 or null")
+        for value in ([], [0, 0], [-1], 2, ["a"], [0.5])
     ],
     *[("pruning.begin_epoch", value, f"{NUMBER} >= 0") for value in (-1, None, float("nan"))],
     *[("pruning.end_epoch", value, f"{NUMBER} >= 0 or null") for value in (-1, "last", float("inf"))],

@@ -51,6 +51,8 @@ def values_of(option):
         values = st.booleans()
     elif option.kind is str:
         values = st.text(min_size=1).filter(str.strip)
+    elif option.kind is tuple:
+        values = st.lists(st.integers(0, 50), min_size=1, max_size=3, unique=True).map(tuple)
     elif option.kind is list:
         values = st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=3, unique=True)
     else:
@@ -92,6 +94,8 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
         for name in ("query_key", "value", "attention_heads", "intermediate", "pooler"):
             if pruning.get("method", "neuron") != "neuron":
                 pruning.pop(name, None)
+        if pruning.get("method") == "none":
+            pruning.pop("layers", None)
         if options.get("pooling") == "mean":
             pruning.pop("pooler", None)
         if pruning.get("method") != "weight":

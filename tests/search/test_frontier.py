@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import Point, averaged, dominates, finalists, pareto, picks, require_some
-from rasa_compressed_bert.search.goals import read_thresholds
+from rasa_compressed_bert.search.goals import read_thresholds, size_of
 
 COSTS = ("latency_ms", "size_mb")
 
@@ -71,6 +71,17 @@ def test_picks():
     }
     assert picks(POINTS, BASELINE, within=0.5)["fastest"].number == 4
     assert picks([], BASELINE) == dict.fromkeys(found)
+
+
+def test_picks_by_parameters():
+    """As megabytes are compared, unless parameters alone are minimised."""
+    assert size_of(("latency_ms", "parameters")) == "parameters"
+    assert size_of(("latency_ms",)) == size_of(("parameters", "size_mb")) == "size_mb"
+    points = [point(0, 0.95, 1.0, 5.0, parameters=30), point(1, 0.92, 1.0, 30.0, parameters=9)]
+    baseline = point(-1, 0.90, 1.0, 10.0, parameters=10)
+    assert picks(points, baseline)["best"].number == 0
+    assert picks(points, baseline, size="parameters")["best"].number == 1
+    assert finalists(points, baseline, size="parameters")[0].number == 1
 
 
 def test_finalists_are_the_first_of_each_choice():

@@ -6,10 +6,15 @@ from test_frontier import BASELINE, COSTS, POINTS
 
 from rasa_compressed_bert.search import report
 from rasa_compressed_bert.search.frontier import averaged
+from rasa_compressed_bert.search.goals import read_thresholds
 
 
 def on_splits(point, *scores):
     return point._replace(figures=averaged(point.figures, [{**point.figures, "score": score} for score in scores]))
+
+
+def with_parameters(point, number):
+    return point._replace(figures={**point.figures, "parameters": number})
 
 
 def test_choices_have_the_figures_of_the_splits_to_report_on():
@@ -17,7 +22,32 @@ def test_choices_have_the_figures_of_the_splits_to_report_on():
     heading, baseline, best, fastest = report.picked_rows(reported)
     assert baseline[:3] == ["baseline", "", "85.00 ± 7.07"] and best[:3] == ["best", "0", "91.00 ± 1.41"]
     assert "± its standard deviation" in report.legend([heading, baseline])
+    assert best[7:] == ["+100.0 %", "+0.0 %"]
+    by_parameters = report.picked_rows({**reported, "best": with_parameters(reported["best"], 3)}, size="parameters")
+    assert by_parameters[2][8] == "+200.0 %"
     assert best[6] == "+6.00" and fastest == ["fastest", *[""] * (len(heading) - 1)]
+
+
+def test_every_score_that_a_component_has():
+    answers = {"score": 0.6, "exact": 0.6, "f1": 0.65, "unanswerable_exact": 0.9, "macro_f1": None}
+    some = {name: value for name, value in answers.items() if name != "unanswerable_exact"}
+    reported = {
+        "baseline": BASELINE._replace(figures=answers),
+        "best": POINTS[0]._replace(figures=some),
+        "fastest": None,
+    }
+    assert report.score_rows(reported) == [
+        ["model", "exact, %", "F1, %", "exact, unanswerable, %"],
+        ["baseline", "60.00", "65.00", "90.00"],
+        ["best", "60.00", "65.00", ""],
+    ]
+
+
+def test_trials_that_miss_a_threshold_are_shown_apart():
+    tried = report.Tried(POINTS, BASELINE, read_thresholds(["score >= 0.94"]))
+    shown = report._panels(tried, report.Confirmed([], BASELINE, {}))["the search's split"]
+    numbers = {label: [point.number for point in group] for label, group in shown.items()}
+    assert numbers == {"trials": [0, 5], "miss a threshold": [1, 2, 3, 4], "config.yml as it is": [-1]}
 
 
 def test_a_single_split_has_no_deviation():

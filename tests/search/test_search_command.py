@@ -99,7 +99,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
 def test_a_figure_that_the_component_does_not_have(project, tiny_weights, capsys):
     component = {**tiny(tiny_weights), "name": "rasa_compressed_bert.BertEntityExtractor", "epochs": 1}
     assert main([*project(component, {"epochs": [1, 2]}), "--threshold", "macro_f1 >= 0.9"]) == 2
-    assert "'macro_f1 >= 0.9': this component has no macro_f1" in capsys.readouterr().err
+    assert "'macro_f1 >= 0.9': BertEntityExtractor has no macro_f1; it has entity_f1" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, tmp_path, capsys):

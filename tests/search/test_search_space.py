@@ -13,7 +13,14 @@ from rasa_compressed_bert.config import (
 from rasa_compressed_bert.config.student import ARCHITECTURES
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.dotted import flat, merged, nested
-from rasa_compressed_bert.search.goals import Threshold, read_costs, read_thresholds
+from rasa_compressed_bert.search.goals import (
+    Measured,
+    Threshold,
+    are_figures,
+    read_costs,
+    read_thresholds,
+    require_scores,
+)
 from rasa_compressed_bert.search.space import decoded, default_space, read_space, require_possible
 
 PRUNED = PrunedBertIntentClassifierConfig
@@ -146,7 +153,7 @@ def test_thresholds():
     "texts, message",
     [
         (["macro_f1 > 0.9"], "cannot be read; write a metric, >= or <=, and a number, such as 'macro_f1 >= 0.9'"),
-        (["f1 >= 0.9"], "Metrics: score, macro_f1"),
+        (["f2 >= 0.9"], "Metrics: score, macro_f1"),
         (["macro_f1 >= e"], "cannot be read"),
         (["macro_f1 >= 0.9", "macro_f1 <= 0.8"], "contradict each other"),
     ],
@@ -154,6 +161,27 @@ def test_thresholds():
 def test_thresholds_that_are_none(texts, message):
     with pytest.raises(ConfigError, match=message):
         read_thresholds(texts)
+
+
+def test_the_score_that_counts():
+    both = Measured({"macro_f1": 0.8, "accuracy": 0.9, "entity_f1": 0.6}, 1.0, 2.0, 3)
+    assert both.score == both.to_dict()["score"] == pytest.approx(0.7)
+    assert Measured({"accuracy": 0.9, "macro_f1": 0.8}, 1.0, 2.0, 3, "accuracy").score == 0.9
+    assert are_figures(both.to_dict()) and are_figures({**both.to_dict(), "exact": None})
+    with pytest.raises(ConfigError, match="--maximize: the data have nothing that entity_f1 is measured on"):
+        Measured({"macro_f1": 0.8}, 1.0, 2.0, 3, "entity_f1").to_dict()
+
+
+def test_scores_of_other_tasks():
+    require_scores("entity_f1", read_thresholds(["entity_f1 >= 0.5", "score >= 0.5", "size_mb <= 9"]), CLASSES[1])
+    with pytest.raises(ConfigError) as caught:
+        require_scores("f1", read_thresholds(["entity_f1 >= 0.5", "exact >= 0.5", "accuracy >= 0.5"]), PRUNED)
+    known = "PrunedBertIntentClassifier has no {}; it has macro_f1, accuracy"
+    assert caught.value.problems == (
+        "--threshold: 'entity_f1 >= 0.5': " + known.format("entity_f1"),
+        "--threshold: 'exact >= 0.5': " + known.format("exact"),
+        "--maximize: " + known.format("f1"),
+    )
 
 
 def test_costs():

@@ -4,15 +4,14 @@ import itertools
 
 import pytest
 
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example, normal_form
-from rasa_compressed_bert.search.evaluation import Evaluator
+from rasa_compressed_bert.search.message_task import MessageTask
 
 
 def splits_of(examples, tmp_path, count=9):
     """Texts to train on, and to measure on, of each split."""
-    evaluator = Evaluator(examples, PrunedBertIntentClassifierConfig, {}, cache=tmp_path)
-    return [[{example.text for example in part} for part in evaluator._split(split)] for split in range(count)]
+    task = MessageTask(examples, cache=tmp_path)
+    return [[{example.text for example in part} for part in task.split(split)] for split in range(count)]
 
 
 def messages(sizes):

@@ -1,6 +1,7 @@
 """Trials are proposed, run once, marked and kept, by one worker or by several."""
 
 import collections
+import csv
 import errno
 import functools
 import math
@@ -32,7 +33,7 @@ from rasa_compressed_bert.search import trials as running
 from rasa_compressed_bert.search import workers
 from rasa_compressed_bert.search.frontier import pareto, picks
 from rasa_compressed_bert.search.goals import Measured
-from rasa_compressed_bert.search.report import importances
+from rasa_compressed_bert.search.report import importances, write_trials
 from rasa_compressed_bert.search.space import read_space
 from rasa_compressed_bert.search.storage import open_storage, shown, storage_errors
 from rasa_compressed_bert.search.study import Goal, add_starts, baseline_of, confirmed, open_study, tried_of
@@ -128,7 +129,7 @@ def test_importance_is_that_for_good_scores():
         if quick:
             return None
         score = 1.0 - 0.1 * abs(math.log10(options["learning_rate"]) + 3) - 0.5 * (options["epochs"] <= 2)
-        return Measured(score, None, None, 1.0, 1.0, 1)
+        return Measured({"macro_f1": score}, 1.0, 1.0, 1)
 
     shares = importances(searched(100, sampler="random", run=one_matters))
     assert sum(shares.values()) == pytest.approx(1.0)
@@ -158,6 +159,18 @@ def test_thresholds_are_searched_for():
     assert sum(point.figures["latency_ms"] <= 0.4 for point in points[-10:]) >= 5
 
 
+def test_what_misses_a_threshold_is_marked(tmp_path):
+    study = searched(20, own_goal=goal(["latency_ms <= 0.4"]))
+    for trial in study.get_trials():
+        if studies.FIGURES in trial.user_attrs:
+            missed = trial.user_attrs[studies.FIGURES]["latency_ms"] > 0.4
+            assert trial.user_attrs.get(REASON) == ("misses latency_ms <= 0.4" if missed else None)
+    write_trials(study, tmp_path / "trials.csv")
+    rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
+    assert {row["reason"] for row in rows if row["state"] == "COMPLETE"} == {"", "misses latency_ms <= 0.4"}
+    assert all(row["macro_f1"] == row["score"] for row in rows) and "exact" not in rows[0]
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_goes_on_where_it_stopped(sampler, tmp_path, monkeypatch):
     """As if it had not been stopped: nothing is drawn again. Its folder is relative, as a user gives it."""
@@ -170,6 +183,8 @@ def test_goes_on_where_it_stopped(sampler, tmp_path, monkeypatch):
     assert [trial.params for trial in study.get_trials()] == [trial.params for trial in whole.get_trials()]
     with pytest.raises(ConfigError, match="the study 'test' was made with other data"):
         open_study(open_storage("folder/journal.log"), goal(made_from="other"), name="test")
+    with pytest.raises(ConfigError, match="--maximize: the study 'test' maximises the score of the component"):
+        open_study(open_storage("folder/journal.log"), goal()._replace(maximize="accuracy"), name="test")
     with pytest.raises(ConfigError, match="--minimize: the study 'test' minimises latency_ms,size_mb"):
         open_study(open_storage("folder/journal.log"), goal(costs=("parameters",)), name="test")
 
@@ -342,7 +357,15 @@ def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
 
 @pytest.mark.parametrize(
     "figures",
-    [{}, {"score": 0.9}, {**FIGURES, "score": "0.9"}, "0.9", {**FIGURES, "more": 1}, {**FIGURES, "score": math.nan}],
+    [
+        {},
+        {"score": 0.9},
+        {**FIGURES, "latency_ms": None},
+        {**FIGURES, "score": "0.9"},
+        "0.9",
+        {**FIGURES, "more": 1},
+        {**FIGURES, "score": math.nan},
+    ],
 )
 def test_figures_that_are_none_are_refused(figures):
     study = searched(4)

@@ -55,6 +55,6 @@ def check(artifact, config):
     """What holds for every artifact."""
     manifest = json.loads(json.dumps(artifact.manifest))
     assert manifest["labels"] == sorted(WORDS) and manifest["max_length"] == config.max_length
-    assert manifest["config"] == config.to_dict() and manifest["temperature"] > 0
+    assert manifest["config"] == json.loads(json.dumps(config.to_dict())) and manifest["temperature"] > 0
     ranking = MessagePredictor(artifact).predict("it is very hot today").ranking
     assert {label for label, _ in ranking} == set(WORDS)

@@ -11,13 +11,13 @@ from rasa_compressed_bert.artifact.artifact import DOCUMENTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.squad import read_questions
-from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.export.packing import unpack
 from rasa_compressed_bert.heads import AnswerHead
 from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.models.shape import TOKEN_TYPE, EncoderShape
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
-from rasa_compressed_bert.tasks import answer_measuring
+from rasa_compressed_bert.tasks import answer_measuring, answer_training
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers, in_words
 from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune
@@ -160,6 +160,21 @@ def test_trained_further(trained, files):
     further = train_or_finetune(config, artifact)
     assert further.manifest["encoder"]["layers"] == artifact.manifest["encoder"]["layers"]
     assert set(further.manifest["training_scores"]) == {"dense", "pruned", "finetuned", "final"}
+
+
+def test_some_layers_of_the_weights(tiny_weights, files):
+    options = {"pruning": {"layers": [1], "final_sparsity": 0.2, "frequency": 1}}
+    artifact = train_or_finetune(config_of(tiny_weights, files, **options), None)
+    dense, (layer,) = (EncoderShape.from_dict(artifact.manifest[name]).layers for name in ("dense_encoder", "encoder"))
+    assert len(dense) == 2 and 0 < layer.intermediate_size <= dense[1].intermediate_size
+    assert artifact.manifest["config"]["pruning"]["layers"] == (1,)
+    assert describe(artifact)["layers"][1]["intermediate_size"][1] == 0
+
+
+def test_layers_that_the_weights_have_not(tiny_weights, files, monkeypatch):
+    monkeypatch.setattr(answer_training, "fine_tune", lambda run: pytest.fail("It trains first."))
+    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that are not there"):
+        train_or_finetune(config_of(tiny_weights, files, pruning={"layers": [0, 2]}), None)
 
 
 def test_a_model_without_documents(trained, caplog):

@@ -56,6 +56,15 @@ def test_neuron_pruning(neuron_pruned, configure):
     assert list(neuron_pruned.manifest["training_scores"]) == ["dense", "pruned", "final"]
 
 
+@few_steps
+@pytest.mark.parametrize("method", ["neuron", "weight"])
+def test_some_layers(configure, method):
+    config = configure(pruning={"method": method, "layers": [0], "final_sparsity": 0.0})
+    artifact = train_bert(EXAMPLES, config)
+    check(artifact, config)
+    assert encoder_size(artifact) == EncoderShape.from_dict(artifact.manifest["dense_encoder"]).encoder_size() / 2
+
+
 def test_training_is_repeatable(neuron_pruned, configure):
     second = train_bert(EXAMPLES, configure(pruning={"final_sparsity": 0.5}))
     for name, value in parameters_of(neuron_pruned).items():

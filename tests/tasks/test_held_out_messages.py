@@ -9,6 +9,7 @@ from task_harness import EXAMPLES, WORDS
 
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.search.evaluation import Evaluator
+from rasa_compressed_bert.search.message_task import MessageTask
 from rasa_compressed_bert.students.keras.student import KerasStudent
 from rasa_compressed_bert.tasks import distillation
 from rasa_compressed_bert.tasks.distillation import texts_to_ask, train_distilled_classifier
@@ -106,10 +107,10 @@ def test_a_search_holds_its_messages_out_of_everything(tiny_weights, tmp_path, m
         seen.append(({example.text for example in training}, set(held_out)))
         raise Taught
 
-    monkeypatch.setattr("rasa_compressed_bert.search.evaluation.train_distilled_classifier", trained)
+    monkeypatch.setattr("rasa_compressed_bert.search.message_task.train_distilled_classifier", trained)
     base = {"teacher": {"model": "models"}}
     with caplog.at_level(logging.WARNING):
-        evaluator = Evaluator(EXAMPLES, DistilledIntentClassifierConfig, base, cache=tmp_path)
+        evaluator = Evaluator(MessageTask(EXAMPLES, cache=tmp_path), DistilledIntentClassifierConfig, base)
     assert "teacher.model: 'models' may have learnt the messages that the search measures on" in caplog.text
     for split in (0, 1):
         with pytest.raises(Taught):

@@ -8,15 +8,16 @@ from random_models import random_parameters, random_shape
 from scipy.special import softmax
 
 from rasa_compressed_bert.compression.distillation import hidden_state_loss
+from rasa_compressed_bert.compression.shrinking import keep_layers
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
 from rasa_compressed_bert.config import DistillationConfig, PruningConfig
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
-from rasa_compressed_bert.models.task_model import FEATURES, TaskModel
+from rasa_compressed_bert.models.task_model import FEATURES, Outputs, TaskModel
 from rasa_compressed_bert.training import loop, progress
 from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
 from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict, predict_inputs
-from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
+from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss, StepInputs
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, WeightPruning, pruning_for
 from rasa_compressed_bert.training.scores import Score, evaluate
@@ -165,6 +166,27 @@ def test_teacher_is_imitated():
     train(model, plan(15), training=wrong, validation=NONE, objective=objective)
     assert (distances() < 0.5 * before).all()
     np.testing.assert_array_equal(logits_of(teacher, TRAINING), expected)
+
+
+def test_a_student_of_some_layers_is_compared_with_what_enters_these():
+    """Both give the same logits, so that the distance of hidden states is all."""
+    two = random_shape(((4, 8, 8, 32), (4, 8, 8, 32)), hidden_size=16, vocab_size=12)
+    teacher = TaskModel(two, random_parameters(two, num_classes=3))
+    ids, mask = pad(TRAINING.input_ids[:4])
+    inputs = StepInputs(ids, mask, {HEAD.name: np.zeros(4, np.int32)})
+    options = DistillationConfig(alpha=0.0, hidden_states=1.0)
+
+    def distance(layers, *, kept):
+        outputs = TaskModel(*keep_layers(two, teacher.values(), kept))(ids, mask)
+        outputs = Outputs(teacher(ids, mask).heads, outputs.states)
+        return np.asarray(DistillationLoss(teacher, options, [HEAD], layers=layers).losses(outputs, inputs))
+
+    np.testing.assert_allclose(distance(None, kept=[0, 1]), 0.0, atol=1e-5)
+    np.testing.assert_allclose(distance([0, 1], kept=[0, 1]), 0.0, atol=1e-5)
+    states, short = teacher(ids, mask).states, distance([1], kept=[1])
+    model = TaskModel(*keep_layers(two, teacher.values(), [1]))(ids, mask).states
+    expected = hidden_state_loss(model, [states[1], states[2]], mask)
+    np.testing.assert_allclose(short, expected, atol=1e-4)
 
 
 def config(method, **options):

@@ -45,6 +45,13 @@ class TransformerConfig(StudentConfig):
                 ("pruning.pooler",),
                 f"pruning.pooler: {config.pruning.pooler} is for a pooler, which a student has not; leave it out",
             )
+        kept = config.pruning.layers
+        if kept is not None and self.num_layers is not None and max(kept) >= self.num_layers:
+            yield Problem(
+                ("pruning.layers", "student.num_layers"),
+                f"pruning.layers: {list(kept)} names layers that the student has not: student.num_layers is "
+                f"{self.num_layers}; name those from 0 to {self.num_layers - 1}",
+            )
         if config.teacher.predictions is not None:
             yield Problem(
                 ("student.architecture", "teacher.predictions"),

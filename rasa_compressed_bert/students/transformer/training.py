@@ -8,6 +8,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.compression.shrinking import keep_layers
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.errors import ConfigError
@@ -113,18 +114,11 @@ def _fewer_layers(
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
     options: Any = config.student  # a TransformerConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
-    parameters = {name: value for name, value in teacher.parameters.items() if not name.startswith("layers.")}
+    shape, parameters = keep_layers(teacher.shape, teacher.parameters, chosen)
     if data.responses is None:  # of a teacher that selects some
         parameters = {name: value for name, value in parameters.items() if not name.startswith(f"{SELECTOR.name}.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
-    for new, old in enumerate(chosen):
-        prefix = f"layers.{old}."
-        layer = {name: value for name, value in teacher.parameters.items() if name.startswith(prefix)}
-        parameters.update({f"layers.{new}.{name[len(prefix) :]}": value for name, value in layer.items()})
-    layers = tuple(teacher.shape.layers[index] for index in chosen)
-    return ModelState(
-        replace(teacher.shape, layers=layers, vocab_size=len(rows)), parameters, tokenizer, teacher.dense_shape
-    )
+    return ModelState(replace(shape, vocab_size=len(rows)), parameters, tokenizer, teacher.dense_shape)
 
 
 def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:

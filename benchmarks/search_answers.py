@@ -1,0 +1,259 @@
+"""The fourth seed's experiment: a search over distilled extractors, exact match against parameters.
+
+python -m benchmarks.search_answers --questions DATA/squad2/train.json DATA/squad2/train_shifts.json --sample 4000 \\
+    --test DATA/squad2/dev.json --trials 30 --splits 1
+
+The baseline has every other layer of the weights, as DistilBERT has of BERT, and is distilled from all of them with the
+options as they come. Varied are the layers that a student starts with, its heads and widths, the vocabulary, learning
+rate, alpha and temperature. The seed's other options are left out: a student that follows a teacher has no dropout
+here, and no layer has random values to begin with. A study that is stopped goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import yaml
+
+from benchmarks.answers import measured, trained
+from benchmarks.common.commands import command_line, exit_status, publish
+from rasa_compressed_bert.__main__ import main as run_command
+from rasa_compressed_bert.data.squad import read_questions
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting import tables
+from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.search.dotted import merged
+
+HERE = Path(__file__).parent
+BASE: Dict[str, Any] = {
+    "vocabulary": "full",
+    "pruning": {"layers": [0, 2, 4], "final_sparsity": 0.0, "attention_heads": 0.0, "intermediate": 0.0},
+}
+SPACE: Dict[str, Any] = {
+    "pruning.layers": [None, [0, 1, 2, 3, 5], [0, 1, 2, 3], [0, 2, 3, 5], [0, 2, 4], [0, 1, 2], [0, 2, 5]],
+    "pruning.attention_heads": {"low": 0.0, "high": 0.8},
+    "pruning.intermediate": {"low": 0.0, "high": 0.8},
+    "pruning.final_sparsity": {"low": 0.0, "high": 0.6},
+    "vocabulary": ["full", "trim"],
+    "learning_rate": {"low": 3e-5, "high": 3e-4, "log": True},
+    "distillation.alpha": {"low": 0.0, "high": 0.9},
+    "distillation.temperature": {"low": 1.0, "high": 6.0},
+}
+SEED = {
+    "baseline": {"parameters": 66.3e6, "exact": 0.6707},
+    "best": {"parameters": 66.36e6, "exact": 0.7055},
+    "smaller_and_better": {"parameters": 65.18e6, "exact": 0.7026},
+    "smallest": {"parameters": 51.40e6, "exact": 0.6682},
+}
+"""Published for all questions of SQuAD 2.0: SigOpt 2020, `004_...` of the seeds."""
+SCENARIOS = {
+    "baseline": "baseline",
+    "best": "same size, best score",
+    "smaller_and_better": "smaller and better",
+    "smallest": "smallest at the score",
+    "fastest": "fastest",
+}
+
+
+def main() -> int:
+    """Searches, measures the choices on other articles, and writes `results/search_answers.json` and `.md`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--questions", type=Path, nargs="+", required=True, help="files in the format of SQuAD 2.0")
+    parser.add_argument("--sample", type=int, default=4000, help="of their questions, whole passages at random; 0: all")
+    parser.add_argument(
+        "--test", type=Path, help="questions on other articles, for models that learnt the whole sample"
+    )
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--timeout", type=int, help="seconds after which no trial starts")
+    parser.add_argument("--splits", type=int, default=1, help="to choose on; as many more to report on")
+    parser.add_argument("--threshold", default="exact >= 0.5")
+    parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all models, as YAML")
+    parser.add_argument("--space", type=yaml.safe_load, default=SPACE, help="what is varied, as YAML")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "search_answers")
+    arguments = parser.parse_args()
+    return exit_status(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """The study, and its choices on the test questions."""
+    work, base = arguments.work, {**BASE, **arguments.options}
+    work.mkdir(parents=True, exist_ok=True)
+    questions = work / "questions.json"
+    counts = write_sample(arguments.questions, questions, arguments.sample)
+    pipeline = [{"name": "rasa_compressed_bert.BertAnswerExtractor", **base}]
+    (work / "config.yml").write_text(yaml.safe_dump({"recipe": "default.v1", "language": "en", "pipeline": pipeline}))
+    (work / "space.yml").write_text(yaml.safe_dump({"search": arguments.space}))
+    search(work, arguments)
+    found = json.loads((work / "study" / "pareto.json").read_text(encoding="utf-8"))
+    content = {
+        "command": command_line("benchmarks.search_answers"),
+        "environment": environment(),
+        "questions": counts,
+        "splits": arguments.splits,
+        "trials": outcomes(work / "study" / "trials.csv"),
+        "picked": found["picked"],
+        "options": {str(point["trial"]): point["options"] for point in found["pareto"] if point["trial"] >= 0},
+        "reported": found["reported"],
+        "test": on_test(found, {**base, "training_data": [str(questions)]}, arguments) if arguments.test else {},
+    }
+    publish("search_answers", content, to_markdown, folder=arguments.results)
+
+
+def write_sample(files: Sequence[Path], path: Path, most: int) -> Dict[str, int]:
+    """Writes a random sample of passages with all their questions; how many there are.
+
+    Args:
+        files: in the format of SQuAD 2.0.
+        path: of the sample.
+        most: questions, about; 0 for all.
+    """
+    paragraphs = [
+        (document.get("title", ""), paragraph)
+        for file in files
+        for document in json.loads(file.read_text(encoding="utf-8"))["data"]
+        for paragraph in document["paragraphs"]
+    ]
+    documents: Dict[str, List[Any]] = collections.defaultdict(list)
+    count = 0
+    for place in np.random.default_rng(0).permutation(len(paragraphs)):
+        if most and count >= most:
+            break
+        title, paragraph = paragraphs[place]
+        documents[title].append(paragraph)
+        count += len(paragraph["qas"])
+    data = [{"title": title, "paragraphs": own} for title, own in documents.items()]
+    path.write_text(json.dumps({"data": data}), encoding="utf-8")
+    questions = read_questions([str(path)], option="--questions")
+    unanswerable = sum(not question.answers for question in questions)
+    return {"all": len(questions), "unanswerable": unanswerable, "passages": sum(map(len, documents.values()))}
+
+
+def search(work: Path, arguments: argparse.Namespace) -> None:
+    """The command, as a user runs it; a study that is there goes on."""
+    study = work / "study"
+    words = {
+        **{"--questions": work / "questions.json", "--config": work / "config.yml", "--space": work / "space.yml"},
+        **{"--minimize": "parameters", "--threshold": arguments.threshold, "--trials": arguments.trials},
+        **{"--splits": arguments.splits, "--out": study},
+    }
+    if arguments.timeout:
+        words["--timeout"] = arguments.timeout
+    resumed = ["--resume"] if (study / "journal.log").is_file() else []
+    status = run_command(["search", *(str(word) for pair in words.items() for word in pair), *resumed])
+    if status:
+        raise CompressedBertError(f"search ended with status {status}; the same command goes on.")
+
+
+def outcomes(path: Path) -> Dict[str, int]:
+    """How many trials came to what."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missed = sum(row["reason"].startswith("misses") for row in rows)
+    states = collections.Counter(row["state"].lower() for row in rows if row["state"] != "BASELINE")
+    return {**states, "below the threshold": missed}
+
+
+def on_test(found: Dict[str, Any], base: Dict[str, Any], arguments: argparse.Namespace) -> Dict[str, Any]:
+    """The baseline and the choices, trained on the whole sample, on questions on other articles; each trained once."""
+    questions = read_questions([str(arguments.test)], option="--test")
+    options = {point["trial"]: point["options"] for point in found["pareto"]}
+    numbers = {"baseline": -1, **{name: number for name, number in found["picked"].items() if number is not None}}
+    models = {}
+    for number in sorted(set(numbers.values())):
+        model = trained(arguments.work / "models" / str(number), merged(base, options.get(number, {})))
+        models[number] = measured(model, questions)
+    return {name: models[number] for name, number in numbers.items()}
+
+
+def to_markdown(_: str, content: Dict[str, Any]) -> str:
+    """The seed's table of scenarios with ours, and what each of them is."""
+    reported, counts, test = content["reported"], content["questions"], content["test"]
+    compared = ["parameters, million", "exact, %", "parameters", "points"]
+    rows = [["scenario", *compared, "F1, %", "ms", "MB", *(f"seed: {name}" for name in compared)]]
+    for name, title in SCENARIOS.items():
+        own = reported.get(name)
+        further = [_percent(own["f1"]), f"{own['latency_ms']:.1f}", f"{own['size_mb']:.1f}"] if own else [""] * 3
+        rows.append([title, *changes(reported, name), *further, *changes(SEED, name)])
+    trials = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
+    picked = [["scenario", "trial", "options"]]
+    for name, number in content["picked"].items():
+        options = content["options"].get(str(number), {}) if number is not None else {}
+        values = ", ".join(f"`{key}: {_short(value)}`" for key, value in options.items())
+        picked.append(
+            [SCENARIOS[name], "none" if number is None else "baseline" if number < 0 else str(number), values]
+        )
+    parts = [
+        "# Search over answer extractors",
+        f"{counts['all']} questions, {counts['unanswerable']} of them unanswerable, on {counts['passages']} passages. "
+        f"Trials: {trials}. Scores are of {_splits(content['splits'])} that neither the search nor the choice saw.",
+        tables.markdown_table(rows),
+        "Changes are relative to the baseline. The seed's figures are published: SQuAD 2.0 as a whole, DistilBERT. "
+        "Scores of answerable and of unanswerable questions:",
+        tables.markdown_table(apart(reported)),
+    ]
+    if test:
+        parts += [
+            "Trained on all of these questions, on others, on other articles:",
+            tables.markdown_table(tested(test)),
+        ]
+    parts += [tables.markdown_table(picked), f"Made by `{content['command']}` on {in_words(content['environment'])}."]
+    return "\n\n".join(parts) + "\n"
+
+
+def changes(figures: Dict[str, Any], name: str) -> List[str]:
+    """Parameters and exact match, and both relative to the baseline; nothing where no model is that scenario."""
+    own, base = figures.get(name), figures["baseline"]
+    if not own:
+        return [""] * 4
+    cells = [f"{own['parameters'] / 1e6:.2f}", _percent(own["exact"])]
+    if name == "baseline":
+        return [*cells, "", ""]
+    share, points = own["parameters"] / base["parameters"] - 1, own["exact"] - base["exact"]
+    return [*cells, f"{100 * share:+.1f} %", f"{100 * points:+.2f}"]
+
+
+APART = {"answerable_exact": "exact, answerable", "answerable_f1": "F1, answerable"}
+APART.update({"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F1, unanswerable"})
+
+
+def apart(reported: Dict[str, Any]) -> List[List[str]]:
+    """Scores of answerable and of unanswerable questions."""
+    rows = [["scenario", *(f"{name}, %" for name in APART.values())]]
+    for name, own in reported.items():
+        if own:
+            scores = [own.get(key) for key in APART]
+            rows.append([SCENARIOS[name], *("" if score is None else _percent(score) for score in scores)])
+    return rows
+
+
+def tested(test: Dict[str, Any]) -> List[List[str]]:
+    """Scores of the test questions, and milliseconds of a question on a passage of 150 words."""
+    rows = [["scenario", "exact, %", "F1, %", "ms, 150 words", "MB"]]
+    for name, own in test.items():
+        scores = [_percent(own["test"][key]) for key in ("exact", "f1")]
+        rows.append([SCENARIOS[name], *scores, f"{own['milliseconds']:.1f}", f"{own['archived_mb']:.1f}"])
+    return rows
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _splits(count: int) -> str:
+    return "a split" if count == 1 else f"{count} splits"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Messages with intents and entities, as a search learns and measures them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.artifact.cache import cached
+from rasa_compressed_bert.config import BertOptions, TrainedConfig
+from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels
+from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.runtime.timing import quietest_median
+from rasa_compressed_bert.search.goals import Measured
+from rasa_compressed_bert.search.splits import split_places
+from rasa_compressed_bert.search.task import MB, TIMED, parameters_of
+from rasa_compressed_bert.tasks import bert_training
+from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.tasks.served_outputs import served_scores
+from rasa_compressed_bert.tasks.training_run import TrainingRun
+
+_CACHED_BYTES = 4e9
+
+
+class MessageTask:
+    """Labelled messages, split intent by intent; see `task.SearchTask`.
+
+    Args:
+        examples: all labelled messages.
+        cache: where the work of a student's teacher is kept.
+
+    Raises:
+        DataError: if there is nothing to measure on.
+    """
+
+    def __init__(self, examples: Sequence[Example], *, cache: Path):
+        self._examples, self._classes = examples, class_indices(examples, intent_labels(examples))
+        self._cache = partial(cached, cache, most=_CACHED_BYTES)
+        if not self.split(0)[1]:
+            raise DataError("search: there are too few messages to hold some out; search needs at least five.")
+
+    def split(self, split: int) -> Tuple[List[Example], List[Example]]:
+        """Messages to train on, and to measure on."""
+        training, held_out = split_places(self._classes, [example.text for example in self._examples], split=split)
+        return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
+
+    def train(self, config: TrainedConfig, training: Sequence[Example], held_out: Sequence[Example]) -> Artifact:
+        """A classifier or an extractor."""
+        if isinstance(config, BertOptions):
+            return bert_training.train_bert(training, config)
+        texts = [example.text for example in held_out]
+        return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
+
+    def fine_tune(self, config: BertOptions, training: Sequence[Example]) -> TrainingRun:
+        """The dense model."""
+        return bert_training.fine_tune_bert(training, config)
+
+    def compress(self, dense: TrainingRun, config: BertOptions) -> Artifact:
+        """A compressed copy of it."""
+        return bert_training.compress_bert(dense, config)
+
+    def measured(self, artifact: Artifact, held_out: Sequence[Example]) -> Measured:
+        """F1 and accuracy, and milliseconds of a message with its tokenizer."""
+        predictor = open_predictor(artifact)
+        predictions = [predictor.predict(example.text) for example in held_out]
+        scores: Dict[str, Any] = {}
+        if "entities" in artifact.manifest:  # where nothing is annotated, nothing is to be found
+            scores["entity_f1"] = 0.0 if any(prediction.entities for prediction in predictions) else 1.0
+        scores.update(served_scores(artifact, predictions, held_out))
+        timed = [held_out[place].text for place in evenly_spaced(len(held_out), TIMED)]
+        return Measured(
+            scores,
+            latency_ms=quietest_median(predictor.predict, timed),
+            size_mb=artifact.archived_size / MB,
+            parameters=parameters_of(artifact),
+        )
