@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 import transformers
@@ -142,6 +143,66 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
     with contextlib.suppress(WeightsError):
         load_pretrained(str(copied))
     assert not asked
+
+
+@pytest.mark.parametrize("kept", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("entry", ["vocab_file", "tokenizer_file"])
+def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept, entry):
+    """It would end up in the trained model."""
+    secret = tmp_path / "secret"
+    secret.write_bytes((copied / kept).read_bytes())
+    (copied / ("vocab.txt" if kept == "tokenizer.json" else "tokenizer.json")).unlink()
+    change_json(copied / "tokenizer_config.json", **{entry: str(secret)})
+    with pytest.raises(WeightsError, match="takes its vocabulary from a file elsewhere, .*secret"):
+        load_pretrained(str(copied))
+
+
+def test_a_tokenizer_may_name_its_own_file_and_those_of_other_machines(copied, tiny_weights):
+    change_json(copied / "tokenizer_config.json", vocab_file=str(copied / "vocab.txt"), name_or_path=__file__)
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+    change_json(copied / "tokenizer_config.json", vocab_file="/no/such/vocab.txt")
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+
+
+def as_hdf5(folder, change):
+    """Weights of a folder in TensorFlow's own format, with the embeddings of token types as `change` writes them."""
+    transformers.TFBertModel.from_pretrained(str(folder)).save_pretrained(folder, safe_serialization=False)
+    (folder / "model.safetensors").unlink()
+    with h5py.File(folder / "tf_model.h5", "r+") as file:
+        names = []
+        file.visit(names.append)
+        (name,) = (name for name in names if name.endswith("token_type_embeddings/embeddings:0"))
+        shape = file[name].shape
+        del file[name]
+        change(file, name, shape)
+
+
+def external_storage(file, name, shape):
+    file.create_dataset(name, shape, "f4", external=[("secret", 0, h5py.h5f.UNLIMITED)])
+
+
+def external_link(file, name, shape):
+    file[name] = h5py.ExternalLink("other.h5", "values")
+
+
+def virtual_values(file, name, shape):
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "values", shape)
+    file.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize("change", [external_storage, external_link, virtual_values])
+@pytest.mark.parametrize("is_hub", [False, True])
+def test_values_are_not_taken_from_a_file_elsewhere(request, copied, monkeypatch, tmp_path, change, is_hub):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(np.arange(64, dtype=np.float32).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["values"] = np.ones((2, 32), np.float32)
+    as_hdf5(copied, change)
+    if is_hub:
+        request.getfixturevalue("hub")
+    with pytest.raises(WeightsError, match="tf_model.h5.*take values from other files"):
+        load_pretrained("someone/weights" if is_hub else str(copied))
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c"])
