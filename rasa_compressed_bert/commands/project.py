@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type
 
 from rasa_compressed_bert.errors import CompressedBertError
 
 if TYPE_CHECKING:  # help starts without the options and numpy
     from rasa_compressed_bert.config import TrainedConfig
     from rasa_compressed_bert.data.example import Example
+    from rasa_compressed_bert.data.known_values import KnownValues
 
 
 class Project(NamedTuple):
@@ -20,12 +22,14 @@ class Project(NamedTuple):
         place: of the component in its pipeline.
         config_class: the component's options.
         examples: the labelled messages, in an order that does not depend on that of files in a folder.
+        known: lookup tables and synonyms that are learnt besides; None of a component that does not.
     """
 
     config: Dict[str, Any]
     place: int
     config_class: Type[TrainedConfig]
     examples: Sequence[Example]
+    known: Optional[KnownValues] = None
 
     @property
     def data(self) -> List[Any]:
@@ -33,7 +37,8 @@ class Project(NamedTuple):
         from rasa_compressed_bert.components.config_io import named_content
 
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
-        return [texts, *named_content(self.config_class.from_dict(self.options))]
+        known = [asdict(self.known)] if self.known else []
+        return [texts, *known, *named_content(self.config_class.from_dict(self.options))]
 
     @property
     def environment_digest(self) -> str:
@@ -93,7 +98,23 @@ def read_project(path: Path, nlu: Path) -> Project:
         examples = intent_examples(data)
     if nlu.is_dir():
         examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
-    return Project(config, place, component.options_class, examples)
+    learns = component.options_class.learns_entities and pipeline[place].get("lookups", True)
+    return Project(config, place, component.options_class, examples, known_values_of(data) if learns else None)
+
+
+def known_values_of(data: Any) -> KnownValues:
+    """Lookup tables and synonyms of Rasa's training data.
+
+    Raises:
+        CompressedBertError: if a file of a table cannot be read.
+    """
+    from rasa_compressed_bert.components.config_io import ComponentError
+    from rasa_compressed_bert.components.known_values import read_known_values
+
+    try:
+        return read_known_values(data)
+    except ComponentError as error:
+        raise CompressedBertError(str(error)) from error
 
 
 def read_yaml(path: Path) -> Any:

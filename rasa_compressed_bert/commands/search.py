@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> None:
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from)
     cache = arguments.out / "teachers" / project.environment_digest[:16]
-    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache)
+    known = {"known": project.known} if project.known else {}
+    evaluator = Evaluator(project.examples, project.config_class, project.options, cache=cache, **known)
     make_folder(arguments.out)
     try:
         place = arguments.storage or str(arguments.out / "journal.log")

@@ -19,8 +19,10 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.cache import cached
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
-from rasa_compressed_bert.config import BertOptions, DistilledIntentClassifierConfig, TrainedConfig
+from rasa_compressed_bert.augmentation.usable_values import without_told
+from rasa_compressed_bert.config import BertOptions, DistilledIntentClassifierConfig, EntityConfig, TrainedConfig
 from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels, stratified_split
+from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
@@ -53,6 +55,7 @@ class Evaluator:
         config_class: the component's options.
         base: options of the config.yml, which a trial's replace.
         cache: where the work of a student's teacher is kept.
+        known: lookup tables and synonyms, which models with entities learn besides.
 
     Raises:
         ConfigError: if the options of the config.yml are invalid.
@@ -66,11 +69,12 @@ class Evaluator:
         base: Mapping[str, Any],
         *,
         cache: Path,
+        known: KnownValues = NO_VALUES,
     ):
         self._examples, self._classes = examples, class_indices(examples, intent_labels(examples))
         if not self._split(0)[1]:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
-        self._config_class, self._base = config_class, base
+        self._config_class, self._base, self._known = config_class, base, known
         self._cache = partial(cached, cache, most=_CACHED_BYTES)
         self._dense: Dict[str, TrainingRun] = {}
         config = config_class.from_dict(base)
@@ -130,15 +134,17 @@ class Evaluator:
         if not isinstance(config, BertOptions):
             texts = [example.text for example in held_out]
             return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
+        learns = isinstance(config, EntityConfig) and config.lookups
+        known = without_told(self._known, held_out, training) if learns else NO_VALUES
         if split or config.pruning.method == "none":
-            return bert_training.train_bert(training, config)
+            return bert_training.train_bert(training, config, known=known)
         start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
         key = json.dumps(start, sort_keys=True)
         if key not in self._dense:
             base = type(config).from_dict(merged(self._base, start))
             if len(self._dense) == _DENSE_KEPT:
                 del self._dense[next(iter(self._dense))]
-            self._dense[key] = bert_training.fine_tune_bert(training, base)
+            self._dense[key] = bert_training.fine_tune_bert(training, base, known=known)
         return bert_training.compress_bert(self._dense[key], config)
 
 

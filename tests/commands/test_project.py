@@ -1,0 +1,91 @@
+"""What the commands that train take from a config.yml and its data."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rasa_compressed_bert.commands import package_spacy
+from rasa_compressed_bert.commands.project import known_values_of, read_project
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.search import evaluation
+from rasa_compressed_bert.search.evaluation import Evaluator
+from rasa_compressed_bert.tasks import bert_training
+
+ORDERS = [f"    - order [{food}](food) {number} times please" for number, food in enumerate(["pizza", "curry"] * 10)]
+NLU = [
+    *('version: "3.1"', "nlu:", "- intent: order", "  examples: |", *ORDERS),
+    *("- lookup: food", "  examples: |", "    - pizza", "    - spicy food"),
+    *("- synonym: curry", "  examples: |", "    - hot food"),
+]
+KNOWN = KnownValues({"food": ["pizza", "spicy food"]}, {"hot food": "curry"})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Makes a config.yml with a component, and has NLU data beside it."""
+
+    def write(component, *options, nlu=NLU):
+        (tmp_path / "nlu.yml").write_text("\n".join(nlu), encoding="utf-8")
+        lines = ["pipeline:", f"- name: rasa_compressed_bert.{component}", *(f"  {line}" for line in options)]
+        (tmp_path / "config.yml").write_text("\n".join(lines), encoding="utf-8")
+        return tmp_path / "config.yml", tmp_path / "nlu.yml"
+
+    return write
+
+
+@pytest.mark.parametrize("component", ["JointBertClassifier", "BertEntityExtractor"])
+def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, component):
+    read, other = read_project(*files(component)), read_project(*files(component, nlu=NLU[:-3]))
+    assert read.known == KNOWN
+    assert read.data != other.data, "a study of other values is another study"
+    assert read_project(*files(component, "lookups: false")).known is None
+
+
+def test_what_finds_no_entities_learns_none(files):
+    assert read_project(*files("PrunedBertIntentClassifier")).known is None
+
+
+def test_a_lookup_table_that_is_not_there():
+    data = SimpleNamespace(lookup_tables=[{"name": "food", "elements": "no-such.txt"}], entity_synonyms={})
+    with pytest.raises(CompressedBertError, match="lookup table 'food' cannot be read.*no-such.txt"):
+        known_values_of(data)
+
+
+@pytest.mark.parametrize("pruning", ["none", "neuron"])
+def test_a_search_trains_with_them(files, tmp_path, monkeypatch, pruning):
+    given = {}
+    trained = SimpleNamespace(train=lambda *_, known: given.update(known=known))
+    monkeypatch.setattr(bert_training, "train_bert", trained.train)
+    monkeypatch.setattr(bert_training, "fine_tune_bert", trained.train)
+    monkeypatch.setattr(bert_training, "compress_bert", lambda *_: None)
+    monkeypatch.setattr(evaluation, "measured", lambda *_: None)
+    project = read_project(*files("JointBertClassifier"))
+    base = {"pruning": {"method": pruning}}
+    evaluator = Evaluator(project.examples, project.config_class, base, cache=tmp_path, known=project.known)
+    evaluator.measure({})
+    assert given["known"] == KNOWN
+    evaluator.measure({"lookups": False})
+    assert given["known"] == KnownValues()
+
+
+def test_a_search_learns_no_synonym_that_held_out_messages_tell(files, tmp_path, monkeypatch):
+    """Rasa reads one in every annotation with a value."""
+    given = []
+    monkeypatch.setattr(bert_training, "train_bert", lambda examples, _, known: given.append((examples, known)))
+    monkeypatch.setattr(evaluation, "measured", lambda *_: None)
+    foods = [f"food{letter}" for letter in "abcdefghij"]
+    orders = [f'    - order [{food}]{{"entity": "food", "value": "meal"}} now' for food in foods]
+    project = read_project(*files("JointBertClassifier", nlu=[*NLU[:4], *orders]))
+    base = {"pruning": {"method": "none"}}
+    Evaluator(project.examples, project.config_class, base, cache=tmp_path, known=project.known).measure({})
+    ((training, known),) = given
+    assert len(training) == 8 and len(project.known.synonyms) == 10
+    assert set(known.synonyms) == {example.text.split()[1] for example in training}
+
+
+def test_a_package_is_trained_with_them(files, monkeypatch):
+    given = {}
+    monkeypatch.setattr(bert_training, "train_or_finetune", lambda *_, known: given.update(known=known))
+    package_spacy._trained("all-MiniLM-L6-v2", files("JointBertClassifier")[1])
+    assert given["known"] == KNOWN
