@@ -19,6 +19,7 @@ class Project(NamedTuple):
 
     Attributes:
         config: of the whole file.
+        text: the whole file as it is written.
         place: of the component in its pipeline.
         config_class: the component's options.
         examples: the labelled messages, in an order that does not depend on that of files in a folder.
@@ -26,6 +27,7 @@ class Project(NamedTuple):
     """
 
     config: Dict[str, Any]
+    text: str
     place: int
     config_class: Type[TrainedConfig]
     examples: Sequence[Example]
@@ -53,12 +55,19 @@ class Project(NamedTuple):
         return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
 
     def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
-        """The file with other options of the component, by their dotted names."""
+        """The file with other options of the component, by their dotted names.
+
+        Names of environment variables stay as they are written: what they hold may be a secret.
+        """
+        from rasa.shared.utils.io import read_yaml
+
         from rasa_compressed_bert.search.dotted import merged
 
-        pipeline = list(self.config["pipeline"])
-        pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}
-        return {**self.config, "pipeline": pipeline}
+        written: Dict[str, Any] = read_yaml(self.text, reader_type="rt")
+        name, own = self.config["pipeline"][self.place]["name"], written["pipeline"][self.place]
+        own = {key: value for key, value in own.items() if key != "name"}
+        written["pipeline"][self.place] = {"name": name, **merged(own, options)}
+        return written
 
 
 def read_project(path: Path, nlu: Path) -> Project:
@@ -99,7 +108,8 @@ def read_project(path: Path, nlu: Path) -> Project:
     if nlu.is_dir():
         examples = sorted(examples, key=lambda example: (example.text, example.intent or ""))
     learns = component.options_class.learns_entities and pipeline[place].get("lookups", True)
-    return Project(config, place, component.options_class, examples, known_values_of(data) if learns else None)
+    text = path.read_text(encoding="utf-8")
+    return Project(config, text, place, component.options_class, examples, known_values_of(data) if learns else None)
 
 
 def known_values_of(data: Any) -> KnownValues:

@@ -3,9 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from rasa.shared.utils.io import write_yaml
 
 from rasa_compressed_bert.commands import package_spacy
-from rasa_compressed_bert.commands.project import known_values_of, read_project
+from rasa_compressed_bert.commands.project import known_values_of, read_project, read_yaml
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search import evaluation
@@ -82,6 +83,25 @@ def test_a_search_learns_no_synonym_that_held_out_messages_tell(files, tmp_path,
     ((training, known),) = given
     assert len(training) == 8 and len(project.known.synonyms) == 10
     assert set(known.synonyms) == {example.text.split()[1] for example in training}
+
+
+def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
+    """Rasa fills in environment variables when it reads one."""
+    monkeypatch.setenv("API_KEY", "s3cret")
+    config, nlu = files("PrunedBertIntentClassifier", "epochs: 3", "# that many", "pruning:", "  final_sparsity: 0.5")
+    other = ["- name: other.Extractor", "  url: http://me:${API_KEY}@host", "  tolerance: 1e-3", "language: 'no'"]
+    config.write_text("\n".join([config.read_text(), *other]), encoding="utf-8")
+    project = read_project(config, nlu)
+    write_yaml(project.with_options({"pruning.method": "none", "epochs": 5}), tmp_path / "picked.yml")
+    written = (tmp_path / "picked.yml").read_text()
+    assert "s3cret" not in written and "${API_KEY}" in written
+    ours, others = read_yaml(tmp_path / "picked.yml")["pipeline"]
+    assert ours == {
+        "name": "rasa_compressed_bert.PrunedBertIntentClassifier",
+        "epochs": 5,
+        "pruning": {"final_sparsity": 0.5, "method": "none"},
+    }
+    assert others == {"name": "other.Extractor", "url": "http://me:s3cret@host", "tolerance": 1e-3}
 
 
 def test_a_package_is_trained_with_them(files, monkeypatch):
