@@ -34,6 +34,7 @@ def conclude(
     from rasa_compressed_bert.search import report, study
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
 
+    study.require_own(opened, opened.get_trials(deepcopy=False))
     out, points, within = arguments.out, study.points_of(opened, goal.space), arguments.within
     report.write_trials(opened, out / "trials.csv")
     if not points and goal.thresholds:
