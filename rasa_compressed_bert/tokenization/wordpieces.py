@@ -62,7 +62,7 @@ class WordpieceTokenizer:
 
     def read(self, text: str) -> str:
         """The beginning of a message that is read."""
-        return text[: self._longest_text]
+        return self._subwords.shortened(text[: self._longest_text], self._longest_text)
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
@@ -104,7 +104,7 @@ class WordpieceTokenizer:
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of those that are truncated."""
         encodings = self._tokenizer.encode_batch([self._written(text) for text in texts])
-        too_long = [len(text) > self._longest_text for text in texts]
+        too_long = [len(self.read(text)) < len(text) for text in texts]
         truncated = [long or bool(encoding.overflowing) for long, encoding in zip(too_long, encodings)]
         warn_of_long_messages(truncated, self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
@@ -140,9 +140,10 @@ class WordpieceTokenizer:
                 break
             before = self._subwords.separator if word.startswith(JOINED) else " "
             own = word[len(JOINED) :] if word.startswith(JOINED) else word
-            first = broken(own[:left], self._subwords)
-            read.append(before + first if read else self._subwords.written(first))
-            left -= len(own) + 1
+            first = self._subwords.shortened(own[:left], left)
+            written = broken(first, self._subwords)
+            read.append(before + written if read else self._subwords.written(written))
+            left = 0 if len(first) < len(own) else left - self._subwords.normalized_length(first) - 1
         return read
 
 

@@ -82,6 +82,30 @@ def test_the_library_is_given_no_long_words(name, text, monkeypatch):
     assert max(map(len, given)) <= 4 * 100 + 1
 
 
+@pytest.mark.parametrize("name", ["Unigram", "Unigram, marks alone"])
+@pytest.mark.parametrize("words", [["\ufdfa" * 100_000], ["\ufdfa" * 700] * 100, ["a\ufdfa "] * 5000])
+def test_characters_that_stand_for_many_cost_no_more_than_others(name, words, monkeypatch):
+    """NFKC makes 18 of one: such a message took twenty times as long."""
+    tokenizer = WordpieceTokenizer(KINDS[name], 128)
+    library, given = tokenizer._tokenizer, []
+
+    class Listening:
+        def encode(self, written):
+            given.append(library.normalizer.normalize_str(written))
+            return library.encode(written)
+
+        def encode_batch(self, texts):
+            return [self.encode(text) for text in texts]
+
+    monkeypatch.setattr(tokenizer, "_tokenizer", Listening())
+    text = " ".join(words)
+    tokenizer.encode(text)
+    tokenizer.encode_all([text])
+    tokenizer.encode_words([words])
+    tokenizer.encode_with_offsets(tokenizer.read(text))
+    assert len(given) == 4 and all(5000 < len(written) < 1.02 * 12_800 for written in given)
+
+
 @each
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_a_long_word_is_one_word_whose_pieces_lie_where_its_characters_do(name, text):

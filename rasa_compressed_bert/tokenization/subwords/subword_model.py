@@ -64,6 +64,14 @@ class SubwordModel:
         """A text as it is encoded."""
         return text
 
+    def shortened(self, text: str, most: int) -> str:
+        """The beginning of a text that has at most so many characters after normalisation."""
+        return text
+
+    def normalized_length(self, text: str) -> int:
+        """Characters of a text after normalisation."""
+        return len(text)
+
     def breaks(self, text: str) -> List[int]:
         """Places where runs of more than 100 characters without a blank, and of blanks, are broken.
 
