@@ -89,7 +89,8 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str
     if is_artifact(model):
         return language, {model.name: read_artifact(model)}
     with unpacked(archive_path(model)) as folder:
-        return language or metadata(folder).get("language"), artifacts_in(folder)
+        trained = metadata(folder).get("language")
+        return language or (trained if isinstance(trained, str) else None), artifacts_in(folder)
 
 
 @as_artifact_error()

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 from rasa.shared.utils.io import write_yaml
+from small_archives import write_archive
 
+from rasa_compressed_bert.artifact import archives
 from rasa_compressed_bert.commands import package_spacy
 from rasa_compressed_bert.commands.project import known_values_of, read_project, read_yaml
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -102,6 +104,13 @@ def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
         "pruning": {"final_sparsity": 0.5, "method": "none"},
     }
     assert others == {"name": "other.Extractor", "url": "http://me:s3cret@host", "tolerance": 1e-3}
+
+
+@pytest.mark.parametrize("language", ["de", ["de"], {"de": 1}, 5, None])
+def test_the_language_of_a_stranger(tmp_path, monkeypatch, language):
+    model = write_archive(tmp_path / "model.tar.gz", {})
+    monkeypatch.setattr(archives, "metadata", lambda folder: {"language": language})
+    assert package_spacy._read(model, None) == ("de" if language == "de" else None, {})
 
 
 def test_a_package_is_trained_with_them(files, monkeypatch):

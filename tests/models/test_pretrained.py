@@ -375,6 +375,8 @@ def test_whether_a_vocabulary_is_small_is_known_before_weights_are_read(copied, 
     change_json(copied / "config.json", vocab_size=250_002)
     assert not has_small_vocabulary(str(copied))
     assert not has_small_vocabulary("someone/weights") and not has_small_vocabulary(str(tmp_path))
+    (copied / "config.json").write_text("[" * 100_000)
+    assert not has_small_vocabulary(str(copied))
 
 
 def test_digest_of_a_hub_name_is_that_of_the_name():
