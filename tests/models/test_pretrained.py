@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 
 import h5py
@@ -404,6 +405,14 @@ def test_shape_of_an_artifact_from_before_there_were_other_families():
 def test_what_is_no_shape_is_refused(values):
     with pytest.raises(ArtifactError, match="not the shape of an encoder"):
         EncoderShape.from_dict(values)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "hidden_size", "max_position_embeddings", "embedding_size"])
+@pytest.mark.parametrize("size", [10**12, -(10**12), math.inf])
+def test_a_shape_that_is_larger_than_any_of_ours_is_refused(name, size):
+    """`inspect --latency` makes a model with random weights of the shape that a stranger's manifest has."""
+    with pytest.raises(ArtifactError, match="has at most 1073741824 parameters"):
+        EncoderShape.from_dict({**random_shape().to_dict(), name: size})
 
 
 def test_encoder_size_counts_the_matrices_of_the_layers():
