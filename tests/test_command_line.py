@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from answer_harness import write_questions
 from forked_rasa import run_rasa
 from small_archives import small_artifact, write_archive
 
@@ -108,11 +109,14 @@ def test_inspect_needs_no_tensorflow(artifact):
         ("report --nlu nlu.yml", {"parity": 1.0}),
         ("report --nlu nlu.yml", {"views": []}),
         ("sensitivity --nlu nlu.yml", {"labels": 7}),
+        ("benchmark --questions asked.json", {"answers": {"slope": 1.0}, "outputs": ["answer_logits"]}),
+        ("benchmark --questions asked.json", {"answers": {}, "runtime": ["onnxruntime"]}),
     ],
 )
 def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_path, monkeypatch, capsys):
     """Of a stranger, whose digests are right."""
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    write_questions(tmp_path / "asked.json", 8)
     good = small_artifact()
     write_artifact(Artifact({**good.manifest, **changed}, good.files), tmp_path / "model")
     monkeypatch.chdir(tmp_path)
@@ -129,6 +133,20 @@ def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "model"), "--latency"]) == 2
     said = capsys.readouterr()
     assert r"\x1b[2Jrust" in said.out and r"runtime '\x1b[2Jrust'" in said.err and "\x1b" not in said.out + said.err
+
+
+def test_names_of_components_do_not_command_the_terminal(tmp_path, capsys):
+    archive = write_archive(tmp_path / "model.tar.gz", {"a\x1b[2J": small_artifact(), "b": small_artifact()})
+    assert main(["export", str(archive), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert r"out/a\x1b[2J/model.onnx" in said and "\x1b" not in said
+
+
+def test_messages_that_nothing_is_calibrated_on_are_refused(artifact, capsys):
+    given = ["export", str(artifact), "--format", "tflite", "--nlu", "nlu.yml"]
+    assert main(given) == 2 and main([*given, "--quantization", "none"]) == 2
+    wrong = "--nlu is what static_int8 is calibrated on: add --quantization static_int8.\n"
+    assert capsys.readouterr().err == 2 * wrong
 
 
 def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
@@ -243,6 +261,7 @@ def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
     assert "synthetic messages" in capsys.readouterr().out
 
 
+WRITTEN = {"export": "model.onnx", "benchmark": "results.png", "sensitivity": "results.md"}
 WORK = {
     "export": "rasa_compressed_bert.export.standalone.onnx_files",
     "sensitivity": "rasa_compressed_bert.inspection.sensitivity.measure_sensitivity",
@@ -296,9 +315,17 @@ def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tm
     monkeypatch.setattr("os.access", lambda path, mode: "folder" not in str(path))
     out = "folder/texts.csv" if command in FILES else "folder"
     assert refused(command, out) == "--out: the folder 'folder' cannot be written to."
-    if command in FILES:
-        monkeypatch.setattr("os.access", lambda path, mode: path != "file")
-        assert refused(command, "file") == "--out: the file 'file' cannot be written to."
+    out, file = ("file", "file") if command in FILES else (".", WRITTEN.get(command))
+    if file:
+        (tmp_path / file).write_text("")
+        monkeypatch.setattr("os.access", lambda path, mode: path != file)
+        assert refused(command, out) == f"--out: the file '{file}' cannot be written to."
+        (tmp_path / file).unlink()
+        (tmp_path / file).mkdir()
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        if command not in FILES:
+            assert refused(command, out) == f"--out: the file '{file}' cannot be written to."
 
 
 def test_servers_are_not_measured_on_windows(tmp_path, monkeypatch, capsys):

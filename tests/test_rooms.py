@@ -70,7 +70,7 @@ THIRD_PARTY = {
     "metrics": {"numpy", "sklearn"},
     "tokenization": {"numpy", "tokenizers"},
     "views": {"numpy"},
-    "models": {"numpy", "tensorflow", "transformers", "huggingface_hub", "safetensors", "torch"},
+    "models": {"numpy", "tensorflow", "transformers", "huggingface_hub", "safetensors", "torch", "h5py"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
     "augmentation": {"numpy", "sklearn", "scipy", "regex", "spacy"},

@@ -11,7 +11,14 @@ import zlib
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, cast
 
-from rasa_compressed_bert.artifact.artifact import LARGEST_FILE, MANIFEST, MANIFEST_DIGEST, Artifact, read_artifact
+from rasa_compressed_bert.artifact.artifact import (
+    LARGEST_DESCRIPTION,
+    LARGEST_FILE,
+    MANIFEST,
+    MANIFEST_DIGEST,
+    Artifact,
+    read_artifact,
+)
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
 _MOST_MEMBERS = 10_000
@@ -72,6 +79,8 @@ def metadata(folder: Path) -> Dict[str, Any]:
         CompressedBertError: if there is none.
     """
     try:
+        if (folder / _METADATA).stat().st_size > LARGEST_DESCRIPTION:
+            raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} is too large.")
         values = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} cannot be read ({error}).") from error

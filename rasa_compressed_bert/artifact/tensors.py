@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError  # type: ignore[attr-defined]  # its stub lacks it
 from safetensors.numpy import load, save
 
+from rasa_compressed_bert.artifact.artifact import LARGEST_FILE
 from rasa_compressed_bert.errors import ArtifactError
 
 _MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; the values may be coded again
@@ -38,14 +39,17 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
     """The inverse of `tensors_to_bytes`.
 
     Raises:
-        ArtifactError: if the bytes are no such file.
+        ArtifactError: if the bytes are no such file, or stand for more than any model of ours has.
     """
+    left = LARGEST_FILE
     try:
         stored = load(data)
-        for name in [key[: -len(_CODEBOOK)] for key in stored if key.endswith(_CODEBOOK)]:
-            stored[name] = _decoded(name, stored)
-        for name in [key[: -len(_MASK)] for key in stored if key.endswith(_MASK)]:
-            stored[name] = _densified(name, stored)
+        for marker, decode in ((_CODEBOOK, _decoded), (_MASK, _densified)):
+            for name in [key[: -len(marker)] for key in stored if key.endswith(marker)]:
+                stored[name] = decode(name, stored)
+                left -= stored[name].nbytes
+                if left < 0:
+                    raise ValueError(f"its tensors have more than {LARGEST_FILE} bytes")
         return {name: tensor for name, tensor in stored.items() if "#" not in name}
     except (SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
         raise ArtifactError(f"weights.safetensors cannot be read: {error}") from error
@@ -82,11 +86,22 @@ def _sparse(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
     }
 
 
+def _require_size(name: str, size: int) -> None:
+    """Refuses a tensor that takes more memory than a model of ours: a bit of a file may stand for 8 bytes.
+
+    Raises:
+        ValueError: if it is so large.
+    """
+    if _BYTE * size > LARGEST_FILE:
+        raise ValueError(f"'{name}' has {size} elements")
+
+
 def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     bits, *shape = stored[name + _SIZE].tolist()
     size = math.prod(shape)
     if min(shape, default=0) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
         raise ValueError(f"the indices of '{name}' do not fit its shape {tuple(shape)}")
+    _require_size(name, size)
     flags = np.unpackbits(stored[name + _INDICES], count=size * bits).reshape(size, bits)
     indices = flags @ (1 << np.arange(bits)[::-1]).astype(np.uint8)
     return stored[name + _CODEBOOK][indices].reshape(shape)
@@ -97,6 +112,7 @@ def _densified(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     size = math.prod(shape)
     if min(shape, default=0) < 0 or len(stored[name + _MASK]) != -(-size // 8):
         raise ValueError(f"the mask of '{name}' does not fit its shape {shape}")
+    _require_size(name, size)
     tensor = np.zeros(size, values.dtype)
     tensor[np.unpackbits(stored[name + _MASK], count=size).astype(bool)] = values
     return tensor.reshape(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set
 
 import numpy as np
@@ -112,6 +113,14 @@ def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> 
         for part in (hidden, others)
     )
     return inside - outside
+
+
+def without_told(known: KnownValues, held_out: Sequence[Example], training: Sequence[Example]) -> KnownValues:
+    """Known values without the synonyms that Rasa has read in annotations of held-out messages alone."""
+    told = annotated_alone_in(held_out, training)
+    return replace(
+        known, synonyms={text: value for text, value in known.synonyms.items() if normalised(text) not in told}
+    )
 
 
 def normalised(text: str) -> str:

@@ -12,6 +12,7 @@ from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.metrics.answers import NO_ANSWER, answer_scores
 from rasa_compressed_bert.reporting.progress import progress
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 _WARM_UP = 5  # questions, asked and not timed
 MB = 1e6
@@ -32,12 +33,14 @@ def compare_answers(
         `latency_p95_ms`, and `extractor_mb` (its files, as the archive compresses them).
 
     Raises:
-        CompressedBertError: if a model cannot be opened.
+        CompressedBertError: if a model cannot be opened, or if its parts do not fit each other.
     """
-    predictors = {label: AnswerPredictor(artifact, num_threads=threads) for label, artifact in models.items()}
-    for predictor in predictors.values():
-        for question in questions[:_WARM_UP]:
-            predictor.read(question.text, question.passage)
+    predictors = {}
+    for label, artifact in models.items():
+        with as_artifact_error():
+            predictors[label] = AnswerPredictor(artifact, num_threads=threads)
+            for question in questions[:_WARM_UP]:
+                predictors[label].read(question.text, question.passage)
     texts: Dict[str, List[str]] = {label: [] for label in models}
     seconds: Dict[str, List[float]] = {label: [] for label in models}
     with progress("benchmark", len(models) * len(questions), unit="questions") as work:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, List, Mapping, NamedTuple, Sequence
 
 from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
-from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.plots import as_written, drawn
 from rasa_compressed_bert.reporting.tables import percent
 from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off
 
@@ -56,7 +56,7 @@ def plot_answers(results: Sequence[Mapping[str, Any]], path: Path, *, title: str
     """Writes a PNG: F1 in per cent over milliseconds of a question and over size."""
     with drawn(path, figsize=(13, 5.5), ncols=2, sharey=True) as (figure, panels):
         panels[0].set_ylabel("F1, %")
-        figure.suptitle(title)
+        figure.suptitle(as_written(title))
         for axes, (key, label) in zip(panels, _COSTS.items()):
             points = [
                 Point(result["model"], result[key], 100.0 * result["f1"], 0.0, *cycled(place))

@@ -12,7 +12,7 @@ import numpy as np
 
 from rasa_compressed_bert.metrics.confidences import FALLBACK_THRESHOLD
 from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
-from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.plots import as_written, drawn
 from rasa_compressed_bert.reporting.tables import percent
 from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off
 
@@ -126,7 +126,7 @@ def plot_comparison(
             seeds.setdefault(name_of(result["model"]), []).append(result)
     with drawn(path, of=digest_of(results), figsize=(13, 5.5), ncols=2, sharey=True) as (figure, panels):
         panels[0].set_ylabel("macro F1, %")
-        figure.suptitle(title)
+        figure.suptitle(as_written(title))
         for axes, (key, label) in zip(panels, _COSTS.items()):
             points = [
                 _point(name, own, key, look=looks.get(name, cycled(index)))

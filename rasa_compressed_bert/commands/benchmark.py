@@ -12,6 +12,8 @@ from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, not_negative, positive
 from rasa_compressed_bert.errors import CompressedBertError
 
+_FILES = ("results.json", "results.png")
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declares the sub-command."""
@@ -109,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages or 0, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
-    make_folder(arguments.out)
+    make_folder(arguments.out, files=_FILES)
     results = compare_models(
         labelled(archives),
         messages,
@@ -158,10 +160,10 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
         label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()
     }
     questions = load_questions(arguments.questions, arguments.max_messages or 0)
-    make_folder(arguments.out)
+    make_folder(arguments.out, files=_FILES)
     results = compare_answers(models, questions, threads=arguments.threads)
     content = {"questions": arguments.questions.name, "threads": arguments.threads, **environment(), "results": results}
-    written = [arguments.out / f"results.{ending}" for ending in ("json", "png")]
+    written = [arguments.out / name for name in _FILES]
     written[0].write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     title = f"{counted(len(questions), 'question', 'questions')} of {arguments.questions.name}"
     plot_answers(results, written[1], title=title)

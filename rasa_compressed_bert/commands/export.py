@@ -8,6 +8,7 @@ from pathlib import Path
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.reporting.printable import as_printable
 
 _CALIBRATION_MESSAGES = 300
 
@@ -42,11 +43,14 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """A trained model for other programs."""
     from rasa_compressed_bert.artifact.archives import artifacts_of
+    from rasa_compressed_bert.artifact.artifact import MANIFEST, TOKENIZER
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 
     if arguments.format == "onnx" and (arguments.quantization or arguments.nlu):
         raise CompressedBertError("--quantization and --nlu are for --format tflite: ONNX has the model's own format.")
+    if arguments.nlu and arguments.quantization != "static_int8":
+        raise CompressedBertError("--nlu is what static_int8 is calibrated on: add --quantization static_int8.")
     texts = []
     if arguments.nlu:
         texts = [message.text for message in load_messages(arguments.nlu, _CALIBRATION_MESSAGES)]
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise CompressedBertError(f"'{arguments.model}' has no component of rasa_compressed_bert to export.")
     folders = {name: arguments.out / name if len(found) > 1 else arguments.out for name in found}
     for folder in folders.values():
-        make_folder(folder)
+        make_folder(folder, files=[f"model.{arguments.format}", TOKENIZER, MANIFEST])
     for name, artifact in found.items():
         if arguments.format == "onnx":
             files = onnx_files(artifact)
@@ -63,4 +67,4 @@ def run(arguments: argparse.Namespace) -> None:
             files = tflite_files(artifact, quantization=arguments.quantization or "dynamic_int8", texts=texts)
         for file, data in files.items():
             (folders[name] / file).write_bytes(data)
-            write(f"Written: {folders[name] / file} ({len(data) / 1e6:.2f} MB)\n")
+            write(as_printable(f"Written: {folders[name] / file} ({len(data) / 1e6:.2f} MB)\n"))

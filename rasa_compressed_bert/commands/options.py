@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Tuple
+from typing import Callable, Sequence, Tuple
 
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -47,11 +47,15 @@ def not_negative(text: str) -> float:
     return number
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
     """Makes a folder for results, if it is not there, before anything is worked for.
 
+    Args:
+        folder: where results go.
+        files: their names.
+
     Raises:
-        CompressedBertError: if it cannot be made, or not be written to.
+        CompressedBertError: if it cannot be made, or not be written to, or if a file in it cannot be replaced.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +63,9 @@ def make_folder(folder: Path) -> None:
         raise CompressedBertError(f"--out: the folder '{folder}' cannot be made: {error.strerror}.") from error
     if not os.access(str(folder), os.W_OK | os.X_OK):
         raise CompressedBertError(f"--out: the folder '{folder}' cannot be written to.")
+    for file in (folder / name for name in files):
+        if file.is_dir() or (file.exists() and not os.access(str(file), os.W_OK)):
+            raise CompressedBertError(f"--out: the file '{file}' cannot be written to.")
 
 
 def make_folder_of(file: Path) -> None:
@@ -69,9 +76,7 @@ def make_folder_of(file: Path) -> None:
     """
     if file.is_dir():
         raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
-    make_folder(file.parent)
-    if file.exists() and not os.access(str(file), os.W_OK):
-        raise CompressedBertError(f"--out: the file '{file}' cannot be written to.")
+    make_folder(file.parent, files=[file.name])
 
 
 def write(text: str) -> None:

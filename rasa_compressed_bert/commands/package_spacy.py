@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
+from rasa_compressed_bert.commands.project import known_values_of
 from rasa_compressed_bert.commands.quiet import training_shown
 from rasa_compressed_bert.errors import ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.opening import as_artifact_error
@@ -88,7 +89,8 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str
     if is_artifact(model):
         return language, {model.name: read_artifact(model)}
     with unpacked(archive_path(model)) as folder:
-        return language or metadata(folder).get("language"), artifacts_in(folder)
+        trained = metadata(folder).get("language")
+        return language or (trained if isinstance(trained, str) else None), artifacts_in(folder)
 
 
 @as_artifact_error()
@@ -124,7 +126,8 @@ def _trained(weights: str, nlu: Path) -> Artifact:
     from rasa_compressed_bert.tasks.bert_training import train_or_finetune
     from rasa_compressed_bert.tasks.watched import watched
 
-    examples = entity_examples(load_training_data(nlu), extractor=_TRAINED_BY)
+    data = load_training_data(nlu)
+    examples, known = entity_examples(data, extractor=_TRAINED_BY), known_values_of(data)
     config = JointBertClassifierConfig.from_dict({"model_weights": weights})
     with training_shown(), watched(config, messages=len(examples), continued=False):
-        return train_or_finetune(examples, config, None)
+        return train_or_finetune(examples, config, None, known=known)

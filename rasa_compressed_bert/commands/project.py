@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
@@ -10,6 +11,7 @@ from rasa_compressed_bert.errors import CompressedBertError
 if TYPE_CHECKING:  # help starts without the options and numpy
     from rasa_compressed_bert.config import TrainedConfig
     from rasa_compressed_bert.data.example import Example
+    from rasa_compressed_bert.data.known_values import KnownValues
     from rasa_compressed_bert.data.questions import Question
 
 
@@ -18,17 +20,21 @@ class Project(NamedTuple):
 
     Attributes:
         config: of the whole file.
+        text: the whole file as it is written.
         place: of the component in its pipeline.
         config_class: the component's options.
         examples: the labelled messages, in an order that does not depend on that of files in a folder.
         questions: in their place, where the component learns answers.
+        known: lookup tables and synonyms that are learnt besides; None of a component that does not.
     """
 
     config: Dict[str, Any]
+    text: str
     place: int
     config_class: Type[TrainedConfig]
     examples: Sequence[Example] = ()
     questions: Sequence[Question] = ()
+    known: Optional[KnownValues] = None
 
     @property
     def data(self) -> List[Any]:
@@ -37,7 +43,8 @@ class Project(NamedTuple):
 
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
         questions = [[one.text, one.passage, one.answers, one.document] for one in self.questions]
-        return [texts, *([questions] if questions else []), *named_content(self.config_class.from_dict(self.options))]
+        others = [*([questions] if questions else []), *([asdict(self.known)] if self.known else [])]
+        return [texts, *others, *named_content(self.config_class.from_dict(self.options))]
 
     @property
     def environment_digest(self) -> str:
@@ -52,12 +59,19 @@ class Project(NamedTuple):
         return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
 
     def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
-        """The file with other options of the component, by their dotted names."""
+        """The file with other options of the component, by their dotted names.
+
+        Names of environment variables stay as they are written: what they hold may be a secret.
+        """
+        from rasa.shared.utils.io import read_yaml
+
         from rasa_compressed_bert.search.dotted import merged
 
-        pipeline = list(self.config["pipeline"])
-        pipeline[self.place] = {"name": pipeline[self.place]["name"], **merged(self.options, options)}
-        return {**self.config, "pipeline": pipeline}
+        written: Dict[str, Any] = read_yaml(self.text, reader_type="rt")
+        name, own = self.config["pipeline"][self.place]["name"], written["pipeline"][self.place]
+        own = {key: value for key, value in own.items() if key != "name"}
+        written["pipeline"][self.place] = {"name": name, **merged(own, options)}
+        return written
 
 
 def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[Path]] = None) -> Project:
@@ -72,9 +86,10 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
     Raises:
         CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
     """
+    from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.data.squad import read_questions
 
-    config = read_yaml(path)
+    config, text = read_yaml(path), path.read_text(encoding="utf-8")
     pipeline = config.get("pipeline") if isinstance(config, dict) else None
     if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
         raise CompressedBertError(f"--config: '{path}' has no pipeline.")
@@ -82,11 +97,15 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
         place, component = _component(path, pipeline, learns_answers=True)
         files = [str(file) for file in questions]
         pipeline[place]["training_data"] = files
-        return Project(config, place, component.options_class, questions=read_questions(files, option="--questions"))
+        learnt = read_questions(files, option="--questions")
+        return Project(config, text, place, component.options_class, questions=learnt)
     if nlu is None:
         raise CompressedBertError("search: give --nlu, or --questions for BertAnswerExtractor.")
     place, component = _component(path, pipeline, learns_answers=False)
-    return Project(config, place, component.options_class, _examples(component, pipeline, nlu))
+    data, options = load_training_data(nlu), component.options_class
+    examples = _examples(component, pipeline, data, in_order=nlu.is_dir())
+    learns = options.learns_entities and pipeline[place].get("lookups", True)
+    return Project(config, text, place, options, examples, known=known_values_of(data) if learns else None)
 
 
 def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers: bool) -> Tuple[int, Any]:
@@ -114,18 +133,38 @@ def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers
     return next(iter(found.items()))
 
 
-def _examples(component: Any, pipeline: Sequence[Dict[str, Any]], nlu: Path) -> Sequence[Example]:
-    """The labelled messages of NLU data, as a component reads them."""
-    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
-    from rasa_compressed_bert.components.nlu_files import load_training_data
+def _examples(component: Any, pipeline: Sequence[Dict[str, Any]], data: Any, *, in_order: bool) -> Sequence[Example]:
+    """The labelled messages of Rasa's training data, as a component reads them.
 
-    data = load_training_data(nlu)
+    Args:
+        component: the class.
+        pipeline: all components.
+        data: Rasa's training data.
+        in_order: sorts them; those of the files of a folder come in any order.
+    """
+    from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
+
     if component.options_class.learns_entities:
         names = [str(item.get("name")).rpartition(".")[2] for item in pipeline]
         examples = entity_examples(data, extractor=component.__name__, pipeline=names)
     else:
         examples = intent_examples(data)
-    return sorted(examples, key=lambda example: (example.text, example.intent or "")) if nlu.is_dir() else examples
+    return sorted(examples, key=lambda example: (example.text, example.intent or "")) if in_order else examples
+
+
+def known_values_of(data: Any) -> KnownValues:
+    """Lookup tables and synonyms of Rasa's training data.
+
+    Raises:
+        CompressedBertError: if a file of a table cannot be read.
+    """
+    from rasa_compressed_bert.components.config_io import ComponentError
+    from rasa_compressed_bert.components.known_values import read_known_values
+
+    try:
+        return read_known_values(data)
+    except ComponentError as error:
+        raise CompressedBertError(str(error)) from error
 
 
 def read_yaml(path: Path) -> Any:

@@ -163,11 +163,13 @@ def run(arguments: argparse.Namespace) -> None:
 def _task(project: Project, out: Path) -> Any:
     """What is learnt and measured: questions, or messages."""
     from rasa_compressed_bert.data.documents import read_documents
+    from rasa_compressed_bert.data.known_values import NO_VALUES
     from rasa_compressed_bert.search.answer_task import AnswerTask
     from rasa_compressed_bert.search.message_task import MessageTask
 
     if not project.questions:
-        return MessageTask(project.examples, cache=out / "teachers" / project.environment_digest[:16])
+        cache = out / "teachers" / project.environment_digest[:16]
+        return MessageTask(project.examples, cache=cache, known=project.known or NO_VALUES)
     folder = project.options.get("documents")
     documents = read_documents(folder, option="documents") if folder else []
     return AnswerTask(project.questions, texts=[document.text for document in documents])

@@ -35,6 +35,7 @@ def conclude(
     from rasa_compressed_bert.search.frontier import finalists, pareto, picks, require_some
     from rasa_compressed_bert.search.goals import size_of
 
+    study.require_own(opened, opened.get_trials(deepcopy=False))
     out, points, size = arguments.out, study.points_of(opened, goal.space), size_of(goal.costs)
     report.write_trials(opened, out / "trials.csv")
     if not points and goal.thresholds:

@@ -102,10 +102,10 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         artifact, given = intent_artifact(arguments.model), {"nlu": arguments.nlu.name}
         asked = load_messages(arguments.nlu, most)
-    make_folder(arguments.out)
+    paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
+    make_folder(arguments.out, files=[path.name for path in paths])
     header = {"model": arguments.model.resolve().name, **given}
     header.update(max_messages=most, **environment())
-    paths = [arguments.out / f"results.{ending}" for ending in ("json", "md", "png")]
     content = measure_sensitivity(artifact, asked, sweep, path=paths[0], header=header, fresh=arguments.fresh)
     paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
     plot_sensitivity(content, paths[2])

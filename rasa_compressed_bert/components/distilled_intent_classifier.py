@@ -9,11 +9,13 @@ from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.components import config_io, resource_io
 from rasa_compressed_bert.components.artifact_component import ArtifactIntentClassifier
+from rasa_compressed_bert.components.extractors import selects_responses
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 
 
+@selects_responses
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class DistilledIntentClassifier(ArtifactIntentClassifier):
     """Fine-tunes BERT, or takes a teacher that is given, and trains and serves a student that imitates it.

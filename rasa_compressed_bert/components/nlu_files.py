@@ -44,15 +44,25 @@ def load_training_data(path: Path) -> Any:
         CompressedBertError: if there is no such file.
         DataError: if it cannot be read.
     """
-    from rasa.shared.exceptions import RasaException
     from rasa.shared.nlu.training_data.loading import load_data
 
     if not path.exists():
         raise CompressedBertError(f"There is no NLU data '{path}'.")
     try:
-        return load_data(str(path))
-    except (RasaException, OSError, ValueError) as error:
-        raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {error}") from error
+        data = load_data(str(path))
+    except Exception as error:  # Rasa's readers of its own and of other formats raise whatever a file leads to
+        raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {_reason(error)}") from error
+    if not all(isinstance(example.get("text") or "", str) for example in data.training_examples):
+        raise DataError(f"'{path}' has messages whose text is no text.")
+    return data
+
+
+def _reason(error: Exception) -> str:
+    """Its name and its words, which some errors of Rasa fail to say."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def _labelled(example: Any, *, entities: bool) -> LabelledMessage:

@@ -12,6 +12,7 @@ import numpy as np
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.families import family_of, model_types
 from rasa_compressed_bert.models.head_layer import ANSWERER
+from rasa_compressed_bert.models.own_files import require_own_values, require_own_vocabulary
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
 from rasa_compressed_bert.models.state import ModelState
 
@@ -46,11 +47,7 @@ def read_checkpoint(name: str) -> ModelState:
     unsupported = family.unsupported(config)
     if unsupported:
         raise WeightsError(f"model_weights '{name}' has {unsupported}, which is not supported.")
-    tokenizer = _read(
-        "the tokenizer",
-        name,
-        lambda transformers: transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source),
-    )
+    tokenizer = _read("the tokenizer", name, lambda transformers: _load_tokenizer(transformers, name, **source))
     if not tokenizer.is_fast:
         raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}")
     model, made_up = _read(
@@ -107,6 +104,8 @@ def _read(what: str, name: str, load: Any) -> Any:
 
     try:
         return load(transformers)
+    except WeightsError:
+        raise
     except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
         where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
         if _is_of_other_sizes(error):
@@ -130,9 +129,16 @@ def _is_of_other_sizes(error: Exception) -> bool:
     return any("reshape" in str(cause).lower() for cause in (error, error.__context__))
 
 
+def _load_tokenizer(transformers: Any, name: str, **source: Any) -> Any:
+    settings = transformers.models.auto.tokenization_auto.get_tokenizer_config(name, **source)
+    require_own_vocabulary(settings, name)
+    return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source)
+
+
 def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Set[str]]:
     """The model, and which of its layers are not those of the weights: transformers makes up some that they lack."""
     load = _class_for(transformers, arguments["config"]).from_pretrained
+    _require_own_values(transformers, name, local_files_only=arguments["local_files_only"])
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
@@ -173,11 +179,30 @@ def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_o
         require_pytorch()
     elif Path(name).is_dir():
         return None
+    return _file(transformers, name, PYTORCH_FILE, local_files_only=local_files_only)
+
+
+def _require_own_values(transformers: Any, name: str, *, local_files_only: bool) -> None:
+    """Looks at what transformers reads where there is no safetensors file."""
+    if _file(transformers, name, transformers.utils.SAFE_WEIGHTS_NAME, local_files_only=local_files_only):
+        return
+    path = _file(transformers, name, transformers.utils.TF2_WEIGHTS_NAME, local_files_only=local_files_only)
+    if path is not None:
+        require_own_values(Path(path), name)
+    elif _file(transformers, name, transformers.utils.TF2_WEIGHTS_INDEX_NAME, local_files_only=local_files_only):
+        raise WeightsError(
+            f"model_weights '{name}' has its weights in several HDF5 files, which is not supported. Write them anew as "
+            "one: TFAutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
+        )
+
+
+def _file(transformers: Any, name: str, file: str, *, local_files_only: bool) -> Optional[str]:
+    """Where a file of weights is, once the hub has given it; None of weights that have no such file."""
     missing = {
         "_raise_exceptions_for_missing_entries": False,
         "_raise_exceptions_for_connection_errors": False,  # without a network, what the hub gave before is there
     }
-    return transformers.utils.cached_file(name, PYTORCH_FILE, local_files_only=local_files_only, **missing)
+    return transformers.utils.cached_file(name, file, local_files_only=local_files_only, **missing)
 
 
 def _short_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
@@ -17,6 +18,8 @@ TOKEN_TYPE = "token_type"
 """What is added to the embeddings of the second text of a pair, beyond what every wordpiece has."""
 POSITION_BIAS = "position_bias"
 """What each head of a layer adds to its attention scores, by buckets of distances (`models.relative_positions`)."""
+_MOST_PARAMETERS = 2**30
+"""BERT-large has a third of it, XLM-R large a half."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
@@ -100,13 +103,18 @@ class EncoderShape:
         """The inverse of `to_dict`.
 
         Raises:
-            ArtifactError: if the values do not describe an encoder.
+            ArtifactError: if the values do not describe an encoder, or one that is larger than any of ours.
         """
         try:
             layers = tuple(LayerShape(**layer) for layer in values["layers"])
-            return cls(**{**values, "layers": layers})
+            shape = cls(**{**values, "layers": layers})
+            sizes = (math.prod(max(1, abs(size)) for size in sizes) for sizes in shape.parameter_shapes().values())
+            is_possible = sum(sizes) <= _MOST_PARAMETERS
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
+        if not is_possible:
+            raise ArtifactError(f"An encoder of ours has at most {_MOST_PARAMETERS} parameters, and this one has more.")
+        return shape
 
 
 def _norm(name: str, size: int) -> Dict[str, Tuple[int, ...]]:

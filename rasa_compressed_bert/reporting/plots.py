@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import Any, Iterator, Tuple
 
@@ -23,8 +24,15 @@ def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, 
 
     figure, axes = pyplot.subplots(**arguments)
     try:
-        yield figure, axes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(path), dpi=120, metadata={"Description": of})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # boxes in their places
+            yield figure, axes
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(str(path), dpi=120, metadata={"Description": of})
     finally:
         pyplot.close(figure)
+
+
+def as_written(text: str) -> str:
+    """A text of a user, such as the name of a file, in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")

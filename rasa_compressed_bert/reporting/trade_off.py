@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, List, NamedTuple, Sequence
 
+from rasa_compressed_bert.reporting.plots import as_written
+
 _MARKERS = "osD^vP"
 _PALETTE = 10
 """Colours of matplotlib's own cycle."""
@@ -72,7 +74,7 @@ def draw_trade_off(axes: Any, points: Sequence[Point], *, cost: str) -> None:
     plain_ticks(axes.xaxis)
     axes.grid(True, which="major", alpha=0.3)
     better = _say_where_it_is_better(axes)
-    texts = [axes.text(point.cost, point.score, point.name, fontsize=8, zorder=3) for point in points]
+    texts = [axes.text(point.cost, point.score, as_written(point.name), fontsize=8, zorder=3) for point in points]
     axes.figure.canvas.draw()  # places of texts are known only then
     adjust_text(
         texts,

@@ -94,6 +94,8 @@ class PassageIndex:
             shape = (len(passages), len(stored["terms"]))
             vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
             ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
+            if not 1 <= ngrams[0] <= ngrams[1]:  # to find terms of fewer characters takes any time
+                raise ValueError(f"terms of {ngrams} characters")
             return cls(documents, passages, ngrams=ngrams, terms=terms, idf=tensors["idf"], vectors=vectors)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ArtifactError(f"The documents of the model cannot be read: {error}. Train it again.") from error

@@ -113,7 +113,7 @@ def blank_pipeline(language: str, *, option: str) -> Any:
         raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
     try:
         return spacy.blank(language)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # the latter of a module that is no language
         raise ConfigError(f"{option}: spaCy does not know '{language}', or lacks a package for it") from error
 
 

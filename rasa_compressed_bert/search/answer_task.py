@@ -68,9 +68,9 @@ class AnswerTask:
 
     def train(self, config: Any, training: Sequence[Question], held_out: Sequence[Question]) -> Artifact:
         """An extractor without documents."""
-        return self.compress(self.fine_tune(config, training), config)
+        return self.compress(self.fine_tune(config, training, held_out), config)
 
-    def fine_tune(self, config: Any, training: Sequence[Question]) -> DenseExtractor:
+    def fine_tune(self, config: Any, training: Sequence[Question], held_out: Sequence[Question]) -> DenseExtractor:
         """The dense model."""
         learnt, calibrating = split_questions(list(training), config)
         return DenseExtractor(fine_tune_extractor(learnt, config, texts=self._texts), calibrating)

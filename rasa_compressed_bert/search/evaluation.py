@@ -101,7 +101,7 @@ class Evaluator:
             base = type(config).from_dict(merged(self._base, start))
             if len(self._dense) == _DENSE_KEPT:
                 del self._dense[next(iter(self._dense))]
-            self._dense[key] = self._task.fine_tune(base, training)
+            self._dense[key] = self._task.fine_tune(base, training, held_out)
         return self._task.compress(self._dense[key], config)
 
 

@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.artifact.cache import cached
-from rasa_compressed_bert.config import BertOptions, TrainedConfig
+from rasa_compressed_bert.augmentation.usable_values import without_told
+from rasa_compressed_bert.config import BertOptions, EntityConfig, TrainedConfig
 from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels
+from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
@@ -30,13 +32,15 @@ class MessageTask:
     Args:
         examples: all labelled messages.
         cache: where the work of a student's teacher is kept.
+        known: lookup tables and synonyms, which models with entities learn besides.
 
     Raises:
         DataError: if there is nothing to measure on.
     """
 
-    def __init__(self, examples: Sequence[Example], *, cache: Path):
+    def __init__(self, examples: Sequence[Example], *, cache: Path, known: KnownValues = NO_VALUES):
         self._examples, self._classes = examples, class_indices(examples, intent_labels(examples))
+        self._known = known
         self._cache = partial(cached, cache, most=_CACHED_BYTES)
         if not self.split(0)[1]:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
@@ -49,13 +53,14 @@ class MessageTask:
     def train(self, config: TrainedConfig, training: Sequence[Example], held_out: Sequence[Example]) -> Artifact:
         """A classifier or an extractor."""
         if isinstance(config, BertOptions):
-            return bert_training.train_bert(training, config)
+            known = self._known_to(config, training, held_out)
+            return bert_training.train_bert(training, config, known=known)
         texts = [example.text for example in held_out]
         return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
 
-    def fine_tune(self, config: BertOptions, training: Sequence[Example]) -> TrainingRun:
+    def fine_tune(self, config: BertOptions, training: Sequence[Example], held_out: Sequence[Example]) -> TrainingRun:
         """The dense model."""
-        return bert_training.fine_tune_bert(training, config)
+        return bert_training.fine_tune_bert(training, config, known=self._known_to(config, training, held_out))
 
     def compress(self, dense: TrainingRun, config: BertOptions) -> Artifact:
         """A compressed copy of it."""
@@ -76,3 +81,8 @@ class MessageTask:
             size_mb=artifact.archived_size / MB,
             parameters=parameters_of(artifact),
         )
+
+    def _known_to(self, config: BertOptions, training: Sequence[Example], held_out: Sequence[Example]) -> KnownValues:
+        """What is learnt besides, without what held-out messages tell."""
+        learns = isinstance(config, EntityConfig) and config.lookups
+        return without_told(self._known, held_out, training) if learns else NO_VALUES

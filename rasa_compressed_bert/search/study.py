@@ -283,5 +283,5 @@ def _on_split(
 
 def reasons_of(trials: Sequence[FrozenTrial]) -> str:
     """Why trials were not finished, the most frequent reasons first."""
-    counts = collections.Counter(trial.user_attrs[REASON] for trial in trials if REASON in trial.user_attrs)
+    counts = collections.Counter(str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs)
     return " ".join(f"{count} times: {reason}" for reason, count in counts.most_common(3))

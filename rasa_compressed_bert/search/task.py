@@ -23,7 +23,7 @@ class SearchTask(Protocol):
     def train(self, config: TrainedConfig, training: Sequence[Any], held_out: Sequence[Any]) -> Artifact:
         """A model as `rasa train` makes it; nothing of what is held out is learnt."""
 
-    def fine_tune(self, config: BertOptions, training: Sequence[Any]) -> Any:
+    def fine_tune(self, config: BertOptions, training: Sequence[Any], held_out: Sequence[Any]) -> Any:
         """The dense model that `compress` takes, which is the teacher of the compressed ones."""
 
     def compress(self, dense: Any, config: BertOptions) -> Artifact:

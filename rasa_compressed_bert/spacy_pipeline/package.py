@@ -165,7 +165,7 @@ def check(package: Package, out: Path) -> None:
 def _add_other(nlp: Language, other: str) -> None:
     try:
         nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
-    except OSError as error:
+    except Exception as error:  # a folder may be wrong in any way
         raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
 
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from rasa_compressed_bert.data.warnings import warn_of_long_messages
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.tokenization.subwords import subword_model
-from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR
+from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR, SubwordModel
 
 LONGEST_WORD = 100
 """Characters; WordPiece takes a longer word for unknown."""
@@ -62,7 +62,7 @@ class WordpieceTokenizer:
 
     def read(self, text: str) -> str:
         """The beginning of a message that is read."""
-        return text[: self._longest_text]
+        return self._subwords.shortened(text[: self._longest_text], self._longest_text)
 
     def encode(self, text: str) -> np.ndarray:
         """Ids of one message.  # (T,) int64"""
@@ -81,29 +81,30 @@ class WordpieceTokenizer:
             `(T + 2,)`; starts and ends in the text, `(T, 2)`; whether a wordpiece continues the word of the one before
             it, `(T,)`; and whether wordpieces are left out.
         """
-        bounds = [0, *split_points, len(text)]
+        places = sorted({*split_points, *self._subwords.breaks(text)})
+        bounds = [0, *places, len(text)]
         parts = [text[start:end] for start, end in zip(bounds, bounds[1:])]
         joined = self._subwords.separator.join(map(well_formed, parts))
         written = self._subwords.written(joined)
         encoding = self._tokenizer.encode(written)
         offsets = encoding.offsets[1:-1]
-        if split_points or len(written) > len(joined) or not text.isascii():
+        if places or len(written) > len(joined) or not text.isascii():
             before = np.zeros(len(written) - len(joined), np.int64)
             original = np.concatenate([before, *(_places(part) + start for part, start in zip(parts, bounds))]).tolist()
             offsets = [(original[start], original[end]) for start, end in offsets]
         starts, ends, continues = self._subwords.places(
             text, encoding.tokens[1:-1], offsets, words=encoding.word_ids[1:-1], split_points=split_points
         )
-        places = np.array([starts, ends], np.int64).T
-        return np.array(encoding.ids, np.int64), places, np.array(continues, bool), bool(encoding.overflowing)
+        bounds_of_pieces = np.array([starts, ends], np.int64).T
+        return np.array(encoding.ids, np.int64), bounds_of_pieces, np.array(continues, bool), bool(encoding.overflowing)
 
     def _written(self, text: str) -> str:
-        return self._subwords.written(well_formed(self.read(text)))
+        return self._subwords.written(broken(self.read(text), self._subwords))
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of those that are truncated."""
         encodings = self._tokenizer.encode_batch([self._written(text) for text in texts])
-        too_long = [len(text) > self._longest_text for text in texts]
+        too_long = [len(self.read(text)) < len(text) for text in texts]
         truncated = [long or bool(encoding.overflowing) for long, encoding in zip(too_long, encodings)]
         warn_of_long_messages(truncated, self._max_length)
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
@@ -139,9 +140,10 @@ class WordpieceTokenizer:
                 break
             before = self._subwords.separator if word.startswith(JOINED) else " "
             own = word[len(JOINED) :] if word.startswith(JOINED) else word
-            first = well_formed(own[:left])
-            read.append(before + first if read else self._subwords.written(first))
-            left -= len(own) + 1
+            first = self._subwords.shortened(own[:left], left)
+            written = broken(first, self._subwords)
+            read.append(before + written if read else self._subwords.written(written))
+            left = 0 if len(first) < len(own) else left - self._subwords.normalized_length(first) - 1
         return read
 
 
@@ -162,6 +164,12 @@ def _words(offsets: Sequence[Tuple[int, int]], text: str, words: Sequence[str]) 
 def text_of(words: Sequence[str]) -> str:
     """The text of words, see `WordpieceTokenizer.encode_words`."""
     return " ".join(words).replace(f" {JOINED}", "")
+
+
+def broken(text: str, subwords: SubwordModel) -> str:
+    """A text, well formed, with separators in what is too long without a blank."""
+    bounds = [0, *subwords.breaks(text), len(text)]
+    return subwords.separator.join(well_formed(text[start:end]) for start, end in zip(bounds, bounds[1:]))
 
 
 def unknown_id(json_text: str) -> Optional[int]:

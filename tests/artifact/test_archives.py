@@ -110,6 +110,14 @@ def test_archive_without_nlu_is_refused(tmp_path):
     archives.require_nlu(write_archive(tmp_path / "nlu.tar.gz", {}))
 
 
+def test_a_description_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    """JSON takes twenty times as much in memory, and next to nothing in an archive."""
+    archive = make_tar(tmp_path / "large.tar.gz", (tarfile.TarInfo("metadata.json"), b'{"nlu_target": ' + b"[]" * 99))
+    monkeypatch.setattr(archives, "LARGEST_DESCRIPTION", 100)
+    with pytest.raises(CompressedBertError, match="metadata.json is too large"):
+        archives.require_nlu(archive)
+
+
 def test_archive_of_something_else_is_refused(tmp_path):
     other = make_tar(tmp_path / "other.tar.gz", (tarfile.TarInfo("readme.txt"), b"hello"))
     with pytest.raises(CompressedBertError, match="not a trained Rasa model"):

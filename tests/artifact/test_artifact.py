@@ -92,6 +92,12 @@ def test_file_that_is_too_large_is_not_read(folder, monkeypatch):
         read_artifact(folder)
 
 
+def test_manifest_that_is_too_large_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_DESCRIPTION", 10)
+    with pytest.raises(ArtifactError, match="'manifest.json' .* no model of ours is that large"):
+        read_artifact(folder)
+
+
 @pytest.mark.parametrize("name", ON_DISK)
 def test_folder_in_place_of_a_file_is_named(folder, name):
     (folder / name).unlink()

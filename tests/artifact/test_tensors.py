@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from safetensors.numpy import load, save
 
+from rasa_compressed_bert.artifact import tensors as module
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.errors import ArtifactError
 
@@ -186,4 +187,26 @@ def test_damaged_bytes_are_refused_or_still_tensors(position):
 @pytest.mark.parametrize("data", [b"", b"no tensors at all", bytes(64)])
 def test_other_bytes_are_refused(data):
     with pytest.raises(ArtifactError):
+        tensors_from_bytes(data)
+
+
+def coded(bits, *, name="x"):
+    """Zeros as a code book of 8 bytes a value, and a bit for each of them."""
+    parts = {"#indices": np.zeros(bits // 8, np.uint8), "#codebook": np.zeros(1), "#size": np.array([1, bits])}
+    return {name + part: values for part, values in parts.items()}
+
+
+def sparse(bits, *, name="x"):
+    parts = {"#mask": np.zeros(bits // 8, np.uint8), "#values": np.zeros(0), "#shape": np.array([bits])}
+    return {name + part: values for part, values in parts.items()}
+
+
+@pytest.mark.parametrize("form", [coded, sparse])
+@pytest.mark.parametrize("names", ["x", "abcd"])
+def test_a_small_file_does_not_stand_for_more_than_a_model_has(form, names, monkeypatch):
+    """8 kB of an archive were half a GB in memory, and 4 MB more than any machine has."""
+    data = save({key: value for name in names for key, value in form(8000 // len(names), name=name).items()})
+    assert sum(tensor.nbytes for tensor in tensors_from_bytes(data).values()) == 64_000
+    monkeypatch.setattr(module, "LARGEST_FILE", 63_999)
+    with pytest.raises(ArtifactError, match="weights.safetensors cannot be read"):
         tensors_from_bytes(data)

@@ -1,5 +1,7 @@
 """Rasa's validator knows our extractors, also those of entities with roles and groups."""
 
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -53,6 +55,20 @@ def test_responses_that_our_classifier_selects_need_no_selector_of_rasas():
     validator = "WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier"
     assert "does not include a response selector" in warnings_of(*validator, data=data)
     assert "response selector" not in warnings_of("rasa_compressed_bert.PrunedBertIntentClassifier", data=data)
+
+
+@pytest.mark.parametrize("name", ["DistilledIntentClassifier", "JointBertClassifier", "PrunedBertIntentClassifier"])
+def test_importing_a_classifier_is_enough(name):
+    code = f"""
+import warnings
+import rasa.graph_components.validators.default_recipe_validator, rasa_compressed_bert
+import rasa_compressed_bert.components.artifact_component
+warnings.resetwarnings()
+rasa_compressed_bert.{name}
+warnings.warn("You have defined training data with examples for training a response selector, but")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "response selector" not in done.stderr
 
 
 def data_with_lookups():

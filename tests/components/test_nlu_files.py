@@ -37,3 +37,22 @@ def test_bad_test_data_is_one_clear_error(tmp_path):
     (tmp_path / "broken.yml").write_text("nlu: [", encoding="utf-8")
     with pytest.raises(DataError):
         load_messages(tmp_path / "broken.yml")
+
+
+NO_NLU_DATA = {
+    "number.yml": "5",
+    "number.json": "5",
+    "deep.yml": "[" * 5000,
+    "luis.json": '{"luis_schema_version": "2.1"}',
+    "wit.json": '{"utterances": 5}',
+    "text.json": '{"rasa_nlu_data": {"common_examples": [{"text": 5, "intent": "a"}]}}',
+    "variable.yml": "nlu:\n- intent: ${NO_SUCH_VARIABLE}\n  examples: |\n    - a",
+}
+
+
+@pytest.mark.parametrize("name", NO_NLU_DATA)
+def test_what_rasa_fails_to_read_is_one_clear_error(tmp_path, name):
+    """Rasa's readers raise whatever a file leads to; one of its errors cannot even be shown."""
+    (tmp_path / name).write_text(NO_NLU_DATA[name], encoding="utf-8")
+    with pytest.raises(DataError, match=name):
+        load_messages(tmp_path / name)

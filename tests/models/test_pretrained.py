@@ -3,9 +3,11 @@
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import transformers
@@ -144,6 +146,66 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
     with contextlib.suppress(WeightsError):
         load_pretrained(str(copied))
     assert not asked
+
+
+@pytest.mark.parametrize("kept", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("entry", ["vocab_file", "tokenizer_file"])
+def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept, entry):
+    """It would end up in the trained model."""
+    secret = tmp_path / "secret"
+    secret.write_bytes((copied / kept).read_bytes())
+    (copied / ("vocab.txt" if kept == "tokenizer.json" else "tokenizer.json")).unlink()
+    change_json(copied / "tokenizer_config.json", **{entry: str(secret)})
+    with pytest.raises(WeightsError, match="takes its vocabulary from a file elsewhere, .*secret"):
+        load_pretrained(str(copied))
+
+
+def test_a_tokenizer_may_name_its_own_file_and_those_of_other_machines(copied, tiny_weights):
+    change_json(copied / "tokenizer_config.json", vocab_file=str(copied / "vocab.txt"), name_or_path=__file__)
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+    change_json(copied / "tokenizer_config.json", vocab_file="/no/such/vocab.txt")
+    assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
+
+
+def as_hdf5(folder, change):
+    """Weights of a folder in TensorFlow's own format, with the embeddings of token types as `change` writes them."""
+    transformers.TFBertModel.from_pretrained(str(folder)).save_pretrained(folder, safe_serialization=False)
+    (folder / "model.safetensors").unlink()
+    with h5py.File(folder / "tf_model.h5", "r+") as file:
+        names = []
+        file.visit(names.append)
+        (name,) = (name for name in names if name.endswith("token_type_embeddings/embeddings:0"))
+        shape = file[name].shape
+        del file[name]
+        change(file, name, shape)
+
+
+def external_storage(file, name, shape):
+    file.create_dataset(name, shape, "f4", external=[("secret", 0, h5py.h5f.UNLIMITED)])
+
+
+def external_link(file, name, shape):
+    file[name] = h5py.ExternalLink("other.h5", "values")
+
+
+def virtual_values(file, name, shape):
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "values", shape)
+    file.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize("change", [external_storage, external_link, virtual_values])
+@pytest.mark.parametrize("is_hub", [False, True])
+def test_values_are_not_taken_from_a_file_elsewhere(request, copied, monkeypatch, tmp_path, change, is_hub):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(np.arange(64, dtype=np.float32).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["values"] = np.ones((2, 32), np.float32)
+    as_hdf5(copied, change)
+    if is_hub:
+        request.getfixturevalue("hub")
+    with pytest.raises(WeightsError, match="tf_model.h5.*take values from other files"):
+        load_pretrained("someone/weights" if is_hub else str(copied))
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c"])
@@ -316,6 +378,8 @@ def test_whether_a_vocabulary_is_small_is_known_before_weights_are_read(copied, 
     change_json(copied / "config.json", vocab_size=250_002)
     assert not has_small_vocabulary(str(copied))
     assert not has_small_vocabulary("someone/weights") and not has_small_vocabulary(str(tmp_path))
+    (copied / "config.json").write_text("[" * 100_000)
+    assert not has_small_vocabulary(str(copied))
 
 
 def test_digest_of_a_hub_name_is_that_of_the_name():
@@ -343,6 +407,14 @@ def test_shape_of_an_artifact_from_before_there_were_other_families():
 def test_what_is_no_shape_is_refused(values):
     with pytest.raises(ArtifactError, match="not the shape of an encoder"):
         EncoderShape.from_dict(values)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "hidden_size", "max_position_embeddings", "embedding_size"])
+@pytest.mark.parametrize("size", [10**12, -(10**12), math.inf])
+def test_a_shape_that_is_larger_than_any_of_ours_is_refused(name, size):
+    """`inspect --latency` makes a model with random weights of the shape that a stranger's manifest has."""
+    with pytest.raises(ArtifactError, match="has at most 1073741824 parameters"):
+        EncoderShape.from_dict({**random_shape().to_dict(), name: size})
 
 
 def test_encoder_size_counts_the_matrices_of_the_layers():

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from matplotlib import pyplot
 
 from benchmarks.common.names import LOOKS, headline, name_of
+from rasa_compressed_bert.benchmark.answers_report import plot_answers
+from rasa_compressed_bert.benchmark.report import plot_comparison
 from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off, frontier
 
 NUMBERS = st.integers(1, 6).map(float)
@@ -71,3 +73,16 @@ def test_the_headline_says_what_is_seen():
         "8.0 times as fast as Rasa's default (DIET), 5.0 points of macro F1 below it"
     )
     assert headline("sst2", rows[:1]) == "SST-2: score against time and size"
+
+
+@pytest.mark.parametrize("name", ["a$x_{b$c", "$", "\u6a21\u578b \U0001f336"])
+def test_names_of_files_are_shown_as_they_are(name, tmp_path, recwarn):
+    """matplotlib reads a formula between dollar signs, and fails; and warns of every letter that it does not have."""
+    result = {"macro_f1": 0.5, "latency_p50_ms": 1.0, "archive_mb": 2.0}
+    plot_comparison(
+        [{"model": name, **result}, {"model": "b", **result}], tmp_path / "a.png", title=f"20 of {name}.yml"
+    )
+    answers = {"f1": 0.5, "latency_p50_ms": 1.0, "extractor_mb": 2.0}
+    plot_answers([{"model": name, **answers}, {"model": "b", **answers}], tmp_path / "b.png", title=f"20 of {name}.yml")
+    assert (tmp_path / "a.png").is_file() and (tmp_path / "b.png").is_file()
+    assert not [str(one.message) for one in recwarn if "Glyph" in str(one.message)]

@@ -91,12 +91,16 @@ def damaged(files, name):
     stored = json.loads(files[DOCUMENTS])
     if name == "terms":
         stored["terms"] = stored["terms"][:3]
+    elif name == "lengths of terms":
+        stored["ngrams"] = [-1_000_000_000, 4]
     else:
         stored["documents"] = {"no text": [["a.md", 1]] * 3, "too short": [["a.md", "a"]] * 3}.get(name, [])
     return {**files, DOCUMENTS: json.dumps(stored).encode()}
 
 
-@pytest.mark.parametrize("name", ["documents", "passages", "terms", "no text", "too short", "too few"])
+@pytest.mark.parametrize(
+    "name", ["documents", "passages", "terms", "no text", "too short", "too few", "lengths of terms"]
+)
 def test_damaged_files(index, name):
     with pytest.raises(ArtifactError):
         PassageIndex.open(Artifact({}, damaged(index.files(), name)))

@@ -111,7 +111,7 @@ def test_a_trimmed_vocabulary_keeps_what_documents_need(questions, tiny_weights,
     config = EXTRACTOR.from_dict({"model_weights": str(tiny_weights), **QUICK, **sizes})
     for texts, is_kept in (["goodbye"], True), ([], False):
         task = AnswerTask(read_questions([questions], option="test"), texts=texts)
-        tokenizer = task.fine_tune(config, task.split(0)[0]).run.start.tokenizer
+        tokenizer = task.fine_tune(config, *task.split(0)).run.start.tokenizer
         assert ('"goodbye"' in tokenizer) == is_kept
 
 

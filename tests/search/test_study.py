@@ -26,6 +26,7 @@ from search_harness import COSTS, SPACE, goal, measure
 
 import rasa_compressed_bert
 from benchmarks.search_samplers import hypervolume
+from rasa_compressed_bert.commands import search_results
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, ExportError
 from rasa_compressed_bert.search import study as studies
@@ -377,6 +378,24 @@ def test_figures_that_are_none_are_refused(figures):
     study.set_user_attr("baseline", figures)
     with pytest.raises(ConfigError, match="was made or changed by another program"):
         baseline_of(study, measure)
+
+
+def test_figures_of_a_trial_that_failed_are_refused_too():
+    """With --pick no trial is run before."""
+    study = open_study(MEMORY(), goal(), name="test")
+    trial = study.ask(dict(goal().space))
+    trial.set_user_attr("figures", "0.9")
+    study.tell(trial, state=TrialState.FAIL)
+    with pytest.raises(ConfigError, match="was made or changed by another program"):
+        search_results.conclude(study, goal(), None, None, None, None)
+
+
+def test_reasons_that_are_no_texts_are_shown_all_the_same():
+    study = open_study(MEMORY(), goal(), name="test")
+    trial = study.ask(dict(goal().space))
+    trial.set_user_attr("reason", ["no memory"])
+    study.tell(trial, state=TrialState.FAIL)
+    assert studies.reasons_of(study.get_trials()) == "1 times: ['no memory']"
 
 
 @pytest.mark.parametrize("directions", [["maximize", "minimize", "minimize"], ["minimize"]])

@@ -120,6 +120,7 @@ def test_a_folder_that_exists_is_left_alone(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, message",
     [
+        (["--language", "en.examples"], "--language: spaCy does not know 'en.examples'"),
         (["--language", "qqq"], "--language: spaCy does not know 'qqq'"),
         (["--version", "one"], "--version: 'one' is no version; write it as in 1.0.0."),
         (["--beside", "en_missing"], "--beside: spaCy cannot load 'en_missing'"),
@@ -130,6 +131,17 @@ def test_other_bad_input(folder, tmp_path, options, message, capsys):
     assert package(folder, tmp_path / "out", *options) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("meta", ["{", "{}", '{"lang": "qqq"}'])
+def test_a_pipeline_beside_it_that_is_none(folder, tmp_path, meta, capsys):
+    """Whatever spaCy raises for it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "meta.json").write_text(meta)
+    (other / "config.cfg").write_text("[nlp]")
+    assert package(folder, tmp_path / "out", "--beside", str(other)) == 2
+    assert f"--beside: spaCy cannot load '{other}'" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_work(folder, tmp_path, capsys, monkeypatch):

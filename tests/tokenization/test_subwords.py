@@ -50,6 +50,71 @@ def test_places_are_in_order_and_have_no_blanks_at_their_ends(name, text):
     assert pieces.input_ids.tolist() == ids.tolist(), "places cost nothing"
 
 
+LONG = {
+    "letters": "abcdefghijklmnopqrstuvwxyz" * 40,
+    "chinese": "今天天气怎么样" * 150,
+    "emoji": "👨‍👩‍👧🌧" * 200,
+    "blanks": " \n\t" * 400,
+    "other blanks": "a\u2028\x0b\x1c" * 300,
+    "words": "Wetter " * 200,
+    "halves": "\ud83d\ude00\ud83d" * 350,
+}
+
+
+@each_marked
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_the_library_is_given_no_long_words(name, text, monkeypatch):
+    """It keeps the first 10,000 that it meets, for as long as it lives: 4 GB of words of 12,800 characters."""
+    tokenizer = WordpieceTokenizer(KINDS[name], 4096)
+    library, given = tokenizer._tokenizer, []
+
+    class Listening:
+        def encode(self, written):
+            normalized = library.normalizer.normalize_str(written) if library.normalizer else written
+            given.extend(word for word, _ in library.pre_tokenizer.pre_tokenize_str(normalized))
+            return library.encode(written)
+
+    monkeypatch.setattr(tokenizer, "_tokenizer", Listening())
+    ids = tokenizer.encode(text)
+    assert given and max(map(len, given)) <= 4 * 100 + 1  # a character is up to four bytes to byte-level BPE
+    assert tokenizer.encode_with_offsets(text)[0].tolist() == ids.tolist()
+    assert tokenizer.encode_words([[text.strip()]])[0].input_ids.tolist() == tokenizer.encode(text.strip()).tolist()
+    assert max(map(len, given)) <= 4 * 100 + 1
+
+
+@pytest.mark.parametrize("name", ["Unigram", "Unigram, marks alone"])
+@pytest.mark.parametrize("words", [["\ufdfa" * 100_000], ["\ufdfa" * 700] * 100, ["a\ufdfa "] * 5000])
+def test_characters_that_stand_for_many_cost_no_more_than_others(name, words, monkeypatch):
+    """NFKC makes 18 of one: such a message took twenty times as long."""
+    tokenizer = WordpieceTokenizer(KINDS[name], 128)
+    library, given = tokenizer._tokenizer, []
+
+    class Listening:
+        def encode(self, written):
+            given.append(library.normalizer.normalize_str(written))
+            return library.encode(written)
+
+        def encode_batch(self, texts):
+            return [self.encode(text) for text in texts]
+
+    monkeypatch.setattr(tokenizer, "_tokenizer", Listening())
+    text = " ".join(words)
+    tokenizer.encode(text)
+    tokenizer.encode_all([text])
+    tokenizer.encode_words([words])
+    tokenizer.encode_with_offsets(tokenizer.read(text))
+    assert len(given) == 4 and all(5000 < len(written) < 1.02 * 12_800 for written in given)
+
+
+@each
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_long_word_is_one_word_whose_pieces_lie_where_its_characters_do(name, text):
+    pieces = PieceTokenizer(KINDS[name], 4096, {}).encode(text)
+    assert np.all(np.diff(pieces.starts) >= 0) and np.all(np.diff(pieces.ends) >= 0)
+    if text == LONG["letters"]:
+        assert pieces.words == [(0, len(text))]
+
+
 @each_marked
 @settings(max_examples=100, deadline=None)
 @given(text=MESSAGES)

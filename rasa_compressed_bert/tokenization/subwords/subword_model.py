@@ -24,6 +24,10 @@ _SPACELESS = re.compile(
 """Thai, Lao, Burmese, Khmer, Chinese and Japanese: each piece is taken for a word."""
 
 
+_LONGEST_RUN = 100
+_RUN = re.compile(r"[^ \t\n\r]+|\s+")  # other blanks are none to some tokenizers
+
+
 class Places(NamedTuple):
     """Where the pieces of a text lie, and whether each continues the word of the one before it."""
 
@@ -59,6 +63,25 @@ class SubwordModel:
     def written(self, text: str) -> str:
         """A text as it is encoded."""
         return text
+
+    def shortened(self, text: str, most: int) -> str:
+        """The beginning of a text that has at most so many characters after normalisation."""
+        return text
+
+    def normalized_length(self, text: str) -> int:
+        """Characters of a text after normalisation."""
+        return len(text)
+
+    def breaks(self, text: str) -> List[int]:
+        """Places where runs of more than 100 characters without a blank, and of blanks, are broken.
+
+        The library keeps the pieces of the first 10,000 words that it meets, however long they are: 50 bytes for a
+        character, for as long as the tokenizer lives.
+        """
+        if len(text) <= _LONGEST_RUN:
+            return []
+        runs = (run.span() for run in _RUN.finditer(text))
+        return [place for start, end in runs for place in range(start + _LONGEST_RUN, end, _LONGEST_RUN)]
 
     def begins_word(self, piece: str) -> bool:
         """Whether a piece is a word or begins one."""

@@ -6,6 +6,8 @@ unknown costs the lowest score of all and 10 more: the piece that has it is kept
 
 from __future__ import annotations
 
+import unicodedata
+from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Set, Tuple
 
 from tokenizers import Tokenizer, pre_tokenizers
@@ -13,6 +15,12 @@ from tokenizers import Tokenizer, pre_tokenizers
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR, SubwordModel
 
 _BYTE = "<0x{:02X}>"  # what is written byte by byte, where the model can
+_MOST_OF_ONE = 18  # characters of U+FDFA
+
+
+@lru_cache(maxsize=4096)
+def _normalized_length(character: str) -> int:
+    return len(unicodedata.normalize("NFKC", character))
 
 
 class Unigram(SubwordModel):
@@ -25,6 +33,20 @@ class Unigram(SubwordModel):
         removed = pre_tokenizers.Split(SEPARATOR, "removed")
         marks = [library.pre_tokenizer] if library.pre_tokenizer else []
         library.pre_tokenizer = pre_tokenizers.Sequence([*marks, removed])
+
+    def shortened(self, text: str, most: int) -> str:
+        """See `SubwordModel`: NFKC, the normalisation of these vocabularies, makes up to 18 characters of one."""
+        if text.isascii() or _MOST_OF_ONE * len(text) <= most:
+            return text
+        for place, character in enumerate(text):
+            most -= _normalized_length(character)
+            if most < 0:
+                return text[:place]
+        return text
+
+    def normalized_length(self, text: str) -> int:
+        """See `SubwordModel`."""
+        return len(text) if text.isascii() else sum(map(_normalized_length, text))
 
     def pieces(self, model: Mapping[str, Any]) -> Dict[str, int]:
         """See `SubwordModel`."""

@@ -20,6 +20,10 @@ class WordPiece(SubwordModel):
 
     separator = " "
 
+    def breaks(self, text: str) -> List[int]:
+        """See `SubwordModel`: the library keeps no words."""
+        return []
+
     def begins_word(self, piece: str) -> bool:
         """See `SubwordModel`."""
         return not piece.startswith(_PREFIX)

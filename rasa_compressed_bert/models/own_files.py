@@ -1,0 +1,75 @@
+"""The check that pretrained weights consist of their own files and read no other one of this machine.
+
+A `tokenizer_config.json` may name any file as the vocabulary, which transformers then reads in the place of that beside
+it; in HDF5, values may be those of any file ("external storage", external links, virtual datasets). What is read ends
+up in the trained model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from rasa_compressed_bert.errors import WeightsError
+
+_NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer came from
+
+
+def require_own_vocabulary(settings: Mapping[str, Any], name: str) -> None:
+    """Refuses a tokenizer that names files elsewhere.
+
+    Args:
+        settings: of its `tokenizer_config.json`.
+        name: of the weights.
+
+    Raises:
+        WeightsError: names the first file that is there.
+    """
+    for text in _texts({key: value for key, value in settings.items() if key not in _NOT_READ}):
+        path = Path(text)
+        if _is_file(path) and path.resolve().parent != Path(name).resolve():
+            raise WeightsError(
+                f"The tokenizer of model_weights '{name}' takes its vocabulary from a file elsewhere, '{text}'. Remove "
+                "that entry from tokenizer_config.json, if you trust these weights."
+            )
+
+
+def require_own_values(path: Path, name: str) -> None:
+    """Refuses a file of weights in HDF5 whose values are in other files.
+
+    Args:
+        path: of the file.
+        name: of the weights.
+
+    Raises:
+        WeightsError: if there is such a value.
+    """
+    import h5py
+
+    def is_elsewhere(item: Any) -> bool:
+        if isinstance(item, h5py.Group):
+            return any(isinstance(item.get(key, getlink=True), h5py.ExternalLink) for key in item)
+        return isinstance(item, h5py.Dataset) and (item.external is not None or item.is_virtual)
+
+    with h5py.File(path, "r") as file:
+        if is_elsewhere(file) or file.visititems(lambda _, item: is_elsewhere(item) or None):
+            raise WeightsError(
+                f"The weights in '{path.name}' of model_weights '{name}' take values from other files, which no "
+                "weights need: they are not read."
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts within a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a text that is too long for a name
+        return False

@@ -1,0 +1,123 @@
+"""What the commands that train take from a config.yml and its data."""
+
+from types import SimpleNamespace
+
+import pytest
+from rasa.shared.utils.io import write_yaml
+from small_archives import write_archive
+
+from rasa_compressed_bert.artifact import archives
+from rasa_compressed_bert.commands import package_spacy
+from rasa_compressed_bert.commands.project import known_values_of, read_project, read_yaml
+from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.search.evaluation import Evaluator
+from rasa_compressed_bert.search.goals import Measured
+from rasa_compressed_bert.search.message_task import MessageTask
+from rasa_compressed_bert.tasks import bert_training
+
+ORDERS = [f"    - order [{food}](food) {number} times please" for number, food in enumerate(["pizza", "curry"] * 10)]
+NLU = [
+    *('version: "3.1"', "nlu:", "- intent: order", "  examples: |", *ORDERS),
+    *("- lookup: food", "  examples: |", "    - pizza", "    - spicy food"),
+    *("- synonym: curry", "  examples: |", "    - hot food"),
+]
+KNOWN = KnownValues({"food": ["pizza", "spicy food"]}, {"hot food": "curry"})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Makes a config.yml with a component, and has NLU data beside it."""
+
+    def write(component, *options, nlu=NLU):
+        (tmp_path / "nlu.yml").write_text("\n".join(nlu), encoding="utf-8")
+        lines = ["pipeline:", f"- name: rasa_compressed_bert.{component}", *(f"  {line}" for line in options)]
+        (tmp_path / "config.yml").write_text("\n".join(lines), encoding="utf-8")
+        return tmp_path / "config.yml", tmp_path / "nlu.yml"
+
+    return write
+
+
+@pytest.mark.parametrize("component", ["JointBertClassifier", "BertEntityExtractor"])
+def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, component):
+    read, other = read_project(*files(component)), read_project(*files(component, nlu=NLU[:-3]))
+    assert read.known == KNOWN
+    assert read.data != other.data, "a study of other values is another study"
+    assert read_project(*files(component, "lookups: false")).known is None
+
+
+def test_what_finds_no_entities_learns_none(files):
+    assert read_project(*files("PrunedBertIntentClassifier")).known is None
+
+
+def test_a_lookup_table_that_is_not_there():
+    data = SimpleNamespace(lookup_tables=[{"name": "food", "elements": "no-such.txt"}], entity_synonyms={})
+    with pytest.raises(CompressedBertError, match="lookup table 'food' cannot be read.*no-such.txt"):
+        known_values_of(data)
+
+
+@pytest.mark.parametrize("pruning", ["none", "neuron"])
+def test_a_search_trains_with_them(files, tmp_path, monkeypatch, pruning):
+    given = {}
+    trained = SimpleNamespace(train=lambda *_, known: given.update(known=known))
+    monkeypatch.setattr(bert_training, "train_bert", trained.train)
+    monkeypatch.setattr(bert_training, "fine_tune_bert", trained.train)
+    monkeypatch.setattr(bert_training, "compress_bert", lambda *_: None)
+    monkeypatch.setattr(MessageTask, "measured", lambda *_: Measured({}, 0.0, 0.0, 0))
+    project = read_project(*files("JointBertClassifier"))
+    base = {"pruning": {"method": pruning}}
+    task = MessageTask(project.examples, cache=tmp_path, known=project.known)
+    evaluator = Evaluator(task, project.config_class, base)
+    evaluator.measure({})
+    assert given["known"] == KNOWN
+    evaluator.measure({"lookups": False})
+    assert given["known"] == KnownValues()
+
+
+def test_a_search_learns_no_synonym_that_held_out_messages_tell(files, tmp_path, monkeypatch):
+    """Rasa reads one in every annotation with a value."""
+    given = []
+    monkeypatch.setattr(bert_training, "train_bert", lambda examples, _, known: given.append((examples, known)))
+    monkeypatch.setattr(MessageTask, "measured", lambda *_: Measured({}, 0.0, 0.0, 0))
+    foods = [f"food{letter}" for letter in "abcdefghij"]
+    orders = [f'    - order [{food}]{{"entity": "food", "value": "meal"}} now' for food in foods]
+    project = read_project(*files("JointBertClassifier", nlu=[*NLU[:4], *orders]))
+    base = {"pruning": {"method": "none"}}
+    task = MessageTask(project.examples, cache=tmp_path, known=project.known)
+    Evaluator(task, project.config_class, base).measure({})
+    ((training, known),) = given
+    assert len(training) == 8 and len(project.known.synonyms) == 10
+    assert set(known.synonyms) == {example.text.split()[1] for example in training}
+
+
+def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
+    """Rasa fills in environment variables when it reads one."""
+    monkeypatch.setenv("API_KEY", "s3cret")
+    config, nlu = files("PrunedBertIntentClassifier", "epochs: 3", "# that many", "pruning:", "  final_sparsity: 0.5")
+    other = ["- name: other.Extractor", "  url: http://me:${API_KEY}@host", "  tolerance: 1e-3", "language: 'no'"]
+    config.write_text("\n".join([config.read_text(), *other]), encoding="utf-8")
+    project = read_project(config, nlu)
+    write_yaml(project.with_options({"pruning.method": "none", "epochs": 5}), tmp_path / "picked.yml")
+    written = (tmp_path / "picked.yml").read_text()
+    assert "s3cret" not in written and "${API_KEY}" in written
+    ours, others = read_yaml(tmp_path / "picked.yml")["pipeline"]
+    assert ours == {
+        "name": "rasa_compressed_bert.PrunedBertIntentClassifier",
+        "epochs": 5,
+        "pruning": {"final_sparsity": 0.5, "method": "none"},
+    }
+    assert others == {"name": "other.Extractor", "url": "http://me:s3cret@host", "tolerance": 1e-3}
+
+
+@pytest.mark.parametrize("language", ["de", ["de"], {"de": 1}, 5, None])
+def test_the_language_of_a_stranger(tmp_path, monkeypatch, language):
+    model = write_archive(tmp_path / "model.tar.gz", {})
+    monkeypatch.setattr(archives, "metadata", lambda folder: {"language": language})
+    assert package_spacy._read(model, None) == ("de" if language == "de" else None, {})
+
+
+def test_a_package_is_trained_with_them(files, monkeypatch):
+    given = {}
+    monkeypatch.setattr(bert_training, "train_or_finetune", lambda *_, known: given.update(known=known))
+    package_spacy._trained("all-MiniLM-L6-v2", files("JointBertClassifier")[1])
+    assert given["known"] == KNOWN
