@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.answer_decoder import END, START, AnswerDecoder
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
 
-JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
+JSON = minilm_tokenizer()
 ANSWERS = {"max_answer_length": 4, "slope": 1.0, "intercept": 0.0, "threshold": 0.5}
 PASSAGE = "Warsaw stands on the Vistula River in Poland"
 WORDS = st.text("aé e\u0301🌍今 ,.-", max_size=40)
