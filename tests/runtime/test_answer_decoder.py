@@ -109,7 +109,7 @@ def test_what_is_no_manifest(changed):
         AnswerDecoder({**ANSWERS, **changed})
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(WORDS, st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(10, 30))
 def test_the_best_of_all_spans(passage, seed, longest, max_length):
     """The span that a search through all of them finds, in the text as it is."""
