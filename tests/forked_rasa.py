@@ -28,14 +28,17 @@ _CONTEXT.set_forkserver_preload(
 
 
 def run_rasa(
-    arguments: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float
+    arguments: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float, first: str = ""
 ) -> Tuple[int, str]:
-    """The status of a command that is run in a folder, and what it says on standard output and error."""
+    """The status of a command that is run in a folder, and what it says on standard output and error.
+
+    Its process runs the code `first` before it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         forkserver.ensure_running()
     with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as said:
-        given = (list(arguments), str(folder), {**os.environ, **environment}, said.name)
+        given = (list(arguments), str(folder), {**os.environ, **environment}, said.name, first)
         process = _CONTEXT.Process(target=_command_line, args=given)
         process.start()
         process.join(seconds)
@@ -48,7 +51,7 @@ def run_rasa(
     return process.exitcode, text
 
 
-def _command_line(arguments: Sequence[str], folder: str, environment: Mapping[str, str], said: str) -> None:
+def _command_line(arguments: Sequence[str], folder: str, environment: Mapping[str, str], said: str, first: str) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
@@ -58,6 +61,7 @@ def _command_line(arguments: Sequence[str], folder: str, environment: Mapping[st
         for target in targets:
             os.dup2(descriptor, target)
     sys.argv = ["rasa", *arguments]
+    exec(first, {})
 
     from rasa.__main__ import main
 

@@ -119,10 +119,10 @@ def test_names_of_intents_are_no_carriers():
 def test_100000_values_take_no_longer(caplog):
     examples = [message(f"number {index}: a [pizza](dish) at [home](place)") for index in range(200)]
     known = lookups(dish=[f"dish {index} of many" for index in range(100_000)])
-    start = time.perf_counter()
+    start = time.process_time()
     with caplog.at_level(logging.INFO):
         made = filled_messages(examples, known, seed=1)
-    assert time.perf_counter() - start < 10 and len(made) == 200
+    assert time.process_time() - start < 10 and len(made) == 200
     assert "Of the 100000 values of dish, 20000 random ones may be learnt" in caplog.text
     assert "200 synthetic messages have such values" in caplog.text
 

@@ -41,13 +41,37 @@ OURS = re.compile(
 """What our commands say on standard error."""
 
 
-def said_by(arguments, folder, *, module="rasa_compressed_bert"):
-    """Standard output and error of a command in an environment where nothing is silenced beforehand."""
+COMMANDS = (  # the first ones import the least
+    "init --yes --out new/config.yml",
+    "inspect artifact --latency",
+    "augment --nlu nlu.yml --out texts.csv --n-iter 2",
+    "report artifact --nlu nlu.yml",
+    "sensitivity artifact --nlu nlu.yml --bits 4 --sparsity 0.5",
+    "export artifact --out onnx",
+    "export artifact --format tflite --out tflite",
+    "package-spacy artifact --name en_test --language en --out package",
+)
+END = "== end of the command =="
+IN_ONE_PROCESS = f"""
+import os, sys
+from rasa_compressed_bert.__main__ import main
+
+for command in sys.argv[1:]:
+    assert main(command.split()) == 0
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.write(stream.fileno(), b"{END}\\n")
+"""
+
+
+def said_by(arguments, folder):
+    """Standard output and error of a Python in an environment where nothing is silenced beforehand."""
     quiet = ("TF_CPP_MIN_LOG_LEVEL", "RASA_TELEMETRY_ENABLED", "SQLALCHEMY_SILENCE_UBER_WARNING", "PYTHONWARNINGS")
     environment = {name: value for name, value in os.environ.items() if name not in quiet}
     environment.update(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES="-1")
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=str(folder), env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=str(folder), env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
@@ -61,39 +85,35 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "init --yes --out new/config.yml",
-        "inspect artifact --latency",
-        "report artifact --nlu nlu.yml",
-        "sensitivity artifact --nlu nlu.yml --bits 4 --sparsity 0.5",
-        "augment --nlu nlu.yml --out texts.csv --n-iter 2",
-        "export artifact --out onnx",
-        "export artifact --format tflite --out tflite",
-        "package-spacy artifact --name en_test --language en --out package",
-    ],
-    ids=lambda arguments: arguments.split()[0],
-)
-def test_commands_are_silent(arguments, folder):
-    out, error = said_by(arguments.split(), folder)
+@pytest.fixture(scope="module")
+def said(folder):
+    """What each command says in a process that runs one after the other; libraries speak when they are imported."""
+    out, error = (text.split(f"{END}\n") for text in said_by(["-c", IN_ONE_PROCESS, *COMMANDS], folder))
+    assert len(out) == len(error) == len(COMMANDS) + 1
+    return dict(zip(COMMANDS, zip(out, error)))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[0])
+def test_commands_are_silent(command, said):
+    out, error = said[command]
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == [] and "site-packages" not in out
 
 
 def test_quiet_says_nothing_but_results(folder):
-    arguments = ["sensitivity", "artifact", "--nlu", "nlu.yml", "--bits", "4", "--sparsity", "0.5", "--out", "quiet"]
-    out, error = said_by([*arguments, "--quiet"], folder)
+    command = "sensitivity artifact --nlu nlu.yml --bits 4 --sparsity 0.5 --out quiet --quiet"
+    out, error = said_by(["-m", "rasa_compressed_bert", *command.split()], folder)
     assert "macro F1" in out and error == ""
 
 
 @pytest.mark.slow
 def test_search_and_benchmark_are_silent(folder, tiny_weights):
     ours = {"name": "rasa_compressed_bert.PrunedBertIntentClassifier", "model_weights": str(tiny_weights), "epochs": 1}
+    ours["validation_split"] = 0.0
     config = {"recipe": "default.v1", "assistant_id": "test", "language": "en", "pipeline": [ours]}
     (folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    search = "search --nlu nlu.yml --config config.yml --trials 1 --splits 1"
+    search = "-m rasa_compressed_bert search --nlu nlu.yml --config config.yml --trials 1 --splits 1"
     _, error = said_by(search.split(), folder)
     assert "search: 1 of 1 trials" in error and "measuring again to choose: " in error
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []
-    _, error = said_by("benchmark study/picked/best --nlu nlu.yml --rounds 1".split(), folder)
+    _, error = said_by("-m rasa_compressed_bert benchmark study/picked/best --nlu nlu.yml --rounds 1".split(), folder)
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []

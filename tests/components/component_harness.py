@@ -34,10 +34,10 @@ STUDENT = {
     "batch_size": 8,
     "learning_rate": 1e-2,
     "max_length": 32,
-    "teacher": {"epochs": 16, "learning_rate": 2e-3},
+    "teacher": {"epochs": 3, "learning_rate": 8e-3},
     "augmentation": {"n_iter": 4},
 }
-BERT = {"epochs": 8, "batch_size": 4, "learning_rate": 2e-3, "max_length": 32, "pruning": {"frequency": 4}}
+BERT = {"epochs": 4, "batch_size": 8, "learning_rate": 6e-3, "max_length": 32, "pruning": {"frequency": 2}}
 WITHOUT_VALIDATION = {**BERT, "validation_split": 0.0}  # of the components with BERT, one has messages held out
 CLASSIFIERS = {  # options with which a component trains within seconds; a new component is one more line
     "PrunedBertIntentClassifier": WITHOUT_VALIDATION,

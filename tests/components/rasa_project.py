@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 import yaml
 from component_harness import EXAMPLES, ROOT
@@ -56,10 +56,14 @@ class Project(NamedTuple):
             **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **streams},
         )
 
+    def run(self, *arguments: str, seconds: float = 300, first: str = "") -> Tuple[int, str]:
+        """Runs a command to its end; returns its status and what it says. Its process runs the code `first` before."""
+        environment = {"RASA_CACHE_DIRECTORY": self.cache, "COLUMNS": "200", "NO_COLOR": "1"}
+        return run_rasa(arguments, self.folder, environment=environment, seconds=seconds, first=first)
+
     def rasa(self, *arguments: str, fails: bool = False, seconds: float = 300) -> str:
         """Runs a command to its end; returns what it says."""
-        environment = {"RASA_CACHE_DIRECTORY": self.cache, "COLUMNS": "200", "NO_COLOR": "1"}
-        status, said = run_rasa(arguments, self.folder, environment=environment, seconds=seconds)
+        status, said = self.run(*arguments, seconds=seconds)
         assert (status != 0) == fails, said
         return said
 

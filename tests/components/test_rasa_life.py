@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -284,34 +283,28 @@ DEATHS = {  # what the process does instead of it
     ),
 }
 DIES = """
-import importlib, os, signal, sys
+import importlib, os, signal
 
 def die(*arguments, **options):
     {half}
     os.kill(os.getpid(), signal.SIGKILL)
 
-if "rasa" in " ".join(sys.orig_argv):
-    name, _, attribute = "{owner}".rpartition(".")
-    try:
-        owner = importlib.import_module("{owner}")
-    except ModuleNotFoundError:
-        owner = getattr(importlib.import_module(name), attribute)
-    getattr(owner, "{function}")
-    setattr(owner, "{function}", die)
+name, _, attribute = "{owner}".rpartition(".")
+try:
+    owner = importlib.import_module("{owner}")
+except ModuleNotFoundError:
+    owner = getattr(importlib.import_module(name), attribute)
+getattr(owner, "{function}")
+setattr(owner, "{function}", die)
 """
 
 
-def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(project, tmp_path):
+def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(project):
     """The process ends at each moment, all with one cache; the training after them all is as good as one without it."""
     for moment, (owner, function, half) in DEATHS.items():
-        (tmp_path / "sitecustomize.py").write_text(DIES.format(owner=owner, function=function, half=half))
-        arguments = ("train", "nlu", "--fixed-model-name", moment, "--config", "quick.yml")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", str(tmp_path))
-            process = project.start(*arguments, stdin=subprocess.DEVNULL)
-            with ended(process):
-                said, _ = process.communicate(timeout=300)
-        assert process.returncode == -signal.SIGKILL, said
+        dies = DIES.format(owner=owner, function=function, half=half)
+        status, said = project.run("train", "nlu", "--fixed-model-name", moment, "--config", "quick.yml", first=dies)
+        assert status == -signal.SIGKILL, said
         if moment == "archiving":  # Rasa writes it in place
             with pytest.raises((EOFError, tarfile.ReadError)):
                 Agent.load(str(project.model(moment)))
@@ -327,14 +320,9 @@ def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(projec
 def test_a_full_disk_is_one_clear_sentence(project, monkeypatch):
     """No file may be larger than 20 kB: the model cannot be written. Rasa's cache, a database, is switched off."""
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
-    process = project.start(
-        *("train", "nlu", "--fixed-model-name", "full", "--config", "quick.yml"),
-        stdin=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-    )
-    with ended(process):
-        said, _ = process.communicate(timeout=300)
-    assert process.returncode != 0
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    status, said = project.run("train", "nlu", "--fixed-model-name", "full", "--config", "quick.yml", first=limit)
+    assert status != 0
     assert "The model cannot be written: [Errno 27] File too large" in said, said
     assert "Traceback" not in said
     assert not project.model("full").exists()

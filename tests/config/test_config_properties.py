@@ -136,7 +136,7 @@ def test_a_valid_config_of_the_featurizer_survives_the_round_trip(options):
 @pytest.mark.slow
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_garbage_raises_nothing_but_config_error(component):
-    @ON_A_BUSY_MACHINE
+    @settings(ON_A_BUSY_MACHINE, max_examples=50)
     @given(garbage | maps_of(component))
     def read(options):
         try:
@@ -154,7 +154,7 @@ def test_garbage_raises_nothing_but_config_error(component):
 def test_garbage_in_a_section_raises_nothing_but_config_error(component):
     sections = sections_of(component)
 
-    @ON_A_BUSY_MACHINE
+    @settings(ON_A_BUSY_MACHINE, max_examples=50)
     @given(st.data())
     def read(data):
         section = data.draw(st.sampled_from(sorted(sections)))

@@ -1,5 +1,7 @@
 """The serving graph gives the logits of the model that it was written from."""
 
+from functools import lru_cache
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -79,12 +81,17 @@ FORMATS = {
 }
 
 
-def extremes_of(model, name):
+def extremes_for(name, shape_name, pooler_size=0):
+    """What a format has to know of the activations of the random model of a shape."""
+    return observed_extremes(shape_name, pooler_size) if "static" in name or "smoothed" in name else {}
+
+
+@lru_cache(maxsize=None)
+def observed_extremes(shape_name, pooler_size):
     """What activations are on other messages than those that are served."""
-    if "static" not in name and "smoothed" not in name:
-        return {}
-    rng = np.random.default_rng(5)
-    calls = [rng.integers(1, model.encoder.shape.vocab_size, length).astype(np.int32) for length in range(1, 30)]
+    shape = random_shape(**SHAPES[shape_name])
+    model, rng = TaskModel(shape, random_parameters(shape, pooler_size=pooler_size)), np.random.default_rng(5)
+    calls = [rng.integers(1, shape.vocab_size, length).astype(np.int32) for length in range(1, 30)]
     return activation_extremes(model, model.encoder, calls)
 
 
@@ -96,7 +103,7 @@ def test_quantized_graph_is_close_to_the_model_of_its_own_weights(name, shape_na
     """What is left of the difference is the rounding of activations; the weights are exactly those of `unpack`."""
     shape = random_shape(**SHAPES[shape_name])
     parameters = random_parameters(shape, pooler_size=pooler_size)
-    extremes = extremes_of(TaskModel(shape, parameters), name)
+    extremes = extremes_for(name, shape_name, pooler_size)
     engine, tensors = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes)
     ids, mask = random_batch(shape, lengths=(6,))
     expected = TaskModel(shape, unpack(shape, tensors))(ids, mask).heads["logits"].numpy()
@@ -123,7 +130,7 @@ def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_
     """Quantization-aware training sees what is served: weights, activations and where they are rounded."""
     shape = random_shape(**SHAPES[shape_name])
     parameters, config = random_parameters(shape, pooler_size=pooler_size), QuantizationConfig(**FORMATS[name])
-    extremes = extremes_of(TaskModel(shape, parameters), name)
+    extremes = extremes_for(name, shape_name, pooler_size)
     engine, _ = engine_of(shape, parameters, config, extremes)
     quantizer = FakeQuantizer(config, calibration_for(parameters, config, extremes))
     model = TaskModel(shape, parameters, quantizer=quantizer)
@@ -137,7 +144,7 @@ def test_8_bits_change_little(name):
     shape = random_shape()
     parameters = random_parameters(shape)
     model = TaskModel(shape, parameters)
-    engine, _ = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes_of(model, name))
+    engine, _ = engine_of(shape, parameters, QuantizationConfig(**FORMATS[name]), extremes_for(name, "dense"))
     ids, mask = random_batch(shape, lengths=(12,))
     np.testing.assert_allclose(run(engine, ids, mask), model(ids, mask).heads["logits"], atol=0.15)
 
@@ -146,7 +153,7 @@ def test_8_bits_change_little(name):
 def test_graph_holds_no_weights_and_no_names_twice(name):
     shape = random_shape(UNEVEN)
     parameters, config = random_parameters(shape), QuantizationConfig(**FORMATS[name])
-    extremes = extremes_of(TaskModel(shape, parameters), name)
+    extremes = extremes_for(name, "uneven")
     tensors = pack(shape, parameters, config, calibration_for(parameters, config, extremes))
     model, weights = onnx_model(shape, tensors)
     assert len(model.SerializeToString()) < 40_000

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_parameters, random_shape
 from scipy.special import softmax
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.export.serving import Format, serving_artifact
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
 from rasa_compressed_bert.tokenization.pieces import align_entities
@@ -38,7 +38,7 @@ class Scripted:
 def artifact():
     parameters = random_parameters(SHAPE, num_classes=2, num_tags=SCHEME.num_tags)
     manifest = {"labels": ["a", "b"], "max_length": 40, "temperature": 1.0, "entities": ENTITIES}
-    model = ModelState(SHAPE, parameters, load_pretrained("all-MiniLM-L6-v2").tokenizer)
+    model = ModelState(SHAPE, parameters, minilm_tokenizer())
     return serving_artifact(model, Format(QuantizationConfig(method="none")), kind="test", manifest=manifest)
 
 

@@ -1,11 +1,11 @@
 """What the tests of spaCy pipelines share: random models as artifacts."""
 
 from random_models import random_parameters, random_shape
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.entities import EntityLabel, TagScheme
 from rasa_compressed_bert.export.serving import Format, serving_artifact
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.spacy_pipeline.package import bert_pipeline
 
@@ -24,7 +24,7 @@ def random_artifact(*, num_classes=3, num_tags=SCHEME.num_tags, quantization="no
     if num_tags:
         manifest["entities"] = ENTITIES
     kind = "joint_classifier" if num_tags and num_classes else "entity_extractor" if num_tags else "intent_classifier"
-    model = ModelState(SHAPE, parameters, load_pretrained("all-MiniLM-L6-v2").tokenizer)
+    model = ModelState(SHAPE, parameters, minilm_tokenizer())
     return serving_artifact(model, Format(QuantizationConfig(method=quantization)), kind=kind, manifest=manifest)
 
 

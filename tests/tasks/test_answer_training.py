@@ -37,7 +37,7 @@ def config_of(weights, files, **options):
 
 @pytest.fixture(scope="module")
 def trained(tiny_weights, files):
-    config = config_of(tiny_weights, files, pruning={"final_sparsity": 0.3}, epochs=6)
+    config = config_of(tiny_weights, files, pruning={"final_sparsity": 0.3})
     return config, train_or_finetune(config, None)
 
 

@@ -33,7 +33,7 @@ STUDENTS = {
     "transformer": {"num_layers": 1},
     "spacy_textcat": {},
 }
-TEACHER = {"epochs": 15, "learning_rate": 5e-3}
+TEACHER = {"epochs": 3, "learning_rate": 8e-3}
 QUICK = {"epochs": 5, "batch_size": 16, "learning_rate": 1e-2, "max_length": 32, "validation_split": 0.2}
 every_student = pytest.mark.parametrize("architecture", STUDENTS)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shipped_tokenizer import minilm_tokenizer
 from task_harness import parameters_of
 
 from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER
@@ -14,7 +15,6 @@ from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.tasks import bert_training, export_stage
@@ -25,7 +25,7 @@ from rasa_compressed_bert.training.batches import NO_LABEL
 pytestmark = pytest.mark.slow
 few_steps = pytest.mark.usefixtures("without_graphs")
 
-TOKENIZER = load_pretrained("all-MiniLM-L6-v2").tokenizer
+TOKENIZER = minilm_tokenizer()
 DISHES, SOUNDS = "pizza curry soup rice stew".split(), "music song sound tune noise".split()
 QUICK = {"epochs": 12, "batch_size": 16, "learning_rate": 0.003, "max_length": 32, "validation_split": 0.0}
 NO_PRUNING = {"method": "none"}

@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.config import BertEntityExtractorConfig
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.heads import EntityHead
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder
 from rasa_compressed_bert.tasks.training_data import with_whole_words
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
@@ -67,7 +67,7 @@ call [+49 (0)30 123-45](phone).
 see [https://example.org/a?b=1](url),
 """.strip().splitlines()
 ANNOTATION = re.compile(r"\[([^\[\]]+)\]\((\w+)\)")
-TOKENIZER = load_pretrained("all-MiniLM-L6-v2").tokenizer
+TOKENIZER = minilm_tokenizer()
 
 
 def example_of(case):

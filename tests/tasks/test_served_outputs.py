@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from random_models import random_parameters, random_shape
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.export.serving import Format, serving_artifact
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
@@ -25,7 +25,7 @@ def artifact_of(tokenizer, *, runtime="onnxruntime", **manifest):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_pretrained("all-MiniLM-L6-v2").tokenizer
+    return minilm_tokenizer()
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "tflite", "tensorflow"])

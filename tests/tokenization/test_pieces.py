@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, split_points_for, whole_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
-JSON = load_pretrained("all-MiniLM-L6-v2").tokenizer
+JSON = minilm_tokenizer()
 SINGLE = WordpieceTokenizer(JSON, 64)
 
 

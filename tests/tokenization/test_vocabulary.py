@@ -248,7 +248,7 @@ def trims(draw):
     return whole, vocabulary, draw(st.lists(MESSAGES, max_size=5)), draw(st.integers(0, len(vocabulary) + 2))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(trims())
 def test_rows_are_the_same_pieces_in_the_same_order(case):
     whole, vocabulary, texts, size = case
@@ -260,7 +260,7 @@ def test_rows_are_the_same_pieces_in_the_same_order(case):
     assert len(trimmed.rows) == min(max(size, len(always)), len(vocabulary))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(trims(), st.lists(MESSAGES, min_size=1, max_size=5))
 def test_every_word_is_written_as_before_or_in_shorter_pieces(case, messages):
     whole, _, texts, size = case
@@ -308,7 +308,7 @@ def minilm_trimmed():
 def test_shipped_weights_write_any_text(minilm_trimmed):
     whole, trimmed = Tokenizer.from_str(MINILM), Tokenizer.from_str(minilm_trimmed.tokenizer)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.text(st.characters(codec=None, exclude_categories=())))
     @example("antidisestablishmentarianism ☀ 天气 naïve [MASK] [unused7] 🧿")
     def written_alike(text):

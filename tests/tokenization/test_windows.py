@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped_tokenizer import minilm_tokenizer
 from subword_harness import KINDS
 from tokenizers import Tokenizer, processors
 
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
 
-MINILM = load_pretrained("all-MiniLM-L6-v2").tokenizer
+MINILM = minilm_tokenizer()
 QUESTION = "What is the capital of Poland?"
 LONG = " ".join(f"word {number} of a long passage, and" for number in range(60))
 TEXTS = st.text(

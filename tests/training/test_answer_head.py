@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.config import BertOptions, DistillationConfig
 from rasa_compressed_bert.data.example import Example
@@ -10,7 +11,6 @@ from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.task_model import TrainedOutput, _compared
 from rasa_compressed_bert.heads import AnswerHead, heads_of, kind_of
 from rasa_compressed_bert.heads.answer import MeasuredAnswers, window_labels
-from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.scores import Score
@@ -94,7 +94,7 @@ def test_score_of_no_answer():
 
 def test_labels_of_windows():
     passage = "Warsaw stands on the Vistula River"
-    tokenizer = WindowTokenizer(load_pretrained("all-MiniLM-L6-v2").tokenizer, 10, stride=3)
+    tokenizer = WindowTokenizer(minilm_tokenizer(), 10, stride=3)
     windows = tokenizer.windows(tokenizer.encode_question("What?"), tokenizer.encode_passage(passage))
     answer = passage.index("Vistula"), len(passage)
     for window in windows:

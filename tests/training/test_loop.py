@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from random_models import random_parameters, random_shape
 from scipy.special import softmax
 
@@ -84,6 +85,32 @@ def test_same_seed_gives_the_same_model():
     for name, value in first.values().items():
         np.testing.assert_allclose(value, second.values()[name], atol=1e-6, err_msg=name)
     assert np.abs(first.values()["layers.0.query.kernel"] - new_model().values()["layers.0.query.kernel"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", [None, "neuron", "weight"])
+def test_a_graph_trains_as_python_does(monkeypatch, method):
+    trained = []
+    for few in (0, 10):  # of 10 steps
+        monkeypatch.setattr(loop, "_FEW_STEPS", few)
+        model, traced = new_model(), []
+        monkeypatch.setattr(loop.TrainStep, "_update", noted(loop.TrainStep._update, traced))
+        pruning = pruning_for(config(method, final_sparsity=0.5), model, 5) if method else None
+        train(model, plan(2), pruning=pruning, validation=None)
+        monkeypatch.undo()
+        assert traced == ([False] * 10 if few else [True])
+        trained.append(model.values())
+    for name, value in trained[0].items():
+        np.testing.assert_allclose(value, trained[1][name], atol=1e-5, err_msg=name)
+
+
+def noted(update, traced):
+    """The update of a train step, which notes whether a graph is made of it."""
+
+    def update_and_note(*given):
+        traced.append(not tf.executing_eagerly())
+        return update(*given)
+
+    return update_and_note
 
 
 def scripted(monkeypatch, model, f1_scores):
