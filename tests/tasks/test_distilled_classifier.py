@@ -24,6 +24,7 @@ from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.scores import evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -282,6 +283,17 @@ def test_teacher_with_fewer_positions(configure, teacher_model, tmp_path):
     config = configure("transformer", teacher={"model": str(tmp_path / "teacher")}, max_length=64)
     with pytest.raises(ConfigError, match="max_length: 64 is more than the 32 positions of the teacher"):
         train_distilled_classifier(EXAMPLES, config)
+
+
+def test_transformer_is_scored_as_it_is_served(configure, cache, monkeypatch):
+    """On held-out messages, after it was pruned."""
+    split, kept = distillation._with_held_out, []
+    monkeypatch.setattr(distillation, "_with_held_out", lambda *a, **k: kept.append(split(*a, **k)) or kept[-1])
+    config = configure("transformer", pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
+    artifact = train_distilled_classifier(EXAMPLES, config, cache=cache)
+    logits, _ = served_outputs(artifact, kept[0].validation_texts, name="held out")
+    expected = evaluate(logits, kept[0].validation_classes).to_dict()
+    assert artifact.manifest["validation"]["student"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_transformer_is_pruned(configure, cache):
