@@ -15,6 +15,7 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.head_layer import SELECTOR
+from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
@@ -31,6 +32,17 @@ from rasa_compressed_bert.training.loop import Validation, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+
+def check(config: DistilledIntentClassifierConfig) -> None:
+    """Refuses layers that the weights of the teacher have not, where it is trained here.
+
+    Raises:
+        ConfigError: if they have no such layers.
+        WeightsError: if they cannot be read.
+    """
+    if config.weights_to_start_from is not None:
+        _chosen(len(load_pretrained(config.weights_to_start_from).shape.layers), config)
 
 
 def train(
