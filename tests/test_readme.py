@@ -134,6 +134,17 @@ def test_files_that_are_named_exist():
         assert (ROOT / name).exists(), name
 
 
+def test_times_of_the_page_of_choices_are_those_of_the_tables():
+    rows = re.findall(r"\| (?:all-MiniLM|BERT-base).*", PAGES["featurizer.md"])
+    faster = [row.split("|") for row in rows]
+    ratios = {name: [float(cells[-2]) for cells in faster if name in cells[1]] for name in ("MiniLM", "BERT-base")}
+    small, large = (f"{min(own):.0f} to {max(own):.0f} times" for own in ratios.values())
+    assert f"{small} faster with MiniLM ({large} with BERT-base's shape)" in PAGES["choosing.md"]
+    rows = re.findall(r"\| BiLSTM student \| teacher .*", PAGES["distillation.md"])
+    times = [float(row.split("|")[-3]) for row in rows]
+    assert f"{min(times):.2f} to {max(times):.2f} ms of a message" in PAGES["choosing.md"]
+
+
 def test_the_readme_is_short():
     assert len(README.split()) <= 1300 and len(README.splitlines()) <= 160
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter, defaultdict
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -96,11 +96,16 @@ def distributional_classes(messages: Sequence[Sequence[str]], *, seed: int) -> D
     return dict(zip(names, tags.tolist()))
 
 
-def _spacy_tags(messages: Sequence[Sequence[str]], model: str) -> List[List[int]]:
+def load_tagger(model: str) -> Any:
+    """A spaCy model that tags parts of speech.
+
+    Raises:
+        ConfigError: if spaCy, or the model, is not installed.
+    """
     try:
         import spacy
 
-        nlp = spacy.load(model, exclude=["ner", "parser", "lemmatizer", "textcat"])
+        return spacy.load(model, exclude=["ner", "parser", "lemmatizer", "textcat"])
     except ImportError as error:
         raise ConfigError(
             f"augmentation.spacy_model: '{model}' needs spaCy, which is not installed: pip install spacy"
@@ -110,7 +115,13 @@ def _spacy_tags(messages: Sequence[Sequence[str]], model: str) -> List[List[int]
             f"augmentation.spacy_model: '{model}' is not installed: python -m spacy download {model}; or leave "
             "spacy_model out, which finds classes of words in the training data"
         ) from error
-    docs = [spacy.tokens.Doc(nlp.vocab, words=list(words)) for words in messages]
+
+
+def _spacy_tags(messages: Sequence[Sequence[str]], model: str) -> List[List[int]]:
+    nlp = load_tagger(model)
+    from spacy.tokens import Doc
+
+    docs = [Doc(nlp.vocab, words=list(words)) for words in messages]
     tags = [[token.pos for token in doc] for doc in nlp.pipe(docs)]
     if any(words for words in messages) and not any(tag for row in tags for tag in row):
         raise ConfigError(f"augmentation.spacy_model: '{model}' has no tagger for parts of speech; choose another one")

@@ -143,7 +143,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         return "mse" if self.distillation.targets == "logits" else self.student.default_loss
 
     def teacher_options(self) -> PrunedBertIntentClassifierConfig:
-        """The teacher as a classifier of its own: fine-tuned, neither pruned nor quantized."""
+        """The teacher as a classifier: fine-tuned, neither pruned nor quantized; the same for all students."""
         return PrunedBertIntentClassifierConfig(
             model_weights=self.weights_to_start_from or _WEIGHTS,
             max_length=self.max_length,
@@ -154,7 +154,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
             pruning=PruningConfig(method="none"),
             quantization=QuantizationConfig(method="none"),
             out_of_scope=self.out_of_scope,
-            response_selection=self.learns_responses,
+            response_selection=self.response_selection,
         )
 
     def conflicts(self) -> Iterator[Problem]:

@@ -71,6 +71,15 @@ class Student(ABC):
     options: ClassVar[Type[StudentConfig]]
     search_space: ClassVar[Mapping[str, Any]] = {}
 
+    def check(self, labels: Any, config: Any) -> None:
+        """Refuses what cannot be trained here, before a teacher is trained; nothing unless a student says otherwise.
+
+        Args:
+            labels: the intents.
+            config: all options, a `DistilledIntentClassifierConfig`.
+        """
+        return
+
     @abstractmethod
     def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
         """Trains and exports a student.

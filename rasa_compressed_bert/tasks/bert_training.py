@@ -18,7 +18,7 @@ from rasa_compressed_bert.data.example import Example, class_indices, intent_lab
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.state import ModelState
-from rasa_compressed_bert.tasks.budget import Choice, compress_within
+from rasa_compressed_bert.tasks.budget import Choice, compress_within, warn_of_size
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
 from rasa_compressed_bert.tasks.dense_stage import fine_tune, fine_tune_further
 from rasa_compressed_bert.tasks.export_stage import export, refit
@@ -76,7 +76,9 @@ def train_bert(
     chosen = replace(choice.config, budget=BudgetConfig())
     artifact = train_bert(examples, chosen, known=known, pretrained=pretrained)
     described = {"budget": choice.described, "config": choice.config.to_dict()}
-    return Artifact({**artifact.manifest, **described}, artifact.files)
+    artifact = Artifact({**artifact.manifest, **described}, artifact.files)
+    warn_of_size(artifact, config.budget)
+    return artifact
 
 
 def fine_tune_bert(

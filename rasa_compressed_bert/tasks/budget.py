@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.config import BertOptions
+from rasa_compressed_bert.config import BertOptions, BudgetConfig
 from rasa_compressed_bert.data.example import Example, evenly_spaced
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
@@ -87,6 +87,17 @@ def compress_within(
     logger.info(f"budget: {100 * chosen.sparsity:.0f} % is chosen, {why}.")
     described = {"chosen": chosen.sparsity, "why": why, "tried": [asdict(found) for _, found in sorted(tried.items())]}
     return Choice(_with_sparsity(config, chosen.sparsity), described)
+
+
+def warn_of_size(artifact: Artifact, budget: BudgetConfig) -> None:
+    """Warns of a model that is larger than its budget: it stores more messages than those that were measured."""
+    size = artifact.archived_size / 1e6
+    if not _within(size, budget.max_size_mb):
+        logger.warning(
+            f"budget: the model that learnt all messages has {size:.4g} MB, more than max_size_mb: "
+            f"{budget.max_size_mb:g}; those that were measured had learnt a part of them. Lower max_size_mb by the "
+            "difference, and train again."
+        )
 
 
 def _first(holds: Callable[[int], bool], size: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.augmentation.parts_of_speech import load_tagger
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, student_of
 from rasa_compressed_bert.data.example import Example, class_indices, digest_place, intent_labels, normal_form
@@ -53,7 +54,7 @@ def train_distilled_classifier(
 
     Raises:
         DataError: if there are no examples, or if labels are not those of `origin` or of the teacher.
-        CompressedBertError: if a file that the options name cannot be read.
+        CompressedBertError: if a file that the options name cannot be read, or if something is not installed.
         ExportError: if the exported student disagrees with the trained one.
     """
     labels = intent_labels(examples)
@@ -64,13 +65,16 @@ def train_distilled_classifier(
         require_same_labels(origin.manifest["labels"], labels)
     if before is not None:  # before a teacher is trained
         require_same_labels(before.labels, response_labels(examples), what=ResponseHead.name)
+    architecture = student_of(config.student.architecture)
+    architecture.check(labels, config)
+    if config.augmentation.n_iter and config.augmentation.spacy_model:
+        load_tagger(config.augmentation.spacy_model)
     teacher, everything, voting = _distillation_data(examples, labels, config, cache, set(map(normal_form, held_out)))
     data = _with_held_out(everything, config, before=origin.manifest.get("held_out_up_to") if origin else None)
     if origin is not None:
         now = data.responses.head.labels if data.responses else ()
         require_same_labels(before.labels if before else (), now, what=ResponseHead.name)
     warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
-    architecture = student_of(config.student.architecture)
     student = architecture.train(data, teacher, config, origin=origin, cache=cache)
     described = {
         "teacher": _described(teacher, data, config),

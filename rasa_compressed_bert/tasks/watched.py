@@ -4,27 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+from pathlib import Path
 from typing import Any, Iterator, List
 
 from rasa_compressed_bert.config import BertOptions, ComponentConfig
+from rasa_compressed_bert.data.lines import read_lines
+from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.tasks.cross_fitting import FEWEST, PLAIN_SPLIT_FROM
 from rasa_compressed_bert.training.progress import whole_training
 
+_FILES = (("out_of_scope", "messages"), ("augmentation", "unlabelled"))
 _WITH_TEACHER = 1.3  # a train step that asks a teacher too, relative to one that does not
 
 
 @contextlib.contextmanager
 def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
-    """Shows how far the training within is.
+    """Shows how far the training within is; what it needs in its later stages is looked for before the first one.
 
     Args:
         config: of the component.
         messages: that it is trained on.
         continued: whether a trained model is trained further, in a single stage.
+
+    Raises:
+        DataError: if a file of messages that the options name cannot be read.
+        CompressedBertError: if the folder of the curves cannot be written.
     """
+    for section, name in _FILES:
+        path = getattr(getattr(config, section, None), name, None)
+        if path is not None:
+            read_lines(path, option=f"{section}.{name}")
+    if config.tensorboard_log_directory is not None:
+        _require_folder(config.tensorboard_log_directory)
     works = [] if continued else _expected_works(config, messages)
     with whole_training(works, config.tensorboard_log_directory):
         yield
+
+
+def _require_folder(name: str) -> None:
+    """Makes the folder of the curves."""
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompressedBertError(f"tensorboard_log_directory: '{name}' cannot be made: {error}") from error
+    if not os.access(name, os.W_OK):
+        raise CompressedBertError(f"tensorboard_log_directory: nothing can be written in '{name}'.")
 
 
 def _expected_works(config: ComponentConfig, messages: int) -> List[float]:

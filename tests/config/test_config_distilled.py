@@ -40,6 +40,12 @@ def test_every_architecture_survives_the_round_trip(architecture):
     assert config.learning_rate > 0
 
 
+def test_another_student_has_the_same_teacher():
+    """Which is not trained again then."""
+    students = [read(student={"architecture": name}) for name in ("bilstm", "transformer", "ngrams", "spacy_textcat")]
+    assert len({json.dumps(config.teacher_options().to_dict()) for config in students}) == 1
+
+
 def test_default_config_reads_as_the_defaults():
     assert read(**DistilledIntentClassifierConfig.default_config()) == read()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +107,19 @@ def test_no_other_spelling_of_what_it_measures_on_is_learnt(configure, monkeypat
     assert 7 <= sum(example.intent != "say" for example in parts[1]) <= 11, (
         "a tenth of the messages of intents with three"
     )
+
+
+@pytest.mark.parametrize("size, warned", [(2_100_000, True), (1_900_000, False)])
+def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure, monkeypatch, caplog, size, warned):
+    config = configure(budget={"max_size_mb": 2.0}, validation_split=0.1)
+    choice = budgets.Choice(config, {"chosen": 0.2, "why": "", "tried": []})
+    model = Artifact({}, {"weights": np.random.default_rng(0).bytes(size)})
+    monkeypatch.setattr(bert_training, "choose_sparsity", lambda *others, **options: choice)
+    monkeypatch.setattr(bert_training, "fine_tune_bert", lambda *others, **options: None)
+    monkeypatch.setattr(bert_training, "compress_bert", lambda *others: model)
+    train_bert(EXAMPLES, config)
+    said = [record.getMessage() for record in caplog.records if "max_size_mb: 2" in record.getMessage()]
+    assert len(said) == warned and all("has 2.1" in one for one in said)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.training.scores import evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,11 @@ def cache():
 
     take.kept = kept
     return take
+
+
+def untouched(key, make):
+    """A cache for trainings that are refused before a teacher is trained."""
+    pytest.fail("a teacher is trained")
 
 
 @pytest.fixture(scope="module")
@@ -271,10 +277,10 @@ def test_hidden_states_are_matched_on_demand(configure, cache, teacher_model, tm
 
 
 @pytest.mark.parametrize("student", [{"num_layers": 3}, {"layers": [0, 2]}])
-def test_layers_that_the_teacher_has_not(configure, cache, student):
+def test_layers_that_the_teacher_has_not(configure, student):
     config = configure("transformer", student={"architecture": "transformer", **student})
     with pytest.raises(ConfigError, match="the teacher has 2 layers, 0 to 1"):
-        train_distilled_classifier(EXAMPLES, config, cache=cache)
+        train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
 def test_teacher_with_fewer_positions(configure, teacher_model, tmp_path):
@@ -282,6 +288,17 @@ def test_teacher_with_fewer_positions(configure, teacher_model, tmp_path):
     config = configure("transformer", teacher={"model": str(tmp_path / "teacher")}, max_length=64)
     with pytest.raises(ConfigError, match="max_length: 64 is more than the 32 positions of the teacher"):
         train_distilled_classifier(EXAMPLES, config)
+
+
+def test_transformer_is_scored_as_it_is_served(configure, cache, monkeypatch):
+    """On held-out messages, after it was pruned."""
+    split, kept = distillation._with_held_out, []
+    monkeypatch.setattr(distillation, "_with_held_out", lambda *a, **k: kept.append(split(*a, **k)) or kept[-1])
+    config = configure("transformer", pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
+    artifact = train_distilled_classifier(EXAMPLES, config, cache=cache)
+    logits, _ = served_outputs(artifact, kept[0].validation_texts, name="held out")
+    expected = evaluate(logits, kept[0].validation_classes).to_dict()
+    assert artifact.manifest["validation"]["student"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_transformer_is_pruned(configure, cache):
@@ -319,25 +336,25 @@ def test_no_examples(configure):
         train_distilled_classifier([], configure())
 
 
-def test_spacy_does_not_know_the_language(configure, cache):
+def test_spacy_does_not_know_the_language(configure):
     config = configure("spacy_textcat", student={"architecture": "spacy_textcat", "language": "qqq"})
     with pytest.raises(ConfigError, match="student.language: spaCy does not know 'qqq'"):
-        train_distilled_classifier(EXAMPLES, config, cache=cache)
+        train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
-def test_spacy_is_not_installed(configure, cache, monkeypatch):
+def test_spacy_is_not_installed(configure, monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
     with pytest.raises(RuntimeMissingError, match="needs spaCy: pip install spacy"):
-        train_distilled_classifier(EXAMPLES, configure("spacy_textcat"), cache=cache)
+        train_distilled_classifier(EXAMPLES, configure("spacy_textcat"), cache=untouched)
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_spacy_model_is_not_installed(configure, cache, monkeypatch, installed):
+def test_spacy_model_is_not_installed(configure, monkeypatch, installed):
     if not installed:
         monkeypatch.setitem(sys.modules, "spacy", None)
     config = configure(augmentation={"n_iter": 1, "spacy_model": "en_no_such_model"})
     with pytest.raises(ConfigError, match="spacy_model: 'en_no_such_model'.*(spacy download|pip install spacy)"):
-        train_distilled_classifier(EXAMPLES, config, cache=cache)
+        train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
 def test_spacy_model_without_a_tagger(configure, cache, tmp_path):

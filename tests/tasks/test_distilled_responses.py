@@ -121,7 +121,7 @@ def test_finetuning_does_not_begin_to_select_responses(configure, cache):
 )
 def test_students_that_select_none(configure, options):
     config = configure(**{"epochs": 1, "augmentation": {"n_iter": 1}, **options})
-    assert not config.learns_responses and not config.teacher_options().response_selection
+    assert not config.learns_responses
     artifact = train_distilled_classifier(EXAMPLES, config)
     assert "responses" not in artifact.manifest
     assert set(open_predictor(artifact).predict("hello").found) == {"intents"}

@@ -17,7 +17,7 @@ from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import bert_training, export_stage
+from rasa_compressed_bert.tasks import bert_training, dense_stage, export_stage
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
 from rasa_compressed_bert.tasks.preparation import prepare
 from rasa_compressed_bert.training.batches import NO_LABEL
@@ -114,6 +114,21 @@ def test_hidden_states_of_wordpieces_are_not_kept_to_refit_intents(floats, optio
     requantize_bert(EXAMPLES, joint(options), floats)
     refit = floats.manifest["cross_fitted"]["refit"]
     assert computed == (["classifier"] if refit else [])
+
+
+@pytest.mark.parametrize("words, most", [(90, 60_000), (10, 12_000)])
+def test_states_of_long_messages_take_no_more_memory_than_those_of_short_ones(options, monkeypatch, words, most):
+    """The linear layer of entities begins with the states of so many wordpieces; all those of short messages."""
+    texts = ["pizza " + " ".join(["the"] * (words - 1)) for _ in range(1000)]
+    examples = [Example(text, None, (EntitySpan(0, 5, "dish"),)) for text in texts]
+    config = BertEntityExtractorConfig.from_dict({**options, "max_length": 120})
+    asked = []
+    monkeypatch.setattr(dense_stage, "predict_inputs", lambda model, name, input_ids: asked.append(input_ids))
+    monkeypatch.setattr(EntityHead, "probe", lambda *others, **more: None)
+    dense_stage._probed(prepare(examples, config, known=NO_VALUES))
+    (input_ids,) = asked
+    total = sum(map(len, input_ids))
+    assert total <= most and (len(input_ids) == 1000 if words == 10 else total > 0.99 * most)
 
 
 @pytest.mark.parametrize("more", METHODS.values(), ids=METHODS)

@@ -32,6 +32,11 @@ class SpacyTextcatStudent(Student):
 
     options = SpacyTextcatConfig
 
+    def check(self, labels: Any, config: Any) -> None:
+        from rasa_compressed_bert.students.spacy_textcat.training import new_pipeline
+
+        new_pipeline(labels, config)
+
     def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
         from rasa_compressed_bert.students.spacy_textcat.training import train
 

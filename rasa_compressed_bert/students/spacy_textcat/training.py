@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig
@@ -22,18 +22,9 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
         config: all options.
         origin: a student that is trained further instead of a new one.
 
-    Raises:
-        RuntimeMissingError: if spaCy is not installed.
-        ConfigError: if spaCy does not know the language.
-        DataError: if there is but one intent.
+    Raises the errors of `new_pipeline`.
     """
-    if len(data.labels) < 2:
-        raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
-    options: Any = config.student  # a SpacyTextcatConfig
-    try:
-        nlp = textcat_pipeline(options.language, data.labels)
-    except RuntimeMissingError as error:
-        raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
+    nlp = new_pipeline(data.labels, config)
     validate = partial(log_probabilities, nlp, data.validation_texts, max_length=config.max_length)
     score = train_spacy_textcat(
         nlp,
@@ -54,8 +45,29 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
         "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
-        "student": asdict(options),
+        "student": asdict(config.student),
         "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
     }
     return Artifact(manifest, {SPACY_MODEL: nlp.to_bytes()})
+
+
+def new_pipeline(labels: Sequence[str], config: DistilledIntentClassifierConfig) -> Any:
+    """A pipeline of spaCy that nothing has been learnt in.
+
+    Args:
+        labels: the intents.
+        config: all options.
+
+    Raises:
+        RuntimeMissingError: if spaCy is not installed.
+        ConfigError: if spaCy does not know the language.
+        DataError: if there is but one intent.
+    """
+    if len(labels) < 2:
+        raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")
+    options: Any = config.student  # a SpacyTextcatConfig
+    try:
+        return textcat_pipeline(options.language, labels)
+    except RuntimeMissingError as error:
+        raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error

@@ -70,6 +70,11 @@ class TransformerStudent(Student):
         "pruning.final_sparsity": {"low": 0.3, "high": 0.95},
     }
 
+    def check(self, labels: Any, config: Any) -> None:
+        from rasa_compressed_bert.students.transformer.training import check
+
+        check(config)
+
     def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
         from rasa_compressed_bert.students.transformer.training import train
 

@@ -15,6 +15,7 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.head_layer import SELECTOR
+from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
@@ -26,10 +27,22 @@ from rasa_compressed_bert.tasks.training_run import Messages, TrainingRun
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.batches import EncodedExamples
-from rasa_compressed_bert.training.loop import Validation, fit
+from rasa_compressed_bert.training.head import score_of
+from rasa_compressed_bert.training.loop import Validation, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.pruning import FixedMask
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
+
+
+def check(config: DistilledIntentClassifierConfig) -> None:
+    """Refuses layers that the weights of the teacher have not, where it is trained here.
+
+    Raises:
+        ConfigError: if they have no such layers.
+        WeightsError: if they cannot be read.
+    """
+    if config.weights_to_start_from is not None:
+        _chosen(len(load_pretrained(config.weights_to_start_from).shape.layers), config)
 
 
 def train(
@@ -60,11 +73,13 @@ def train(
     held_out = vocabulary.renumber(_tokenized(data.validation_texts, start, config))
     validation = Validation(EncodedExamples(held_out, {intents.name: data.validation_classes}), [intents])
     training = run.messages.encoded
-    score = fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
+    fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
     if origin is None:
         run = prune(run)
     run = quantize(run)
     artifact = export(run)
+    compared = validation.examples
+    score = score_of(predict(run.model, held_out), compared, [intents]) if held_out else None  # as it is exported
     described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
     responses = data.responses.to_manifest() if data.responses else {}
     return Artifact({**artifact.manifest, **described, **responses, "training_scores": {}}, artifact.files)

@@ -1,0 +1,51 @@
+"""What a training needs in its later stages is looked for before the first one."""
+
+import pytest
+
+from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
+    BertEntityExtractorConfig,
+    DistilledIntentClassifierConfig,
+    JointBertClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+)
+from rasa_compressed_bert.errors import CompressedBertError, DataError
+from rasa_compressed_bert.tasks.watched import watched
+
+CLASSIFIERS = [PrunedBertIntentClassifierConfig, JointBertClassifierConfig, DistilledIntentClassifierConfig]
+TRAINED = [*CLASSIFIERS, BertEntityExtractorConfig, BertAnswerExtractorConfig]
+
+
+def begin(config):
+    with watched(config, messages=100, continued=False):
+        pytest.fail("the training has begun")
+
+
+@pytest.mark.parametrize("config", CLASSIFIERS)
+def test_messages_out_of_scope_that_are_not_there(config, tmp_path):
+    options = {"out_of_scope": {"messages": str(tmp_path / "none.txt")}}
+    with pytest.raises(DataError, match="out_of_scope.messages: .*none.txt' cannot be read"):
+        begin(config.from_dict(options))
+
+
+def test_unlabelled_messages_that_are_no_text(tmp_path):
+    (tmp_path / "some.txt").write_bytes(b"\xff\xfe\xfa")
+    options = {"augmentation": {"unlabelled": str(tmp_path / "some.txt")}}
+    with pytest.raises(DataError, match="augmentation.unlabelled: .*some.txt' cannot be read"):
+        begin(DistilledIntentClassifierConfig.from_dict(options))
+
+
+@pytest.mark.parametrize("config", TRAINED)
+def test_a_folder_of_curves_that_cannot_be_made(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    options = {"tensorboard_log_directory": str(tmp_path / "file" / "curves")}
+    with pytest.raises(CompressedBertError, match="tensorboard_log_directory: .*curves' cannot be made"):
+        begin(config.from_dict(options))
+
+
+def test_files_and_folders_that_are_there(tmp_path):
+    (tmp_path / "some.txt").write_text("what is the meaning of life\n")
+    options = {"out_of_scope": {"messages": str(tmp_path / "some.txt")}}
+    config = PrunedBertIntentClassifierConfig.from_dict({**options, "tensorboard_log_directory": str(tmp_path / "new")})
+    with watched(config, messages=100, continued=False):
+        assert (tmp_path / "new").is_dir()
