@@ -79,6 +79,7 @@ def test_our_errors_are_one_message_and_status_2(arguments, capsys):
         ["sensitivity", "m", "--nlu", "n", "--bits", "8,x"],
         ["sensitivity", "m", "--nlu", "n", "--bits", "2.5"],
         ["sensitivity", "m", "--nlu", "n", "--sparsity", ""],
+        ["search", "--nlu", "n", "--config", "c", "--within", "nan"],
     ],
 )
 def test_wrong_usage_is_argparse_status_2(arguments, capsys):
@@ -93,6 +94,12 @@ def test_labels_tell_archives_apart():
     assert list(labelled([Path("a/x.tar.gz"), Path("a/y.tar.gz")])) == ["x", "y"]
     with pytest.raises(CompressedBertError, match="twice"):
         labelled([Path("x.tar.gz"), Path("x.tar.gz")])
+
+
+def test_the_folder_that_one_is_in_has_a_name(tmp_path, monkeypatch):
+    (tmp_path / "answers").mkdir()
+    monkeypatch.chdir(tmp_path / "answers")
+    assert list(labelled([Path(".")])) == ["answers"]
 
 
 def test_inspect_needs_no_tensorflow(artifact):

@@ -8,8 +8,8 @@ import json
 import tarfile
 import tempfile
 import zlib
-from pathlib import Path
-from typing import IO, Any, Dict, Iterator, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Dict, Iterator, Set, cast
 
 from rasa_compressed_bert.artifact.artifact import (
     LARGEST_DESCRIPTION,
@@ -23,6 +23,8 @@ from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
 _MOST_MEMBERS = 10_000
 """Files and folders of an archive: more take long to make, however small they are. A trained bot has some hundred."""
+_DEEPEST = 30
+"""Folders within each other: of a trained bot there are some five."""
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as rasa.engine.storage.local_model_storage has them
 
 
@@ -53,7 +55,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
     Raises:
         CompressedBertError: if it is no archive, if a member is not a plain file or folder below that folder, or if
-            they are larger, or more, than those of any model of ours.
+            they are larger, more, or deeper within each other, than those of any model of ours.
     """
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
@@ -61,10 +63,12 @@ def unpacked(archive: Path) -> Iterator[Path]:
             with gzip.open(archive) as stream:
                 bounded = cast(IO[bytes], _Bounded(stream, archive))  # tarfile calls `read` alone
                 with tarfile.open(fileobj=bounded, mode="r|") as tar:
+                    parents: Set[PurePosixPath] = set()
                     for number, member in enumerate(tar):
-                        if number == _MOST_MEMBERS:
-                            raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
                         _require_inside(member, folder, archive=archive)
+                        parents.update(PurePosixPath(member.name).parents)
+                        if number == _MOST_MEMBERS or len(parents) > _MOST_MEMBERS:
+                            raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
                         if member.isfile():
                             _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
@@ -170,7 +174,9 @@ class _Bounded:
 
 
 def _require_inside(member: tarfile.TarInfo, folder: Path, *, archive: Path) -> None:
-    """Rasa's own archives name their root '/'; everything else must lie below the folder."""
+    """Rasa's own archives name their root '/'; everything else must lie below the folder, and not very far."""
+    if len(PurePosixPath(member.name).parts) > _DEEPEST:
+        raise CompressedBertError(f"'{archive}' has more than {_DEEPEST} folders within each other: not unpacked.")
     target = (folder / member.name.lstrip("/")).resolve()
     plain = (member.isfile() or member.isdir()) and member.size >= 0 and not member.issparse()
     absolute = member.name.startswith("/") and member.name != "/"

@@ -44,6 +44,11 @@ INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "en
 ANSWER_EXTRACTOR = "answer_extractor"
 """The kind of one that answers questions out of documents."""
 _PACKAGE = "rasa_compressed_bert"
+_LARGEST = {TOKENIZER: LARGEST_DESCRIPTION, DOCUMENTS: 2**29, GRAPH: 2**22, TENSORFLOW_GRAPH: LARGEST_DESCRIPTION}
+"""Bytes of what takes many times as many in memory, or long to check.
+
+The graph of a BERT of 48 layers has 0.15 MB; ten million bytes of documents have at most 300 million with their terms.
+"""
 FILES = (TOKENIZER, GRAPH, TFLITE_MODEL, TENSORFLOW_GRAPH, WEIGHTS, SPACY_MODEL, VIEWS, DOCUMENTS, PASSAGES)
 
 
@@ -118,7 +123,7 @@ def read_artifact(folder: Path) -> Artifact:
         if name not in expected:  # of another runtime, or of a model that had nothing to train on
             continue
         size, digest = expected[name]
-        files[name] = _read(folder, name)
+        files[name] = _read(folder, name, most=_LARGEST.get(name))
         if len(files[name]) != size:
             raise ArtifactError(f"'{name}' in '{folder}' has {len(files[name])} bytes instead of {size}.")
         if _digest(files[name]) != digest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Dict, Sequence
@@ -172,7 +173,8 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
 
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
     """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
-    full = [archive.resolve().with_name(archive.name.replace(".tar.gz", "")).parts for archive in archives]
+    paths = [Path(os.path.abspath(archive)) for archive in archives]  # '.' has no name
+    full = [(path.parent.resolve() / path.name.replace(".tar.gz", "")).parts for path in paths]
     if len(set(full)) < len(full):
         raise CompressedBertError("The same model is given twice.")
     length = next(size for size in range(1, 1000) if len({parts[-size:] for parts in full}) == len(full))

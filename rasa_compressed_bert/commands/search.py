@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, natural, positive
+from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import PICKS, conclude
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
@@ -108,7 +108,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="CHOICE",
         help=f"run no more trials, and train this model of the search alone: {', '.join(PICKS)}",
     )
-    search.add_argument("--within", type=float, default=0.01, metavar="SCORE", help="score that the fastest may lose")
+    search.add_argument(
+        "--within", type=not_negative, default=0.01, metavar="SCORE", help="score that the fastest may lose"
+    )
     search.add_argument(
         "--splits",
         type=positive,

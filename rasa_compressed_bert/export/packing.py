@@ -102,16 +102,23 @@ def state_of(artifact: Artifact) -> ModelState:
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
-    parameters = unpack(shape, tensors_from_bytes(artifact.files[WEIGHTS]))
-    if TAGGER.kernel in parameters:
-        parameters[TAGGER.kernel] = _with_neighbours(parameters[TAGGER.kernel], shape.hidden_size)
+    parameters = unpack(shape, packed_tensors(artifact))
     return ModelState(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"), dense)
 
 
-def _with_neighbours(kernel: np.ndarray, hidden_size: int) -> np.ndarray:
-    """The kernel of a `WindowLayer`; that of format 3, which reads one wordpiece, gets rows of zeros."""
-    rows = hidden_size if len(kernel) == hidden_size else 0
-    return np.pad(kernel, ((rows, rows), (0, 0)))
+def packed_tensors(artifact: Artifact) -> Tensors:
+    """The tensors of an artifact of any format, as a graph of today needs them.
+
+    The tagger of format 3 reads one wordpiece: its kernel gets rows of zeros for the two neighbours.
+    """
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    kernel, factors = tensors.get(TAGGER.kernel), tensors.get(TAGGER.name + FACTORS)
+    rows = artifact.manifest["encoder"]["hidden_size"] if "encoder" in artifact.manifest else 0
+    if kernel is not None and len(kernel) == rows:
+        tensors[TAGGER.kernel] = np.pad(kernel, ((rows, rows), (0, 0)))
+        if factors is not None:
+            tensors[TAGGER.name + FACTORS] = np.pad(factors, rows, constant_values=1.0)
+    return tensors
 
 
 def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:

@@ -17,11 +17,10 @@ from rasa_compressed_bert.artifact.artifact import (
     WEIGHTS,
     Artifact,
 )
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import student_of, student_options
 from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
-from rasa_compressed_bert.export.packing import unpack
+from rasa_compressed_bert.export.packing import packed_tensors, unpack
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -84,7 +83,7 @@ def _tensors(artifact: Artifact) -> Dict[str, np.ndarray]:
         raise ExportError("This student is a spaCy pipeline, which spaCy alone serves.")
     if WEIGHTS not in artifact.files:
         raise ExportError("The model had nothing to train on: there is nothing to export.")
-    return tensors_from_bytes(artifact.files[WEIGHTS])
+    return packed_tensors(artifact)
 
 
 def _description(artifact: Artifact) -> Dict[str, bytes]:

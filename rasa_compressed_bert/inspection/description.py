@@ -146,9 +146,11 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, artifact: Artifact) -> Dict[str, Any]:
     """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
     values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
-    outputs = sum(values[layer.bias].size for layer in layers_in(values))
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
-    before += (dense.hidden_size + 1) * (outputs + (dense.hidden_size if "pooler.bias" in values else 0))
+    before += (dense.hidden_size + 1) * (dense.hidden_size if "pooler.bias" in values else 0)
+    for layer in layers_in(values):  # only features of messages are pruned
+        rows = len(values[layer.kernel]) if layer.per_wordpiece else dense.hidden_size
+        before += (rows + 1) * values[layer.bias].size
     embeddings = [tensors[name].tobytes() for name in tensors if name.startswith("embeddings.")]
     tables = (size for name, size in dense.parameter_shapes().items() if name.startswith("embeddings."))
     dense_embeddings = sum(int(np.prod(size)) for size in tables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Set, Tuple
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.families import family_of, model_types
+from rasa_compressed_bert.models.families.family import Family
 from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.own_files import require_own_values, require_own_vocabulary
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
+from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ _NO_FAST_TOKENIZER = (
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _SPARE_ROWS = 1000
+_MOST_LAYERS = 1000
 _ANSWERS = "ForQuestionAnswering"  # how the classes of transformers end that have a layer of this name:
 _ANSWER_LAYER = "qa_outputs"
 
@@ -33,7 +37,7 @@ def read_checkpoint(name: str) -> ModelState:
     Raises:
         WeightsError: if it cannot be found, reached or read, or is of a family that is not supported.
     """
-    source = {"local_files_only": not Path(name).is_dir() and not _hub_answers(), "trust_remote_code": False}
+    source = {"local_files_only": not os.path.isdir(name) and not _hub_answers(), "trust_remote_code": False}
     values, _ = _read(
         "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
     )
@@ -47,6 +51,7 @@ def read_checkpoint(name: str) -> ModelState:
     unsupported = family.unsupported(config)
     if unsupported:
         raise WeightsError(f"model_weights '{name}' has {unsupported}, which is not supported.")
+    shape = _read("the configuration", name, lambda _: _possible_shape(family, config))
     tokenizer = _read("the tokenizer", name, lambda transformers: _load_tokenizer(transformers, name, **source))
     if not tokenizer.is_fast:
         raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}")
@@ -54,13 +59,28 @@ def read_checkpoint(name: str) -> ModelState:
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
-    shape = family.shape(config)
     parameters = family.parameters(variables, len(shape.layers))
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
     parameters = {**parameters, **family.token_type(variables), **pooler, **answerer}
     return ModelState(shape, parameters, tokenizer.backend_tokenizer.to_str())
+
+
+def _possible_shape(family: Family, config: Any) -> EncoderShape:
+    """The shape of a configuration; transformers makes room for any before it looks at the weights.
+
+    Raises:
+        WeightsError: if it is larger than any of ours.
+    """
+    if config.num_hidden_layers <= _MOST_LAYERS:
+        shape = family.shape(config)
+        if shape.is_possible:
+            return shape
+    raise WeightsError(
+        "The sizes in the config.json of the weights (vocab_size, hidden_size, num_hidden_layers and so on) are those "
+        "of a larger model than any that is supported."
+    )
 
 
 def _require_supported(model_type: Any, name: str) -> None:
@@ -107,7 +127,7 @@ def _read(what: str, name: str, load: Any) -> Any:
     except WeightsError:
         raise
     except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
-        where = f"in the folder '{name}'" if Path(name).is_dir() else f"of '{name}'"
+        where = f"in the folder '{name}'" if os.path.isdir(name) else f"of '{name}'"
         if _is_of_other_sizes(error):
             raise WeightsError(
                 f"Cannot read {what} {where}: their sizes are not those of config.json (vocab_size, hidden_size, "
@@ -115,7 +135,7 @@ def _read(what: str, name: str, load: Any) -> Any:
             ) from error
         if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # what transformers says at length
             raise WeightsError(f"The tokenizer {where} {_NO_FAST_TOKENIZER}") from error
-        if isinstance(error, OSError) and not Path(name).is_dir():  # what transformers raises for what is not there
+        if isinstance(error, OSError) and not os.path.isdir(name):  # what transformers raises for what is not there
             where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
             where += (
                 " to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which are shipped"
@@ -177,7 +197,7 @@ def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_o
     """The file of weights that have no other one; None where transformers failed to read them for another reason."""
     if "from_pt" in str(error):  # what transformers advises where there is nothing else
         require_pytorch()
-    elif Path(name).is_dir():
+    elif os.path.isdir(name):
         return None
     return _file(transformers, name, PYTORCH_FILE, local_files_only=local_files_only)
 

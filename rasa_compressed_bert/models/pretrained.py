@@ -117,7 +117,7 @@ def local_folder(model_weights: str) -> Optional[Path]:
             or altered.
     """
     path = _path(model_weights)
-    if path.is_dir():
+    if os.path.isdir(path):  # a name may be too long for one of a file
         if not any((path / name).is_file() for name in _WEIGHT_FILES):
             if (path / PYTORCH_FILE).is_file() and safe_pytorch():
                 return path
@@ -130,7 +130,7 @@ def local_folder(model_weights: str) -> Optional[Path]:
         return path
     if model_weights in ALIASES:
         return _shipped_file(model_weights, ALIASES[model_weights]).parent
-    if path.exists():
+    if os.path.exists(path):
         raise WeightsError(f"model_weights: '{model_weights}' is a file; give the folder that it lies in.")
     if path.is_absolute() or model_weights.startswith((".", "~")) or model_weights.count("/") > 1:
         raise WeightsError(f"model_weights: the folder '{model_weights}' does not exist.")
@@ -144,7 +144,7 @@ def _path(model_weights: str) -> Path:
 
 def _shipped(model_weights: str) -> Optional[ShippedWeights]:
     """The weights behind an alias; None where a folder has its name, and of any other weights."""
-    return None if _path(model_weights).is_dir() else ALIASES.get(model_weights)
+    return None if os.path.isdir(_path(model_weights)) else ALIASES.get(model_weights)
 
 
 def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:

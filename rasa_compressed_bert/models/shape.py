@@ -94,6 +94,12 @@ class EncoderShape:
             rows * columns for layer in self.layers for rows, columns in layer.kernel_shapes(self.hidden_size).values()
         )
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether an encoder of ours may be so large."""
+        sizes = (math.prod(max(1, abs(size)) for size in sizes) for sizes in self.parameter_shapes().values())
+        return sum(sizes) <= _MOST_PARAMETERS
+
     def to_dict(self) -> Dict[str, Any]:
         """The shape as JSON."""
         return asdict(self)
@@ -108,8 +114,7 @@ class EncoderShape:
         try:
             layers = tuple(LayerShape(**layer) for layer in values["layers"])
             shape = cls(**{**values, "layers": layers})
-            sizes = (math.prod(max(1, abs(size)) for size in sizes) for sizes in shape.parameter_shapes().values())
-            is_possible = sum(sizes) <= _MOST_PARAMETERS
+            is_possible = shape.is_possible
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
         if not is_possible:

@@ -15,6 +15,7 @@ from rasa_compressed_bert.errors import ArtifactError
 _NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
 """The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
 _LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
+_LONGEST_TERM = 10
 LONGEST_QUESTION = 2000
 """Characters of a question that passages are found by: a longer text costs no more time."""
 
@@ -94,7 +95,7 @@ class PassageIndex:
             shape = (len(passages), len(stored["terms"]))
             vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
             ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
-            if not 1 <= ngrams[0] <= ngrams[1]:  # to find terms of fewer characters takes any time
+            if not 1 <= ngrams[0] <= ngrams[1] <= _LONGEST_TERM:  # to find shorter and longer ones takes any time
                 raise ValueError(f"terms of {ngrams} characters")
             return cls(documents, passages, ngrams=ngrams, terms=terms, idf=tensors["idf"], vectors=vectors)
         except (KeyError, TypeError, ValueError, IndexError) as error:

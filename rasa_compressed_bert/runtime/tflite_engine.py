@@ -18,6 +18,8 @@ _OPERATORS, _BUFFERS, _OTHER_FILES = 6, 12, (20, 22)
 _OUTSIDE = (6, 8)  # of a buffer's: where it is behind the flatbuffer, which models of over 2 GB need
 _OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
 _CUSTOM = 32  # number of all that are not TFLite's own
+_MOST_TABLES = 100_000  # of a model, some hundred a layer: a list may name one table any number of times
+_SHOWN, _CHARACTERS = 3, 40  # names, and of each
 
 
 class TfliteEngine:
@@ -102,7 +104,8 @@ def _require_harmless(model: bytes) -> None:
         elsewhere = any(root.Offset(field) for field in _OTHER_FILES)
         operators, buffers = (_tables(root, field) for field in (_OPERATORS, _BUFFERS))
         elsewhere = elsewhere or any(own.Offset(field) for own in buffers for field in _OUTSIDE)
-        names = [own.String(own.Offset(_NAME) + own.Pos) for own in operators if own.Offset(_NAME)]
+        named = [own for own in operators if own.Offset(_NAME)]
+        names = [own.String(own.Offset(_NAME) + own.Pos)[:_CHARACTERS] for own in named[:_SHOWN]]
         numbers = [
             own.Get(kind, own.Offset(field) + own.Pos)
             for field, kind in ((_NUMBER, types.Int32Flags), (_OLD_NUMBER, types.Int8Flags))
@@ -123,10 +126,10 @@ def _tables(root: Any, field: int) -> List[Any]:
     listed = root.Offset(field)
     if not listed:
         return []
-    begin = root.Vector(listed)
-    return [
-        type(root)(root.Bytes, root.Indirect(place)) for place in range(begin, begin + 4 * root.VectorLen(listed), 4)
-    ]
+    begin, count = root.Vector(listed), root.VectorLen(listed)
+    if count > _MOST_TABLES:
+        raise ValueError(f"it lists {count} tables")
+    return [type(root)(root.Bytes, root.Indirect(place)) for place in range(begin, begin + 4 * count, 4)]
 
 
 def _interpreter() -> Any:

@@ -132,6 +132,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
             with _limited(end, trial_timeout):
                 quick = figures_of(measure, options, quick=True)
             if quick is not None:
+                _require_counted(quick, goal)
                 trial.set_user_attr(QUICK, quick)
                 reason = _hopeless(study, quick, goal)
                 if reason:
@@ -141,6 +142,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
                     return
             with _limited(end, trial_timeout):
                 figures = figures_of(measure, options, quick=False)
+            _require_counted(figures, goal)
     except (TrialFailed, TooLong) as failure:
         trial.set_user_attr(REASON, str(failure))
         trial.set_constraint("trained", _WORST)
@@ -152,6 +154,12 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
         trial.set_user_attr(REASON, f"misses {', '.join(missed)}")
     _mark(trial, goal, figures)
     _end(study, trial, [figures[SCORE], *(figures[cost] for cost in goal.costs)])
+
+
+def _require_counted(figures: Mapping[str, Any], goal: Goal) -> None:
+    """Refuses a model that would be the smallest of all, as nothing of it is counted."""
+    if "parameters" in goal.costs and not figures["parameters"]:
+        raise TrialFailed("The parameters of spaCy's own models are not counted.")
 
 
 def _end(study: optuna.Study, trial: Trial, values: Optional[Sequence[float]] = None, **state: Any) -> None:

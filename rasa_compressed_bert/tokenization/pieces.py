@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from operator import index
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
@@ -59,11 +60,14 @@ class PieceTokenizer:
         json: the `tokenizers` library's own serialisation.
         max_length: wordpieces kept, the two special ones included.
         split_points: of words.
+
+    Raises:
+        TypeError: if a split point is no whole number.
     """
 
     def __init__(self, json: str, max_length: int, split_points: SplitPoints):
         self._tokenizer = WordpieceTokenizer(json, max_length)
-        self._split_points = {word: tuple(places) for word, places in split_points.items()}
+        self._split_points = {word: tuple(map(index, places)) for word, places in split_points.items()}
 
     def encode(self, text: str) -> Pieces:
         """The wordpieces of a text."""

@@ -109,7 +109,8 @@ def _keep(piece: str, parts: Mapping[str, Any], kept: Set[str]) -> None:
 def _normalized(library: Tokenizer, texts: Sequence[str]) -> List[str]:
     """The texts as their pieces write them."""
     texts = [well_formed(text) for text in texts]
-    return [library.normalizer.normalize_str(text) for text in texts] if library.normalizer else texts
+    normalizer = library.normalizer  # of several, it is False
+    return texts if normalizer is None else [normalizer.normalize_str(text) for text in texts]
 
 
 def _counts(library: Tokenizer, texts: Sequence[str]) -> Counter[int]:

@@ -125,3 +125,16 @@ def test_archive_of_something_else_is_refused(tmp_path):
     listed = make_tar(tmp_path / "list.tar.gz", (tarfile.TarInfo("metadata.json"), b"[]"))
     with pytest.raises(CompressedBertError, match="metadata.json is no JSON object"):
         archives.require_nlu(listed)
+
+
+def test_folders_count_as_files_do_and_lie_not_too_deep(tmp_path, monkeypatch):
+    """Each member of a small archive may make two thousand folders, and very deep ones cannot even be removed."""
+    members = ((tarfile.TarInfo("a/" * depth + "f"), b"") for depth in (400, 800, 1200))
+    deep = make_tar(tmp_path / "deep.tar.gz", *members)
+    with pytest.raises(CompressedBertError, match="folders within each other"), archives.unpacked(deep):
+        pass
+    monkeypatch.setattr(archives, "_MOST_MEMBERS", 20)
+    members = ((tarfile.TarInfo(f"{number}/a/a/a/a/a/a/a/f"), b"") for number in range(5))
+    wide = make_tar(tmp_path / "wide.tar.gz", *members)
+    with pytest.raises(CompressedBertError, match="has more than 20 files"), archives.unpacked(wide):
+        pass

@@ -206,3 +206,12 @@ def test_folder_whose_writing_was_interrupted_is_not_read(tmp_path, monkeypatch)
         write_artifact(ARTIFACT, tmp_path)
     with pytest.raises(ArtifactError, match=MANIFEST):
         read_artifact(tmp_path)
+
+
+@pytest.mark.parametrize("name, size", [(GRAPH, 2**22), (TOKENIZER, 2**26)])
+def test_a_file_that_would_take_far_more_memory_is_not_read(folder, name, size):
+    """A graph of 2 MB that is nothing but empty nodes took 10 seconds to check, and 90 times as much memory."""
+    with (folder / name).open("r+b") as file:
+        file.truncate(size + 1)
+    with pytest.raises(ArtifactError, match=f"'{name}' .* no model of ours is that large"):
+        read_artifact(folder)

@@ -1,5 +1,7 @@
 """Tensors survive being stored, and are small when they are mostly zero or take few values."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -151,6 +153,19 @@ def damaged(**parts):
 def test_damaged_code_books_and_indices_are_refused(parts):
     with pytest.raises(ArtifactError, match="weights.safetensors cannot be read"):
         tensors_from_bytes(damaged(**parts))
+
+
+def test_an_index_stands_for_one_value():
+    """Not for a row of a code book: the file has 5 MB, and the rows would have 4 GB."""
+    rows = {"codebook": np.zeros((256, 20_000), np.int8), "indices": np.zeros(200_000, np.uint8)}
+    data = damaged(size=np.array([8, 200_000]), **rows)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match="the code book of 'w' is no list"):
+            tensors_from_bytes(data)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_undamaged_code_books_and_indices_are_read():

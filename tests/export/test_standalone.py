@@ -4,9 +4,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, Artifact
+from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
+from rasa_compressed_bert.compression.quantization import Calibration
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, ExportError
+from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.models.state import ModelState
@@ -110,3 +113,32 @@ def test_an_artifact_that_does_not_say_what_it_is(key):
         if key == "encoder" or export is not onnx_files:
             with pytest.raises((ArtifactError, ExportError), match="do not fit each other|no BERT"):
                 export(damaged)
+
+
+@pytest.mark.parametrize("method", ["none", "dynamic_int8"])
+def test_a_tagger_that_reads_no_neighbours_tags_as_it_did(method):
+    """Of a model of format 3: the same as one that weighs them with zeros."""
+    shape = random_shape(UNEVEN)
+    own, parameters = slice(shape.hidden_size, 2 * shape.hidden_size), random_parameters(shape, num_tags=7)
+    weighed = np.zeros_like(parameters["tagger.kernel"])
+    weighed[own] = parameters["tagger.kernel"][own]
+    factors = np.linspace(0.5, 2.0, shape.hidden_size, dtype=np.float32)
+    now = serving_artifact(
+        ModelState(shape, {**parameters, "tagger.kernel": weighed}, TOKENIZER_JSON),
+        Format(
+            QuantizationConfig(method=method),
+            calibration=Calibration(smoothing={"tagger": np.concatenate([np.ones_like(factors), factors, factors])}),
+        ),
+        kind="joint_classifier",
+        manifest={"labels": list("abcde"), "max_length": 40},
+    )
+    tensors = tensors_from_bytes(now.files[WEIGHTS])
+    before = {**tensors, **{name: tensors[name][own] for name in ("tagger.kernel", "tagger.input_factors")}}
+    old = Artifact(now.manifest, {**now.files, WEIGHTS: tensors_to_bytes(before)})
+    session = onnxruntime.InferenceSession(onnx_files(old)[GRAPH], providers=["CPUExecutionProvider"])
+    (tags,) = session.run(["tag_logits"], {"input_ids": IDS, "attention_mask": np.ones_like(IDS)})
+    expected = open_engine(now).run(IDS, np.ones_like(IDS))[now.manifest["outputs"].index("tag_logits")]
+    assert tags.shape == (*IDS.shape, 7)
+    np.testing.assert_allclose(tags, expected, atol=1e-5)
+    assert document_artifact(old).manifest["outputs"] == [*now.manifest["outputs"], "hidden_states"]
+    open_engine(document_artifact(old))

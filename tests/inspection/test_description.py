@@ -10,6 +10,7 @@ from rasa_compressed_bert.benchmark.latency import before_and_after
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 from rasa_compressed_bert.inspection.description import describe, inspect_model
 from rasa_compressed_bert.inspection.report import inspection_blocks
+from rasa_compressed_bert.models.head_layer import ANSWERER, HALFWAY_TAGGER, TAGGER
 from rasa_compressed_bert.reporting.terminal import as_text
 
 
@@ -35,6 +36,17 @@ def test_parameters_and_sizes_count_the_head():
     assert report["bytes"]["dense_fp32"] == 4 * dense
     assert report["bytes"]["stored"] == sum(report["files"].values())
     assert 0 < report["embeddings"]["share_of_archived"] < 1
+
+
+@pytest.mark.parametrize("layer", [TAGGER, HALFWAY_TAGGER, ANSWERER])
+def test_what_nothing_is_pruned_of_has_as_many_parameters_as_before(layer):
+    """A tagger reads three wordpieces; format 3's reads one."""
+    artifact = small_artifact(shape=DENSE, int8=False)
+    for rows in (layer.rows(16, 16), 16):
+        tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+        tensors.update({layer.kernel: np.ones((rows, 5), np.float32), layer.bias: np.ones(5, np.float32)})
+        counts = describe(Artifact(artifact.manifest, {**artifact.files, WEIGHTS: tensors_to_bytes(tensors)}))
+        assert counts["parameters"]["now"] == counts["parameters"]["dense"]
 
 
 def test_bits_are_those_that_the_values_need():

@@ -208,7 +208,9 @@ def test_values_are_not_taken_from_a_file_elsewhere(request, copied, monkeypatch
         load_pretrained("someone/weights" if is_hub else str(copied))
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c"])
+@pytest.mark.parametrize(
+    "name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c", f"/{'x' * 300}"]
+)
 def test_missing_folder(name):
     with pytest.raises(WeightsError, match="does not exist"):
         load_pretrained(name)
@@ -324,6 +326,9 @@ def test_a_model_without_a_fast_tokenizer(copied):
         ({"position_embedding_type": "relative_key"}, "relative positions"),
         ({"is_decoder": True}, "attention to earlier wordpieces alone"),
         ({"num_hidden_layers": 5}, "lacks 48 parameters"),
+        ({"num_hidden_layers": 10**9}, "larger model than any"),
+        ({"vocab_size": 10**8}, "larger model than any"),
+        ({"num_attention_heads": 0}, "Cannot read the configuration"),
     ],
 )
 def test_other_architecture(copied, change, message):

@@ -10,6 +10,7 @@ from random_models import random_parameters, random_shape
 from scipy.special import softmax
 from shipped_tokenizer import minilm_tokenizer
 
+from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.export.serving import Format, serving_artifact
@@ -122,3 +123,10 @@ def test_the_engine_is_asked_as_the_model_was_trained(artifact):
     prediction = MessagePredictor(artifact).predict("from rome to oslo")
     assert [round(sum(confidence for _, confidence in prediction.ranking), 6)] == [1.0]
     assert all(0 <= entity.start < entity.end <= 17 for entity in prediction.entities)
+
+
+@pytest.mark.parametrize("places", [["x"], [1.5], 1])
+def test_split_points_that_are_none_are_refused_before_a_message_has_the_word(artifact, places):
+    entities = {**ENTITIES, "cuts": {"rome": places}}
+    with pytest.raises(TypeError):
+        MessagePredictor(Artifact({**artifact.manifest, "entities": entities}, artifact.files))

@@ -93,13 +93,15 @@ def damaged(files, name):
         stored["terms"] = stored["terms"][:3]
     elif name == "lengths of terms":
         stored["ngrams"] = [-1_000_000_000, 4]
+    elif name == "very long terms":
+        stored["ngrams"] = [1, 2000]
     else:
         stored["documents"] = {"no text": [["a.md", 1]] * 3, "too short": [["a.md", "a"]] * 3}.get(name, [])
     return {**files, DOCUMENTS: json.dumps(stored).encode()}
 
 
 @pytest.mark.parametrize(
-    "name", ["documents", "passages", "terms", "no text", "too short", "too few", "lengths of terms"]
+    "name", ["documents", "passages", "terms", "no text", "too short", "too few", "lengths of terms", "very long terms"]
 )
 def test_damaged_files(index, name):
     with pytest.raises(ArtifactError):

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -191,3 +192,35 @@ def test_a_model_reads_no_memory_that_is_not_its_own(classifier):
     weights.data, weights.offset, weights.size = None, 2**64 - 4096, len(weights.data)
     with pytest.raises(ArtifactError, match="weights from a file that is not the model's own"):
         TfliteEngine(packed(model))
+
+
+def listing(count, *, name_size):
+    """A model whose list of operators has one custom operator again and again."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder()
+    name = builder.CreateString("x" * name_size)
+    builder.StartObject(4)
+    builder.PrependUOffsetTRelativeSlot(1, name, 0)
+    operator = builder.EndObject()
+    builder.StartVector(4, count, 4)
+    for _ in range(count):
+        builder.PrependUOffsetTRelative(operator)
+    operators = builder.EndVector()
+    builder.StartObject(8)
+    builder.PrependUOffsetTRelativeSlot(1, operators, 0)
+    builder.Finish(builder.EndObject(), b"TFL3")
+    return Artifact({}, {TFLITE_MODEL: bytes(builder.Output())})
+
+
+@pytest.mark.parametrize("count, message", [(2000, "operators that no model"), (100_001, "it lists 100001 tables")])
+def test_a_list_that_names_one_table_again_and_again(count, message):
+    """Names of 100 kB, each listed in 4 bytes: the first model has 0.1 MB, and all names have 200 MB."""
+    model = listing(count, name_size=100_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match=message) as refused:
+            TfliteEngine(model)
+        assert tracemalloc.get_traced_memory()[1] < 20e6 and len(str(refused.value)) < 300
+    finally:
+        tracemalloc.stop()

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -119,6 +120,19 @@ def test_what_failed_is_learnt_from():
 
     trials = searched(60, run=fragile).get_trials()
     assert sum("MemoryError" in trial.user_attrs.get(REASON, "") for trial in trials[30:]) <= 10
+
+
+def test_a_model_whose_parameters_are_not_counted_is_not_the_smallest():
+    """One of spaCy's own, where the space has it and the config.yml another student."""
+
+    def uncounted(options, *, quick=False):
+        found = measure(options, quick=quick)
+        return replace(found, parameters=0) if found and options["pruning.final_sparsity"] > 0.5 else found
+
+    trials = searched(12, own_goal=goal(costs=("parameters",)), run=uncounted).get_trials()
+    failed = [trial for trial in trials if "are not counted" in trial.user_attrs.get(REASON, "")]
+    assert failed and all(trial.params["pruning.final_sparsity"] > 0.5 for trial in failed)
+    assert all(trial.user_attrs["figures"]["parameters"] for trial in trials if "figures" in trial.user_attrs)
 
 
 def test_importance_is_that_for_good_scores():

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.pretrained import local_folder
+from rasa_compressed_bert.tokenization import vocabulary
 from rasa_compressed_bert.tokenization.scripts import script, scripts_of
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id, well_formed
@@ -426,3 +427,11 @@ def test_scripts(character, expected):
 def test_a_few_letters_do_not_make_a_script():
     assert scripts_of(["x" * 200 + "天"]) == {"LATIN"}
     assert scripts_of(["天气"]) == {"LATIN", "CJK"} and scripts_of([]) == {"LATIN"}
+
+
+@pytest.mark.parametrize("normalizer", [normalizers.NFKC(), normalizers.Sequence([normalizers.NFKC()])])
+def test_scripts_are_those_of_normalized_texts(normalizer):
+    """That of half-width katakana is katakana, also for weights with several normalizers, as multilingual-e5-small."""
+    library = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+    library.normalizer = normalizer
+    assert vocabulary._normalized(library, ["\uff76"]) == ["\u30ab"]

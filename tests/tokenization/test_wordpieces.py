@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.models.pretrained import local_folder
@@ -229,3 +231,14 @@ def test_padding_that_was_saved_with_the_weights_is_off():
 def test_what_is_no_tokenizer_is_refused(damaged):
     with pytest.raises(ArtifactError, match="tokenizer cannot be read"):
         WordpieceTokenizer(damaged, MAX_LENGTH)
+
+
+@pytest.mark.parametrize("replacements", [["b " * 100], ["bb"] * 7])
+def test_a_tokenizer_that_makes_a_short_message_very_long_is_refused(replacements):
+    """Of a stranger's model: 3,200 characters took 10 GB where each stands for 200,000."""
+    state = json.loads(minilm_tokenizer())
+    steps = [{"type": "Replace", "pattern": {"String": "b"}, "content": content} for content in replacements]
+    for count, refused in ((len(steps), True), (0, False)):
+        state["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, *steps[:count]]}
+        with pytest.raises(ArtifactError, match="very many characters for one") if refused else nullcontext():
+            WordpieceTokenizer(json.dumps(state), 16)

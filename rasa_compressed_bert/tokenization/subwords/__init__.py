@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Dict, Type
+import json
+import math
+from typing import Any, Dict, Iterator, Type
 
 from tokenizers import Tokenizer
 
@@ -17,17 +19,32 @@ _MODELS: Dict[str, str] = {
 }
 
 
+_MOST_CHARACTERS = 100
+"""That may be written for one. Nothing or a blank is what known vocabularies write in the place of some."""
+
+
 def subword_model(library: Tokenizer) -> SubwordModel:
     """The subword model of a tokenizer, whose pre-tokenizer is made ready for it.
 
     Raises:
-        WeightsError: if it is none of those that are supported.
+        WeightsError: if it is none of those that are supported, or makes a short text very long.
     """
     kind = type(library.model).__name__
     if kind not in _MODELS:
         raise WeightsError(f"The tokenizer has a '{kind}' vocabulary, which is not supported; use {_supported()}.")
+    normalizer = library.normalizer  # of several, it is False
+    if normalizer is not None and math.prod(_written(json.loads(normalizer.__getstate__()))) > _MOST_CHARACTERS:
+        raise WeightsError("The tokenizer writes very many characters for one, which no vocabulary needs.")
     model: Type[SubwordModel] = importlib.import_module(_MODELS[kind]).MODEL
     return model(library)
+
+
+def _written(state: Any) -> Iterator[int]:
+    """How many characters each replacement in a normalizer may write for one, at least 1."""
+    if isinstance(state, dict):
+        yield max(1, len(state.get("content", "")))
+    for inner in state.values() if isinstance(state, dict) else state if isinstance(state, list) else ():
+        yield from _written(inner)
 
 
 def _supported() -> str:
