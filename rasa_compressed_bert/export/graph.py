@@ -86,6 +86,12 @@ class Graph:
             return self.add("MatMul", [x, kernel], output=output)
         return self.add("Add", [self.add("MatMul", [x, kernel]), addend], output=output)
 
+    def float_mask(self) -> str:
+        """The attention mask, in floats.  # (B, T)"""
+        if not any(node.output[0] == "mask" for node in self.nodes):
+            self.add("Cast", [ATTENTION_MASK], output="mask", to=TensorProto.FLOAT)
+        return "mask"
+
     def rows(self, table: str, ids: str) -> str:
         """Rows of a table, in floats.  # ids' shape + (H,)"""
         rows, scale = self.add("Gather", [table, ids]), table + SCALE

@@ -177,7 +177,7 @@ class EncoderGraph(Graph):
             first = self.add("Gather", [hidden, self.constant("first", [0])], axis=1)  # (B, 1, H)
             first = self.add("Squeeze", [first, self.constant("last", [1])])  # (B, H)
             return self.add("Tanh", [self.dense(first, "pooler")])
-        mask = self.add("Cast", [ATTENTION_MASK], to=TensorProto.FLOAT)  # (B, T)
+        mask = self.float_mask()  # (B, T)
         share = self.add("Div", [mask, self.add("ReduceSum", [mask, self.constant("last", [1])], keepdims=1)])
         pooled = self.add("MatMul", [self.add("Unsqueeze", [share, self.constant("last", [1])]), hidden])  # (B, 1, H)
         return self.add("Squeeze", [pooled, self.constant("last", [1])])  # (B, H)

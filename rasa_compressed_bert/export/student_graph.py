@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Container, List, Mapping, Optional
 
 import numpy as np
-from onnx import TensorProto
 
 from rasa_compressed_bert.export.graph import ATTENTION_MASK, FEATURES, Graph, OnnxModel
 from rasa_compressed_bert.models.head_layer import layers_in
@@ -22,7 +21,7 @@ class StudentGraph(Graph):
 
     def __init__(self, tensors: Mapping[str, np.ndarray]):
         super().__init__(tensors)
-        self.mask = self.add("Cast", [ATTENTION_MASK], to=TensorProto.FLOAT)  # (B, T)
+        self.mask = self.float_mask()  # (B, T)
 
     def length(self) -> str:
         """Wordpieces of each message.  # (B,)"""

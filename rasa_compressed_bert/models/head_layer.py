@@ -94,12 +94,14 @@ class WindowLayer(HeadLayer):
         return tf.concat([padded[:, :-2], read, padded[:, 2:]], axis=-1)
 
     def add_nodes(self, graph: Any, hidden: str, features: str) -> str:
-        """`x`, in ONNX; a message is served alone, without padding."""
-        padded = graph.add("Pad", [hidden, graph.constant("one_on_each_side", [0, 1, 0, 0, 1, 0])])
+        """`x`, in ONNX."""
+        mask = graph.add("Unsqueeze", [graph.float_mask(), graph.constant("minus_one", [-1])])  # (B, T, 1)
+        read = graph.add("Mul", [hidden, mask])
+        padded = graph.add("Pad", [read, graph.constant("one_on_each_side", [0, 1, 0, 0, 1, 0])])
         axis, first, third = (graph.constant(name, [at]) for name, at in (("one", 1), ("zero", 0), ("two", 2)))
         before = graph.add("Slice", [padded, first, graph.constant("minus_two", [-2]), axis])
         after = graph.add("Slice", [padded, third, graph.constant("last_of_all", [_END]), axis])
-        return graph.add("Concat", [before, hidden, after], axis=-1)
+        return graph.add("Concat", [before, read, after], axis=-1)
 
 
 _END = 2**31 - 1  # behind the last place of any axis
