@@ -24,15 +24,13 @@ class DistillationConfig:
         high=1000,
         help="Weight of the distance to the teacher's hidden states; 0 leaves them out.",
     )
-    synthetic_messages: Optional[int] = option(
-        None,
+    synthetic_messages: int = option(
+        1,
         int,
         low=0,
         high=20,
-        optional=True,
-        help="Synthetic messages made of each training message, whose intents the dense model tells the pruned one; "
-        "there are fewer epochs then, so that training takes as long. null makes 1, and 0 beside entities, which need "
-        "the epochs.",
+        help="Synthetic messages made of each training message, which the dense model labels for the pruned one; "
+        "there are fewer epochs then, so that training takes as long. 0 leaves them out; only for models with intents.",
     )
     alpha: float = option(0.3, float, low=0, high=1, help="Weight of the hard labels; the teacher has 1 - alpha.")
 

@@ -143,8 +143,6 @@ def _synthetic(
 ) -> List[np.ndarray]:
     """Wordpiece ids of synthetic messages; none if no head learns of them, nothing is pruned or there is no teacher."""
     count = config.distillation.synthetic_messages
-    if count is None:
-        count = 0 if any(head.layer.per_wordpiece for head in heads) else 1
     learnt = any(head.learns_unlabelled for head in heads)
     if not count or not learnt or config.pruning.method == "none" or not config.distillation.enabled:
         return []

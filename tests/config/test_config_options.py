@@ -52,7 +52,7 @@ DEFAULTS = {
     },
     "distillation": {
         **{"enabled": True, "temperature": 2.0, "hidden_states": 10.0},
-        **{"synthetic_messages": None, "alpha": 0.3},
+        **{"synthetic_messages": 1, "alpha": 0.3},
     },
     "budget": {"max_latency_ms": None, "max_size_mb": None, "max_score_drop": None},
     "quantization": {

@@ -73,19 +73,6 @@ def test_entities_alone_are_learnt_by_the_first_half(tiny_weights):
     assert EntityHead.from_manifest({"entities": before}).layer == TAGGER
 
 
-def test_synthetic_messages_are_for_intents_alone_unless_they_are_asked_for(tiny_weights):
-    examples = [Example("the weather", "a", (EntitySpan(0, 3, "x"),)), Example("good music", "b")] * 4
-    options = {"model_weights": str(tiny_weights), "max_length": 8}
-    for config_class, given, are_made in (
-        (PrunedBertIntentClassifierConfig, {}, True),
-        (PrunedBertIntentClassifierConfig, {"synthetic_messages": 0}, False),
-        (JointBertClassifierConfig, {}, False),
-        (JointBertClassifierConfig, {"synthetic_messages": 1}, True),
-    ):
-        config = config_class.from_dict({**options, "distillation": given})
-        assert bool(prepare(examples, config, known=NO_VALUES).messages.synthetic) == are_made
-
-
 def test_the_pooler_comes_with_pooling_cls(tiny_weights):
     """That of the weights, and below it linear layers of zeros; without it features are a mean."""
     checkpoint = load_pretrained(str(tiny_weights))
