@@ -70,6 +70,8 @@ class Project(NamedTuple):
         written: Dict[str, Any] = read_yaml(self.text, reader_type="rt")
         name, own = self.config["pipeline"][self.place]["name"], written["pipeline"][self.place]
         own = {key: value for key, value in own.items() if key != "name"}
+        if self.questions:
+            own["training_data"] = self.options["training_data"]
         written["pipeline"][self.place] = {"name": name, **merged(own, options)}
         return written
 
