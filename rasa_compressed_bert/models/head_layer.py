@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Container, List, Sequence, TypeVar
 
 State = TypeVar("State")
+_END = 2**31 - 1  # behind the last place of any axis
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class HeadLayer:
     Attributes:
         name: of the layer; its parameters are `<name>.kernel` `(P, C)` and `<name>.bias` `(C,)`.
         output: the name of what it gives, in the serving graph.
-        per_wordpiece: whether `x` is the last hidden state of every wordpiece, `(B, T, H)`, rather than the features of
+        per_wordpiece: whether `x` is the hidden state of every wordpiece, `(B, T, H)`, rather than the features of
             the message, `(B, P)`.
         over_wordpieces: whether each of its columns is a distribution over the wordpieces of a message, rather than
             each of its rows one over the columns.
@@ -72,9 +73,6 @@ class HeadLayer:
         return hidden if self.per_wordpiece else features
 
 
-CLASSIFIER = HeadLayer("classifier", output="logits")
-
-
 class WindowLayer(HeadLayer):
     """A linear layer on the hidden states of a wordpiece and of its two neighbours: a convolution of width 3.
 
@@ -104,7 +102,7 @@ class WindowLayer(HeadLayer):
         return graph.add("Concat", [before, read, after], axis=-1)
 
 
-_END = 2**31 - 1  # behind the last place of any axis
+CLASSIFIER = HeadLayer("classifier", output="logits")
 TAGGER = WindowLayer("tagger", output="tag_logits", per_wordpiece=True)
 HALFWAY_TAGGER = WindowLayer("halfway_tagger", output="tag_logits", per_wordpiece=True, halfway=True)
 SELECTOR = HeadLayer("selector", output="response_logits")
