@@ -115,7 +115,9 @@ def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> 
     return inside - outside
 
 
-def without_told(known: KnownValues, held_out: Sequence[Example], training: Sequence[Example]) -> KnownValues:
+def without_held_out_synonyms(
+    known: KnownValues, held_out: Sequence[Example], training: Sequence[Example]
+) -> KnownValues:
     """Known values without the synonyms that Rasa has read in annotations of held-out messages alone."""
     told = annotated_alone_in(held_out, training)
     return replace(

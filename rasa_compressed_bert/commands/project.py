@@ -124,7 +124,8 @@ def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers
             known = ", ".join(rasa_compressed_bert.__all__)
             raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
         options = component.options_class
-        if options.learns_answers if learns_answers else options.learns_intents or options.learns_entities:
+        learns_messages = options.learns_intents or options.learns_entities
+        if (options.learns_answers and learns_answers) or (learns_messages and not learns_answers):
             found[place] = component
     if len(found) != 1:
         what = "that learn answers" if learns_answers else "with a score of messages"

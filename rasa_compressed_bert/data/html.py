@@ -23,6 +23,7 @@ _WITHOUT_VALUE = (
 ).split()
 """Attributes that may have no value: `<b and c>` is a comparison."""
 _END_OF_HIDDEN = re.compile(rf"</({'|'.join(_HIDDEN)})", re.IGNORECASE)
+_SECTION = re.compile(r"<!\[(temp|cdata|ignore|include|rcdata|if|else|endif)(?![-_.a-z0-9])", re.IGNORECASE)
 _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
 
 
@@ -74,14 +75,11 @@ class _Parser(HTMLParser):
         self._tag(tag if known else "", self.get_starttag_text() or "")
 
     def parse_html_declaration(self, i: int) -> int:
-        """Takes "<![" for text unless Python's parser knows what follows; that would end with an error."""
-        before = self.lineno, self.offset
-        try:
+        """Takes "<![" for text unless it begins a section that Python's parser knows; others are errors to it."""
+        if not self.rawdata.startswith("<![", i) or _SECTION.match(self.rawdata, i):
             return super().parse_html_declaration(i)
-        except (AssertionError, NotImplementedError):  # the latter before Python 3.10
-            self.lineno, self.offset = before  # which the parser has moved to what it does not know
-            self._keep("<!")
-            return i + len("<!")
+        self._keep("<!")
+        return i + len("<!")
 
     def set_cdata_mode(self, elem: str) -> None:
         """Takes what follows for a script, up to its end."""

@@ -44,11 +44,12 @@ def onnx_model(
     """
     graph = EncoderGraph(shape, tensors)
     hidden_states = graph.encode()
+    last = hidden_states[-1]
     outputs: Dict[str, List[Any]] = {}
     pooled = ""
     for layer in layers_in(tensors):
         if not layer.per_wordpiece:
-            pooled = pooled or graph.pool(hidden_states[-1])
+            pooled = pooled or graph.pool(last)
         read = layer.add_nodes(graph, layer.hidden(hidden_states), pooled)
         logits = graph.dense(read, layer.name, output=layer.output)
         positions = ["wordpieces"] if layer.per_wordpiece else []
@@ -57,11 +58,7 @@ def onnx_model(
             size = tensors["pooler.bias"].size if "pooler.bias" in tensors else shape.hidden_size
             outputs[graph.add("Identity", [pooled], output=FEATURES)] = ["batch", size]
     if states or not outputs:
-        outputs[graph.add("Identity", [hidden_states[-1]], output=HIDDEN_STATES)] = [
-            "batch",
-            "wordpieces",
-            shape.hidden_size,
-        ]
+        outputs[graph.add("Identity", [last], output=HIDDEN_STATES)] = ["batch", "wordpieces", shape.hidden_size]
     return graph.model(outputs)
 
 

@@ -136,8 +136,8 @@ class AnswerHead(Head):
         """None: no logistic regression finds the one wordpiece of many."""
         return None
 
-    def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
-        return np.arange(min(count, 1))
+    def places_to_probe(self, lengths: Sequence[int], *, seed: int) -> np.ndarray:
+        return np.arange(min(len(lengths), 1))
 
 
 def random_layer(hidden_size: int, *, seed: int) -> Dict[str, np.ndarray]:

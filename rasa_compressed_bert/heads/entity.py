@@ -24,7 +24,7 @@ from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.scores import Score, labelled_rows, negative_log_likelihood
 
-_PROBED_MESSAGES = 2000  # whose wordpieces' states are kept in memory at once
+_PROBED_MESSAGES, _PROBED_WORDPIECES = 2000, 60_000  # whose states are in memory at once: MiniLM's are 4.6 kB each
 _CALIBRATING_WORDPIECES = 20_000
 
 
@@ -61,7 +61,7 @@ class EntityHead(Head):
         inside_words: whether an entity may begin or end between the wordpieces of a word.
         comma_separated: types of entities that end at a comma: a list of them is several.
         loss_weight: of its loss.
-        layer: beside intents, it reads the hidden states halfway through the encoder.
+        layer: its linear layer; beside intents one that reads the hidden states halfway through the encoder.
     """
 
     scheme: TagScheme
@@ -218,8 +218,10 @@ class EntityHead(Head):
         rows, tags = labelled_rows(inputs, labels, width=inputs[0].shape[1])
         return linear_probe(rows, tags, self.size, seed=seed)
 
-    def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).permutation(count)[:_PROBED_MESSAGES]
+    def places_to_probe(self, lengths: Sequence[int], *, seed: int) -> np.ndarray:
+        places = np.random.default_rng(seed).permutation(len(lengths))[:_PROBED_MESSAGES]
+        ends = np.cumsum(np.asarray(lengths)[places])
+        return places[: max(1, int(np.searchsorted(ends, _PROBED_WORDPIECES, side="right")))]
 
     def observe(self, fold: Fold) -> _Observed:
         decoder = EntityDecoder(self.to_manifest(None)["entities"])

@@ -83,13 +83,7 @@ def has_small_vocabulary(model_weights: str) -> bool:
     try:
         config = json.loads((_path(model_weights) / "config.json").read_text(encoding="utf-8"))
         return int(config["vocab_size"]) <= LARGE_VOCABULARY
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RecursionError,
-    ):  # of a name on a hub, or of what is refused when it is read
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub's name, or refused when it is read
         return False
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.artifact.cache import cached
-from rasa_compressed_bert.augmentation.usable_values import without_told
+from rasa_compressed_bert.augmentation.usable_values import without_held_out_synonyms
 from rasa_compressed_bert.config import BertOptions, EntityConfig, TrainedConfig
 from rasa_compressed_bert.data.example import Example, class_indices, evenly_spaced, intent_labels
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
@@ -85,4 +85,4 @@ class MessageTask:
     def _known_to(self, config: BertOptions, training: Sequence[Example], held_out: Sequence[Example]) -> KnownValues:
         """What is learnt besides, without what held-out messages tell."""
         learns = isinstance(config, EntityConfig) and config.lookups
-        return without_told(self._known, held_out, training) if learns else NO_VALUES
+        return without_held_out_synonyms(self._known, held_out, training) if learns else NO_VALUES

@@ -12,7 +12,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
-from rasa_compressed_bert.augmentation.usable_values import without_told
+from rasa_compressed_bert.augmentation.usable_values import without_held_out_synonyms
 from rasa_compressed_bert.config import BertOptions, BudgetConfig
 from rasa_compressed_bert.data.example import Example, class_indices, intent_labels, stratified_split
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
@@ -156,6 +156,6 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions, *, known: 
     training, held_out = ([examples[place] for place in part] for part in split)
     if not held_out:
         raise DataError("budget: there are too few messages to hold some out, which a budget is measured on.")
-    known = without_told(known, held_out, training)
+    known = without_held_out_synonyms(known, held_out, training)
     dense = fine_tune_bert(training, replace(config, validation_split=0.0, budget=BudgetConfig()), known=known)
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))

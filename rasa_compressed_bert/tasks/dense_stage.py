@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.tasks.fitting import plan_of, scored, train
 from rasa_compressed_bert.tasks.training_run import TrainingRun
-from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.loop import predict_inputs
 from rasa_compressed_bert.training.pruning import FixedMask
 
-_PROBED_WORDPIECES = 60_000  # whose states are in memory at once; MiniLM's are 4.6 kB each, with both neighbours'
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
 
@@ -44,20 +40,12 @@ def fit_dense(run: TrainingRun, name: str, *, halved: bool) -> None:
 
 def _probed(run: TrainingRun) -> Parameters:
     encoded, seed = run.messages.encoded, run.config.random_seed
+    lengths = [len(ids) for ids in encoded.input_ids]
     parameters: Parameters = {}
     for head in run.heads:
-        places = head.places_to_probe(len(encoded), seed=seed)
-        if head.layer.per_wordpiece:
-            places = _with_few_wordpieces(places, encoded)
-        probed = encoded[places]
+        probed = encoded[head.places_to_probe(lengths, seed=seed)]
         inputs = predict_inputs(run.model, head.layer.name, probed.input_ids)
         fitted = head.probe(inputs, probed.labels[head.name], seed=seed)
         if fitted is not None:
             parameters.update(zip((head.layer.kernel, head.layer.bias), fitted))
     return parameters
-
-
-def _with_few_wordpieces(places: np.ndarray, encoded: EncodedExamples) -> np.ndarray:
-    """The first places, whose messages have `_PROBED_WORDPIECES` at most: long ones take no more memory."""
-    ends = np.cumsum([len(encoded.input_ids[place]) for place in places])
-    return places[: max(1, int(np.searchsorted(ends, _PROBED_WORDPIECES, side="right")))]

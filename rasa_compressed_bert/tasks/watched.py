@@ -31,15 +31,20 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
         DataError: if a file of messages that the options name cannot be read.
         CompressedBertError: if the folder of the curves cannot be written.
     """
+    _require_files(config)
+    works = [] if continued else _expected_works(config, messages)
+    with whole_training(works, config.tensorboard_log_directory):
+        yield
+
+
+def _require_files(config: Any) -> None:
+    """Looks for what later stages read and write."""
     for section, name in _FILES:
         path = getattr(getattr(config, section, None), name, None)
         if path is not None:
             read_lines(path, option=f"{section}.{name}")
     if config.tensorboard_log_directory is not None:
         _require_folder(config.tensorboard_log_directory)
-    works = [] if continued else _expected_works(config, messages)
-    with whole_training(works, config.tensorboard_log_directory):
-        yield
 
 
 def _require_folder(name: str) -> None:

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from rasa_compressed_bert.tokenization.scripts import is_in, scripts_of
 from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SubwordModel
-from rasa_compressed_bert.tokenization.wordpieces import broken, well_formed
+from rasa_compressed_bert.tokenization.wordpieces import well_formed, with_separators
 
 _UNUSED = ("[unused", "<unused")  # and a number: rows that pretraining left as they were
 _LIKENESS, _RIDGE = 2.0, 1.0
@@ -68,7 +68,7 @@ def trim(
     pieces = subwords.pieces(model)
     parts = subwords.parts(model)
     scripts = scripts_of(_normalized(library, texts)) if one_language and texts else None
-    counts = _counts(library, [subwords.written(broken(text, subwords)) for text in texts])
+    counts = _counts(library, [subwords.written(with_separators(text, subwords)) for text in texts])
     kept: Set[str] = set()
     for piece in sorted(_always_kept(state, subwords, scripts)):
         _keep(piece, parts, kept)
@@ -109,7 +109,7 @@ def _keep(piece: str, parts: Mapping[str, Any], kept: Set[str]) -> None:
 def _normalized(library: Tokenizer, texts: Sequence[str]) -> List[str]:
     """The texts as their pieces write them."""
     texts = [well_formed(text) for text in texts]
-    normalizer = library.normalizer  # of several, it is False
+    normalizer = library.normalizer  # not tested for truth: a sequence of normalizers is false in tokenizers 0.15
     return texts if normalizer is None else [normalizer.normalize_str(text) for text in texts]
 
 

@@ -99,7 +99,7 @@ class WordpieceTokenizer:
         return np.array(encoding.ids, np.int64), bounds_of_pieces, np.array(continues, bool), bool(encoding.overflowing)
 
     def _written(self, text: str) -> str:
-        return self._subwords.written(broken(self.read(text), self._subwords))
+        return self._subwords.written(with_separators(self.read(text), self._subwords))
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
         """Ids of many messages; warns once, with the number of those that are truncated."""
@@ -141,7 +141,7 @@ class WordpieceTokenizer:
             before = self._subwords.separator if word.startswith(JOINED) else " "
             own = word[len(JOINED) :] if word.startswith(JOINED) else word
             first = self._subwords.shortened(own[:left], left)
-            written = broken(first, self._subwords)
+            written = with_separators(first, self._subwords)
             read.append(before + written if read else self._subwords.written(written))
             left = 0 if len(first) < len(own) else left - self._subwords.normalized_length(first) - 1
         return read
@@ -166,7 +166,7 @@ def text_of(words: Sequence[str]) -> str:
     return " ".join(words).replace(f" {JOINED}", "")
 
 
-def broken(text: str, subwords: SubwordModel) -> str:
+def with_separators(text: str, subwords: SubwordModel) -> str:
     """A text, well formed, with separators in what is too long without a blank."""
     bounds = [0, *subwords.breaks(text), len(text)]
     return subwords.separator.join(well_formed(text[start:end]) for start, end in zip(bounds, bounds[1:]))

@@ -193,9 +193,14 @@ class Head(ABC):
     def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Optional[Tuple[np.ndarray, np.ndarray]]:
         """Kernel and bias that logistic regression finds, as the start of training; None starts from what there is."""
 
-    def places_to_probe(self, count: int, *, seed: int) -> np.ndarray:
-        """Places of the examples that `probe` is given; all, unless their rows would take too much memory."""
-        return np.arange(count)
+    def places_to_probe(self, lengths: Sequence[int], *, seed: int) -> np.ndarray:
+        """Places of the examples that `probe` is given; all, unless their rows would take too much memory.
+
+        Args:
+            lengths: wordpieces of each example.
+            seed: of a random choice.
+        """
+        return np.arange(len(lengths))
 
     def refitted(self, inputs: Callable[[], Rows], labels: Labels, measured: Any, *, seed: int) -> Parameters:
         """Parameters that take the place of the trained ones in the end; none by default.

@@ -32,19 +32,22 @@ def subword_model(library: Tokenizer) -> SubwordModel:
     kind = type(library.model).__name__
     if kind not in _MODELS:
         raise WeightsError(f"The tokenizer has a '{kind}' vocabulary, which is not supported; use {_supported()}.")
-    normalizer = library.normalizer  # of several, it is False
-    if normalizer is not None and math.prod(_written(json.loads(normalizer.__getstate__()))) > _MOST_CHARACTERS:
+    normalizer = library.normalizer  # not tested for truth: a sequence of normalizers is false in tokenizers 0.15
+    if (
+        normalizer is not None
+        and math.prod(_replacement_lengths(json.loads(normalizer.__getstate__()))) > _MOST_CHARACTERS
+    ):
         raise WeightsError("The tokenizer writes very many characters for one, which no vocabulary needs.")
     model: Type[SubwordModel] = importlib.import_module(_MODELS[kind]).MODEL
     return model(library)
 
 
-def _written(state: Any) -> Iterator[int]:
-    """How many characters each replacement in a normalizer may write for one, at least 1."""
+def _replacement_lengths(state: Any) -> Iterator[int]:
+    """Characters that each replacement in a normalizer writes for one, at least 1."""
     if isinstance(state, dict):
         yield max(1, len(state.get("content", "")))
     for inner in state.values() if isinstance(state, dict) else state if isinstance(state, list) else ():
-        yield from _written(inner)
+        yield from _replacement_lengths(inner)
 
 
 def _supported() -> str:
