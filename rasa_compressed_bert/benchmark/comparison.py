@@ -17,6 +17,7 @@ from rasa_compressed_bert.metrics.confidences import (
     best_fallback,
     expected_calibration_error,
     fallback_f1,
+    in_scope_confidences,
     out_of_scope_auroc,
 )
 from rasa_compressed_bert.metrics.entities import entity_f1
@@ -77,7 +78,7 @@ def compare_models(
                 summary = {**_summary(answers[label], expected, extracts=extracts), **alone.get(label, {})}
                 result = {"model": label, **summary, **worker.report}
                 if out_of_scope:
-                    result.update(_out_of_scope(answers[label], outside[label]))
+                    result.update(_out_of_scope(answers[label], expected, outside[label]))
                 results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
     return results
 
@@ -128,8 +129,12 @@ def _summary(
     return summary
 
 
-def _out_of_scope(answers: Sequence[Mapping[str, Any]], outside: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    inside, without = _joined(answers, "confidences"), _joined(outside, "confidences")
+def _out_of_scope(
+    answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage], outside: Sequence[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    intents = [message.intent for message in expected]
+    inside = in_scope_confidences(_joined(answers, "intents"), _joined(answers, "confidences"), intents)
+    without = in_scope_confidences(_joined(outside, "intents"), _joined(outside, "confidences"))
     threshold, best = best_fallback(inside, without)
     return {
         "out_of_scope_messages": len(without),

@@ -12,6 +12,8 @@ from rasa_compressed_bert.data.entities import EntitySpan
 
 NO_CLASS = -1
 """The class of an example without an intent."""
+OUT_OF_SCOPE = "out_of_scope"
+"""An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
 
 
 @dataclass(frozen=True)

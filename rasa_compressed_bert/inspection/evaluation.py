@@ -17,6 +17,7 @@ from rasa_compressed_bert.metrics.confidences import (
     ReliabilityBin,
     best_fallback,
     expected_calibration_error,
+    in_scope_confidences,
     out_of_scope_auroc,
     reliability,
 )
@@ -49,7 +50,7 @@ class ConfusedPair(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Confidences of messages in scope and, where there are any, out of scope.
+    """Confidences that messages are in scope: of those that are and, where there are any, of those that are not.
 
     Attributes:
         threshold: below it, a message counts as out of scope.
@@ -176,9 +177,11 @@ def evaluate(
     answers = model.ask([message.text for message in messages], name="report")
     intents = None
     if model.classifier:
-        outside = model.ask(out_of_scope, name="report").confidences if out_of_scope else []
-        threshold = _threshold(artifacts[model.classifier])
-        scope = _scope(answers.confidences, outside, threshold=threshold)
+        expected = [message.intent for message in messages]
+        inside = in_scope_confidences(answers.intents, answers.confidences, expected)
+        asked = model.ask(out_of_scope, name="report") if out_of_scope else Answers()
+        outside = in_scope_confidences(asked.intents, asked.confidences)
+        scope = _scope(inside, outside, threshold=_threshold(artifacts[model.classifier]))
         intents = _intents(messages, answers, learnt=model.intents, scope=scope)
     entities = _entities(messages, answers) if model.extractors else None
     responses = _responses(messages, answers) if model.responses else None

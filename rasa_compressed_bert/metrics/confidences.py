@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
+
+from rasa_compressed_bert.data.example import OUT_OF_SCOPE
 
 FALLBACK_THRESHOLD = 0.3
 """Of Rasa's FallbackClassifier, as `rasa init` writes it."""
@@ -56,6 +58,21 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
 
 def _bin_of(confidences: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidences * bins) - 1, 0, bins - 1).astype(int)
+
+
+def in_scope_confidences(
+    predicted: Sequence[Optional[str]], confidences: Sequence[float], expected: Sequence[str] = ()
+) -> List[float]:
+    """How confident a model is that messages are in scope: 0 where their best intent is `out_of_scope`.
+
+    Args:
+        predicted: best intent of each message; None without one.
+        confidences: of these.
+        expected: the right intents, where messages have one. Those of the intent `out_of_scope` are left out, unless
+            there are no others.
+    """
+    values = [0.0 if intent == OUT_OF_SCOPE else value for intent, value in zip(predicted, confidences)]
+    return [value for value, intent in zip(values, expected) if intent != OUT_OF_SCOPE] or values
 
 
 def out_of_scope_auroc(in_scope: Sequence[float], out_of_scope: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import IntentConfig, OutOfScopeConfig
-from rasa_compressed_bert.data.example import NO_CLASS
+from rasa_compressed_bert.data.example import NO_CLASS, OUT_OF_SCOPE
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
@@ -18,9 +18,6 @@ from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.training.voting import Voting
 from rasa_compressed_bert.views import decision
-
-OUT_OF_SCOPE = "out_of_scope"
-"""An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
 
 
 def fit_views(artifact: Artifact, run: TrainingRun) -> Artifact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -73,7 +74,8 @@ def fit_decision(
             for reading in out_of_scope.readings()
         ]
     )
-    confidence_map = find_threshold(in_scope, voting.power, options, outside)
+    found = find_threshold(in_scope, voting.power, options, outside)
+    confidence_map = replace(found, out_of_scope_class=out_of_scope_class)
     neighbours = views.get("neighbours")
     report = {
         "detector": options.detector,
@@ -125,7 +127,9 @@ def _with_enough_probable(
 
 
 def _is_kept(pooled: Pooled, confidence_map: ConfidenceMap) -> bool:
-    return bool(confidence_map.confidences(pooled).max() >= confidence_map.threshold)
+    confidences = confidence_map.confidences(pooled)
+    best = int(confidences.argmax())
+    return best != confidence_map.out_of_scope_class and confidences[best] >= confidence_map.threshold
 
 
 def _compared_with_others(

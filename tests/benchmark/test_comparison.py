@@ -81,6 +81,8 @@ def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_mod
     assert result["messages"] == 10 and result["out_of_scope_messages"] == 2
     assert result["out_of_scope_auroc"] == pytest.approx(0.75)
     assert result["fallback_f1"] == pytest.approx(2 / 3)
+    (result, _) = compare_models(two_models, MESSAGES, out_of_scope=["this is out_of_scope", OUTSIDE])
+    assert result["out_of_scope_auroc"] == result["fallback_f1"] == pytest.approx(1.0)  # answered with that intent
     assert result["best_fallback_f1"] >= result["fallback_f1"] and 0 <= result["best_fallback_threshold"] <= 1
 
 

@@ -57,6 +57,13 @@ def test_figures_are_those_of_the_answers(predicted):
     assert [(one.answers, one.accuracy) for one in intents.bins] == [(1, 0), (1, 1), (1, 0), (1, 1), (1, 1)]
 
 
+def test_messages_of_an_own_intent_out_of_scope_are_found(predicted):
+    predicted({"one": ("a", 0.9), "two": ("out_of_scope", 0.7), "out": ("out_of_scope", 0.9)})
+    messages = [LabelledMessage("one", "a"), LabelledMessage("two", "out_of_scope")]
+    scope = evaluate({NODE: small_artifact()}, messages, ["out"]).intents.scope
+    assert (scope.rejected, scope.found, scope.auroc) == (0.0, 1.0, 1.0)
+
+
 def test_entities_of_one_type_are_scored_alone(predicted):
     dish, city = FoundEntity(0, 3, EntityLabel("dish"), 0.9), FoundEntity(4, 7, EntityLabel("city"), 0.9)
     predicted({"pie": (None, 0.0, dish), "pie ulm": (None, 0.0, dish, city), "or ulm": (None, 0.0)})

@@ -7,6 +7,7 @@ from rasa_compressed_bert.metrics.confidences import (
     best_fallback,
     expected_calibration_error,
     fallback_f1,
+    in_scope_confidences,
     out_of_scope_auroc,
     reliability,
 )
@@ -75,3 +76,10 @@ def test_reliability_has_no_empty_bins():
         (2, 0.05, 0.5),
         (3, 0.96, 0.667),
     ]
+
+
+def test_a_message_answered_with_the_own_intent_out_of_scope_is_not_confidently_in_scope():
+    predicted, confidences = ["a", "out_of_scope", None, "out_of_scope"], [0.9, 0.8, 0.0, 0.7]
+    assert in_scope_confidences(predicted, confidences) == [0.9, 0.0, 0.0, 0.0]
+    assert in_scope_confidences(predicted, confidences, ["a", "b", "b", "out_of_scope"]) == [0.9, 0.0, 0.0]
+    assert in_scope_confidences(predicted[3:], confidences[3:], ["out_of_scope"]) == [0.0]

@@ -130,6 +130,7 @@ def test_messages_of_an_out_of_scope_intent_need_not_be_familiar():
     apart = fit_decision(together, OPTIONS, out_of_scope_class=2, seed=0)
     assert apart.report["compared_messages"] == usual.report["compared_messages"] - len(odd)
     assert apart.confidence_map.familiarity >= usual.confidence_map.familiarity
+    assert (apart.confidence_map.out_of_scope_class, usual.confidence_map.out_of_scope_class) == (2, None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The map from views to the confidences that Rasa sees, its two rules included."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_two_intents_that_are_nearly_as_probable_are_ambiguous():
         for familiarity in (0.52, 0.6, 2.0):
             best, second, _ = mapped.confidences(Pooled(probabilities, familiarity))
             assert (best - second < 0.1) == ambiguous  # FallbackClassifier's default
+
+
+@given(PROBABILITIES, st.floats(-2.0, 3.0))
+def test_an_own_intent_out_of_scope_need_not_be_familiar(probabilities, familiarity):
+    best = int(probabilities.argmax())
+    mapped = ConfidenceMap(power=1.0, familiarity=0.5, scale=0.1, threshold=0.3, out_of_scope_class=best)
+    np.testing.assert_allclose(mapped.confidences(Pooled(probabilities, familiarity)), probabilities, atol=1e-9)
+    other = replace(mapped, out_of_scope_class=len(probabilities))
+    usual = replace(mapped, out_of_scope_class=None)
+    np.testing.assert_array_equal(*(one.confidences(Pooled(probabilities, familiarity)) for one in (other, usual)))
 
 
 def test_damaged_weights_are_refused():
