@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 
 from rasa_compressed_bert.data.example import first_of_same
 from rasa_compressed_bert.training.linear_probe import linear_probe
@@ -20,9 +20,11 @@ STRENGTH = 20.0
 _ITERATIONS = 40
 _MOST_FITTED = 150  # intents; with 1,000, logistic regression over n-grams takes a minute and 2 GB
 _SHARPNESS = 24.0  # what similarities to centroids are multiplied by before a softmax makes them probabilities
-_DIMENSIONS = 128
-_STORED, _STORED_A_CLASS = 4000, 25  # training messages, of neighbours and of characters
+_DIMENSIONS = 64
+_STORED, _STORED_A_CLASS = 4000, 16  # training messages, of neighbours and of characters
 _SAMPLE = 500  # messages of an intent that those to store are chosen from
+
+Rows = TypeVar("Rows", np.ndarray, csr_matrix)
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,11 @@ def fit_characters(texts: Sequence[str], classes: np.ndarray, num_classes: int, 
 
 def _stored_rows(matrix: csr_matrix, classes: np.ndarray, num_classes: int, *, seed: int) -> SparseRows:
     """At most `_STORED_A_CLASS` messages of each class; a class without any has one place of weight 0."""
-    order = np.random.default_rng(seed).permutation(len(classes))
     rows: List[Tuple[np.ndarray, np.ndarray]] = []
     starts = [0]
     for label in range(num_classes):
-        own = np.sort(order[classes[order] == label][:_STORED_A_CLASS])
-        found = [(matrix[place].indices, matrix[place].data) for place in own]
+        own = _representatives(matrix[classes == label], _STORED_A_CLASS, seed=seed)
+        found = [(row.indices, row.data) for row in own]
         rows += [row for row in found if len(row[0])] or [(np.zeros(1, np.int64), np.zeros(1, np.float32))]
         starts.append(len(rows))
     ends = np.cumsum([0, *(len(places) for places, _ in rows)])
@@ -121,11 +122,12 @@ def fit_neighbours(features: np.ndarray, classes: np.ndarray, num_classes: int, 
     for label in range(num_classes):
         own = projected[classes == label]
         starts.append(sum(map(len, rows)))
-        rows.append(_representatives(own, max(1, round(most * len(own) / len(classes))), seed=seed))
+        kept = _representatives(own, max(1, round(most * len(own) / len(classes))), seed=seed)
+        rows.append(kept if len(kept) else np.zeros((1, kept.shape[1]), np.float32))
     return NeighbourView(components, np.concatenate(rows), np.array(starts))
 
 
-def _representatives(rows: np.ndarray, most: int, *, seed: int) -> np.ndarray:
+def _representatives(rows: Rows, most: int, *, seed: int) -> Rows:
     """At most so many of the rows: greedily those that raise `sum_i max_{j kept} cos(i, j)` most.
 
     Facility location (Cornuejols, Fisher and Nemhauser 1977, "Location of bank accounts to optimize float"). Of 6,000
@@ -137,13 +139,12 @@ def _representatives(rows: np.ndarray, most: int, *, seed: int) -> np.ndarray:
         most: that are kept.
         seed: of the sample of rows that they are chosen from.
     """
-    if not len(rows):
-        return np.zeros((1, rows.shape[1]), np.float32)
-    rows = rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[: max(most, _SAMPLE)])]
-    if len(rows) <= most:
+    rows = rows[np.sort(np.random.default_rng(seed).permutation(rows.shape[0])[: max(most, _SAMPLE)])]
+    if rows.shape[0] <= most:
         return rows
-    similarities = rows @ rows.T
-    nearest = np.full(len(rows), -1.0, np.float32)
+    product = rows @ rows.T
+    similarities = product.toarray() if issparse(product) else product
+    nearest = np.full(len(similarities), -1.0, np.float32)
     kept: List[int] = []
     for _ in range(most):
         kept.append(int(np.maximum(similarities, nearest).sum(axis=1).argmax()))

@@ -20,10 +20,10 @@ from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows,
 BUCKETS = 4096
 LONGEST_TEXT = 1000
 """Characters of a message that are read: a longer text costs no more time."""
-_SIZES = (2, 3, 4)
 _BLANK = 32
 _MULTIPLIER, _MIX, _SHIFT = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(20)  # 32 - 20 = 12 bits
-CANDIDATES = 8
+_THREE, _FOUR = np.uint32(3), np.uint32(4)
+CANDIDATES = 4
 """Intents whose messages are compared."""
 _SHARPNESS = 12.0
 
@@ -43,14 +43,11 @@ def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
     padded = f" {'  '.join(words)} "  # a blank on both sides of each word
     codes = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), np.uint32)
     letter = codes != _BLANK
-    hashes = codes[:-1] * _MULTIPLIER ^ codes[1:]
-    kept = [hashes[letter[:-1] | letter[1:]]]
-    inner = letter[1:-1]  # that no n-gram has a blank but at its ends
-    for size in _SIZES[1:]:
-        hashes = hashes[:-1] * _MULTIPLIER ^ codes[size - 1 :]
-        kept.append(hashes[inner] + np.uint32(size))
-        inner = inner[:-1] & letter[size - 1 : -1]
-    mixed = np.concatenate(kept) * _MIX >> _SHIFT
+    of_2 = codes[:-1] * _MULTIPLIER ^ codes[1:]
+    of_3 = of_2[:-1] * _MULTIPLIER ^ codes[2:]
+    of_4 = of_3[:-1] * _MULTIPLIER ^ codes[3:]
+    kept = np.concatenate((letter[:-1] | letter[1:], letter[1:-1], letter[1:-2] & letter[2:-1]))  # blanks at ends alone
+    mixed = np.concatenate((of_2, of_3 + _THREE, of_4 + _FOUR))[kept] * _MIX >> _SHIFT
     mixed.sort()
     first = np.empty(len(mixed) + 1, bool)  # of equal ones, and the end
     first[0] = first[-1] = True

@@ -24,6 +24,7 @@ familiar.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -72,14 +73,18 @@ class ConfidenceMap:
     out_of_scope_class: Optional[int] = None
 
     def confidences(self, pooled: Pooled) -> np.ndarray:
-        """Of all intents, with a sum of at most 1.  # (C,)"""
+        """Of all intents, with a sum of at most 1.  # (C,)
+
+        Raises:
+            ArtifactError: if the evidence has what is no number.
+        """
         most_probable = int(pooled.probabilities.argmax())
         sharpened = (pooled.probabilities / pooled.probabilities[most_probable]) ** self.power
-        best = 1.0 / float(sharpened.sum())
-        sharpened *= best
-        if most_probable == self.out_of_scope_class:
-            return sharpened
-        return np.maximum(sharpened - (best - self.best(best, pooled.familiarity)), 0.0)
+        best = 1.0 / float(np.add.reduce(sharpened))
+        lowered = best if most_probable == self.out_of_scope_class else self.best(best, pooled.familiarity)
+        if math.isnan(lowered):
+            raise ArtifactError("The confidences are no numbers: the model's weights are damaged. Train it again.")
+        return np.maximum(sharpened * best - (best - lowered), 0.0)
 
     def best(self, probability: float, familiarity: float) -> float:
         """The confidence of the most probable intent."""
@@ -111,10 +116,7 @@ class IntentDecision:
         Raises:
             ArtifactError: if these are no numbers.
         """
-        confidences = self._map.confidences(self.pooled(reading))
-        if not np.isfinite(confidences).all():
-            raise ArtifactError("The confidences are no numbers: the model's weights are damaged. Train it again.")
-        return confidences
+        return self._map.confidences(self.pooled(reading))
 
     def pooled(self, reading: Reading) -> Pooled:
         """The combined evidence of all views of a message."""

@@ -82,6 +82,8 @@ def test_damaged_weights_are_refused():
     damaged = IntentDecision(views, {"classifier": 1.0}, ConfidenceMap(1.0, 0.0, 1.0, 0.3))
     with pytest.raises(ArtifactError):
         damaged.confidences(Reading("hello", np.array([np.nan, 1.0]), None))
+    with pytest.raises(ArtifactError):
+        ConfidenceMap(1.0, 0.0, 1.0, 0.3).confidences(Pooled(np.array([0.6, 0.4]), np.nan))
 
 
 def test_stored_and_read_again():
