@@ -26,6 +26,7 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers
 from rasa_compressed_bert.tasks.answer_training import train_or_finetune
+from rasa_compressed_bert.units import MB
 
 HERE = Path(__file__).parent
 ROWS: Dict[str, Dict[str, Any]] = {
@@ -35,7 +36,6 @@ ROWS: Dict[str, Dict[str, Any]] = {
 }
 LABELS = {"dense": "dense", "dense_int8": "dense, int8", "pruned_int8": "60 % pruned, int8"}
 WORDS, TIMED = 150, 20
-MB = 1e6
 
 
 def main() -> int:

@@ -35,13 +35,13 @@ from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.models.pretrained import local_folder
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
 NLU = HERE.parent / "example_bot" / "data" / "nlu.yml"
 LENGTHS = (8, 16, 32, 64, 128)  # wordpieces
 SPARSITY = 0.7
-MB = 1e6
 
 
 def main() -> int:

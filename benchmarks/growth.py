@@ -36,13 +36,13 @@ from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.resumable import Results
 from rasa_compressed_bert.reporting.trade_off import plain_ticks
 from rasa_compressed_bert.runtime.predictors import open_predictor
+from rasa_compressed_bert.units import MB
 
 HERE = Path(__file__).parent
 EXAMPLES, INTENTS = (1_000, 3_000, 10_000, 30_000, 100_000), (10, 100, 1_000)
 FEW_INTENTS, SOME_EXAMPLES = 20, 10_000
 CHARACTERS = (10, 100, 1_000, 10_000, 100_000)
 WORDS = "please tell me what the best new place for a good warm day in this town is and when we could go there".split()
-MB = 1e6
 
 
 def main() -> int:

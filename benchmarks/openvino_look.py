@@ -40,6 +40,7 @@ from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger("benchmarks")
 RESULTS = Path(__file__).parent / "results"
@@ -60,7 +61,6 @@ OPTIONS: Dict[str, Dict[str, Any]] = {  # of OpenVINO's processor plugin
 }
 STATIC = ("openvino bf16", "openvino int8/128")  # also measured as models of one length
 ONE_THREAD = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
-MB = 1e6
 Run = Callable[[np.ndarray], np.ndarray]  # (1, T) to (1, C)
 
 

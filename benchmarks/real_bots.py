@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.common import rows as row_definitions
 from benchmarks.common.bot_pages import plot, to_markdown
-from benchmarks.common.commands import MB, command_line, named_folder, publish, run_all, work_folder
+from benchmarks.common.commands import command_line, named_folder, publish, run_all, work_folder
 from benchmarks.common.datasets import write_nlu
 from benchmarks.common.decisions import scores
 from benchmarks.common.hint3 import OUT_OF_SCOPE, Bot, read_bot
@@ -25,6 +25,7 @@ from benchmarks.common.measured import Measured
 from benchmarks.common.served import served
 from benchmarks.common.training import file_digest, train_row
 from rasa_compressed_bert.reporting.environment import environment
+from rasa_compressed_bert.units import MB
 
 HERE = Path(__file__).parent
 ROWS = (row_definitions.DEFAULT, "distilled_bilstm", "diet", "lmf_diet")

@@ -37,6 +37,7 @@ from rasa_compressed_bert.reporting.trade_off import plain_ticks
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks.bert_training import requantize_bert, train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
+from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger("benchmarks")
 HERE = Path(__file__).parent
@@ -48,7 +49,6 @@ STUDENTS: Dict[str, Dict[str, Any]] = {
 TEACHER = "teacher"
 TEACHERS = {TEACHER: "none", "teacher_int8": "dynamic_int8"}
 ALONE = {"epochs": 30, "augmentation": {"n_iter": 0}, "distillation": {"alpha": 1.0}}
-MB = 1e6
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.trade_off import plain_ticks
+from rasa_compressed_bert.units import MB
 
 HERE = Path(__file__).parent
 SHAPES = {"BERT-base": bert_base_shape(), "MiniLM": minilm_shape()}
@@ -40,7 +41,6 @@ PUBLISHED = {
 }
 """Milliseconds a message and megabytes: Sucik, "Compressing BERT for faster prediction" and "Pruning BERT to accelerate
 inference", Rasa's blog and its branch `compressing-bert`, 2019; every message padded to 128 wordpieces."""
-MB = 1e6
 _ABOUT = (
     "Random weights, one message at a time, p50 in milliseconds. MB: of the files; memory: what the engine and a "
     f"message of {LENGTHS[-1]} wordpieces add to a new process, on one thread."

@@ -17,8 +17,7 @@ from rasa.utils.log_utils import configure_structlog
 from rasa_compressed_bert.commands.quiet import silence_libraries
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.inspection.description import inspect_model
-
-MB = 1e6
+from rasa_compressed_bert.units import MB
 
 
 def named_folder(text: str) -> Tuple[str, Path]:

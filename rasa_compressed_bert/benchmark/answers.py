@@ -13,9 +13,9 @@ from rasa_compressed_bert.metrics.answers import NO_ANSWER, answer_scores
 from rasa_compressed_bert.reporting.progress import progress
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.opening import as_artifact_error
+from rasa_compressed_bert.units import MB
 
 _WARM_UP = 5  # questions, asked and not timed
-MB = 1e6
 
 
 def compare_answers(

@@ -23,11 +23,11 @@ from rasa_compressed_bert.metrics.confidences import (
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.reporting.progress import Work, progress
+from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger(__name__)
 _MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
 _APART = 50  # messages that are timed with a pause before each
-MB = 1e6
 
 
 def compare_models(

@@ -21,9 +21,10 @@ from typing import Any, Dict, List, TextIO, Tuple
 
 import psutil
 
+from rasa_compressed_bert.units import MB
+
 _WARM_UP = 5  # messages of the batch before, parsed and not timed; of the first one its own
 _SPAN = ("start", "end", "entity", "role", "group")  # the fields of comparison.EntitySpan
-MB = 1e6
 
 
 class Worker:

@@ -28,13 +28,13 @@ from sanic import Blueprint, Sanic
 
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.units import MB
 
 _START_S = 300.0
 _READY = "This worker answers"
 _REQUEST_S = 60.0
 _WARM_UP_S, _PAUSE_S = 2.0, 0.1
 _SHOWN_LINES = 8
-MB = 1e6
 
 
 def as_received(text: str) -> str:

@@ -22,7 +22,6 @@ from rasa_compressed_bert.runtime.passage_index import PassageIndex
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
-MB = 1e6
 
 
 def inspect_model(model: Path) -> Dict[str, Any]:

@@ -16,6 +16,7 @@ from rasa_compressed_bert.inspection.report import inspection_blocks
 from rasa_compressed_bert.reporting.blocks import Block, Table
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.tables import percent
+from rasa_compressed_bert.units import MB
 
 _TEMPLATE = "report.html.jinja"
 _LONGEST = 300  # characters of a message
@@ -28,7 +29,6 @@ _KINDS = {
     "answer_extractor": "Answers questions out of documents.",
 }
 _SCORES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "entity_f1": "Entity F1"}
-MB = 1e6
 
 
 def report_page(

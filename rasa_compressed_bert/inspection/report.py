@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Prose, Table
 from rasa_compressed_bert.reporting.tables import percent
+from rasa_compressed_bert.units import MB
 
-MB = 1e6
 _SCORES = {
     "macro_f1": "macro F1",
     "accuracy": "accuracy",

@@ -13,9 +13,9 @@ from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.plots import drawn
 from rasa_compressed_bert.reporting.tables import markdown_table, percent, points
+from rasa_compressed_bert.units import MB
 
 SETTINGS = ("bits", "sparsity")
-MB = 1e6
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "f1": "F1", "exact": "exact match"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)

@@ -15,11 +15,12 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.splits import split_places
-from rasa_compressed_bert.search.task import MB, TIMED, parameters_of
+from rasa_compressed_bert.search.task import TIMED, parameters_of
 from rasa_compressed_bert.tasks.answer_data import split_questions
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers
 from rasa_compressed_bert.tasks.answer_training import compress_extractor, fine_tune_extractor
 from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.units import MB
 
 _FEWEST = 5  # passages of a document that is split by itself; those of smaller ones are split together
 _ROUNDS = 5  # a question takes several times as long as a message

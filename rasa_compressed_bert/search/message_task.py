@@ -17,11 +17,12 @@ from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.splits import split_places
-from rasa_compressed_bert.search.task import MB, TIMED, parameters_of
+from rasa_compressed_bert.search.task import TIMED, parameters_of
 from rasa_compressed_bert.tasks import bert_training
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.served_outputs import served_scores
 from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.units import MB
 
 _CACHED_BYTES = 4e9
 

@@ -11,7 +11,6 @@ from rasa_compressed_bert.search.goals import Measured
 
 TIMED = 60
 """Messages, or questions, that a model is timed with."""
-MB = 1e6
 
 
 class SearchTask(Protocol):

@@ -21,6 +21,7 @@ from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, textcat_pipeline
 from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
+from rasa_compressed_bert.units import MB
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
@@ -171,7 +172,7 @@ def _add_other(nlp: Language, other: str) -> None:
 
 def _described(artifact: Artifact) -> str:
     kind = artifact.manifest["kind"].replace("_", " ")
-    return f"{kind} of rasa_compressed_bert, {artifact.size / 1e6:.1f} MB"
+    return f"{kind} of rasa_compressed_bert, {artifact.size / MB:.1f} MB"
 
 
 def _wheel(pipeline: Path, folder: Path) -> Path:

@@ -23,8 +23,8 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.training.answer_calibration import fit_confidences
+from rasa_compressed_bert.units import MB
 
-MB = 1e6
 _FOLDS = 5  # of the held-out passages, each scored with confidences and a threshold from the others
 
 

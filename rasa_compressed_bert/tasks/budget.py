@@ -14,6 +14,7 @@ from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_scores
+from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger(__name__)
 SPARSITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
@@ -91,7 +92,7 @@ def compress_within(
 
 def warn_of_size(artifact: Artifact, budget: BudgetConfig) -> None:
     """Warns of a model that is larger than its budget: it stores more messages than those that were measured."""
-    size = artifact.archived_size / 1e6
+    size = artifact.archived_size / MB
     if not _within(size, budget.max_size_mb):
         logger.warning(
             f"budget: the model that learnt all messages has {size:.4g} MB, more than max_size_mb: "
@@ -129,7 +130,7 @@ def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], spa
     engine, encode = open_engine(artifact), encoder_of(artifact)
     timed = [encode(held_out[place].text) for place in evenly_spaced(len(held_out), _TIMED_MESSAGES)]
     milliseconds = quietest_median(lambda ids: run_message(engine, ids), timed)
-    return Tried(sparsity, dense - _f1(artifact, held_out), milliseconds, artifact.archived_size / 1e6)
+    return Tried(sparsity, dense - _f1(artifact, held_out), milliseconds, artifact.archived_size / MB)
 
 
 def _f1(artifact: Artifact, held_out: Sequence[Example]) -> float:

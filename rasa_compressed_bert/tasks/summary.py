@@ -15,6 +15,7 @@ from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
+from rasa_compressed_bert.units import MB
 
 _WIDTH, _NAMES = 80, 18
 _TIMED, _ROUNDS = 30, 5
@@ -25,7 +26,6 @@ _SCORES = {
     "entity_f1": "entity F1",
     "responses_accuracy": "accuracy of responses",
 }
-MB = 1e6
 
 
 def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, num_threads: int) -> str:

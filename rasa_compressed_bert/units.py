@@ -1,0 +1,4 @@
+"""Units of what is reported."""
+
+MB = 1e6
+"""Bytes of a megabyte."""
