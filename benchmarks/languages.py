@@ -32,7 +32,7 @@ TRAINED_LANGUAGE = "en"
 
 
 def main() -> int:
-    """Trains and measures what is missing, and writes `languages.json`, `.md` and `.png`."""
+    """Trains and measures what is missing, and writes `languages_NAME.json`, `.md` and `.png` of each data set."""
     arguments = _arguments()
     return exit_status(lambda: run(arguments))
 
@@ -45,22 +45,25 @@ def run(arguments: argparse.Namespace) -> None:
         for name, source in arguments.data
     }
     abroad = {name: _cross_lingual_messages(source) for name, source in arguments.cross_lingual}
+    for name, (training, test) in data.items():
+        _publish("data", _one_language(name, training, test, arguments=arguments, work=work / name), arguments)
+    for name, messages in abroad.items():
+        found = _cross_lingual(name, messages, arguments=arguments, work=work / f"cross_lingual_{name}")
+        _publish("cross_lingual", found, arguments)
+
+
+def _publish(kind: str, found: Dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Writes what was found of a data set, `data` of one language or `cross_lingual`."""
+    title = f"{TITLE}_{found['name']}"
     content = {
         "seeds": arguments.seeds,
         "command": command_line("benchmarks.languages"),
         "environment": environment(),
         "lmf_error": lmf_error(row_definitions.MULTILINGUAL_WEIGHTS),
-        "data": [
-            _one_language(name, training, test, arguments=arguments, work=work / name)
-            for name, (training, test) in data.items()
-        ],
-        "cross_lingual": [
-            _cross_lingual(name, messages, arguments=arguments, work=work / f"cross_lingual_{name}")
-            for name, messages in abroad.items()
-        ],
+        kind: found,
     }
-    publish(TITLE, content, to_markdown, folder=arguments.results)
-    plot(content, arguments.results / f"{TITLE}.png", title=TITLE)
+    publish(title, content, to_markdown, folder=arguments.results)
+    plot(content, arguments.results / f"{title}.png", title=title)
 
 
 def _one_language(

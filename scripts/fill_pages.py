@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
+from benchmarks.common.language_pages import summary
 from benchmarks.common.names import name_of
 from benchmarks.common.pages import to_markdown, write_pages
 from rasa_compressed_bert.reporting.tables import markdown_table, percent
@@ -27,6 +28,7 @@ DRAWN = (
 """Scripts with a `plot` of their own, which takes results, the path and the title."""
 UNNAMED = ("load",)  # measured before its page named the model
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
+LANGUAGES = re.compile(r"<!-- intents and entities: (\w+)_\* -->\n((?:\|.*\n)+)")
 SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
 
 
@@ -64,7 +66,15 @@ def filled(text: str, results: Path = RESULTS) -> str:
         like = max(tables, key=lambda other: len(set(_names(other)) & set(_names(table))))
         return f"<!-- table: {name} -->\n{like}"
 
-    return SUMMARY.sub(lambda match: _summary(match, results), TABLE.sub(newest, text))
+    text = LANGUAGES.sub(lambda match: _languages(match[1], results), TABLE.sub(newest, text))
+    return SUMMARY.sub(lambda match: _summary(match, results), text)
+
+
+def _languages(title: str, results: Path) -> str:
+    """A row for each data set in one language whose results have a title that begins so."""
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob(f"{title}_*.json"))]
+    table = markdown_table(summary([content["data"] for content in contents if "data" in content]))
+    return f"<!-- intents and entities: {title}_* -->\n{table}\n"
 
 
 def _summary(match: re.Match[str], results: Path) -> str:

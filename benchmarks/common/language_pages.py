@@ -1,4 +1,4 @@
-"""Tables and plot of `languages`: a table for each data set, and one for models that are asked in other languages."""
+"""Tables and plot of `languages`: of a data set in one language, or of models that are asked in other languages."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """All tables, and how the figures were made."""
+    """The tables of a data set, and how the figures were made."""
     parts = [f"# {title}", _introduction(content)]
-    if content["data"]:
-        parts += ["Intent accuracy / entity F1, in per cent:", tables.markdown_table(_summary(content["data"]))]
-    for data in content["data"]:
-        parts += [f"## {data['name']}", _messages(data), tables.markdown_table(_models(data["results"]))]
-    for data in content["cross_lingual"]:
-        parts += [f"## {data['name']}, cross-lingual", _languages_in_words(data), _languages(data)]
+    if "data" in content:
+        parts += [_messages(content["data"]), tables.markdown_table(_models(content["data"]["results"]))]
+    else:
+        parts += [_languages_in_words(content["cross_lingual"]), _languages(content["cross_lingual"])]
     parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
     return "\n\n".join(parts) + "\n"
 
@@ -42,7 +40,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
 def _introduction(content: Mapping[str, Any]) -> str:
     lines = f"""`{MULTILINGUAL}` rows have the weights `{MULTILINGUAL_WEIGHTS}`, other rows of ours the English default
 weights. `diet` is Rasa's default pipeline, `lmf_diet` {LMF} and DIET. {seeds_in_words(content["seeds"])}
-Within a data set all models are measured in one run, one message at a time, one thread. p50: milliseconds of a whole
+All models are measured in one run, one message at a time, one thread. p50: milliseconds of a whole
 message through Rasa's Agent.parse_message; memory: what the model adds to a worker's resident memory after all
 messages, on top of Rasa's own modules; load: on top of Rasa's own imports; training: the whole `rasa train nlu`, on all
 cores. The archive of `lmf_diet` is without the BERT weights, which must be installed beside it."""
@@ -54,12 +52,19 @@ cores. The archive of `lmf_diet` is without the BERT weights, which must be inst
 `{content["lmf_error"]}`. So `lmf_diet` has the English default weights."""
 
 
-def _summary(data_sets: Sequence[Mapping[str, Any]]) -> List[List[str]]:
+def summary(data_sets: Sequence[Mapping[str, Any]]) -> List[List[str]]:
+    """Intent accuracy and entity F1 of each model on several data sets.
+
+    Args:
+        data_sets: the entries `data` of results.
+    """
     series = list(dict.fromkeys(series_of(cell) for data in data_sets for cell in data["results"]))
-    rows = [["data", *series]]
+    rows = [["data", "training messages", *map(name_of, series)]]
     for data in data_sets:
         by_series = {series_of(cells[0]): cells for cells in _by_row(data["results"])}
-        rows.append([data["name"], *(_scores(by_series.get(name, ())) for name in series)])
+        rows.append(
+            [data["name"], str(data["training_messages"]), *(_scores(by_series.get(name, ())) for name in series)]
+        )
     return rows
 
 
@@ -127,13 +132,11 @@ def _by_row(results: Cells) -> List[Cells]:
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: intent accuracy of each model on each data set, and in each language of the cross-lingual ones."""
-    groups: Dict[str, Dict[str, float]] = {}
-    for data in content["data"]:
-        groups[data["name"]] = _accuracies(data["results"])
-    for data in content["cross_lingual"]:
-        for language, results in data["results"].items():
-            groups[f"{data['name']} {language}"] = _accuracies(results)
+    """Writes a PNG: intent accuracy of each model, in each language where models are asked in several."""
+    if "data" in content:
+        groups = {content["data"]["name"]: _accuracies(content["data"]["results"])}
+    else:
+        groups = {language: _accuracies(found) for language, found in content["cross_lingual"]["results"].items()}
     series = list(dict.fromkeys(name for accuracies in groups.values() for name in accuracies))
     width = 0.8 / len(series)
     size = (max(8.0, 4 + 0.7 * len(groups)), 5.0)

@@ -14,6 +14,7 @@ from benchmarks.common.rasa_tokenizers import is_chinese, lmf_error, rasa_tokeni
 from benchmarks.common.rows import is_bert, model_name, row_config
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import LabelledMessage
+from scripts import fill_pages
 
 GERMAN = [LabelledMessage(f"Wetter in Ulm {index}", f"intent{index % 2}") for index in range(10)]
 CITIES = [message._replace(entities=(EntitySpan(10, 13, "city"),)) for message in GERMAN]
@@ -74,18 +75,22 @@ def test_a_whole_run_is_written_and_the_next_one_measures_nothing(data, trained,
     (ours,) = configs["cross_lingual_many/multilingual_full_60_1"]["pipeline"]
     assert ours["vocabulary"] == "full" and ours["model_weights"] == "multilingual-e5-small"
     assert ours["random_seed"] == 1
-    written = json.loads((data / "results" / "languages.json").read_text(encoding="utf-8"))
-    assert str(data) not in json.dumps(written)
-    page = (data / "results" / "languages.md").read_text(encoding="utf-8")
-    assert page == to_markdown("languages", written)
+    pages = {}
+    for name in ("cities", "chinese", "many"):
+        written = json.loads((data / "results" / f"languages_{name}.json").read_text(encoding="utf-8"))
+        assert str(data) not in json.dumps(written)
+        pages[name] = (data / "results" / f"languages_{name}.md").read_text(encoding="utf-8")
+        assert pages[name] == to_markdown(f"languages_{name}", written)
+        assert (data / "results" / f"languages_{name}.png").stat().st_size > 1000
+    page = pages["cities"]
     assert "cannot load `multilingual-e5-small`" in page and "`TypeError: no vocab.txt`" in page
-    assert "| cities | 80.0 / 62.5 | 80.0 / 62.5 | 80.0 / 62.5 | 80.0 / 62.5 |" in page
-    assert "| chinese | 80.0 | 80.0 | 80.0 | 80.0 |" in page
     assert "| multilingual_joint_pruned_60_int8 | 80.0 % | 62.5 % | 2.50 | 10.0 | 70 | 0.35 | 9 |" in page
-    assert "| de | 4 | 50.0 % | 50.0 % |\n| en | 10 | 80.0 % | 80.0 % |" in page
-    assert "| mean of 2 |  | 65.0 % | 65.0 % |" in page, "of German and Chinese, not of English"
-    assert (data / "results" / "languages.png").stat().st_size > 1000
+    assert "| de | 4 | 50.0 % | 50.0 % |\n| en | 10 | 80.0 % | 80.0 % |" in pages["many"]
+    assert "| mean of 2 |  | 65.0 % | 65.0 % |" in pages["many"], "of German and Chinese, not of English"
     assert run(monkeypatch, *options) == 0 and len(compared) == 5
+    filled = fill_pages.filled("<!-- intents and entities: languages_* -->\n| a |\n|---|\n", data / "results")
+    assert "| cities | 10 | 80.0 / 62.5 | 80.0 / 62.5 | 80.0 / 62.5 | 80.0 / 62.5 |" in filled
+    assert "| chinese | 10 | 80.0 | 80.0 | 80.0 | 80.0 |" in filled and "many" not in filled
 
 
 def test_several_seeds_and_a_sample(data, trained, monkeypatch):
@@ -94,7 +99,7 @@ def test_several_seeds_and_a_sample(data, trained, monkeypatch):
     assert run(monkeypatch, *options, "--work", data / "work", "--results", data / "results") == 0
     assert compared == [(["joint_60_1", "joint_60_2"], 4)]
     assert [configs[f"cities/joint_60_{seed}"]["pipeline"][0]["random_seed"] for seed in (1, 2)] == [1, 2]
-    page = (data / "results" / "languages.md").read_text(encoding="utf-8")
+    page = (data / "results" / "languages_cities.md").read_text(encoding="utf-8")
     assert "4 training messages, 4 test messages" in page and "| 50.0 ± 0.0 % |" in page
 
 
