@@ -16,6 +16,7 @@ from rasa_compressed_bert.components.pipeline import (
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
+    warn_of_unused_expressions,
     warn_of_unused_text,
 )
 from rasa_compressed_bert.config import (
@@ -134,3 +135,28 @@ def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, cap
     warn_of_unused_text(data, training_context(*names))
     assert bool(caplog.records) == warned
     assert not warned or "no policy learns from that text. Add a tokenizer and a featurizer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "names, warned",
+    [
+        (("RegexFeaturizer", OURS), True),
+        (("RegexFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer", OURS, "SklearnIntentClassifier"), True),
+        ((OURS,), False),  # Rasa warns
+        (("RegexEntityExtractor", OURS), False),
+        *(
+            (("RegexFeaturizer", name, OURS), False)
+            for name in ("RegexEntityExtractor", "CRFEntityExtractor", "DIETClassifier", "LogisticRegressionClassifier")
+        ),
+    ],
+)
+def test_expressions_whose_features_nothing_reads(names, warned, caplog):
+    messages = [Message.build("hello", "greet")]
+    expressions = [{"name": "zip", "pattern": "[0-9]{5}"}]
+    graph = training_context("WhitespaceTokenizer", *names)
+    for data in (TrainingData(messages), TrainingData([*messages, Message({"text": "a"})], regex_features=expressions)):
+        warn_of_unused_expressions(data, graph, component="Ours")
+    assert caplog.text == ""  # the policies of end-to-end stories read features
+    warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
+    assert ("expressions (zip), and nothing in the pipeline reads" in caplog.text) == warned
+    assert not warned or "Ours reads the text alone. Take RegexEntityExtractor in its place" in caplog.text
