@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Optional, Set
 
+from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.nlu.featurizers.featurizer import Featurizer
@@ -93,12 +94,15 @@ def warn_of_missing_intents(execution_context: ExecutionContext, *, component: s
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:
     """Warns of end-to-end stories in a pipeline without a featurizer: policies see features of text, not text.
 
+    Where no policy is trained there are no stories, and messages without an intent are those of NLU data.
+
     Args:
         training_data: what the component is trained on, messages of stories included.
         execution_context: with the graph that the component is trained in.
     """
-    nodes = execution_context.graph_schema.nodes.values()
-    if training_data.has_e2e_examples() and not any(issubclass(node.uses, Featurizer) for node in nodes):
+    uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
+    has_policy, has_featurizer = (any(issubclass(used, kind) for used in uses) for kind in (Policy, Featurizer))
+    if training_data.has_e2e_examples() and has_policy and not has_featurizer:
         logger.warning(
             "Stories have messages as text (end-to-end), and the pipeline has no featurizer: no policy learns from "
             "that text. Add a tokenizer and a featurizer, such as WhitespaceTokenizer and "

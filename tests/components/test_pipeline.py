@@ -78,10 +78,11 @@ def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 
 
-def training_context(*names, language="en"):
+def training_context(*names, language="en", training_type=TrainingType.NLU):
     """What Rasa gives the components of a pipeline to train in."""
-    config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": []}
-    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
+    policies = [{"name": "MemoizationPolicy"}]
+    config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": policies}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=training_type)
     return ExecutionContext(graph.train_schema)
 
 
@@ -133,6 +134,8 @@ END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "an
 )
 def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, caplog):
     warn_of_unused_text(data, training_context(*names))
+    assert not caplog.records, "`rasa train nlu` has no stories"
+    warn_of_unused_text(data, training_context(*names, training_type=TrainingType.END_TO_END))
     assert bool(caplog.records) == warned
     assert not warned or "no policy learns from that text. Add a tokenizer and a featurizer" in caplog.text
 
