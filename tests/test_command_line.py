@@ -156,6 +156,13 @@ def test_messages_that_nothing_is_calibrated_on_are_refused(artifact, capsys):
     assert capsys.readouterr().err == 2 * wrong
 
 
+def test_static_int8_asks_for_messages_before_it_makes_a_folder(artifact, tmp_path, capsys):
+    given = ["export", str(artifact), "--format", "tflite", "--quantization", "static_int8"]
+    assert main([*given, "--out", str(tmp_path / "exported")]) == 2
+    assert capsys.readouterr().err == "--quantization static_int8 is calibrated on messages: add --nlu.\n"
+    assert not (tmp_path / "exported").exists()
+
+
 def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections import Counter, defaultdict
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -15,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from rasa_compressed_bert.errors import ConfigError
 
-logger = logging.getLogger(__name__)
 _CLASSES = 45  # as many as the Penn Treebank has tags
 _WORDS_OF_A_CLASS = 4  # at least, on average
 _CONTEXTS, _DIMENSIONS = 500, 50
@@ -36,10 +34,6 @@ class PartsOfSpeech:
 
     def __init__(self, messages: Sequence[Sequence[str]], *, spacy_model: Optional[str], seed: int):
         if spacy_model is None:
-            logger.info(
-                "Synthetic messages replace words by others that occur between the same words of the training data; "
-                "`augmentation: {spacy_model: NAME}` has spaCy name the parts of speech instead."
-            )
             classes = distributional_classes(messages, seed=seed)
             self._tags = [[classes[word.lower()] for word in words] for words in messages]
         else:

@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise CompressedBertError("--quantization and --nlu are for --format tflite: ONNX has the model's own format.")
     if arguments.nlu and arguments.quantization != "static_int8":
         raise CompressedBertError("--nlu is what static_int8 is calibrated on: add --quantization static_int8.")
+    if arguments.quantization == "static_int8" and not arguments.nlu:
+        raise CompressedBertError("--quantization static_int8 is calibrated on messages: add --nlu.")
     texts = []
     if arguments.nlu:
         texts = [message.text for message in load_messages(arguments.nlu, _CALIBRATION_MESSAGES)]

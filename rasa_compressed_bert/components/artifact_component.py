@@ -132,6 +132,7 @@ class ArtifactComponent(GraphComponent):
         """
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         pipeline.warn_of_unused_text(training_data, self._execution_context)
+        pipeline.warn_of_unused_expressions(training_data, self._execution_context, component=type(self).__name__)
         examples = self._examples(training_data)
         with config_io.shown_by_rasa():
             # `--finetune` loads a component before it trains it; serving keeps none of the files in memory

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Optional, Set
 
+from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.nlu.featurizers.featurizer import Featurizer
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.config import ComponentConfig
-from rasa_compressed_bert.data.warnings import other_weights
+from rasa_compressed_bert.data.warnings import listed, other_weights
 from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
 # of the graph that trains: it has the key of config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 _MESSAGES = "messages"  # what a node of the graph that serves needs of the one before it
+_REGEX_FEATURIZER = "RegexFeaturizer"
+_WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
+"""Components of Rasa's that may use regular expressions and do not declare that they need a featurizer."""
 
 
 def component_names(execution_context: ExecutionContext) -> Set[str]:
@@ -90,17 +94,46 @@ def warn_of_missing_intents(execution_context: ExecutionContext, *, component: s
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:
     """Warns of end-to-end stories in a pipeline without a featurizer: policies see features of text, not text.
 
+    Where no policy is trained there are no stories, and messages without an intent are those of NLU data.
+
     Args:
         training_data: what the component is trained on, messages of stories included.
         execution_context: with the graph that the component is trained in.
     """
-    nodes = execution_context.graph_schema.nodes.values()
-    if training_data.has_e2e_examples() and not any(issubclass(node.uses, Featurizer) for node in nodes):
+    uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
+    has_policy, has_featurizer = (any(issubclass(used, kind) for used in uses) for kind in (Policy, Featurizer))
+    if training_data.has_e2e_examples() and has_policy and not has_featurizer:
         logger.warning(
             "Stories have messages as text (end-to-end), and the pipeline has no featurizer: no policy learns from "
             "that text. Add a tokenizer and a featurizer, such as WhitespaceTokenizer and "
             "rasa_compressed_bert.QuantizedBertFeaturizer, or write the stories with intents and actions."
         )
+
+
+def warn_of_unused_expressions(
+    training_data: TrainingData, execution_context: ExecutionContext, *, component: str
+) -> None:
+    """Warns of regular expressions that RegexFeaturizer makes features of, where nothing reads features.
+
+    Rasa itself warns where nothing makes features of them.
+
+    Args:
+        training_data: with the expressions.
+        execution_context: with the graph that the component is trained in.
+        component: its name; it reads text alone.
+    """
+    names = component_names(execution_context)
+    if not training_data.regex_features or _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
+        return
+    nodes = execution_context.graph_schema.nodes.values()
+    if training_data.has_e2e_examples() or any(Featurizer in node.uses.required_components() for node in nodes):
+        return
+    named = listed(sorted({str(expression["name"]) for expression in training_data.regex_features}))
+    logger.warning(
+        f"The training data has regular expressions ({named}), and nothing in the pipeline reads the features that "
+        f"{_REGEX_FEATURIZER} makes of them: {component} reads the text alone. Take RegexEntityExtractor in its place, "
+        "which finds entities by them, or leave it out."
+    )
 
 
 def _language(execution_context: ExecutionContext) -> Optional[str]:

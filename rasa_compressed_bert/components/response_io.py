@@ -169,7 +169,8 @@ def warn_of_responses(
     if silent:
         logger.warning(
             f"There are no responses for {listed(silent)}: the bot has nothing to say there. Add "
-            f"{intent_response_key_to_template_key(silent[0])} to the responses of the domain."
+            f"{intent_response_key_to_template_key(silent[0])} to the responses of the domain, which `rasa train nlu` "
+            "reads only with `--domain domain.yml`."
         )
     plain = {message.get(INTENT) for message in training_data.intent_examples if not message.get(INTENT_RESPONSE_KEY)}
     mixed = sorted(plain & training_data.retrieval_intents)

@@ -112,6 +112,13 @@ class BertOptions(EncoderConfig):
     def conflicts(self) -> Iterator[Problem]:
         """Yield contradictions within the sections and between the end of pruning and the end of training."""
         yield from super().conflicts()
+        synthetic = self.distillation.synthetic_messages
+        if not self.learns_intents and synthetic not in (0, DistillationConfig.synthetic_messages):
+            yield Problem(
+                ("distillation.synthetic_messages",),
+                f"distillation.synthetic_messages: {synthetic} is for intents, which {self.component()} does not "
+                "learn; leave it out",
+            )
         yield from self.pruning.conflicts()
         yield from self.pruning.end_conflicts(self.epochs)
         yield from self.budget.conflicts(self.pruning, self.validation_split)

@@ -160,7 +160,8 @@ def _of_another_variant(base: Any, cls: type, *, path: str, key: str, value: Any
     owners = [name for name, variant in variants.items() if key in options_of(variant)]
     return Problem(
         (path, chooser),
-        f"{path}: {value} is only for {chooser}: {' or '.join(owners)}, not {chosen}; change {by} or leave {key} out",
+        f"{path}: {shown(value)} is only for {chooser}: {' or '.join(owners)}, not {chosen}; change {by} or leave "
+        f"{key} out",
     )
 
 

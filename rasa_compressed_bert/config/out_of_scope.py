@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 from rasa_compressed_bert.config.options import option
+
+_DETECTED: Any = {"out_of_scope.detector": ("neighbours",)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class OutOfScopeConfig:
         float,
         above=0,
         high=1,
+        requires=_DETECTED,
         help="Share of the training messages whose confidence, each compared with the others, is at least threshold.",
     )
     threshold: float = option(
@@ -32,13 +35,14 @@ class OutOfScopeConfig:
         float,
         above=0,
         below=1,
+        requires=_DETECTED,
         help="The threshold of the pipeline's FallbackClassifier; confidences of messages out of scope lie below it.",
     )
     messages: Optional[str] = option(
         None,
         str,
         optional=True,
-        requires={"out_of_scope.detector": ("neighbours",)},
+        requires=_DETECTED,
         help="Text file with messages that no intent is right for, one a line: more messages in scope keep a high "
         "confidence where nine of ten of these stay below threshold nevertheless.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Tuple
 
 
@@ -27,6 +28,11 @@ class _Short(reprlib.Repr):
 
     def repr_bool(self, value: bool, level: int) -> str:
         return "true" if value else "false"
+
+    def repr_date(self, value: date, level: int) -> str:
+        return str(value)
+
+    repr_datetime = repr_date
 
 
 _SHORT = _Short()

@@ -16,10 +16,13 @@ def read_lines(path: str, *, option: str) -> List[str]:
         option: whose value it is, for the error.
 
     Raises:
-        DataError: if it cannot be read.
+        DataError: if it cannot be read, or has none.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin it with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not found:
+        raise DataError(f"{option}: '{path}' has no message; write one a line, or leave the option out.")
+    return found

@@ -77,7 +77,7 @@ def _entries(path: str, *, option: str) -> List[Tuple[str, Any, Mapping[str, Any
             for entry in paragraph["qas"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{option}: '{path}' has no questions: {error!r}. {_FORMAT}") from error
+        raise DataError(f"{option}: '{path}' has no questions. {_FORMAT}") from error
 
 
 def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[Question, int, Optional[str]]:

@@ -31,9 +31,10 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
     """
     steps: List[Advice] = []
     if evaluation.intents:
-        calibrated = description["components"][evaluation.classifier]["calibrated"]
-        steps += _of_intents(evaluation.intents, evaluation.messages, calibrated=calibrated)
-        steps += _of_scope(evaluation.intents, tested_scope=tested_scope)
+        component = description["components"][evaluation.classifier]
+        steps += _of_intents(evaluation.intents, evaluation.messages, calibrated=component["calibrated"])
+        detects = component["out_of_scope"] is not None
+        steps += _of_scope(evaluation.intents, tested_scope=tested_scope, detects=detects)
     if evaluation.entities and evaluation.entities.weak:
         worst = evaluation.entities.weak[0]
         why = f"The weakest type of entities has an F1 of {percent(worst.f1)}:"
@@ -75,23 +76,28 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         yield Advice(step, why, [])
 
 
-def _of_scope(found: IntentResults, *, tested_scope: bool) -> Iterator[Advice]:
+def _of_scope(found: IntentResults, *, tested_scope: bool, detects: bool) -> Iterator[Advice]:
     scope = found.scope
     if scope.rejected > _REJECTED:
         why = f"{percent(scope.rejected)} of the messages in scope are below the threshold: users are asked again."
-        yield Advice("Add training messages, or lower the threshold of FallbackClassifier.", why, [])
+        option = "raise `out_of_scope.in_scope_recall`" if detects else "lower the threshold of FallbackClassifier"
+        yield Advice(f"Add training messages, or {option}.", why, [])
     if not tested_scope:
         why = "It was not tested what happens to messages that no intent is right for."
         yield Advice("Collect some and add `--out-of-scope FILE`.", why, [])
     elif scope.found is not None and scope.found < _FOUND:
         why = f"Only {percent(scope.found)} of the messages out of scope are below the threshold."
-        step = f"Train with `out_of_scope`, or try the threshold {scope.best_threshold:g}, the best for these messages."
+        step = (
+            "Lower `out_of_scope.in_scope_recall`, or train an intent named `out_of_scope` with such messages."
+            if detects
+            else f"Train with `out_of_scope`, or try the threshold {scope.best_threshold:g}, the best one here."
+        )
         yield Advice(step, why, [])
 
 
 def _of_compression(components: Mapping[str, Any]) -> Iterator[Advice]:
     for component in components.values():
-        if "layers" in component and not component["sparsity"]:
+        if "layers" in component and component["kind"] != "featurizer" and not component["sparsity"]:
             why = "Nothing is pruned: the encoder has all its weights."
             yield Advice("Try `pruning`, which makes the model smaller and faster.", why, [])
             return

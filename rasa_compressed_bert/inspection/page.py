@@ -114,7 +114,8 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
     if "student" in component:
         sentences.append(f"A student ({component['student']['architecture']}) that learnt from a larger model.")
     elif "layers" in component:
-        sentences.append(f"A BERT fine-tuned from {component['model_weights'] or 'unnamed weights'}.")
+        made = "A BERT as it comes," if component["kind"] == "featurizer" else "A BERT fine-tuned from"
+        sentences.append(f"{made} {component['model_weights'] or 'unnamed weights'}.")
         if component["sparsity"]:
             sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are gone.")
     method = component["quantization"].get("method", "none")

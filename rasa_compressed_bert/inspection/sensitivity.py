@@ -39,7 +39,7 @@ def intent_artifact(model: Path) -> Artifact:
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
-        raise CompressedBertError(f"'{model}' holds no trained intent classifier of rasa_compressed_bert.")
+        raise CompressedBertError(f"'{model}' holds no trained PrunedBertIntentClassifier: a sweep needs one.")
     if "encoder" not in found[-1].manifest:
         raise CompressedBertError(
             f"The intent classifier in '{model}' is a student that is no BERT: it has no layers to compress. Give the "

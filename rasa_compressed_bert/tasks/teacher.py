@@ -52,8 +52,8 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if len(found) != 1:
         raise CompressedBertError(
-            f"teacher.model: '{model}' holds {len(found) or 'no'} trained intent classifiers of rasa_compressed_bert; "
-            "a teacher is exactly one."
+            f"teacher.model: '{model}' holds {len(found) or 'no'} trained classifiers of intents alone, such as "
+            "PrunedBertIntentClassifier; a teacher is exactly one."
         )
     if "student" in found[0].manifest and "encoder" not in found[0].manifest:
         raise CompressedBertError(

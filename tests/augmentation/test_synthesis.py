@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,6 +108,12 @@ def test_words_between_the_same_words_have_the_same_tag():
     of_dishes = {tags.of_message(index)[2] for index in range(6)}
     of_songs = {tags.of_message(index)[2] for index in range(6, 12)}
     assert len(of_dishes) == len(of_songs) == 1 and of_dishes != of_songs
+
+
+def test_no_option_is_named_that_only_one_component_has(caplog):
+    with caplog.at_level(logging.INFO):
+        tags_of(TEXTS)
+    assert "spacy_model" not in caplog.text
 
 
 def test_frequent_words_are_likelier():

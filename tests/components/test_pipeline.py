@@ -16,6 +16,7 @@ from rasa_compressed_bert.components.pipeline import (
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
+    warn_of_unused_expressions,
     warn_of_unused_text,
 )
 from rasa_compressed_bert.config import (
@@ -77,10 +78,11 @@ def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
 OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 
 
-def training_context(*names, language="en"):
+def training_context(*names, language="en", training_type=TrainingType.NLU):
     """What Rasa gives the components of a pipeline to train in."""
-    config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": []}
-    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
+    policies = [{"name": "MemoizationPolicy"}]
+    config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": policies}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=training_type)
     return ExecutionContext(graph.train_schema)
 
 
@@ -132,5 +134,32 @@ END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "an
 )
 def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, caplog):
     warn_of_unused_text(data, training_context(*names))
+    assert not caplog.records, "`rasa train nlu` has no stories"
+    warn_of_unused_text(data, training_context(*names, training_type=TrainingType.END_TO_END))
     assert bool(caplog.records) == warned
     assert not warned or "no policy learns from that text. Add a tokenizer and a featurizer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "names, warned",
+    [
+        (("RegexFeaturizer", OURS), True),
+        (("RegexFeaturizer", "rasa_compressed_bert.QuantizedBertFeaturizer", OURS, "SklearnIntentClassifier"), True),
+        ((OURS,), False),  # Rasa warns
+        (("RegexEntityExtractor", OURS), False),
+        *(
+            (("RegexFeaturizer", name, OURS), False)
+            for name in ("RegexEntityExtractor", "CRFEntityExtractor", "DIETClassifier", "LogisticRegressionClassifier")
+        ),
+    ],
+)
+def test_expressions_whose_features_nothing_reads(names, warned, caplog):
+    messages = [Message.build("hello", "greet")]
+    expressions = [{"name": "zip", "pattern": "[0-9]{5}"}]
+    graph = training_context("WhitespaceTokenizer", *names)
+    for data in (TrainingData(messages), TrainingData([*messages, Message({"text": "a"})], regex_features=expressions)):
+        warn_of_unused_expressions(data, graph, component="Ours")
+    assert caplog.text == ""  # the policies of end-to-end stories read features
+    warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
+    assert ("expressions (zip), and nothing in the pipeline reads" in caplog.text) == warned
+    assert not warned or "Ours reads the text alone. Take RegexEntityExtractor in its place" in caplog.text

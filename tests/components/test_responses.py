@@ -213,7 +213,7 @@ def test_keys_with_slashes_are_refused_by_rasa():
 def test_responses_that_are_missing_are_named(quick_training):
     _, warned = quick_training(faq_data(responses={"utter_faq/music": RESPONSES["utter_faq/music"]}))
     assert "There are no responses for chitchat/food, faq/weather" in warned
-    assert "Add utter_chitchat/food to the responses of the domain" in warned
+    assert "Add utter_chitchat/food to the responses of the domain, which `rasa train nlu` reads only with" in warned
 
 
 @pytest.mark.slow

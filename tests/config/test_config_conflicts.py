@@ -2,7 +2,12 @@
 
 import pytest
 
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
+    BertEntityExtractorConfig,
+    JointBertClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+)
 from rasa_compressed_bert.errors import ConfigError
 
 OWN_SPARSITIES = ("query_key", "value", "attention_heads", "intermediate", "pooler")
@@ -98,6 +103,23 @@ def test_block_4x4_takes_any_sparsity(final_sparsity):
 
 def test_weight_pruning_does_not_complain_about_the_default_importance():
     assert read({"pruning": {"method": "weight"}}).pruning.importance == "taylor"
+
+
+@pytest.mark.parametrize("name, value", [("threshold", 0.5), ("in_scope_recall", 0.9), ("messages", "other.txt")])
+def test_what_sets_the_detector_needs_it(name, value):
+    assert getattr(read({"out_of_scope": {name: value}}).out_of_scope, name) == value
+    (problem,) = problems_of({"out_of_scope": {"detector": "none", name: value}})
+    assert problem.startswith(f"out_of_scope.{name}: ")
+    assert "only for out_of_scope.detector: neighbours, not none" in problem
+
+
+@pytest.mark.parametrize("component", [BertEntityExtractorConfig, BertAnswerExtractorConfig])
+def test_synthetic_messages_are_for_intents(component):
+    for cls, count in ((component, 0), (component, 1), (JointBertClassifierConfig, 3)):
+        options = {"distillation": {"synthetic_messages": count}}
+        assert cls.from_dict(options).distillation.synthetic_messages == count
+    with pytest.raises(ConfigError, match="synthetic_messages: 3 is for intents, which Bert.*Extractor does not learn"):
+        component.from_dict({"distillation": {"synthetic_messages": 3}})
 
 
 def test_all_problems_come_in_one_error():

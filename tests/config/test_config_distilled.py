@@ -106,6 +106,7 @@ def test_epochs_of_finetuning():
             {"student": {"hidden_size": 64, "architecture": "ngrams"}},
             "student.hidden_size: 64 is only for student.arch",
         ),
+        ({"student": {"architecture": "ngrams", "layers": [0, 1]}}, "student.layers: [0, 1] is only for"),
         ({"student": {"num_layers": 3}}, "only for student.architecture: transformer, not bilstm"),
         (
             {"student": {"architecture": "transformer", "layers": [0, 1], "num_layers": 3}},

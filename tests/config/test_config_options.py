@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 from config_harness import shown
+from rasa.shared.utils.io import read_yaml
 
 from rasa_compressed_bert.config import (
     Option,
@@ -273,6 +274,13 @@ def test_odd_keys_are_unknown_options(section, key):
 
 def test_a_long_value_is_cut_in_the_message():
     assert len(problems_of({"epochs": "8" * 10_000})[0]) < 200
+
+
+@pytest.mark.parametrize("written", ["2024-01-31", "2024-01-31 10:30:00"])
+def test_a_date_is_shown_as_it_is_written(written):
+    assert problems_of(read_yaml(f"model_weights: {written}")) == (
+        f"model_weights: {written} is not a non-empty string",
+    )
 
 
 def test_config_error_carries_and_lists_every_problem():

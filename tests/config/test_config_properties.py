@@ -76,7 +76,7 @@ def valid_options(draw, component=PrunedBertIntentClassifierConfig):
     }
     options.update(draw(st.fixed_dictionaries({}, optional=sections)))
     if (options.get("out_of_scope") or {}).get("detector") == "none":
-        options["out_of_scope"].pop("messages", None)
+        options["out_of_scope"] = {"detector": "none"}
     if options.get("vocabulary") != "trim":
         options.pop("vocabulary_size", None)
     quantization = options.get("quantization")

@@ -21,3 +21,10 @@ def test_what_is_no_text_names_the_option(tmp_path):
     for path in (tmp_path / "lines.txt", tmp_path / "none.txt", tmp_path):
         with pytest.raises(DataError, match="^out_of_scope.messages: .* cannot be read"):
             read_lines(str(path), option="out_of_scope.messages")
+
+
+@pytest.mark.parametrize("content", ["", " \n\n"])
+def test_a_file_without_messages_is_refused(content, tmp_path):
+    (tmp_path / "lines.txt").write_text(content)
+    with pytest.raises(DataError, match="^augmentation.unlabelled: .*lines.txt' has no message; write one a line"):
+        read_lines(str(tmp_path / "lines.txt"), option="augmentation.unlabelled")

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 
 import pytest
 
@@ -121,8 +122,9 @@ def test_ids_of_several_files(tmp_path, caplog):
 def test_what_is_no_file_of_questions(tmp_path, content, words):
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=f"training_data: '.*file.json' {words}"):
+    with pytest.raises(DataError, match=f"training_data: '.*file.json' {words}") as caught:
         read(str(path))
+    assert not re.search("(Type|Key|Attribute)Error", str(caught.value))
 
 
 def test_a_file_that_is_not_there():

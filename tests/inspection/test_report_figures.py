@@ -128,8 +128,22 @@ def test_advice_follows_from_what_was_measured(predicted, answers, outside, cali
     predicted({**answers, **outside})
     messages = [LabelledMessage("hot", "a"), LabelledMessage("cold", "b")]
     evaluation = evaluate({NODE: small_artifact()}, messages, list(outside))
-    description = {"components": {NODE: {"calibrated": calibrated, "layers": [], "sparsity": 0.0}}}
+    component = {"kind": "intent_classifier", "calibrated": calibrated, "layers": [], "sparsity": 0.0}
+    description = {"components": {NODE: {**component, "out_of_scope": None}}}
     text = " ".join(f"{one.why} {one.step}" for one in advice(description, evaluation, tested_scope=bool(outside)))
     for part in [*expected, "With 2 test messages", "Try `pruning`"]:
         assert part in text
     assert ("Collect some" in text) == (not outside) and "has not learnt" not in text
+
+
+@pytest.mark.parametrize(
+    "known, unknown, step",
+    [(0.1, 0.0, "or raise `out_of_scope.in_scope_recall`"), (0.9, 0.8, "Lower `out_of_scope.in_scope_recall`")],
+)
+def test_what_a_detector_finds_is_not_a_matter_of_the_fallback(predicted, known, unknown, step):
+    predicted({"hot": ("a", known), "why": ("a", unknown)})
+    evaluation = evaluate({NODE: small_artifact()}, [LabelledMessage("hot", "a")], ["why"])
+    component = {"kind": "intent_classifier", "calibrated": True, "out_of_scope": {"threshold": 0.3}}
+    given = advice({"components": {NODE: component}}, evaluation, tested_scope=True)
+    assert step in " ".join(one.step for one in given)
+    assert "FallbackClassifier" not in str(given) and "try the threshold" not in str(given)

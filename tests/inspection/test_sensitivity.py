@@ -262,7 +262,7 @@ def test_model_is_found_in_archive_and_folder_and_compression_is_said(tmp_path, 
 @pytest.mark.parametrize("components", [{}, {NODE: Artifact({"kind": "untrained"}, {})}])
 def test_model_without_our_intent_classifier_is_refused(tmp_path, components):
     archive = write_archive(tmp_path / "model.tar.gz", components)
-    with pytest.raises(CompressedBertError, match="holds no trained intent classifier"):
+    with pytest.raises(CompressedBertError, match="holds no trained PrunedBertIntentClassifier"):
         intent_artifact(archive)
 
 

@@ -171,7 +171,7 @@ def test_a_student_as_the_teacher(configure, students, tmp_path):
 @pytest.mark.parametrize(
     "manifest, words",
     [
-        ({"kind": "featurizer"}, "no trained intent classifiers"),
+        ({"kind": "featurizer"}, "no trained classifiers of intents alone"),
         ({"labels": ["music", "spice"]}, "Missing: \\['weather'\\]; unknown: none"),
         ({"labels": ["music", "other", "spice", "weather"]}, "Missing: none; unknown: \\['other'\\]"),
         ({"format_version": 1}, "format version 1"),
