@@ -21,6 +21,7 @@ is 1.8 and 0.3 points lower; one seed.)
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -35,6 +36,7 @@ from rasa_compressed_bert.views.view import Reading, View
 VIEWS: Dict[str, Any] = {"classifier": ClassifierView, "neighbours": NeighbourView, "characters": CharacterView}
 """Views by the names that artifacts have for them."""
 _SLIGHTLY_LESS = 1.0 - 1e-6
+_ROUNDED = 1e-6  # by how much a sum of shares may miss 1
 _DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
 
 
@@ -127,11 +129,41 @@ def stored(views: Mapping[str, View], weights: Mapping[str, float], confidence_m
     return described, tensors
 
 
-def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> IntentDecision:
-    """The inverse of `stored`."""
-    views: Dict[str, View] = {}
-    for name in described["weights"]:
-        prefix = f"{name}."
-        own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-        views[name] = VIEWS[name].from_tensors(own)
-    return IntentDecision(views, described["weights"], ConfidenceMap(**described["confidence"]))
+def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray], num_classes: int) -> IntentDecision:
+    """The inverse of `stored`.
+
+    Args:
+        described: the manifest entry.
+        tensors: of all views.
+        num_classes: intents of the model.
+
+    Raises:
+        ArtifactError: if they are no decision between so many intents.
+    """
+    try:
+        weights, mapped = described["weights"], ConfidenceMap(**described["confidence"])
+        _require_decision(weights, mapped)
+        views: Dict[str, View] = {}
+        for name in weights:
+            prefix = f"{name}."
+            own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            views[name] = VIEWS[name].from_tensors(own, num_classes)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        reason = f"{error} is missing or unknown" if isinstance(error, KeyError) else error
+        raise ArtifactError(f"The views of the model cannot be read: {reason}. Train it again.") from error
+    return IntentDecision(views, weights, mapped)
+
+
+def _require_decision(weights: Mapping[str, float], mapped: ConfidenceMap) -> None:
+    """Refuses weights that are no shares, and a map that lowers what should rise.
+
+    Raises:
+        ValueError: if these are such.
+    """
+    shares = list(weights.values())
+    if not all(share >= 0.0 for share in shares) or not math.isclose(sum(shares), 1.0, abs_tol=_ROUNDED):
+        raise ValueError(f"the weights of the views are no shares: {dict(weights)}")
+    if not (0.0 < mapped.power < math.inf and 0.0 < mapped.scale < math.inf and math.isfinite(mapped.familiarity)):
+        raise ValueError(f"{mapped} gives no confidences")
+    if not 0.0 <= mapped.threshold <= 1.0:
+        raise ValueError(f"{mapped.threshold} is no confidence")
