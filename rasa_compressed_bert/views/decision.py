@@ -73,7 +73,8 @@ class ConfidenceMap:
         sharpened = (pooled.probabilities / pooled.probabilities.max()) ** self.power
         best = 1.0 / float(sharpened.sum())
         sharpened *= best
-        return np.maximum(sharpened - (best - self.best(best, pooled.familiarity)), 0.0)
+        sharpened -= best  # first: the best confidence is then its own to the last bit, and not just below a threshold
+        return np.maximum(sharpened + self.best(best, pooled.familiarity), 0.0)
 
     def best(self, probability: float, familiarity: float) -> float:
         """The confidence of the most probable intent."""

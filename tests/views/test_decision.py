@@ -39,7 +39,7 @@ def test_below_the_threshold_if_unfamiliar_or_improbable_and_only_then(mapped, p
     if familiarity < mapped.familiarity:
         assert confidences.max() < mapped.threshold
     elif probable >= mapped.threshold:
-        assert confidences.max() >= mapped.threshold * (1 - 1e-9)
+        assert confidences.max() >= mapped.threshold
 
 
 @given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0), st.floats(0.0, 1.0))
@@ -56,6 +56,13 @@ def test_differences_are_those_of_the_probabilities_unless_nothing_is_left(mappe
     confidences = mapped.confidences(Pooled(probabilities, familiarity))
     lost = familiar.max() - confidences.max()
     np.testing.assert_allclose(confidences, np.maximum(familiar - lost, 0.0), atol=1e-9)
+
+
+def test_a_message_that_is_just_familiar_enough_is_not_below_the_threshold():
+    """Of training messages, it is the one that the threshold was found with."""
+    mapped = ConfidenceMap(power=1.0, familiarity=0.5, scale=0.1, threshold=0.3)
+    for best in np.linspace(0.5, 1.0, 50):
+        assert mapped.confidences(Pooled(np.array([best, 1.0 - best, 0.0]), 0.5)).max() == 0.3
 
 
 def test_two_intents_that_are_nearly_as_probable_are_ambiguous():
