@@ -44,6 +44,7 @@ INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "en
 ANSWER_EXTRACTOR = "answer_extractor"
 """The kind of one that answers questions out of documents."""
 _PACKAGE = "rasa_compressed_bert"
+_LARGEST_DIGEST = 1024  # bytes; ours have 64
 _LARGEST = {TOKENIZER: LARGEST_DESCRIPTION, DOCUMENTS: 2**29, GRAPH: 2**22, TENSORFLOW_GRAPH: LARGEST_DESCRIPTION}
 """Bytes of what takes many times as many in memory, or long to check.
 
@@ -103,7 +104,7 @@ def read_artifact(folder: Path) -> Artifact:
         ArtifactError: names the file that is missing, cut, altered or of another format version.
     """
     text = _read(folder, MANIFEST, most=LARGEST_DESCRIPTION)
-    if _digest(text) != _read(folder, MANIFEST_DIGEST).decode("ascii", "replace"):
+    if _digest(text) != _read(folder, MANIFEST_DIGEST, most=_LARGEST_DIGEST).decode("ascii", "replace"):
         raise ArtifactError(
             f"'{MANIFEST}' in '{folder}' was altered: its sha256 is not the one in '{MANIFEST_DIGEST}'."
         )

@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".md", ".txt")
 LARGEST_DOCUMENTS = 10_000_000
 """Bytes of all documents together: all of them are in the model, and in the memory of each worker."""
-_LONGEST_PASSAGE, _SHORTEST_SECTION = 800, 200  # characters
+LONGEST_PASSAGE = 800
+"""Characters."""
+_SHORTEST_SECTION = 200  # characters
 _BLOCK = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")  # lines up to an empty one
 _SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]”’]*(?=\s)|[。！？]|$)", re.DOTALL)
 _HEADING = "#"
@@ -103,7 +105,7 @@ def _cut(text: str) -> Iterator[Tuple[int, int]]:
     for block in _BLOCK.finditer(text):
         for first, last in _parts(text, *block.span()):
             is_new_section = text[first] == _HEADING and first == block.start() and end - start >= _SHORTEST_SECTION
-            if end > start and (last - start > _LONGEST_PASSAGE or is_new_section):
+            if end > start and (last - start > LONGEST_PASSAGE or is_new_section):
                 yield start, end
                 start = first
             start, end = (start if end > start else first), last
@@ -113,13 +115,13 @@ def _cut(text: str) -> Iterator[Tuple[int, int]]:
 
 def _parts(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
     """A paragraph or, where it is too long, its sentences, and parts of those that are still too long."""
-    if end - start <= _LONGEST_PASSAGE:
+    if end - start <= LONGEST_PASSAGE:
         yield start, end
         return
     for sentence in _SENTENCE.finditer(text, start, end):
         first, last = sentence.span()
-        while last - first > _LONGEST_PASSAGE:
-            limit = first + _LONGEST_PASSAGE
+        while last - first > LONGEST_PASSAGE:
+            limit = first + LONGEST_PASSAGE
             blank = max(text.rfind(" ", first + 1, limit), text.rfind("\n", first + 1, limit))
             place = blank if blank > first else limit
             yield first, place

@@ -82,8 +82,9 @@ class TagScheme:
             ValueError: if a label is none.
         """
         labels = tuple(EntityLabel(*label) for label in values["labels"])
-        parts = [part for label in labels for part in (label.entity, label.role or "", label.group or "")]
-        if not all(isinstance(part, str) for part in parts):
+        names = [label.entity for label in labels]
+        names += [part for label in labels for part in (label.role, label.group) if part is not None]
+        if not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"not all of these are names: {labels}")
         return cls(labels, values["bilou"])
 

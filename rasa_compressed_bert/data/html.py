@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from itertools import accumulate
-from typing import Any, List
+from typing import Any, Callable, List
 
 _BLOCKS = (
     "address article aside blockquote body br caption dd details div dl dt fieldset figcaption figure footer form h1 "
@@ -55,6 +55,7 @@ class _Parser(HTMLParser):
         self._text = text
         self._lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
         self._hidden = False
+        self._endless = {""}  # kinds of parts whose end would be looked for in vain, again and again
         self._ends = {match[1].lower(): match.start() for match in _END_OF_HIDDEN.finditer(text)}  # the last ones
         self.kept: List[str] = ["\n" if character == "\n" else " " for character in text]
 
@@ -74,10 +75,23 @@ class _Parser(HTMLParser):
         self._hidden = known and self._ends.get(tag, -1) > place and not self._text.endswith("`", 0, place)
         self._tag(tag if known else "", self.get_starttag_text() or "")
 
+    def parse_comment(self, i: int, report: int = 1) -> int:
+        """Takes "<!" for text where a comment has no end."""
+        return self._ended("comment", super().parse_comment, i)
+
     def parse_html_declaration(self, i: int) -> int:
         """Takes "<![" for text unless it begins a section that Python's parser knows; others are errors to it."""
-        if not self.rawdata.startswith("<![", i) or _SECTION.match(self.rawdata, i):
+        if not self.rawdata.startswith("<![", i):
             return super().parse_html_declaration(i)
+        section = _SECTION.match(self.rawdata, i)
+        return self._ended(section[1].lower() if section else "", super().parse_html_declaration, i)
+
+    def _ended(self, kind: str, parse: Callable[[int], int], i: int) -> int:
+        """The end of a part; behind "<!" where it has none: no other one of its kind behind it has, either."""
+        end = -1 if kind in self._endless else parse(i)
+        if end >= 0:
+            return end
+        self._endless.add(kind)
         self._keep("<!")
         return i + len("<!")
 

@@ -103,6 +103,9 @@ def state_of(artifact: Artifact) -> ModelState:
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     parameters = unpack(shape, packed_tensors(artifact))
+    for name, dimensions in shape.parameter_shapes().items():
+        if parameters[name].shape != dimensions:
+            raise ValueError(f"'{name}' has the shape {parameters[name].shape} instead of {dimensions}")
     return ModelState(shape, parameters, artifact.files[TOKENIZER].decode("utf-8"), dense)
 
 

@@ -25,6 +25,7 @@ _NO_FAST_TOKENIZER = (
     "has no tokenizer.json, and none can be made of its files here. If transformers has a fast tokenizer of the model, "
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
 _SPARE_ROWS = 1000
 _MOST_LAYERS = 1000
 _ANSWERS = "ForQuestionAnswering"  # how the classes of transformers end that have a layer of this name:
@@ -150,8 +151,10 @@ def _is_of_other_sizes(error: Exception) -> bool:
 
 
 def _load_tokenizer(transformers: Any, name: str, **source: Any) -> Any:
-    settings = transformers.models.auto.tokenization_auto.get_tokenizer_config(name, **source)
-    require_own_vocabulary(settings, name)
+    for file in _TOKENIZER_SETTINGS:
+        path = _file(transformers, name, file, local_files_only=source["local_files_only"])
+        if path is not None:
+            require_own_vocabulary(json.loads(Path(path).read_text(encoding="utf-8")), name, file=file)
     return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source)
 
 

@@ -1,36 +1,38 @@
 """The check that pretrained weights consist of their own files and read no other one of this machine.
 
-A `tokenizer_config.json` may name any file as the vocabulary, which transformers then reads in the place of that beside
-it; in HDF5, values may be those of any file ("external storage", external links, virtual datasets). What is read ends
+Settings of a tokenizer may name any file as the vocabulary, which transformers then reads in the place of that beside
+them; in HDF5, values may be those of any file ("external storage", external links, virtual datasets). What is read ends
 up in the trained model.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator
 
 from rasa_compressed_bert.errors import WeightsError
 
 _NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer came from
 
 
-def require_own_vocabulary(settings: Mapping[str, Any], name: str) -> None:
+def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
     """Refuses a tokenizer that names files elsewhere.
 
     Args:
-        settings: of its `tokenizer_config.json`.
+        settings: of the tokenizer, as JSON has them.
         name: of the weights.
+        file: that has the settings.
 
     Raises:
         WeightsError: names the first file that is there.
     """
-    for text in _texts({key: value for key, value in settings.items() if key not in _NOT_READ}):
+    own = {key: settings[key] for key in settings if key not in _NOT_READ} if isinstance(settings, dict) else settings
+    for text in _texts(own):
         path = Path(text)
         if _is_file(path) and path.resolve().parent != Path(name).resolve():
             raise WeightsError(
                 f"The tokenizer of model_weights '{name}' takes its vocabulary from a file elsewhere, '{text}'. Remove "
-                "that entry from tokenizer_config.json, if you trust these weights."
+                f"that entry from {file}, if you trust these weights."
             )
 
 

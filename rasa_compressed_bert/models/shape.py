@@ -117,6 +117,8 @@ class EncoderShape:
             is_possible = shape.is_possible
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
+        if shape.hidden_act not in ACTIVATIONS:
+            raise ArtifactError(f"An encoder of ours has no activation {shape.hidden_act!r}.")
         if not is_possible:
             raise ArtifactError(f"An encoder of ours has at most {_MOST_PARAMETERS} parameters, and this one has more.")
         return shape

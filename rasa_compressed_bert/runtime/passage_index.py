@@ -9,13 +9,14 @@ import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import DOCUMENTS, PASSAGES, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
-from rasa_compressed_bert.data.documents import Document, Passage, passages_of
+from rasa_compressed_bert.data.documents import LONGEST_PASSAGE, Document, Passage, passages_of
 from rasa_compressed_bert.errors import ArtifactError
 
 _NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
 """The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
 _LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
 _LONGEST_TERM = 10
+_FEWEST_CHARACTERS = 20  # of a passage, on average, but for the last one of each document
 LONGEST_QUESTION = 2000
 """Characters of a question that passages are found by: a longer text costs no more time."""
 
@@ -90,9 +91,10 @@ class PassageIndex:
             stored = json.loads(artifact.files[DOCUMENTS])
             tensors = tensors_from_bytes(artifact.files[PASSAGES])
             documents = [Document(*entry) for entry in stored["documents"]]
-            passages = [Passage(*row) for row in tensors["passages"].tolist()]
-            _require_parts(passages, documents)
+            passages = _parts(tensors["passages"], documents)
             shape = (len(passages), len(stored["terms"]))
+            if not all(np.isfinite(tensors[name]).all() for name in ("values", "idf")):
+                raise ValueError("weights of terms are no numbers")
             vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
             ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
             if not 1 <= ngrams[0] <= ngrams[1] <= _LONGEST_TERM:  # to find shorter and longer ones takes any time
@@ -136,17 +138,23 @@ class PassageIndex:
         )
 
 
-def _require_parts(passages: Sequence[Passage], documents: Sequence[Document]) -> None:
-    """Refuses what are no texts, and passages that are no parts of them.
+def _parts(rows: np.ndarray, documents: Sequence[Document]) -> List[Passage]:
+    """The passages of a tensor, `(N, 3)`.
 
     Raises:
-        ValueError: if there is one.
+        ValueError: if a document is no text, if a passage is no part of one or is longer than any of ours, or if there
+            are more than documents have: rows of zeros take next to no room in an archive.
     """
     if not all(isinstance(part, str) for document in documents for part in document):
         raise ValueError("a document is no text")
+    if len(rows) > len(documents) + sum(len(document.text) for document in documents) // _FEWEST_CHARACTERS:
+        raise ValueError(f"the documents have {len(rows)} passages")
+    passages = [Passage(*row) for row in rows.tolist()]
     for number, start, end in passages:
-        if not (0 <= number < len(documents) and 0 <= start <= end <= len(documents[number].text)):
+        inside = 0 <= number < len(documents) and 0 <= start < end <= len(documents[number].text)
+        if not inside or end - start > LONGEST_PASSAGE:
             raise ValueError("a passage is no part of a document")
+    return passages
 
 
 def _text(documents: Sequence[Document], passage: Passage) -> str:

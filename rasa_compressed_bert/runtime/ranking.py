@@ -33,7 +33,8 @@ class IntentRanker:
         if "views" in artifact.manifest:
             if VIEWS not in artifact.files:
                 raise ArtifactError(f"The model has views of a message, but not the file '{VIEWS}'. Train it again.")
-            self._decision = decision.read(artifact.manifest["views"], tensors_from_bytes(artifact.files[VIEWS]))
+            tensors = tensors_from_bytes(artifact.files[VIEWS])
+            self._decision = decision.read(artifact.manifest["views"], tensors, len(self.labels))
 
     def rank(self, text: str, logits: np.ndarray, features: Optional[np.ndarray]) -> Ranking:
         """All intents with their confidences, best first.

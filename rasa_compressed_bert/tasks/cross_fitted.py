@@ -7,6 +7,7 @@ from typing import Any, Dict, Mapping
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.heads import EntityHead, Head, IntentHead, heads_of
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.training.voting import UNMEASURED, Voting
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -53,8 +54,13 @@ class CrossFitted:
 NOTHING_HELD_OUT = CrossFitted(0, 0)
 
 
+@as_artifact_error()
 def cross_fitted_of(artifact: Artifact) -> CrossFitted:
-    """What was measured when an artifact was trained first."""
+    """What was measured when an artifact was trained first.
+
+    Raises:
+        ArtifactError: if that is not what its heads measure.
+    """
     stored = artifact.manifest.get("cross_fitted")
     if not stored:
         return NOTHING_HELD_OUT

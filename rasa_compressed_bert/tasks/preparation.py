@@ -15,6 +15,7 @@ from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import Head, continued_heads, heads_of, intents_of, learnt_heads, require_registered
 from rasa_compressed_bert.models.shape import POOLER
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks.cross_fitted import cross_fitted_of
 from rasa_compressed_bert.tasks.fitting import first_model
 from rasa_compressed_bert.tasks.intent_names import helpful_names, name_examples
@@ -58,17 +59,19 @@ def prepare_further(
 
     Raises:
         DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
+        ArtifactError: if its parts do not fit each other.
     """
     start = state_of(artifact)
-    require_registered(artifact.manifest)
-    before = heads_of(artifact.manifest)
+    with as_artifact_error():
+        require_registered(artifact.manifest)
+        before = heads_of(artifact.manifest)
+        stages = artifact.manifest.get("training_scores", {})
+        scores = {stage: score for stage, score in stages.items() if stage != "final"}  # which is measured anew
     examples, _ = with_whole_words(examples, start.tokenizer)
     heads = continued_heads(before, learnt_heads(examples, config, start.tokenizer, before=before))
     intents, names = intents_of(heads), []
     if intents and artifact.manifest.get("num_names"):
         names = name_examples(intents.labels, [example.text for example in examples])
-    stages = artifact.manifest.get("training_scores", {})
-    scores = {stage: score for stage, score in stages.items() if stage != "final"}  # which is measured anew
     run = begin([*examples, *names], heads, start, config, known=known)
     return replace(run, scores=scores, cross_fitted=cross_fitted_of(artifact))
 

@@ -15,7 +15,15 @@ from typing import Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows, quantized_rows, softmax
+from rasa_compressed_bert.views.view import (
+    Evidence,
+    Reading,
+    dequantized_rows,
+    quantized_rows,
+    require_bounds,
+    require_tensors,
+    softmax,
+)
 
 BUCKETS = 4096
 LONGEST_TEXT = 1000
@@ -26,6 +34,7 @@ _THREE, _FOUR = np.uint32(3), np.uint32(4)
 CANDIDATES = 4
 """Intents whose messages are compared."""
 _SHARPNESS = 12.0
+_MOST_CLASSES = 2**17  # the table of more takes over 4 GB, however small it is stored
 
 
 def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -106,8 +115,23 @@ class CharacterView:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> CharacterView:
-        """The inverse of `tensors`, up to rounding."""
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], num_classes: int) -> CharacterView:
+        """The inverse of `tensors`, up to rounding.
+
+        Raises:
+            KeyError: if a tensor is missing.
+            ValueError: if these are not the tensors of such a view.
+        """
+        if num_classes > _MOST_CLASSES:
+            raise ValueError(f"it has {num_classes} intents")
+        count = len(tensors["places"])
+        shapes = {
+            **{"places": (count,), "frequency": (count,), "bias": (num_classes,)},
+            **{"kernel": (count, num_classes), "kernel.row_scale": (count,)},
+            **{"centroids": (count, num_classes), "centroids.row_scale": (count,)},
+        }
+        require_tensors(tensors, shapes)
+        _require_places(tensors["places"])
         places = tensors["places"].astype(np.int64)
         frequency = np.zeros(BUCKETS, np.float32)
         frequency[places] = tensors["frequency"]
@@ -116,7 +140,8 @@ class CharacterView:
             table = np.zeros((BUCKETS, len(tensors["bias"])), np.float32)
             table[places] = dequantized_rows(dict(tensors), name)
             tables.append(table)
-        return cls(frequency, tables[0], tensors["bias"], tables[1], SparseRows.from_tensors(tensors))
+        messages = SparseRows.from_tensors(tensors, num_classes)
+        return cls(frequency, tables[0], tensors["bias"], tables[1], messages)
 
 
 class SparseRows:
@@ -158,10 +183,20 @@ class SparseRows:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> SparseRows:
-        """The inverse of `tensors`, up to rounding."""
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], num_classes: int) -> SparseRows:
+        """The inverse of `tensors`, up to rounding.
+
+        Raises:
+            KeyError: if a tensor is missing.
+            ValueError: if these are not the tensors of such rows.
+        """
         names = ("message.places", "message.values", "message.rows", "message.starts")
         places, values, rows, starts = (tensors[name] for name in names)
+        shapes = ((len(places),), (len(places),), (len(rows),), (num_classes + 1,))
+        require_tensors(tensors, dict(zip(names, shapes)))
+        _require_places(places)
+        require_bounds("message.rows", rows, len(places))
+        require_bounds("message.starts", starts, len(rows) - 1)
         return cls(places, values.astype(np.float32) / 255.0, rows, starts)
 
 
@@ -176,3 +211,13 @@ def weighted(text: str, frequency: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     weights = (1.0 + np.log(counts)) * frequency[places]
     norm = float(np.sqrt(weights @ weights))
     return places, (weights / norm if norm else weights).astype(np.float32)
+
+
+def _require_places(places: np.ndarray) -> None:
+    """Refuses places that no n-gram is hashed into.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    if places.min(initial=0) < 0 or places.max(initial=0) >= BUCKETS:
+        raise ValueError(f"places of n-grams are not below {BUCKETS}")

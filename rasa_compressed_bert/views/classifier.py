@@ -6,7 +6,7 @@ from typing import Dict, Mapping
 
 import numpy as np
 
-from rasa_compressed_bert.views.view import Evidence, Reading, softmax
+from rasa_compressed_bert.views.view import Evidence, Reading, require_tensors, softmax
 
 
 class ClassifierView:
@@ -29,6 +29,14 @@ class ClassifierView:
         return {"temperature": np.array([self._temperature], np.float32)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> ClassifierView:
-        """The inverse of `tensors`."""
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], num_classes: int) -> ClassifierView:
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError: if the temperature is missing.
+            ValueError: if it is none.
+        """
+        require_tensors(tensors, {"temperature": (1,)})
+        if not tensors["temperature"][0] > 0.0:
+            raise ValueError(f"{tensors['temperature'][0]} is no temperature")
         return cls(float(tensors["temperature"][0]))

@@ -39,6 +39,7 @@ from rasa_compressed_bert.views.view import Reading, View
 VIEWS: Dict[str, Any] = {"classifier": ClassifierView, "neighbours": NeighbourView, "characters": CharacterView}
 """Views by the names that artifacts have for them."""
 _SLIGHTLY_LESS = 1.0 - 1e-6
+_ROUNDED = 1e-6  # by how much a sum of shares may miss 1
 _DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
 
 
@@ -84,7 +85,8 @@ class ConfidenceMap:
         lowered = best if most_probable == self.out_of_scope_class else self.best(best, pooled.familiarity)
         if math.isnan(lowered):
             raise ArtifactError("The confidences are no numbers: the model's weights are damaged. Train it again.")
-        return np.maximum(sharpened * best - (best - lowered), 0.0)
+        sharpened = sharpened * best - best  # first: the best confidence is then its own to the last bit
+        return np.maximum(sharpened + lowered, 0.0)
 
     def best(self, probability: float, familiarity: float) -> float:
         """The confidence of the most probable intent."""
@@ -137,11 +139,41 @@ def stored(views: Mapping[str, View], weights: Mapping[str, float], confidence_m
     return described, tensors
 
 
-def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> IntentDecision:
-    """The inverse of `stored`."""
-    views: Dict[str, View] = {}
-    for name in described["weights"]:
-        prefix = f"{name}."
-        own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-        views[name] = VIEWS[name].from_tensors(own)
-    return IntentDecision(views, described["weights"], ConfidenceMap(**described["confidence"]))
+def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray], num_classes: int) -> IntentDecision:
+    """The inverse of `stored`.
+
+    Args:
+        described: the manifest entry.
+        tensors: of all views.
+        num_classes: intents of the model.
+
+    Raises:
+        ArtifactError: if they are no decision between so many intents.
+    """
+    try:
+        weights, mapped = described["weights"], ConfidenceMap(**described["confidence"])
+        _require_decision(weights, mapped)
+        views: Dict[str, View] = {}
+        for name in weights:
+            prefix = f"{name}."
+            own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            views[name] = VIEWS[name].from_tensors(own, num_classes)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        reason = f"{error} is missing or unknown" if isinstance(error, KeyError) else error
+        raise ArtifactError(f"The views of the model cannot be read: {reason}. Train it again.") from error
+    return IntentDecision(views, weights, mapped)
+
+
+def _require_decision(weights: Mapping[str, float], mapped: ConfidenceMap) -> None:
+    """Refuses weights that are no shares, and a map that lowers what should rise.
+
+    Raises:
+        ValueError: if these are such.
+    """
+    shares = list(weights.values())
+    if not all(share >= 0.0 for share in shares) or not math.isclose(sum(shares), 1.0, abs_tol=_ROUNDED):
+        raise ValueError(f"the weights of the views are no shares: {dict(weights)}")
+    if not (0.0 < mapped.power < math.inf and 0.0 < mapped.scale < math.inf and math.isfinite(mapped.familiarity)):
+        raise ValueError(f"{mapped} gives no confidences")
+    if not 0.0 <= mapped.threshold <= 1.0:
+        raise ValueError(f"{mapped.threshold} is no confidence")

@@ -11,7 +11,15 @@ from typing import Dict, Mapping
 import numpy as np
 
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.views.view import Evidence, Reading, dequantized_rows, quantized_rows, softmax
+from rasa_compressed_bert.views.view import (
+    Evidence,
+    Reading,
+    dequantized_rows,
+    quantized_rows,
+    require_bounds,
+    require_tensors,
+    softmax,
+)
 
 SHARPNESS = 16.0
 """What similarities are multiplied by before a softmax makes them probabilities."""
@@ -66,8 +74,20 @@ class NeighbourView:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> NeighbourView:
-        """The inverse of `tensors`, up to rounding."""
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], num_classes: int) -> NeighbourView:
+        """The inverse of `tensors`, up to rounding.
+
+        Raises:
+            KeyError: if a tensor is missing.
+            ValueError: if these are not the tensors of such a view.
+        """
+        (features, size), count = tensors["components"].shape, len(tensors["rows"])
+        shapes = {
+            **{"components": (features, size), "components.row_scale": (features,)},
+            **{"rows": (count, size), "rows.row_scale": (count,), "starts": (num_classes,)},
+        }
+        require_tensors(tensors, shapes)
+        require_bounds("starts", np.append(tensors["starts"], count), count)
         rows = dequantized_rows(dict(tensors), "rows")
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         return cls(dequantized_rows(dict(tensors), "components"), rows, tensors["starts"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Protocol
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 import numpy as np
 
@@ -60,3 +60,36 @@ def quantized_rows(matrix: np.ndarray, name: str) -> Dict[str, Any]:
 def dequantized_rows(tensors: Dict[str, np.ndarray], name: str) -> np.ndarray:
     """The inverse of `quantized_rows`, in float32."""
     return tensors[name].astype(np.float32) * tensors[f"{name}.row_scale"][:, np.newaxis]
+
+
+def require_tensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Tuple[int, ...]]) -> None:
+    """Refuses what are not the tensors of a view.
+
+    Args:
+        tensors: as they were stored.
+        shapes: of each of them.
+
+    Raises:
+        KeyError: if one is missing.
+        ValueError: if one has another shape, or values that are no numbers.
+    """
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"'{name}' has the shape {tensors[name].shape} instead of {shape}")
+        if not np.isfinite(tensors[name]).all():
+            raise ValueError(f"'{name}' has values that are no numbers")
+
+
+def require_bounds(name: str, bounds: np.ndarray, end: int) -> None:
+    """Refuses what do not cut `end` rows into parts that have a row each.
+
+    Args:
+        name: of the tensor.
+        bounds: where each part begins, and where the last one ends.
+        end: the number of rows.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    if bounds[0] != 0 or bounds[-1] != end or not np.all(np.diff(bounds.astype(np.int64)) > 0):
+        raise ValueError(f"'{name}' does not cut {end} rows into parts")

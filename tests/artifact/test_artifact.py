@@ -98,6 +98,13 @@ def test_manifest_that_is_too_large_is_not_read(folder, monkeypatch):
         read_artifact(folder)
 
 
+def test_digest_that_is_too_large_is_not_read(folder):
+    with (folder / module.MANIFEST_DIGEST).open("ab") as file:
+        file.truncate(100_000)
+    with pytest.raises(ArtifactError, match="'manifest.sha256' .* 100000 bytes: no model of ours is that large"):
+        read_artifact(folder)
+
+
 @pytest.mark.parametrize("name", ON_DISK)
 def test_folder_in_place_of_a_file_is_named(folder, name):
     (folder / name).unlink()

@@ -51,6 +51,12 @@ def test_a_scheme_as_json(scheme):
     assert TagScheme.from_dict(scheme.to_dict()) == scheme
 
 
+@pytest.mark.parametrize("label", [[None], [""], ["city", ""], ["city", 0], ["city", None, []], [1]])
+def test_labels_that_are_no_names_are_refused(label):
+    with pytest.raises(ValueError, match="not all of these are names"):
+        TagScheme.from_dict({"labels": [label], "bilou": True})
+
+
 def test_labels_are_sorted_with_and_without_roles():
     spans = [EntitySpan(0, 1, "city", role) for role in ("to", None, "from", "to")] + [EntitySpan(1, 2, "a", None, "g")]
     expected = [("a", None, "g"), ("city", None, None), ("city", "from", None), ("city", "to", None)]

@@ -10,6 +10,7 @@ from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.compression.quantization import calibration_for, is_sparse, stored_name
 from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.export.packing import input_format, pack, state_of, unpack
 
 SHAPE = random_shape(UNEVEN)
@@ -223,3 +224,14 @@ def test_a_tagger_that_reads_no_neighbours_goes_on_as_one_that_weighs_them_with_
     before, own, after = np.split(kernel, 3)
     np.testing.assert_array_equal(own, alone)
     assert not before.any() and not after.any()
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("separator", 1), ("embedding_size", 8), ("max_position_embeddings", 3), ("vocab_size", 7), ("hidden_act", "x")],
+)
+def test_a_manifest_that_does_not_fit_the_weights_is_refused(entry, value):
+    tensors, shape = packed(random_parameters(SHAPE), method="none"), SHAPE.to_dict()
+    manifest = {"encoder": {**shape, entry: value}, "dense_encoder": shape}
+    with pytest.raises(ArtifactError):
+        state_of(Artifact(manifest, {WEIGHTS: tensors_to_bytes(tensors), TOKENIZER: b"{}"}))

@@ -150,13 +150,14 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
 
 @pytest.mark.parametrize("kept", ["tokenizer.json", "vocab.txt"])
 @pytest.mark.parametrize("entry", ["vocab_file", "tokenizer_file"])
-def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept, entry):
+@pytest.mark.parametrize("settings", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept, entry, settings):
     """It would end up in the trained model."""
     secret = tmp_path / "secret"
     secret.write_bytes((copied / kept).read_bytes())
     (copied / ("vocab.txt" if kept == "tokenizer.json" else "tokenizer.json")).unlink()
-    change_json(copied / "tokenizer_config.json", **{entry: str(secret)})
-    with pytest.raises(WeightsError, match="takes its vocabulary from a file elsewhere, .*secret"):
+    change_json(copied / settings, **{entry: str(secret)})
+    with pytest.raises(WeightsError, match=f"takes its vocabulary from a file elsewhere, .*secret.*{settings}"):
         load_pretrained(str(copied))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.artifact.artifact import DOCUMENTS, PASSAGES, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.data.documents import Document
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.passage_index import LONGEST_QUESTION, PassageIndex
@@ -106,6 +107,28 @@ def damaged(files, name):
 def test_damaged_files(index, name):
     with pytest.raises(ArtifactError):
         PassageIndex.open(Artifact({}, damaged(index.files(), name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("values", [np.nan]),
+        ("idf", [np.inf]),
+        ("passages", [[0, 5, 5]]),
+        ("passages", [[2, 0, 900]]),
+        ("passages", [[0, 0, 5]] * 500),
+    ],
+    ids=["no weight", "no idf", "nothing", "long", "many"],
+)
+def test_damaged_passages(index, name, values):
+    """A row takes next to no room in an archive, and a long passage takes long to read."""
+    files = index.files()
+    tensors = tensors_from_bytes(files[PASSAGES])
+    rest = tensors[name][len(values) :]
+    changed = np.concatenate([np.array(values, tensors[name].dtype), rest])
+    data = tensors_to_bytes({**tensors, name: changed})
+    with pytest.raises(ArtifactError, match="documents of the model cannot be read: (weights|a passage|the documents)"):
+        PassageIndex.open(Artifact({}, {**files, PASSAGES: data}))
 
 
 def test_similarities_are_cosines(index):

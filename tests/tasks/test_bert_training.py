@@ -8,7 +8,7 @@ from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, p
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.data.example import Example, class_indices
-from rasa_compressed_bert.errors import ConfigError, DataError, WeightsError
+from rasa_compressed_bert.errors import ArtifactError, ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
@@ -133,6 +133,12 @@ def test_finetuning_with_new_labels_is_refused(dense, configure):
 def test_finetuning_on_nothing_is_refused(dense, configure):
     with pytest.raises(DataError, match="no examples"):
         finetune_bert([], configure(), dense)
+
+
+@pytest.mark.parametrize("entries", [{"cross_fitted": {"a": 1}}, {"training_scores": None}])
+def test_a_manifest_of_no_training_is_refused(dense, configure, entries):
+    with pytest.raises(ArtifactError, match="parts of the model do not fit each other"):
+        finetune_bert(EXAMPLES, configure(), Artifact({**dense.manifest, **entries}, dense.files))
 
 
 def test_no_examples(configure):

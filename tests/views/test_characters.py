@@ -78,7 +78,7 @@ def test_the_nearest_message_is_that_of_a_slow_search():
 
 def test_stored_and_read_again_it_says_nearly_the_same():
     view = fit_characters(TEXTS, CLASSES, 3, seed=0)
-    again = CharacterView.from_tensors(view.tensors())
+    again = CharacterView.from_tensors(view.tensors(), 3)
     for text in [*TEXTS, "a rainy table", "nothing"]:
         one, other = view.evidence(read(text)), again.evidence(read(text))
         assert other.probabilities == pytest.approx(one.probabilities, abs=0.02)

@@ -75,7 +75,7 @@ def test_of_a_hundred_thousand_messages_some_are_chosen_in_linear_time_and_memor
 def test_stored_and_read_again_it_says_nearly_the_same(training):
     features, classes = training
     view = fit_neighbours(features, classes, 4, seed=0)
-    again = NeighbourView.from_tensors(view.tensors())
+    again = NeighbourView.from_tensors(view.tensors(), 4)
     for row in features:
         reading = Reading("", np.zeros(4), row)
         assert again.evidence(reading).familiarity == pytest.approx(view.evidence(reading).familiarity, abs=0.02)
