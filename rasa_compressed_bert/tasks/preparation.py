@@ -1,4 +1,4 @@
-"""What comes before the stages: a model, the heads that the examples have labels for, and the messages, encoded."""
+"""Prepares a training run: a model, the heads that the examples have labels for, and the encoded messages."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from rasa_compressed_bert.training.head import initial_parameters
 
 
 def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelState:
-    """The pretrained encoder, with a pooler where the options ask for one; for entities alone its first half.
+    """The pretrained encoder, with a pooler if the options ask for one; for entities alone, its first half.
 
-    What a word is stands in the middle layers, see docs/decisions.md.
+    Middle layers represent what a word is best, see docs/decisions.md.
     """
     texts, entities_alone = [example.text for example in examples], not config.learns_intents
     return start_from_pretrained(config, texts, pooler=config.pooling == "cls", first_half=entities_alone)
@@ -37,7 +37,7 @@ def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelSta
 def prepare(
     examples: Sequence[Example], config: BertOptions, *, known: KnownValues, pretrained: Optional[ModelState] = None
 ) -> TrainingRun:
-    """The training of a new model, see `bert_training.train_bert`.
+    """Prepares the training of a new model, see `bert_training.train_bert`.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -54,10 +54,10 @@ def prepare(
 def prepare_further(
     examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues
 ) -> TrainingRun:
-    """The training of a model that was trained before, on examples of the same labels.
+    """Prepares to continue the training of a model, on examples with the same labels.
 
     Raises:
-        DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
+        DataError: if there is nothing to learn, or if the labels or the heads are not those of the artifact.
     """
     start = state_of(artifact)
     require_registered(artifact.manifest)
@@ -68,7 +68,7 @@ def prepare_further(
     if intents and artifact.manifest.get("num_names"):
         names = name_examples(intents.labels, [example.text for example in examples])
     stages = artifact.manifest.get("training_scores", {})
-    scores = {stage: score for stage, score in stages.items() if stage != "final"}  # which is measured anew
+    scores = {stage: score for stage, score in stages.items() if stage != "final"}  # "final" is measured again
     run = begin([*examples, *names], heads, start, config, known=known)
     return replace(run, scores=scores, cross_fitted=cross_fitted_of(artifact))
 
@@ -81,14 +81,14 @@ def begin(
     *,
     known: KnownValues,
 ) -> TrainingRun:
-    """A run at its beginning.
+    """Starts a run.
 
     Args:
-        examples: the labelled messages, and names of intents.
-        heads: what is learnt.
+        examples: the labelled messages, followed by names of intents.
+        heads: the heads to train.
         start: the weights that training starts from, with the layers of the heads.
         config: all options.
-        known: values of entities that are learnt besides.
+        known: further values of entities to learn.
     """
     heads, messages = encode_messages(examples, heads, start, config, known=known)
     model, rng = first_model(start, messages, config), np.random.default_rng(config.random_seed)
@@ -96,9 +96,9 @@ def begin(
 
 
 def with_heads(state: ModelState, heads: Sequence[Head], config: BertOptions) -> ModelState:
-    """Replaces what is on top of the encoder by linear layers of zeros and, for `pooling: cls`, a pooler.
+    """Replaces the layers on top of the encoder by linear layers of zeros and, for `pooling: cls`, a pooler.
 
-    The pooler is that of the weights or, where they have none, a random one.
+    The pooler is that of the pretrained weights or, if they have none, a random one.
     """
     parameters = state.encoder_parameters
     features = state.shape.hidden_size
