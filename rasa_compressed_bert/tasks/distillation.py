@@ -175,7 +175,7 @@ def _with_held_out(
     """Moves some of the synthetic and unlabelled messages to the validation messages, on which epochs are compared.
 
     The measure is how often the student gives them the teacher's intent; no training message of the user is held out.
-    A validation message does not occur among the others in another case or with other whitespace, nor was it learnt in the training
+    Apart from case and whitespace, a validation message equals no other message, and was not learnt in the training
     that is continued.
 
     Args:
@@ -214,8 +214,8 @@ def _other_texts(
     """Synthetic messages followed by those of the file of unlabelled ones, and the position of the source of each.
 
     The source of a synthetic message is the training message that it was made from; that of an unlabelled one is -1.
-    Unlabelled messages that differ from a training message, a synthetic one or one another only in case and whitespace are
-    left out, and so are messages of both kinds whose normal form is in `held_out`.
+    Unlabelled messages that differ from a training message, a synthetic one or one another only in case and whitespace
+    are left out, and so are messages of both kinds whose normal form is in `held_out`.
     """
     options, table = config.augmentation, teacher.parameters["embeddings.word"]
     synthetic = synthetic_messages(texts, options, tokenizer=teacher.tokenizer, table=table, seed=config.random_seed)
