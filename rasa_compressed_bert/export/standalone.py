@@ -70,7 +70,7 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
 
     tensors = _tensors(artifact)
     if "encoder" not in artifact.manifest:
-        raise ExportError("This student is no BERT, and is served by ONNX Runtime alone: export it with --format onnx.")
+        raise ExportError("This student is no BERT, and only ONNX Runtime can serve it: export it with --format onnx.")
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)
@@ -80,9 +80,9 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
 
 def _tensors(artifact: Artifact) -> Dict[str, np.ndarray]:
     if SPACY_MODEL in artifact.files:
-        raise ExportError("This student is a spaCy pipeline, which spaCy alone serves.")
+        raise ExportError("This student is a spaCy pipeline, which only spaCy can serve.")
     if WEIGHTS not in artifact.files:
-        raise ExportError("The model had nothing to train on: there is nothing to export.")
+        raise ExportError("The model had no training data: there is nothing to export.")
     return packed_tensors(artifact)
 
 

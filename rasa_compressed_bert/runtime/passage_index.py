@@ -143,10 +143,10 @@ def _require_parts(passages: Sequence[Passage], documents: Sequence[Document]) -
         ValueError: if there is one.
     """
     if not all(isinstance(part, str) for document in documents for part in document):
-        raise ValueError("a document is no text")
+        raise ValueError("a document is not a text")
     for number, start, end in passages:
         if not (0 <= number < len(documents) and 0 <= start <= end <= len(documents[number].text)):
-            raise ValueError("a passage is no part of a document")
+            raise ValueError("a passage is not a part of a document")
 
 
 def _text(documents: Sequence[Document], passage: Passage) -> str:

@@ -111,7 +111,7 @@ def encode_questions(
             f"has all of the answer: {'; '.join(lost[:3])}. Raise max_length if there are many."
         )
     if not input_ids:
-        raise DataError("training_data: no question and its passage have a wordpiece to read.")
+        raise DataError("training_data: no question is left to learn: none has a window with its answer.")
     first = 1 if state.shape.separator is None else state.shape.separator + 1
     vocabulary = UsedVocabulary.of(input_ids, first=first)
     learnt = EncodedExamples(vocabulary.renumber(input_ids), {head.name: labels})

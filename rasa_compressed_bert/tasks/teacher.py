@@ -29,7 +29,7 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
     """A trained intent classifier with the labels of the examples: that of `teacher.model`, or one fine-tuned on them.
 
     Raises:
-        CompressedBertError: if `teacher.model` cannot be read, or is no intent classifier.
+        CompressedBertError: if `teacher.model` cannot be read, or is not an intent classifier.
         DataError: if its labels are not those of the examples.
     """
     if config.teacher.model is not None:
