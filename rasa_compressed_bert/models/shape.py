@@ -118,7 +118,7 @@ class EncoderShape:
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
         if not is_possible:
-            raise ArtifactError(f"The encoder has more than {_MOST_PARAMETERS} parameters, which is not supported.")
+            raise ArtifactError(f"An encoder has at most {_MOST_PARAMETERS} parameters, and this one has more.")
         return shape
 
 

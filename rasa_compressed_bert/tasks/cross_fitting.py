@@ -80,7 +80,7 @@ def _folds(run: TrainingRun, count: int) -> np.ndarray:
     """The fold of each message; -1 for those that are never held out: names, and the only message of an intent.
 
     Each response of a retrieval intent counts as an intent of its own, and messages that differ only in case and
-    spaces count as one.  # (n,)
+    whitespace count as one.  # (n,)
     """
     classes, texts = _classes(run), run.messages.texts
     folds = message_folds(texts, classes, count, seed=run.config.random_seed)

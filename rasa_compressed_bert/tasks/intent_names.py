@@ -78,7 +78,7 @@ def helpful_names(examples: Sequence[Example], labels: Sequence[str], state: Mod
 
 
 def _right(features: np.ndarray, classes: np.ndarray, halves: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Whether the nearest mean is that of a message's intent; means are of used examples not in its half.  # (n,)"""
+    """Whether the nearest mean, over the `used` examples outside of a message's half, is its own intent's.  # (n,)"""
     right = np.zeros(len(halves), bool)
     for half in range(2):
         known = used.copy()

@@ -28,7 +28,7 @@ from rasa_compressed_bert.training.head import initial_parameters
 def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelState:
     """The pretrained encoder, with a pooler if the options ask for one; for entities alone, its first half.
 
-    Middle layers represent what a word is best, see docs/decisions.md.
+    Entities are tagged from the hidden states of a middle layer, see docs/decisions.md.
     """
     texts, entities_alone = [example.text for example in examples], not config.learns_intents
     return start_from_pretrained(config, texts, pooler=config.pooling == "cls", first_half=entities_alone)

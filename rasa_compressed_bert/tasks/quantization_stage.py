@@ -18,8 +18,8 @@ _AWARE_SHARE = 0.5  # of the epochs
 def quantize(run: TrainingRun) -> TrainingRun:
     """Prepares the model for its format; its weights are still floats.
 
-    Quantization-aware training has the unquantized model as its teacher, and trains the model that will be served. With
-    k-means, the model continues with clustered weights.
+    Quantization-aware training trains the model as it will be served, with the unquantized model as the teacher. With
+    k-means, the returned model has clustered weights.
 
     Raises:
         DataError: if there is nothing to calibrate on.

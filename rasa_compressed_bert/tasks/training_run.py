@@ -70,7 +70,7 @@ class TrainingRun:
         heads: the heads of the model.
         start: the weights that training starts from, with the whole vocabulary.
         messages: the training messages.
-        model: the model after the last stage; a stage that trains changes it in place.
+        model: the model as the previous stage left it; a stage that trains changes it in place.
         rng: shuffles the messages.
         scores: scores on the training messages after each stage so far.
         cross_fitted: measurements on held-out messages.

@@ -55,7 +55,7 @@ def with_views(
         options: the section `out_of_scope`.
         voting: the weights of the views.
         num_names: how many of the texts, at the end, are names of intents.
-        seed: for folds and clusters.
+        seed: for folds and samples.
 
     Raises:
         DataError: if the file of out-of-scope messages cannot be read.

@@ -10,7 +10,7 @@ import numpy as np
 _POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
 _MIN_STEPS, _MIN_BATCH = 50, 8
 NO_LABEL = -1
-"""The label of a message or wordpiece without a label, such as special wordpieces and padding."""
+"""Stands for a missing label, of a message or of a wordpiece; special wordpieces and padding have it too."""
 _SOFT_TARGETS = "soft targets"
 
 Labels = Any

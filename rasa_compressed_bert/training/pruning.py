@@ -45,7 +45,7 @@ class PruningCallback:
         return self._sparsity
 
     def gates(self, batch_size: tf.Tensor) -> Gates:
-        """Called in the train step before the forward pass: returns each example's gates, a dictionary a layer."""
+        """Called in the train step before the forward pass: each example's gates, by layer; none by default."""
         return []
 
     def observe(self, gate_gradients: Gates) -> None:
