@@ -1,4 +1,4 @@
-"""Trained Rasa archives: finding one, unpacking it safely, and the artifacts inside."""
+"""Trained Rasa archives: finds one, unpacks it safely, and reads the artifacts in it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from rasa_compressed_bert.artifact.artifact import (
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
 _MOST_MEMBERS = 10_000
-"""Files and folders of an archive: more take long to make, however small they are. A trained bot has some hundred."""
+"""The largest number of files and folders of an archive, as each takes time to create; a bot has some hundred."""
 _DEEPEST = 30
-"""Folders within each other: of a trained bot there are some five."""
-_COMPONENTS, _METADATA = "components", "metadata.json"  # as rasa.engine.storage.local_model_storage has them
+"""The largest depth of nested folders; a trained bot has about five."""
+_COMPONENTS, _METADATA = "components", "metadata.json"  # as in rasa.engine.storage.local_model_storage
 
 
 def archive_path(model: Path) -> Path:
-    """The archive that `model` means: itself, or of a folder of archives the newest.
+    """The archive that `model` refers to: itself, or the newest archive in a folder.
 
     Raises:
         CompressedBertError: if there is none.
@@ -45,23 +45,23 @@ def archive_path(model: Path) -> Path:
 
 
 def is_artifact(folder: Path) -> bool:
-    """Whether a folder is, or was meant to be, one of our artifacts."""
+    """Whether a folder is one of our artifacts, even a damaged one."""
     return (folder / MANIFEST).is_file() and (folder / MANIFEST_DIGEST).exists()
 
 
 @contextlib.contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """A temporary folder with an archive's content.
+    """Unpacks an archive into a temporary folder.
 
     Raises:
-        CompressedBertError: if it is no archive, if a member is not a plain file or folder below that folder, or if
-            they are larger, more, or deeper within each other, than those of any model of ours.
+        CompressedBertError: if it is not an archive, if a member is not a plain file or folder below that folder, or if
+            the members exceed the limits on size, number or depth.
     """
     with tempfile.TemporaryDirectory(prefix="rasa_compressed_bert_") as name:
         folder = Path(name).resolve()
         try:
             with gzip.open(archive) as stream:
-                bounded = cast(IO[bytes], _Bounded(stream, archive))  # tarfile calls `read` alone
+                bounded = cast(IO[bytes], _Bounded(stream, archive))  # tarfile only calls `read`
                 with tarfile.open(fileobj=bounded, mode="r|") as tar:
                     parents: Set[PurePosixPath] = set()
                     for number, member in enumerate(tar):
@@ -77,7 +77,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
 
 def metadata(folder: Path) -> Dict[str, Any]:
-    """Rasa's metadata of the model in an unpacked archive.
+    """Reads Rasa's metadata of the model in an unpacked archive.
 
     Raises:
         CompressedBertError: if there is none.
@@ -94,7 +94,7 @@ def metadata(folder: Path) -> Dict[str, Any]:
 
 
 def artifacts_in(folder: Path) -> Dict[str, Artifact]:
-    """Rasa's node names and the artifacts of our components in an unpacked archive.
+    """Reads the artifacts of our components in an unpacked archive, by Rasa's names of their nodes.
 
     Raises:
         ArtifactError: if a file of one of them is missing or damaged.
@@ -110,7 +110,7 @@ def artifacts_in(folder: Path) -> Dict[str, Artifact]:
 
 
 def artifacts_of(model: Path) -> Dict[str, Artifact]:
-    """The artifacts of our components in an archive, in the newest of a folder of archives, or in an artifact folder.
+    """Reads the artifacts of our components in an archive, in the newest archive of a folder, or in an artifact folder.
 
     Raises:
         CompressedBertError: if there is no model, or if a file of it is missing or damaged.
@@ -122,12 +122,12 @@ def artifacts_of(model: Path) -> Dict[str, Artifact]:
 
 
 def last_with(model: Path, entry: str, *, component: str) -> Artifact:
-    """The artifact with an entry in its manifest; of several, that of Rasa's last component.
+    """The artifact with an entry in its manifest; if there are several, that of the last component.
 
     Args:
         model: see `artifacts_of`.
-        entry: of the manifest.
-        component: the class that trains such artifacts, for the error.
+        entry: the key of the manifest.
+        component: the class that trains such artifacts, for the error message.
 
     Raises:
         CompressedBertError: if there is none.
@@ -142,7 +142,7 @@ def require_nlu(archive: Path) -> None:
     """Refuses an archive that cannot parse messages.
 
     Raises:
-        CompressedBertError: if it is no archive, or was trained by `rasa train core`.
+        CompressedBertError: if it is not an archive, or was trained by `rasa train core`.
     """
     with unpacked(archive) as folder:
         if metadata(folder).get("nlu_target") is None:
@@ -150,11 +150,11 @@ def require_nlu(archive: Path) -> None:
 
 
 class _Bounded:
-    """Reads a stream, whose end is never far: a small archive may unpack to any size.
+    """Reads a limited number of bytes from a stream, as a small archive may unpack to any size.
 
     Args:
-        stream: of decompressed bytes.
-        archive: where they come from.
+        stream: the stream of decompressed bytes.
+        archive: the path of the archive, for the error message.
     """
 
     def __init__(self, stream: gzip.GzipFile, archive: Path):
@@ -164,7 +164,7 @@ class _Bounded:
         """The next bytes.
 
         Raises:
-            CompressedBertError: if there are more than any model of ours has.
+            CompressedBertError: if the limit is exceeded.
         """
         data = self._stream.read(size)
         self._left -= len(data)
@@ -174,7 +174,7 @@ class _Bounded:
 
 
 def _require_inside(member: tarfile.TarInfo, folder: Path, *, archive: Path) -> None:
-    """Rasa's own archives name their root '/'; everything else must lie below the folder, and not very far."""
+    """Refuses a member outside of the folder or nested too deeply; the root of Rasa's own archives is named '/'."""
     if len(PurePosixPath(member.name).parts) > _DEEPEST:
         raise CompressedBertError(f"'{archive}' has more than {_DEEPEST} folders within each other: not unpacked.")
     target = (folder / member.name.lstrip("/")).resolve()

@@ -1,16 +1,16 @@
-"""The artifact: a folder with all that serving needs, and nothing that can run code.
+"""The artifact: a folder with everything that serving needs, and nothing that can run code.
 
     manifest.json         what the model is, how it was made, and the sha256 of every other file
     manifest.sha256       of the manifest itself
     tokenizer.json        the `tokenizers` library's serialisation
-    model.onnx            the serving graph, without weights (or model.pb; or model.tflite, with weights of its own)
+    model.onnx            the serving graph, without weights (or model.pb; or model.tflite, which contains weights)
     weights.safetensors   the weights: quantized, pruned ones sparse, clustered ones as code book and indices
-    views.safetensors     what the views of a message were fitted to, see `views`; not every model has some
-    spacy.msgpack         a spaCy pipeline's own bytes, in the place of the three before
-    documents.json        texts that answers are read from, and the terms of their index; of answer extractors alone
+    views.safetensors     the fitted views of a message, see `views`; not every model has them
+    spacy.msgpack         the bytes of a spaCy pipeline, instead of tokenizer, graph and weights
+    documents.json        documents that are searched for answers, and the terms of their index; answer extractors only
     passages.safetensors  the index of their passages
 
-Everything is read into memory and checked at once: a file that is missing, cut or altered is named, never skipped.
+All files are read into memory and checked at once; a missing, truncated or altered file is an error that names it.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from rasa_compressed_bert.errors import ArtifactError
 
 FORMAT_VERSION = 4
 READABLE_VERSIONS = (2, 3, 4)
-"""Version 3 tagged a wordpiece by its last hidden state alone; version 2 had neither views of a message nor the names
-of a graph's outputs."""
+"""In version 3, a wordpiece was tagged from its own hidden state only; version 2 had neither views of a message nor the
+names of a graph's outputs."""
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
-TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # in the place of GRAPH, for other runtimes
+TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # instead of GRAPH, for other runtimes
 SPACY_MODEL = "spacy.msgpack"
 VIEWS = "views.safetensors"
 DOCUMENTS, PASSAGES = "documents.json", "passages.safetensors"
 LARGEST_FILE = 4 * 2**30
-"""Bytes; what is larger is not read into memory. BERT-large in 32-bit floats has a third of it."""
+"""The largest file in bytes that is read into memory; BERT-large in 32-bit floats has a third of it."""
 LARGEST_DESCRIPTION = 2**26
-"""Bytes of JSON about a model, which take twenty times as many in memory."""
+"""The largest JSON file about a model, in bytes; in memory it takes twenty times as many."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
-"""Kinds of artifacts that a text is given to, by what they predict."""
+"""Kinds of artifacts that classify a text or extract its entities, or both."""
 ANSWER_EXTRACTOR = "answer_extractor"
-"""The kind of one that answers questions out of documents."""
+"""The kind of artifacts that answer questions from documents."""
 _PACKAGE = "rasa_compressed_bert"
 _LARGEST_DIGEST = 1024  # bytes; ours have 64
 _LARGEST = {TOKENIZER: LARGEST_DESCRIPTION, DOCUMENTS: 2**29, GRAPH: 2**22, TENSORFLOW_GRAPH: LARGEST_DESCRIPTION}
-"""Bytes of what takes many times as many in memory, or long to check.
+"""The largest size, in bytes, of files that take many times as much memory, or long to check.
 
 The graph of a BERT of 48 layers has 0.15 MB; ten million bytes of documents have at most 300 million with their terms.
 """
@@ -58,8 +58,8 @@ class Artifact:
     """A trained model in memory.
 
     Attributes:
-        manifest: what the model is; JSON values.
-        files: content of those of `FILES` that its runtime needs; none of a model that had nothing to train on.
+        manifest: the description of the model; JSON values.
+        files: the content of those of `FILES` that its runtime needs; empty for a model without training data.
     """
 
     manifest: Mapping[str, Any]
@@ -67,22 +67,22 @@ class Artifact:
 
     @property
     def size(self) -> int:
-        """Bytes of all files but the manifest."""
+        """The size in bytes of all files except the manifest."""
         return sum(map(len, self.files.values()))
 
     @property
     def archived_size(self) -> int:
-        """Bytes that they take in a compressed archive, such as Rasa's."""
+        """The size in bytes of the same files in a compressed archive, such as Rasa's."""
         return sum(len(zlib.compress(data)) for data in self.files.values())
 
     @property
     def digest(self) -> str:
-        """The sha256 of the names and the contents of all files but the manifest."""
+        """The sha256 of the names and the contents of all files except the manifest."""
         return _digest(b"".join(part for name in sorted(self.files) for part in (name.encode(), self.files[name])))
 
 
 def write_artifact(artifact: Artifact, folder: Path) -> None:
-    """Writes the files, the manifest last: a folder without one is unfinished."""
+    """Writes the files, and the manifest last, so that a folder without a manifest is incomplete."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {
         "format_version": FORMAT_VERSION,
@@ -98,10 +98,11 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """Reads and checks a folder.
+    """Reads an artifact from a folder, and checks it.
 
     Raises:
-        ArtifactError: names the file that is missing, cut, altered or of another format version.
+        ArtifactError: if a file, which the message names, is missing, truncated or altered, or if the format version is
+            not supported.
     """
     text = _read(folder, MANIFEST, most=LARGEST_DESCRIPTION)
     if _digest(text) != _read(folder, MANIFEST_DIGEST, most=_LARGEST_DIGEST).decode("ascii", "replace"):
@@ -121,7 +122,7 @@ def read_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"'{MANIFEST}' in '{folder}' does not list the files of the model.") from error
     files: Dict[str, bytes] = {}
     for name in FILES:
-        if name not in expected:  # of another runtime, or of a model that had nothing to train on
+        if name not in expected:  # a file of another runtime, or a model without training data
             continue
         size, digest = expected[name]
         files[name] = _read(folder, name, most=_LARGEST.get(name))
@@ -133,7 +134,7 @@ def read_artifact(folder: Path) -> Artifact:
 
 
 def _other_version(version: Any, *, written_by: Any, folder: Path) -> str:
-    """What to do with a model whose format this release does not read."""
+    """The error message for a model whose format version this release does not read."""
     writer = f" by {_PACKAGE} {written_by}" if written_by else ""
     newer = f"release {written_by}" if written_by else "a newer release"
     advice = f"Install {newer}, or train" if isinstance(version, int) and version > FORMAT_VERSION else "Train"

@@ -1,4 +1,4 @@
-"""Artifacts that are the same whenever the same is asked for, kept in a folder."""
+"""A cache of artifacts in a folder, by digests of all that they depend on."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, writ
 from rasa_compressed_bert.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
-_BY_OTHERS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT)  # another process makes, or forgets, the same
+_BY_OTHERS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT)  # another process writes or removes the same artifact
 
 
 def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float) -> Artifact:
-    """The artifact of a key: read if it is there and whole, else made and written; those used last are kept.
+    """The artifact of a key: read if it is in the cache and intact, else made and written.
 
-    A folder that cannot be written costs time in the next training and nothing else, and several processes may use it.
+    The least recently used artifacts are removed. If the folder cannot be written, the next training only takes longer.
+    Several processes may use the same folder.
 
     Args:
-        folder: of the cache; made if need be.
-        key: a digest of all that the artifact depends on.
-        make: makes it.
-        most: bytes that are kept, and the newest artifact if it alone is larger.
+        folder: the folder of the cache, created if necessary.
+        key: a digest of everything that the artifact depends on.
+        make: makes the artifact.
+        most: the largest size of the cache in bytes; the newest artifact is kept even if it is larger.
     """
     with contextlib.suppress(ArtifactError):
         artifact = read_artifact(folder / key)
-        with contextlib.suppress(OSError):  # of a folder that can be read only, or forgotten by now
+        with contextlib.suppress(OSError):  # if the folder is read-only, or removed by now
             os.utime(str(folder / key))
         return artifact
     artifact = make()
@@ -40,7 +41,7 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=str(folder)) as name:
             write_artifact(artifact, Path(name) / key)
-            shutil.rmtree(str(folder / key), ignore_errors=True)  # what could not be read
+            shutil.rmtree(str(folder / key), ignore_errors=True)  # one that could not be read
             (Path(name) / key).rename(folder / key)
         _forget(folder, most)
     except OSError as error:
@@ -50,7 +51,7 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float)
 
 
 def _forget(folder: Path, most: float) -> None:
-    """Forgets folders, those of writes that were killed among them; stray files, as some systems make, stay."""
+    """Removes the oldest folders, also those of interrupted writes; stray files, as some systems create, are kept."""
     folders = [path for path in folder.iterdir() if path.is_dir()]
     newest_first = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
     sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in newest_first]

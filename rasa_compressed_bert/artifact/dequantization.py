@@ -1,8 +1,8 @@
-"""Quantized tensors as the floats that they stand for.
+"""Converts quantized tensors to floats.
 
-A quantized tensor `x` is int8 and has its scales in `x.scale`: one for each column (each row of embeddings),
-or one. The input of a matrix `m.kernel` is multiplied by `m.input_factors`, where they are, and has `m.input_scale` and
-`m.input_zero_point` where its range is known: `real = input_scale (quantized - input_zero_point)`.
+A quantized tensor `x` is int8 and has its scales in `x.scale`: one for each column (for embeddings, each row), or a
+single one. The input of a matrix `m.kernel` is multiplied by `m.input_factors`, if there are any; with static
+quantization, it has `m.input_scale` and `m.input_zero_point`: `real = input_scale (quantized - input_zero_point)`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 SCALE, FACTORS = ".scale", ".input_factors"
 INPUT_SCALE, INPUT_ZERO_POINT = ".input_scale", ".input_zero_point"
-FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # not weights, but how to read them
+FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # suffixes of tensors that are not weights
 _KERNEL, _BY_ROW = ".kernel", "embeddings."
 
 
 def dequantized(tensors: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """The float32 matrices, tables and vectors of a model, whatever their format."""
+    """The float32 matrices, tables and vectors of a model, from any format."""
     floats = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
     for name in floats:
         if name + SCALE in tensors:

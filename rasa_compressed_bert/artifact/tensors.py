@@ -1,9 +1,9 @@
-"""Tensors as bytes: safetensors, with tensors of few values or mostly of zeros stored as such.
+"""Serializes tensors with safetensors, in compact forms for tensors with few distinct values or many zeros.
 
-A tensor of few distinct values is stored as its code book and an index an element: of 1 to 4 bits, packed, or else of a
-byte, where that is smaller than the values themselves. (Indices of 5 to 7 bits are left in bytes: the gzip of Rasa's
-archives stores them in fewer bits than packing would, which it then could not.) A mostly-zero tensor is stored as a bit
-mask and its other values.
+A tensor with few distinct values is stored as a code book and an index for each element: packed indices of 1 to 4 bits,
+or else bytes, if these are smaller than the values themselves. (Indices of 5 to 7 bits are stored as bytes, which the
+gzip of Rasa's archives compresses to fewer bits than packing would take; packed ones it could not compress.) A sparse
+tensor is stored as a bit mask and its non-zero values.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from safetensors.numpy import load, save
 from rasa_compressed_bert.artifact.artifact import LARGEST_FILE
 from rasa_compressed_bert.errors import ArtifactError
 
-_MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; the values may be coded again
+_MASK, _VALUES, _SHAPE = "#mask", "#values", "#shape"  # of a sparse tensor; its values may have a code book too
 _INDICES, _CODEBOOK, _SIZE = "#indices", "#codebook", "#size"
 _PACKED_BITS, _BYTE = 4, 8
-_LOOK = 4096  # elements that are looked at for few distinct values
-_PAYS = 7 / 8  # largest share of non-zero bytes at which a bit mask saves anything
+_LOOK = 4096  # elements that are checked first for too many distinct values
+_PAYS = 7 / 8  # largest share of non-zero bytes at which a bit mask saves space
 
 
 def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """One safetensors file."""
+    """Serializes tensors to the bytes of a safetensors file."""
     stored: Dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
         forms = ({name: np.asarray(tensor, order="C")}, _coded(name, tensor), _sparse(name, tensor))
@@ -39,7 +39,7 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
     """The inverse of `tensors_to_bytes`.
 
     Raises:
-        ArtifactError: if the bytes are no such file, or stand for more than any model of ours has.
+        ArtifactError: if the bytes are not such a file, or if the tensors are larger than `LARGEST_FILE`.
     """
     left = LARGEST_FILE
     try:
@@ -56,7 +56,7 @@ def tensors_from_bytes(data: bytes) -> Dict[str, np.ndarray]:
 
 
 def _coded(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
-    """Code book and indices; empty if there are too many distinct values."""
+    """A code book and indices; empty if there are too many distinct values."""
     most = 2**_PACKED_BITS if tensor.itemsize == 1 else 2**_BYTE
     if not tensor.size or len(np.unique(tensor.ravel()[:_LOOK])) > most:
         return {}
@@ -74,7 +74,7 @@ def _coded(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
 
 
 def _sparse(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
-    """Bit mask and non-zero values, which may be coded themselves; empty if no bit mask pays."""
+    """A bit mask and the non-zero values, which may have a code book; empty if a bit mask does not save space."""
     present = tensor != 0
     if not tensor.size or present.mean() > _PAYS:
         return {}
@@ -87,10 +87,10 @@ def _sparse(name: str, tensor: np.ndarray) -> Dict[str, np.ndarray]:
 
 
 def _require_size(name: str, size: int) -> None:
-    """Refuses a tensor that takes more memory than a model of ours: a bit of a file may stand for 8 bytes.
+    """Refuses a tensor that would take too much memory, as one bit of a file may stand for 8 bytes.
 
     Raises:
-        ValueError: if it is so large.
+        ValueError: if it is too large.
     """
     if _BYTE * size > LARGEST_FILE:
         raise ValueError(f"'{name}' has {size} elements")
@@ -99,7 +99,7 @@ def _require_size(name: str, size: int) -> None:
 def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     bits, *shape = stored[name + _SIZE].tolist()
     size = math.prod(shape)
-    if stored[name + _CODEBOOK].ndim != 1:  # each index would stand for many values
+    if stored[name + _CODEBOOK].ndim != 1:  # otherwise each index would stand for many values
         raise ValueError(f"the code book of '{name}' is no list of values")
     if min(shape, default=0) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
         raise ValueError(f"the indices of '{name}' do not fit its shape {tuple(shape)}")

@@ -1,8 +1,8 @@
-"""Quantization-aware training: the forward pass sees what will be served, the gradient passes straight through.
+"""Quantization-aware training: a quantized forward pass with a straight-through estimator of the gradient.
 
 In every train step (Jacob et al. 2017, arXiv 1712.05877; Bengio et al. 2013, arXiv 1308.3432): quantize the weights,
 compute the loss of the quantized network, take its gradient with respect to the unquantized weights, update those.
-Code books and ranges are those that the model had before: scales, which follow the weights, are all that moves.
+Code books, smoothing and ranges are fixed before training; only the scales follow the weights.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from rasa_compressed_bert.compression.quantization import (
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.quantizer import Quantizer
 
-_STEPS = 255.0  # between the smallest and the largest of 8 bits
+_STEPS = 255.0  # from the smallest to the largest 8-bit integer
 _HALVES = 2 * LEVELS
 _TINY = 1e-12
 
 
 class _LookUp(NamedTuple):
-    """A code book as a table: its values are whole steps, so the border between two of them is at a half step."""
+    """A code book as a table: its values are multiples of a step, so borders between them are at half steps."""
 
     half_step: float
-    nearest: tf.Tensor  # the value that is nearest to each interval of half a step, (2 * _HALVES,)
+    nearest: tf.Tensor  # the value nearest to each interval of half a step, (2 * _HALVES,)
 
     @classmethod
     def of(cls, codebook: np.ndarray) -> _LookUp:
@@ -43,11 +43,11 @@ class _LookUp(NamedTuple):
 
 
 class FakeQuantizer(Quantizer):
-    """`x + stop_gradient(Q(x) - x)` for matrices, looked-up rows and activations, with `Q` as it is served.
+    """`x + stop_gradient(Q(x) - x)` for matrices, looked-up rows and activations, with the `Q` of serving.
 
     Args:
         config: the format.
-        calibration: its code books and ranges.
+        calibration: code books, smoothing and ranges.
     """
 
     def __init__(self, config: QuantizationConfig, calibration: Calibration):
@@ -74,8 +74,8 @@ class FakeQuantizer(Quantizer):
         if self._config.method == "static_int8":
             low, high = self._ranges[name]
             return tf.quantization.fake_quant_with_min_max_args(x, low, max(high, low + 1e-8), num_bits=8)
-        axes = list(range(1, x.shape.rank))  # one message has one scale, as it is served alone
-        # every range includes 0, so zeros in the place of padding leave it as it is without padding
+        axes = list(range(1, x.shape.rank))  # one scale for each message, as messages are served one by one
+        # every range includes 0, so setting padding to 0 gives the range without padding
         seen = x if attention_mask is None else x * tf.cast(attention_mask, x.dtype)[:, :, tf.newaxis]
         low = tf.minimum(tf.reduce_min(seen, axes, keepdims=True), 0.0)
         high = tf.maximum(tf.reduce_max(seen, axes, keepdims=True), 0.0)

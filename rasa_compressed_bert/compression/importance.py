@@ -1,12 +1,12 @@
-"""How much each unit matters: the first-order Taylor score, or the magnitude of its weights.
+"""Importance of units: the first-order Taylor score, or the magnitude of their weights.
 
 The gradient of the loss with respect to a unit's gate is activation times gradient, summed over the unit and the
-message: the change of the loss, to first order, if the unit went (Molchanov et al. 2016, arXiv 1611.06440; Michel et
-al. 2019, arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
+message: to first order, the change of the loss if the unit is removed (Molchanov et al. 2016, arXiv 1611.06440; Michel
+et al. 2019, arXiv 1905.10650). Here it is taken for each example and squared before it is summed,
 
     score(u) = sum_i (dL_i / dg_u)^2,
 
-the empirical Fisher information of the gate: averaged over a batch first, the gradients of different examples cancel.
+the empirical Fisher information of the gate; if gradients were averaged over a batch first, they would cancel.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rasa_compressed_bert.models.shape import EncoderShape
 
 
 def taylor_scores(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dict[str, tf.Tensor]]:
-    """Scores of a batch.
+    """Taylor scores of the units, for one batch.
 
     Args:
-        gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`, a dictionary
-            for each layer and one for a pooler.
+        gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`; one dictionary
+            for each layer, and one for a pooler.
 
     Returns:
-        See `LayerScores`; a head's gradient is the sum of those of its value dimensions.
+        See `LayerScores`; the gradient of a head is the sum of the gradients of its value dimensions.
     """
     return [_layer_taylor_scores(layer) for layer in gate_gradients]
 
@@ -41,7 +41,7 @@ def _layer_taylor_scores(gradients: Mapping[str, tf.Tensor]) -> Dict[str, tf.Ten
 
 
 def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> List[LayerScores]:
-    """`sum w^2` over the weights of each unit (Han et al. 2015, arXiv 1506.02626, for single weights)."""
+    """`sum w^2` over the weights of each unit (Han et al. 2015, arXiv 1506.02626, rank single weights so)."""
     scores = []
     for index, layer in enumerate(shape.layers):
         energy = {

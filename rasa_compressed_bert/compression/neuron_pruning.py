@@ -1,8 +1,8 @@
-"""Which units a sparsity leaves: one ranking over heads, dimensions and neurons of all layers.
+"""Selects the units to keep at a sparsity, by one ranking of the heads, dimensions and neurons of all layers.
 
-Units of different size compete by score per weight, and a unit that is removed gives back all its weights, so the
-ranking finds by itself how much each layer and component can lose. Head sizes stay equal within a layer (attention
-stays one batched product) and widths are multiples of 8 (what int8 kernels like).
+Units of different sizes are ranked by score per weight, so that the ranking itself decides how much of each layer and
+component is removed. Head sizes stay equal within a layer (attention stays one batched product), and widths are
+multiples of 8 (preferred by int8 kernels).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ LayerScores = Dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Units of some kinds that share one sparsity."""
+    """Kinds of units that are ranked together and share one sparsity."""
 
     kinds: Tuple[str, ...]
     sparsity: float
 
 
 def select_units(shape: EncoderShape, scores: Sequence[LayerScores], rankings: Sequence[Ranking]) -> List[LayerGates]:
-    """Gates that leave the best units, such that each ranking's share of weights is gone.
+    """Gates that keep the most important units, such that each ranking removes its share of weights.
 
     Args:
         shape: the widths before pruning.
-        scores: importance of every unit, larger is better, see `LayerScores`.
-        rankings: kinds that compete with each other, and the share of their weights to remove.
+        scores: the importance of every unit, larger is better, see `LayerScores`.
+        rankings: kinds of units that are ranked together, and the share of their weights to remove.
 
     Returns:
-        One dictionary a layer: query_key (N, K), value (N, V) and intermediate (I,), of 0 and 1.
+        One dictionary for each layer: query_key (N, K), value (N, V) and intermediate (I,), of 0 and 1.
     """
     kept = {kind: [np.ones(layer_units(layer)[kind], bool) for layer in shape.layers] for kind in UNIT_KINDS}
     for ranking in rankings:
@@ -52,13 +52,13 @@ def select_units(shape: EncoderShape, scores: Sequence[LayerScores], rankings: S
 
 
 def select_neurons(scores: np.ndarray, sparsity: float) -> np.ndarray:
-    """A gate (P,) for each neuron of one matrix, such that the best are left."""
+    """Gates (P,) of the neurons of one matrix that keep the most important ones."""
     kept = _best(scores, int(np.ceil(len(scores) * (1.0 - sparsity))), multiple=_MULTIPLE, least=1)
     return kept.astype(np.float32)
 
 
 def layer_units(layer: LayerShape) -> Dict[str, int]:
-    """How many units of each kind a layer has; a dimension counts once for all heads of the layer."""
+    """The number of units of each kind in a layer; a dimension counts once for all heads of the layer."""
     return {
         HEADS: layer.num_attention_heads,
         INTERMEDIATE: layer.intermediate_size,
@@ -68,7 +68,7 @@ def layer_units(layer: LayerShape) -> Dict[str, int]:
 
 
 def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking) -> Dict[str, List[np.ndarray]]:
-    """The units that are left when the worst by score per weight go, as many as the sparsity allows, by bisection."""
+    """The units to keep after removing those of the lowest score per weight, up to the sparsity, by bisection."""
     densities = {
         kind: [_unit_scores(score, kind) / size for score, size in zip(scores, _unit_sizes(shape, kind))]
         for kind in ranking.kinds
@@ -76,7 +76,7 @@ def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking
     ranks = _ranks(densities)
     count = sum(len(layer) for layers in ranks.values() for layer in layers)
     before = _weights(shape, {}, ranking.kinds)
-    low, high = 0, count  # the `low` worst units may go, the `high` worst would be too many
+    low, high = 0, count  # removing the `low` worst units is allowed, removing the `high` worst is too much
     while high - low > 1:
         middle = (low + high) // 2
         left = _weights(shape, _keep(ranks, middle), ranking.kinds)
@@ -85,7 +85,7 @@ def _select(shape: EncoderShape, scores: Sequence[LayerScores], ranking: Ranking
 
 
 def _ranks(densities: Mapping[str, List[np.ndarray]]) -> Dict[str, List[np.ndarray]]:
-    """Positions in one ranking of all units, worst first, so that units of equal density go one by one."""
+    """Positions in one ranking of all units, worst first, so that units of equal density are removed one by one."""
     layers = [layer for values in densities.values() for layer in values]
     order = np.argsort(np.concatenate(layers or [np.zeros(0)]), kind="stable")
     ranks = np.empty(len(order), np.int64)
@@ -110,7 +110,7 @@ def _keep(ranks: Mapping[str, List[np.ndarray]], worst: int) -> Dict[str, List[n
 
 
 def _best(scores: np.ndarray, count: int, *, multiple: int, least: int) -> np.ndarray:
-    """The `count` best, rounded up to a multiple where the whole is one."""
+    """A mask of the `count` best units; the count is rounded up to a multiple if the number of units is one."""
     if len(scores) % multiple == 0:
         count = -(-max(count, least if len(scores) else 0) // multiple) * multiple
     kept = np.zeros(len(scores), bool)
@@ -119,7 +119,7 @@ def _best(scores: np.ndarray, count: int, *, multiple: int, least: int) -> np.nd
 
 
 def _unit_scores(scores: LayerScores, kind: str) -> np.ndarray:
-    """Scores of units; the r-th unit of a dimension kind is the r-th best dimension of every head together."""
+    """Scores of units; the r-th unit of dimensions consists of the r-th best dimension of every head."""
     values = np.asarray(scores[kind], np.float64)
     return (
         np.sort(values, axis=1)[:, ::-1].sum(axis=0)
@@ -129,7 +129,7 @@ def _unit_scores(scores: LayerScores, kind: str) -> np.ndarray:
 
 
 def _unit_sizes(shape: EncoderShape, kind: str) -> List[int]:
-    """Weights that one unit of a kind holds, a layer."""
+    """The number of weights of one unit of a kind, for each layer."""
     sizes = []
     for layer in shape.layers:
         widths = {HEADS: 2 * (layer.query_key_size + layer.value_size), INTERMEDIATE: 2}
@@ -138,7 +138,7 @@ def _unit_sizes(shape: EncoderShape, kind: str) -> List[int]:
 
 
 def _weights(shape: EncoderShape, kept: Mapping[str, List[np.ndarray]], kinds: Sequence[str]) -> int:
-    """Weights that are left in the matrices that units of these kinds belong to."""
+    """The number of weights that are left in the matrices to which units of these kinds belong."""
     total = 0
     for index, layer in enumerate(shape.layers):
         units = {**layer_units(layer), **{kind: int(layers[index].sum()) for kind, layers in kept.items()}}

@@ -1,8 +1,8 @@
-"""Matrices as 8-bit integers with scales: evenly spaced levels, or the few values that k-means finds.
+"""Quantization of matrices to 8-bit integers with scales: uniform, or with the few values that k-means finds.
 
-Both give `w ~ q s` with `q` int8 and one scale for each output channel, or one for the matrix; what differs is which
-of the 255 integers are used. So a matrix of 2-bit weights is served by the same 8-bit product as any other, and stored
-as a code book of 4 integers with 2-bit indices (Han et al. 2015, arXiv 1510.00149; Zhao et al. 2020, arXiv 2010.07109).
+Both give `w ~ q s`, where `q` is int8 and `s` a scale for each output channel or one for the matrix; they differ in
+which of the 255 integers are used. So a matrix of 2-bit weights is served with the same 8-bit product, and stored as a
+code book of 4 integers with 2-bit indices (Han et al. 2015, arXiv 1510.00149; Zhao et al. 2020, arXiv 2010.07109).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import numpy as np
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.shape import POSITION_BIAS
 
-TABLES = "embeddings."  # what names of tables begin with
+TABLES = "embeddings."  # prefix of the names of tables
 WORD, POSITION = "embeddings.word", "embeddings.position"
 LEVELS, WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
 _BINS, _ROUNDS = 4096, 100
-_SMOOTHING, _LEAST = 0.7, 1e-3  # share of the unevenness that weights take over; channels below count as this large
+_SMOOTHING, _LEAST = 0.7, 1e-3  # share of the range that moves to the weights; smallest relative size of a channel
 _TINY = 1e-12
-SPARSE = 1 / 8  # share of zeros where a bit mask begins to pay
+SPARSE = 1 / 8  # share of zeros above which a bit mask saves space
 
 
 class Quantized(NamedTuple):
-    """`values * scale`, where a scale belongs to a column, a row or all of the matrix."""
+    """A quantized matrix, `values * scale`, with a scale for each column, for each row or for the whole matrix."""
 
     values: np.ndarray  # (rows, columns) int8
     scale: np.ndarray  # float32, (1, columns), (rows, 1) or (1, 1)
 
     def dequantized(self) -> np.ndarray:
-        """The float32 matrix that this stands for.  # (rows, columns)"""
+        """The dequantized float32 matrix.  # (rows, columns)"""
         return self.values.astype(np.float32) * self.scale
 
 
@@ -42,9 +42,10 @@ class Calibration:
     """What quantization needs besides the weights.
 
     Attributes:
-        codebooks: see `codebooks_for`, by the stored name of a matrix; for method kmeans.
+        codebooks: see `codebooks_for`, by the stored name of a matrix; for the method kmeans.
         smoothing: see `smoothing_for`, by the same name without `.kernel`; for 8-bit activations.
-        ranges: smallest and largest activation that enters each product, smoothed, by the same name; for static_int8.
+        ranges: the smallest and the largest input of each matrix product after smoothing, by the same name; for
+            static_int8.
     """
 
     codebooks: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -59,8 +60,8 @@ def quantize_uniform(matrix: np.ndarray, *, axis: Optional[int], levels: int = L
     """`q = round(w / s)` with `s = max|w| / levels` (Jacob et al. 2017, arXiv 1712.05877).
 
     Args:
-        matrix: what is quantized.
-        axis: the one whose elements share a scale; None for one scale of the whole matrix.
+        matrix: the matrix to quantize.
+        axis: the axis along which elements share a scale; None for one scale of the whole matrix.
         levels: the largest integer, at most 127.
     """
     largest = np.max(np.abs(matrix), axis=axis, keepdims=True, initial=0.0)
@@ -69,13 +70,13 @@ def quantize_uniform(matrix: np.ndarray, *, axis: Optional[int], levels: int = L
 
 
 def quantize_by_codebook(matrix: np.ndarray, codebook: np.ndarray, *, axis: Optional[int]) -> Quantized:
-    """Every element as the nearest value of a code book, in units of its channel's size.
+    """Rounds every element, in units of its channel's size, to the nearest value of a code book.
 
-    What weight pruning set to zero stays zero.
+    Weights that weight pruning has set to zero stay zero.
 
     Args:
-        matrix: what is quantized.
-        codebook: from `fit_codebook`, increasing, `(K,)`.
+        matrix: the matrix to quantize.
+        codebook: the result of `fit_codebook`, increasing, `(K,)`.
         axis: as in `quantize_uniform`.
     """
     size = channel_sizes(matrix, axis)
@@ -88,17 +89,18 @@ def quantize_by_codebook(matrix: np.ndarray, codebook: np.ndarray, *, axis: Opti
 
 
 def fit_codebook(values: np.ndarray, bits: int) -> np.ndarray:
-    """The centres that k-means finds, on the grid of 8-bit integers.
+    """Fits the centres of k-means, rounded to a grid of 8-bit integers.
 
-    Lloyd's algorithm on a histogram, which in one dimension is as good as all values of a large matrix and takes no
-    time; it starts from the density's cube root, which is where many centres would lie (Panter and Dite 1951).
+    Lloyd's algorithm runs on a histogram, which in one dimension is as good as all values of a large matrix, and fast.
+    The initial centres have a density proportional to the cube root of that of the values, which is optimal for many
+    centres (Panter and Dite 1951).
 
     Args:
         values: numbers of any shape, in units of their channels' sizes.
         bits: 1 to 8; there are at most `2^bits` centres.
 
     Returns:
-        Increasing float32 numbers of which the largest by size is 127 steps, `(K,)`.
+        Increasing float32 numbers, `(K,)`, multiples of 1/127 of the largest absolute value among them.
     """
     largest = max(float(np.max(np.abs(values), initial=0.0)), _TINY)
     counts, edges = np.histogram(values / largest, bins=_BINS)
@@ -119,7 +121,7 @@ def fit_codebook(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def channel_sizes(matrix: np.ndarray, axis: Optional[int]) -> np.ndarray:
-    """What a code book's values are multiples of: root mean squares, never 0; without channels, 1.
+    """The sizes of channels, which scale the values of a code book: root mean squares, never 0; 1 without channels.
 
     Returns:
         `(1, columns)`, `(rows, 1)` or `(1, 1)`.
@@ -130,14 +132,14 @@ def channel_sizes(matrix: np.ndarray, axis: Optional[int]) -> np.ndarray:
 
 
 def is_sparse(matrix: np.ndarray) -> bool:
-    """Whether weight pruning was here: more than an eighth is exactly zero."""
+    """Whether a matrix has undergone weight pruning: more than an eighth of it is exactly zero."""
     return bool(np.mean(matrix == 0) > SPARSE)
 
 
 def codebooks_for(parameters: Mapping[str, np.ndarray], config: QuantizationConfig) -> Dict[str, np.ndarray]:
-    """A code book for each table of embeddings and matrix of the layers, by the names under which they are stored.
+    """A code book for each table of embeddings and each matrix of the layers, by their stored names.
 
-    Heads stay in evenly spaced 8 bits: they are small, and their outputs are the predictions.
+    Heads keep uniform 8-bit quantization: they are small, and their outputs are the predictions.
     """
     groups: Dict[str, List[np.ndarray]] = defaultdict(list)
     for name, value in parameters.items():
@@ -149,14 +151,14 @@ def codebooks_for(parameters: Mapping[str, np.ndarray], config: QuantizationConf
 
 
 def smoothing_for(parameters: Mapping[str, np.ndarray], extremes: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """Factors that make channels of activations alike: `(x / s) @ (s w)` (SmoothQuant: Xiao et al. 2022, 2211.10438).
+    """Factors that equalize the channels of activations, `(x / s) @ (s w)` (SmoothQuant, Xiao et al. 2022, 2211.10438).
 
     `s_j = max|x_j|^0.7 / max|w_j|^0.3`. One channel of a BERT's hidden states can be 20 times as large as the others,
-    which then share what is left of 8 bits; columns of weights have scales of their own and lose less.
+    for which few of the 8 bits are left then; columns of weights have scales of their own and lose less.
 
     Args:
-        parameters: of the model.
-        extremes: smallest and largest value of each channel, by name, `(2, rows)`.
+        parameters: the parameters of the model.
+        extremes: the smallest and the largest value of each channel, by name, `(2, rows)`.
     """
     largest_weights: Dict[str, np.ndarray] = {}
     for name, kernel in parameters.items():
@@ -175,12 +177,12 @@ def smoothing_for(parameters: Mapping[str, np.ndarray], extremes: Mapping[str, n
 def calibration_for(
     parameters: Mapping[str, np.ndarray], config: QuantizationConfig, extremes: Mapping[str, np.ndarray]
 ) -> Calibration:
-    """All that a format needs.
+    """The calibration for a format.
 
     Args:
-        parameters: of the model.
+        parameters: the parameters of the model.
         config: the format.
-        extremes: of activations, see `smoothing_for`; without them, nothing is smoothed.
+        extremes: the extremes of activations, see `smoothing_for`; without them, nothing is smoothed.
     """
     if config.method == "kmeans":
         return Calibration(codebooks=codebooks_for(parameters, config))
@@ -193,7 +195,7 @@ def calibration_for(
 
 
 def quantize(name: str, matrix: np.ndarray, config: QuantizationConfig, *, calibration: Calibration) -> Quantized:
-    """A named matrix in the format that the options ask for."""
+    """Quantizes a named matrix to the format that the options ask for."""
     stored, axis = stored_name(name), scale_axis(name, config)
     if stored in calibration.codebooks:
         return quantize_by_codebook(matrix, calibration.codebooks[stored], axis=axis)
@@ -203,10 +205,10 @@ def quantize(name: str, matrix: np.ndarray, config: QuantizationConfig, *, calib
 
 
 def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:
-    """The axis along which a scale is shared: a column's elements, a row's of the table that is looked up, or all.
+    """The axis along which elements share a scale: 0 for columns, 1 for rows of a lookup table, None for one scale.
 
-    Clustered tables have one scale: a row's own gains nothing there (MiniLM, 53 intents, 2 bits: 84.4 % macro F1 with,
-    86.6 % without).
+    Clustered tables have one scale, as a scale for each row gains nothing there (MiniLM, 53 intents, 2 bits: macro F1
+    84.4 % with, 86.6 % without).
     """
     table = name.startswith(TABLES)
     if not config.per_channel or name == POSITION or (table and config.method == "kmeans"):
@@ -215,18 +217,18 @@ def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:
 
 
 def is_matrix(name: str, value: np.ndarray) -> bool:
-    """Whether a parameter is a table or a matrix; biases for relative positions are few, and stay in floats."""
+    """Whether a parameter is a table or a matrix; biases for relative positions are small, and stay in floats."""
     return value.ndim == 2 and value.size > 0 and not name.endswith(POSITION_BIAS)
 
 
 def levels_of(name: str, config: QuantizationConfig) -> int:
-    """Largest integer of evenly spaced values: embeddings with a scale a row do with 6 bits.
+    """The largest integer of uniform quantization: 6 bits are enough for embeddings with a scale for each row.
 
-    They are not multiplied, so that rounding hardly matters, and an archive stores 6-bit values in fewer than 6 bits.
+    Rounding hardly matters, as they are not multiplied, and an archive stores 6-bit values in fewer than 6 bits.
     """
     return WORD_LEVELS if name.startswith(TABLES) and config.per_channel else LEVELS
 
 
 def stored_name(name: str) -> str:
-    """Query, key and value are stored, and multiplied, as one matrix."""
+    """The name under which a parameter is stored; query, key and value are stored and multiplied as one matrix."""
     return re.sub(r"\.(query|key|value)\.", ".query_key_value.", name)

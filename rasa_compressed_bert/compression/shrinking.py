@@ -1,7 +1,7 @@
-"""Physical removal: cuts the units whose gates are 0 out of the matrices.
+"""Physical removal of pruned units: cuts the units whose gates are 0 out of the matrices.
 
-The result computes the same as the gated model (1e-5 in a property test): a query or value dimension that has to stay
-because another head of its layer keeps more of them gets zeros in its columns, which is what its gate did.
+The result computes the same as the gated model (within 1e-5 in a property test). All heads of a layer have the same
+size; a pruned query or value dimension of a head that has to stay because another head keeps more gets zero columns.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rasa_compressed_bert.models.shape import POSITION_BIAS, EncoderShape, Layer
 def shrink(
     shape: EncoderShape, parameters: Mapping[str, np.ndarray], gates: Sequence[LayerGates]
 ) -> Tuple[EncoderShape, Dict[str, np.ndarray]]:
-    """The shape and the parameters that are left.
+    """The shape and the parameters after removing the units with closed gates.
 
     Args:
-        shape: the widths before.
-        parameters: the parameters that `shape` names, and those of a head.
-        gates: 0 or 1 for every unit, one dictionary a layer and one for a pooler (see `models.gates`).
+        shape: the widths before pruning.
+        parameters: the parameters of `shape.parameter_shapes`, and those of heads.
+        gates: 0 or 1 for every unit; one dictionary for each layer, and one for a pooler (see `models.gates`).
     """
     parameters = dict(parameters)
     layers = []
@@ -54,14 +54,14 @@ def shrink(
 
 
 def require_layers(layers: Optional[Sequence[int]], shape: EncoderShape) -> None:
-    """Refuses layers that an encoder has not.
+    """Refuses layers that an encoder does not have.
 
     Args:
-        layers: from 0; None asks for all.
-        shape: of the encoder.
+        layers: the indices of layers, from 0; None for all.
+        shape: the shape of the encoder.
 
     Raises:
-        ConfigError: if one of them is not there.
+        ConfigError: if the encoder lacks one of them.
     """
     count = len(shape.layers)
     if layers is not None and max(layers) >= count:
@@ -73,12 +73,12 @@ def require_layers(layers: Optional[Sequence[int]], shape: EncoderShape) -> None
 def keep_layers(
     shape: EncoderShape, parameters: Mapping[str, np.ndarray], layers: Sequence[int]
 ) -> Tuple[EncoderShape, Dict[str, np.ndarray]]:
-    """The shape and the parameters of an encoder with some of its layers, in the order that is given.
+    """The shape and the parameters of an encoder with some of its layers, in the given order.
 
     Args:
         shape: the widths before.
-        parameters: the parameters that `shape` names, and those of a head, which are kept.
-        layers: which ones, from 0.
+        parameters: the parameters of `shape.parameter_shapes`, and those of heads, which are kept.
+        layers: the indices of the layers to keep, from 0.
     """
     kept = {name: value for name, value in parameters.items() if not name.startswith("layers.")}
     for new, old in enumerate(layers):
@@ -89,7 +89,7 @@ def keep_layers(
 
 
 def _dimensions(gate: np.ndarray) -> np.ndarray:
-    """Which dimensions a head keeps: the open ones, filled up with closed ones to the widest head's.  # (N', D')"""
+    """The dimensions of each head to keep: the open ones, padded with closed ones to an equal number.  # (N', D')"""
     if not gate.size:
         return np.zeros((0, 0), np.int64)
     width = max(1, int(gate.sum(axis=1).max()))

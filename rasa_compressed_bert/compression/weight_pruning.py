@@ -1,7 +1,7 @@
 """Magnitude pruning of single weights, of 4 x 4 blocks, and of 2 in every 4.
 
-Makes an archive smaller, and nothing faster: no maintained CPU library multiplies by an unstructured sparse matrix
-faster than by a dense one at these sparsities.
+It makes an archive smaller, but nothing faster: at these sparsities, no maintained CPU library multiplies by an
+unstructured sparse matrix faster than by a dense one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ _BLOCK = 4
 
 
 def magnitude_mask(weights: np.ndarray, sparsity: float, *, pattern: str = "unstructured") -> np.ndarray:
-    """1 where a weight stays, 0 where it goes; equal to the masks of tfmot's `prune_low_magnitude`.
+    """A mask with 1 for weights to keep and 0 for the others, as in tfmot's `prune_low_magnitude`.
 
     Args:
         weights: a matrix, inputs first, `(rows, columns)`.
-        sparsity: share that goes, 0 to 1; `n2_m4` always removes a half.
+        sparsity: the share of weights to prune, 0 to 1; `n2_m4` always prunes a half.
         pattern: `unstructured` keeps the largest `|w|`; `block_4x4` keeps the blocks of the largest mean `|w|` (a
             margin that does not fill a block is a block of its own); `n2_m4` keeps the two largest of every four
             consecutive inputs of a neuron.
 
     Returns:
-        The mask, of the shape and the dtype of the weights.
+        The mask, with the shape and the dtype of the weights.
     """
     if pattern == "n2_m4":
         return _two_of_four(weights)
@@ -32,7 +32,7 @@ def magnitude_mask(weights: np.ndarray, sparsity: float, *, pattern: str = "unst
 
 
 def _keep_largest(scores: np.ndarray, sparsity: float) -> np.ndarray:
-    """tfmot's rule: the threshold is the score at rank `round(n (1 - sparsity))`, and what equals it stays."""
+    """tfmot's rule: keeps scores of at least the one at rank `round(n (1 - sparsity))`, ties included."""
     count = max(1, int(np.rint(np.float32(scores.size) * (np.float32(1.0) - np.float32(sparsity)))))
     threshold = np.partition(scores.reshape(-1), scores.size - count)[scores.size - count]
     return scores >= threshold
@@ -41,7 +41,7 @@ def _keep_largest(scores: np.ndarray, sparsity: float) -> np.ndarray:
 def _blocks(weights: np.ndarray, sparsity: float) -> np.ndarray:
     rows, columns = weights.shape
     padding = ((0, -rows % _BLOCK), (0, -columns % _BLOCK))
-    magnitudes = np.pad(np.abs(weights), padding, constant_values=np.nan)  # a mean is that of the weights there are
+    magnitudes = np.pad(np.abs(weights), padding, constant_values=np.nan)  # means ignore the padding
     blocks = np.nanmean(magnitudes.reshape(-(-rows // _BLOCK), _BLOCK, -1, _BLOCK), axis=(1, 3))
     kept = np.kron(_keep_largest(blocks, sparsity), np.ones((_BLOCK, _BLOCK)))
     return kept[:rows, :columns].astype(weights.dtype)

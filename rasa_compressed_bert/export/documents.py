@@ -1,4 +1,4 @@
-"""A trained model with its hidden states as one more output, for vectors of words and of texts."""
+"""Adds the hidden states to the outputs of a trained model, for vectors of words and of texts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rasa_compressed_bert.models.shape import EncoderShape
 
 
 def document_artifact(artifact: Artifact) -> Artifact:
-    """The same weights, served by ONNX Runtime: outputs as before and, last, the hidden states (B, T, H).
+    """An artifact with the same weights for ONNX Runtime, whose last output is the hidden states (B, T, H).
 
     Args:
-        artifact: of a BERT that predicts intents, entities or both, for any runtime.
+        artifact: a BERT that predicts intents, entities or both, for any runtime.
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tensors = packed_tensors(artifact)

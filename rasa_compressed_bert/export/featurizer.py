@@ -1,4 +1,4 @@
-"""An encoder as an artifact, or not at all."""
+"""Exports an encoder as an artifact, with a parity check."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def export_featurizer(
     input_ids: Sequence[np.ndarray],
     hidden_states: Sequence[np.ndarray],
 ) -> Artifact:
-    """Builds the serving graph, serves messages with it and compares.
+    """Builds the serving graph, runs messages through it and compares the hidden states.
 
     Args:
         model: the encoder, without a head.
-        form: how it is exported.
-        manifest: max_length, and whatever else shall be known of the model.
+        form: the format of the export.
+        manifest: further manifest entries, such as max_length.
         input_ids: messages to compare on, `n` arrays of `(T_i,)`.
-        hidden_states: of the encoder, `n` arrays of `(T_i, H)`.
+        hidden_states: the hidden states of the encoder for these messages, `n` arrays of `(T_i, H)`.
 
     Raises:
-        ExportError: if the exported encoder disagrees.
+        ExportError: if the hidden states of the exported encoder differ too much.
     """
     artifact = serving_artifact(model, form, kind=KIND, manifest=manifest)
     engine = open_engine(artifact)

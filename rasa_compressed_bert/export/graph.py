@@ -1,6 +1,6 @@
-"""Writing ONNX graphs whose weights are elsewhere.
+"""Writes ONNX graphs with external weights.
 
-A graph holds no weights: its initializers name tensors of `packing`, which the engine reads from the artifact.
+A graph contains no weights: its initializers name tensors of `packing`, which the engine reads from the artifact.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _IR_VERSION = 8
 
 
 class OnnxModel(NamedTuple):
-    """A model whose initializers, named in `weights`, are elsewhere."""
+    """A model with external initializers, whose names are `weights`."""
 
     proto: onnx.ModelProto
     weights: List[str]
 
 
 class Graph:
-    """Writes nodes; each method returns the name of its result.
+    """Writes nodes of a graph; each method that does so returns the name of its result.
 
     Args:
-        tensors: what initializers may name.
+        tensors: the weights, which become initializers where nodes use them.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray]):
@@ -40,7 +40,11 @@ class Graph:
         self.constants: Dict[str, onnx.TensorProto] = {}
 
     def model(self, dimensions: Mapping[str, Sequence[Any]]) -> OnnxModel:
-        """The finished graph with its inputs, its outputs and their dimensions, and its external initializers."""
+        """Finishes the graph.
+
+        Args:
+            dimensions: the dimensions of each output, by its name.
+        """
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "wordpieces"])
             for name in (INPUT_IDS, ATTENTION_MASK)
@@ -70,7 +74,7 @@ class Graph:
         return name
 
     def dense(self, x: str, name: str, *, bias: bool = True, output: Optional[str] = None) -> str:
-        """`x @ kernel (+ bias)`; int8 kernels multiply activations quantized on the fly or by a known range."""
+        """`x @ kernel (+ bias)`; for int8 kernels, activations are quantized dynamically or with fixed ranges."""
         kernel, addend = f"{name}.kernel", f"{name}.bias"
         if name + FACTORS in self.tensors:
             x = self.add("Mul", [x, name + FACTORS])
@@ -93,7 +97,7 @@ class Graph:
         return "mask"
 
     def rows(self, table: str, ids: str) -> str:
-        """Rows of a table, in floats.  # ids' shape + (H,)"""
+        """Looks up rows of a table, in floats.  # ids' shape + (H,)"""
         rows, scale = self.add("Gather", [table, ids]), table + SCALE
         if scale not in self.tensors:
             return rows
@@ -104,7 +108,7 @@ class Graph:
         return self.add("Mul", [rows, scale])
 
     def _weights(self) -> List[str]:
-        """Names of the tensors that the nodes use, in the order of the tensors."""
+        """The names of the tensors that nodes use, in the order of the tensors."""
         used = {name for node in self.nodes for name in node.input}
         return [name for name in self.tensors if name in used]
 

@@ -1,8 +1,7 @@
 """The serving graph of an encoder, written directly in ONNX Runtime's own fused operators.
 
-The encoder is regular, so the graph is written down rather than converted: a converter's graph of hundreds of small
-operators has to be fused again by pattern matching, which does not find layers of different widths (the two were
-measured, see `benchmarks/README.md`). Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+The graph is written, not converted: a converter gives hundreds of small operators, which have to be fused by pattern
+matching, and that fails for layers of different widths (both were measured, see `benchmarks/README.md`). Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 (DynamicQuantizeMatMul, MultiHeadAttention, BiasGelu, SkipLayerNormalization).
 """
 
@@ -31,16 +30,17 @@ from rasa_compressed_bert.models.shape import POSITION_BIAS, PROJECTION, TOKEN_T
 def onnx_model(
     shape: EncoderShape, tensors: Mapping[str, np.ndarray], *, features: bool = False, states: bool = False
 ) -> OnnxModel:
-    """Ids and mask (B, T) int64 to the outputs of the heads, or without any head to hidden states (B, T, H).
+    """A model from ids and mask (B, T) int64 to the outputs of the heads.
 
-    The outputs are those of the heads, (B, C) or (B, T, C), with the features of the message (B, P) behind the first
-    one that reads them, and hidden states.
+    The outputs are those of the heads, (B, C) or (B, T, C), in the order of `LAYERS`; the features of the message
+    (B, P) follow the first head that reads them, and the hidden states (B, T, H) are last. Without any head, the hidden
+    states are the only output.
 
     Args:
-        shape: the encoder's widths.
-        tensors: of encoder and heads.
-        features: gives the features of the message too, where a head reads them.
-        states: gives the hidden states too.
+        shape: the widths of the encoder.
+        tensors: the packed tensors of the encoder and the heads.
+        features: adds the features of the message to the outputs, if a head reads them.
+        states: adds the hidden states to the outputs.
     """
     graph = EncoderGraph(shape, tensors)
     hidden_states = graph.encode()
@@ -70,7 +70,7 @@ class EncoderGraph(Graph):
         self.shape = shape
 
     def encode(self) -> List[str]:
-        """`input_ids` (B, T) to the hidden states after each layer, those of the embeddings first, (B, T, H) each."""
+        """The embeddings of `input_ids`, followed by the hidden states after each layer, each (B, T, H)."""
         states = [self._embed()]
         for index in range(len(self.shape.layers)):
             states.append(self._feed_forward(self._attend(states[-1], index), index))
@@ -90,7 +90,7 @@ class EncoderGraph(Graph):
         return embedded if self.shape.embedding_size is None else self.dense(embedded, PROJECTION)
 
     def _second_text(self, separator: int) -> str:
-        """1 for the wordpieces behind the first separator, else 0.  # (B, T, 1)"""
+        """1 for the wordpieces after the first separator, else 0.  # (B, T, 1)"""
         separators = self.add("Equal", [INPUT_IDS, self.constant("separator", [separator])])
         counted = self.add("Cast", [separators], to=TensorProto.FLOAT)
         before = self.add("CumSum", [counted, self.constant("one", [1])], exclusive=1)
@@ -98,14 +98,14 @@ class EncoderGraph(Graph):
         return self.add("Unsqueeze", [second, self.constant("minus_one", [-1])])
 
     def _of_length(self, name: str) -> str:
-        """The first T rows."""
+        """The first T rows of a table."""
         if not any(node.output[0] == "length" for node in self.nodes):
             shape = self.add("Shape", [INPUT_IDS])
             self.add("Slice", [shape, self.constant("one", [1]), self.constant("two", [2])], output="length")
         return self.add("Slice", [name, self.constant("zero", [0]), "length", self.constant("zero", [0])])
 
     def _position_bias(self, name: str) -> str:
-        """Biases (N, R) to what is added to the scores.  # (1, N, T, T)"""
+        """Looks up biases (N, R) for all pairs of wordpieces, to add to attention scores.  # (1, N, T, T)"""
         if not any(node.output[0] == "buckets" for node in self.nodes):
             tables = relative_positions(self.shape.max_position_embeddings, self.shape.relative_buckets)
             names = [self.constant(f"relative_{part}", values.tolist()) for part, values in tables._asdict().items()]

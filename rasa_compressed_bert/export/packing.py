@@ -1,8 +1,8 @@
-"""Parameters as the tensors that a serving graph needs, and back.
+"""Converts parameters to the tensors of a serving graph, and back.
 
 Packing quantizes matrices (`compression.quantization`), joins query, key and value into one matrix (one product instead
-of three), and adds the ranges of activations where they are known beforehand. Unpacking gives the parameters that the
-packed ones stand for: it is what `--finetune` continues from, so that an archive carries no second copy of the model.
+of three), and adds the ranges of activations for static quantization. Unpacking restores the parameters up to rounding;
+`--finetune` continues from them, so that an archive needs no second copy of the model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rasa_compressed_bert.runtime.opening import as_artifact_error
 
 Tensors = Dict[str, np.ndarray]
 _JOINED = ("query", "key", "value")
-_STEPS = 255  # between the smallest and the largest of 8 bits
+_STEPS = 255  # from the smallest to the largest 8-bit integer
 
 
 def pack(
@@ -43,15 +43,15 @@ def pack(
 
     Args:
         shape: the widths.
-        parameters: the parameters that `shape` names, and those of a head.
+        parameters: the parameters of `shape.parameter_shapes`, and those of heads.
         quantization: the format.
-        calibration: code books and ranges, where the format needs them.
+        calibration: code books, smoothing and ranges, if the format needs them.
 
     Returns:
-        Name to tensor, see `artifact.dequantization`.
+        The tensors by name, see `artifact.dequantization`.
     """
     pieces = pack_each(parameters, quantization, calibration)
-    if POSITION in calibration.codebooks:  # floats of few values: positions are added, never multiplied
+    if POSITION in calibration.codebooks:  # clustered, but in floats: positions are added, not multiplied
         codebook = calibration.codebooks[POSITION]
         pieces[POSITION] = quantize_by_codebook(parameters[POSITION], codebook, axis=None).dequantized()
     tensors = _joined(shape, pieces)
@@ -66,7 +66,7 @@ def pack(
 def pack_each(
     parameters: Mapping[str, np.ndarray], quantization: QuantizationConfig, calibration: Calibration = NOT_CALIBRATED
 ) -> Tensors:
-    """Every parameter by itself: matrices in the format, whatever else in floats; empty ones are left out."""
+    """Packs each parameter by itself: matrices in the given format, all others as floats; empty ones are left out."""
     pieces: Tensors = {}
     for name, value in parameters.items():
         if quantization.method != "none" and is_matrix(name, value) and name != POSITION:
@@ -95,10 +95,10 @@ def unpack(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Tensors:
 
 @as_artifact_error()
 def state_of(artifact: Artifact) -> ModelState:
-    """The compressed model of an artifact as it is, in floats.
+    """The compressed model of an artifact, with its parameters in floats.
 
     Raises:
-        ArtifactError: if its parts do not fit each other.
+        ArtifactError: if the parts of the artifact do not fit each other.
     """
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
@@ -110,9 +110,9 @@ def state_of(artifact: Artifact) -> ModelState:
 
 
 def packed_tensors(artifact: Artifact) -> Tensors:
-    """The tensors of an artifact of any format, as a graph of today needs them.
+    """The tensors of an artifact of any format version, converted to those of the current one.
 
-    The tagger of format 3 reads one wordpiece: its kernel gets rows of zeros for the two neighbours.
+    The tagger of version 3 reads a single wordpiece: its kernel is padded with rows of zeros for the two neighbours.
     """
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     kernel, factors = tensors.get(TAGGER.kernel), tensors.get(TAGGER.name + FACTORS)
@@ -125,13 +125,13 @@ def packed_tensors(artifact: Artifact) -> Tensors:
 
 
 def input_format(low: float, high: float) -> Tuple[np.float32, np.uint8]:
-    """Scale and zero point of unsigned 8-bit values that cover a range which includes 0."""
+    """The scale and the zero point of unsigned 8-bit values for a range, which includes 0."""
     scale = np.float32(max(high - low, 1e-8) / _STEPS)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, _STEPS))
 
 
 def _joined(shape: EncoderShape, pieces: Mapping[str, np.ndarray]) -> Tensors:
-    """Pieces with one scale get one for each of their columns, so that they can stand beside each other."""
+    """Joins query, key and value; a scale of a whole matrix becomes one for each of its columns."""
     of_part = {f"{component}.{part}" for component in _JOINED for part in ("kernel", "bias", "kernel" + SCALE)}
     joined = {name: value for name, value in pieces.items() if ".".join(name.split(".")[2:]) not in of_part}
     for index, layer in enumerate(shape.layers):

@@ -1,4 +1,4 @@
-"""The check that an exported model predicts what the trained one does."""
+"""The parity check: an exported model has to make the same predictions as the trained one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from rasa_compressed_bert.errors import ExportError
 
 MAX_CHANGED = 0.02
-"""Largest share of messages whose label may change decisively; one message always may."""
+"""The largest share of messages whose label may change decisively; a single message always may."""
 MAX_DISTANCE = 0.1
-"""Largest mean total variation distance between the two models' confidences."""
+"""The largest mean total variation distance between the confidences of the two models."""
 MIN_SIMILARITY = 0.9
-"""Smallest mean cosine similarity of hidden states; no format but k-means of very few bits comes near it."""
-_NEAR_TIE = 0.1  # a label that leads by less confidence than this is no decision
+"""The smallest mean cosine similarity of hidden states; only k-means with very few bits comes close to it."""
+_NEAR_TIE = 0.1  # confidence; a smaller lead of the best label counts as a tie
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the exported model is from the trained one.
+    """The differences between the exported and the trained model.
 
     Attributes:
-        messages: compared.
-        changed: messages whose most likely label is another one.
-        decisively_changed: those of them where the trained model was not near a tie.
-        distance: mean of `0.5 sum_c |p_c - q_c|` over the messages.
+        messages: the number of messages that were compared.
+        changed: the number of messages whose most likely label changed.
+        decisively_changed: the number of those for which the trained model was not near a tie.
+        distance: the mean of `0.5 sum_c |p_c - q_c|` over the messages.
     """
 
     messages: int
@@ -63,7 +63,7 @@ def check_confidences(parity: Parity) -> None:
 
 
 def check_features(trained: Sequence[np.ndarray], exported: Sequence[np.ndarray]) -> float:
-    """Mean cosine similarity of the hidden states `(T_i, H)` of the same messages; refuses an export that changes them.
+    """The mean cosine similarity of hidden states `(T_i, H)` of the same messages; refuses an export that changes them.
 
     Raises:
         ExportError: if it is below `MIN_SIMILARITY`.

@@ -1,4 +1,4 @@
-"""A packed model in the form that its runtime serves."""
+"""Builds the artifact of a model for its runtime."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rasa_compressed_bert.models.state import ModelState
 
 
 class Format(NamedTuple):
-    """How it is exported.
+    """The format of an export.
 
     Attributes:
         quantization: the options.
         runtime: `onnxruntime`, `tflite` or `tensorflow`.
-        calibration: of the quantization.
-        messages: wordpiece ids of messages, for a converter that calibrates by itself (TFLite).
+        calibration: the calibration of the quantization.
+        messages: wordpiece ids of messages, for TFLite, whose conversion calibrates by itself.
     """
 
     quantization: QuantizationConfig
@@ -35,7 +35,7 @@ class Format(NamedTuple):
 
 
 def serving_artifact(model: ModelState, form: Format, *, kind: str, manifest: Mapping[str, Any]) -> Artifact:
-    """The artifact of a model: the outputs of its heads are served, or without any its hidden states."""
+    """Makes the artifact of a model, which serves the outputs of its heads or, without any, its hidden states."""
     tensors = pack(model.shape, model.parameters, form.quantization, form.calibration)
     graph_file, graph_manifest = _GRAPHS[form.runtime](model, form, tensors)
     return Artifact(
@@ -53,7 +53,7 @@ def serving_artifact(model: ModelState, form: Format, *, kind: str, manifest: Ma
 
 
 def outputs_of(tensors: Tensors) -> List[str]:
-    """Names of what a graph gives, in its order: see `onnx_graph.onnx_model` with features."""
+    """The names of a graph's outputs, in their order: see `onnx_graph.onnx_model` with features."""
     names: List[str] = []
     for layer in layers_in(tensors):
         names.append(layer.output)

@@ -1,4 +1,4 @@
-"""A trained model for other programs: one file with graph and weights, and what they need to feed it."""
+"""Exports a trained model for other programs: one file with graph and weights, its tokenizer and its manifest."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _DESCRIBED = (
 
 @as_artifact_error()
 def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
-    """`model.onnx` in the artifact's own format, for ONNX Runtime (its operators are among those used).
+    """`model.onnx` in the format of the artifact, for ONNX Runtime only, as it uses operators of ONNX Runtime.
 
     Raises:
-        ExportError: if there is nothing to export, or if spaCy alone serves the model.
-        ArtifactError: if its parts do not fit each other.
+        ExportError: if there is nothing to export, or if the model is a spaCy pipeline.
+        ArtifactError: if the parts of the artifact do not fit each other.
     """
     tensors = _tensors(artifact)
     if "encoder" in artifact.manifest:
@@ -54,23 +54,23 @@ def onnx_files(artifact: Artifact) -> Dict[str, bytes]:
 
 @as_artifact_error()
 def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str]) -> Dict[str, bytes]:
-    """`model.tflite` of builtin operators: ids and mask (1, T) int32, of any length, to logits or hidden states.
+    """`model.tflite` with builtin operators, from ids and mask (1, T) int32 of any length to logits or hidden states.
 
     Args:
-        artifact: of a trained model.
-        quantization: `none`, `dynamic_int8`, or `static_int8`, which is calibrated on texts.
+        artifact: a trained model.
+        quantization: `none`, `dynamic_int8`, or `static_int8`, which is calibrated on `texts`.
         texts: messages.
 
     Raises:
-        ExportError: if there is nothing to calibrate on, or if the model is no BERT.
-        ArtifactError: if its parts do not fit each other.
+        ExportError: if there is nothing to export or to calibrate on, or if the model is not a BERT.
+        ArtifactError: if the parts of the artifact do not fit each other.
     """
     from rasa_compressed_bert.export.tflite import to_tflite  # TensorFlow is slow to import
     from rasa_compressed_bert.models.task_model import forward_pass
 
     tensors = _tensors(artifact)
     if "encoder" not in artifact.manifest:
-        raise ExportError("This student is no BERT, and is served by ONNX Runtime alone: export it with --format onnx.")
+        raise ExportError("This student is no BERT, and only ONNX Runtime can serve it: export it with --format onnx.")
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)
@@ -80,13 +80,13 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
 
 def _tensors(artifact: Artifact) -> Dict[str, np.ndarray]:
     if SPACY_MODEL in artifact.files:
-        raise ExportError("This student is a spaCy pipeline, which spaCy alone serves.")
+        raise ExportError("This student is a spaCy pipeline, which only spaCy can serve.")
     if WEIGHTS not in artifact.files:
-        raise ExportError("The model had nothing to train on: there is nothing to export.")
+        raise ExportError("The model had no training data: there is nothing to export.")
     return packed_tensors(artifact)
 
 
 def _description(artifact: Artifact) -> Dict[str, bytes]:
-    """The tokenizer, and labels (in the order of the logits) and temperature (which logits are divided by)."""
+    """The tokenizer, and a manifest with labels (in the order of the logits), the temperature of logits, and more."""
     values = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
     return {TOKENIZER: artifact.files[TOKENIZER], MANIFEST: json.dumps(values, indent=1).encode("ascii")}

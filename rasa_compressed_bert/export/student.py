@@ -1,4 +1,4 @@
-"""A trained student as an artifact, or not at all."""
+"""Exports a trained student as an artifact, with a parity check."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def export_student(
     input_ids: Sequence[np.ndarray],
     trained: Sequence[TrainedOutput],
 ) -> Artifact:
-    """Builds the serving graph of a student, serves messages with it and compares.
+    """Builds the serving graph of a student, runs messages through it and compares the outputs.
 
     Args:
-        parameters: of the trained student.
+        parameters: the parameters of the trained student.
         options: its options.
-        graph: makes the graph of packed parameters.
+        graph: makes a graph from options and packed parameters.
         tokenizer: the `tokenizers` library's JSON.
         quantization: the format, `none` or `dynamic_int8`.
-        manifest: labels, max_length, temperature, and whatever else shall be known of the model.
-        input_ids: messages that it is compared on, `n` arrays of `(T_i,)`.
-        trained: what the trained student gives for them.
+        manifest: labels, max_length, temperature, and further manifest entries.
+        input_ids: messages to compare on, `n` arrays of `(T_i,)`.
+        trained: the outputs of the trained student for these messages.
 
     Raises:
         ExportError: if the exported student disagrees with the trained one.

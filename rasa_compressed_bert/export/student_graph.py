@@ -1,4 +1,4 @@
-"""What the serving graphs of students over wordpieces share."""
+"""The common parts of the serving graphs of students that read wordpieces."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TO_THE_END = 2**31
 
 
 class StudentGraph(Graph):
-    """Writes the nodes of a student over wordpieces.
+    """Writes the nodes of a student that reads wordpieces.
 
     Args:
-        tensors: its parameters, packed.
+        tensors: its packed parameters.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray]):
@@ -24,7 +24,7 @@ class StudentGraph(Graph):
         self.mask = self.float_mask()  # (B, T)
 
     def length(self) -> str:
-        """Wordpieces of each message.  # (B,)"""
+        """The number of wordpieces of each message.  # (B,)"""
         return self.add("ReduceSum", [ATTENTION_MASK, self.constant("last", [-1])], keepdims=0)
 
     def columns(self, x: str, start: int, end: Optional[int]) -> str:
@@ -38,7 +38,7 @@ class StudentGraph(Graph):
         return self.add("Squeeze", [product, self.constant("one", [1])])
 
     def classified(self, pooled: str) -> OnnxModel:
-        """ReLU layer and linear layers: the finished model, whose outputs are those of `student_outputs`."""
+        """Adds a ReLU layer and the linear layers, and finishes the model; its outputs are `student_outputs`."""
         hidden = self.add("Relu", [self.dense(pooled, "dense")], output=FEATURES)
         sizes = {FEATURES: self.tensors["dense.bias"].size}
         for layer in layers_in(self.tensors):
@@ -51,7 +51,7 @@ def student_outputs(tensors: Container[str]) -> List[str]:
     """The outputs of a student's graph: logits (B, C) of intents, features (B, P) and logits of other heads.
 
     Args:
-        tensors: its parameters, by name.
+        tensors: the names of its parameters.
     """
     first, *others = [layer.output for layer in layers_in(tensors)]
     return [first, FEATURES, *others]

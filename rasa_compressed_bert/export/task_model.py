@@ -1,4 +1,4 @@
-"""A trained model as an artifact, or not at all: what it serves is compared with what it was trained to give."""
+"""Exports a trained model as an artifact, with a parity check between the exported and the trained model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class TrainedOutput(NamedTuple):
     """One output of the trained model for some messages.
 
     Attributes:
-        output: its name in the graph.
-        logits: of each message, `(C,)`, or of each of its wordpieces, `(T_i, C)`, the two special ones included.
-        temperature: of its confidences.
-        classes: the labels of the messages, `(n,)`; -1 for a message without one; None where accuracy is not measured.
-        entry: in the report; None for the report itself.
+        output: the name of the output in the graph.
+        logits: the logits of each message, `(C,)`, or of its wordpieces with the two special ones, `(T_i, C)`.
+        temperature: the temperature of its confidences.
+        classes: the labels of the messages, `(n,)`; -1 for a message without one; None to measure no accuracy.
+        entry: its key in the report; None puts its results at the top level.
         compared: which logits of each message are compared, `(n, C)`; None for all. A message without any is left out.
     """
 
@@ -48,15 +48,15 @@ def export_task_model(
     input_ids: Sequence[np.ndarray],
     trained: Sequence[TrainedOutput],
 ) -> Artifact:
-    """Builds the serving graph, serves messages with it and compares.
+    """Builds the serving graph, runs messages through it and compares the outputs.
 
     Args:
         model: the trained model.
-        form: how it is exported.
-        kind: what it is, see `artifact.KINDS`.
-        manifest: labels, max_length, temperature, and whatever else shall be known of the model.
-        input_ids: messages that it is compared on, `n` arrays of `(T_i,)`.
-        trained: what the trained model gives for them.
+        form: the format of the export.
+        kind: the kind of the artifact, see `artifact.KINDS`.
+        manifest: labels, max_length, temperature, and further manifest entries.
+        input_ids: messages to compare on, `n` arrays of `(T_i,)`.
+        trained: the outputs of the trained model for these messages.
 
     Raises:
         ExportError: if the exported model disagrees with the trained one.
@@ -65,18 +65,18 @@ def export_task_model(
 
 
 def checked(artifact: Artifact, input_ids: Sequence[np.ndarray], trained: Sequence[TrainedOutput]) -> Artifact:
-    """The artifact with `parity` in its manifest, after messages were served with it.
+    """Runs messages through an artifact, compares the outputs, and adds the report `parity` to its manifest.
 
     Raises:
         ExportError: if it disagrees with the trained model.
     """
     engine = open_engine(artifact)
     rows = zip(*(run_message(engine, ids) for ids in input_ids))
-    served = dict(zip(artifact.manifest["outputs"], rows))  # each output, of every message
+    served = dict(zip(artifact.manifest["outputs"], rows))  # each output for all messages
     report: Dict[str, Any] = {}
     for one in trained:
         if not any(len(row) > 2 or row.ndim == 1 for row in one.logits):
-            continue  # messages without any wordpiece
+            continue  # no message has a wordpiece
         if one.compared is not None and not one.compared.any():
             continue
         described = _compared(one, served[one.output])
@@ -85,7 +85,7 @@ def checked(artifact: Artifact, input_ids: Sequence[np.ndarray], trained: Sequen
 
 
 def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str, Any]:
-    """The report of one output, after it was found to be near enough."""
+    """Checks one output, and returns its report."""
     if any(layer.over_wordpieces for layer in LAYERS if layer.output == trained.output):
         before, after = (_columns(part) for part in (trained.logits, served))
     else:
@@ -104,21 +104,21 @@ def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str,
 
 
 def _rows(logits: np.ndarray) -> np.ndarray:
-    """The row of a message, or those of its wordpieces without the special ones.  # (1, C) or (T_i - 2, C)"""
+    """The logits of a message, or of its wordpieces without the special ones, as rows.  # (1, C) or (T_i - 2, C)"""
     return logits[np.newaxis] if logits.ndim == 1 else logits[1:-1]
 
 
 def _columns(logits: Sequence[np.ndarray]) -> np.ndarray:
-    """The columns of each message over its wordpieces, `(T_i, C)`, made equally long.  # (n C, T)"""
+    """The columns `(T_i,)` of the logits of each message, padded to the same length, as rows.  # (n C, T)"""
     longest = max(map(len, logits))
     padded = [np.pad(one, ((0, longest - len(one)), (0, 0)), constant_values=_FAR_BELOW) for one in logits]
     return np.concatenate([one.T for one in padded])
 
 
 def _parity(trained: np.ndarray, exported: np.ndarray, temperature: float) -> Parity:
-    """Of logits (n, C), after it was found to be near enough."""
+    """Checks logits (n, C) of the exported model against those of the trained one."""
     if not np.isfinite(exported).all():
-        raise ExportError("What the exported model gives are no numbers. Nothing was saved.")
+        raise ExportError("The exported model's outputs are not finite numbers. Nothing was saved.")
     confidences = [np.array([softmax(row, temperature) for row in part]) for part in (trained, exported)]
     parity = compare_confidences(*confidences)
     check_confidences(parity)

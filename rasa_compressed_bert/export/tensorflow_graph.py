@@ -1,7 +1,7 @@
 """The forward pass as a TensorFlow graph without weights: the fp32 reference.
 
-Its placeholders are named after the packed tensors that the engine feeds, so that weights are stored once: `x` takes
-the tensor of that name, `x/3/5` its columns from 3 up to 5 (packing joins query, key and value, the encoder does not).
+Weights are placeholders, named after the packed tensors that the engine feeds, so that they are stored only once: `x`
+takes the tensor of that name, `x/3/5` its columns 3 and 4 (packing joins query, key and value, the encoder does not).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> byte
 
     Args:
         shape: the widths.
-        tensors: from `packing.pack`; only names and shapes are read.
+        tensors: the result of `packing.pack`; only names and shapes are used.
     """
     with tf.Graph().as_default() as graph, tf.variable_creator_scope(_no_variable):
         batch = [tf.compat.v1.placeholder(tf.int32, (None, None), name) for name in ("input_ids", "attention_mask")]
@@ -34,16 +34,16 @@ def to_graph_def(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> byte
 
 
 def _no_variable(_: object, initial_value: tf.Tensor, **options: object) -> tf.Tensor:
-    """In place of a new variable, the placeholder whose value it would start from."""
+    """Returns the placeholder that would be the initial value of a variable, instead of creating the variable."""
     return initial_value
 
 
 def _placeholders(shape: EncoderShape, tensors: Mapping[str, np.ndarray]) -> Dict[str, tf.Tensor]:
     sizes = {**shape.parameter_shapes(), **{name: tensors[name].shape for name in head_parameters(tensors)}}
-    parameters, columns = {}, dict.fromkeys(tensors, 0)  # columns of each tensor that have an owner
+    parameters, columns = {}, dict.fromkeys(tensors, 0)  # number of columns of each tensor that are assigned
     for name, size in sizes.items():
         stored = stored_name(name)
-        if 0 in size:  # what a layer has lost is not stored
+        if 0 in size:  # matrices that pruning has emptied are not stored
             parameters[name] = tf.zeros(size)
             continue
         begin, columns[stored] = columns[stored], columns[stored] + size[-1]

@@ -1,10 +1,11 @@
-"""A Keras model as a TFLite model: its floats are the converter's, its 8 bits are ours.
+"""Converts a Keras model to TFLite with TensorFlow's converter, but with our own 8-bit quantization.
 
-TensorFlow's converter gives a matrix one scale, and its full integer quantization rounds norms and softmax too: the
-features of MiniLM keep a cosine similarity to fp32 of 0.97 and 0.75. So the converted floats are rewritten. A product
-becomes `s (x Q) + b`, with a matrix `Q` of integers and a scale `s` for each of its columns that is multiplied after
-it. Every TFLite interpreter can compute that, and the columns of `x Q`, which a full integer product rounds to 8 bits,
-are of like size: 0.999 and 0.99. Rows that are looked up have a scale each.
+The converter's own quantization has one scale for each matrix and, for full integer models, also rounds norms and
+softmax: for MiniLM, features then have a cosine similarity to fp32 of 0.97 (dynamic) and 0.75 (full integer). So the
+converted float model is rewritten: a product becomes `s (x Q) + b`, with a matrix `Q` of integers and a scale `s` for
+each of its columns, which is multiplied afterwards. All TFLite interpreters support this, and the columns of `x Q`,
+which a full integer product rounds to 8 bits, have similar sizes. The similarities are then 0.999 and 0.99. Rows of
+lookup tables have a scale each.
 """
 
 from __future__ import annotations
@@ -21,37 +22,37 @@ from rasa_compressed_bert.compression.quantization import Quantized, quantize_un
 from rasa_compressed_bert.errors import ExportError
 
 _CODES, _FLOAT, _INT8 = schema.BuiltinOperator, schema.TensorType.FLOAT32, schema.TensorType.INT8
-_LOWEST, _STEPS, _TINY = -128, 255, 1e-8  # of activations in 8 bits
+_LOWEST, _STEPS, _TINY = -128, 255, 1e-8  # of 8-bit activations
 
 
 class _Format(NamedTuple):
-    """Of 8 bits: `real = step (integer - zero_point)`."""
+    """An 8-bit format, `real = step (integer - zero_point)`."""
 
     step: float
     zero_point: int
 
 
 _PLAIN = _Format(1.0, 0)
-_Formats = Dict[int, Tuple[_Format, _Format]]  # of what enters and what leaves a product, by the number of its result
+_Formats = Dict[int, Tuple[_Format, _Format]]  # of the input and the output of a product, by the index of its result
 
 
 class _Product(NamedTuple):
     """A product with a constant matrix."""
 
-    entering: int  # number of a tensor (..., rows)
+    entering: int  # index of the input tensor (..., rows)
     matrix: Quantized  # (columns, rows), with a scale for each column
 
 
 def to_tflite(
     model: Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]], *, quantization: str, calibration: Sequence[np.ndarray]
 ) -> bytes:
-    """A TFLite model of builtin operators, for one message of any length.
+    """A TFLite model with builtin operators, for one message of any length.
 
     Args:
-        model: the forward pass: ids and mask (B, T) int32 to what is served.
-        quantization: `none`; `dynamic_int8`, where what enters a product is scaled wordpiece by wordpiece; or
-            `static_int8`, where what enters and what leaves a product has the range that it has in `calibration`.
-        calibration: wordpiece ids of messages, `n` arrays of `(T_i,)`; read for `static_int8` only.
+        model: the forward pass, from ids and mask (B, T) int32 to the outputs.
+        quantization: `none`; `dynamic_int8`, which scales the inputs of products for each wordpiece; or `static_int8`,
+            with fixed ranges of the inputs and outputs of products, measured on `calibration`.
+        calibration: wordpiece ids of messages, `n` arrays of `(T_i,)`; used for `static_int8` only.
 
     Raises:
         ExportError: if there is nothing to calibrate on.
@@ -71,7 +72,7 @@ def _convert(model: Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]) -> bytes:
     converter = tf.lite.TFLiteConverter(
         [tf.function(model, input_signature=signature, autograph=False).get_concrete_function()]
     )
-    converter._experimental_disable_batchmatmul_unfold = True  # else there is a product for each attention head
+    converter._experimental_disable_batchmatmul_unfold = True  # otherwise there is one product for each head
     return converter.convert()
 
 
@@ -79,7 +80,7 @@ def _calibrate(floats: bytes, products: Dict[int, _Product], calibration: Sequen
     interpreter = tf.lite.Interpreter(model_content=floats, experimental_preserve_all_tensors=True)
     ids, mask = (entry["index"] for entry in interpreter.get_input_details())
     matrices = {result: product.matrix.values.T.astype(np.float32) for result, product in products.items()}
-    extremes = {result: np.zeros((2, 2)) for result in products}  # smallest and largest of what enters, what leaves
+    extremes = {result: np.zeros((2, 2)) for result in products}  # of inputs and of outputs: smallest, largest
     for message in calibration:
         values = np.asarray(message, np.int32)[np.newaxis]  # (1, T)
         interpreter.resize_tensor_input(ids, values.shape)
@@ -95,7 +96,7 @@ def _calibrate(floats: bytes, products: Dict[int, _Product], calibration: Sequen
     formats = {}
     for result, (entering, leaving) in extremes.items():
         finest = _format(*entering, finest=_TINY)
-        formats[result] = finest, _format(*leaving, finest=finest.step)  # products with integers are multiples of it
+        formats[result] = finest, _format(*leaving, finest=finest.step)  # outputs are multiples of this step
     return formats
 
 
@@ -105,17 +106,17 @@ def _format(low: float, high: float, *, finest: float) -> _Format:
 
 
 class _Rewriter:
-    """Writes the operators of a TFLite model of floats anew; tensors go by their numbers.
+    """Rewrites the operators of a float TFLite model; tensors are identified by their indices.
 
     Attributes:
-        products: those with a constant matrix, by the number of the result.
+        products: products with a constant matrix, by the index of the result.
     """
 
     def __init__(self, floats: bytes):
         self._model = flatbuffer_utils.convert_bytearray_to_object(bytearray(floats))
         self._graph = self._model.subgraphs[0]
         self._operators: List[schema.OperatorT] = []
-        self._rounded: Dict[int, int] = {}  # what enters several products is rounded once
+        self._rounded: Dict[int, int] = {}  # the input of several products is quantized once
         self._look_ups: Dict[int, Quantized] = {}
         self.products: Dict[int, _Product] = {}
         for operator in self._graph.operators:
@@ -131,7 +132,7 @@ class _Rewriter:
                     self._look_ups[operator.outputs[0]] = quantize_uniform(table, axis=1)
 
     def rewritten(self, formats: _Formats) -> bytes:
-        """The model with 8-bit tables, and with 8-bit activations where there are formats for them."""
+        """The model with 8-bit matrices and tables, and with 8-bit activations where there are formats for them."""
         for operator in self._graph.operators:
             result = operator.outputs[0]
             if result in self.products:
@@ -154,14 +155,14 @@ class _Rewriter:
         product = self._tensor(result)
         if formats is None:
             options.asymmetricQuantizeInputs = True
-            shifted = self._tensor(table, values=offset / matrix.scale[:, 0])  # an operator less: s (x Q + b / s)
+            shifted = self._tensor(table, values=offset / matrix.scale[:, 0])  # s (x Q + b / s) saves an operator
             self._add(_CODES.FULLY_CONNECTED, [x, integers, shifted], product, options=options, version=9)
             self._add(_CODES.MUL, [product, scale], result, options=schema.MulOptionsT())
             return
         if x not in self._rounded:
             self._rounded[x] = self._tensor(x, form=formats[0])
             self._add(_CODES.QUANTIZE, [x], self._rounded[x])
-        adding = schema.AddOptionsT()  # after the product, whose 8 bits are not to cover b / s
+        adding = schema.AddOptionsT()  # added after the product, whose 8-bit range should not have to include b / s
         adding.fusedActivationFunction, options.fusedActivationFunction = options.fusedActivationFunction, 0
         leaving, scaled = self._tensor(result, form=formats[1]), self._tensor(result)
         self._add(_CODES.FULLY_CONNECTED, [self._rounded[x], integers], leaving, options=options, version=4)
@@ -180,7 +181,7 @@ class _Rewriter:
         self._add(_CODES.MUL, [product, scale], result, options=schema.MulOptionsT())
 
     def _constant(self, number: int) -> Optional[np.ndarray]:
-        """Floats that no operator computes."""
+        """The values of a constant float tensor; None for any other tensor."""
         tensor = self._graph.tensors[number]
         data = self._model.buffers[tensor.buffer].data
         if data is None or tensor.type != _FLOAT:
@@ -195,7 +196,7 @@ class _Rewriter:
         form: Optional[_Format] = None,
         width: Optional[int] = None,
     ) -> int:
-        """A new tensor in the shape of another one, of its values, or of a last axis; of 8 bits if it has a format."""
+        """Adds a tensor with the shape of another one, of `values` or with a last axis `width`; 8-bit with a format."""
         tensor = copy.copy(self._graph.tensors[like])
         tensor.type, tensor.quantization = _FLOAT, None
         if form is not None:
@@ -231,7 +232,7 @@ class _Rewriter:
         return len(self._model.operatorCodes) - 1
 
     def _forget_unused(self) -> None:
-        """Leaves the floats out that no operator reads any more."""
+        """Removes float constants that no operator uses any more."""
         used = {number for operator in self._operators for number in operator.inputs}
         kept = {self._graph.tensors[number].buffer for number in used}
         kept.update(entry.buffer for entry in self._model.metadata)

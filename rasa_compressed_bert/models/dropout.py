@@ -1,4 +1,4 @@
-"""Dropout with a random state of its own, so that training never touches TensorFlow's global seed."""
+"""Dropout with its own random generator, so that training does not change TensorFlow's global seed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import tensorflow as tf
 
 
 class Dropout:
-    """Sets a share `rate` of the values to zero and scales the rest by `1 / (1 - rate)` (Srivastava et al. 2014).
+    """Sets each value to zero with probability `rate` and scales the rest by `1 / (1 - rate)` (Srivastava et al. 2014).
 
-    `tf.nn.dropout` would need the global seed, and its stateless form costs three times as much on a CPU.
+    `tf.nn.dropout` would need the global seed, and the stateless variant takes three times as long on a CPU.
     """
 
     def __init__(self, rate: float, *, seed: int = 0):
@@ -16,7 +16,7 @@ class Dropout:
         self.generator = tf.random.Generator.from_seed(seed)
 
     def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        """`x` with values dropped while training, `x` itself otherwise."""
+        """`x` with dropout during training, `x` itself otherwise."""
         if not training or self.rate == 0.0:
             return x
         keep = tf.cast(self.generator.uniform(tf.shape(x)) >= self.rate, x.dtype)

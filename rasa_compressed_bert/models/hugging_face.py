@@ -1,4 +1,4 @@
-"""Pretrained checkpoints as transformers reads them: the one file that calls it."""
+"""Reads pretrained checkpoints with transformers; no other module imports it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_FAST_TOKENIZER = (
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
 _SPARE_ROWS = 1000
 _MOST_LAYERS = 1000
-_ANSWERS = "ForQuestionAnswering"  # how the classes of transformers end that have a layer of this name:
+_ANSWERS = "ForQuestionAnswering"  # classes of transformers whose names end so have a layer of this name:
 _ANSWER_LAYER = "qa_outputs"
 
 
@@ -36,13 +36,13 @@ def read_checkpoint(name: str) -> ModelState:
     """Loads a folder or a hub name with transformers' own `from_pretrained` (safetensors, TensorFlow or PyTorch files).
 
     Raises:
-        WeightsError: if it cannot be found, reached or read, or is of a family that is not supported.
+        WeightsError: if the weights cannot be found, reached or read, or are of an unsupported family.
     """
     source = {"local_files_only": not os.path.isdir(name) and not _hub_answers(), "trust_remote_code": False}
     values, _ = _read(
         "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
     )
-    if "model_type" in values:  # transformers has no class for some, and reads the name of old weights without one
+    if "model_type" in values:  # transformers has no class for some; without a model_type it goes by the name
         _require_supported(values["model_type"], name)
     config = _read(
         "the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name, **source)
@@ -69,10 +69,10 @@ def read_checkpoint(name: str) -> ModelState:
 
 
 def _possible_shape(family: Family, config: Any) -> EncoderShape:
-    """The shape of a configuration; transformers makes room for any before it looks at the weights.
+    """The shape of a configuration, checked before transformers allocates memory for a model of any size.
 
     Raises:
-        WeightsError: if it is larger than any of ours.
+        WeightsError: if the model is larger than what is supported.
     """
     if config.num_hidden_layers <= _MOST_LAYERS:
         shape = family.shape(config)
@@ -99,7 +99,7 @@ def _require_supported(model_type: Any, name: str) -> None:
 
 
 def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
-    """Refuses the tokenizer of another model; weights may have some rows that no piece has."""
+    """Refuses the tokenizer of another model; some rows of the embeddings may belong to no piece."""
     needed = max(vocabulary.values(), default=0) + 1
     if needed > rows or rows - needed > max(_SPARE_ROWS, rows // 10):
         raise WeightsError(
@@ -109,13 +109,13 @@ def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
 
 
 def _hub_answers() -> bool:
-    """Whether the hub can be reached; transformers would find out by itself, after six tries and 23 seconds."""
+    """Whether the hub can be reached; transformers itself would notice only after six tries and 23 seconds."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
-    except OSError:  # the base of all errors of requests, and of the one for offline mode
+    except OSError:  # base class of all errors of requests and of that of offline mode
         return False
     return True
 
@@ -127,16 +127,16 @@ def _read(what: str, name: str, load: Any) -> Any:
         return load(transformers)
     except WeightsError:
         raise
-    except Exception as error:  # transformers, safetensors, h5py and the hub's client each raise their own
+    except Exception as error:  # transformers, safetensors, h5py and the hub's client all raise different types
         where = f"in the folder '{name}'" if os.path.isdir(name) else f"of '{name}'"
         if _is_of_other_sizes(error):
             raise WeightsError(
                 f"Cannot read {what} {where}: their sizes are not those of config.json (vocab_size, hidden_size, "
                 "intermediate_size and so on). Put the config.json of this model beside the weights."
             ) from error
-        if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # what transformers says at length
+        if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # a long message of transformers
             raise WeightsError(f"The tokenizer {where} {_NO_FAST_TOKENIZER}") from error
-        if isinstance(error, OSError) and not os.path.isdir(name):  # what transformers raises for what is not there
+        if isinstance(error, OSError) and not os.path.isdir(name):  # what transformers raises if nothing was found
             where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
             where += (
                 " to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which are shipped"
@@ -146,7 +146,7 @@ def _read(what: str, name: str, load: Any) -> Any:
 
 
 def _is_of_other_sizes(error: Exception) -> bool:
-    """Whether values could not be reshaped; transformers raises a TypeError while it handles TensorFlow's error."""
+    """Whether reshaping failed; transformers raises a TypeError while it handles TensorFlow's error."""
     return any("reshape" in str(cause).lower() for cause in (error, error.__context__))
 
 
@@ -159,7 +159,7 @@ def _load_tokenizer(transformers: Any, name: str, **source: Any) -> Any:
 
 
 def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Set[str]]:
-    """The model, and which of its layers are not those of the weights: transformers makes up some that they lack."""
+    """The model, and which of its layers transformers initialised randomly because the weights lack them."""
     load = _class_for(transformers, arguments["config"]).from_pretrained
     _require_own_values(transformers, name, local_files_only=arguments["local_files_only"])
     verbosity = transformers.logging.get_verbosity()
@@ -182,14 +182,14 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Se
 
 
 def _class_for(transformers: Any, config: Any) -> Any:
-    """The class with the head of answers for weights that were trained to answer questions, else without a head."""
+    """The class with an answer head for weights that were trained to answer questions, else the one without a head."""
     is_trained = any(str(name).endswith(_ANSWERS) for name in config.architectures or ()) and config.num_labels == 2
     has_class = type(config) in transformers.TF_MODEL_FOR_QUESTION_ANSWERING_MAPPING
     return transformers.TFAutoModelForQuestionAnswering if is_trained and has_class else transformers.TFAutoModel
 
 
 def _answerer(model: Any) -> Dict[str, np.ndarray]:
-    """The head of answers of a model, by our names; empty of a model without one."""
+    """The parameters of a model's answer head, by our names; empty if it has none."""
     layer = getattr(model, _ANSWER_LAYER, None)
     if layer is None:
         return {}
@@ -197,8 +197,8 @@ def _answerer(model: Any) -> Dict[str, np.ndarray]:
 
 
 def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_only: bool) -> Optional[str]:
-    """The file of weights that have no other one; None where transformers failed to read them for another reason."""
-    if "from_pt" in str(error):  # what transformers advises where there is nothing else
+    """The PyTorch file of weights without any other file; None if transformers failed for another reason."""
+    if "from_pt" in str(error):  # transformers advises it if there is no other file
         require_pytorch()
     elif os.path.isdir(name):
         return None
@@ -206,7 +206,7 @@ def _pytorch_file(transformers: Any, name: str, error: OSError, *, local_files_o
 
 
 def _require_own_values(transformers: Any, name: str, *, local_files_only: bool) -> None:
-    """Looks at what transformers reads where there is no safetensors file."""
+    """Checks the HDF5 file, which transformers reads if there is no safetensors file."""
     if _file(transformers, name, transformers.utils.SAFE_WEIGHTS_NAME, local_files_only=local_files_only):
         return
     path = _file(transformers, name, transformers.utils.TF2_WEIGHTS_NAME, local_files_only=local_files_only)
@@ -220,10 +220,10 @@ def _require_own_values(transformers: Any, name: str, *, local_files_only: bool)
 
 
 def _file(transformers: Any, name: str, file: str, *, local_files_only: bool) -> Optional[str]:
-    """Where a file of weights is, once the hub has given it; None of weights that have no such file."""
+    """The local path of a file of the weights, downloaded if necessary; None if there is no such file."""
     missing = {
         "_raise_exceptions_for_missing_entries": False,
-        "_raise_exceptions_for_connection_errors": False,  # without a network, what the hub gave before is there
+        "_raise_exceptions_for_connection_errors": False,  # without a network, the cache of earlier downloads is used
     }
     return transformers.utils.cached_file(name, file, local_files_only=local_files_only, **missing)
 

@@ -1,8 +1,7 @@
-"""The check that pretrained weights consist of their own files and read no other one of this machine.
+"""Checks that pretrained weights refer to no other files of this machine, whose content would get into the model.
 
-Settings of a tokenizer may name any file as the vocabulary, which transformers then reads in the place of that beside
-them; in HDF5, values may be those of any file ("external storage", external links, virtual datasets). What is read ends
-up in the trained model.
+The settings of a tokenizer may name any file as the vocabulary, which transformers then reads instead of that beside
+them. In HDF5, values may be stored in any other file ("external storage", external links, virtual datasets).
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ _NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer cam
 
 
 def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
-    """Refuses a tokenizer that names files elsewhere.
+    """Refuses a tokenizer that refers to files outside of its folder.
 
     Args:
-        settings: of the tokenizer, as JSON has them.
-        name: of the weights.
-        file: that has the settings.
+        settings: the settings of the tokenizer, as parsed from JSON.
+        name: the name of the weights.
+        file: the name of the file that contains the settings.
 
     Raises:
-        WeightsError: names the first file that is there.
+        WeightsError: if such a file exists; the message names the first one.
     """
     own = {key: settings[key] for key in settings if key not in _NOT_READ} if isinstance(settings, dict) else settings
     for text in _texts(own):
@@ -37,11 +36,11 @@ def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
 
 
 def require_own_values(path: Path, name: str) -> None:
-    """Refuses a file of weights in HDF5 whose values are in other files.
+    """Refuses an HDF5 file of weights whose values are stored in other files.
 
     Args:
-        path: of the file.
-        name: of the weights.
+        path: the file.
+        name: the name of the weights.
 
     Raises:
         WeightsError: if there is such a value.
@@ -62,7 +61,7 @@ def require_own_values(path: Path, name: str) -> None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts within a JSON value."""
+    """All strings within a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (dict, list)):
@@ -73,5 +72,5 @@ def _texts(value: Any) -> Iterator[str]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a text that is too long for a name
+    except OSError:  # a text that is too long for a file name
         return False

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a folder, weights that a package ships, or a hub."""
+"""Finds pretrained weights: in a folder, in an installed package, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ShippedWeights(NamedTuple):
     distribution: str
     folder: str
     sha256: str  # of the file with the weights
-    language: Optional[str]  # the only one that it reads, as its two letters; None of one that reads many
+    language: Optional[str]  # two-letter code of its only language; None for a multilingual model
     file: str = "model.safetensors"
-    read: Optional[Callable[[Path], ModelState]] = None  # reads the file; None of a folder that transformers reads
+    read: Optional[Callable[[Path], ModelState]] = None  # reads the file; None if transformers reads the folder
 
 
 ALIASES: Dict[str, ShippedWeights] = {
@@ -54,13 +54,13 @@ ALIASES: Dict[str, ShippedWeights] = {
 
 
 def load_pretrained(model_weights: str) -> ModelState:
-    """The pretrained model behind the option `model_weights`.
+    """Loads the pretrained model that the option `model_weights` names.
 
     Args:
-        model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, in that order.
+        model_weights: a local folder, an alias of `ALIASES` or a name on the Hugging Face hub, tried in this order.
 
     Raises:
-        WeightsError: if it cannot be found or read, or is not what it claims to be.
+        WeightsError: if it cannot be found or read, or if shipped weights are not the published ones.
     """
     shipped = _shipped(model_weights)
     if shipped and shipped.read:
@@ -70,20 +70,20 @@ def load_pretrained(model_weights: str) -> ModelState:
 
 
 def only_language(model_weights: str) -> Optional[str]:
-    """The one language of shipped weights; None of weights that read several, and of any other weights."""
+    """The language of shipped monolingual weights; None for multilingual ones, and for all other weights."""
     shipped = _shipped(model_weights)
     return shipped.language if shipped else None
 
 
 def has_small_vocabulary(model_weights: str) -> bool:
-    """Whether weights are known to have at most `LARGE_VOCABULARY` pieces, before they are read."""
+    """Whether weights are known, without reading them, to have at most `LARGE_VOCABULARY` pieces."""
     shipped = _shipped(model_weights)
     if shipped:
         return shipped.language is not None
     try:
         config = json.loads((_path(model_weights) / "config.json").read_text(encoding="utf-8"))
         return int(config["vocab_size"]) <= LARGE_VOCABULARY
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub's name, or refused when it is read
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub name, or refused on reading
         return False
 
 
@@ -104,14 +104,13 @@ def weights_digest(model_weights: str) -> str:
 
 
 def local_folder(model_weights: str) -> Optional[Path]:
-    """The folder behind a path or an alias; None for what can only be a hub name.
+    """The folder of a path or an alias; None for a name that can only be on the hub.
 
     Raises:
-        WeightsError: for a path that does not exist, a folder without weights, and for shipped weights that are missing
-            or altered.
+        WeightsError: if a path does not exist, a folder has no weights, or shipped weights are missing or altered.
     """
     path = _path(model_weights)
-    if os.path.isdir(path):  # a name may be too long for one of a file
+    if os.path.isdir(path):  # unlike `Path.is_dir`, accepts a name that is too long for a file
         if not any((path / name).is_file() for name in _WEIGHT_FILES):
             if (path / PYTORCH_FILE).is_file() and safe_pytorch():
                 return path
@@ -132,17 +131,17 @@ def local_folder(model_weights: str) -> Optional[Path]:
 
 
 def _path(model_weights: str) -> Path:
-    """A name as a path; `~` is the home of a user, and stays where there is no such user."""
+    """A name as a path; `~` is expanded to the home of a user, if there is such a user."""
     return Path(os.path.expanduser(model_weights))
 
 
 def _shipped(model_weights: str) -> Optional[ShippedWeights]:
-    """The weights behind an alias; None where a folder has its name, and of any other weights."""
+    """The shipped weights of an alias; None if there is a folder of that name, and for all other weights."""
     return None if os.path.isdir(_path(model_weights)) else ALIASES.get(model_weights)
 
 
 def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:
-    spec = importlib.util.find_spec(shipped.package)  # found, not imported: only its files are needed
+    spec = importlib.util.find_spec(shipped.package)  # not imported: only its files are needed
     if spec is None or spec.origin is None:
         raise WeightsError(
             f"The weights '{alias}' are not installed. Install the package that ships them, without its dependencies: "

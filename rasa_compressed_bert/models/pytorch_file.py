@@ -1,4 +1,4 @@
-"""Weights in PyTorch's own format, a pickle: PyTorch reads them where it is installed, and nothing else here does."""
+"""Weights in PyTorch's own format, a pickle, which is read only by PyTorch itself if it is installed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PICKLED = (
     f"newer, which reads {PYTORCH_FILE} without running code; or, if you trust them, write them anew where PyTorch is "
     "installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
 )
-_SAFE = (2, 6)  # before, a file could run code in spite of `weights_only` (CVE-2025-32434)
+_SAFE = (2, 6)  # in earlier versions, a file could run code in spite of `weights_only` (CVE-2025-32434)
 
 
 def safe_pytorch() -> Any:
-    """The module `torch`, where it is installed and its `weights_only` keeps what it promises; None elsewhere."""
+    """The module `torch`, if it is installed in a version whose `weights_only` is safe; else None."""
     try:
         import torch
     except ImportError:
@@ -44,10 +44,10 @@ def require_pytorch() -> Any:
 
 @contextmanager
 def as_safetensors(path: Path) -> Iterator[str]:
-    """A temporary folder with the tensors of a file as PyTorch's `model.safetensors`, which transformers can read.
+    """Converts the tensors of a file to `model.safetensors` in a temporary folder, which transformers can read.
 
     Args:
-        path: a file that `torch.save` wrote.
+        path: a file written by `torch.save`.
 
     Raises:
         WeightsError: if PyTorch is not installed, or too old to read it safely.
@@ -56,7 +56,7 @@ def as_safetensors(path: Path) -> Iterator[str]:
     tensors = {
         name: np.ascontiguousarray(value.detach().float().numpy())
         for name, value in torch.load(path, map_location="cpu", weights_only=True).items()
-        if torch.is_tensor(value) and value.is_floating_point()  # others are numbers of positions, which are no weights
+        if torch.is_tensor(value) and value.is_floating_point()  # others are indices of positions, not weights
     }
     with tempfile.TemporaryDirectory() as folder:
         save_file(tensors, Path(folder) / "model.safetensors", metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""Where quantization can be put into the forward pass: on matrices, on rows of embeddings, and on activations."""
+"""Hooks for quantization in the forward pass: for matrices, for rows of embeddings, and for activations."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import tensorflow as tf
 
 
 class Quantizer:
-    """Changes nothing; base of `compression.fake_quantization.FakeQuantizer` and of what observes ranges.
+    """Base class of `compression.fake_quantization.FakeQuantizer` and of the observer of ranges; changes nothing.
 
-    Names are those of the parameters; activations have the name of the matrix that they enter.
+    Names are those of parameters; an activation has the name of the matrix by which it is multiplied.
     """
 
     def kernel(self, name: str, kernel: tf.Tensor) -> tf.Tensor:
-        """The matrix that is multiplied with.  # (rows, columns)"""
+        """The matrix to use in a product.  # (rows, columns)"""
         return kernel
 
     def rows(self, name: str, table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Rows (..., H) that were looked up in a table (V, H)."""
+        """The rows (..., H) to use, which were looked up in a table (V, H)."""
         return rows
 
     def activation(self, name: str, x: tf.Tensor, attention_mask: Optional[tf.Tensor] = None) -> tf.Tensor:
-        """What enters a product.
+        """The activation to use as the input of a product.
 
         Args:
-            name: of the matrix that it is multiplied with.
-            x: of wordpieces, `(B, T, rows)`, or of messages, `(B, rows)`.
-            attention_mask: of wordpieces, 0 for padding, which no range may include: `(B, T)`.
+            name: the name of the matrix by which it is multiplied, without `.kernel`.
+            x: activations of wordpieces, `(B, T, rows)`, or of messages, `(B, rows)`.
+            attention_mask: for wordpieces, `(B, T)`; 0 for padding, which ranges must not include.
         """
         return x

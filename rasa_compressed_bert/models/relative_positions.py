@@ -1,4 +1,4 @@
-"""Relative positions in buckets, as MPNet has them (Song et al. 2020, arXiv 2004.09297; after T5: 1910.10683)."""
+"""Buckets of relative positions, as in MPNet (Song et al. 2020, arXiv 2004.09297), after T5 (arXiv 1910.10683)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-_FARTHEST = 128  # from where on all distances are in one bucket
+_FARTHEST = 128  # larger distances share one bucket
 
 
 class RelativePositions(NamedTuple):
-    """The bucket of a query at `i` and a key at `j` is `buckets[queries[i] + keys[j]]`.
+    """Tables in which the bucket of a query at `i` and a key at `j` is `buckets[queries[i] + keys[j]]`.
 
     Attributes:
-        queries, keys: for every position, `(M,)`.
-        buckets: for every distance from `-(M - 1)` to `M - 1`, `(2 M - 1,)`.
+        queries, keys: an offset for each position, `(M,)`.
+        buckets: the bucket of each distance from `-(M - 1)` to `M - 1`, `(2 M - 1,)`.
     """
 
     queries: np.ndarray
@@ -30,11 +30,13 @@ def relative_positions(positions: int, buckets: int) -> RelativePositions:
 
 
 def bucket_of(distances: np.ndarray, buckets: int) -> np.ndarray:
-    """Half of the buckets for each direction; in each, a half for small distances and the rest by their logarithm.
+    """The bucket of each distance: half of the buckets for each direction.
+
+    In each direction, half of its buckets are for single small distances, the rest for logarithmic ranges.
 
     Args:
-        distances: of a key from its query, `j - i`.
-        buckets: how many there are.
+        distances: distances of keys from their queries, `j - i`.
+        buckets: the number of buckets.
     """
     half = buckets // 2
     exact = half // 2

@@ -9,31 +9,31 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 from rasa_compressed_bert.errors import ArtifactError
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
-"""Values of `hidden_act` that the encoder computes."""
+"""Values of `hidden_act` that the encoder supports."""
 PROJECTION = "embedding_projection"
-"""The linear layer between embeddings and hidden states of different widths; not one of the tables `embeddings.*`."""
+"""The linear layer from embeddings to hidden states of another width; its name does not begin with `embeddings.`."""
 POOLER = ("pooler.kernel", "pooler.bias")
 """The dense layer, `(H, H)` and `(H,)`, between the first hidden state of a message and the heads."""
 TOKEN_TYPE = "token_type"
-"""What is added to the embeddings of the second text of a pair, beyond what every wordpiece has."""
+"""The vector that is added to the embeddings of the second text of a pair only, see `Family.token_type`."""
 POSITION_BIAS = "position_bias"
-"""What each head of a layer adds to its attention scores, by buckets of distances (`models.relative_positions`)."""
+"""Biases of the attention scores of each head of a layer, by bucket of distances (`models.relative_positions`)."""
 _MOST_PARAMETERS = 2**30
-"""BERT-large has a third of it, XLM-R large a half."""
+"""The largest supported size; BERT-large has a third of it, XLM-R large a half."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Widths of one encoder layer; a layer may have lost all its heads or all its intermediate neurons."""
+    """Widths of one encoder layer; pruning may have removed all its heads or all its intermediate neurons."""
 
     num_attention_heads: int  # N
-    query_key_size: int  # K, dimensions of a query and of a key, a head
-    value_size: int  # V, dimensions of a value, a head
+    query_key_size: int  # K, dimensions of a query and of a key for each head
+    value_size: int  # V, dimensions of a value for each head
     intermediate_size: int  # I
 
     def kernel_shapes(self, hidden_size: int) -> Dict[str, Tuple[int, int]]:
-        """Rows and columns of the layer's six matrices (inputs first)."""
+        """Rows (inputs) and columns (outputs) of the layer's six matrices."""
         query_key = self.num_attention_heads * self.query_key_size
         value = self.num_attention_heads * self.value_size
         return {
@@ -48,21 +48,21 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Everything that is needed to build an encoder for a set of weights."""
+    """The sizes of an encoder, and the settings that are needed to build it from its parameters."""
 
     vocab_size: int
     hidden_size: int  # H
     max_position_embeddings: int
-    head_size: int  # of the unpruned model: attention divides by its square root, whatever is left of a head
+    head_size: int  # of the unpruned model; attention is scaled by its square root, also after pruning
     layer_norm_eps: float
     hidden_act: str
     layers: Tuple[LayerShape, ...]
-    embedding_size: Optional[int] = None  # E, where a projection from E to H follows the embeddings
-    relative_buckets: int = 0  # R, of distances whose attention has a bias
-    separator: Optional[int] = None  # id of the wordpiece behind which the second text of a pair is; None without types
+    embedding_size: Optional[int] = None  # E, if a projection from E to H follows the embeddings
+    relative_buckets: int = 0  # R, buckets of distances with an attention bias; 0 for none
+    separator: Optional[int] = None  # id of the wordpiece before the second text of a pair; None without types
 
     def parameter_shapes(self) -> Dict[str, Tuple[int, ...]]:
-        """Name and shape of every parameter, in the order of the computation."""
+        """The name and the shape of every parameter, in the order of the computation."""
         h, e = self.hidden_size, self.embedding_size or self.hidden_size
         shapes: Dict[str, Tuple[int, ...]] = {
             "embeddings.word": (self.vocab_size, e),
@@ -83,25 +83,25 @@ class EncoderShape:
         return shapes
 
     def kernel_names(self) -> Iterator[str]:
-        """Names of the matrices of the encoder's layers: what pruning removes and sparsity counts."""
+        """Names of the matrices of the encoder's layers, which are pruned and of which sparsity is a share."""
         for index in range(len(self.layers)):
             for component in COMPONENTS:
                 yield f"layers.{index}.{component}.kernel"
 
     def encoder_size(self) -> int:
-        """Number of weights in the matrices of all layers, the denominator of sparsity."""
+        """The number of weights in the matrices of all layers, the denominator of sparsity."""
         return sum(
             rows * columns for layer in self.layers for rows, columns in layer.kernel_shapes(self.hidden_size).values()
         )
 
     @property
     def is_possible(self) -> bool:
-        """Whether an encoder of ours may be so large."""
+        """Whether the encoder has no more parameters than are supported."""
         sizes = (math.prod(max(1, abs(size)) for size in sizes) for sizes in self.parameter_shapes().values())
         return sum(sizes) <= _MOST_PARAMETERS
 
     def to_dict(self) -> Dict[str, Any]:
-        """The shape as JSON."""
+        """The shape as JSON values."""
         return asdict(self)
 
     @classmethod
@@ -109,7 +109,7 @@ class EncoderShape:
         """The inverse of `to_dict`.
 
         Raises:
-            ArtifactError: if the values do not describe an encoder, or one that is larger than any of ours.
+            ArtifactError: if the values do not describe an encoder, or if it has more parameters than are supported.
         """
         try:
             layers = tuple(LayerShape(**layer) for layer in values["layers"])
@@ -120,7 +120,7 @@ class EncoderShape:
         if shape.hidden_act not in ACTIVATIONS:
             raise ArtifactError(f"An encoder of ours has no activation {shape.hidden_act!r}.")
         if not is_possible:
-            raise ArtifactError(f"An encoder of ours has at most {_MOST_PARAMETERS} parameters, and this one has more.")
+            raise ArtifactError(f"An encoder has at most {_MOST_PARAMETERS} parameters, and this one has more.")
         return shape
 
 

@@ -1,4 +1,4 @@
-"""A model before, between and after the stages of its training."""
+"""The state of a model: its shape, its parameters and its tokenizer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rasa_compressed_bert.models.shape import EncoderShape
 
 @dataclass(frozen=True)
 class ModelState:
-    """What weights are read as, what a stage of training starts from, and what is exported at the end.
+    """A model as it is read from pretrained weights, trained and exported.
 
     Attributes:
-        shape: widths of the encoder.
-        parameters: of the encoder and of its heads; pretrained weights may have a pooler, a second token type and the
-            head of answers.
+        shape: the widths of the encoder.
+        parameters: the parameters of the encoder and of its heads; pretrained weights may have a pooler, a second token
+            type and an answer head.
         tokenizer: the `tokenizers` library's JSON.
-        uncompressed: the widths before anything was pruned or trimmed; None where nothing was.
+        uncompressed: the widths before pruning and trimming; None if the model was neither pruned nor trimmed.
     """
 
     shape: EncoderShape
@@ -34,5 +34,5 @@ class ModelState:
 
     @property
     def dense_shape(self) -> EncoderShape:
-        """The widths of the model that this one was made from."""
+        """The widths before pruning and trimming."""
         return self.uncompressed or self.shape

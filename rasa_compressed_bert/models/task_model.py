@@ -1,4 +1,4 @@
-"""A BERT with the heads that it is fine-tuned for: linear layers on the message, on its wordpieces, or on both."""
+"""A BERT with heads: linear layers on the features of the message, on its wordpieces, or on both."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rasa_compressed_bert.models.quantizer import Quantizer
 from rasa_compressed_bert.models.shape import POOLER, EncoderShape
 
 FEATURES = "features"
-"""The output that holds the features of a message."""
+"""The name of the output with the features of a message."""
 _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32)]  # ids and mask, (B, T)
 
 
 class Outputs(NamedTuple):
-    """What a model computes for a batch.
+    """The outputs of a model for a batch.
 
     Attributes:
-        heads: what each head gives, `(B, C)` or `(B, T, C)`, by the name of its output; and, where a head reads them,
+        heads: the logits of each head, `(B, C)` or `(B, T, C)`, by the name of its output; and, if a head reads them,
             the `features` of the message, `(B, P)`.
-        states: the hidden states after each layer, `(B, T, H)`.
+        states: the embeddings, followed by the hidden states after each layer, `(B, T, H)`.
     """
 
     heads: Mapping[str, tf.Tensor]
@@ -32,7 +32,7 @@ class Outputs(NamedTuple):
 
 
 def head_parameters(parameters: Mapping[str, Any]) -> List[str]:
-    """Names of the parameters of the pooler and of the heads, of those that there are."""
+    """The names of the parameters that belong to the pooler and to heads."""
     names = [*POOLER, *(name for layer in LAYERS for name in (layer.kernel, layer.bias))]
     return [name for name in names if name in parameters]
 
@@ -40,12 +40,12 @@ def head_parameters(parameters: Mapping[str, Any]) -> List[str]:
 def forward_pass(
     shape: EncoderShape, parameters: Mapping[str, np.ndarray], *, features: bool = False
 ) -> Callable[[tf.Tensor, tf.Tensor], List[tf.Tensor]]:
-    """Ids and mask to the outputs of the heads, or without any head to hidden states.
+    """A function from ids and mask to the outputs of the heads or, without any head, to the last hidden states.
 
     Args:
-        shape: the encoder's widths.
-        parameters: of the encoder and of its heads.
-        features: gives the features of the message too, where a head reads them.
+        shape: the widths of the encoder.
+        parameters: the parameters of the encoder and of its heads.
+        features: returns the features of the message too, if a head reads them.
     """
     if not layers_in(parameters):
         encoder = BertEncoder(shape, parameters)
@@ -60,16 +60,16 @@ def forward_pass(
 
 
 class TaskModel(tf.keras.layers.Layer):
-    """Wordpiece ids `(B, T)` to what its heads give: see `Outputs`.
+    """An encoder with heads, from wordpiece ids `(B, T)` to `Outputs`.
 
-    Without a pooler, the features of a message are the mean of its hidden states, which sentence encoders such as
-    MiniLM were pretrained with; with one, `tanh(h_0 W + b)` of the first wordpiece's hidden state (Devlin et al. 2018).
+    Without a pooler, the features of a message are the mean of its hidden states, as in the pretraining of sentence
+    encoders such as MiniLM; with one, they are `tanh(h_0 W + b)` of the first hidden state (Devlin et al. 2018).
 
     Args:
-        shape: the encoder's widths.
-        parameters: of the encoder and of its heads, see `models.head_layer`, and `pooler.*`.
-        dropout: of the encoder and before the linear layers, while training.
-        quantizer: of encoder and heads.
+        shape: the widths of the encoder.
+        parameters: the parameters of the encoder and of its heads, see `models.head_layer`, and `pooler.*`.
+        dropout: applied in training within the encoder and before the linear layers.
+        quantizer: applied in the encoder and in the heads.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class TaskModel(tf.keras.layers.Layer):
 
     @property
     def features_size(self) -> int:
-        """`P`, the features of a message."""
+        """`P`, the width of the features of a message."""
         return self.pooler_size or self.encoder.shape.hidden_size
 
     @property
     def pooler_size(self) -> int:
-        """Neurons of the pooler; 0 where features are a mean."""
+        """The number of neurons of the pooler; 0 without one, when features are a mean."""
         return int(self.head["pooler.bias"].shape[0]) if "pooler.bias" in self.head else 0
 
     def call(
@@ -104,7 +104,7 @@ class TaskModel(tf.keras.layers.Layer):
         gates: Sequence[Mapping[str, tf.Tensor]] = (),  # of each layer and, last, of the pooler
         training: bool = False,
     ) -> Outputs:
-        """What the heads give, and the hidden states of the encoder."""
+        """The outputs of the heads, and the hidden states of the encoder."""
         states = self.encoder(input_ids, attention_mask, gates=gates, training=training)
         outputs: Dict[str, tf.Tensor] = {}
         features = gated = None
@@ -133,12 +133,12 @@ class TaskModel(tf.keras.layers.Layer):
 
     @tf.function(input_signature=_BATCH, autograph=False)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """What the heads give without dropout, see `Outputs.heads`."""
+        """The outputs of the heads without dropout, see `Outputs.heads`."""
         return self(input_ids, attention_mask).heads
 
     @tf.function(input_signature=_BATCH, autograph=False)
     def head_inputs(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """What each head's linear layer multiplies, by the layer's name, and the features of the message."""
+        """The inputs of each head's linear layer, by the layer's name, and the features of the message."""
         states = self.encoder(input_ids, attention_mask)
         features = self._pool(states[-1], attention_mask)
         inputs = {
@@ -147,11 +147,11 @@ class TaskModel(tf.keras.layers.Layer):
         return {**inputs, FEATURES: features}
 
     def variables_in_order(self) -> List[tf.Variable]:
-        """Every variable that is trained."""
+        """All trainable variables."""
         return [*self.encoder.parameters.values(), *self.head.values()]
 
     def values(self) -> Parameters:
-        """The parameters of encoder and head as numbers."""
+        """The parameters of the encoder and of the heads as NumPy arrays."""
         return {**self.encoder.values(), **{name: variable.numpy() for name, variable in self.head.items()}}
 
     def assign(self, values: Mapping[str, Any]) -> None:

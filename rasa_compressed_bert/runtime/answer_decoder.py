@@ -1,4 +1,4 @@
-"""From what a model gives for windows over passages to the answer, or to none."""
+"""Decodes the logits of windows over passages to the best answer, or to none."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.tokenization.windows import Window
 
 START, END = range(2)
-"""Columns of the logits of a wordpiece: that the answer begins, and ends, with it."""
+"""Columns of the logits of a wordpiece: the answer begins, or ends, with it."""
 NULL_PLACE = 0
-"""The wordpiece whose logits stand for no answer: the first one, which is no part of the passage."""
+"""The wordpiece whose logits stand for no answer: the first one, which does not belong to the passage."""
 
 
 class Span(NamedTuple):
     """The best answer within some windows.
 
     Attributes:
-        window: number of the window that it is in.
-        start: where it begins in the passage.
-        end: where it ends.
-        margin: by how much its logits are ahead of those of no answer, in the same window.
+        window: the number of its window.
+        start: its first character in the passage.
+        end: the end of its last character.
+        margin: the difference of its logits to those of no answer in the same window, see `AnswerDecoder.best_span`.
     """
 
     window: int
@@ -33,14 +33,14 @@ class Span(NamedTuple):
 
 
 class AnswerDecoder:
-    """The answers of a model.
+    """Decodes answers, and decides whether they are certain enough.
 
     Args:
-        answers: the entry of a manifest: `max_answer_length`, in wordpieces; `slope` and `intercept` of confidences,
-            see `confidence`; `threshold`, the least confidence of an answer.
+        answers: the manifest entry of the head: `max_answer_length`, in wordpieces; `slope` and `intercept` of
+            confidences, see `confidence`; `threshold`, the smallest confidence of an answer.
 
     Raises:
-        ArtifactError: if these are no such numbers.
+        ArtifactError: if these are not valid numbers.
     """
 
     def __init__(self, answers: Mapping[str, Any]):
@@ -48,19 +48,19 @@ class AnswerDecoder:
         self._slope, self._intercept = float(answers["slope"]), float(answers["intercept"])
         self.threshold = float(answers["threshold"])
         if self._longest < 1 or not self._slope > 0 or not all(map(math.isfinite, (self._slope, self._intercept))):
-            raise ArtifactError("What the model knows of answers are no numbers: it is damaged. Train it again.")
+            raise ArtifactError("The model's settings of answers are not valid: it is damaged. Train it again.")
 
     def best_span(self, windows: Sequence[Window], logits: Sequence[np.ndarray]) -> Optional[Span]:
-        """The span of whole words with the largest margin; None where there is no such span.
+        """The span of whole words with the largest margin; None if there is none.
 
             margin = s_i + e_j - s_null - e_null,    i <= j < i + max_answer_length
 
         Args:
-            windows: of one passage or of several.
-            logits: of each window, `(T, 2)`.
+            windows: windows over one or several passages.
+            logits: the logits of each window, `(T, 2)`.
 
         Raises:
-            ArtifactError: if the logits are no numbers, or not those of the windows.
+            ArtifactError: if the logits are not finite numbers, or do not fit the windows.
         """
         best: Optional[Span] = None
         for number, pair in enumerate(zip(windows, logits)):
@@ -74,12 +74,12 @@ class AnswerDecoder:
         return 0.5 * (1.0 + math.tanh(0.5 * (self._slope * margin + self._intercept)))
 
     def is_certain(self, margin: float) -> bool:
-        """Whether an answer is given: its confidence is at least `threshold`."""
+        """Whether the confidence of an answer is at least `threshold`."""
         return self.confidence(margin) >= self.threshold
 
     def _in_window(self, window: Window, logits: np.ndarray, *, number: int) -> Optional[Span]:
         if logits.shape != (len(window.input_ids), 2) or not np.isfinite(logits).all():
-            raise ArtifactError("What the model gives are no answers: its files are damaged. Train it again.")
+            raise ArtifactError("The model's outputs are not logits of answers: it is damaged. Train it again.")
         passage = logits[window.first : window.first + len(window.starts)].astype(np.float64)  # (P, 2)
         starts = np.where(window.begins, passage[:, START], -np.inf)
         ends = np.where(window.finishes & (window.ends > window.starts), passage[:, END], -np.inf)
@@ -91,12 +91,12 @@ class AnswerDecoder:
 
 
 def best_bounds(starts: np.ndarray, ends: np.ndarray, *, longest: int) -> Tuple[int, int, float]:
-    """First and last place of the best span, `i <= j < i + longest`, and its `s_i + e_j`.
+    """The first and the last position of the best span, `i <= j < i + longest`, and its score `s_i + e_j`.
 
     Args:
         starts: `s`, `(P,)`; minus infinity where a span cannot begin.
-        ends: `e`, `(P,)`.
-        longest: places of a span.
+        ends: `e`, `(P,)`; minus infinity where a span cannot end.
+        longest: the largest number of positions in a span.
     """
     longest = min(longest, len(ends))
     padded = np.append(ends, np.full(longest - 1, -np.inf))

@@ -1,4 +1,4 @@
-"""From a question to its answer in the documents of a model: what runs once for each message."""
+"""Answers a question from the documents of a model; runs once for each message."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.tokenization.windows import Window, WindowTokenizer
 
 ANSWER_LOGITS = "answer_logits"
-_KEPT_PASSAGES = 2048  # whose wordpieces stay in memory
+_KEPT_PASSAGES = 2048  # number of passages whose wordpieces are cached
 
 
 class FoundAnswer(NamedTuple):
     """An answer as it is written in a document.
 
     Attributes:
-        text: of the answer.
+        text: the text of the answer.
         document: the name of its document.
-        start: where it begins in the text of the document.
-        end: where it ends.
-        confidence: that it is right, 0 to 1.
+        start: its first character in the text of the document.
+        end: the end of its last character.
+        confidence: the estimated probability that it is right, 0 to 1.
     """
 
     text: str
@@ -44,12 +44,12 @@ class AnswerPredictor:
     """Tokenizer, engine, decoder and documents of one artifact; safe to call from several threads.
 
     Args:
-        artifact: of an answer extractor.
-        num_threads: of the engine; 0 means all cores.
-        passages: that are read for a question.
+        artifact: an answer extractor.
+        num_threads: the number of threads of the engine; 0 means all cores.
+        passages: the number of passages that are read for a question.
 
     Raises:
-        ArtifactError: if the model gives no answers, or is damaged.
+        ArtifactError: if the model has no answer head, or is damaged.
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1, passages: int = 3):
@@ -66,7 +66,7 @@ class AnswerPredictor:
         self._encoded = lru_cache(maxsize=_KEPT_PASSAGES)(self._encode)
 
     def predict(self, text: str) -> Prediction:
-        """The answer to a question under the name of the head; None for none."""
+        """The answer to a question, under the name of the head; its value is None if there is no answer."""
         return Prediction({ANSWERS: self.answer(text)})
 
     def answer(self, question: str) -> Optional[FoundAnswer]:
@@ -86,7 +86,7 @@ class AnswerPredictor:
         return FoundAnswer(passage.text[span.start : span.end], passage.document, start, end, confidence)
 
     def read(self, question: str, passage: str) -> Optional[Span]:
-        """The best answer in a passage, however certain; None if one of both has nothing to read."""
+        """The best answer in a passage, whatever its confidence; None if the question or the passage is empty."""
         return self._best(
             self._tokenizer.windows(self._tokenizer.encode_question(question), self._tokenizer.encode_passage(passage))
         )
@@ -96,7 +96,7 @@ class AnswerPredictor:
         return self.decoder.best_span(windows, logits)
 
     def _run(self, input_ids: np.ndarray) -> np.ndarray:
-        """Logits of a window.  # (T, 2)"""
+        """The logits of a window.  # (T, 2)"""
         return run_message(self._engine, input_ids)[self._output]
 
     def _encode(self, number: int) -> Pieces:

@@ -1,6 +1,6 @@
-"""From the outputs of a graph to what is found in a message: one decoder for each head.
+"""Decoders, one for each head: from the outputs of a graph to predictions for a message.
 
-The decoder of another head is registered with `register_decoder`; a component adds what it finds to the message under
+The decoder of a new head is registered with `register_decoder`; a component writes its prediction to the message under
 the name of the head.
 """
 
@@ -17,17 +17,17 @@ from rasa_compressed_bert.runtime.response_decoder import ResponseDecoder
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
 INTENTS, ENTITIES, RESPONSES, ANSWERS = "intents", "entities", "responses", "answers"
-"""Names of heads. That of the answers is decoded for several passages together, see `answer_predictor`."""
+"""Names of heads. Answers have no decoder here: several passages are decoded together, see `answer_predictor`."""
 
 Decode = Callable[[str, Optional[Pieces], Mapping[str, np.ndarray]], Any]
-"""Takes a text, its wordpieces (None where only whole messages are decoded) and the outputs by name, of one message."""
+"""Takes the text of a message, its wordpieces (None if no head needs them) and the outputs by name."""
 
 
 def decoders_of(artifact: Artifact) -> Dict[str, Decode]:
-    """The decoders of a model by the names of its heads.
+    """The decoders of a model, by the names of its heads.
 
     Raises:
-        ArtifactError: if the manifest of the model fits no decoder.
+        ArtifactError: if the manifest of the model does not fit a decoder.
     """
     found = {name: open_decoder(artifact) for name, open_decoder in _DECODERS.items()}
     return {name: decode for name, decode in found.items() if decode is not None}
@@ -37,8 +37,8 @@ def register_decoder(name: str, open_decoder: Callable[[Artifact], Optional[Deco
     """Adds a decoder, or replaces one.
 
     Args:
-        name: of the head.
-        open_decoder: makes the decoder of an artifact; None where its model has no such head.
+        name: the name of the head.
+        open_decoder: makes the decoder for an artifact; returns None if its model has no such head.
     """
     _DECODERS[name] = open_decoder
 

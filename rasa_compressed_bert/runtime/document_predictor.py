@@ -1,4 +1,4 @@
-"""Texts to intents, entities and vectors of words, in one forward pass: what a spaCy pipeline asks for."""
+"""Predicts intents, entities and word vectors of a text in one forward pass, for spaCy pipelines."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from rasa_compressed_bert.tokenization.pieces import Pieces
 
 
 class Document(NamedTuple):
-    """Predictions for a text, and its vectors, float32."""
+    """The prediction for a text, and its vectors, float32."""
 
     prediction: Prediction
-    words: np.ndarray  # (W, H), one row a word
+    words: np.ndarray  # (W, H), one row for each word
     vector: np.ndarray  # (H,), their mean
 
 
 class DocumentPredictor(MessagePredictor):
-    """A `MessagePredictor` that gives vectors too.
+    """A `MessagePredictor` that also computes vectors.
 
-    The vector of a text is what the linear layer of the intents reads: the mean of the hidden states of all wordpieces,
-    the two special ones included, or, of a model with `pooling: cls`, the first one's. Libraries that read vectors of
-    words alone, Rasa's `SpacyFeaturizer` among them, take the mean over words instead, which is another one, and loses
-    what fine-tuning taught the model. So words are moved, all by the same distance, until the two means are one:
+    The vector `v` of a text is the mean of the hidden states of all wordpieces, including the two special ones, or, for
+    a model with `pooling: cls`, the hidden state of the first one: the same pooling as for the intents. Libraries that
+    read only word vectors, such as Rasa's `SpacyFeaturizer`, take the mean over words instead, which differs from `v`
+    and loses what the model has learnt in fine-tuning. So all word vectors are shifted such that their mean is `v`:
 
         w_i = h_i + v - mean_j h_j
 
-    where h_i is the mean of the hidden states of a word's wordpieces, and v the vector of the text. A word without a
-    wordpiece gets v.
+    where h_i is the mean of the hidden states of a word's wordpieces, or v for a word without a wordpiece.
 
     Args:
-        artifact: with hidden states as its last output, see `export.documents`.
-        num_threads: of the engine.
+        artifact: a model whose last output is the hidden states, see `export.documents`.
+        num_threads: the number of threads of the engine.
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
@@ -47,8 +46,8 @@ class DocumentPredictor(MessagePredictor):
         """The intents, entities and vectors of a text.
 
         Args:
-            text: of the document.
-            words: where its words begin and end; words of blanks may be left out.
+            text: the text of the document.
+            words: the start and the end of each word; words of whitespace may be left out.
         """
         pieces = self._tokenizer.encode(text)
         if not len(pieces.starts):
@@ -59,15 +58,15 @@ class DocumentPredictor(MessagePredictor):
     def _vectors(
         self, states: np.ndarray, pieces: Pieces, words: Sequence[Tuple[int, int]]
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Of words (W, H) and of the text (H,), from the hidden states of all wordpieces (T + 2, H)."""
+        """The vectors of words (W, H) and of the text (H,), from the hidden states of all wordpieces (T + 2, H)."""
         vector = states[0] if self._first_state else states.mean(axis=0)
         if not words:
             return np.zeros((0, self.size), np.float32), vector
         begins, ends = np.array(words).T
         first, last = np.searchsorted(pieces.ends, begins, side="right"), np.searchsorted(pieces.starts, ends)
-        seen = np.flatnonzero(first < last)  # words with a wordpiece: a long document has many more
+        seen = np.flatnonzero(first < last)  # words with a wordpiece; in a truncated document, many have none
         places = np.arange(len(pieces.starts))
-        members = (places >= first[seen, np.newaxis]) & (places < last[seen, np.newaxis])  # (words that are seen, T)
+        members = (places >= first[seen, np.newaxis]) & (places < last[seen, np.newaxis])  # (words with a wordpiece, T)
         rows = np.tile(vector, (len(words), 1))
         rows[seen] = members.astype(np.float32) @ states[1:-1] / members.sum(axis=1, keepdims=True).astype(np.float32)
         return rows + (vector - rows.mean(axis=0)), vector

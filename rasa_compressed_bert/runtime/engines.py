@@ -1,4 +1,4 @@
-"""The inference libraries behind one protocol."""
+"""The protocol of engines, and the engine of each inference library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Engine(Protocol):
     """Runs the graph of an artifact; safe to call from several threads."""
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
-        """What the graph gives for a batch: logits (B, C), logits of tags (B, T, K), or both; else states (B, T, H).
+        """The outputs of the graph for a batch, such as logits (B, C), logits of tags (B, T, K) or states (B, T, H).
 
         Args:
             input_ids: `(B, T)` int64.
@@ -34,15 +34,15 @@ class Engine(Protocol):
 
 
 def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
-    """The engine that an artifact was exported for; one in a process for all who serve the same model.
+    """The engine for which an artifact was exported; the same model shares one engine within a process.
 
     Args:
-        artifact: with the graph of a runtime.
-        num_threads: of one call; 0 means all cores.
+        artifact: an artifact with a graph.
+        num_threads: the number of threads of one call; 0 means all cores.
 
     Raises:
-        RuntimeMissingError: if the runtime's library is not installed.
-        ArtifactError: if the runtime is unknown here, or refuses the graph.
+        RuntimeMissingError: if the library of the runtime is not installed.
+        ArtifactError: if the runtime is unknown, or refuses the graph.
     """
     runtime = artifact.manifest["runtime"]
     if runtime not in _ENGINES:
@@ -57,14 +57,14 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
 
 
 def run_message(engine: Engine, input_ids: np.ndarray) -> List[np.ndarray]:
-    """What a graph gives for one message.
+    """Runs a graph on one message.
 
-    Whoever has several messages calls this for each of them: a dynamically quantized product has one scale for a whole
-    batch, so that in a batch what a message gets would depend on the other messages and on padding.
+    Several messages are run one by one: a dynamically quantized product has one scale for a whole batch, so that the
+    outputs of a message would depend on the other messages of its batch and on padding.
 
     Args:
-        engine: of the graph.
-        input_ids: wordpieces of the message, `(T,)`.
+        engine: the engine of the graph.
+        input_ids: the wordpiece ids of the message, `(T,)`.
 
     Returns:
         The outputs of the engine without their first axis: logits `(C,)`, logits of tags or states `(T, K)`.

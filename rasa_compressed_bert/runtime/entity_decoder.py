@@ -1,4 +1,4 @@
-"""Logits of tags to the entities of a text."""
+"""Decodes the logits of tags to the entities of a text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.ranking import positive
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
-_AROUND = ", "  # an item of a list
+_AROUND = ", "  # stripped from the items of a list
 
 
 class FoundEntity(NamedTuple):
     """An entity in a text.
 
     Attributes:
-        start: first character.
-        end: behind the last one.
-        label: its type and, where there are any, role and group.
+        start: its first character.
+        end: the end of its last character.
+        label: its type and, if there are any, role and group.
         confidence: the smallest probability of the tags of its wordpieces.
     """
 
@@ -31,10 +31,10 @@ class FoundEntity(NamedTuple):
 
 
 class EntityDecoder:
-    """The tags of a model, and how they are read.
+    """Decodes the tags of a model.
 
     Args:
-        entities: the entry of a manifest: tags, `temperature`, `inside_words` and `comma_separated`.
+        entities: the manifest entry of the head: tags, `temperature`, `inside_words` and `comma_separated`.
     """
 
     def __init__(self, entities: Mapping[str, Any]):
@@ -47,15 +47,15 @@ class EntityDecoder:
         """The entities of a text.
 
         Args:
-            text: of a message.
+            text: the text of a message.
             pieces: its wordpieces.
-            logits: of the tags of these, without the special ones, `(T, K)`.
+            logits: the logits of the tags of its wordpieces, without the special ones, `(T, K)`.
 
         Raises:
-            ArtifactError: if these are no logits of the model's tags.
+            ArtifactError: if the logits do not fit the tags of the model.
         """
         if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
-            raise ArtifactError("What the model gives are no tags: its files are damaged. Train it again.")
+            raise ArtifactError("The model's outputs are not logits of its tags: it is damaged. Train it again.")
         tags = self.scheme.viterbi_decode(logits, None if self._inside_words else pieces.continues)
         spans = self.scheme.spans(tags)
         if not spans:
@@ -69,7 +69,7 @@ class EntityDecoder:
         found: List[FoundEntity] = []
         for span in spans:
             start, end = starts[span.first], ends[span.end - 1]
-            if start == end or (found and start < found[-1].end):  # a mark alone, or bytes of one character
+            if start == end or (found and start < found[-1].end):  # only a marker of a word, or part of a character
                 continue
             confidence = min(probabilities[span.first : span.end])
             label = self.scheme.labels[span.label]
@@ -79,7 +79,7 @@ class EntityDecoder:
 
 
 def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
-    """The items of a list, without blanks and commas around them."""
+    """Splits a span at commas, and strips spaces and commas around its items."""
     commas = [*COMMA.finditer(text, start, end)]
     for first, last in zip([start, *(comma.end() for comma in commas)], [*(comma.start() for comma in commas), end]):
         item = text[first:last]
@@ -89,7 +89,7 @@ def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]
 
 
 def _probabilities(logits: np.ndarray, tags: np.ndarray, temperature: float) -> np.ndarray:
-    """Of the chosen tags.  # (T,)"""
+    """The probabilities of the chosen tags.  # (T,)"""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     exponentials = np.exp(scaled)

@@ -16,12 +16,12 @@ class OnnxRuntimeEngine:
     """Runs an artifact's graph; safe to call from several threads.
 
     Args:
-        artifact: with a graph and its weights.
-        num_threads: of one call; 0 means all cores.
+        artifact: an artifact with a graph and its weights.
+        num_threads: the number of threads of one call; 0 means all cores.
 
     Raises:
         RuntimeMissingError: if ONNX Runtime is not installed.
-        ArtifactError: if ONNX Runtime refuses the graph, or if that names a file that is not the artifact's.
+        ArtifactError: if ONNX Runtime refuses the graph, or if the graph refers to other files.
     """
 
     def __init__(self, artifact: Artifact, *, num_threads: int = 1):
@@ -41,14 +41,14 @@ class OnnxRuntimeEngine:
             raise ArtifactError(f"ONNX Runtime cannot load the model: {error}") from error
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
-        """The graph's outputs for a batch of wordpiece ids.
+        """The outputs of the graph for a batch.
 
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
 
         Raises:
-            ArtifactError: if the graph fails, as on ids of a tokenizer that is another model's.
+            ArtifactError: if the graph fails, for example on ids of another model's tokenizer.
         """
         try:
             return self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
@@ -60,7 +60,7 @@ def _session_options(onnxruntime: Any, num_threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena keeps what the longest message needed
+    options.enable_cpu_mem_arena = False  # the arena never frees what the longest message needed
     options.log_severity_level = 3
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format would not be checked
     return options

@@ -1,4 +1,4 @@
-"""What a model whose parts do not fit each other leads to."""
+"""Turns the errors of a model whose parts do not fit each other into an `ArtifactError`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Iterator
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 
 PROBE = "hello ⠿"
-"""What a model is asked when it is loaded, with a word that no vocabulary has: a model that cannot answer is refused
-there, not at a user's first message."""
-_PANIC = "PanicException"  # of libraries in Rust; it is no Exception
+"""The message with which a loaded model is tested, so that it fails at once and not at a user's first message.
+
+Its second word is in no vocabulary."""
+_PANIC = "PanicException"  # of libraries in Rust; not a subclass of Exception
 
 
 @contextlib.contextmanager
 def as_artifact_error() -> Iterator[None]:
-    """Around opening a model and asking it once.
+    """Wraps opening a model and running it once.
 
-    The digests of an artifact show that its files are those that were written; this shows that they are a model.
+    The digests of an artifact show that its files are unchanged; opening and running it shows that they form a model.
 
     Raises:
-        ArtifactError: in the place of whatever a manifest, a tokenizer or a graph that fits no model raises.
+        ArtifactError: instead of any error that an invalid manifest, tokenizer or graph leads to.
     """
     try:
         yield
-    except (CompressedBertError, MemoryError, ImportError, OSError):  # of the machine, not of the model
+    except (CompressedBertError, MemoryError, ImportError, OSError):  # errors of the machine, not of the model
         raise
-    except BaseException as error:  # a file may be wrong in any way
+    except BaseException as error:  # an invalid file may raise anything
         if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
             raise
         raise ArtifactError(

@@ -1,9 +1,9 @@
-"""The check that an ONNX graph takes its weights from its own artifact and reads no file.
+"""Checks that an ONNX graph takes its weights from its own artifact and reads no other file.
 
-ONNX Runtime reads a weight from any file that the graph names ("external data"). Of a field that may occur once,
-protobuf takes the last occurrence, so a search for bytes cannot tell which file is meant: the graph is parsed, by those
-fields of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto that a graph of ours has. (The library `onnx`, which
-knows all of them, would cost each worker 8 MB.)
+ONNX Runtime reads weights from any file that the graph names ("external data"). If a singular field occurs several
+times, protobuf uses the last occurrence, so that a search for bytes cannot tell which file is read. So the graph is
+parsed, with only those fields of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto that our graphs use. (The
+library `onnx`, which knows all fields, would cost each worker 8 MB.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LENGTH_DELIMITED = 2  # wire type of an embedded message
 class _Field(NamedTuple):
     name: str
     repeated: bool = False
-    message: str = ""  # the message type that it holds
+    message: str = ""  # the type of an embedded message
 
 
 _FIELDS: Mapping[str, Mapping[int, _Field]] = {
@@ -79,11 +79,11 @@ def require_own_weights(graph: bytes, weights: Sequence[str]) -> None:
 
     Args:
         graph: a serialized `ModelProto`.
-        weights: names of the tensors that the engine hands to ONNX Runtime, in the order of the graph's initializers.
+        weights: names of the tensors that the engine passes to ONNX Runtime, in the order of the graph's initializers.
 
     Raises:
-        ArtifactError: if another weight is external, or one lies elsewhere than in the weights file; if a field occurs
-            that no graph of ours has, or one occurs twice that may occur once; and if it is no `ModelProto`.
+        ArtifactError: if another weight is external, or one is in another file than the weights file; if there is a
+            field that our graphs do not use, or a singular field occurs twice; and if it is not a `ModelProto`.
     """
     from google.protobuf.message import DecodeError
 
@@ -100,7 +100,7 @@ def require_own_weights(graph: bytes, weights: Sequence[str]) -> None:
 
 
 def _parsed(data: bytes, message: str) -> Dict[str, List[Any]]:
-    """The values of each field of a serialized message that occurs; embedded messages are parsed too."""
+    """Parses a serialized message to the values of each field that occurs; embedded messages are parsed too."""
     values: Dict[str, List[Any]] = {}
     for number, wire_type, value in _fields(data):
         field = _FIELDS[message].get(number)
@@ -113,7 +113,7 @@ def _parsed(data: bytes, message: str) -> Dict[str, List[Any]]:
 
 
 def _fields(data: bytes) -> List[Tuple[int, int, Any]]:
-    """Number, wire type and value of each field of a serialized message, by protobuf's own parser."""
+    """The number, wire type and value of each field of a serialized message, from protobuf's own parser."""
     from google.protobuf.empty_pb2 import Empty
     from google.protobuf.unknown_fields import UnknownFieldSet
 

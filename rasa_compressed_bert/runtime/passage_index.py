@@ -1,4 +1,4 @@
-"""Passages of documents, found by the words of a question: TF-IDF as scikit-learn has it, stored without pickle."""
+"""An index of passages by TF-IDF, with scikit-learn, but stored without pickle."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rasa_compressed_bert.data.documents import LONGEST_PASSAGE, Document, Passa
 from rasa_compressed_bert.errors import ArtifactError
 
 _NGRAMS, _NGRAMS_WITHOUT_BLANKS = (4, 4), (2, 4)
-"""The fewest and the most characters of a term; how often the right passage is found: `benchmarks/passages.py`."""
-_LONGEST_WORD = 15  # characters, on average; of texts in scripts without blanks words are longer
+"""The smallest and the largest number of characters of a term, compared in `benchmarks/passages.py`."""
+_LONGEST_WORD = 15  # characters on average; in scripts without spaces, what counts as a word is longer
 _LONGEST_TERM = 10
-_FEWEST_CHARACTERS = 20  # of a passage, on average, but for the last one of each document
+_FEWEST_CHARACTERS = 20  # of a passage on average, not counting the last passage of each document
 LONGEST_QUESTION = 2000
-"""Characters of a question that passages are found by: a longer text costs no more time."""
+"""The number of characters of a question that are used, to bound the time."""
 
 
 class FoundPassage(NamedTuple):
-    """A passage that may have the answer.
+    """A passage that may contain the answer.
 
     Attributes:
-        number: of the passage.
+        number: the number of the passage.
         document: the name of its document.
-        start: where it begins in the text of the document.
-        text: of the passage.
-        similarity: to the question, 0 to 1.
+        start: its first character in the text of the document.
+        text: the text of the passage.
+        similarity: its similarity to the question, 0 to 1.
     """
 
     number: int
@@ -43,12 +43,12 @@ class PassageIndex:
     """Documents, their passages, and the TF-IDF vector of each passage (Sparck Jones 1972).
 
     Args:
-        documents: the texts.
-        passages: of the documents.
-        ngrams: the fewest and the most characters of a term.
-        terms: of the vectors, in the order of their columns.
+        documents: the documents.
+        passages: the passages of the documents.
+        ngrams: the smallest and the largest number of characters of a term.
+        terms: the terms, in the order of the columns of the vectors.
         idf: the weight of each term, `(V,)`.
-        vectors: of the passages, a sparse matrix `(N, V)` with rows of length 1.
+        vectors: the vectors of the passages, a sparse matrix `(N, V)` with rows of length 1.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PassageIndex:
 
     @classmethod
     def of(cls, documents: Sequence[Document]) -> PassageIndex:
-        """The index of some documents."""
+        """Makes the index of documents."""
         passages = passages_of(documents)
         texts = [_text(documents, passage) for passage in passages]
         words = [len(word) for text in texts for word in text.split()]
@@ -80,10 +80,10 @@ class PassageIndex:
 
     @classmethod
     def open(cls, artifact: Artifact) -> Optional[PassageIndex]:
-        """The index in an artifact; None where its model has no documents.
+        """Reads the index of an artifact; None if the model has no documents.
 
         Raises:
-            ArtifactError: if it is damaged.
+            ArtifactError: if the index is damaged.
         """
         if DOCUMENTS not in artifact.files:
             return None
@@ -94,17 +94,17 @@ class PassageIndex:
             passages = _parts(tensors["passages"], documents)
             shape = (len(passages), len(stored["terms"]))
             if not all(np.isfinite(tensors[name]).all() for name in ("values", "idf")):
-                raise ValueError("weights of terms are no numbers")
+                raise ValueError("the weights of terms are not numbers")
             vectors = _matrix(tensors["values"], tensors["columns"], tensors["rows"], shape=shape)
             ngrams, terms = tuple(stored["ngrams"]), stored["terms"]
-            if not 1 <= ngrams[0] <= ngrams[1] <= _LONGEST_TERM:  # to find shorter and longer ones takes any time
+            if not 1 <= ngrams[0] <= ngrams[1] <= _LONGEST_TERM:  # other terms could take unlimited time
                 raise ValueError(f"terms of {ngrams} characters")
             return cls(documents, passages, ngrams=ngrams, terms=terms, idf=tensors["idf"], vectors=vectors)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ArtifactError(f"The documents of the model cannot be read: {error}. Train it again.") from error
 
     def files(self) -> Dict[str, bytes]:
-        """What `open` reads, by the names of files in an artifact."""
+        """The files of the index in an artifact, by name; the inverse of `open`."""
         stored = {"documents": self.documents, "ngrams": self._ngrams, "terms": self._terms}
         tensors = {
             "passages": np.array(self.passages, np.int32),
@@ -116,11 +116,11 @@ class PassageIndex:
         return {DOCUMENTS: json.dumps(stored).encode("ascii"), PASSAGES: tensors_to_bytes(tensors)}
 
     def find(self, question: str, count: int) -> List[FoundPassage]:
-        """The passages that are most similar to a question, the most similar first; those without a term of it never.
+        """The passages that are most similar to a question, best first; only those that share a term with it.
 
         Args:
-            question: a text, of which the first `LONGEST_QUESTION` characters are read.
-            count: of passages, at most.
+            question: a text, of which the first `LONGEST_QUESTION` characters are used.
+            count: the largest number of passages.
         """
         (asked,) = self._vectorizer.transform([question[:LONGEST_QUESTION]])
         similarities = (self._vectors @ asked.T).toarray()[:, 0]
@@ -139,21 +139,21 @@ class PassageIndex:
 
 
 def _parts(rows: np.ndarray, documents: Sequence[Document]) -> List[Passage]:
-    """The passages of a tensor, `(N, 3)`.
+    """The passages of a tensor of shape `(N, 3)`, checked against the documents.
 
     Raises:
-        ValueError: if a document is no text, if a passage is no part of one or is longer than any of ours, or if there
-            are more than documents have: rows of zeros take next to no room in an archive.
+        ValueError: if a document is not a text, if a passage is not a part of one or is longer than `LONGEST_PASSAGE`,
+            or if there are more passages than the documents can have: compressed, rows of zeros take almost no space.
     """
     if not all(isinstance(part, str) for document in documents for part in document):
-        raise ValueError("a document is no text")
+        raise ValueError("a document is not a text")
     if len(rows) > len(documents) + sum(len(document.text) for document in documents) // _FEWEST_CHARACTERS:
         raise ValueError(f"the documents have {len(rows)} passages")
     passages = [Passage(*row) for row in rows.tolist()]
     for number, start, end in passages:
         inside = 0 <= number < len(documents) and 0 <= start < end <= len(documents[number].text)
         if not inside or end - start > LONGEST_PASSAGE:
-            raise ValueError("a passage is no part of a document")
+            raise ValueError("a passage is not a part of a document")
     return passages
 
 
@@ -162,7 +162,7 @@ def _text(documents: Sequence[Document], passage: Passage) -> str:
 
 
 def _vectorizer(ngrams: Tuple[int, int], **options: Any) -> Any:
-    """Terms are runs of characters within words, without case and accents: so those of one stem are alike."""
+    """Makes a vectorizer of character n-grams within words, without case and accents: forms of a word share terms."""
     from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second to import
 
     terms = {"analyzer": "char_wb", "ngram_range": ngrams, "strip_accents": "unicode"}

@@ -1,4 +1,4 @@
-"""The predictors behind one protocol."""
+"""The protocol of predictors, and the predictor of a trained model."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 
 
 class Predictor(Protocol):
-    """Finds intents and entities in a text; safe to call from several threads."""
+    """Predicts intents and entities of a text; safe to call from several threads."""
 
     def predict(self, text: str) -> Prediction:
-        """What is found; nothing in a text without anything to read."""
+        """The prediction for a text; empty if the text has nothing to read."""
 
 
 def open_predictor(artifact: Artifact, *, num_threads: int = 1, with_pieces: bool = False) -> Predictor:
     """The predictor of a trained model.
 
     Args:
-        artifact: of a classifier or an extractor.
-        num_threads: of the engine; 0 means all cores. spaCy has one.
-        with_pieces: gives the wordpieces with their places in the text, also where no head needs them.
+        artifact: a classifier or an extractor.
+        num_threads: the number of threads of the engine; 0 means all cores. spaCy always uses one.
+        with_pieces: returns the wordpieces with their positions in the text even if no head needs them.
 
     Raises:
-        RuntimeMissingError: if the library that serves it is not installed.
-        ArtifactError: if it refuses the model.
+        RuntimeMissingError: if the library that serves the model is not installed.
+        ArtifactError: if the library refuses the model.
     """
     if artifact.manifest["runtime"] == "spacy":
         return SpacyPredictor(artifact)

@@ -1,4 +1,4 @@
-"""From what a model gives for a message to a ranking of intents."""
+"""Ranks intents by confidence, from the outputs of a model for a message."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rasa_compressed_bert.views.view import Reading
 
 Ranking = List[Tuple[str, float]]
 LOGITS, FEATURES, TAG_LOGITS, RESPONSE_LOGITS = "logits", "features", "tag_logits", "response_logits"
-"""Names of a graph's outputs."""
+"""Names of the outputs of a graph."""
 
 
 class IntentRanker:
-    """Confidences of one artifact's intents: of its views, or the calibrated softmax of its logits.
+    """Computes the confidences of intents, from the views of an artifact or as the calibrated softmax of its logits.
 
     Args:
-        artifact: of a model with intents.
+        artifact: a model with intents.
     """
 
     def __init__(self, artifact: Artifact):
@@ -40,12 +40,12 @@ class IntentRanker:
         """All intents with their confidences, best first.
 
         Args:
-            text: of the message.
+            text: the text of the message.
             logits: `(C,)`.
-            features: of the message, `(P,)`, where the model gives them.
+            features: the features of the message, `(P,)`; None if the model does not output them.
 
         Raises:
-            ArtifactError: if there are more or fewer logits than labels, or if they are no numbers.
+            ArtifactError: if there are more or fewer logits than labels, or if they are not numbers.
         """
         if len(logits) != len(self.labels):
             raise ArtifactError(
@@ -61,28 +61,28 @@ class IntentRanker:
 
 
 def outputs_of(manifest: Mapping[str, Any]) -> List[str]:
-    """Names of what a model's graph gives, in its order; of artifacts of version 2 they follow from its heads."""
+    """The names of the outputs of a model's graph, in its order; for format version 2, derived from the heads."""
     if "outputs" in manifest:
         return list(manifest["outputs"])
     return [*([LOGITS] if manifest["labels"] else []), *([TAG_LOGITS] if manifest.get("entities") else [])]
 
 
 def positive(temperature: float) -> float:
-    """A temperature of confidences.
+    """Checks a temperature of confidences.
 
     Raises:
-        ArtifactError: if it is none.
+        ArtifactError: if it is not a positive, finite number.
     """
     if not 0.0 < float(temperature) < math.inf:
-        raise ArtifactError(f"{temperature} is no temperature: the model is damaged. Train it again.")
+        raise ArtifactError(f"{temperature} is not a valid temperature: the model is damaged. Train it again.")
     return float(temperature)
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that no sum of its values exceeds 1.  # (C,)
+    """`exp(z / T) / sum exp(z / T)` in float64, rounded such that the values never sum to more than 1.  # (C,)
 
     Raises:
-        ArtifactError: if these are no numbers.
+        ArtifactError: if the logits are not numbers.
     """
     scaled = logits.astype(np.float64) / temperature
     confidences = np.exp(scaled - scaled.max())
@@ -90,9 +90,9 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _at_most_one(confidences: np.ndarray) -> np.ndarray:
-    """Confidences, rounded such that no sum of them exceeds 1."""
+    """Rounds confidences such that they never sum to more than 1."""
     while not (total := math.fsum(confidences.tolist())) <= 1.0:
         if math.isnan(total):
-            raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
+            raise ArtifactError("The model's outputs are not numbers: its weights are damaged. Train it again.")
         confidences = confidences * (1.0 - 2.0**-52)
     return confidences

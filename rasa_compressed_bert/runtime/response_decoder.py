@@ -1,4 +1,4 @@
-"""Logits of responses to a ranking of the responses of each retrieval intent."""
+"""Decodes the logits of responses to a ranking of the responses of each retrieval intent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BY_CONFIDENCE = itemgetter(1)
 
 
 class ResponseDecoder:
-    """The responses of a model.
+    """Ranks the responses of a model.
 
     Args:
-        responses: the entry of a manifest: `labels` and `temperature`.
+        responses: the manifest entry of the head: `labels` and `temperature`.
     """
 
     def __init__(self, responses: Mapping[str, Any]):
@@ -32,16 +32,16 @@ class ResponseDecoder:
         ]
 
     def decode(self, logits: np.ndarray) -> Dict[str, Ranking]:
-        """The responses of each retrieval intent with their confidences, given the intent, best first.
+        """The responses of each retrieval intent, best first, with their confidences given the intent.
 
         Args:
             logits: `(C,)`.
 
         Raises:
-            ArtifactError: if there are more or fewer logits than responses, or if they are no numbers.
+            ArtifactError: if there are more or fewer logits than responses, or if they are not numbers.
         """
         if logits.shape != (len(self.labels),):
-            raise ArtifactError("What the model gives are no responses: its files are damaged. Train it again.")
+            raise ArtifactError("The model's outputs are not logits of its responses: it is damaged. Train it again.")
         found = {}
         for intent, places, names in self._members:
             confidences = softmax(logits[places], self._temperature).tolist()

@@ -1,4 +1,4 @@
-"""Text to a ranking of intents by a spaCy text classifier."""
+"""Ranks the intents of a text with a spaCy text classifier."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.ranking import IntentRanker
 from rasa_compressed_bert.tokenization.bounded import bounded
 
-_SAYS_NOTHING = " \ufffd"  # of what is printable; all other blanks are not
+_SAYS_NOTHING = " \ufffd"  # printable characters without meaning; no other whitespace is printable
 _BATCH = 256
-_LEAST = 1e-9  # probability whose logarithm is taken
-_MOST_WORDS = 10_000  # that were met since a vocabulary was made; each takes 1.2 kB
+_LEAST = 1e-9  # smaller probabilities are raised to it before the logarithm
+_MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each takes 1.2 kB
 
 
 class SpacyPredictor:
     """The pipeline of one artifact, and calibrated confidences; safe to call from several threads.
 
-    The pipeline is made here, of the language and the labels in the manifest; the file gives its weights only.
+    The pipeline is made from the language and the labels in the manifest; only its weights are read from the file.
 
     Args:
-        artifact: of a spacy_textcat student.
+        artifact: a spacy_textcat student.
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
@@ -44,46 +44,46 @@ class SpacyPredictor:
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
 
     def predict(self, text: str) -> Prediction:
-        """The intents; none for a text of blanks and control characters."""
+        """The intents of a text; none if it consists of whitespace and control characters."""
         read = bounded(text, self._max_length)
         if not any(character.isprintable() and character not in _SAYS_NOTHING for character in read):
             return NOTHING
         return Prediction({INTENTS: self._ranker.rank(text, self.logits([text])[0], None)})
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Logarithms of the probabilities of messages.  # (n, C)"""
+        """The logarithms of the probabilities of intents, for each message.  # (n, C)"""
         return log_probabilities(self._nlp, texts, max_length=self._max_length)
 
 
 class _ForgetfulTokenizer:
-    """A pipeline's tokenizer with a vocabulary of its own, which is made anew before it has grown too large.
+    """A pipeline's tokenizer with a vocabulary of its own, which is replaced when it has grown too large.
 
-    spaCy 3.4 keeps every word that it has met, for as long as the vocabulary lives, and has no way to drop one.
+    The vocabulary of spaCy 3.4 keeps every word that it has seen, and cannot remove any.
 
     Args:
-        nlp: the pipeline; a `textcat` reads documents of any vocabulary.
-        language: of the pipeline.
+        nlp: the pipeline; its `textcat` accepts documents of any vocabulary.
+        language: the language of the pipeline.
     """
 
     def __init__(self, nlp: Any, language: str):
         self._language = language
-        self._bytes = nlp.to_bytes(exclude=nlp.pipe_names)  # tokenizer and vocabulary, as they were trained with
+        self._bytes = nlp.to_bytes(exclude=nlp.pipe_names)  # tokenizer and vocabulary of the training
         self._tokenizer, self._most = self._new()
 
     def __call__(self, text: str) -> Any:
-        """A text as a document."""
+        """Converts a text to a document."""
         if len(self._tokenizer.vocab) > self._most:
             self._tokenizer, self._most = self._new()
         return self._tokenizer(text)
 
     def _new(self) -> Tuple[Any, int]:
-        """A tokenizer, and how many words its vocabulary may hold."""
+        """Makes a tokenizer; also returns the number of words at which its vocabulary is replaced."""
         nlp = blank_pipeline(self._language, option="student.language").from_bytes(self._bytes)
         return nlp.tokenizer, len(nlp.vocab) + _MOST_WORDS
 
 
 def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
-    """A spaCy pipeline of an untrained `textcat` with these labels.
+    """Makes a spaCy pipeline with an untrained `textcat` for some labels.
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
@@ -97,11 +97,11 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
 
 
 def blank_pipeline(language: str, *, option: str) -> Any:
-    """A spaCy pipeline of a tokenizer alone.
+    """Makes a spaCy pipeline with only a tokenizer.
 
     Args:
-        language: as spaCy has it.
-        option: whose value it is, for the error.
+        language: spaCy's code of the language.
+        option: the option that sets the language, for the error message.
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
@@ -113,17 +113,17 @@ def blank_pipeline(language: str, *, option: str) -> Any:
         raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
     try:
         return spacy.blank(language)
-    except (ImportError, AttributeError) as error:  # the latter of a module that is no language
+    except (ImportError, AttributeError) as error:  # AttributeError: a module that is not a language
         raise ConfigError(f"{option}: spaCy does not know '{language}', or lacks a package for it") from error
 
 
 def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:
-    """Logarithms of the probabilities that a pipeline of `textcat_pipeline` gives messages.  # (n, C)
+    """The logarithms of the probabilities that a pipeline of `textcat_pipeline` predicts for messages.  # (n, C)
 
     Args:
         nlp: the pipeline.
-        texts: of the messages.
-        max_length: words of a message; the rest is cut.
+        texts: the messages.
+        max_length: the largest number of words of a message; the rest is cut off.
     """
     textcat = nlp.get_pipe("textcat")
     docs = [nlp.make_doc(bounded(text, max_length)) for text in texts]

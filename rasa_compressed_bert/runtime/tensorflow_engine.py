@@ -1,4 +1,4 @@
-"""Serving with TensorFlow on a CPU: the reference, in 32-bit floats whatever the format of the weights."""
+"""Serving with TensorFlow on a CPU: the reference, in 32-bit floats for every format of the weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 _INPUTS = ("input_ids", "attention_mask")
-_OUTPUT = "output"  # what names of outputs begin with
-_OPERATORS = frozenset(  # what the forward pass consists of: others could read and write files
+_OUTPUT = "output"  # prefix of the names of outputs
+_OPERATORS = frozenset(  # those of the forward pass; others could read and write files
     "AddV2 BatchMatMulV2 BiasAdd Cast ConcatV2 Const Cumsum Einsum Equal Erf Fill GatherV2 Identity MatMul Max Maximum "
     "Mean Minimum Mul Pack Pad Placeholder Pow RealDiv Relu Reshape Rsqrt Shape Softmax SquaredDifference StopGradient "
     "StridedSlice Sub Sum Tanh".split()
@@ -24,9 +24,9 @@ class TensorflowEngine:
     """Runs an artifact's TensorFlow graph; safe to call from several threads.
 
     Args:
-        artifact: with a graph and its weights.
-        num_threads: of one call; 0 means all cores. TensorFlow's threads are those of the process: the number holds for
-            whatever TensorFlow does in it, and has no effect once it has done anything.
+        artifact: an artifact with a graph and its weights.
+        num_threads: the number of threads of one call; 0 means all cores. It applies to all of TensorFlow in the
+            process, and has no effect if TensorFlow has already run something.
 
     Raises:
         RuntimeMissingError: if TensorFlow is not installed.
@@ -40,7 +40,7 @@ class TensorflowEngine:
             raise RuntimeMissingError("The runtime 'tensorflow' is not installed: pip install tensorflow") from error
         try:
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-        except RuntimeError:  # it has computed something
+        except RuntimeError:  # TensorFlow has already run something
             pass
         floats = dequantized(tensors_from_bytes(artifact.files[WEIGHTS]))
         try:
@@ -57,12 +57,12 @@ class TensorflowEngine:
 
             signature = [tf.TensorSpec([None, None], tf.int32)] * len(_INPUTS)
             self._run = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
-        except Exception as error:  # what TensorFlow raises has no common base
+        except Exception as error:  # TensorFlow's errors have no common base
             raise ArtifactError(f"TensorFlow cannot load the model: {error}") from error
         self._constant = tf.constant
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
-        """The graph's outputs for a batch of wordpiece ids.
+        """The outputs of the graph for a batch.
 
         Args:
             input_ids: `(B, T)` int64.
@@ -79,6 +79,6 @@ def _require_known(graph: Any) -> None:
 
 
 def _read(floats: Mapping[str, np.ndarray], placeholder: str) -> np.ndarray:
-    """A tensor, or those of its columns that the placeholder's name has."""
+    """A tensor, or the columns of it that the name of the placeholder specifies."""
     name, *columns = placeholder.split("/")
     return floats[name][..., slice(*map(int, columns))] if columns else floats[name]

@@ -13,21 +13,21 @@ from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 
 logger = logging.getLogger(__name__)
-# in the flatbuffer of a model: the places of these fields in its table
+# offsets of fields in the tables of a model's flatbuffer: first of the model itself
 _OPERATORS, _BUFFERS, _OTHER_FILES = 6, 12, (20, 22)
-_OUTSIDE = (6, 8)  # of a buffer's: where it is behind the flatbuffer, which models of over 2 GB need
-_OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator's
-_CUSTOM = 32  # number of all that are not TFLite's own
-_MOST_TABLES = 100_000  # of a model, some hundred a layer: a list may name one table any number of times
-_SHOWN, _CHARACTERS = 3, 40  # names, and of each
+_OUTSIDE = (6, 8)  # of a buffer: its position after the flatbuffer, for models of over 2 GB
+_OLD_NUMBER, _NAME, _NUMBER = 4, 6, 10  # of an operator
+_CUSTOM = 32  # number of all custom operators
+_MOST_TABLES = 100_000  # a model has some hundred for each layer, but a list may repeat a table any number of times
+_SHOWN, _CHARACTERS = 3, 40  # number of names in an error, and characters of each
 
 
 class TfliteEngine:
     """Runs an artifact's TFLite model, one message at a time; safe to call from several threads, which take turns.
 
     Args:
-        artifact: with a TFLite model, which has weights of its own.
-        num_threads: of one call; 0 means all cores.
+        artifact: an artifact with a TFLite model, which contains its weights.
+        num_threads: the number of threads of one call; 0 means all cores.
 
     Raises:
         RuntimeMissingError: if no interpreter is installed.
@@ -51,7 +51,7 @@ class TfliteEngine:
         self._lock = threading.Lock()
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
-        """The model's outputs for a batch of wordpiece ids; what padding has is 0.
+        """The outputs of the model for a batch; those of padding are 0.
 
         Args:
             input_ids: `(B, T)` int64.
@@ -65,7 +65,7 @@ class TfliteEngine:
 
     def _run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:
         if len(input_ids) != self._length:
-            self._length = 0  # until the interpreter has taken the new one
+            self._length = 0  # in case the interpreter refuses the new length
             self._interpreter.resize_tensor_input(self._ids, (1, len(input_ids)))
             self._interpreter.resize_tensor_input(self._mask, (1, len(input_ids)))
             self._interpreter.allocate_tensors()
@@ -77,7 +77,7 @@ class TfliteEngine:
 
 
 def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """One output of several messages: logits (C,) as (B, C), and what each wordpiece has (T_i, H) as (B, T, H)."""
+    """Stacks an output of several messages: (C,) to (B, C), and those of wordpieces (T_i, H), padded, to (B, T, H)."""
     if rows[0].ndim == 1:
         return np.stack(rows)
     padded = np.zeros((len(rows), length, rows[0].shape[1]), np.float32)
@@ -87,14 +87,14 @@ def _together(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
 
 
 def _require_harmless(model: bytes) -> None:
-    """Refuses custom operators, TensorFlow's among them, and weights that are elsewhere ("external buffers", offsets).
+    """Refuses custom operators, including TensorFlow's, and weights outside of the flatbuffer (files, offsets).
 
-    Some custom operators read and write files, and others end the process; with an offset, whose sum with a size
-    overflows, TFLite reads any memory. A model is a flatbuffer, a table one of whose fields lists the operators that it
-    uses, and others its weights and the files that it reads.
+    Some custom operators read and write files, others end the process; with an offset whose sum with a size overflows,
+    TFLite reads arbitrary memory. A model is a flatbuffer, a table with fields that list the operators that it uses,
+    its weights ("buffers"), and other files that it reads ("external buffers").
 
     Raises:
-        ArtifactError: if there is one, or if the model is none.
+        ArtifactError: if there is one, or if the model cannot be parsed.
     """
     from flatbuffers import encode, table
     from flatbuffers import number_types as types
@@ -112,7 +112,7 @@ def _require_harmless(model: bytes) -> None:
             for own in operators
             if own.Offset(field)
         ]
-    except Exception as error:  # of whatever is no flatbuffer
+    except Exception as error:  # anything may happen if it is not a flatbuffer
         raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
     if elsewhere:
         raise ArtifactError("The TFLite model takes weights from a file that is not the model's own; train it again.")
@@ -122,7 +122,7 @@ def _require_harmless(model: bytes) -> None:
 
 
 def _tables(root: Any, field: int) -> List[Any]:
-    """The tables that a field of a model lists."""
+    """The tables in a list field of a model."""
     listed = root.Offset(field)
     if not listed:
         return []
@@ -133,7 +133,7 @@ def _tables(root: Any, field: int) -> List[Any]:
 
 
 def _interpreter() -> Any:
-    """LiteRT's, or else the one that TensorFlow contains."""
+    """The interpreter of LiteRT or, if that is not installed, of TensorFlow."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

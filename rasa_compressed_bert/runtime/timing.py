@@ -1,4 +1,4 @@
-"""Milliseconds of what is served, on a machine that may have other things to do."""
+"""Measures latency on a machine that may be busy with other things."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 
 def quietest_median(run: Callable[[Any], Any], messages: Sequence[Any], *, rounds: int = 25) -> float:
-    """Milliseconds of one message at a time: the median, of the quietest of some rounds.
+    """The median latency in milliseconds, of single messages, in the fastest of several rounds.
 
     Args:
         run: takes a message.
-        messages: one or more.
-        rounds: over all of them.
+        messages: at least one message.
+        rounds: the number of rounds over all messages.
     """
     medians: List[float] = []
     for _ in range(rounds):

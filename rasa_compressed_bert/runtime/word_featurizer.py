@@ -1,4 +1,4 @@
-"""Words to features: what runs once per message in front of other components."""
+"""Computes features of words for other components; runs once for each message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["JOINED", "Features", "WordFeaturizer"]
 class Features(NamedTuple):
     """Features of a message, float32."""
 
-    words: np.ndarray  # (W, H), one row a word
+    words: np.ndarray  # (W, H), one row for each word
     sentence: np.ndarray  # (1, H)
 
 
@@ -25,10 +25,10 @@ class WordFeaturizer:
     """Tokenizer and engine of one artifact.
 
     Args:
-        artifact: of an encoder without a head.
-        pooling: the sentence feature: `mean` of the hidden states of all wordpieces, the two special ones included
-            (what sentence encoders such as MiniLM were pretrained with), or the first one's (`cls`).
-        num_threads: of the engine.
+        artifact: an encoder without a head.
+        pooling: the sentence feature: the `mean` of the hidden states of all wordpieces, including the two special ones
+            (as in the pretraining of sentence encoders such as MiniLM), or the hidden state of the first one (`cls`).
+        num_threads: the number of threads of the engine.
     """
 
     def __init__(self, artifact: Artifact, *, pooling: str = "mean", num_threads: int = 1):
@@ -37,18 +37,18 @@ class WordFeaturizer:
         self._pooling = pooling
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
-        """The wordpieces of messages that are given as words, see `WordpieceTokenizer`; warns of what is cut."""
+        """Encodes messages that are given as words, see `WordpieceTokenizer`; warns of messages that are truncated."""
         return self._tokenizer.encode_words(messages)
 
     def features(self, words: Words) -> Features:
         """Features of a message, which do not depend on other messages.
 
         Raises:
-            ArtifactError: if these are no numbers.
+            ArtifactError: if the features are not finite numbers.
         """
         (hidden,) = run_message(self._engine, words.input_ids)  # (T, H)
         if not np.isfinite(hidden).all():
-            raise ArtifactError("What the model gives are no numbers: its weights are damaged. Train it again.")
+            raise ArtifactError("The model's outputs are not finite numbers: its weights are damaged. Train it again.")
         return Features(words.pooled(hidden), self._sentence(hidden))
 
     def _sentence(self, hidden: np.ndarray) -> np.ndarray:

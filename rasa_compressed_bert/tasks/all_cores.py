@@ -1,4 +1,4 @@
-"""Many messages through an engine: one at a time, as they are served, each on one core."""
+"""Runs many messages through an engine: one at a time, as in serving, with one thread for each core."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Result = TypeVar("Result")
 
 
 def on_all_cores(function: Callable[[int], Result], lengths: Sequence[int], *, name: str) -> List[Result]:
-    """What a function gives for each message, in the order of the messages, with a progress bar.
+    """The results of a function for each message, in the order of the messages, with a progress bar.
 
-    The shortest messages go first: a TFLite interpreter prepares itself anew for every other length.
+    Messages are run in the order of their lengths: a TFLite interpreter has to be prepared again for each new length.
 
     Args:
         function: takes the position of a message; runs in several threads at once.
-        lengths: of the messages.
+        lengths: the lengths of the messages.
         name: the label of the progress bar.
     """
     shortest_first = np.argsort(lengths, kind="stable").tolist()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = cast("Generator[Result, None, None]", pool.map(function, shortest_first))
-        with closing(found):  # so that Ctrl-C does not wait for messages that have not begun
+        with closing(found):  # so that Ctrl-C does not wait for messages that have not started
             with stage(name, len(lengths), of_whole=False) as shown:
                 results = {}
                 for place, result in zip(shortest_first, found):

@@ -1,4 +1,4 @@
-"""Questions as an answer extractor learns them: split, made unanswerable, and encoded as windows."""
+"""The training data of an answer extractor: splits questions, adds unanswerable ones and encodes them as windows."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 logger = logging.getLogger(__name__)
-_SCORED_WINDOWS = 2000  # that models are scored and calibrated on after each stage
-_FEWEST = 10  # passages of which some can be held out
+_SCORED_WINDOWS = 2000  # on which models are scored and calibrated
+_FEWEST = 10  # passages; with fewer, none is held out
 
 
 class Questions(NamedTuple):
-    """Questions that are learnt, and others, on other passages, that models are measured on."""
+    """Training questions, and held-out questions on other passages."""
 
     learnt: List[Question]
     held_out: List[Question]
 
 
 def questions_for(config: BertAnswerExtractorConfig) -> Questions:
-    """The questions of the option `training_data`, as `split_questions` splits them.
+    """Reads the questions of the option `training_data` and splits them, see `split_questions`.
 
     Raises:
         DataError: if a file cannot be read, or if no question is left to learn.
@@ -45,10 +45,10 @@ def questions_for(config: BertAnswerExtractorConfig) -> Questions:
 
 
 def split_questions(questions: Sequence[Question], config: BertAnswerExtractorConfig) -> Questions:
-    """Questions with unanswerable ones that are made of them, of which the share `validation_split` is held out.
+    """Holds out the questions on the share `validation_split` of the passages, and adds unanswerable questions.
 
     Raises:
-        DataError: if none with an answer is left to learn.
+        DataError: if no question with an answer is left to learn.
     """
     passages = list(dict.fromkeys(question.passage for question in questions))
     held_out = _held_out(passages, config.validation_split, seed=config.random_seed)
@@ -59,8 +59,10 @@ def split_questions(questions: Sequence[Question], config: BertAnswerExtractorCo
 
 
 def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:
-    """Those whose digest is small: each passage by itself, so that a training that goes on with more questions holds
-    out none that was learnt before.
+    """The passages whose digest is small.
+
+    Whether a passage is held out depends on itself alone, so that a training that is continued with more questions
+    holds out none that was learnt before.
     """
     if not share or len(passages) < _FEWEST:
         return set()
@@ -77,16 +79,16 @@ def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorCon
 def encode_questions(
     questions: Sequence[Question], head: AnswerHead, state: ModelState, *, max_length: int
 ) -> Messages:
-    """Windows over the passages of questions, with their labels.
+    """Encodes questions as windows over their passages, with labels.
 
     Args:
-        questions: with and without answers; of several answers the first one is learnt.
-        head: whose windows they are.
-        state: what training starts from.
-        max_length: wordpieces of a window.
+        questions: questions with and without answers; of several answers, the first one is learnt.
+        head: the answer head, which sets the stride of windows.
+        state: the weights that training starts from.
+        max_length: the number of wordpieces of a window.
 
     Raises:
-        DataError: if no window is left.
+        DataError: if there is no window.
     """
     tokenizer = WindowTokenizer(state.tokenizer, max_length, stride=head.stride)
     passages: Dict[str, Pieces] = {}
@@ -109,7 +111,7 @@ def encode_questions(
             f"has all of the answer: {'; '.join(lost[:3])}. Raise max_length if there are many."
         )
     if not input_ids:
-        raise DataError("training_data: no question and its passage have a wordpiece to read.")
+        raise DataError("training_data: no question is left to learn: none has a window with its answer.")
     first = 1 if state.shape.separator is None else state.shape.separator + 1
     vocabulary = UsedVocabulary.of(input_ids, first=first)
     learnt = EncodedExamples(vocabulary.renumber(input_ids), {head.name: labels})

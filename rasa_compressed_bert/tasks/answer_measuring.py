@@ -1,4 +1,4 @@
-"""What held-out questions show about a trained answer extractor, as it is served."""
+"""Fits confidences of a trained answer extractor and scores it, on held-out questions, as it is served."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.training.answer_calibration import fit_confidences
 from rasa_compressed_bert.units import MB
 
-_FOLDS = 5  # of the held-out passages, each scored with confidences and a threshold from the others
+_FOLDS = 5  # folds of the held-out passages; each is scored with confidences and a threshold fitted on the others
 
 
 @dataclass(frozen=True)
 class ServedAnswers:
-    """The best answer to each question in its own passage, however certain.
+    """The best answer to each question in its own passage, however low its confidence.
 
     Attributes:
         expected: the annotated answers to each question.
-        texts: of the best answers; `NO_ANSWER` where there is nothing to read.
-        margins: of the best answers, `(n,)`; minus infinity where there is nothing to read.
-        passages: a number for the passage of each question, `(n,)`.
+        texts: the best answers; `NO_ANSWER` if the question or its passage is empty.
+        margins: the margins of the best answers, `(n,)`; minus infinity if the question or its passage is empty.
+        passages: the index of each question's passage, `(n,)`.
     """
 
     expected: List[List[str]]
@@ -46,7 +46,7 @@ class ServedAnswers:
 
     @classmethod
     def of(cls, artifact: Artifact, questions: Sequence[Question]) -> ServedAnswers:
-        """The answers of a trained model."""
+        """Runs a trained model on questions."""
         predictor = AnswerPredictor(artifact)
 
         def read(place: int) -> Optional[Span]:
@@ -61,7 +61,7 @@ class ServedAnswers:
         return cls([question.answer_texts for question in questions], texts, margins, passages)
 
     def __getitem__(self, places: np.ndarray) -> ServedAnswers:
-        """Those to some questions."""
+        """Selects some questions."""
         expected, texts = [self.expected[place] for place in places], [self.texts[place] for place in places]
         return ServedAnswers(expected, texts, self.margins[places], self.passages[places])
 
@@ -72,25 +72,25 @@ class ServedAnswers:
         return np.array([bool(gold) and exact_match(gold, text) == 1.0 for gold, text in pairs], bool)
 
     def best_threshold(self) -> float:
-        """The least margin of an answer with the highest F1 of all questions."""
+        """The threshold of the margin that maximizes the F1 of all questions."""
         answered = np.array([answer_f1(gold, text) for gold, text in zip(self.expected, self.texts)])
         unanswered = np.array([answer_f1(gold, NO_ANSWER) for gold in self.expected])
         found = np.isfinite(self.margins)
         return best_no_answer_threshold(self.margins[found], answered[found], unanswered[found])
 
     def served_by(self, decoder: AnswerDecoder) -> List[str]:
-        """The answers that a decoder is certain enough of; `NO_ANSWER` in the place of the others."""
+        """The answers that a decoder is certain enough of; `NO_ANSWER` instead of the others."""
         return [
             text if decoder.is_certain(margin) else NO_ANSWER for text, margin in zip(self.texts, self.margins.tolist())
         ]
 
     def scores(self, decoder: AnswerDecoder) -> Dict[str, float]:
-        """Exact match and F1, as shares, with the confidences and the threshold of a decoder."""
+        """Exact match and F1, between 0 and 1, with the confidences and the threshold of a decoder."""
         return answer_scores(self.expected, self.served_by(decoder))
 
 
 def in_words(artifact: Artifact) -> str:
-    """The summary of a training: scores of held-out questions, and the size of the model."""
+    """The summary of a training as text: scores on held-out questions, and the size of the model."""
     scores, size = artifact.manifest["held_out"], f"{artifact.size / MB:.1f} MB"
     if not scores:
         return f"{size}; not measured, as no passages were held out"
@@ -99,11 +99,11 @@ def in_words(artifact: Artifact) -> str:
 
 
 def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
-    """The artifact with confidences, the least confidence of an answer, and scores, from held-out questions.
+    """Adds confidences, their threshold and scores to an artifact, from held-out questions.
 
     Args:
-        artifact: of the trained model.
-        held_out: questions that it has not learnt; none leaves confidences as they are.
+        artifact: the trained model.
+        held_out: questions that it has not learnt; without any, confidences are left unchanged.
         config: all options.
     """
     entry: Dict[str, Any] = dict(artifact.manifest[ANSWERS])
@@ -118,7 +118,7 @@ def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswe
 
 
 def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, Any]:
-    """The entry of a manifest with confidences and the least confidence of an answer that fit some answers."""
+    """Updates a manifest entry with the confidences and the threshold that fit some answers."""
     found = np.isfinite(answers.margins)
     fitted = {**entry, **fit_confidences(answers.margins[found], answers.right[found])._asdict()}
     threshold = config.no_answer_threshold
@@ -128,9 +128,9 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
 
 
 def _scores(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, float]:
-    """Exact match and F1, as shares, of questions that had no part in confidences and the threshold.
+    """Exact match and F1, between 0 and 1, by cross-validation of the confidences and the threshold.
 
-    With the threshold that is best for the questions themselves, F1 would be too high: by 3 points with 100 questions.
+    With the threshold that is best for the same questions, F1 would be too high: by 3 points with 100 questions.
     """
     numbers = np.unique(answers.passages)
     fold_of = np.zeros(len(numbers), np.int64)

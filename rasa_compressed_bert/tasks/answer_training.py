@@ -1,4 +1,4 @@
-"""From questions on passages to the artifact of a BERT that answers out of documents: the stages, top to bottom."""
+"""From questions on passages to the artifact of a BERT that answers from documents: the stages, top to bottom."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _LOOKED_AT = 100_000  # characters of documents, for unknown wordpieces
 
 
 def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Artifact]) -> Artifact:
-    """Fine-tunes the pretrained weights on questions, prunes, quantizes and exports; or trains an artifact further.
+    """Fine-tunes the pretrained weights on questions, prunes, quantizes and exports; or continues to train an artifact.
 
     Args:
         config: all options.
-        artifact: of the training that is continued; None for a new one. It stays as small as it is.
+        artifact: the model whose training is continued, at its present size; None trains a new one.
 
     Raises:
         DataError: if questions or documents cannot be read, or if there is nothing to learn.
@@ -62,7 +62,7 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
 def fine_tune_extractor(
     questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str] = ()
 ) -> TrainingRun:
-    """The first stages: the dense model; where it is to be pruned it is but the teacher.
+    """Runs the first stages, which train the dense model; if it is to be pruned, it becomes the teacher.
 
     Takes the arguments of `prepare`, and raises its errors.
     """
@@ -71,13 +71,13 @@ def fine_tune_extractor(
 
 
 def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
-    """The other stages, on a copy of a fine-tuned model, which can so be compressed in several ways.
+    """Runs the remaining stages on a copy of a fine-tuned model, so that it can be compressed in several ways.
 
     Args:
-        dense: the model, fine-tuned.
-        held_out: questions that it has not learnt, for confidences and the least one of an answer.
-        config: all options; those that a model starts with (weights, vocabulary, lengths, seed and split) are those
-            that the dense one was trained with.
+        dense: the fine-tuned model.
+        held_out: questions that it has not learnt, on which confidences and their threshold are fitted.
+        config: all options; the weights, vocabulary, lengths, seed and split have to be those that the dense model was
+            trained with.
 
     Raises the errors of `quantize` and of `export`.
     """
@@ -87,18 +87,18 @@ def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config:
 
 
 def _finished(run: TrainingRun, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
-    """The last stages, which every training has."""
+    """Runs the last stages, which all kinds of training share."""
     run = quantize(run)
     return measured(export(run), held_out, config)
 
 
 def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:
-    """The training of a new model, from the head of answers that the weights have, or from a random one.
+    """Prepares the training of a new model, from the answer head of the pretrained weights or from a random one.
 
     Args:
-        questions: that are learnt.
+        questions: the training questions.
         config: all options.
-        texts: of documents, whose wordpieces a trimmed vocabulary keeps too.
+        texts: documents, whose wordpieces a trimmed vocabulary keeps too.
     """
     written = [text for question in questions for text in (question.text, question.passage)]
     pretrained = start_from_pretrained(config, [*dict.fromkeys(written), *texts], pairs=True)
@@ -116,7 +116,7 @@ def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *,
 def prepare_further(
     questions: Sequence[Question], config: BertAnswerExtractorConfig, artifact: Artifact
 ) -> TrainingRun:
-    """The training of a model that was trained before."""
+    """Prepares to continue the training of a model."""
     (head,) = (head for head in heads_of(artifact.manifest) if isinstance(head, AnswerHead))
     run = _run(questions, head, state_of(artifact), config)
     stages = artifact.manifest.get("training_scores", {})
@@ -132,7 +132,7 @@ def _run(
 
 
 def with_documents(artifact: Artifact, documents: Sequence[Document]) -> Artifact:
-    """The artifact with the documents that it answers from, and their index."""
+    """Adds the documents that an artifact answers from, and their index."""
     if not documents:
         logger.warning("documents: there is no folder to answer from: BertAnswerExtractor will answer nothing.")
         return artifact
@@ -141,7 +141,7 @@ def with_documents(artifact: Artifact, documents: Sequence[Document]) -> Artifac
 
 
 def _warn_of_vocabulary(artifact: Artifact, documents: Sequence[Document]) -> None:
-    """Warns of documents that the vocabulary of the weights cannot write, as those in another language."""
+    """Warns of documents that the vocabulary does not cover, such as those in another language."""
     json = artifact.files[TOKENIZER].decode("utf-8")
     unknown, text = unknown_id(json), "\n".join(document.text for document in documents)[:_LOOKED_AT]
     share = float(np.mean(WordpieceTokenizer(json, _LOOKED_AT).encode(text) == unknown))

@@ -1,7 +1,7 @@
 """From labelled messages to the artifact of a fine-tuned, pruned, quantized BERT: the stages, top to bottom.
 
-Each stage takes a `TrainingRun` and returns it, and knows no other stage; `export` ends it with an artifact. What is
-predicted is defined by the heads of the model, see `heads`.
+Each stage takes a `TrainingRun`, returns an updated one and knows no other stage; `export` turns the last one into an
+artifact. The heads of the model define what is predicted, see `heads`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def train_or_finetune(
     *,
     known: KnownValues = NO_VALUES,
 ) -> Artifact:
-    """Trains a new model, or an artifact further, after warnings about the training data.
+    """Warns about the training data, then trains a new model or continues to train an artifact.
 
-    See `train_bert` and `finetune_bert`; lookup tables and synonyms, `known`, are for models with entities.
+    See `train_bert` and `finetune_bert`; `known`, from lookup tables and synonyms, is for models with entities.
     """
     if artifact is not None:
         tokenizer = artifact.files[TOKENIZER].decode("utf-8")
@@ -57,13 +57,13 @@ def train_bert(
     known: KnownValues = NO_VALUES,
     pretrained: Optional[ModelState] = None,
 ) -> Artifact:
-    """Fine-tunes the pretrained weights, prunes them under the dense model's guidance, quantizes and exports.
+    """Fine-tunes the pretrained weights, prunes them with the dense model as the teacher, quantizes and exports.
 
     Args:
-        examples: the labelled messages; all of them are learnt.
-        config: all options. With a budget, a sparsity is chosen on a held-out part first.
-        known: values of entities that are learnt besides.
-        pretrained: the pretrained encoder; None reads it.
+        examples: the labelled messages; the final model is trained on all of them.
+        config: all options. With a budget, the sparsity is chosen on held-out messages first.
+        known: further values of entities to learn.
+        pretrained: the pretrained encoder; None loads it.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -88,7 +88,7 @@ def fine_tune_bert(
     known: KnownValues = NO_VALUES,
     pretrained: Optional[ModelState] = None,
 ) -> TrainingRun:
-    """The first stages: the dense model; where it is to be pruned it is but the teacher.
+    """Runs the first stages, which train the dense model; if it is to be pruned, it becomes the teacher.
 
     Takes the arguments of `train_bert`, and raises its errors.
     """
@@ -98,12 +98,12 @@ def fine_tune_bert(
 
 
 def compress_bert(dense: TrainingRun, config: BertOptions) -> Artifact:
-    """The other stages, on a copy of a fine-tuned model, which can so be compressed in several ways.
+    """Runs the remaining stages on a copy of a fine-tuned model, so that it can be compressed in several ways.
 
     Args:
-        dense: the model, fine-tuned.
-        config: all options; those that a model starts with (weights, vocabulary, max_length, pooling, seed and split)
-            are those that the dense one was trained with.
+        dense: the fine-tuned model.
+        config: all options; the weights, vocabulary, max_length, pooling, seed and split have to be those that the
+            dense model was trained with.
 
     Raises the errors of `quantize` and of `export`.
     """
@@ -115,7 +115,7 @@ def compress_bert(dense: TrainingRun, config: BertOptions) -> Artifact:
 def finetune_bert(
     examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues = NO_VALUES
 ) -> Artifact:
-    """Continues training a compressed model on examples of the same labels; it stays as small as it is.
+    """Continues to train a compressed model on examples with the same labels; its size does not change.
 
     Raises the errors of `prepare_further` and of `export`.
     """
@@ -125,12 +125,12 @@ def finetune_bert(
 
 
 def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:
-    """The same model in the format and for the runtime of other options; `aware_training` trains it for them.
+    """Exports a trained model again, in another format or for another runtime.
 
     Args:
-        examples: of the same labels: for activation ranges and for the views, and to train on.
-        config: the options.
-        artifact: of a trained model, best one in floats.
+        examples: with the same labels; used for activation ranges, for the views and for training.
+        config: the options; with `aware_training`, the model is trained for the new format.
+        artifact: a trained model, preferably in floats.
 
     Raises the errors of `prepare_further` and of `export`.
     """
@@ -138,7 +138,7 @@ def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: 
 
 
 def _finished(run: TrainingRun) -> Artifact:
-    """The last stages, which every training has."""
+    """Runs the last stages, which all kinds of training share."""
     run = quantize(run)
     run = refit(run)
     artifact = export(run)
@@ -146,10 +146,10 @@ def _finished(run: TrainingRun) -> Artifact:
 
 
 def choose_sparsity(examples: Sequence[Example], config: BertOptions, *, known: KnownValues = NO_VALUES) -> Choice:
-    """The options with the sparsity that keeps within the budget, measured on messages that are held out for it.
+    """Chooses the sparsity that stays within the budget, measured on messages that are held out for this.
 
     Raises:
-        DataError: if no sparsity does, or if there are too few messages to hold some out.
+        DataError: if no sparsity stays within it, or if there are too few messages to hold some out.
     """
     classes, texts = class_indices(examples, intent_labels(examples)), [example.text for example in examples]
     split = stratified_split(classes, config.validation_split, seed=config.random_seed, texts=texts)

@@ -1,4 +1,4 @@
-"""The pruning that keeps within a budget: a few are trained and measured, by bisection."""
+"""Finds the sparsity that stays within a budget, by bisection over a few trained and measured models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMED_MESSAGES = 60
 
 @dataclass(frozen=True)
 class Tried:
-    """What pruning of one sparsity gave."""
+    """The measurements of a model of one sparsity."""
 
     sparsity: float
     score_drop: float
@@ -47,18 +47,18 @@ class Choice(NamedTuple):
 def compress_within(
     held_out: Sequence[Example], config: BertOptions, compress: Callable[[BertOptions], Artifact]
 ) -> Choice:
-    """The strongest compression whose score keeps within the budget, or, where that has no limit, the weakest one.
+    """The strongest compression within the limit on the score or, without one, the weakest within the other limits.
 
-    A stronger one is never slower, larger or better than a weaker one, but for noise; so bisection finds the edge in
-    three or four trainings.
+    Apart from noise, a stronger compression is never slower, larger or better than a weaker one, so bisection finds the
+    limit in three or four trainings.
 
     Args:
-        held_out: labelled messages to measure on, one or more.
+        held_out: labelled messages to measure on, at least one.
         config: all options, with a budget.
-        compress: trains a compressed model with other options, on other messages.
+        compress: trains a model with the given options, on messages other than the held-out ones.
 
     Raises:
-        DataError: if no compression keeps within the budget, with what came nearest.
+        DataError: if no compression stays within the budget; the message lists what was tried.
     """
     budget = config.budget
     dense = _f1(compress(_uncompressed(config)), held_out)
@@ -91,7 +91,7 @@ def compress_within(
 
 
 def warn_of_size(artifact: Artifact, budget: BudgetConfig) -> None:
-    """Warns of a model that is larger than its budget: it stores more messages than those that were measured."""
+    """Warns of a model that exceeds its budget: the final model stores more messages than those that were measured."""
     size = artifact.archived_size / MB
     if not _within(size, budget.max_size_mb):
         logger.warning(
@@ -102,7 +102,7 @@ def warn_of_size(artifact: Artifact, budget: BudgetConfig) -> None:
 
 
 def _first(holds: Callable[[int], bool], size: int) -> int:
-    """The first place at which something holds that holds at all places behind it; `size` if it never does."""
+    """The first position at which a monotone condition holds (it holds at all later ones); `size` if at none."""
     low, high = 0, size
     while low < high:
         middle = (low + high) // 2
@@ -126,7 +126,7 @@ def _uncompressed(config: BertOptions) -> BertOptions:
 
 
 def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], sparsity: float) -> Tried:
-    """A model as it is served, on held-out messages."""
+    """Measures a model on held-out messages, as it is served."""
     engine, encode = open_engine(artifact), encoder_of(artifact)
     timed = [encode(held_out[place].text) for place in evenly_spaced(len(held_out), _TIMED_MESSAGES)]
     milliseconds = quietest_median(lambda ids: run_message(engine, ids), timed)
@@ -134,7 +134,7 @@ def _measured(artifact: Artifact, dense: float, held_out: Sequence[Example], spa
 
 
 def _f1(artifact: Artifact, held_out: Sequence[Example]) -> float:
-    """Macro F1 of the intents, F1 of the entities, or of a model with both their mean, as it is served."""
+    """Macro F1 of the intents, F1 of the entities or, for a model with both, their mean, as it is served."""
     predictor = MessagePredictor(artifact)
     scores = served_scores(artifact, [predictor.predict(example.text) for example in held_out], held_out)
     f1 = [score for name, score in scores.items() if name != "accuracy"]

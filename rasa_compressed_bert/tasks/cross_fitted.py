@@ -1,4 +1,4 @@
-"""What models showed about messages that they had not been trained on, in memory and in a manifest."""
+"""Measurements on messages that a model was not trained on, in memory and in a manifest."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.training.voting import UNMEASURED, Voting
 
 Scores = Mapping[str, Mapping[str, float]]
-"""Of the training messages, by stage and measure."""
+"""Scores on the training messages, by stage and by measure."""
 
 _WITHOUT_ENTRY = (IntentHead.name, EntityHead.name)
 
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What was measured on held-out messages.
+    """Measurements on held-out messages.
 
     Attributes:
-        messages: that were held out.
-        folds: models that were trained.
-        score: of the dense model on them, as `Score.to_dict` gives it.
-        heads: what each head measured, by its name, see `Head.measure`; heads that measured nothing are left out.
+        messages: the number of messages that were held out.
+        folds: the number of models that were trained.
+        score: the score of these dense models on them, as returned by `Score.to_dict`.
+        heads: the measurements of each head, by its name, see `Head.measure`; heads without any are left out.
     """
 
     messages: int
@@ -33,17 +33,17 @@ class CrossFitted:
     heads: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, head: Head) -> Any:
-        """What a head measured; None where that is nothing."""
+        """The measurements of a head, or None."""
         return self.heads.get(head.name)
 
     @property
     def voting(self) -> Voting:
-        """How the views of a message are weighed."""
+        """The weights of the views of a message."""
         measured = self.heads.get(IntentHead.name)
         return measured.voting if measured else UNMEASURED
 
     def to_dict(self) -> Dict[str, Any]:
-        """As JSON values; other heads than those of intents and entities have an entry of their own."""
+        """As JSON values; heads other than those of intents and entities have an entry of their own."""
         values: Dict[str, Any] = {"messages": self.messages, "folds": self.folds, "score": dict(self.score)}
         for head, measured in self.heads.items():
             own = {one.name: getattr(measured, one.name) for one in fields(measured) if one.name != "score"}
@@ -56,10 +56,10 @@ NOTHING_HELD_OUT = CrossFitted(0, 0)
 
 @as_artifact_error()
 def cross_fitted_of(artifact: Artifact) -> CrossFitted:
-    """What was measured when an artifact was trained first.
+    """Reads the measurements of the first training from the manifest of an artifact.
 
     Raises:
-        ArtifactError: if that is not what its heads measure.
+        ArtifactError: if they are not measurements of its heads.
     """
     stored = artifact.manifest.get("cross_fitted")
     if not stored:

@@ -1,7 +1,7 @@
-"""Held-out answers for every message, by models that are trained without them: nothing is left out of the final model.
+"""Cross-fitting: held-out predictions from extra models, so that the final model can be trained on all messages.
 
-The dense stage alone is trained again, which costs a third to half of a whole training: twice, each time on half of a
-small training set, so that every message is held out once; or once, on most of a large one.
+Only the dense stage is repeated, which costs a third to half of a whole training: for a small training set twice, on
+one half each, so that every message is held out once; for a large one once, on most of the messages.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from rasa_compressed_bert.training.scores import Score
 from rasa_compressed_bert.training.view_fitting import message_folds
 
 PLAIN_SPLIT_FROM = 3000
-"""Messages from which one part is held out, 300 messages or more, instead of two halves, which measure every message.
+"""Number of messages from which only one part is held out, at least 300 messages, instead of each half in turn.
 
-Both are as quick and, where it was measured, as good (docs/real_bots.md)."""
+Both take about as long and, where it was measured, give as good a model (docs/real_bots.md)."""
 FEWEST = 8
-"""Messages of which some can be held out."""
+"""Number of messages from which some can be held out."""
 
 
 def cross_fit(run: TrainingRun) -> TrainingRun:
-    """Trains dense models on parts of the messages and asks them for the others, unless too few can be held out.
+    """Trains dense models on parts of the messages and measures them on the others, unless there are too few messages.
 
-    The model of the run stays as it is; `validation_split: 0` switches this off.
+    The model of the run is left unchanged; `validation_split: 0` disables this stage.
     """
     share, count = run.config.validation_split, len(run.messages.encoded)
     if not share or count < FEWEST:
@@ -62,7 +62,7 @@ def cross_fit(run: TrainingRun) -> TrainingRun:
 
 
 def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, Any]:
-    """What each head observes on some messages, of a model that is trained on the others."""
+    """Trains a model on the messages outside of a part, and returns what each head observes on the part."""
     outside = np.setdiff1d(np.arange(len(run.messages.encoded)), inside)
     blind = without_annotations(run, inside)
     learnt = some_of(blind.messages, outside)
@@ -77,22 +77,22 @@ def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, A
 
 
 def _folds(run: TrainingRun, count: int) -> np.ndarray:
-    """The fold of each message; -1 of what is always trained on: names, and the only message of an intent.
+    """The fold of each message; -1 for those that are never held out: names, and the only message of an intent.
 
-    A response of a retrieval intent counts as an intent of its own, and messages that differ in case and blanks alone
-    as one.  # (n,)
+    Each response of a retrieval intent counts as an intent of its own, and messages that differ only in case and
+    whitespace count as one.  # (n,)
     """
     classes, texts = _classes(run), run.messages.texts
     folds = message_folds(texts, classes, count, seed=run.config.random_seed)
     distinct = classes[np.unique(first_of_same(texts))]
     known, counts = np.unique(distinct[distinct != NO_CLASS], return_counts=True)
     folds[np.isin(classes, known[counts == 1])] = -1
-    folds[len(folds) - run.messages.num_names :] = -1  # names are no messages of users
+    folds[len(folds) - run.messages.num_names :] = -1  # names of intents are not messages of users
     return folds
 
 
 def _classes(run: TrainingRun) -> np.ndarray:
-    """The intent of each message, or its response, such that both are spread over the folds.  # (n,)"""
+    """The response of each message or else its intent, as classes, so that folds are stratified by both.  # (n,)"""
     encoded = run.messages.encoded
     intents = np.asarray(encoded.labels.get(IntentHead.name, np.full(len(encoded), NO_CLASS)))
     responses = encoded.labels.get(ResponseHead.name)

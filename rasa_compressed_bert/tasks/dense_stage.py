@@ -1,4 +1,4 @@
-"""The stage that fine-tunes: a dense model, from the linear layers that logistic regression finds, or a trained one."""
+"""The stage that fine-tunes: a dense model, whose linear layers start from a linear probe, or a trained model."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear pro
 
 
 def fine_tune(run: TrainingRun) -> TrainingRun:
-    """Trains the dense model; for half of the epochs where it is to be pruned."""
+    """Trains the dense model; only for half of the epochs if it is to be pruned afterwards."""
     fit_dense(run, "fine-tune", halved=run.config.pruning.method != "none")
     return scored(run, "dense")
 
 
 def fine_tune_further(run: TrainingRun) -> TrainingRun:
-    """Trains a model that was trained before; it stays as small as it is."""
+    """Continues to train a model; weights that are zero stay zero."""
     train(run, plan_of(run, "fine-tune", run.config.epochs), pruning=FixedMask(run.model.encoder))
     return scored(run, "finetuned")
 
 
 def fit_dense(run: TrainingRun, name: str, *, halved: bool) -> None:
-    """Trains the model of a run in place, from the linear layers that logistic regression finds.
+    """Trains the model of a run in place; its linear layers start from a linear probe (logistic regression).
 
     Args:
-        run: the messages, and the model.
+        run: the training run.
         name: the label of the progress bar.
         halved: trains for half of the epochs.
     """

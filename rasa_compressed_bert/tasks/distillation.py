@@ -43,18 +43,19 @@ def train_distilled_classifier(
     origin: Optional[Artifact] = None,
     held_out: Sequence[str] = (),
 ) -> Artifact:
-    """Has a teacher label training messages, synthetic and unlabelled ones, and trains a student on its predictions.
+    """Trains a student on a teacher's predictions for training messages, synthetic and unlabelled ones.
 
     Args:
-        examples: the labelled messages; all of them are learnt.
+        examples: the labelled messages; the student is trained on all of them.
         config: all options.
-        cache: may keep the teacher's work for the next training.
-        origin: a student of the same options and labels that is trained further.
-        held_out: messages that the student will be measured on: wherever they are found, nothing is learnt of them.
+        cache: may keep the teacher and its soft targets for the next training.
+        origin: a student with the same options and labels, whose training is continued.
+        held_out: messages that the student will be evaluated on; synthetic and unlabelled messages that equal one of
+            them are left out.
 
     Raises:
-        DataError: if there are no examples, or if labels are not those of `origin` or of the teacher.
-        CompressedBertError: if a file that the options name cannot be read, or if something is not installed.
+        DataError: if no example has an intent, or if the labels are not those of `origin` or of the teacher.
+        CompressedBertError: if a file that the options name cannot be read, or if a required package is not installed.
         ExportError: if the exported student disagrees with the trained one.
     """
     labels = intent_labels(examples)
@@ -92,18 +93,20 @@ def train_distilled_classifier(
 
 
 def texts_to_ask(texts: Sequence[str], config: DistilledIntentClassifierConfig) -> List[str]:
-    """The messages, and the synthetic and unlabelled ones: what a black box is asked for `teacher.predictions`.
+    """The training messages and the synthetic and unlabelled ones, for a black-box teacher to predict.
+
+    Its predictions go into the file of the option `teacher.predictions`.
 
     Args:
-        texts: of the training messages.
-        config: its section `augmentation` sets how many there are.
+        texts: the training messages.
+        config: all options; the section `augmentation` sets how many messages are added.
     """
     teacher = start_from_pretrained(config.teacher_options(), texts)
     return [*texts, *_other_texts(texts, teacher, config, set())[0]]
 
 
 def _described(teacher: ModelState, data: DistillationData, config: DistilledIntentClassifierConfig) -> Dict[str, Any]:
-    """What shall be known of the teacher and of what it was asked."""
+    """The manifest entry of the teacher: its size, and for how many messages the student learns its predictions."""
     given = config.teacher.predictions is not None
     return {
         "parameters": None if given else sum(value.size for value in teacher.parameters.values()),
@@ -119,14 +122,14 @@ def _distillation_data(
     cache: Cache,
     held_out: Set[str],
 ) -> Tuple[ModelState, DistillationData, Voting]:
-    """The teacher's encoder and vocabulary, the messages with their soft targets, and how the views are weighed.
+    """The teacher's encoder and vocabulary, the messages with their soft targets, and the weights of the views.
 
-    Where messages are held out, a file of predictions is read for the training messages alone: its other rows may be
-    made of those that are held out.
+    If messages are held out, only the training messages are taken from a file of predictions: its other rows may be
+    derived from held-out ones.
     """
     texts, own = [example.text for example in examples], class_indices(examples, labels)
     voting, responses = UNMEASURED, None
-    warned: List[str] = []  # of what is cut: by the teacher's training, if there is one
+    warned: List[str] = []  # keys that the cache did not hold: their training warned of long messages
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
         path = Path(config.teacher.predictions)
@@ -169,10 +172,11 @@ def _distillation_data(
 def _with_held_out(
     data: DistillationData, config: DistilledIntentClassifierConfig, *, before: Optional[float] = None
 ) -> DistillationData:
-    """Some of the synthetic and unlabelled messages moved to those that epochs are compared on.
+    """Moves some of the synthetic and unlabelled messages to the validation messages, on which epochs are compared.
 
-    How often the student gives them the teacher's intent is measured; the user's own messages are all learnt. None of
-    those that are compared on is learnt in another spelling, or was in the training that is continued.
+    The measure is how often the student gives them the teacher's intent; no training message of the user is held out.
+    Apart from case and whitespace, a validation message equals no other message, and was not learnt in the training
+    that is continued.
 
     Args:
         data: all messages.
@@ -180,7 +184,7 @@ def _with_held_out(
         before: `held_out_up_to` of the training that is continued; None for a new one.
     """
     labelled = {normal_form(data.texts[place]) for place in np.flatnonzero(data.classes >= 0)}
-    places: Dict[str, List[int]] = defaultdict(list)  # of messages that are the same but for case and blanks
+    places: Dict[str, List[int]] = defaultdict(list)  # of messages that differ only in case and whitespace
     for place in np.flatnonzero(data.classes < 0):
         places[normal_form(data.texts[place])].append(place)
     candidates = sorted((digest_place(form, seed=config.random_seed), form) for form in places if form not in labelled)
@@ -207,10 +211,11 @@ def _with_held_out(
 def _other_texts(
     texts: Sequence[str], teacher: ModelState, config: DistilledIntentClassifierConfig, held_out: Set[str]
 ) -> Tuple[List[str], np.ndarray]:
-    """Synthetic messages and those of the file of unlabelled ones, and the message that each was made from, or -1.
+    """Synthetic messages followed by those of the file of unlabelled ones, and the position of the source of each.
 
-    No unlabelled message is a training message or another unlabelled one but for case and blanks, and none of either
-    kind is one of `held_out`, normal forms of texts.
+    The source of a synthetic message is the training message that it was made from; that of an unlabelled one is -1.
+    Unlabelled messages that differ from a training message, a synthetic one or one another only in case and whitespace
+    are left out, and so are messages of both kinds whose normal form is in `held_out`.
     """
     options, table = config.augmentation, teacher.parameters["embeddings.word"]
     synthetic = synthetic_messages(texts, options, tokenizer=teacher.tokenizer, table=table, seed=config.random_seed)
@@ -223,13 +228,13 @@ def _other_texts(
 
 
 def _confident(logits: np.ndarray, classes: np.ndarray, sources: np.ndarray, least: float) -> np.ndarray:
-    """Positions of the messages that the teacher gives the intent of their source at least so much confidence.
+    """Positions of the messages for which the teacher is confident enough of the intent of their source.
 
     Args:
-        logits: of synthetic and unlabelled messages, `(n, C)`.
-        classes: of the training messages.
+        logits: the teacher's logits of synthetic and unlabelled messages, `(n, C)`.
+        classes: the intents of the training messages.
         sources: positions in `classes`; -1 for an unlabelled message, which is always kept.
-        least: confidence; 0 keeps all.
+        least: the smallest confidence that is kept; 0 keeps all messages.
     """
     if least == 0.0 or not len(logits):
         return np.arange(len(logits))

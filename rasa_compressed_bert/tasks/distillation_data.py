@@ -1,4 +1,4 @@
-"""What a student learns, whatever its architecture."""
+"""The training data of a student, for all architectures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ResponseData:
     """The responses of retrieval intents that a student learns.
 
     Attributes:
-        head: with the labels.
-        classes: of messages, `(n,)`; of one without a label, the response that the teacher selects, where it takes the
-            message for a retrieval intent; else -1.
+        head: the head of the responses, with their labels.
+        classes: the response of each message, `(n,)`. For an unlabelled message it is the one that the teacher selects,
+            if the teacher predicts a retrieval intent, else -1.
         soft_targets: the teacher's logits, `(n, R)`.
-        temperature: of the teacher's confidences.
+        temperature: the temperature of the teacher's confidences.
     """
 
     head: ResponseHead
@@ -31,16 +31,16 @@ class ResponseData:
     temperature: float
 
     def of(self, places: np.ndarray) -> ResponseData:
-        """Those of some messages."""
+        """Selects some messages."""
         return replace(self, classes=self.classes[places], soft_targets=self.soft_targets[places])
 
     def to_manifest(self) -> Dict[str, Any]:
-        """The entry of the manifest of a student."""
+        """The entry in the manifest of a student."""
         return self.head.entry(self.temperature)
 
 
 def response_labels(examples: Sequence[Example]) -> List[str]:
-    """Every response of some examples once, sorted."""
+    """The distinct responses of examples, sorted."""
     return sorted({example.response for example in examples if example.response is not None})
 
 
@@ -52,14 +52,14 @@ def response_data(
     intent_targets: np.ndarray,
     response_targets: np.ndarray,
 ) -> Optional[ResponseData]:
-    """What a student learns of responses; None where the teacher selects others than those of the examples.
+    """The responses that a student learns; None if the teacher's responses are not those of the examples.
 
     Args:
         examples: the training messages.
-        teacher: that selects responses.
+        teacher: the teacher's artifact.
         intents: the labels of the intents.
-        intent_targets: the teacher's logits of intents, of the training messages and, after them, of others, `(n, C)`.
-        response_targets: those of responses, `(n, R)`.
+        intent_targets: the teacher's logits of intents, for the training messages followed by others, `(n, C)`.
+        response_targets: the teacher's logits of responses, for the same messages, `(n, R)`.
     """
     head = ResponseHead.from_manifest(teacher.manifest)
     if head is None or list(head.labels) != response_labels(examples):
@@ -74,17 +74,18 @@ def response_data(
 
 @dataclass(frozen=True)
 class DistillationData:
-    """Messages with the teacher's logits, and held-out examples.
+    """Messages with the teacher's logits, and validation messages.
 
     Attributes:
         labels: the intents; a label's index is its class.
-        texts: of all training messages, and of most synthetic and unlabelled ones.
-        classes: of the former; -1 of the latter, `(n,)`.
+        texts: all training messages, and most synthetic and unlabelled ones.
+        classes: the intents of the training messages; -1 for the others, `(n,)`.
         soft_targets: the teacher's logits, `(n, C)`.
-        validation_texts: synthetic and unlabelled messages that epochs are compared on; without any the last is kept.
-        validation_classes: the intents that the teacher gives them, `(m,)`.
+        validation_texts: synthetic and unlabelled messages on which epochs are compared; without any, the last epoch is
+            kept.
+        validation_classes: the intents that the teacher predicts for them, `(m,)`.
         responses: labels and soft targets of the responses; None without retrieval intents.
-        held_out_up_to: largest `digest_place` of a message that is compared on: whatever has a larger one is learnt.
+        held_out_up_to: the largest `digest_place` of a validation message; messages with a larger one are learnt.
     """
 
     labels: Tuple[str, ...]
@@ -103,10 +104,10 @@ class DistillationData:
         return (intents, self.responses.head) if self.responses else (intents,)
 
     def targets(self, classes: np.ndarray) -> Dict[str, np.ndarray]:
-        """Labels and soft targets of the texts by their names, see `training.batches.EncodedExamples`.
+        """Labels and soft targets of the texts, by their names, see `training.batches.EncodedExamples`.
 
         Args:
-            classes: the intents, `(n,)`.
+            classes: the intents to learn, `(n,)`.
         """
         targets = {IntentHead.name: classes, soft_targets_of(IntentHead.name): self.soft_targets}
         if self.responses:

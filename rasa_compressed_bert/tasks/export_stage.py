@@ -1,4 +1,4 @@
-"""The end of training: linear layers that are fitted again to what the trained model computes, and the export."""
+"""The last stages of training: refits linear layers on the trained model, and exports it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PARITY_MESSAGES = 500
 
 
 def refit(run: TrainingRun) -> TrainingRun:
-    """A copy of the model with other linear layers for the heads that ask for it, see `Head.refitted`."""
+    """Fits the linear layers of heads again where these ask for it, on a copy of the model; see `Head.refitted`."""
     encoded, model, fitted = run.messages.encoded, run.model, run.model.values()
     for head in run.heads:
         inputs = partial(predict_inputs, model, head.layer.name, encoded.input_ids)
@@ -34,7 +34,7 @@ def refit(run: TrainingRun) -> TrainingRun:
 
 
 def export(run: TrainingRun) -> Artifact:
-    """The artifact of a trained model in the format that the options ask for.
+    """Exports a trained model in the format that the options ask for.
 
     Raises:
         ExportError: if the exported model disagrees with the trained one.
@@ -79,5 +79,5 @@ def export(run: TrainingRun) -> Artifact:
 
 
 def _classes(labels: Labels, places: np.ndarray) -> Optional[np.ndarray]:
-    """The labels of some messages, `(n,)`; None where messages have several each, or their wordpieces have them."""
+    """The labels of some messages, `(n,)`; None if messages have several labels each, or one for each wordpiece."""
     return labels[places] if isinstance(labels, np.ndarray) and labels.ndim == 1 else None

@@ -1,4 +1,4 @@
-"""From pretrained weights to the artifact of a quantized encoder, and from messages to features."""
+"""Quantizes a pretrained encoder without training, and computes features of messages with it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from rasa_compressed_bert.tasks.training_data import warn_of_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, text_of
 from rasa_compressed_bert.training.activations import activation_extremes
 
-Message = Sequence[str]  # its words, see `WordpieceTokenizer.encode_words`
+Message = Sequence[str]  # the words of a message, see `WordpieceTokenizer.encode_words`
 
 _CALIBRATION_MESSAGES, _PARITY_MESSAGES, _RANDOM_MESSAGES = 300, 50, 200
 _RANDOM_LENGTH = 24
-_ANY_MESSAGE = "hello world"  # what an export is checked with where there are no messages
+_ANY_MESSAGE = "hello world"  # checks an export if there are no messages
 
 
 def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturizerConfig) -> Artifact:
-    """Quantizes the pretrained weights as they are.
+    """Quantizes the pretrained weights without training them.
 
     Args:
-        messages: of the training data: what static_int8 is calibrated on, and what a trimmed vocabulary keeps.
+        messages: the training messages; static_int8 is calibrated on them, and a trimmed vocabulary keeps their
+            wordpieces.
         config: all options.
 
     Raises:
@@ -72,7 +73,7 @@ def warn_of_unknown_words(
 
 
 def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[Features]:
-    """Features of messages in their order; a message that is repeated is encoded once, and its features are shared."""
+    """Features of messages, in their order; repeated messages are encoded once and share their features."""
     distinct = list(dict.fromkeys(tuple(words) for words in messages))
     encoded = featurizer.encode_words(distinct)
     lengths = [len(words.input_ids) for words in encoded]
@@ -88,10 +89,10 @@ def _calibrate(
     *,
     special_ids: np.ndarray,
 ) -> Calibration:
-    """Smoothing brings 8-bit hidden states near those in floats (MiniLM, cosine: 0.997 instead of 0.992).
+    """Calibrates an encoder; smoothing brings 8-bit hidden states nearer to floats (MiniLM, cosine 0.997, not 0.992).
 
-    dynamic_int8 does with messages of random wordpieces, which show as well which channels are large (0.997): so the
-    compressed weights are the same for every training set, and can be kept.
+    For dynamic_int8, messages of random wordpieces are enough (also 0.997), as they show which channels are large. So
+    the compressed weights are the same for every training set, and can be cached.
     """
     method, extremes = config.quantization.method, {}
     if method == "static_int8":
@@ -113,7 +114,7 @@ def _hidden_states(
     *,
     calibration: Calibration,
 ) -> List[np.ndarray]:
-    """What the export is compared with: of clustered weights, which are not the pretrained ones, themselves."""
+    """The hidden states that the export is compared with; for k-means they are those of the clustered weights."""
     if config.quantization.method == "kmeans":
         encoder.quantizer = FakeQuantizer(config.quantization, calibration)
     return [encoder(ids[np.newaxis], np.ones((1, len(ids)), np.int32))[-1][0].numpy() for ids in input_ids]

@@ -1,4 +1,4 @@
-"""What the stages that train a BERT share: its making, how long and how fast it learns, and its score."""
+"""What the stages that train a BERT share: making a model, planning and running a training, and scoring."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rasa_compressed_bert.training.objectives import objective_for
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import PruningCallback
 
-DROPOUT = 0.1  # of a model that learns from labels; one that follows a teacher needs none
-STUDENT_RATE = 3.0  # times the learning rate: a compressed model has further to go, and its teacher holds it
+DROPOUT = 0.1  # of a model that learns from labels alone; with a teacher, none is needed
+STUDENT_RATE = 3.0  # times the learning rate: a compressed model has to change more, and its teacher keeps it stable
 
 
 def make_model(
@@ -33,25 +33,25 @@ def make_model(
     dropout: float = DROPOUT,
     quantizer: Optional[Quantizer] = None,
 ) -> TaskModel:
-    """A model of these widths and values, with as many word embeddings as these have."""
+    """Makes a model of these widths and values; the table of word embeddings sets the size of its vocabulary."""
     narrow = replace(shape, vocab_size=len(parameters["embeddings.word"]))
     return TaskModel(narrow, parameters, dropout=Dropout(dropout, seed=config.random_seed), quantizer=quantizer)
 
 
 def first_model(start: ModelState, messages: Messages, config: BertOptions) -> TaskModel:
-    """The model that training starts from, with the word embeddings that the messages use."""
+    """Makes the model that training starts from, with only the word embeddings that the messages use."""
     return make_model(start.shape, messages.vocabulary.narrow(start.parameters), config)
 
 
 def plan_of(run: TrainingRun, name: str, epochs: int, *, rate: float = 1.0, size: Optional[int] = None) -> Plan:
-    """The length and the speed of a stage of training.
+    """Plans a stage of training: its epochs, batch size and learning rates.
 
     Args:
-        run: whose messages are learnt.
+        run: the training run.
         name: the label of the progress bar.
         epochs: passes over the messages.
         rate: multiplies the learning rate.
-        size: messages of an epoch, where there are others than those that are learnt in every stage.
+        size: the number of messages of an epoch; None for those of the run.
     """
     batch_size = batch_size_for(len(run.messages.encoded), run.config.batch_size)
     steps = epochs * batch_count(size or len(run.messages.learnt), batch_size)
@@ -70,12 +70,12 @@ def train(
     """Trains the model of a run in place.
 
     Args:
-        run: whose messages are learnt.
-        plan: for how long, and how fast.
-        teacher: whose answers are learnt besides the labels.
-        layers: of the teacher that the model has; None if it has all.
-        pruning: what is pruned on the way.
-        examples: in the place of the messages of the run.
+        run: the training run.
+        plan: epochs, batch size and learning rates.
+        teacher: a model whose predictions are learnt besides the labels.
+        layers: the layers of the teacher that the model has; None if it has all.
+        pruning: prunes during training.
+        examples: training examples instead of the messages of the run.
     """
     objective = objective_for(run.heads, run.config.distillation, teacher, layers=layers)
     examples = run.messages.learnt if examples is None else examples
@@ -83,9 +83,9 @@ def train(
 
 
 def scored(run: TrainingRun, stage: str) -> TrainingRun:
-    """The run with the score that a stage gave: of the training messages themselves.
+    """Adds the score of the model on the training messages after a stage.
 
-    It shows what compression changed, not how good the model is on others.
+    It shows what compression changed, not how good the model is on other messages.
     """
     encoded = run.messages.encoded
     score = score_of(predict(run.model, encoded.input_ids), encoded, run.heads)

@@ -1,4 +1,4 @@
-"""From labelled messages to what a model is trained on: tokenized, labelled, with synthetic messages beside them."""
+"""Encodes labelled messages for training, and adds synthetic messages."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 def encode_messages(
     examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions, *, known: KnownValues
 ) -> Tuple[Tuple[Head, ...], Messages]:
-    """The heads as they fit the wordpieces of the messages, and the messages, encoded.
+    """The heads, fitted to the wordpieces of the messages, and the encoded messages.
 
     Args:
         examples: the training messages.
-        heads: what is learnt.
-        state: what training starts from.
+        heads: the heads to train.
+        state: the weights that training starts from.
         config: all options.
-        known: values of entities that are learnt besides.
+        known: further values of entities to learn.
     """
     split_points = _split_points(heads)
     pieces = _tokenized([example.text for example in examples], split_points, state, config)
@@ -48,14 +48,14 @@ def encode_messages(
 
 
 def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
-    """The same messages, none of which is split into wordpieces where annotations of some of them begin or end.
+    """The run with its messages encoded as if the annotations of the held-out ones were unknown.
 
-    Messages that are made from these are left out, and those with a synonym that these alone have as an entity.
+    No word is split where only annotations of held-out messages begin or end. Filled messages that were made from
+    held-out ones are left out, and so are those with a synonym that only held-out messages have as an entity.
 
     Args:
-        run: the training.
-        held_out: places of messages whose annotations a model must not know; their tags are those of the nearest
-            wordpieces.
+        run: the training run.
+        held_out: positions of the held-out messages; their own entities are tagged on the nearest wordpieces.
     """
     hidden, messages, state = set(held_out.tolist()), run.messages, run.start
     heads = tuple(
@@ -82,7 +82,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
 
 
 def _apart(examples: Sequence[Example], hidden: Collection[int]) -> Tuple[List[Example], List[Example]]:
-    """Messages that are hidden, and the others."""
+    """Splits messages into those that are hidden and the others."""
     return (
         [example for place, example in enumerate(examples) if place in hidden],
         [example for place, example in enumerate(examples) if place not in hidden],
@@ -90,7 +90,7 @@ def _apart(examples: Sequence[Example], hidden: Collection[int]) -> Tuple[List[E
 
 
 def some_of(messages: Messages, places: np.ndarray) -> Messages:
-    """Some of the messages, and all that are filled."""
+    """Selects some of the messages, and all filled ones."""
     filled = np.arange(len(messages.encoded), len(messages.learnt))
     return replace(
         messages,
@@ -120,9 +120,9 @@ def _encoded(
     filled: Sequence[Filled],
     synthetic: Sequence[np.ndarray] = (),
 ) -> Messages:
-    """Messages with labels, and the vocabulary that all of them use.
+    """Encodes messages with their labels, and collects the vocabulary that all of them use.
 
-    Filled ones are split where their entities begin and end, as annotated ones are.
+    Words of filled messages are split where their entities begin and end, as those of annotated messages are.
     """
     made = [message.example for message in filled]
     texts, entities = [example.text for example in made], [example.entities for example in made]
@@ -141,7 +141,7 @@ def _encoded(
 def _synthetic(
     examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions
 ) -> List[np.ndarray]:
-    """Wordpiece ids of synthetic messages; none if no head learns of them, nothing is pruned or there is no teacher."""
+    """Wordpiece ids of synthetic messages; none if no head learns from them, or without pruning or distillation."""
     count = config.distillation.synthetic_messages
     learnt = any(head.learns_unlabelled for head in heads)
     if not count or not learnt or config.pruning.method == "none" or not config.distillation.enabled:

@@ -1,4 +1,4 @@
-"""What comes before the stages: a model, the heads that the examples have labels for, and the messages, encoded."""
+"""Prepares a training run: a model, the heads that the examples have labels for, and the encoded messages."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from rasa_compressed_bert.training.head import initial_parameters
 
 
 def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelState:
-    """The pretrained encoder, with a pooler where the options ask for one; for entities alone its first half.
+    """The pretrained encoder, with a pooler if the options ask for one; for entities alone, its first half.
 
-    What a word is stands in the middle layers, see docs/decisions.md.
+    Entities are tagged from the hidden states of a middle layer, see docs/decisions.md.
     """
     texts, entities_alone = [example.text for example in examples], not config.learns_intents
     return start_from_pretrained(config, texts, pooler=config.pooling == "cls", first_half=entities_alone)
@@ -38,7 +38,7 @@ def pretrained_for(examples: Sequence[Example], config: BertOptions) -> ModelSta
 def prepare(
     examples: Sequence[Example], config: BertOptions, *, known: KnownValues, pretrained: Optional[ModelState] = None
 ) -> TrainingRun:
-    """The training of a new model, see `bert_training.train_bert`.
+    """Prepares the training of a new model, see `bert_training.train_bert`.
 
     Raises:
         DataError: if there is nothing to learn.
@@ -55,18 +55,18 @@ def prepare(
 def prepare_further(
     examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues
 ) -> TrainingRun:
-    """The training of a model that was trained before, on examples of the same labels.
+    """Prepares to continue the training of a model, on examples with the same labels.
 
     Raises:
-        DataError: if there is nothing to learn, if labels are not those of the artifact, or if it has other heads.
-        ArtifactError: if its parts do not fit each other.
+        DataError: if there is nothing to learn, or if the labels or the heads are not those of the artifact.
+        ArtifactError: if the parts of the artifact do not fit each other.
     """
     start = state_of(artifact)
     with as_artifact_error():
         require_registered(artifact.manifest)
         before = heads_of(artifact.manifest)
         stages = artifact.manifest.get("training_scores", {})
-        scores = {stage: score for stage, score in stages.items() if stage != "final"}  # which is measured anew
+        scores = {stage: score for stage, score in stages.items() if stage != "final"}  # "final" is measured again
     examples, _ = with_whole_words(examples, start.tokenizer)
     heads = continued_heads(before, learnt_heads(examples, config, start.tokenizer, before=before))
     intents, names = intents_of(heads), []
@@ -84,14 +84,14 @@ def begin(
     *,
     known: KnownValues,
 ) -> TrainingRun:
-    """A run at its beginning.
+    """Starts a run.
 
     Args:
-        examples: the labelled messages, and names of intents.
-        heads: what is learnt.
+        examples: the labelled messages, followed by names of intents.
+        heads: the heads to train.
         start: the weights that training starts from, with the layers of the heads.
         config: all options.
-        known: values of entities that are learnt besides.
+        known: further values of entities to learn.
     """
     heads, messages = encode_messages(examples, heads, start, config, known=known)
     model, rng = first_model(start, messages, config), np.random.default_rng(config.random_seed)
@@ -99,9 +99,9 @@ def begin(
 
 
 def with_heads(state: ModelState, heads: Sequence[Head], config: BertOptions) -> ModelState:
-    """Replaces what is on top of the encoder by linear layers of zeros and, for `pooling: cls`, a pooler.
+    """Replaces the layers on top of the encoder by linear layers of zeros and, for `pooling: cls`, a pooler.
 
-    The pooler is that of the weights or, where they have none, a random one.
+    The pooler is that of the pretrained weights or, if they have none, a random one.
     """
     parameters = state.encoder_parameters
     features = state.shape.hidden_size

@@ -1,4 +1,4 @@
-"""The stage that prunes."""
+"""The stage that prunes a dense model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rasa_compressed_bert.training.pruning import pruning_for
 
 
 def prune(run: TrainingRun) -> TrainingRun:
-    """Prunes a copy of the dense model, which is its teacher, cuts out what is pruned, and lets the rest recover.
+    """Prunes a copy of the dense model, which serves as the teacher, removes what is pruned and trains the rest.
 
-    Where there are synthetic messages without labels, an epoch has them too, and there are as many fewer epochs.
+    Unlabelled synthetic messages, if there are any, are part of each epoch; there are fewer epochs in proportion.
     """
     config, learnt = run.config, run.messages.learnt
     if config.pruning.method == "none":

@@ -1,4 +1,4 @@
-"""The stage that prepares a model for its format: calibrates it, and trains it or clusters its weights."""
+"""The stage that prepares a model for quantization: calibrates it, and trains it or clusters its weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _AWARE_SHARE = 0.5  # of the epochs
 
 
 def quantize(run: TrainingRun) -> TrainingRun:
-    """The model that is exported, still in floats.
+    """Prepares the model for its format; its weights are still floats.
 
-    Trained for the format, it has the model before it as its teacher: what is served is what learns. With clustered
-    weights it is another model than before.
+    Quantization-aware training trains the model as it will be served, with the unquantized model as the teacher. With
+    k-means, the returned model has clustered weights.
 
     Raises:
         DataError: if there is nothing to calibrate on.
@@ -38,7 +38,7 @@ def quantize(run: TrainingRun) -> TrainingRun:
 
 
 def _calibrate(run: TrainingRun) -> Calibration:
-    """What quantization needs to know of a trained model; dynamic_int8 keeps its scores without smoothing."""
+    """Calibrates a trained model; dynamic_int8 needs no ranges here, as it keeps its scores without smoothing."""
     extremes = {}
     if run.config.quantization.method == "static_int8":
         extremes = activation_extremes(run.model, run.model.encoder, run.messages.to_calibrate_on)

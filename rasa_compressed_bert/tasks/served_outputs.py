@@ -1,4 +1,4 @@
-"""What a trained model gives for many messages, as it is served, and how right that is."""
+"""Outputs of a trained model for many messages, computed as in serving, and their scores."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
     """Logits and features of messages.
 
     Args:
-        artifact: of a model with intents.
-        texts: of the messages, one or more.
+        artifact: a model with intents.
+        texts: the messages, at least one.
         name: the label of the progress bar.
 
     Returns:
-        Logits `(n, C)`, and features `(n, P)`; None of a model that does not give them.
+        Logits `(n, C)`, and features `(n, P)`, or None if the model has no output for features.
     """
     if SPACY_MODEL in artifact.files:
         return SpacyPredictor(artifact).logits(texts), None
@@ -37,11 +37,11 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
 
 
 def outputs_of_messages(artifact: Artifact, texts: Sequence[str], *, name: str) -> Mapping[str, np.ndarray]:
-    """What a graph gives for whole messages: logits of intents and of responses, and features, by the names of outputs.
+    """The outputs of a graph for whole messages, by name: logits of intents and responses, and features.
 
     Args:
-        artifact: of a model with intents, none of spaCy's.
-        texts: of the messages, one or more.
+        artifact: a model with intents that is not a spaCy model.
+        texts: the messages, at least one.
         name: the label of the progress bar.
     """
     engine, encode, outputs = open_engine(artifact), encoder_of(artifact), outputs_of(artifact.manifest)
@@ -58,12 +58,12 @@ def outputs_of_messages(artifact: Artifact, texts: Sequence[str], *, name: str) 
 def served_scores(
     artifact: Artifact, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Dict[str, float]:
-    """`accuracy` and `macro_f1` of intents, and `entity_f1`; only of what model and examples have labels of.
+    """`accuracy` and `macro_f1` of intents, and `entity_f1`, as far as both the model and the examples have labels.
 
     Args:
         artifact: the model.
-        predictions: what it finds in each message.
-        examples: the messages.
+        predictions: its predictions, one for each message.
+        examples: the messages with their labels.
     """
     scores: Dict[str, float] = {}
     pairs = [(one.intent, found.ranking[0][0] if found.ranking else None) for one, found in zip(examples, predictions)]
@@ -78,7 +78,7 @@ def served_scores(
 
 
 def encoder_of(artifact: Artifact) -> Callable[[str], np.ndarray]:
-    """A function from a text to its wordpiece ids, as the artifact is served."""
+    """Returns a function that encodes a text as wordpiece ids, as serving does."""
     tokenizer, max_length = artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"]
     if "entities" not in artifact.manifest:
         return WordpieceTokenizer(tokenizer, max_length).encode

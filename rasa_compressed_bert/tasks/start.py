@@ -1,4 +1,4 @@
-"""Pretrained weights as the options ask for them."""
+"""Loads pretrained weights and cuts them to the options: positions, vocabulary and layers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def start_from_pretrained(
 
     Args:
         config: the options.
-        texts: of the training data, whose wordpieces a trimmed vocabulary keeps first.
-        pooler: adds the pooler of the weights, if they have one.
-        pairs: adds the token types of pairs of texts and the head of answers, if the weights have them.
-        first_half: leaves out the layers of the second half.
+        texts: the training texts, whose wordpieces a trimmed vocabulary keeps first.
+        pooler: keeps the pooler of the weights, if they have one.
+        pairs: keeps the embeddings of token types and the answer head, if the weights have them.
+        first_half: drops the second half of the layers.
 
     Raises:
         WeightsError: if the weights cannot be read, or if their vocabulary cannot be trimmed.
-        ConfigError: if `max_length` is more than the weights have positions for, or if they lack one of
-            `pruning.layers`.
+        ConfigError: if `max_length` is more than the number of positions of the weights, or if they lack a
+            layer of `pruning.layers`.
     """
     pretrained = load_pretrained(config.model_weights)
     positions = pretrained.shape.max_position_embeddings

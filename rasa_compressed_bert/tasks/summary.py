@@ -29,13 +29,13 @@ _SCORES = {
 
 
 def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, num_threads: int) -> str:
-    """A trained artifact in lines of at most 80 columns, the first one without an indent.
+    """Describes a trained artifact in lines of at most 80 columns; all but the first are indented.
 
     Args:
-        artifact: as it is saved.
-        examples: what it was trained on, in that order.
-        component: its name.
-        num_threads: of the engine, for the milliseconds.
+        artifact: the artifact, as it is saved.
+        examples: the training messages, in the order of training.
+        component: the name of the component.
+        num_threads: the number of threads with which the latency is measured; 0 for all cores.
     """
     manifest = artifact.manifest
     facts: Dict[str, List[str]] = {
@@ -71,7 +71,7 @@ def _percent(score: Mapping[str, Any]) -> str:
 
 
 def _held_out(manifest: Mapping[str, Any]) -> str:
-    """The score on messages that a model was not trained on, and how it was estimated."""
+    """The score on held-out messages, and how it was estimated."""
     found, student = manifest.get("cross_fitted"), manifest.get("validation", {}).get("student")
     if student:
         return f"{_percent(student)} against the teacher's intents, on synthetic messages that were held out"
@@ -87,12 +87,12 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
 
 
 def _is_trained_further(manifest: Mapping[str, Any]) -> bool:
-    """Whether messages were held out in an earlier training, whose data may be others, or in another order."""
+    """Whether messages were held out in an earlier training, whose data or their order may be different."""
     return "finetuned" in manifest.get("training_scores", {})
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
-    """Scores of the training messages before and after compression: they measure what it changed, nothing else."""
+    """Scores on the training messages before and after compression; they measure only what compression changed."""
     stages = list(manifest.get("training_scores", {}).values())
     if len(stages) < 2:
         return []
@@ -175,7 +175,7 @@ def _confused(manifest: Mapping[str, Any], examples: Sequence[Example]) -> List[
 
 
 def _data(examples: Sequence[Example]) -> List[str]:
-    """How many messages, and those that are there twice."""
+    """The number of messages, and of those that contradict or repeat others."""
     intents: Dict[str, List[str]] = defaultdict(list)
     for example in examples:
         if example.full_intent is not None:

@@ -1,4 +1,4 @@
-"""The teacher of a student: trained here, given as a model, or known by a file of its predictions."""
+"""The teacher of a student: trained here or given as a trained model, and its soft targets."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.served_outputs import outputs_of_messages
 
 Cache = Callable[[str, Callable[[], Artifact]], Artifact]
-"""Takes a key and a function that makes an artifact; may answer with what it made for the same key before."""
+"""Takes a key and a function that makes an artifact; may return what was made for the same key before."""
 
 
 def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierConfig, cache: Cache) -> Artifact:
-    """A trained intent classifier of the labels of the examples: given, or fine-tuned on them.
+    """A trained intent classifier with the labels of the examples: that of `teacher.model`, or one fine-tuned on them.
 
     Raises:
-        CompressedBertError: if `teacher.model` cannot be read, or is no intent classifier.
-        DataError: if its labels are others.
+        CompressedBertError: if `teacher.model` cannot be read, or is not an intent classifier.
+        DataError: if its labels are not those of the examples.
     """
     if config.teacher.model is not None:
         return given_teacher(Path(config.teacher.model), intent_labels(examples))
@@ -71,7 +71,7 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
 
 
 def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> Mapping[str, np.ndarray]:
-    """The teacher's logits by the names of its outputs, asked once for each text, on all cores.  # (n, C) each"""
+    """The teacher's logits of each text, by the names of its outputs, computed once on all cores.  # (n, C) each"""
 
     def ask() -> Artifact:
         with as_artifact_error():

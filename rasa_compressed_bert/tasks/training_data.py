@@ -1,4 +1,4 @@
-"""Training data as the vocabulary of the weights sees it: what is odd, and where annotations begin and end."""
+"""Checks of training data: warnings, and annotations that begin or end within words."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unk
 
 
 def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
-    """Warn of everything that is odd in what a component learns.
+    """Warns of everything suspicious in the training data of a component.
 
     Args:
         examples: the labelled messages.
         config: the options.
         tokenizer: the `tokenizers` library's JSON.
-        max_length: wordpieces of a message.
+        max_length: the largest number of wordpieces of a message.
     """
     if config.learns_intents:
         warn_of_contradictions(examples)
@@ -40,13 +40,13 @@ def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokeni
 
 
 def warn_of_words(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
-    """Warn of messages that the vocabulary cannot write and, where they have intents, cannot tell apart.
+    """Warns of messages with unknown wordpieces, and of messages of different intents with the same wordpieces.
 
     Args:
         examples: the messages.
         config: the options.
         tokenizer: the `tokenizers` library's JSON.
-        max_length: wordpieces of a message.
+        max_length: the largest number of wordpieces of a message.
     """
     pieces = WordpieceTokenizer(tokenizer, max_length)
     wordpieces = [pieces.encode(example.text).tolist() for example in examples]

@@ -1,4 +1,4 @@
-"""The value that flows through the stages of the training of a BERT."""
+"""The value that the stages of a training pass on."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _CALIBRATION_MESSAGES = 300
 
 @dataclass(frozen=True)
 class Messages:
-    """The training messages, as they are written and as the model reads them.
+    """The training messages, as text and as the model reads them.
 
     Attributes:
-        examples: the messages; the names of intents come last.
-        pieces: their wordpieces, with ids of the whole vocabulary; none of a student, whose messages are encoded.
+        examples: the messages, followed by the names of intents; empty for questions.
+        pieces: their wordpieces, with ids of the whole vocabulary; empty for questions and for a student.
         encoded: the messages with the labels of the heads; models are scored and calibrated on them.
         learnt: what models are trained on: `encoded`, followed by `filled`.
-        vocabulary: the wordpieces that all these messages use; the ids of encoded ones are positions in it.
-        synthetic: messages without labels, given as wordpiece ids, that the dense model teaches the pruned one with.
-        filled: synthetic messages with known values of entities, which alone are learnt of them.
+        vocabulary: the wordpieces that occur in these messages; encoded ids are positions in it.
+        synthetic: wordpiece ids of unlabelled messages, for which the pruned model learns the dense one's predictions.
+        filled: synthetic messages with known values of entities; only their entities are learnt.
     """
 
     examples: Sequence[Example]
@@ -46,35 +46,35 @@ class Messages:
 
     @property
     def texts(self) -> List[str]:
-        """Of the messages."""
+        """The texts of the messages."""
         return [example.text for example in self.examples]
 
     @property
     def to_calibrate_on(self) -> List[np.ndarray]:
-        """Encoded messages for the ranges of activations, evenly spaced."""
+        """Wordpiece ids of evenly spaced messages, for the ranges of activations."""
         input_ids = self.encoded.input_ids
         return [input_ids[place] for place in evenly_spaced(len(input_ids), _CALIBRATION_MESSAGES)]
 
     @property
     def num_names(self) -> int:
-        """How many messages are names of intents, whose entities nobody annotated."""
+        """How many messages are names of intents; they have no annotations."""
         return sum(not example.annotated for example in self.examples)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A model in training, and all that stages need to know: each of them takes a run and returns it.
+    """A model in training and everything that the stages need; each stage takes a run and returns an updated one.
 
     Attributes:
         config: all options.
-        heads: what is learnt.
+        heads: the heads of the model.
         start: the weights that training starts from, with the whole vocabulary.
-        messages: what is learnt from.
-        model: as the last stage left it; a stage that trains changes it in place.
-        rng: of the order of the messages.
-        scores: of the training messages after each stage so far.
-        cross_fitted: what held-out messages showed.
-        calibration: what the format of the model needs to know.
+        messages: the training messages.
+        model: the model as the previous stage left it; a stage that trains changes it in place.
+        rng: shuffles the messages.
+        scores: scores on the training messages after each stage so far.
+        cross_fitted: measurements on held-out messages.
+        calibration: what quantization needs to know of the model.
     """
 
     config: BertOptions

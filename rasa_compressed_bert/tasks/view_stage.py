@@ -1,4 +1,4 @@
-"""The last stage of training a classifier: the views of a message are fitted to what the served model gives."""
+"""The last stage of training a classifier: fits the views of a message to the outputs of the served model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rasa_compressed_bert.views import decision
 
 
 def fit_views(artifact: Artifact, run: TrainingRun) -> Artifact:
-    """The artifact of a run with the views of its messages, see `with_views`; as it is, without intents."""
+    """Adds the views of the messages of a run to its artifact, see `with_views`; without intents, changes nothing."""
     classes = run.messages.encoded.labels.get(INTENTS)
     if classes is None or not isinstance(run.config, IntentConfig):
         return artifact
@@ -46,19 +46,19 @@ def with_views(
     num_names: int = 0,
     seed: int,
 ) -> Artifact:
-    """The artifact with the views of its training messages, and the threshold below which a message is out of scope.
+    """Adds the views of the training messages, and the threshold below which a message is out of scope.
 
     Args:
-        artifact: of a classifier.
-        texts: every training message.
-        classes: their intents, `(n,)`; -1 of a message without one.
-        options: of the section `out_of_scope`.
-        voting: how the views are weighed.
-        num_names: how many of the texts, the last ones, are names of intents.
-        seed: of folds and clusters.
+        artifact: a classifier.
+        texts: all training messages.
+        classes: their intents, `(n,)`; -1 for a message without one.
+        options: the section `out_of_scope`.
+        voting: the weights of the views.
+        num_names: how many of the texts, at the end, are names of intents.
+        seed: for folds and samples.
 
     Raises:
-        DataError: if a file of messages out of scope cannot be read.
+        DataError: if the file of out-of-scope messages cannot be read.
     """
     labels = artifact.manifest["labels"]
     if options.detector == "none":
@@ -84,5 +84,5 @@ def with_views(
 
 
 def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:
-    """What the views read of messages."""
+    """The inputs of the views: texts, intents, logits and features."""
     return Observations(texts, classes, *served_outputs(artifact, texts, name="views"))

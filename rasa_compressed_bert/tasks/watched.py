@@ -1,4 +1,4 @@
-"""A training that is watched: its stages as parts of the whole, and curves for TensorBoard."""
+"""Checks before a training, its overall progress, and curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rasa_compressed_bert.tasks.cross_fitting import FEWEST, PLAIN_SPLIT_FROM
 from rasa_compressed_bert.training.progress import whole_training
 
 _FILES = (("out_of_scope", "messages"), ("augmentation", "unlabelled"))
-_WITH_TEACHER = 1.3  # a train step that asks a teacher too, relative to one that does not
+_WITH_TEACHER = 1.3  # duration of a train step with a teacher, relative to one without
 
 
 @contextlib.contextmanager
 def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
-    """Shows how far the training within is; what it needs in its later stages is looked for before the first one.
+    """Checks the files that later stages need, then shows the overall progress of the training in the `with` block.
 
     Args:
-        config: of the component.
-        messages: that it is trained on.
-        continued: whether a trained model is trained further, in a single stage.
+        config: the options of the component.
+        messages: the number of training messages.
+        continued: whether the training of a model is continued, in a single stage.
 
     Raises:
         DataError: if a file of messages that the options name cannot be read.
@@ -38,7 +38,7 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
 
 
 def _require_files(config: Any) -> None:
-    """Looks for what later stages read and write."""
+    """Checks the files and the folder that later stages read and write."""
     for section, name in _FILES:
         path = getattr(getattr(config, section, None), name, None)
         if path is not None:
@@ -48,7 +48,7 @@ def _require_files(config: Any) -> None:
 
 
 def _require_folder(name: str) -> None:
-    """Makes the folder of the curves."""
+    """Creates the folder of the curves, and checks that it can be written."""
     try:
         Path(name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -58,13 +58,13 @@ def _require_folder(name: str) -> None:
 
 
 def _expected_works(config: ComponentConfig, messages: int) -> List[float]:
-    """How long the stages that train a BERT take, relative to each other, in their order.
+    """The relative durations of the stages that train a BERT, in their order.
 
-    None of a training whose stages are not known beforehand.
+    Empty for a training whose stages are not known beforehand.
 
     Args:
-        config: of the component.
-        messages: that it is trained on.
+        config: the options of the component.
+        messages: the number of training messages.
     """
     if not isinstance(config, BertOptions) or config.budget.is_given:
         return []

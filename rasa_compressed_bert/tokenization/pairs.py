@@ -1,4 +1,4 @@
-"""How a vocabulary writes a pair of texts, such as BERT's `[CLS] question [SEP] passage [SEP]`."""
+"""How a tokenizer encodes a pair of texts, such as BERT's `[CLS] question [SEP] passage [SEP]`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class PairTemplate(NamedTuple):
 
     Attributes:
         first: those before the first text, `(n,)` int64.
-        between: those between both texts: one of BERT's, two of RoBERTa's.
+        between: those between the two texts: one for BERT, two for RoBERTa.
         last: those after the second text.
-        separator: id of the wordpiece that ends the first text, where all behind it has the second token type; None of
-            a vocabulary that gives all the same type, as RoBERTa's.
+        separator: the id of the wordpiece that ends the first text, after which the second token type begins; None if
+            both texts have the same type, as for RoBERTa.
     """
 
     first: np.ndarray
@@ -30,22 +30,22 @@ class PairTemplate(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of special wordpieces."""
+        """The number of special wordpieces."""
         return len(self.first) + len(self.between) + len(self.last)
 
     def joined(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Ids of a pair, from those of its texts, `(T_1,)` and `(T_2,)`.  # (T,) int64"""
+        """The ids of a pair, from the ids of its two texts, `(T_1,)` and `(T_2,)`.  # (T,) int64"""
         return np.concatenate([self.first, first, self.between, second, self.last])
 
 
 def pair_template(json: str) -> PairTemplate:
-    """The template of a tokenizer.
+    """Finds the template of a tokenizer.
 
     Args:
         json: the `tokenizers` library's own serialisation.
 
     Raises:
-        WeightsError: if its pairs are not written as one text after the other.
+        WeightsError: if there is no special wordpiece between the two texts of a pair.
     """
     tokenizer = Tokenizer.from_str(json)
     tokenizer.no_padding()

@@ -1,7 +1,7 @@
-"""Where the wordpieces of a message lie in its text, and which of them an entity consists of.
+"""The positions of wordpieces in the text of a message, and the alignment of entities with wordpieces.
 
-Entities are tagged wordpiece by wordpiece, of the text as it is: no tokenizer of Rasa's stands between them. An
-annotation that begins or ends inside a wordpiece splits the word there, wherever the word occurs from then on.
+Entities are tagged on the wordpieces of the raw text, independently of Rasa's tokenizers. If an annotation begins or
+ends inside a wordpiece, the word is split there wherever it occurs, in training and in serving.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagSpan
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 SplitPoints = Mapping[str, Sequence[int]]
-"""Where words are split that annotations begin or end in: positions in the word, by the word."""
+"""Where words are split in which annotations begin or end: positions within the word, by the word."""
 
-# one word to BERT at most: these control characters are none of its blanks, it drops them
+# never more than one word to BERT, which does not split at these control characters but drops them
 _RUN = re.compile(r"[\S\x0b\x0c\x1c-\x1f\x85]+")
-_WHOLE = 1_000_000  # wordpieces: texts are not truncated
+_WHOLE = 1_000_000  # wordpieces, so that texts are not truncated
 _FEW = 0.1  # share of the annotations of a type
 _JOINER = "\u200d"  # between the characters of one emoji
 
 
 class Pieces(NamedTuple):
-    """The wordpieces of a text, the two special ones left out but for `input_ids`.
+    """The wordpieces of a text; only `input_ids` includes the two special ones.
 
     Attributes:
-        input_ids: with the special ones, `(T + 2,)` int64.
-        starts: where each begins in the text, `(T,)`.
-        ends: where it ends, `(T,)`; the marks that belong to its last character included.
-        continues: whether it continues the word of the one before it, `(T,)`.
-        truncated: whether the end of the text is left out, as it is too long.
+        input_ids: ids with the special ones, `(T + 2,)` int64.
+        starts: where each wordpiece begins in the text, `(T,)`.
+        ends: where it ends, including the marks that belong to its last character, `(T,)`.
+        continues: whether it continues the word of the wordpiece before it, `(T,)`.
+        truncated: whether the end of the text is left out because the text is too long.
     """
 
     input_ids: np.ndarray
@@ -46,7 +46,7 @@ class Pieces(NamedTuple):
 
     @property
     def words(self) -> List[Tuple[int, int]]:
-        """Where each word begins and ends in the text; marks of words alone, which have no length, are none."""
+        """The start and the end of each word in the text; markers of words, which have no length, are left out."""
         first = np.flatnonzero(~self.continues)
         last = np.append(first[1:], len(self.ends))[: len(first)] - 1
         bounds = zip(self.starts[first].tolist(), self.ends[last].tolist())
@@ -54,15 +54,15 @@ class Pieces(NamedTuple):
 
 
 class PieceTokenizer:
-    """Texts as wordpieces with their places.
+    """Encodes texts as wordpieces with their positions.
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces kept, the two special ones included.
-        split_points: of words.
+        max_length: the largest number of wordpieces, including the two special ones.
+        split_points: where words are split.
 
     Raises:
-        TypeError: if a split point is no whole number.
+        TypeError: if a split point is not an integer.
     """
 
     def __init__(self, json: str, max_length: int, split_points: SplitPoints):
@@ -76,14 +76,14 @@ class PieceTokenizer:
         return pieces._replace(truncated=pieces.truncated or len(read) < len(text))
 
     def _places(self, text: str) -> List[int]:
-        """Where a text is split."""
+        """The positions at which a text is split."""
         if not self._split_points:
             return []
         return [run.start() + place for run in _RUN.finditer(text) for place in self._split_points.get(run[0], ())]
 
 
 def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, continues: np.ndarray, truncated: bool) -> Pieces:
-    """Wordpieces whose ends include the marks behind their last characters, see `encode_with_offsets`."""
+    """Extends the ends of wordpieces by the marks that follow their last characters, see `encode_with_offsets`."""
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():
         for index, (end, limit) in enumerate(zip(ends.tolist(), [*starts[1:].tolist(), len(text)])):
@@ -96,15 +96,16 @@ def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, continues: np
 def split_points_for(
     texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str, *, before: SplitPoints
 ) -> Dict[str, List[int]]:
-    """The split points that make every annotation begin and end where a wordpiece does.
+    """Finds the split points with which all annotations begin and end at the boundaries of wordpieces.
 
-    A word is split at every edge that any text has in it, or not at all: a split changes the wordpieces around it.
+    As a split changes the wordpieces around it, a word that has to be split is split at the edges of all annotations
+    within it, in all texts.
 
     Args:
-        texts: of the training data.
-        entities: of each text.
+        texts: the training texts.
+        entities: the annotations of each text.
         json: the tokenizer.
-        before: split points that stay.
+        before: split points to keep.
     """
     tokenizer = PieceTokenizer(json, _WHOLE, {})
     split_points: Dict[str, Set[int]] = {word: set(places) for word, places in before.items()}
@@ -129,14 +130,15 @@ def split_points_for(
 def whole_words(
     texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], json: str
 ) -> List[Tuple[EntitySpan, ...]]:
-    """Moves annotations that begin or end inside a word to whole words, where few of their type do.
+    """Extends annotations that begin or end inside a word to whole words, if they are exceptions in their type.
 
-    Few are one, or less than a tenth. A word belongs to an entity if at least half of it is annotated. An annotation
-    stays as it is where another one lies in the same words: these are parts of words on purpose.
+    They are exceptions if there is a single one, or less than a tenth of the annotations of the type. A word belongs to
+    an entity if at least half of it is annotated. An annotation is kept if there is another one in the same words:
+    these annotate parts of words on purpose.
 
     Args:
-        texts: of the training data.
-        entities: of each text.
+        texts: the training texts.
+        entities: the annotations of each text.
         json: the tokenizer.
     """
     tokenizer = PieceTokenizer(json, _WHOLE, {})
@@ -157,7 +159,7 @@ def whole_words(
 
 
 def _to_words(span: EntitySpan, text: str, words: Sequence[Tuple[int, int]]) -> EntitySpan:
-    """The words that an annotation covers by half, where it begins or ends inside of one."""
+    """If an annotation begins or ends inside a word, changes it to the words of which it covers at least half."""
     edges = [edge for edge in (span.start, span.end) if 0 < edge < len(text) and _is_inside(text, edge)]
     if not any(start < edge < end for edge in edges for start, end in words):
         return span
@@ -170,7 +172,7 @@ def _to_words(span: EntitySpan, text: str, words: Sequence[Tuple[int, int]]) -> 
 
 
 def _is_inside(text: str, edge: int) -> bool:
-    """Whether letters, digits or their marks are on both sides: to BERT an emoji is a part of the word before it."""
+    """Whether letters, digits or marks are on both sides; BERT takes an emoji for a part of the word before it."""
     return all(unicodedata.category(character)[0] in "LNM" for character in text[edge - 1 : edge + 1])
 
 
@@ -181,12 +183,16 @@ def _overlap(one: EntitySpan, other: EntitySpan) -> bool:
 def align_entities(
     entities: Iterable[EntitySpan], pieces: Pieces, labels: Mapping[EntityLabel, int]
 ) -> Tuple[List[TagSpan], List[TagSpan], List[EntitySpan]]:
-    """The wordpieces of entities; what is left of truncated ones; and those that are not there as a whole.
+    """Aligns entities with wordpieces.
 
     Args:
-        entities: of a text.
-        pieces: of the same text.
-        labels: positions of labels.
+        entities: the entities of a text.
+        pieces: the wordpieces of the same text.
+        labels: the position of each label.
+
+    Returns:
+        The wordpieces of complete entities, those that remain of truncated entities, and the entities that are not
+        complete.
     """
     spans, remains, lost = [], [], []
     for entity in entities:

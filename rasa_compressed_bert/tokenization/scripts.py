@@ -1,4 +1,4 @@
-"""The scripts that characters belong to, by Unicode's names of them."""
+"""The scripts of characters, from their Unicode names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import Counter
 from functools import lru_cache
 from typing import AbstractSet, FrozenSet, Iterable, Optional
 
-_ALWAYS = "LATIN"  # names, abbreviations and addresses in any language
+_ALWAYS = "LATIN"  # for names, abbreviations and addresses in any language
 _OF_SEVERAL = ("COMBINING", "MODIFIER", "VARIATION", "IDEOGRAPHIC", "KATAKANA-HIRAGANA")
-_FEW = 0.01  # share of the letters: a name in another script
+_FEW = 0.01  # share of the letters; fewer may be a name in another script
 
 
 @lru_cache(maxsize=None)
 def script(character: str) -> Optional[str]:
-    """The script of a letter or of a mark on one; None of any other character, and of what several scripts have.
+    """The script of a letter or mark; None for other characters, and for those that several scripts share.
 
     It is the first word of the character's name, such as LATIN, CYRILLIC or CJK.
     """
@@ -25,7 +25,7 @@ def script(character: str) -> Optional[str]:
 
 
 def scripts_of(texts: Iterable[str]) -> FrozenSet[str]:
-    """The scripts that texts are in: those of at least a hundredth of their letters, and Latin."""
+    """The scripts of texts: those of at least a hundredth of their letters, and Latin."""
     counts: Counter[str] = Counter()
     for character, count in Counter(character for text in texts for character in text).items():
         own = script(character)
@@ -36,5 +36,5 @@ def scripts_of(texts: Iterable[str]) -> FrozenSet[str]:
 
 
 def is_in(text: str, scripts: AbstractSet[str]) -> bool:
-    """Whether all letters of a text are in some scripts."""
+    """Whether all letters of a text belong to the given scripts."""
     return all(own is None or own in scripts for own in map(script, text))

@@ -1,14 +1,14 @@
-"""A smaller vocabulary, in which any text can still be written.
+"""Trims a vocabulary such that any text can still be written with it.
 
-Which pieces can be left out, so that the others are chosen as before: see `subwords`. Characters stay, and so do
-the pieces of the training data. Of the others those that are met most often come first, by the order or the scores of
-the vocabulary. A vocabulary of many languages has few of them in each: so a second term is the likelihood that a piece
-is one of the language and the subject of the training data. Embeddings show both (Fisher's linear discriminant):
+See `subwords` for the pieces that can be removed without changing how the others are used. Single characters are kept,
+then the pieces of the training data, then the pieces that are most frequent according to the order or the scores of the
+vocabulary. A multilingual vocabulary has few pieces of each language, so a second term estimates from the embeddings
+whether a piece belongs to the language and the subject of the training data (Fisher's linear discriminant):
 
     log p(piece) + 2 ((x - mu)' S^-1 (m - mu)),    x: the piece's embedding; mu, S: mean and covariance of all
                                                    pieces in the scripts of the data; m: mean of those of the data
 
-The weight 2 and the ridge of S, its mean diagonal, are choices made on parts of training sets in three languages.
+The weight 2 and the ridge of S, its mean diagonal, were chosen on parts of training sets in three languages.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SubwordModel
 from rasa_compressed_bert.tokenization.wordpieces import well_formed, with_separators
 
-_UNUSED = ("[unused", "<unused")  # and a number: rows that pretraining left as they were
+_UNUSED = ("[unused", "<unused")  # followed by a number: rows that pretraining did not train
 _LIKENESS, _RIDGE = 2.0, 1.0
 _ROWS = 20_000
 
 
 class TrimmedVocabulary(NamedTuple):
-    """A tokenizer with dense ids, and the old id of each: the new embeddings are `table[rows]`."""
+    """A tokenizer with consecutive ids, and the old id of each: the new embeddings are `table[rows]`."""
 
     tokenizer: str  # the `tokenizers` library's JSON
     rows: np.ndarray  # (V,) int64
@@ -46,22 +46,22 @@ def trim(
     one_language: bool = False,
     with_texts: bool = False,
 ) -> TrimmedVocabulary:
-    """Keeps the `size` pieces that are most likely to be met, in their old order.
+    """Keeps the `size` pieces that are most likely to occur, in their old order.
 
-    Always kept are the special and the added ones and every single character (of BERT's 30,522 pieces 1,999). Then come
-    the pieces of the texts, the most frequent first; then the others, see above; placeholders ([unused0]) last.
+    Special pieces, added pieces and single characters are always kept (1,999 of BERT's 30,522 pieces). Next are the
+    pieces of the texts, the most frequent first, then all others, ranked as above; placeholders ([unused0]) are last.
 
     Args:
         tokenizer: the `tokenizers` library's JSON.
-        texts: messages that are like the ones to come; none leaves the vocabulary alone to decide.
-        size: pieces kept, all included; fewer than are always kept means those, more than there are means all.
-        table: embeddings of the pieces, `(V, H)`, for `one_language`.
-        one_language: whether the vocabulary has many languages, of which the texts need one: characters of other
-            scripts go, and pieces that are like those of the texts come first.
+        texts: messages similar to those that will be encoded; without any, only the vocabulary decides.
+        size: the number of pieces to keep in all; at least those that are always kept, at most all.
+        table: the embeddings of the pieces, `(V, H)`, for `one_language`.
+        one_language: whether the vocabulary is multilingual and the texts need one language: characters of other
+            scripts are removed, and pieces that are similar to those of the texts are preferred.
         with_texts: whether all pieces of the texts are always kept.
 
     Raises:
-        WeightsError: if the tokenizer is of a kind that is not supported.
+        WeightsError: if the kind of tokenizer is not supported.
     """
     state, library = json.loads(tokenizer), Tokenizer.from_str(tokenizer)
     subwords, model = subword_model(library), state["model"]
@@ -89,7 +89,7 @@ def trim(
         if piece not in kept:
             _keep(piece, parts, kept)
     ids = {**pieces, **{token["content"]: token["id"] for token in state["added_tokens"]}}
-    # the library numbers added ones that are not in its model's vocabulary after it
+    # the library numbers added pieces that are not in the vocabulary of its model after that vocabulary
     order = sorted(kept, key=lambda piece: (piece not in pieces, ids[piece]))
     rows = np.array([ids[piece] for piece in order], np.int64)
     _renumber(state, subwords, {piece: new for new, piece in enumerate(order)}, rows, known=pieces)
@@ -97,7 +97,7 @@ def trim(
 
 
 def _keep(piece: str, parts: Mapping[str, Any], kept: Set[str]) -> None:
-    """Keeps a piece and all that it is made of."""
+    """Keeps a piece and the pieces of which it is made."""
     left = [piece]
     while left:
         one = left.pop()
@@ -107,14 +107,14 @@ def _keep(piece: str, parts: Mapping[str, Any], kept: Set[str]) -> None:
 
 
 def _normalized(library: Tokenizer, texts: Sequence[str]) -> List[str]:
-    """The texts as their pieces write them."""
+    """The texts after the normalisation of the tokenizer."""
     texts = [well_formed(text) for text in texts]
-    normalizer = library.normalizer  # not tested for truth: a sequence of normalizers is false in tokenizers 0.15
+    normalizer = library.normalizer  # compared with None, as a sequence of normalizers is falsy in tokenizers 0.15
     return texts if normalizer is None else [normalizer.normalize_str(text) for text in texts]
 
 
 def _counts(library: Tokenizer, texts: Sequence[str]) -> Counter[int]:
-    """How often each id occurs in the texts, uncut."""
+    """The number of occurrences of each id in the texts, without truncation."""
     library.no_padding()
     library.no_truncation()
     encodings = library.encode_batch(list(texts))
@@ -124,20 +124,20 @@ def _counts(library: Tokenizer, texts: Sequence[str]) -> Counter[int]:
 def _with_likeness(
     scores: Mapping[str, float], pieces: Mapping[str, int], met: Sequence[str], candidates: Set[str], table: np.ndarray
 ) -> Dict[str, float]:
-    """Scores with the second term of the ranking; pieces that are no candidates come last.
+    """Adds the second term of the ranking to scores; pieces that are not candidates are ranked last.
 
     Args:
-        scores: of the pieces that are ranked.
-        pieces: ids.
-        met: pieces of the texts.
-        candidates: pieces in the scripts of the texts.
+        scores: the scores of the pieces to rank.
+        pieces: the ids of all pieces.
+        met: the pieces of the texts.
+        candidates: the pieces in the scripts of the texts.
         table: the embeddings, `(V, H)`.
     """
     names = sorted(candidates, key=pieces.__getitem__)
     if not met or not names:
         return dict(scores)
     ids = np.array([pieces[piece] for piece in names])
-    parts = np.array_split(ids, -(-len(ids) // _ROWS))  # a large table is not copied as a whole
+    parts = np.array_split(ids, -(-len(ids) // _ROWS))  # avoids a copy of a large table
     mean = sum(table[part].sum(axis=0, dtype=np.float64) for part in parts) / len(ids)
     covariance = sum((table[part] - mean).T @ (table[part] - mean) for part in parts) / len(ids)
     ridge = max(_RIDGE * float(np.trace(covariance)) / len(covariance), 1e-12)
@@ -150,7 +150,7 @@ def _with_likeness(
 
 
 def _always_kept(state: Dict[str, Any], subwords: SubwordModel, scripts: Optional[AbstractSet[str]]) -> Set[str]:
-    """Special and added pieces, those that no text can be written without, and what characters do not write."""
+    """Special and added pieces, indispensable ones, and those that cannot be spelled with single characters."""
     model = state["model"]
     pieces = subwords.pieces(model)
     named = {entry for entries in _special_ids(state["post_processor"] or {}) for entry in entries}
@@ -166,7 +166,7 @@ def _always_kept(state: Dict[str, Any], subwords: SubwordModel, scripts: Optiona
 
 
 def _special_ids(processor: Dict[str, Any]) -> Iterator[List[Any]]:
-    """The lists of a post-processor that hold the ids of special wordpieces, some beside their names."""
+    """The lists in a post-processor that contain ids of special wordpieces, some together with their names."""
     for inner in processor.get("processors", ()):
         yield from _special_ids(inner)
     for special in processor.get("special_tokens", {}).values():
@@ -182,7 +182,7 @@ def _renumber(
     *,
     known: Mapping[str, int],
 ) -> None:
-    """Writes new ids wherever the tokenizer holds old ones; padding, which would hold one more, is switched off."""
+    """Replaces old ids by new ones throughout the tokenizer; padding, which contains an id too, is disabled."""
     new_ids = {old: new for new, old in enumerate(rows.tolist())}
     subwords.select(state["model"], {piece: new for piece, new in positions.items() if piece in known})
     for token in state["added_tokens"]:

@@ -1,4 +1,4 @@
-"""Questions with windows over their passages, as wordpieces with their places in the passage."""
+"""Encodes a question and a passage as overlapping windows, with the positions of wordpieces in the passage."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from rasa_compressed_bert.tokenization.pairs import pair_template
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
 
-_WHOLE = 1_000_000  # wordpieces: passages are not truncated
-_QUESTION_SHARE = 2  # of the wordpieces of a window, a question has at most one in so many
+_WHOLE = 1_000_000  # wordpieces, so that passages are not truncated
+_QUESTION_SHARE = 2  # a question has at most one of so many wordpieces of a window
 
 
 class Window(NamedTuple):
     """A question and a part of a passage: `[CLS] question [SEP] part of the passage [SEP]`.
 
     Attributes:
-        input_ids: with the special ones, `(T,)` int64.
-        first: place of the first wordpiece of the passage in `input_ids`.
-        starts: where each wordpiece of the passage begins in it, `(P,)`.
-        ends: where it ends, `(P,)`; the marks that belong to its last character included.
+        input_ids: ids with the special ones, `(T,)` int64.
+        first: the position of the first wordpiece of the passage in `input_ids`.
+        starts: where each wordpiece of the part begins in the passage, `(P,)`.
+        ends: where it ends, including the marks that belong to its last character, `(P,)`.
         begins: whether it begins a word, `(P,)`.
-        finishes: whether it ends one, `(P,)`.
+        finishes: whether it ends a word, `(P,)`.
     """
 
     input_ids: np.ndarray
@@ -33,11 +33,11 @@ class Window(NamedTuple):
     finishes: np.ndarray
 
     def place_of(self, start: int, end: int) -> Optional[Tuple[int, int]]:
-        """The first and the last wordpiece of a span of the passage, as places in `starts`; None if not all is here.
+        """The first and the last wordpiece of a span, as positions in `starts`; None if the window lacks a part of it.
 
         Args:
-            start: of the span, in characters of the passage.
-            end: of the span.
+            start: the start of the span, in characters of the passage.
+            end: the end of the span.
         """
         first = int(np.searchsorted(self.ends, start, side="right"))
         last = int(np.searchsorted(self.starts, end, side="left")) - 1
@@ -47,13 +47,13 @@ class Window(NamedTuple):
 
 
 class WindowTokenizer:
-    """Pairs of a question and a passage as windows, which overlap.
+    """Encodes pairs of a question and a passage as overlapping windows.
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces of a window, special ones and the question included; a question may have half of them,
-            and the rest of it is cut.
-        stride: wordpieces of a passage between the beginnings of two windows.
+        max_length: the number of wordpieces of a window, including special ones and the question; a question of more
+            than half of them is truncated.
+        stride: the number of wordpieces of a passage between the starts of two windows.
     """
 
     def __init__(self, json: str, max_length: int, *, stride: int):
@@ -64,26 +64,26 @@ class WindowTokenizer:
         self._special = np.unique(np.concatenate(self._template[:3]))
 
     def encode_question(self, text: str) -> np.ndarray:
-        """Ids of a question, without special wordpieces.  # (Q,) int64"""
+        """The ids of a question, without special wordpieces.  # (Q,) int64"""
         return self._inner(self._questions.encode(text)).input_ids[: self._room // _QUESTION_SHARE]
 
     def encode_passage(self, text: str) -> Pieces:
-        """The wordpieces of a passage; no special ones are among its `input_ids`, which are `(P,)`."""
+        """The wordpieces of a passage; its `input_ids`, `(P,)`, do not include special ones."""
         return self._inner(self._passages.encode(text))
 
     def _inner(self, pieces: Pieces) -> Pieces:
-        """The wordpieces without special ones, also where a text spells one out: a pair has its separators alone."""
+        """The wordpieces without special ones, even those in the text: a pair must have only its own separators."""
         ids = pieces.input_ids[1:-1]
         kept = ~np.isin(ids, self._special)
         starts, ends, continues = (values[kept] for values in (pieces.starts, pieces.ends, pieces.continues))
         return Pieces(ids[kept], starts, ends, continues, pieces.truncated)
 
     def windows(self, question: np.ndarray, passage: Pieces) -> List[Window]:
-        """A question with each part of a passage; none if one of the two has no wordpiece.
+        """The windows of a question over a passage; none if one of the two has no wordpiece.
 
         Args:
-            question: from `encode_question`.
-            passage: from `encode_passage`.
+            question: the result of `encode_question`.
+            passage: the result of `encode_passage`.
         """
         count = len(passage.input_ids)
         if not len(question) or not count:

@@ -1,4 +1,4 @@
-"""Messages as wordpiece ids (Schuster and Nakajima 2012), by the fast `tokenizers` library."""
+"""Encodes messages as wordpiece ids (Schuster and Nakajima 2012), with the fast `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR, SubwordModel
 
 LONGEST_WORD = 100
-"""Characters; WordPiece takes a longer word for unknown."""
+"""The largest number of characters of a word; WordPiece encodes a longer one as unknown."""
 JOINED = SEPARATOR
-"""Begins a word that follows the word before it without a blank, as in scripts without blanks."""
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # two surrogates that are one character, or any other
+"""Prefix of a word that follows the word before it without a space, as in scripts without spaces."""
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)  # a surrogate pair or any other character
 
 
 class WordpieceTokenizer:
-    """Turns a whole message into the ids of its wordpieces, with the two special ones around them.
+    """Encodes a whole message as the ids of its wordpieces, with the two special ones around them.
 
-    The message is given to the library as it is: splitting it into words first would be done twice and would not agree
-    with the way in which the weights were pretrained.
+    The library gets the message unsplit: a split into words before would be redundant, and would differ from that of
+    pretraining.
 
     Args:
         json: the `tokenizers` library's own serialisation.
-        max_length: wordpieces kept, the two special ones included; the end of a longer message is cut. Of a message
-            `LONGEST_WORD` times as many characters are read, so that a longer one costs no more.
+        max_length: the largest number of wordpieces, including the two special ones; longer messages are truncated.
+            Only the first `LONGEST_WORD * max_length` characters of a message are read, to bound the time.
     """
 
     def __init__(self, json: str, max_length: int):
@@ -52,34 +52,34 @@ class WordpieceTokenizer:
 
     @property
     def words(self) -> Dict[str, int]:
-        """The ids of the wordpieces that are a word or begin one, by what they write."""
+        """The ids of the wordpieces that are a word or begin one, by their spelling."""
         return self._subwords.words()
 
     @property
     def mask(self) -> Optional[str]:
-        """The wordpiece that stands for a word that is left out; None of a vocabulary without one."""
+        """The mask wordpiece of masked language models; None if the vocabulary has none."""
         return self._subwords.mask
 
     def read(self, text: str) -> str:
-        """The beginning of a message that is read."""
+        """The beginning of a message, as far as it is read."""
         return self._subwords.shortened(text[: self._longest_text], self._longest_text)
 
     def encode(self, text: str) -> np.ndarray:
-        """Ids of one message.  # (T,) int64"""
+        """The ids of one message.  # (T,) int64"""
         return np.array(self._tokenizer.encode(self._written(text)).ids, np.int64)
 
     def encode_with_offsets(
         self, text: str, split_points: Sequence[int] = ()
     ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Ids of what `read` gave, where the wordpieces between the special ones lie, and if some are left out.
+        """Encodes the result of `read` with the positions of wordpieces.
 
         Args:
-            text: of a message.
-            split_points: places in it, inside of words, that no wordpiece crosses.
+            text: the result of `read` for a message.
+            split_points: positions inside words that no wordpiece crosses.
 
         Returns:
-            `(T + 2,)`; starts and ends in the text, `(T, 2)`; whether a wordpiece continues the word of the one before
-            it, `(T,)`; and whether wordpieces are left out.
+            Ids with the special ones, `(T + 2,)`; starts and ends of the other wordpieces in the text, `(T, 2)`;
+            whether each continues the word of the one before it, `(T,)`; and whether the text is truncated.
         """
         places = sorted({*split_points, *self._subwords.breaks(text)})
         bounds = [0, *places, len(text)]
@@ -102,7 +102,7 @@ class WordpieceTokenizer:
         return self._subwords.written(with_separators(self.read(text), self._subwords))
 
     def encode_all(self, texts: Sequence[str]) -> List[np.ndarray]:
-        """Ids of many messages; warns once, with the number of those that are truncated."""
+        """The ids of many messages; warns once of the number of truncated messages."""
         encodings = self._tokenizer.encode_batch([self._written(text) for text in texts])
         too_long = [len(self.read(text)) < len(text) for text in texts]
         truncated = [long or bool(encoding.overflowing) for long, encoding in zip(too_long, encodings)]
@@ -110,16 +110,16 @@ class WordpieceTokenizer:
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
     def encode_words(self, messages: Sequence[Sequence[str]]) -> List[Words]:
-        """Wordpieces of many messages that another tokenizer has split into words; warns like `encode_all`.
+        """Encodes many messages that another tokenizer has split into words; warns like `encode_all`.
 
-        Words are all that is looked at, so that a row of features belongs to a word whatever the message's text is.
+        Only the words are used, not the original text, so that each row of features belongs to a word.
 
         Args:
-            messages: their words; `JOINED` begins those that follow the word before them without a blank.
+            messages: the words of each message; `JOINED` begins a word that follows the one before it without a space.
         """
         read = [self._read_words(message) for message in messages]
         texts = ["".join(words) for words in read]
-        if len(read) == 1:  # a batch would start threads, which do not survive a fork
+        if len(read) == 1:  # avoids threads, which do not survive a fork
             encodings = [self._tokenizer.encode(texts[0])]
         else:
             encodings = self._tokenizer.encode_batch(texts)
@@ -132,7 +132,7 @@ class WordpieceTokenizer:
         ]
 
     def _read_words(self, words: Sequence[str]) -> List[str]:
-        """As many of the words as `read` leaves of a text, each with what parts it from the one before it."""
+        """As many words as `read` would keep of their text, each with the separator before it."""
         read: List[str] = []
         left = self._longest_text
         for word in words:
@@ -148,32 +148,32 @@ class WordpieceTokenizer:
 
 
 def _words(offsets: Sequence[Tuple[int, int]], text: str, words: Sequence[str]) -> np.ndarray:
-    """The word of each wordpiece; -1 of the special ones.
+    """The word of each wordpiece; -1 for the special ones.
 
     Args:
-        offsets: of the wordpieces in the text.
-        text: all words, one after the other.
-        words: with what parts each from the one before it.
+        offsets: the start and the end of each wordpiece in the text.
+        text: all words, joined.
+        words: the words, each with the separator before it.
     """
     ends = np.cumsum([len(word) for word in words])
-    last = np.array([end - 1 for _, end in offsets], np.int64)  # a wordpiece may have the blank before it
+    last = np.array([end - 1 for _, end in offsets], np.int64)  # a wordpiece may include the space before it
     found = np.searchsorted(ends, last, side="right")
     return np.where([start == end for start, end in offsets], -1, found)
 
 
 def text_of(words: Sequence[str]) -> str:
-    """The text of words, see `WordpieceTokenizer.encode_words`."""
+    """Joins words to a text, see `WordpieceTokenizer.encode_words`."""
     return " ".join(words).replace(f" {JOINED}", "")
 
 
 def with_separators(text: str, subwords: SubwordModel) -> str:
-    """A text, well formed, with separators in what is too long without a blank."""
+    """A text, well formed, with separators in runs that are too long without whitespace."""
     bounds = [0, *subwords.breaks(text), len(text)]
     return subwords.separator.join(well_formed(text[start:end]) for start, end in zip(bounds, bounds[1:]))
 
 
 def unknown_id(json_text: str) -> Optional[int]:
-    """The id of the wordpiece that stands for whatever the vocabulary cannot write; None if it can write anything.
+    """The id of the unknown wordpiece; None if the vocabulary can encode any text.
 
     Args:
         json_text: the `tokenizers` library's own serialisation.
@@ -185,40 +185,40 @@ def unknown_id(json_text: str) -> Optional[int]:
 
 
 class Words(NamedTuple):
-    """A message that is given as words, in wordpieces."""
+    """A message that was given as words, encoded as wordpieces."""
 
-    input_ids: np.ndarray  # (T,) int64, the two special ones included
+    input_ids: np.ndarray  # (T,) int64, including the two special ones
     words: np.ndarray  # (T,) int64, the word of each wordpiece; -1 for the special ones
-    num_words: int  # those without any wordpiece included
+    num_words: int  # including those without any wordpiece
 
     def pooled(self, hidden: np.ndarray) -> np.ndarray:
         """The mean of each word's hidden states; zeros for a word without wordpieces.
 
         Args:
-            hidden: of each wordpiece, `(T, H)`.
+            hidden: the hidden state of each wordpiece, `(T, H)`.
 
         Returns:
-            One row a word, `(num_words, H)`.
+            One row for each word, `(num_words, H)`.
         """
         features = np.zeros((self.num_words, hidden.shape[1]), np.float32)
         inside = self.words >= 0
-        seen, places = np.unique(self.words[inside], return_inverse=True)  # a long message has many more words
-        members = places == np.arange(len(seen))[:, np.newaxis]  # (words that are seen, T)
+        seen, places = np.unique(self.words[inside], return_inverse=True)  # truncated words have none
+        members = places == np.arange(len(seen))[:, np.newaxis]  # (words with a wordpiece, T)
         sums = members.astype(np.float32) @ hidden[inside]
         features[seen] = sums / members.sum(axis=1, keepdims=True).astype(np.float32)
         return features
 
 
 def _places(text: str) -> np.ndarray:
-    """Where each character of `well_formed(text)`, and its end, lies in the text itself.  # (n + 1,)"""
+    """The positions in a text of the characters of `well_formed(text)`, and of their end.  # (n + 1,)"""
     sizes = [len(pair) for pair in _PAIR.findall(text)]
     return np.cumsum([0, *sizes])
 
 
 def well_formed(text: str) -> str:
-    """The text with lone surrogates, which no UTF-8 library accepts, as U+FFFD and surrogate pairs as characters.
+    """Replaces lone surrogates, which no UTF-8 library accepts, by U+FFFD, and surrogate pairs by their characters.
 
-    `SEPARATOR` is U+FFFD as well.
+    `SEPARATOR` is replaced by U+FFFD too.
     """
     try:
         text.encode("utf-8")

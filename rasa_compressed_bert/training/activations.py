@@ -1,4 +1,4 @@
-"""How large activations get, for products whose inputs are quantized with scales that are known beforehand."""
+"""Ranges of activations, for static quantization: matrix products whose inputs are quantized with fixed scales."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rasa_compressed_bert.models.quantizer import Quantizer
 
 
 class _Observer(Quantizer):
-    """Notes the smallest and the largest value of each channel that enters each product."""
+    """Records the smallest and the largest value of each input channel of each matrix product."""
 
     def __init__(self) -> None:
         self.extremes: Dict[str, tf.Tensor] = {}
@@ -27,15 +27,15 @@ class _Observer(Quantizer):
 def activation_extremes(
     forward: Callable[[tf.Tensor, tf.Tensor], Any], encoder: BertEncoder, input_ids: Sequence[np.ndarray]
 ) -> Dict[str, np.ndarray]:
-    """Smallest and largest value of each channel that enters each product, 0 included.
+    """The smallest and the largest value of each input channel of each matrix product; the range always includes 0.
 
     Args:
-        forward: the forward pass of a model, of ids and mask `(1, T)`.
-        encoder: the encoder in it.
+        forward: the forward pass of a model; takes ids and mask, `(1, T)`.
+        encoder: the encoder of that model.
         input_ids: messages, `n` arrays of `(T_i,)`.
 
     Returns:
-        By the stored name of the matrix without `.kernel`, `(2, rows)`.
+        The extremes `(2, rows)` of each matrix, by its stored name without `.kernel`.
 
     Raises:
         DataError: if there are no messages.

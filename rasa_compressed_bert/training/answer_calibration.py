@@ -1,4 +1,4 @@
-"""Confidences of answers, from held-out questions."""
+"""Calibrates the confidences of answers on held-out questions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
 
-_MIN_QUESTIONS = 20  # fewer are too few to calibrate on
+_MIN_QUESTIONS = 20  # with fewer, there is no calibration
 
 
 class Confidences(NamedTuple):
@@ -19,15 +19,15 @@ class Confidences(NamedTuple):
 
 
 def fit_confidences(margins: np.ndarray, right: np.ndarray) -> Confidences:
-    """The slope and the intercept that make held-out answers most likely (Platt 1999).
+    """The slope and the intercept of greatest likelihood for held-out answers, Platt scaling (Platt 1999).
 
-    Each right answer counts as `(n + 1) / (n + 2)` right, of `n` right ones, and each wrong one accordingly, so that
-    answers without a mistake do not make every confidence 1. The slope is positive, so that larger margins are never
-    less certain. Of fewer than 20 questions nothing is learnt.
+    The target of each of `n` right answers is `(n + 1) / (n + 2)`, and of each of `m` wrong ones `1 / (m + 2)`, so that
+    confidences do not become 1 if all answers are right. The slope is positive, so that confidences increase with
+    margins. With fewer than 20 questions, the defaults of `Confidences` are returned.
 
     Args:
-        margins: of the best answer to each question, see `AnswerDecoder.best_span`, `(n,)`.
-        right: whether it is an annotated one, `(n,)`.
+        margins: the margin of the best answer to each question, see `AnswerDecoder.best_span`, `(n,)`.
+        right: whether that answer is an annotated one, `(n,)`.
     """
     if len(margins) < _MIN_QUESTIONS:
         return Confidences()

@@ -1,4 +1,4 @@
-"""Batches of messages of similar length: padding costs as much time as text."""
+"""Batches of messages of similar length, since padding costs as much time as text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 _POOL = 50  # batches that are sorted together: enough to avoid padding, few enough to keep batches mixed
 _MIN_STEPS, _MIN_BATCH = 50, 8
 NO_LABEL = -1
-"""The label of a message, or of a wordpiece, of which nothing is known; special wordpieces and padding have it too."""
+"""Stands for a missing label, of a message or of a wordpiece; special wordpieces and padding have it too."""
 _SOFT_TARGETS = "soft targets"
 
 Labels = Any
-"""Of messages an array, `(n,)` or `(n, C)`; of wordpieces a list of `n` arrays, `(T_i,)`."""
+"""Labels of messages are an array, `(n,)` or `(n, C)`; labels of wordpieces a list of `n` arrays, `(T_i,)`."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class EncodedExamples:
 
     Attributes:
         input_ids: wordpieces with the two special ones, `n` arrays of `(T_i,)`.
-        labels: by the name of the head that learns them.
-        continues: whether a wordpiece continues the word of the one before it, `n` arrays of `(T_i - 2,)`; None where
+        labels: labels, by the name of the head that learns them.
+        continues: whether a wordpiece continues the word of the one before it, `n` arrays of `(T_i - 2,)`; None if
             only whole messages are labelled.
     """
 
@@ -37,7 +37,7 @@ class EncodedExamples:
         return {name: _batch_of(labels, indices) for name, labels in self.labels.items()}
 
     def joined(self, unlabelled: Sequence[np.ndarray]) -> EncodedExamples:
-        """The examples, followed by messages of which nothing is known, given as wordpiece ids; no soft targets."""
+        """The examples, followed by unlabelled messages, given as wordpiece ids; soft targets are dropped."""
         labels = {name: _joined(own, unlabelled) for name, own in self.labels.items() if _SOFT_TARGETS not in name}
         continues = self.continues
         if continues is not None:
@@ -45,7 +45,7 @@ class EncodedExamples:
         return EncodedExamples([*self.input_ids, *unlabelled], labels, continues)
 
     def __getitem__(self, indices: np.ndarray) -> EncodedExamples:
-        """Some of the examples."""
+        """Selects some of the examples."""
         return EncodedExamples(
             [self.input_ids[index] for index in indices],
             {name: select_labels(labels, indices) for name, labels in self.labels.items()},
@@ -57,7 +57,7 @@ class EncodedExamples:
 
 
 def soft_targets_of(head: str) -> str:
-    """The name, among the labels of examples, of a teacher's logits for a head, `(n, C)`."""
+    """The name under which a teacher's logits for a head, `(n, C)`, are stored among the labels of examples."""
     return f"{_SOFT_TARGETS} of {head}"
 
 
@@ -90,7 +90,7 @@ class Batch:
 
 
 def pad(input_ids: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask as rectangles; padding is id 0 under mask 0.  # (B, T), (B, T)"""
+    """Padded ids and their mask; padding has id 0 and mask 0.  # (B, T), (B, T)"""
     lengths = np.array([len(ids) for ids in input_ids])
     mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int32)
     padded = np.zeros(mask.shape, np.int32)
@@ -99,7 +99,7 @@ def pad(input_ids: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def batch_size_for(size: int, batch_size: int) -> int:
-    """The batch size for a training set: a small set gets smaller batches, for an epoch of `_MIN_STEPS` steps.
+    """The batch size for a training set; for a small one it is reduced, so that an epoch has about `_MIN_STEPS` steps.
 
     A pruned model needs train steps to recover, however few examples there are.
     """
@@ -107,19 +107,19 @@ def batch_size_for(size: int, batch_size: int) -> int:
 
 
 def batch_count(size: int, batch_size: int) -> int:
-    """Number of batches of an epoch."""
+    """The number of batches in an epoch."""
     return -(-size // batch_size)
 
 
 def sorted_batches(input_ids: Sequence[np.ndarray], batch_size: int) -> Iterator[Batch]:
-    """All examples once, shortest first; for prediction."""
+    """Batches of all examples, shortest first, for prediction."""
     order = np.argsort([len(ids) for ids in input_ids], kind="stable")
     for start in range(0, len(order), batch_size):
         yield _batch(input_ids, order[start : start + batch_size])
 
 
 def shuffled_batches(input_ids: Sequence[np.ndarray], batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """All examples once, in random batches of similar length; for training."""
+    """Batches of all examples, in random order and of similar length each, for training."""
     lengths = np.array([len(ids) for ids in input_ids])
     order = rng.permutation(len(input_ids))
     batches: List[np.ndarray] = []

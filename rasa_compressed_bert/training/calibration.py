@@ -1,4 +1,4 @@
-"""Temperature scaling: confidences that agree with the share of right answers."""
+"""Temperature scaling: makes confidences agree with accuracy."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 _BOUNDS = (-2.0, 2.0)  # of log T
-_MIN_EXAMPLES = 20  # fewer are too few to calibrate on
+_MIN_EXAMPLES = 20  # with fewer, there is no calibration
 
 
 def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
-    """The temperature that makes held-out labels most likely (Guo et al. 2017, arXiv 1706.04599).
+    """The temperature of greatest likelihood for held-out labels (Guo et al. 2017, arXiv 1706.04599).
 
         T = argmin sum_i -log softmax(z_i / T)[y_i] - mean_i log(1 - max softmax(z_i / T))
 
-    or 1 where there are too few examples to tell. The second term counts one more answer, a wrong one, as in Laplace's
-    rule of succession: where every held-out answer is right, the likeliest temperature would be 0, all confidences 1.
+    or 1 if there are too few examples. The second term adds one wrong prediction, as in Laplace's rule of succession:
+    without it, if all held-out predictions were right, the temperature would tend to 0 and all confidences to 1.
 
     Args:
-        logits: of held-out examples, `(n, C)`.
+        logits: the logits of held-out examples, `(n, C)`.
         classes: their labels, `(n,)`.
     """
     if len(classes) < _MIN_EXAMPLES or logits.shape[1] < 2:

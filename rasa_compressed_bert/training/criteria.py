@@ -1,7 +1,7 @@
-"""Criteria of structured pruning: how much each unit matters, gathered while a model is trained.
+"""Criteria of structured pruning: the importance of each unit, accumulated during training.
 
-Another criterion is a class with `observe` and `scores`, registered with `register_criterion` under the value of the
-option `pruning.importance`.
+A new criterion is a class with `observe` and `scores`, registered with `register_criterion` under a value of the option
+`pruning.importance`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Criterion(Protocol):
         """Called in the graph of each train step, after the backward pass.
 
         Args:
-            gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`, a
-                dictionary for each layer and one for a pooler.
+            gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`; one
+                dictionary for each layer, and one for a pooler.
         """
 
     def scores(self) -> List[LayerScores]:
-        """Called between train steps: the score of every unit since the last call; the lowest are pruned first."""
+        """Called between train steps: the scores of all units since the last call; the lowest are pruned first."""
 
 
 class TaylorCriterion:
@@ -76,8 +76,8 @@ def register_criterion(name: str, criterion: Callable[[TaskModel], Criterion]) -
     """Adds a criterion, or replaces one.
 
     Args:
-        name: the value of `pruning.importance` that chooses it.
-        criterion: makes the criterion of a model that is about to be pruned.
+        name: the value of `pruning.importance` that selects it.
+        criterion: makes the criterion for a model that is about to be pruned.
     """
     _CRITERIA[name] = criterion
     if name not in IMPORTANCE:
@@ -85,5 +85,5 @@ def register_criterion(name: str, criterion: Callable[[TaskModel], Criterion]) -
 
 
 def criterion_for(name: str, model: TaskModel) -> Criterion:
-    """The criterion that a value of `pruning.importance` names."""
+    """Makes the criterion for a value of `pruning.importance`."""
     return _CRITERIA[name](model)

@@ -23,31 +23,31 @@ from rasa_compressed_bert.training.batches import EncodedExamples, Labels
 from rasa_compressed_bert.training.scores import Predictions, Score
 
 Rows = Any
-"""Of messages an array, `(n, P)`; of wordpieces a list of `n` arrays, `(T_i, P)`."""
+"""Rows of messages are an array, `(n, P)`; rows of wordpieces a list of `n` arrays, `(T_i, P)`."""
 
 
 class ElementLoss(Protocol):
-    """The loss of one message or one wordpiece, whatever head it is of."""
+    """The loss of one message or one wordpiece, for any head."""
 
     def labelled(self, logits: tf.Tensor, labels: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of logits (..., C), labels (...) and a teacher's logits.  # (...)"""
+        """The losses of logits (..., C) with labels (...) and, with a teacher, its logits.  # (...)"""
 
     def unlabelled(self, logits: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of logits (..., C) without a label.  # (...)"""
+        """The losses of logits (..., C) without labels.  # (...)"""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A model, the messages that it was trained on, and those that it was not.
+    """A model, its training messages, and held-out messages.
 
     Attributes:
         model: the trained model.
         examples: all messages.
         pieces: their wordpieces.
-        encoded: all messages as the model reads them.
-        held_out: places of the messages that the model was not trained on.
-        trained_on: places of the others.
-        predictions: of the messages that were held out.
+        encoded: all messages, encoded for the model.
+        held_out: positions of the held-out messages.
+        trained_on: positions of the training messages.
+        predictions: the model's predictions for the held-out messages.
         config: all options.
     """
 
@@ -62,64 +62,64 @@ class Fold:
 
 
 class Head(ABC):
-    """Labels of one kind, and all that training does with them; immutable."""
+    """Labels of one kind, and everything that training does with them; immutable."""
 
     name: ClassVar[str]
-    """Of its labels, plural: a key of `EncodedExamples.labels`."""
+    """The name of its labels, in the plural; a key of `EncodedExamples.labels`."""
     label_phrase: ClassVar[str]
     """A label with its article, such as "an intent", for messages to users."""
     layer: HeadLayer
     learns_unlabelled: ClassVar[bool] = False
-    """Whether a teacher's answers to messages without labels are learnt."""
+    """Whether a teacher's predictions for unlabelled messages are learnt."""
     learns_filled: ClassVar[bool] = False
-    """Whether copies of messages with other values of entities are learnt; labels are of wordpieces then."""
+    """Whether copies of messages with other values of entities are learnt; such a head labels wordpieces."""
     split_points: SplitPoints = {}
-    """Of words that are split before they are tokenized, see `PieceTokenizer`; of the entities alone, since a model is
-    served with theirs."""
+    """Where words are split before tokenization, see `PieceTokenizer`; only the head of entities may set it, since
+    serving uses the split points of that head."""
 
     @classmethod
     @abstractmethod
     def is_asked_for(cls, config: BertOptions) -> bool:
-        """Whether the options ask for it."""
+        """Whether the options ask for this head."""
 
     @classmethod
     @abstractmethod
     def learnt_from(
         cls, examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Optional[Head] = None
     ) -> Optional[Head]:
-        """The head for some examples; None where these have nothing to learn.
+        """Makes the head for training examples; None if these have no labels for it.
 
         Args:
             examples: the labelled messages.
             config: all options.
             tokenizer: the `tokenizers` library's JSON.
-            before: the head of the training that is continued.
+            before: the head of the training that is continued, if there is one.
         """
 
     @classmethod
     @abstractmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[Head]:
-        """The inverse of `to_manifest`; None where the model has no such head."""
+        """The inverse of `to_manifest`; None if the model has no such head."""
 
     @abstractmethod
     def to_manifest(self, measured: Any) -> Dict[str, Any]:
-        """Entries of an artifact's manifest.
+        """The entries of the head in an artifact's manifest.
 
         Args:
-            measured: see `measure`; None where nothing was held out.
+            measured: the result of `measure`, or None.
         """
 
     @property
     def parity_entry(self) -> Optional[str]:
-        """Where the report of an export has the head; None for the report itself, as of the intents."""
+        """The key of the head in the parity report of an export; None puts its entries at the top level."""
         return self.name
 
     def temperature(self, measured: Any) -> float:
-        """Of its confidences."""
+        """The temperature of the confidences."""
         return 1.0
 
     def continued(self, now: Head) -> Head:
-        """This head, with what the examples of a training that continues add to it; `now` has the same labels."""
+        """This head, extended for a continued training; `now` was made from its examples and has the same labels."""
         return self
 
     @property
@@ -130,11 +130,11 @@ class Head(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """`C`, the width of its output."""
+        """`C`, the number of outputs."""
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> Labels:
-        """The labels of examples, `NO_LABEL` where nothing is known.
+        """The labels of examples; `NO_LABEL` where an example has none.
 
         Args:
             examples: the messages.
@@ -142,10 +142,10 @@ class Head(ABC):
         """
 
     def compared_classes(self, labels: Labels) -> Optional[np.ndarray]:
-        """Which logits of a message an export must keep, `(n, C)`; None for all.
+        """Which logits of a message an export has to preserve, `(n, C)`; None for all.
 
         Args:
-            labels: of messages.
+            labels: the labels of the messages.
         """
         return None
 
@@ -154,21 +154,21 @@ class Head(ABC):
         return
 
     def fitted(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> Head:
-        """The head after the examples were tokenized with its split points; most do not change."""
+        """The head, fitted to examples that were tokenized with its split points; by default unchanged."""
         return self
 
     def without_annotations(
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
     ) -> Head:
-        """The head as it is where the annotations of some examples are not known; most do not change."""
+        """The head as if the annotations of the `hidden` examples were unknown; by default unchanged."""
         return self
 
     def within(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Logits of messages, far below all others where they mean nothing.
+        """Masks the logits of classes that are impossible for a message, with a large negative number.
 
         Args:
             logits: `(B, C)`.
-            labels: `(B,)`, -1 where there is none.
+            labels: `(B,)`, -1 for a message without a label.
         """
         return logits
 
@@ -179,46 +179,46 @@ class Head(ABC):
         """Losses of a batch.  # (B,)
 
         Args:
-            logits: of the head, `(B, C)` or `(B, T, C)`.
-            labels: `(B,)` or `(B, T)`, -1 where there is none.
-            loss: of a message or of a wordpiece.
-            soft_targets: a teacher's logits, of the shape of `logits`.
+            logits: the logits of the head, `(B, C)` or `(B, T, C)`.
+            labels: `(B,)` or `(B, T)`, -1 where there is no label.
+            loss: the loss of a message or of a wordpiece.
+            soft_targets: a teacher's logits, of the same shape as `logits`.
         """
 
     @abstractmethod
     def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
-        """How good logits are; nothing where no example has a label."""
+        """The score of logits against labels; an empty score if no example has a label."""
 
     @abstractmethod
     def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> Optional[Tuple[np.ndarray, np.ndarray]]:
-        """Kernel and bias that logistic regression finds, as the start of training; None starts from what there is."""
+        """Kernel and bias of a linear probe, from which training starts; None keeps the present ones."""
 
     def places_to_probe(self, lengths: Sequence[int], *, seed: int) -> np.ndarray:
-        """Places of the examples that `probe` is given; all, unless their rows would take too much memory.
+        """Positions of the examples that `probe` is given: all, unless their rows would take too much memory.
 
         Args:
-            lengths: wordpieces of each example.
-            seed: of a random choice.
+            lengths: the number of wordpieces of each example.
+            seed: for a random choice of examples.
         """
         return np.arange(len(lengths))
 
     def refitted(self, inputs: Callable[[], Rows], labels: Labels, measured: Any, *, seed: int) -> Parameters:
-        """Parameters that take the place of the trained ones in the end; none by default.
+        """Parameters that replace the trained ones after training; none by default.
 
         Args:
-            inputs: computes what its layer multiplies, of each example.
-            labels: of the examples.
-            measured: see `measure`; None where nothing was held out.
-            seed: of random choices.
+            inputs: computes the inputs of the head's linear layer for all examples.
+            labels: the labels of the examples.
+            measured: the result of `measure`, or None.
+            seed: for random choices.
         """
         return {}
 
     def observe(self, fold: Fold) -> Any:
-        """What is kept of one fold for `measure`; None where its held-out messages have nothing to measure."""
+        """What `measure` needs from one fold; None if its held-out messages have no labels for this head."""
         return None
 
     def measure(self, observed: Sequence[Any]) -> Any:
-        """What held-out messages show about the head; None where that is nothing.
+        """The measurements of the head on held-out messages, from the results of `observe`; None if there are none.
 
         Returns:
             A dataclass of the subclass; its `score` is the score of the dense model, its other fields are JSON values.
@@ -227,21 +227,21 @@ class Head(ABC):
 
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> Any:
-        """The result of `measure` as a manifest has it; None where it has none.
+        """Reads the result of `measure` from a manifest; None if it has none.
 
         Args:
-            values: its fields by name, without `score`.
+            values: the fields of the result by name, without `score`.
         """
         return None
 
 
 def score_of(predictions: Predictions, examples: EncodedExamples, heads: Sequence[Head]) -> Score:
-    """The score of all heads together.
+    """The sum of the scores of all heads.
 
     Args:
-        predictions: of the examples.
-        examples: with their labels.
-        heads: that gave the predictions.
+        predictions: the logits of the examples.
+        examples: the examples with their labels.
+        heads: the heads that made the predictions.
     """
     score = Score()
     for head in heads:
@@ -250,7 +250,7 @@ def score_of(predictions: Predictions, examples: EncodedExamples, heads: Sequenc
 
 
 def initial_parameters(heads: Sequence[Head], *, hidden_size: int, features_size: int) -> Parameters:
-    """Linear layers of zeros."""
+    """Parameters of the linear layers of heads: zeros."""
     parameters: Parameters = {}
     for head in heads:
         rows = head.layer.rows(hidden_size, features_size)

@@ -1,4 +1,4 @@
-"""The training loop and its one train step."""
+"""The training loop and its train step."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from rasa_compressed_bert.training.scores import Predictions, Score
 logger = logging.getLogger(__name__)
 _PREDICTION_BATCH = 64
 _IDS = tf.TensorSpec([None, None], tf.int32)  # ids or mask, (B, T)
-_FEW_BATCHES = 5  # MiniLM takes as long for them as for tracing its graph
-_FEW_STEPS = 14  # as long as tracing: 17 steps of MiniLM, 15 where it is pruned
+_FEW_BATCHES = 5  # with MiniLM, they take as long as tracing the graph
+_FEW_STEPS = 14  # tracing takes as long as 17 steps of MiniLM, or 15 with pruning
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a stage of training lasts, and how fast it learns.
+    """The length and the learning rates of a stage of training.
 
     Attributes:
         name: the label of the progress bar.
         epochs: passes over the examples.
-        batch_size: messages in a step.
-        schedule: of the learning rate.
-        keep_from: first epoch (from 1) that may be kept as the best one.
-        patience: epochs in a row without a better one after which it ends; None goes on to the end.
+        batch_size: examples in a step.
+        schedule: the schedule of the learning rate.
+        keep_from: the first epoch (from 1) that may be kept as the best one.
+        patience: the number of consecutive epochs without improvement after which training stops; None trains to the
+            end.
     """
 
     name: str
@@ -54,14 +55,14 @@ class Plan:
 
 
 class TrainStep:
-    """One step: forward, backward, gate scores, update of the weights, masks.
+    """One train step: forward and backward pass, observation of gates, update of the weights, masks.
 
     Args:
-        model: what is trained.
-        plan: how fast.
-        pruning: what is pruned on the way.
+        model: the model to train.
+        plan: epochs, batch size and learning rates.
+        pruning: prunes during training.
         objective: the loss.
-        examples: those that it is trained on.
+        examples: the training examples, for the types of their labels and their number.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class TrainStep:
         labels = {
             name: tf.TensorSpec([None] * one.ndim, one.dtype) for name, one in examples.targets(np.arange(1)).items()
         }
-        # there is nothing for autograph to convert, and looking for it takes longer than tracing
+        # autograph has nothing to convert here, and its search takes longer than tracing
         step = tf.function(self._update, input_signature=[_IDS, _IDS, labels], autograph=False)
         steps = plan.epochs * batch_count(len(examples), plan.batch_size)
         self._step = step.python_function if steps <= _FEW_STEPS else step
@@ -87,10 +88,10 @@ class TrainStep:
         gates = self.pruning.gates(batch_size)
         with tf.GradientTape() as tape:
             tape.watch(gates)
-            # summed, not averaged, so that a gate's gradient is that of its own example's loss
+            # summed, not averaged, so that the gradient of an example's gate is that of the example's own loss
             outputs = self.model(input_ids, attention_mask, gates=gates, training=True)
             loss = tf.reduce_sum(self.objective.losses(outputs, StepInputs(input_ids, attention_mask, labels)))
-        gradients, gate_gradients = tape.gradient(  # a layer without heads has variables that nothing uses: zero
+        gradients, gate_gradients = tape.gradient(  # unused variables, as in a layer without heads, get zeros
             loss, [self.variables, gates], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         self.pruning.observe(gate_gradients)
@@ -101,17 +102,17 @@ class TrainStep:
 
     @tf.function(input_signature=[_IDS, _IDS], autograph=False)
     def predict(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """What the heads give as the model is pruned now, without dropout, see `TaskModel.predict`."""
+        """The logits of the heads with the present gates and without dropout, see `TaskModel.predict`."""
         return self.model(input_ids, attention_mask, gates=self.pruning.gates(tf.shape(input_ids)[0])).heads
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Examples that epochs are compared on.
+    """Examples on which epochs are compared.
 
     Attributes:
-        examples: with their labels.
-        heads: of the model, which score them.
+        examples: the examples with their labels.
+        heads: the heads of the model, which score them.
     """
 
     examples: EncodedExamples
@@ -128,19 +129,19 @@ def fit(
     pruning: Optional[PruningCallback] = None,
     validation: Optional[Validation] = None,
 ) -> Optional[Score]:
-    """Trains in place, to the end of the plan or, with examples to compare epochs on, to the best epoch.
+    """Trains a model in place, and keeps the last epoch or, with validation examples, the best one.
 
     Args:
-        model: what is trained.
-        examples: what it is trained on.
-        plan: for how long, and how fast.
+        model: the model to train.
+        examples: the training examples.
+        plan: epochs, batch size and learning rates.
         objective: the loss.
-        rng: of the order of the examples.
-        pruning: what is pruned on the way.
-        validation: what epochs are compared on; without it the last epoch is kept.
+        rng: shuffles the examples.
+        pruning: prunes during training.
+        validation: examples on which epochs are compared.
 
     Returns:
-        The score of the epoch that was kept, None without validation examples.
+        The score of the epoch that was kept; None without validation examples.
     """
     pruning = pruning or PruningCallback()
     step = TrainStep(model, plan, pruning, objective, examples)
@@ -172,24 +173,24 @@ def fit(
 
 
 def predict(model: TaskModel, input_ids: Sequence[np.ndarray]) -> Predictions:
-    """What the heads of a model give for examples, in their order; none for no examples."""
+    """The logits of the heads of a model for examples, in their order; empty if there are no examples."""
     return _in_batches(_quickest(model.predict, input_ids), input_ids)
 
 
 def predict_inputs(model: TaskModel, name: str, input_ids: Sequence[np.ndarray]) -> Rows:
-    """What the linear layer of a head multiplies, of examples in their order, see `TaskModel.head_inputs`.
+    """The inputs of the linear layer of a head for examples, in their order, see `TaskModel.head_inputs`.
 
     Args:
         model: the model.
-        name: of the layer, or `FEATURES`.
-        input_ids: of the examples, one or more.
+        name: the name of the layer, or `FEATURES`.
+        input_ids: the wordpiece ids of the examples, at least one.
     """
     inputs = _quickest(model.head_inputs, input_ids)
     return _in_batches(lambda *batch: {name: inputs(*batch)[name]}, input_ids)[name]
 
 
 def _quickest(function: Any, input_ids: Sequence[np.ndarray]) -> Any:
-    """A `tf.function` for these examples or, for a few batches, its Python function, which need not be traced."""
+    """The `tf.function` itself or, for a few batches, its Python function, which need not be traced."""
     few = batch_count(len(input_ids), _PREDICTION_BATCH) <= _FEW_BATCHES
     return function.python_function if few else function
 

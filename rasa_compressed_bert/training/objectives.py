@@ -1,4 +1,4 @@
-"""What a train step minimises: the loss of labels, of a teacher that runs beside the student, or of soft targets."""
+"""Training objectives: label loss, distillation from a teacher that runs in each step, and loss of soft targets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rasa_compressed_bert.training.head import Head
 
 
 class StepInputs(NamedTuple):
-    """What a train step is given.
+    """The inputs of a train step.
 
     Attributes:
         input_ids: `(B, T)` int32.
         attention_mask: `(B, T)` int32.
-        labels: by the name of the head that learns them, int32, -1 where there is none; and soft targets, `(B, C)`,
-            see `batches.soft_targets_of`.
+        labels: labels by the name of the head that learns them, int32, -1 where there is none; and soft targets,
+            `(B, C)`, see `batches.soft_targets_of`.
     """
 
     input_ids: tf.Tensor
@@ -45,7 +45,7 @@ class LabelLoss:
     """The sum of the losses of the heads: cross-entropy with the labels, in nats.
 
     Args:
-        heads: of the model.
+        heads: the heads of the model.
     """
 
     def __init__(self, heads: Sequence[Head]):
@@ -55,8 +55,8 @@ class LabelLoss:
         """Losses of a batch.  # (B,)
 
         Args:
-            outputs: the model's.
-            inputs: what it was given.
+            outputs: the outputs of the model.
+            inputs: the inputs of the step.
         """
         return self._of_heads(outputs, inputs, {})
 
@@ -68,25 +68,25 @@ class LabelLoss:
         return tf.add_n(losses)
 
     def labelled(self, logits: tf.Tensor, labels: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of what has a label: of logits (..., C), labels (...) and a teacher's logits."""
+        """The cross-entropy of logits (..., C) with labels (...); soft targets are not used.  # (...)"""
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
     def unlabelled(self, logits: tf.Tensor, soft_targets: Optional[tf.Tensor]) -> tf.Tensor:
-        """Of a message without a label, of logits (B, C) and a teacher's logits: nothing is learnt of it.  # (B,)"""
+        """Zero: without a teacher, nothing is learnt from messages without a label.  # (B,)"""
         return tf.zeros_like(logits[..., 0])
 
 
 class DistillationLoss(LabelLoss):
-    """LabelLoss, and the logits and hidden states of a model of the same layers, or of more.
+    """`LabelLoss`, and the distances to the logits and hidden states of a teacher with the same layers, or more.
 
     A message without a label, such as a synthetic one, is learnt from the teacher alone.
 
     Args:
         model: the teacher.
-        options: of the distances.
-        heads: of both models.
-        layers: of the teacher that the student has; None if it has all. What enters each of them is compared, and what
-            leaves the last one of both models.
+        options: the weights and the temperature.
+        heads: the heads of both models.
+        layers: the layers of the teacher that the student has; None if it has all. The inputs of each of these layers
+            are compared, and the outputs of the last layer of each model.
     """
 
     def __init__(
@@ -128,18 +128,18 @@ def objective_for(
     *,
     layers: Optional[Sequence[int]] = None,
 ) -> LabelLoss:
-    """The objective of a stage of training with a teacher, of whose layers the model has some, or without one."""
+    """The objective of a stage of training, with or without a teacher; for `layers`, see `DistillationLoss`."""
     return DistillationLoss(teacher, options, heads, layers=layers) if teacher else LabelLoss(heads)
 
 
 class SoftTargetLoss:
-    """Logits of messages that a teacher gave beforehand, and labels where there are any.
+    """The distance to logits that a teacher computed beforehand, and the cross-entropy with labels where there are any.
 
     Args:
-        heads: that label messages.
-        options: of the distances.
-        teacher: whose hidden states are matched too; None where only its logits are known.
-        layers: those of its layers that the student's are compared with, one for each.
+        heads: heads that label whole messages.
+        options: the kind of distance, the weights and the temperature.
+        teacher: a model whose hidden states are matched too; None matches only its logits.
+        layers: the positions of the teacher's hidden states that the student's are compared with, in their order.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class SoftTargetLoss:
         self._heads, self._options, self._teacher, self._layers = heads, options, teacher, layers
 
     def losses(self, outputs: Outputs, inputs: StepInputs) -> tf.Tensor:
-        """Losses of a batch, see `LabelLoss.losses`; without a label the teacher has the whole weight.  # (B,)"""
+        """Losses of a batch, see `LabelLoss.losses`; for messages without a label, `alpha` is 0.  # (B,)"""
         options, losses = self._options, tf.add_n([self._of_head(head, outputs, inputs) for head in self._heads])
         if self._teacher is not None:
             states = self._teacher(inputs.input_ids, inputs.attention_mask).states

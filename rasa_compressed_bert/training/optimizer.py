@@ -12,12 +12,12 @@ _WARM_UP = 0.1  # share of all steps
 
 
 class WarmUpLinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 to `peak` in the first tenth of `steps`, then linearly back to 0.
+    """Rises linearly from 0 to `peak` in the first tenth of `steps`, then falls linearly to 0.
 
     Args:
         peak: the largest learning rate.
-        steps: of the whole schedule.
-        first_step: where an optimizer starts that takes the schedule over from another one.
+        steps: the number of steps of the whole schedule.
+        first_step: the step at which a new optimizer resumes the schedule of an earlier one.
     """
 
     def __init__(self, peak: float, steps: int, *, first_step: int = 0):
@@ -30,10 +30,10 @@ class WarmUpLinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 
 class AdamW:
-    """Adam with decoupled decay of the matrices and clipping of the gradient's norm.
+    """Adam with decoupled weight decay of matrices, and clipping by the global norm of the gradients.
 
-    The update itself is Keras' fused one (its `legacy` Adam): on a CPU it takes a third of the time of
-    `tf.keras.optimizers.AdamW`, which is a chain of ten small operations a variable.
+    The update is the fused one of Keras' `legacy` Adam: on a CPU it takes a third of the time of
+    `tf.keras.optimizers.AdamW`, which runs ten small operations for each variable.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], schedule: WarmUpLinearDecay):
@@ -41,7 +41,7 @@ class AdamW:
         self.schedule = schedule
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._adam = tf.keras.optimizers.legacy.Adam(schedule)
-        self._adam._create_all_weights(self.variables)  # slots are made outside of the train step's graph
+        self._adam._create_all_weights(self.variables)  # slots have to be created outside of the train step's graph
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One update of all variables."""

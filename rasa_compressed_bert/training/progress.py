@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: a bar with the score and the time left, lines in logs, TensorBoard."""
+"""Progress of a training: a bar with the score and the time left, lines in logs, and curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "entity_f1": "entity 
 
 
 class Whole:
-    """The stages of a whole training, of which the time left is estimated.
+    """The stages of a whole training, for an estimate of the time left.
 
     Args:
-        works: how long each stage takes, in any unit, in their order; none where that is not known.
-        log_directory: for TensorBoard; None writes nothing.
+        works: the relative durations of the stages, in their order; empty if they are not known.
+        log_directory: the directory of the curves for TensorBoard; None writes none.
     """
 
     def __init__(self, works: Sequence[float] = (), log_directory: Optional[str] = None):
@@ -33,18 +33,18 @@ class Whole:
         self._start = time.monotonic()
 
     def begin(self) -> Optional[int]:
-        """The number of the stage that begins now, from 1; None where its stages are not known."""
+        """Starts the next stage and returns its number, from 1; None if its duration is not known."""
         self._begun += 1
         if self._begun == 1:
             self._start = time.monotonic()
         return self._begun if self._begun <= len(self._works) else None
 
     def place(self, number: int) -> str:
-        """Which of the stages it is."""
+        """The number of a stage and of all stages, as text."""
         return f"{number}/{len(self._works)}"
 
     def seconds_left(self, number: int, done: float) -> Optional[float]:
-        """Of the whole training, in which a share of a stage is done; None before the first step."""
+        """The time left for the whole training, with the share `done` of a stage done; None before the first step."""
         finished = sum(self._works[: number - 1]) + done * self._works[number - 1]
         if not finished:
             return None
@@ -56,7 +56,7 @@ _whole: ContextVar[Optional[Whole]] = ContextVar("whole", default=None)
 
 @contextlib.contextmanager
 def whole_training(works: Sequence[float] = (), log_directory: Optional[str] = None) -> Iterator[None]:
-    """Shows the stages within as parts of one training; see `Whole`."""
+    """Shows the stages in the `with` block as parts of one training; see `Whole`."""
     token = _whole.set(Whole(works, log_directory))
     try:
         yield
@@ -65,7 +65,7 @@ def whole_training(works: Sequence[float] = (), log_directory: Optional[str] = N
 
 
 class Stage:
-    """A stage that is shown; see `stage`."""
+    """The progress of one stage; see `stage`."""
 
     def __init__(self, name: str, steps: int, bar: Any, whole: Optional[Whole], number: Optional[int]):
         self._name, self._steps, self._bar = name, max(steps, 1), bar
@@ -75,17 +75,17 @@ class Stage:
         self._describe({})
 
     def step(self) -> None:
-        """One more step is done."""
+        """Counts one more step."""
         self._done += 1
         self._bar.update()
 
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
-        """An epoch is done.
+        """Shows the results of an epoch.
 
         Args:
-            number: of the epoch, from 1.
-            values: its measures by name. Scores are shown; the others go to TensorBoard alone, as losses of different
-                objectives cannot be compared.
+            number: the number of the epoch, from 1.
+            values: its measures by name. The bar shows scores only, as losses of different objectives cannot be
+                compared; TensorBoard gets all measures.
         """
         self._describe(values)
         left = (
@@ -117,12 +117,12 @@ class Stage:
 
 @contextlib.contextmanager
 def stage(name: str, steps: int, *, of_whole: bool = True) -> Iterator[Stage]:
-    """Shows a stage of training: a bar on a terminal, and a line in logs elsewhere, unless only warnings are logged.
+    """Shows the progress of a stage: a bar on a terminal, otherwise a line in the log; nothing above log level INFO.
 
     Args:
-        name: of the stage.
-        steps: in all.
-        of_whole: whether it is one of the stages that `whole_training` knows.
+        name: the name of the stage.
+        steps: the number of steps in the stage.
+        of_whole: whether it is one of the stages that `whole_training` counts.
     """
     whole = _whole.get()
     number = whole.begin() if whole and of_whole else None

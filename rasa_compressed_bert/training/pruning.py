@@ -1,4 +1,4 @@
-"""Pruning callbacks of the train step: what is multiplied in, observed and held at zero, and when masks change."""
+"""Pruning callbacks of the train step: gates, importance scores and masks, and when they change."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MakeModel = Callable[[EncoderShape, Parameters], TaskModel]
 
 
 class PruningCallback:
-    """What is done around a train step; this one prunes nothing.
+    """Hooks in and around a train step; this base class prunes nothing.
 
     Args:
-        sparsity: share of the weights that are pruned already, for the progress bar.
+        sparsity: the share of the weights that are pruned already, for the progress bar.
     """
 
     def __init__(self, sparsity: float = 0.0):
@@ -41,23 +41,23 @@ class PruningCallback:
 
     @property
     def sparsity(self) -> float:
-        """Share of the encoder's weights that are pruned."""
+        """The share of the encoder's weights that are pruned."""
         return self._sparsity
 
     def gates(self, batch_size: tf.Tensor) -> Gates:
-        """In the train step, before the forward pass: each example's gates, a dictionary a layer; none by default."""
+        """Called in the train step before the forward pass: each example's gates, by layer; none by default."""
         return []
 
     def observe(self, gate_gradients: Gates) -> None:
-        """In the train step, after the backward pass: gradients of the summed loss with respect to `gates`."""
+        """Called in the train step after the backward pass, with the gradients of the summed loss for `gates`."""
         return
 
     def constrain(self) -> None:
-        """In the train step, after the update of the weights."""
+        """Called in the train step after the update of the weights."""
         return
 
     def after_step(self, step: int) -> None:
-        """Between train steps; `step` counts from 1."""
+        """Called after each train step, outside of its graph; `step` counts from 1."""
         return
 
 
@@ -74,30 +74,30 @@ class FixedMask(PruningCallback):
 
     @property
     def sparsity(self) -> float:
-        """Share of the encoder's weights that are zero."""
+        """The share of the encoder's weights that are zero."""
         size = sum(mask.shape.num_elements() for mask in self._masks)
         return 1.0 - sum(float(tf.reduce_sum(mask)) for mask in self._masks) / max(1, size)
 
 
 class ScheduledPruning(PruningCallback, ABC):
-    """Prunes more and more, until training is over."""
+    """Prunes gradually during training, following a schedule."""
 
     @abstractmethod
     def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
-        """The pruned model, and the callback of the training in which it recovers.
+        """The pruned model, and the callback for the training after pruning.
 
         Args:
-            make_model: a model of other widths and parameters.
+            make_model: makes a model from a shape and parameters.
         """
 
 
 class UnitPruning(ScheduledPruning):
-    """Closes the gates of the units that matter least, following a schedule.
+    """Closes the gates of the least important units, following a schedule.
 
     Args:
-        model: what is pruned; its matrices keep their size until pruning is finished.
-        schedules: kinds of units that are ranked together, each with the schedule of their sparsity.
-        criterion: how much each unit matters.
+        model: the model to prune; its matrices keep their size until `finish`.
+        schedules: groups of unit kinds that are ranked together, with the schedule of each group's sparsity.
+        criterion: scores the importance of units.
     """
 
     def __init__(self, model: TaskModel, schedules: Mapping[Tuple[str, ...], PruningSchedule], *, criterion: Criterion):
@@ -129,17 +129,17 @@ class UnitPruning(ScheduledPruning):
                 variables[kind].assign(value)
 
     def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
-        """A model without the units whose gates are closed."""
+        """Makes a model without the units whose gates are closed."""
         shape, parameters = shrink(self._model.encoder.shape, self._model.values(), self.final_gates())
         return make_model(shape, parameters), PruningCallback(self.sparsity)
 
     def final_gates(self) -> List[LayerGates]:
-        """The gates as they are, as numbers."""
+        """The present values of the gates."""
         return [{kind: gate.numpy() for kind, gate in layer.items()} for layer in self._gates]
 
     @property
     def sparsity(self) -> float:
-        """Share of the encoder's weights that closed gates remove."""
+        """The share of the encoder's weights that belong to units with closed gates."""
         shape = self._model.encoder.shape
         open_units = sum(
             float(gate.sum()) for layer in self.final_gates()[: len(shape.layers)] for gate in layer.values()
@@ -148,11 +148,11 @@ class UnitPruning(ScheduledPruning):
 
 
 class WeightPruning(FixedMask, ScheduledPruning):
-    """Sets the smallest weights of every matrix to zero, following a schedule, and keeps them there.
+    """Sets the smallest weights of every matrix to zero, following a schedule, and keeps them at zero.
 
     Args:
-        model: what is pruned.
-        schedule: of the sparsity of each matrix.
+        model: the model to prune.
+        schedule: the schedule of the sparsity of each matrix.
         pattern: see `compression.weight_pruning.magnitude_mask`.
     """
 
@@ -169,12 +169,12 @@ class WeightPruning(FixedMask, ScheduledPruning):
             kernel.assign(kernel * mask)
 
     def finish(self, make_model: MakeModel) -> Tuple[TaskModel, PruningCallback]:
-        """The same model; its zeros are kept."""
+        """Returns the same model, and a callback that keeps its zeros."""
         return self._model, FixedMask(self._model.encoder)
 
 
 def pruning_for(config: PruningConfig, model: TaskModel, steps_per_epoch: int) -> ScheduledPruning:
-    """The callback for a pruning method; components with a sparsity of their own leave the global ranking."""
+    """The callback for the options; unit kinds with a sparsity of their own are ranked apart from the others."""
     if config.method == "weight":
         return WeightPruning(model, pruning_schedule(config, steps_per_epoch), pattern=config.pattern)
     own = {kind: getattr(config, kind) for kind in (*UNIT_KINDS, POOLER) if getattr(config, kind) is not None}

@@ -1,4 +1,4 @@
-"""The threshold below which a message is out of scope, found on training messages alone."""
+"""Finds the threshold below which a message is out of scope, on training messages alone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Evidence, View, softmax
 
 _FOLDS = 5
-_COMPARED, _ENOUGH = 3000, 600  # messages among which some are compared with the others, and how many of them suffice
+_COMPARED, _ENOUGH = 3000, 600  # messages that are sampled, and how many of them it suffices to compare with the rest
 _FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
 _RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
-_RAMP = 8.0  # scales between the threshold and the median: the larger, the sooner confidences are the probabilities
+_RAMP = 8.0  # from threshold to median, in scales: the larger, the faster confidences approach the probabilities
 
 
 class FittedDecision(NamedTuple):
-    """The views of an artifact, how they are weighed, and what was measured."""
+    """The views of an artifact, their weights, the map to confidences, and a report of the measurements."""
 
     views: Dict[str, View]
     weights: Dict[str, float]
@@ -44,14 +44,14 @@ def fit_decision(
     """Fits the views on all messages, and finds the map to confidences.
 
     Args:
-        observations: every training message with an intent, as the served model sees it.
-        options: of the section `out_of_scope`.
-        voting: how the views are weighed.
-        num_names: how many of the messages, the last ones, are names of intents: views learn them, but the threshold
-            is that of messages.
-        out_of_scope: messages that are known to be out of scope, which the threshold is moved for.
-        out_of_scope_class: the user's own intent of such messages, which need not be familiar.
-        seed: of folds and clusters.
+        observations: all training messages with an intent, with the outputs of the served model.
+        options: the section `out_of_scope`.
+        voting: the weights of the views, the power and the temperature.
+        num_names: how many of the messages, at the end, are names of intents; views are fitted on them too, but the
+            threshold is not.
+        out_of_scope: messages that are known to be out of scope, for which the threshold may be lowered.
+        out_of_scope_class: the user's own intent of out-of-scope messages, which need not be familiar.
+        seed: for folds and samples.
     """
     num_classes = observations.logits.shape[1]
     with_features = observations.features is not None
@@ -89,14 +89,14 @@ def fit_decision(
 def find_threshold(
     pooled: Sequence[Pooled], power: float, options: OutOfScopeConfig, out_of_scope: Sequence[Pooled] = ()
 ) -> ConfidenceMap:
-    """The highest familiarity that `in_scope_recall` of the messages reach, and the scale of familiarities above it.
+    """The highest familiarity that the share `in_scope_recall` of the messages reaches, and the scale above it.
 
     Args:
         pooled: evidence of training messages, each compared with the others.
-        power: of the pooled probabilities.
-        options: of the section `out_of_scope`.
-        out_of_scope: evidence of known messages out of scope: where a lower threshold still rejects nine of ten of
-            them, it is taken.
+        power: the exponent of the pooled probabilities.
+        options: the section `out_of_scope`.
+        out_of_scope: evidence of messages that are known to be out of scope; if a lower threshold still rejects nine of
+            ten of them, it is used instead.
     """
     if not pooled:  # a single message has nothing to be compared with
         return ConfidenceMap(power, _NO_COMPARISON, 1.0, options.threshold)
@@ -114,9 +114,9 @@ def find_threshold(
 def _with_enough_probable(
     pooled: Sequence[Pooled], power: float, threshold: float, wanted: int
 ) -> Tuple[float, np.ndarray]:
-    """A power, raised until enough messages have an intent at least as probable as the threshold, and which have.
+    """Raises the power until enough messages have an intent that reaches the threshold, and returns which have.
 
-    With very many intents the most probable one of a message may have little, though it stands out.
+    With very many intents, the probability of the most probable one may be low although it stands out.
     """
     logarithms = np.log(np.maximum([one.probabilities for one in pooled], 1e-12))
     for raised in (power, *power * _RAISED):
@@ -141,9 +141,10 @@ def _compared_with_others(
     num_names: int,
     seed: int,
 ) -> Tuple[Dict[str, List[Evidence]], np.ndarray]:
-    """Evidence, and classes, of training messages by views that were fitted without them, on the trained features.
+    """Evidence for training messages from views that were fitted without them, and the classes of these messages.
 
-    A fifth of the messages is compared with the other four at a time, until enough are.
+    Each fifth of the messages in turn is compared with the other four, until enough messages have been. The features
+    come from the final model, which was trained on all messages.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(observations))[:_COMPARED])
     own = observations[chosen]

@@ -1,4 +1,4 @@
-"""How good the answers of a model to labelled examples are."""
+"""Scores of a model on labelled examples."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Predictions = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Score:
-    """How good a model is on some examples; of two scores the larger is better.
+    """The loss and the measures of a model on some examples.
 
     Attributes:
-        loss: in nats, the sum over the heads.
-        f1: of each head, by the name of the measure; what scores are compared by.
-        others: measures that are reported too.
+        loss: the sum over the heads, in nats.
+        f1: the F1 of each head, by the name of the measure; scores are compared by their sum.
+        others: further measures, for reports.
     """
 
     loss: float = 0.0
@@ -29,23 +29,23 @@ class Score:
     others: Mapping[str, float] = field(default_factory=dict)
 
     def __add__(self, other: Score) -> Score:
-        """The score of a model with the heads of both."""
+        """The score of the heads of both together."""
         return Score(self.loss + other.loss, {**self.f1, **other.f1}, {**self.others, **other.others})
 
     def better_than(self, other: Optional[Score]) -> bool:
-        """A higher sum of F1, or the same with a lower loss (small sets tie often)."""
+        """Whether the sum of F1 is higher or, in case of a tie (frequent on small sets), the loss is lower."""
         return other is None or self._rank() > other._rank()
 
     def _rank(self) -> Tuple[float, float]:
         return sum(self.f1.values()), -self.loss
 
     def to_dict(self) -> Dict[str, float]:
-        """Loss and measures by name, as JSON."""
+        """Loss and measures by name, as JSON values."""
         return {"loss": self.loss, **self.f1, **self.others}
 
 
 def evaluate(logits: np.ndarray, classes: np.ndarray, *, prefix: str = "") -> Score:
-    """Scores of logits `(n, C)` against classes `(n,)`; the names of the measures begin with `prefix`."""
+    """The score of logits `(n, C)` against classes `(n,)`; the names of the measures begin with `prefix`."""
     predicted = logits.argmax(axis=1)
     return Score(
         negative_log_likelihood(logits, classes),
@@ -55,7 +55,7 @@ def evaluate(logits: np.ndarray, classes: np.ndarray, *, prefix: str = "") -> Sc
 
 
 def negative_log_likelihood(logits: np.ndarray, classes: np.ndarray) -> float:
-    """The mean over examples or wordpieces, in nats, of logits `(n, C)` and classes `(n,)`."""
+    """The mean negative log-likelihood, in nats, of classes `(n,)` given logits `(n, C)`."""
     return -float(log_softmax(logits, axis=1)[np.arange(len(classes)), classes].mean())
 
 
@@ -65,8 +65,8 @@ def labelled_rows(
     """Rows and labels of all wordpieces that have a label.  # (m, C), (m,)
 
     Args:
-        rows: of each message's wordpieces, `n` arrays of `(T_i, C)`.
-        labels: of each message's wordpieces, `n` arrays of `(T_i,)`.
+        rows: one row for each wordpiece of each message, `n` arrays of `(T_i, C)`.
+        labels: the labels of the same wordpieces, `n` arrays of `(T_i,)`.
         width: `C`.
     """
     known = np.concatenate([*labels, np.zeros(0, np.int32)])

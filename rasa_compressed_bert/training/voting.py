@@ -1,4 +1,4 @@
-"""Weights of the views, chosen on messages that neither the views nor the model were trained on."""
+"""Chooses the weights of the views on messages that neither the views nor the model were trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from rasa_compressed_bert.views.decision import Pooled, pool
 from rasa_compressed_bert.views.view import Evidence, softmax
 
-# of classifier, neighbours and characters; the first is kept unless another one is clearly better
+# candidate weights; the first, equal ones, are kept unless others are clearly better
 _WEIGHTS: Tuple[Dict[str, float], ...] = tuple(
     dict(zip(("classifier", "neighbours", "characters"), weights))
     for weights in ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, 0), (1, 0, 1), (1, 0, 2), (2, 1, 0))
@@ -18,13 +18,13 @@ _POWERS = np.exp(np.linspace(np.log(0.5), np.log(6.0), 60))
 
 
 class Voting(NamedTuple):
-    """How views are weighed, and how their probabilities become confidences.
+    """The weights of the views, and the calibration of their probabilities.
 
     Attributes:
-        weights: of the views by name; None means equal ones.
-        power: of the pooled probabilities.
-        temperature: of the classifier's logits.
-        calibrated: whether these come from held-out messages.
+        weights: the weights of the views by name; None for equal weights.
+        power: the exponent of the pooled probabilities.
+        temperature: the temperature of the classifier's logits.
+        calibrated: whether these values were fitted to held-out messages.
     """
 
     weights: Optional[Dict[str, float]] = None
@@ -34,15 +34,15 @@ class Voting(NamedTuple):
 
 
 UNMEASURED = Voting()
-"""Where no messages were held out."""
+"""The defaults, if no messages were held out."""
 
 
 class HeldOutEvidence(NamedTuple):
-    """Evidence of messages that neither the model nor the views were trained on.
+    """Evidence for messages that neither the model nor the views were trained on.
 
     Attributes:
-        classes: of the messages, `(n,)`.
-        evidence: of each view, one entry a message.
+        classes: the intents of the messages, `(n,)`.
+        evidence: the evidence of each view, by its name; one entry for each message.
     """
 
     classes: np.ndarray
@@ -50,9 +50,9 @@ class HeldOutEvidence(NamedTuple):
 
 
 def choose_weights(held_out: Optional[HeldOutEvidence], *, with_features: bool) -> Dict[str, float]:
-    """Weights of the views, with the sum 1: equal ones, unless others are right clearly more often.
+    """Weights of the views, with a sum of 1: equal weights, unless others are clearly more accurate.
 
-    A view of which nothing is left but its familiarity keeps that.
+    A view with weight 0 still contributes its familiarity.
     """
     best = equal_weights(with_features=with_features)
     if held_out is not None and len(held_out.classes):
@@ -64,34 +64,34 @@ def choose_weights(held_out: Optional[HeldOutEvidence], *, with_features: bool) 
 
 
 def clear_gain(right: np.ndarray, usual: np.ndarray) -> int:
-    """How many more messages are right than usually; 0 unless by more than two standard errors.
+    """How many more messages are right than with a baseline; 0 if by no more than two standard errors.
 
-    The standard error is that of the number of messages that only one of two has right (McNemar 1947), `sqrt(b + c)`.
+    The standard error is `sqrt(b + c)`, of the messages that exactly one of the two classifies right (McNemar 1947).
 
     Args:
-        right: whether each message is, `(n,)`.
-        usual: the same of what it is compared with.
+        right: whether each message is classified right, `(n,)`.
+        usual: the same for the baseline, `(n,)`.
     """
     gained, lost = int((right & ~usual).sum()), int((~right & usual).sum())
     return gained - lost if gained - lost > 2.0 * np.sqrt(gained + lost) else 0
 
 
 def equal_weights(*, with_features: bool) -> Dict[str, float]:
-    """One weight for every view."""
+    """The same weight for every view; 0 for neighbours, if the model gives no features."""
     return {"classifier": 1.0, "neighbours": 1.0 if with_features else 0.0, "characters": 1.0}
 
 
 def right_answers(held_out: HeldOutEvidence, weights: Mapping[str, float]) -> np.ndarray:
-    """Whether each held-out message is right with these weights.  # (n,)"""
+    """Whether each held-out message is classified right with these weights.  # (n,)"""
     probabilities = [pooled.probabilities for pooled in pooled_evidence(held_out.evidence, weights)]
     return np.argmax(probabilities, axis=1) == held_out.classes
 
 
 def fit_power(held_out: Optional[HeldOutEvidence], weights: Mapping[str, float]) -> float:
-    """The power of the pooled probabilities that makes held-out messages most likely; 1 without any.
+    """The exponent of the pooled probabilities of greatest likelihood for held-out messages; 1 without any.
 
-    One answer among all is counted as wrong, as in Laplace's rule of succession: where every held-out message is right,
-    confidences stay below `n / (n + 1)`.
+    One wrong prediction is added, as in Laplace's rule of succession: even if all held-out messages are classified
+    right, confidences stay below `n / (n + 1)`.
     """
     if held_out is None or not len(held_out.classes):
         return 1.0
@@ -111,6 +111,6 @@ def fit_power(held_out: Optional[HeldOutEvidence], weights: Mapping[str, float])
 
 
 def pooled_evidence(evidence: Mapping[str, Sequence[Evidence]], weights: Mapping[str, float]) -> List[Pooled]:
-    """The evidence of the views together, for every message; a view without a weight counts for familiarity alone."""
+    """Combines the evidence of the views for each message; a view with weight 0 contributes its familiarity only."""
     names = list(evidence)
     return [pool(each, [weights.get(name, 0.0) for name in names]) for each in zip(*(evidence[name] for name in names))]

@@ -1,4 +1,4 @@
-"""Families of encoders that can be read: each is one module with a `FAMILY`, registered here under its model type."""
+"""Supported families of encoders: each is a module with a `FAMILY`, registered here under its model type."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def register_family(model_type: str, family: Family) -> None:
     """Adds a family, or replaces one.
 
     Args:
-        model_type: as `config.json` has it.
-        family: how its checkpoints become our parameters.
+        model_type: the value in `config.json`.
+        family: maps its checkpoints to our parameters.
     """
     _FAMILIES[model_type] = family
 
 
 def model_types() -> List[str]:
-    """The model types that are supported."""
+    """The supported model types."""
     return list(_FAMILIES)
 
 
 def family_of(model_type: str) -> Family:
-    """The family of a supported model type; it is imported when it is asked for first."""
+    """The family of a supported model type, imported on first use."""
     family = _FAMILIES[model_type]
     return importlib.import_module(family).FAMILY if isinstance(family, str) else family

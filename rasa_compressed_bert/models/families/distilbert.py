@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al. 2019, arXiv 1910.01108): a BERT of half the layers, without token types and pooler."""
+"""DistilBERT (Sanh et al. 2019, arXiv 1910.01108): a BERT with half the layers, without token types and pooler."""
 
 from __future__ import annotations
 

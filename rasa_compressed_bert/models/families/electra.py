@@ -1,4 +1,4 @@
-"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): a BERT without pooler, whose embeddings may be narrower."""
+"""ELECTRA (Clark et al. 2020, arXiv 2003.10555): a BERT without pooler, with embeddings that may be narrower."""
 
 from __future__ import annotations
 

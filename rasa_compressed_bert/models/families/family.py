@@ -1,4 +1,4 @@
-"""A family of encoders: where its checkpoints keep what our encoder needs."""
+"""A family of encoders: maps the configuration and the variables of its checkpoints to our encoder."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Variables = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Family:
-    """The names that a family's configuration and variables have in transformers' TensorFlow classes.
+    """The names of a family's configuration and variables in transformers' TensorFlow classes.
 
     Attributes:
-        kernels: our names of a layer's matrices, and the variables' below the layer.
-        norms: the same of its layer normalisations.
-        layer: where the variables of a layer are; `{}` is its number.
-        settings: names of the configuration where they differ from BERT's.
-        token_types: whether the embedding of the first token type is added to every position.
-        first_position: the row of the position embeddings that the first wordpiece of a message gets. In RoBERTa, and
-            what descends from it, this is the number of the padding wordpiece plus 1.
-        projection: the linear layer from embeddings of another width, `embedding_size`, to the hidden states; where
-            both are as wide, there is none.
-        position_bias: biases of the heads for relative positions (`models.relative_positions`), which all layers share.
-            Each of our layers has its own, so that it can lose heads.
+        kernels: our names of a layer's matrices, and the paths of their variables within the layer.
+        norms: the same for its layer normalisations.
+        layer: the path of a layer; `{}` is its number.
+        settings: BERT's names in the configuration, and those of the family where they differ.
+        token_types: whether there are token types; the embedding of the first is added to every position.
+        first_position: the row of the position embeddings for the first wordpiece of a message. In RoBERTa and models
+            derived from it, this is the id of the padding wordpiece plus 1.
+        projection: the linear layer from embeddings to hidden states, for a family in which their widths may differ
+            (`embedding_size`); a model of equal widths has none.
+        position_bias: the biases of the heads for relative positions (`models.relative_positions`), which all layers
+            share. In our encoder each layer has its own copy, so that its heads can be pruned.
     """
 
     kernels: Mapping[str, str]
@@ -49,7 +49,7 @@ class Family:
     position_bias: Optional[str] = None
 
     def unsupported(self, config: Any) -> Optional[str]:
-        """What our encoder cannot compute, None where it can compute everything."""
+        """The first setting that our encoder does not support; None if all are supported."""
         activation = self._setting(config, "hidden_act")
         if activation not in ACTIVATIONS:
             return f"the activation '{activation}' (use one of {', '.join(map(repr, ACTIVATIONS))})"
@@ -86,11 +86,11 @@ class Family:
         """Our parameters, by the names of `EncoderShape.parameter_shapes`.
 
         Args:
-            variables: of the checkpoint, without the prefix of the model.
-            num_layers: of the encoder.
+            variables: the variables of the checkpoint, without the prefix of the model.
+            num_layers: the number of layers of the encoder.
         """
         position = variables["embeddings/position_embeddings/embeddings"][self.first_position :]
-        if self.token_types:  # a message is one segment, so that its type embedding is added to every position
+        if self.token_types:  # a message is one segment: the first type is added to every position
             position = position + variables["embeddings/token_type_embeddings/embeddings"][0]
         parameters = {
             "embeddings.word": variables["embeddings/word_embeddings/weight"],
@@ -112,14 +112,14 @@ class Family:
         return parameters
 
     def token_type(self, variables: Variables) -> Dict[str, np.ndarray]:
-        """`TOKEN_TYPE` `(E,)`: the embedding of the second type without that of the first; empty of weights without."""
+        """`TOKEN_TYPE` `(E,)`: the embedding of the second token type minus that of the first; empty without types."""
         if not self.token_types:
             return {}
         table = variables["embeddings/token_type_embeddings/embeddings"]
         return {TOKEN_TYPE: table[1] - table[0]} if len(table) > 1 else {}
 
     def pooler(self, variables: Variables) -> Dict[str, np.ndarray]:
-        """The parameters `POOLER`; empty of weights without a pooler."""
+        """The parameters `POOLER`; empty if the weights have no pooler."""
         names = (f"pooler/dense/{name}" for name in ("kernel", "bias"))
         return {ours: variables[theirs] for ours, theirs in zip(POOLER, names) if theirs in variables}
 

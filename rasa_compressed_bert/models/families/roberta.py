@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al. 2019, arXiv 1907.11692), and XLM-R and CamemBERT, which differ from it in the tokenizer alone."""
+"""RoBERTa (Liu et al. 2019, arXiv 1907.11692), and XLM-R and CamemBERT, which differ from it only in the tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subword models: how a vocabulary splits words, each kind in one module that is registered here under its name."""
+"""Subword models, which split words with a vocabulary: each kind is a module that is registered here under its name."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ _MODELS: Dict[str, str] = {
 
 
 _MOST_CHARACTERS = 100
-"""That may be written for one. Nothing or a blank is what known vocabularies write in the place of some."""
+"""The largest number of characters to which one may be normalized.
+
+In known vocabularies, replacements of a character are empty or a space."""
 
 
 def subword_model(library: Tokenizer) -> SubwordModel:
-    """The subword model of a tokenizer, whose pre-tokenizer is made ready for it.
+    """The subword model of a tokenizer, whose pre-tokenizer it adapts.
 
     Raises:
-        WeightsError: if it is none of those that are supported, or makes a short text very long.
+        WeightsError: if the kind of tokenizer is not supported, or if its normalizer makes short texts very long.
     """
     kind = type(library.model).__name__
     if kind not in _MODELS:
         raise WeightsError(f"The tokenizer has a '{kind}' vocabulary, which is not supported; use {_supported()}.")
-    normalizer = library.normalizer  # not tested for truth: a sequence of normalizers is false in tokenizers 0.15
+    normalizer = library.normalizer  # compared with None, as a sequence of normalizers is falsy in tokenizers 0.15
     if (
         normalizer is not None
         and math.prod(_replacement_lengths(json.loads(normalizer.__getstate__()))) > _MOST_CHARACTERS
@@ -43,7 +45,7 @@ def subword_model(library: Tokenizer) -> SubwordModel:
 
 
 def _replacement_lengths(state: Any) -> Iterator[int]:
-    """Characters that each replacement in a normalizer writes for one, at least 1."""
+    """The number of characters of each replacement in a normalizer, at least 1."""
     if isinstance(state, dict):
         yield max(1, len(state.get("content", "")))
     for inner in state.values() if isinstance(state, dict) else state if isinstance(state, list) else ():

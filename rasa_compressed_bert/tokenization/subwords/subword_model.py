@@ -1,8 +1,9 @@
-"""What all subword models have in common.
+"""The base class of subword models.
 
-WordPiece marks the pieces that continue a word (`##`); Unigram and byte-level BPE mark those that begin one (`▁`, `Ġ`),
-with the blank before it. So a part of a word that is encoded alone would get a mark, and the offsets of a piece may
-have a blank in them. A separator between two parts of a word keeps pieces from crossing it, and adds no mark.
+WordPiece marks pieces that continue a word (`##`); Unigram and byte-level BPE mark pieces that begin one (`▁`, `Ġ`),
+together with the space before it. So with these, a part of a word that is encoded alone would get a mark, and the
+offsets of a piece may include a space. A separator between two parts of a word prevents pieces from crossing it, and
+does not add a mark.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 from tokenizers import Tokenizer
 
 SEPARATOR = "\ufdd0"
-"""A noncharacter, which Unicode keeps for use inside of programs; in a message it is read as U+FFFD."""
+"""A noncharacter, which Unicode reserves for internal use; in a message it is read as U+FFFD."""
 _MASKS = ("[MASK]", "<mask>")
 _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
-"""Thai, Lao, Burmese, Khmer, Chinese and Japanese: each piece is taken for a word."""
+"""Thai, Lao, Burmese, Khmer, Chinese and Japanese, in which each piece counts as a word."""
 
 
 _LONGEST_RUN = 100
-_RUN = re.compile(r"[^ \t\n\r]+|\s+")  # other blanks are none to some tokenizers
+_RUN = re.compile(r"[^ \t\n\r]+|\s+")  # some tokenizers do not split at other whitespace
 
 
 class Places(NamedTuple):
-    """Where the pieces of a text lie, and whether each continues the word of the one before it."""
+    """The positions of the pieces of a text, and whether each continues the word of the one before it."""
 
     starts: List[int]
     ends: List[int]
@@ -37,46 +38,46 @@ class Places(NamedTuple):
 
 
 class SubwordModel:
-    """A vocabulary, as text is encoded with it and as pieces are left out of it.
+    """How text is encoded with a vocabulary, and how pieces are removed from it.
 
     Args:
-        library: the tokenizer; its pre-tokenizer is changed where the separator has to be removed.
+        library: the tokenizer; its pre-tokenizer is changed if it has to remove the separator.
     """
 
     separator = SEPARATOR
     mark = ""
-    """What the pieces begin with that begin a word."""
+    """The prefix of pieces that begin a word."""
 
     def __init__(self, library: Tokenizer):
         self._library = library
 
     @property
     def mask(self) -> Optional[str]:
-        """The piece that stands for a word that is left out; None of a vocabulary without one."""
+        """The mask piece of masked language models; None if the vocabulary has none."""
         return next((mask for mask in _MASKS if self._library.token_to_id(mask) is not None), None)
 
     def words(self) -> Dict[str, int]:
-        """Ids of the pieces that are a word or begin one, by what they write."""
+        """The ids of the pieces that are a word or begin one, by their spelling."""
         pieces = self._library.get_vocab(with_added_tokens=False)
         return {self.spelling(piece): index for piece, index in pieces.items() if self.begins_word(piece)}
 
     def written(self, text: str) -> str:
-        """A text as it is encoded."""
+        """A text as it has to be passed to the library."""
         return text
 
     def shortened(self, text: str, most: int) -> str:
-        """The beginning of a text that has at most so many characters after normalisation."""
+        """The beginning of a text that has at most `most` characters after normalisation."""
         return text
 
     def normalized_length(self, text: str) -> int:
-        """Characters of a text after normalisation."""
+        """The number of characters of a text after normalisation."""
         return len(text)
 
     def breaks(self, text: str) -> List[int]:
-        """Places where runs of more than 100 characters without a blank, and of blanks, are broken.
+        """Positions at which runs of more than 100 characters without whitespace, and of whitespace, are split.
 
-        The library keeps the pieces of the first 10,000 words that it meets, however long they are: 50 bytes for a
-        character, for as long as the tokenizer lives.
+        The library caches the pieces of the first 10,000 words that it sees, however long they are: 50 bytes for each
+        character, for the lifetime of the tokenizer.
         """
         if len(text) <= _LONGEST_RUN:
             return []
@@ -88,7 +89,7 @@ class SubwordModel:
         return piece.startswith(self.mark) and piece != self.mark
 
     def spelling(self, piece: str) -> str:
-        """What a piece writes, without its mark."""
+        """The text of a piece, without its mark."""
         return piece[len(self.mark) :] if piece.startswith(self.mark) else piece
 
     def places(
@@ -100,17 +101,16 @@ class SubwordModel:
         words: Sequence[int],
         split_points: Collection[int],
     ) -> Places:
-        """Where pieces lie in a text, without blanks at their ends; a mark alone has no length.
+        """The positions of pieces in a text, without whitespace at their ends; a mark alone has no length.
 
-        Words are split at blanks, at everything that is neither a letter nor a digit, and between the pieces of scripts
-        without blanks.
+        Words are split at whitespace, at punctuation and symbols, and between the pieces of scripts without spaces.
 
         Args:
-            text: that was encoded.
-            pieces: of the text.
-            offsets: of each piece, as the library has them.
-            words: of each piece, as the library numbers them.
-            split_points: places in the text that no word crosses.
+            text: the text that was encoded.
+            pieces: the pieces of the text.
+            offsets: the offsets of each piece, from the library.
+            words: the number of each piece's word, from the library.
+            split_points: positions in the text that no word crosses.
         """
         found = Places([], [], [])
         before = 0  # the end of the last piece
@@ -130,42 +130,42 @@ class SubwordModel:
         return found
 
     def pieces(self, model: Mapping[str, Any]) -> Dict[str, int]:
-        """Ids of the pieces.
+        """The ids of the pieces.
 
         Args:
-            model: the entry of the library's JSON.
+            model: the entry `model` of the library's JSON.
         """
         ids: Dict[str, int] = model["vocab"]
         return ids
 
     def is_spelled(self, piece: str, known: Collection[str]) -> bool:
-        """Whether single characters of the vocabulary write what a piece writes; none does for a single character."""
+        """Whether a piece of several characters can be spelled with single characters of the vocabulary."""
         return len(piece) > 1 and all(character in known for character in piece)
 
     def indispensable(self, model: Mapping[str, Any]) -> Set[str]:
-        """Pieces that are no characters, and without which others could not be chosen as before."""
+        """Pieces, besides characters, without which other pieces would be used differently."""
         return set()
 
     def parts(self, model: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
-        """The pieces that others are made of; of those that are made of none, nothing."""
+        """The parts of each piece that is made of other pieces; pieces without parts are left out."""
         return {}
 
     def frequencies(self, model: Mapping[str, Any]) -> Dict[str, float]:
-        """Logarithms of how often pieces are met, in any unit; here from their order, by Zipf's law."""
+        """The logarithms of the frequencies of pieces, up to a constant; by default from their order, by Zipf's law."""
         return {piece: -math.log(index + 1) for piece, index in self.pieces(model).items()}
 
     def select(self, model: Dict[str, Any], ids: Mapping[str, int]) -> None:
-        """Leaves out the pieces that have no new id.
+        """Removes the pieces that have no new id.
 
         Args:
-            model: the entry of the library's JSON.
-            ids: new ids, in their order.
+            model: the entry `model` of the library's JSON, which is changed.
+            ids: the new ids by piece, in ascending order.
         """
         model["vocab"] = dict(ids)
 
 
 def _inside_word(text: str, place: int) -> bool:
-    """Whether the characters before and behind a place belong to one word."""
+    """Whether the characters before and after a position belong to the same word."""
     if not place or text[place - 1].isspace():
         return False
     if unicodedata.category(text[place])[0] == "M":

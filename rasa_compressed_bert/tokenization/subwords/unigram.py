@@ -1,7 +1,7 @@
 """Unigram (Kudo 2018, arXiv 1804.10959): the segmentation with the largest sum of log probabilities.
 
-A segmentation that is the best of all is the best of those without some pieces too, if it has none of these. What is
-unknown costs the lowest score of all and 10 more: the piece that has it is kept.
+If some pieces are removed, the best segmentation of a word is still the best unless it used one of them. An unknown
+character costs 10 more than the lowest score, so the piece with that score is always kept.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR, SubwordModel
 
-_BYTE = "<0x{:02X}>"  # what is written byte by byte, where the model can
-_MOST_OF_ONE = 18  # characters of U+FDFA
+_BYTE = "<0x{:02X}>"  # pieces of models that write unknown characters byte by byte
+_MOST_OF_ONE = 18  # characters of U+FDFA after NFKC
 
 
 @lru_cache(maxsize=4096)
@@ -35,7 +35,7 @@ class Unigram(SubwordModel):
         library.pre_tokenizer = pre_tokenizers.Sequence([*marks, removed])
 
     def shortened(self, text: str, most: int) -> str:
-        """See `SubwordModel`: NFKC, the normalisation of these vocabularies, makes up to 18 characters of one."""
+        """See `SubwordModel`: the normalisation of these vocabularies, NFKC, makes up to 18 characters of one."""
         if text.isascii() or _MOST_OF_ONE * len(text) <= most:
             return text
         for place, character in enumerate(text):

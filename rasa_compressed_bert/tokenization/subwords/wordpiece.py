@@ -1,9 +1,9 @@
-"""WordPiece (Schuster and Nakajima 2012): the longest piece that fits, from left to right, without going back.
+"""WordPiece (Schuster and Nakajima 2012): greedily uses the longest piece that matches, from left to right.
 
-In a trained vocabulary every piece can also be spelled in single characters, so a word is unknown only if one of its
-characters is. As long as the single characters are kept, dropping other pieces splits words further but makes none
-unknown; and a word whose pieces are all kept is split as before, since they are still the longest. (A piece that cannot
-be spelled, in a vocabulary written by hand, is kept.)
+In a trained vocabulary, every piece can also be spelled with single characters, so a word is unknown only if one of its
+characters is. As long as single characters are kept, removing other pieces splits words further but makes none unknown;
+and a word whose pieces are all kept is split as before, since they are still the longest. (A piece that cannot be
+spelled, as in a vocabulary written by hand, is kept.)
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _PREFIX = "##"
 
 
 class WordPiece(SubwordModel):
-    """Pieces that continue a word are marked: a blank separates the parts of one."""
+    """Pieces that continue a word are marked, so a space can separate the parts of a word."""
 
     separator = " "
 
     def breaks(self, text: str) -> List[int]:
-        """See `SubwordModel`: the library keeps no words."""
+        """See `SubwordModel`: for WordPiece, the library has no cache of words."""
         return []
 
     def begins_word(self, piece: str) -> bool:
@@ -41,7 +41,7 @@ class WordPiece(SubwordModel):
         words: Sequence[int],
         split_points: Collection[int],
     ) -> Places:
-        """See `SubwordModel`; words are those of BERT's pre-tokenizer, and pieces have no blanks."""
+        """See `SubwordModel`; words are those of BERT's pre-tokenizer, and pieces include no whitespace."""
         starts: List[int] = [start for start, _ in offsets]
         continues = [place > 0 and words[place] == words[place - 1] for place in range(len(words))]
         return Places(starts, [end for _, end in offsets], continues)
