@@ -128,7 +128,7 @@ def test_epochs_of_finetuning():
         ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
         (
             {"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}},
-            "null, not b, as a file cannot be asked",
+            "null, not b, as a file has no predictions",
         ),
         ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 is only for"),
         (
