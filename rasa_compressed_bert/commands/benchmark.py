@@ -76,7 +76,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=positive,
         default=50,
         metavar="N",
-        help="number of parts of the messages after each of which models take turns (with questions, after each one)",
+        help="number of parts to split the messages into; models take turns after each part (or after each question)",
     )
     benchmark.add_argument(
         "--max-messages",

@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     package.add_argument("--nlu", type=Path, metavar="NLU.yml", help="NLU data to fine-tune the weights on")
     package.add_argument("--name", required=True, help="name of the package, such as de_bert")
-    package.add_argument("--language", metavar="CODE", help="spaCy's code, such as de (default: that of the model)")
+    package.add_argument("--language", metavar="CODE", help="language in spaCy, such as de (default: the model's)")
     package.add_argument("--version", default="1.0.0", help="version of the package")
     package.add_argument(
         "--beside", metavar="MODEL", help="another spaCy pipeline to run alongside, by its name or folder"

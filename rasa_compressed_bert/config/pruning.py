@@ -25,7 +25,7 @@ def _own_sparsity(units: str, *methods: str, **declaration: Any) -> Any:
         low=0,
         high=0.99,
         optional=True,
-        help=f"Final sparsity of the {units} alone; null leaves it to the global ranking.",
+        help=f"Separate final sparsity of the {units}; null leaves it to the global ranking.",
         **{"requires": {"pruning.method": methods}, **declaration},
     )
 

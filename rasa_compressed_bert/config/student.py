@@ -61,7 +61,7 @@ class StudentConfig(Variants):
 
 
 class Student(ABC):
-    """An architecture that a BERT can teach; its module must not import TensorFlow, only `train` may.
+    """An architecture that a BERT can teach; importing its module, as reading options does, must not load TensorFlow.
 
     Attributes:
         options: the class of its options.

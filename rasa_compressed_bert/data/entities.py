@@ -46,7 +46,7 @@ class EntitySpan(NamedTuple):
 
 
 class TagSpan(NamedTuple):
-    """Wordpieces from `first` up to and without `end`, and the index of their label."""
+    """Wordpieces from `first` up to, but not including, `end`, and the index of their label."""
 
     first: int
     end: int

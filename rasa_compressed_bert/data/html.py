@@ -21,7 +21,7 @@ _WITHOUT_VALUE = (
     "hidden inert ismap itemscope loop multiple muted nomodule noshade novalidate nowrap open readonly required "
     "reversed selected"
 ).split()
-"""Attributes that need no value; with others, as in `<b and c>`, it is not a tag."""
+"""Attributes that need no value; any other one without a value, as in `<b and c>`, shows that it is not a tag."""
 _END_OF_HIDDEN = re.compile(rf"</({'|'.join(_HIDDEN)})", re.IGNORECASE)
 _SECTION = re.compile(r"<!\[(temp|cdata|ignore|include|rcdata|if|else|endif)(?![-_.a-z0-9])", re.IGNORECASE)
 _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])

@@ -25,7 +25,7 @@ _FORMAT = (
     '[{"id": ..., "question": ..., "answers": [{"text": ..., "answer_start": ...}]}]}]}]}'
 )
 _NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "has no passage", "has no text", "has no answer, but is_impossible is not true"
-_MISPLACED, _DUPLICATE = "has no answer that is where answer_start says", "has the id of an earlier question"
+_MISPLACED, _DUPLICATE = "has no answer at its answer_start", "has the id of an earlier question"
 
 
 def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:

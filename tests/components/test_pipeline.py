@@ -64,7 +64,7 @@ def test_intents_that_are_predicted_later(caplog, order, warned):
     with caplog.at_level(logging.WARNING):
         warn_of_missing_intents(ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
         warn_of_missing_intents(context(), component="any")  # of a graph that trains
-    assert ("Put it behind the intent classifier" in caplog.text) == warned
+    assert ("Put it after the intent classifier" in caplog.text) == warned
 
 
 def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
