@@ -31,8 +31,8 @@ class BudgetConfig:
         low=0,
         high=1,
         optional=True,
-        help="Maximum by which the F1 on held-out messages may be below that of the uncompressed model. If it is set, "
-        "the strongest pruning within the budget is chosen, otherwise the weakest.",
+        help="Maximum drop of the F1 on held-out messages, compared with the uncompressed model. If it is set, the "
+        "strongest pruning within the budget is chosen, otherwise the weakest.",
     )
 
     @property
