@@ -24,7 +24,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a component when it is asked for: Rasa and its TensorFlow are not needed for the rest."""
+    """Imports a component when it is accessed, as the rest of the package needs neither Rasa nor its TensorFlow."""
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'; its components are {', '.join(_COMPONENTS)}")

@@ -26,7 +26,7 @@ from rasa_compressed_bert.reporting.printable import as_printable
 
 _COMMANDS = (init, inspect, report, benchmark, sensitivity, augment, export, package_spacy, search)
 _FAILED = 2
-_INTERRUPTED = 130  # as shells have it
+_INTERRUPTED = 130  # 128 + SIGINT, as in shells
 _EXAMPLES = f"""Examples:
 {PROGRAM} init
 {PROGRAM} inspect models
@@ -35,7 +35,7 @@ _EXAMPLES = f"""Examples:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Runs a sub-command; returns the exit status: 2 for what this package or the system refuses, 130 after Ctrl-C."""
+    """Runs a sub-command and returns the exit status: 0, 2 after an error, or 130 after Ctrl-C."""
     _write_what_can_be_encoded()
     arguments = _parser().parse_args(argv)
     level = logging.ERROR if arguments.quiet else logging.INFO if arguments.verbose else logging.WARNING
@@ -51,28 +51,28 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
-    except OSError as error:  # a disk that is full, a file that may not be read
+    except OSError as error:  # such as a full disk, or a file without read permission
         sys.stderr.write(f"{error}\n")
         return _FAILED
     return 0
 
 
 class _StandardError(logging.StreamHandler):
-    """Writes to what standard error is at the time, which a progress bar replaces to keep below the messages."""
+    """Writes to the current `sys.stderr`, which a progress bar replaces so that it stays below the messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """What is written of a record."""
+        """Formats a record, with control characters escaped."""
         return as_printable(super().format(record))
 
 
 def _write_what_can_be_encoded() -> None:
-    """Question marks in the place of what the code page of a terminal or of a pipe does not have (Windows)."""
+    """Replaces characters that the encoding of a terminal or pipe lacks, as on Windows, by question marks."""
     for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)  # not of a replaced stream
+        reconfigure: Any = getattr(stream, "reconfigure", None)  # missing on a replaced stream
         if reconfigure:
             reconfigure(errors="replace")
 
@@ -80,7 +80,7 @@ def _write_what_can_be_encoded() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Looks into trained models, compares them, finds better options, and packages them.",
+        description="Inspects trained models, compares them, searches for better options, and packages them.",
         epilog=_EXAMPLES,
         formatter_class=Help,
     )

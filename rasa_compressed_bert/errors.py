@@ -1,4 +1,4 @@
-"""The exceptions that this package raises for what a user or a machine got wrong."""
+"""The exceptions that this package raises for errors of the user or of the environment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Optional, Tuple
 
 
 class CompressedBertError(Exception):
-    """Base of all errors of this package, raised when no narrower one fits."""
+    """Base of all errors of this package, raised itself when no more specific one fits."""
 
 
 class ConfigError(CompressedBertError):
     """Raised when options of a component are unknown, of a wrong type, out of range or contradictory.
 
-    Takes every problem found, one line each, and whose options they are, where it is one component's:
+    Takes all problems that were found, one line each, and the component, if the options belong to one:
     ``ConfigError("epochs: ...", "batch_size: ...", component="PrunedBertIntentClassifier")``.
     """
 

@@ -1,4 +1,4 @@
-"""Units of what is reported."""
+"""Units of reported figures."""
 
 MB = 1e6
-"""Bytes of a megabyte."""
+"""Bytes per megabyte."""

@@ -1,4 +1,4 @@
-"""Training messages with listed values in the places of their entities: lookup tables and synonyms are learnt so."""
+"""Training messages whose entities are replaced by listed values, to learn lookup tables and synonyms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rasa_compressed_bert.data.known_values import KnownValues
 
 logger = logging.getLogger(__name__)
 SHARE = 1.0
-"""Synthetic messages for each training message, at most."""
+"""Maximum number of synthetic messages per training message."""
 _PER_VALUE = 10
 
 
@@ -25,8 +25,8 @@ class Filled(NamedTuple):
 
     Attributes:
         example: the message.
-        source: position of the message that it was made from.
-        synonym: the normal form of its value, where that is a synonym and in no lookup table.
+        source: index of the message that it was made from.
+        synonym: the normalised value, if that is a synonym and in no lookup table.
     """
 
     example: Example
@@ -39,20 +39,20 @@ def filled_messages(
 ) -> List[Filled]:
     """Copies of training messages in which one entity has a listed value, see `usable_values`.
 
-    At most `share` times as many as there are messages, evenly distributed over the types of entities, over the values
-    of a type and over the messages with an entity of it. However many values there are, training takes no longer.
+    There are at most `share` times as many as training messages, evenly distributed over the entity types, the values
+    of a type and the messages with an entity of it, so that training takes no longer with more values.
 
     Args:
-        examples: the training messages; those whose entities nobody annotated are left alone.
+        examples: the training messages; those without annotated entities are not used.
         known: lookup tables and synonyms.
-        share: of synthetic messages to training messages.
-        seed: of everything random.
+        share: maximum ratio of synthetic messages to training messages.
+        seed: random seed.
     """
     if not known.lookups and not known.synonyms:
         return []
     rng = np.random.default_rng(seed)
     values = usable_values(examples, known, seed=seed)
-    places: Dict[str, List[Tuple[int, int]]] = defaultdict(list)  # message, and its entity
+    places: Dict[str, List[Tuple[int, int]]] = defaultdict(list)  # indices of a message and of its entity, by type
     for source, example in enumerate(examples):
         for position, span in enumerate(example.entities):
             places[span.entity].append((source, position))
@@ -75,7 +75,7 @@ def filled_messages(
 
 
 def _counts(values: Dict[str, List[str]], total: int) -> Dict[str, int]:
-    """How many messages each type gets: even shares of `total`, of which types with few values leave some to others."""
+    """The number of messages of each type: equal shares of `total`; types with few values leave some to the others."""
     counts = {}
     for left, kind in enumerate(sorted(values, key=lambda name: len(values[name])), start=-len(values)):
         counts[kind] = min(total // -left, _PER_VALUE * len(values[kind]))
@@ -84,7 +84,7 @@ def _counts(values: Dict[str, List[str]], total: int) -> Dict[str, int]:
 
 
 def _with_value(example: Example, position: int, value: str) -> Example:
-    """A message with a value in the place of one of its entities; the ones behind it move."""
+    """A message with one of its entities replaced by a value, and the entities after it shifted."""
     replaced = example.entities[position]
     moved = len(value) - (replaced.end - replaced.start)
     spans = []

@@ -1,4 +1,4 @@
-"""Which words may stand for each other: parts of speech of a spaCy model, or classes found in the messages."""
+"""Groups of interchangeable words: parts of speech from a spaCy model, or word classes found in the messages."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sklearn.exceptions import ConvergenceWarning
 
 from rasa_compressed_bert.errors import ConfigError
 
-_CLASSES = 45  # as many as the Penn Treebank has tags
-_WORDS_OF_A_CLASS = 4  # at least, on average
+_CLASSES = 45  # the number of tags of the Penn Treebank
+_WORDS_OF_A_CLASS = 4  # minimum, on average
 _CONTEXTS, _DIMENSIONS = 500, 50
-_EDGE = " "  # before the first word and after the last one: no word has a blank
+_EDGE = " "  # stands before the first word and after the last one; no word contains a space
 
 
 class PartsOfSpeech:
-    """A tag for each word of each message, and the words of each tag, as often as they occur.
+    """A tag for each word of each message, and the words of each tag with their frequencies.
 
     Args:
-        messages: as words.
-        spacy_model: that tags them; None means `distributional_classes`.
-        seed: of the clustering.
+        messages: the words of each message.
+        spacy_model: name of the spaCy model that tags them; None means `distributional_classes`.
+        seed: random seed of the clustering.
 
     Raises:
         ConfigError: if the spaCy model is not installed, or has no tagger.
@@ -45,11 +45,11 @@ class PartsOfSpeech:
         self._members = dict(members)
 
     def of_message(self, index: int) -> Sequence[int]:
-        """Tags of a message's words."""
+        """The tags of the words of a message."""
         return self._tags[index]
 
     def sample(self, tag: int, rng: np.random.Generator) -> str:
-        """A random word of a tag; frequent words are likelier (the unigram distribution of Tang et al.)."""
+        """A random word of a tag, drawn in proportion to its frequency (the unigram distribution of Tang et al.)."""
         members = self._members[tag]
         return members[rng.integers(len(members))]
 
@@ -57,12 +57,12 @@ class PartsOfSpeech:
 def distributional_classes(messages: Sequence[Sequence[str]], *, seed: int) -> Dict[str, int]:
     """Classes of words that occur between the same words (Schuetze 1995), by the word in lower case.
 
-    Counts of the word before and of the word after, in logarithms, reduced by a singular value decomposition and
-    clustered by k-means. Few words make few classes; of a single one there is nothing to learn.
+    The logarithmic counts of the previous and of the next word are reduced by a singular value decomposition and
+    clustered by k-means. With fewer words there are fewer classes; if there were only one, no clustering is done.
 
     Args:
-        messages: as words.
-        seed: of decomposition and clustering.
+        messages: the words of each message.
+        seed: random seed of decomposition and clustering.
     """
     lower = [[_EDGE, *(word.lower() for word in words), _EDGE] for words in messages]
     frequency = Counter(word for words in lower for word in words)
@@ -81,7 +81,7 @@ def distributional_classes(messages: Sequence[Sequence[str]], *, seed: int) -> D
     positions = np.array(list(counts)).T
     vectors = csr_matrix((np.log1p(list(counts.values())), positions), shape=(len(names), 2 * len(contexts)))
     dimensions = min(_DIMENSIONS, min(vectors.shape) - 1)
-    with warnings.catch_warnings():  # of few messages, words may all be alike: they have one class then
+    with warnings.catch_warnings():  # in few messages, all words may have equal vectors: then there is one class
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         reduced = TruncatedSVD(dimensions, random_state=seed).fit_transform(vectors)
@@ -107,7 +107,7 @@ def load_tagger(model: str) -> Any:
     except OSError as error:
         raise ConfigError(
             f"augmentation.spacy_model: '{model}' is not installed: python -m spacy download {model}; or leave "
-            "spacy_model out, which finds classes of words in the training data"
+            "spacy_model out, to use classes of words from the training data"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Synthetic messages for a teacher to label (Tang et al. 2019, arXiv 1903.12136, section 3.3, and NLP Town 2019).
 
-They need not mean anything: the teacher's prediction for "book [MASK] flight" shows its student how much each
-word counts.
+They need not make sense: the teacher's prediction for "book [MASK] flight" shows its student how much each word
+contributes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Synthetic(NamedTuple):
     """A synthetic message."""
 
     text: str
-    source: int  # position of the message that it was made from
+    source: int  # index of the message that it was made from
 
 
 def synthesize(
@@ -33,19 +33,19 @@ def synthesize(
     mask: str = "[MASK]",
     seed: int,
 ) -> List[Synthetic]:
-    """`n_iter` rounds over the messages; what is there already, or is nothing but masks, is dropped.
+    """Synthetic messages from `n_iter` rounds over the messages, without duplicates and messages of masks only.
 
     In a round, a message is cut down to one of its sentences with probability `sentence`; then each word is masked,
-    replaced by one of the same part of speech, replaced by a neighbour, or left; then 1 to 5 words in a row are cut out
-    with probability `ngram`.
+    replaced by one of the same part of speech, replaced by a neighbour, or kept; then the message is cut down to 1 to 5
+    consecutive words with probability `ngram`.
 
     Args:
         texts: the messages.
         options: rounds and probabilities.
-        parts_of_speech: of the messages' words; needed where `pos` is above 0.
-        neighbours: words that are like a word, by the word, or by it in lower case; needed where `neighbours` > 0.
-        mask: what is written in the place of a word.
-        seed: of everything random.
+        parts_of_speech: those of the messages' words; required if `pos` is above 0.
+        neighbours: words similar to a word, by the word or its lower case; required if `neighbours` is above 0.
+        mask: the text that masks a word.
+        seed: random seed.
     """
     rng = np.random.default_rng(seed)
     messages = [split_words(text) for text in texts]
@@ -103,13 +103,13 @@ def _ngram(words: List[Word], rng: np.random.Generator) -> List[Word]:
 def nearest_words(
     words: Sequence[str], vocabulary: Mapping[str, int], table: np.ndarray, *, count: int = 10
 ) -> Dict[str, List[str]]:
-    """The wordpieces nearest to each word in a table of embeddings, by the word; none for words of several pieces.
+    """The wordpieces nearest to each word in a table of embeddings, by word; none for words of several wordpieces.
 
     Args:
-        words: of the messages.
-        vocabulary: rows of the wordpieces that are words, by what they write.
+        words: words of the messages.
+        vocabulary: the words that are single wordpieces, with their rows in the table.
         table: the embeddings, `(V, H)`.
-        count: neighbours of a word.
+        count: number of neighbours per word.
     """
     candidates = [piece for piece in vocabulary if len(piece) > 2 and piece.isalpha()]
     asked = sorted({word for word in words if word in vocabulary and len(word) > 2 and word.isalpha()})

@@ -1,4 +1,4 @@
-"""Synthetic messages of training messages, with neighbours of their words in the encoder's vocabulary."""
+"""Synthetic messages from training messages, with neighbours of words in the encoder's vocabulary."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 def synthetic_messages(
     texts: Sequence[str], options: AugmentationConfig, *, tokenizer: str, table: np.ndarray, seed: int
 ) -> List[Synthetic]:
-    """Messages made of others by masking and replacing words, see `augmentation.synthesize`.
+    """Messages made from others by masking and replacing words, see `augmentation.synthesis.synthesize`.
 
     Args:
-        texts: of the training messages.
-        options: rounds and probabilities; a vocabulary without a mask piece has no words masked.
+        texts: texts of the training messages.
+        options: rounds and probabilities; no words are masked if the vocabulary has no mask wordpiece.
         tokenizer: the `tokenizers` library's JSON.
-        table: embeddings of its wordpieces, `(V, H)`: which words are like a word.
-        seed: of everything random.
+        table: embeddings of its wordpieces, `(V, H)`, by which neighbours of words are found.
+        seed: random seed.
     """
     words = [[word.text for word in split_words(text)] for text in texts]
     pieces = WordpieceTokenizer(tokenizer, 3)

@@ -1,4 +1,4 @@
-"""Which listed values of entities can be learnt: those that the training messages do not use for something else."""
+"""The listed entity values that can be learnt: those that the training messages do not use for something else."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import quoted
 
 logger = logging.getLogger(__name__)
-_LONGEST = 6  # words of a value that is looked for outside of entities
+_LONGEST = 6  # words of a value that is searched for outside of entities
 _LISTED = 3
-_MOST_CHECKED = 20_000  # values of a type: a random sample of more
+_MOST_CHECKED = 20_000  # values of a type; of more, a random sample is used
 
 
 def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int) -> Dict[str, List[str]]:
-    """The values that can be learnt, by type, in random order; warns once of all that cannot.
+    """The values that can be learnt, by type, in random order; one warning lists those that cannot.
 
-    A synonym is a value of the types whose lookup table or annotations have its canonical value, or another synonym of
-    it. A value is left out if it is empty, if the messages have it outside of entities more often than as one, or if
-    they annotate it as another type more often; types that are annotated with a common value are told apart by their
-    context, and may have the same values.
+    A synonym is a value of the types whose lookup table or annotations contain its canonical value or another synonym
+    of it. A value is left out if it is empty, if it occurs in the messages more often outside of entities than as an
+    entity of the type, or if it is annotated more often as another type. The last rule does not apply to types that
+    have another annotated value in common: they are distinguished by their context.
 
     Args:
         examples: the training messages.
         known: lookup tables and synonyms.
-        seed: of the order and, of more than 20,000 values of a type, of the sample.
+        seed: random seed of the order and, for more than 20,000 values of a type, of the sample.
     """
     rng = np.random.default_rng(seed)
     usage = _Usage.of(examples)
@@ -62,11 +62,11 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
 
 
 class _Usage(NamedTuple):
-    """How the training messages use words.
+    """How often the training messages use words as entities and otherwise.
 
     Attributes:
-        annotated: how often a normalised value is annotated, by type.
-        outside: how often words in a row lie outside of entities.
+        annotated: how often each normalised value is annotated, by type.
+        outside: how often each sequence of words occurs outside of entities.
     """
 
     annotated: Dict[str, Counter]
@@ -86,7 +86,7 @@ class _Usage(NamedTuple):
         return cls(dict(annotated), outside)
 
     def problem_of(self, value: str, kind: str) -> str:
-        """Why a value cannot be learnt; an empty text if it can."""
+        """The reason why a value cannot be learnt; an empty string if it can."""
         key = normalised(value)
         if not key:
             return "empty values"
@@ -99,14 +99,14 @@ class _Usage(NamedTuple):
         return ""
 
     def _exchangeable(self, kind: str, other: str, key: str) -> bool:
-        """Whether two types have an annotated value in common, beside the one in question."""
+        """Whether two types have an annotated value in common, besides the one in question."""
         return bool((self.annotated[kind].keys() & self.annotated[other].keys()) - {key})
 
 
 def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> Set[str]:
-    """The normal forms of entities that some messages have, and others do not.
+    """The normalised texts of entities that occur in `hidden` and not in `others`.
 
-    Rasa makes a synonym of every annotation with a value, so a synonym of such a text comes from a held-out message.
+    Rasa adds a synonym for every annotation with a value, so a synonym of such a text comes from a held-out message.
     """
     inside, outside = (
         {normalised(example.text[span.start : span.end]) for example in part for span in example.entities}
@@ -118,7 +118,7 @@ def annotated_alone_in(hidden: Iterable[Example], others: Iterable[Example]) -> 
 def without_held_out_synonyms(
     known: KnownValues, held_out: Sequence[Example], training: Sequence[Example]
 ) -> KnownValues:
-    """Known values without the synonyms that Rasa has read in annotations of held-out messages alone."""
+    """Known values without the synonyms that Rasa read from annotations of held-out messages only."""
     told = annotated_alone_in(held_out, training)
     return replace(
         known, synonyms={text: value for text, value in known.synonyms.items() if normalised(text) not in told}
@@ -126,18 +126,18 @@ def without_held_out_synonyms(
 
 
 def normalised(text: str) -> str:
-    """The words of a text in lower case; texts that differ in case and blanks are the same."""
+    """The words of a text in lower case: the same for texts that differ only in case and whitespace."""
     return " ".join(word.text for word in split_words(text.lower()))
 
 
 def _distinct(values: Iterable[str]) -> List[str]:
-    """Each value once, without blanks around it; an empty one stays, to be warned of."""
+    """Each value once, without surrounding whitespace; an empty one is kept, to be reported in the warning."""
     return list({normalised(value): value.strip() for value in values}.values())
 
 
 def _synonyms(usage: _Usage, tables: Dict[str, List[str]], known: KnownValues) -> Dict[str, List[str]]:
-    """Synonyms by the types that they are values of."""
-    groups: Dict[str, Set[str]] = defaultdict(set)  # all that has one canonical value, itself included
+    """Synonyms by the entity types that they are values of."""
+    groups: Dict[str, Set[str]] = defaultdict(set)  # all synonyms of a canonical value, and itself
     for text, canonical in known.synonyms.items():
         groups[canonical].update((normalised(text), normalised(canonical)))
     of_kind = {kind: set(counts) for kind, counts in usage.annotated.items()}
@@ -154,7 +154,7 @@ def _synonyms(usage: _Usage, tables: Dict[str, List[str]], known: KnownValues) -
 
 
 def _between(text: str, spans: Sequence[EntitySpan]) -> Iterator[str]:
-    """What of a text lies outside of its entities."""
+    """The parts of a text outside of its entities."""
     start = 0
     for span in sorted(spans):
         yield text[start : span.start]
@@ -163,7 +163,7 @@ def _between(text: str, spans: Sequence[EntitySpan]) -> Iterator[str]:
 
 
 def _ngrams(text: str) -> Iterator[str]:
-    """Up to `_LONGEST` words in a row, in lower case."""
+    """All sequences of up to `_LONGEST` words, in lower case."""
     words = [word.text for word in split_words(text.lower())]
     for size in range(1, _LONGEST + 1):
         for start in range(len(words) - size + 1):
@@ -171,7 +171,7 @@ def _ngrams(text: str) -> Iterator[str]:
 
 
 def _warn(problems: Dict[str, List[str]]) -> None:
-    """One warning of all that is left out, with counts and examples."""
+    """Logs one warning of all values that are left out, with counts and examples."""
     if problems:
         found = [
             f"{len(values)} {problem}: {', '.join(values[:_LISTED])}{' ...' if len(values) > _LISTED else ''}"

@@ -1,4 +1,4 @@
-"""The words of a message, and the message that words make."""
+"""Splitting messages into words, and joining words into messages."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class Word(NamedTuple):
     """A word, a character of a script without spaces, or a run of other characters."""
 
     text: str
-    before: str  # blanks between the word before and this one
+    before: str  # whitespace between the previous word and this one
 
 
 def split_words(text: str) -> List[Word]:
-    """The words of a message, in order; a combining mark is never parted from its character."""
+    """The words of a message, in order; a combining mark is never separated from its character."""
     return [Word(match["word"], match["before"]) for match in _WORD.finditer(text)]
 
 
 def joined(words: Sequence[Word]) -> str:
-    """The message that the words make; blanks at its ends are left out."""
+    """The message that consists of the words, without whitespace at its ends."""
     return "".join(word.before + word.text for word in words).strip()
 
 
 def sentence_bounds(words: Sequence[Word]) -> List[Tuple[int, int]]:
-    """First word of each sentence, and the one after its last."""
+    """The indices of the first word of each sentence, and of the word after its last one."""
     ends = [
         position + 1
         for position, (word, after) in enumerate(zip(words, words[1:]))

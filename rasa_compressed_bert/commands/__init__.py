@@ -1,1 +1,1 @@
-"""The sub-commands of the command line, a module each: `add` declares its arguments, `run` does its work."""
+"""The sub-commands of the command line, one module each: `add` declares the arguments, `run` executes the command."""

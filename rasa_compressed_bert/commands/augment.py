@@ -1,4 +1,4 @@
-"""`augment`: the messages that a teacher of one's own is asked."""
+"""`augment`: messages for an external teacher to label."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "augment",
         run=run,
         help="write synthetic messages for a teacher of your own to label",
-        description="Writes the training messages and synthetic ones made of them to a CSV file. Add a column for each "
-        "intent with the probability that your teacher gives it, and name the file in the config.yml: "
+        description="Writes the training messages and synthetic ones generated from them to a CSV file. Add a column "
+        "for each intent with your teacher's probabilities, and name the file in the config.yml: "
         "`teacher: {predictions: texts.csv}`.",
         examples=[
             "augment --nlu data/nlu.yml --out texts.csv",
@@ -28,20 +28,24 @@ def add(commands: argparse._SubParsersAction) -> None:
     augment.add_argument("--nlu", type=Path, required=True, metavar="NLU.yml", help="training data")
     augment.add_argument("--out", type=Path, required=True, metavar="TEXTS.csv", help="file to write")
     augment.add_argument(
-        "--n-iter", type=natural, default=20, metavar="N", help="synthetic messages made of each training message"
+        "--n-iter",
+        type=natural,
+        default=20,
+        metavar="N",
+        help="synthetic messages generated from each training message",
     )
     augment.add_argument(
         "--sentence",
         type=float,
         default=0.0,
         metavar="P",
-        help="probability that a synthetic message is one sentence of a longer training message",
+        help="probability that a synthetic message is made from one sentence of a longer training message",
     )
-    augment.add_argument("--seed", type=natural, default=42, metavar="N", help="of the random choices")
+    augment.add_argument("--seed", type=natural, default=42, metavar="N", help="random seed")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes the messages that a teacher of one's own is asked."""
+    """Writes messages for an external teacher to label."""
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.config import DistilledIntentClassifierConfig
     from rasa_compressed_bert.data.counts import counted

@@ -1,4 +1,4 @@
-"""`benchmark`: trained models side by side."""
+"""`benchmark`: comparison of trained models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="compare trained models on the same messages",
         description="Measures trained models side by side on the same messages: scores, latency, size, memory and load "
         "time. Models of Rasa's own components are measured in the same way. With --questions, answer extractors are "
-        "asked questions on passages.",
+        "compared on questions about passages.",
         examples=[
             "benchmark models/pruned.tar.gz models/diet.tar.gz --nlu test.yml",
             "benchmark models/*.tar.gz --nlu test.yml --out-of-scope oos.yml --http 10 --out results",
@@ -41,56 +41,56 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--questions",
         type=Path,
         metavar="TEST.json",
-        help="questions in the format of SQuAD 2.0, asked of BertAnswerExtractor, each on its own passage",
+        help="questions in the format of SQuAD 2.0 for BertAnswerExtractor, each on its own passage",
     )
     benchmark.add_argument(
         "--out",
         type=Path,
         default=Path("benchmark_results"),
         metavar="FOLDER",
-        help="where results.json and results.png go",
+        help="folder for results.json and results.png",
     )
     benchmark.add_argument(
         "--out-of-scope",
         type=Path,
         metavar="OOS.yml",
-        help="NLU data of messages that no intent is right for: how well confidences tell them apart",
+        help="NLU data of messages that belong to no intent, to measure how well confidences separate them",
     )
     benchmark.add_argument(
         "--http",
         type=not_negative,
         default=0.0,
         metavar="SECONDS",
-        help="start a server for each model too, and ask it for so long; 0 starts none (not on Windows)",
+        help="also start a server for each model, and send requests for this long; 0 starts none (not on Windows)",
     )
     benchmark.add_argument(
         "--pause",
         type=not_negative,
         default=0.0,
         metavar="SECONDS",
-        help="time 50 messages again, with such a pause before each, as messages come to a bot; 0 leaves it out",
+        help="time 50 messages again, with this pause before each, as in a bot with little traffic; 0 skips this",
     )
-    benchmark.add_argument("--threads", type=positive, default=1, metavar="N", help="of the libraries of each model")
+    benchmark.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each model's libraries")
     benchmark.add_argument(
         "--rounds",
         type=positive,
         default=50,
         metavar="N",
-        help="parts of the messages, between which models take turns (of questions, after each one)",
+        help="number of parts to split the messages into; models take turns after each part (or after each question)",
     )
     benchmark.add_argument(
         "--max-messages",
         type=positive,
         metavar="N",
-        help="measure on a random sample of so many messages or questions (default: all)",
+        help="measure on a random sample of N messages or questions (default: all)",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Trained models side by side, on messages or on questions.
+    """Compares trained models on messages or on questions.
 
     Raises:
-        CompressedBertError: if a model is refused; and if a server failed, after all else was written.
+        CompressedBertError: if a model cannot be compared; if a server failed, after all other results were written.
     """
     if arguments.questions:
         run_on_questions(arguments)
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.reporting.environment import environment
     from rasa_compressed_bert.reporting.terminal import show
 
-    if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group are Unix's
+    if arguments.http and sys.platform == "win32":  # Rasa's workers and their process group need Unix
         raise CompressedBertError("--http: servers cannot be measured on Windows; leave it out.")
     archives = [archive_path(model) for model in arguments.models]
     for archive in archives:
@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
     for archive, result in zip(archives, results if arguments.http else []):
         try:
             result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
-        except CompressedBertError as error:  # the rest is written all the same
+        except CompressedBertError as error:  # the other results are still written
             failed.append(f"The server of {result['model']} failed: {error}")
     content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -139,10 +139,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def run_on_questions(arguments: argparse.Namespace) -> None:
-    """Trained answer extractors side by side.
+    """Compares trained answer extractors.
 
     Raises:
-        CompressedBertError: if an option is for messages alone, or if a model is refused.
+        CompressedBertError: if an option is for messages only, or if a model cannot be compared.
     """
     from rasa_compressed_bert.artifact.archives import archive_path, is_artifact, last_with
     from rasa_compressed_bert.benchmark.answers import compare_answers
@@ -172,7 +172,7 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
 
 
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:
-    """A short name for each archive: its own, with as many of its folders as it takes to tell all apart."""
+    """A short name for each archive: its file name, preceded by as many folders as are needed to distinguish all."""
     paths = [Path(os.path.abspath(archive)) for archive in archives]  # '.' has no name
     full = [(path.parent.resolve() / path.name.replace(".tar.gz", "")).parts for path in paths]
     if len(set(full)) < len(full):

@@ -20,7 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "export",
         run=run,
         help="write a trained model for other programs, as ONNX or TFLite",
-        description="Writes a model file with its weights, tokenizer.json (of the `tokenizers` library) and "
+        description="Writes a model file with its weights, tokenizer.json (for the `tokenizers` library) and "
         "manifest.json (labels in the order of the logits, and the temperature that logits are divided by).",
         examples=[
             "export models --out exported",
@@ -28,27 +28,29 @@ def add(commands: argparse._SubParsersAction) -> None:
         ],
     )
     export.add_argument("model", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact")
-    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="of the model file")
+    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="format of the model file")
     export.add_argument(
         "--quantization",
         choices=("none", "dynamic_int8", "static_int8"),
         metavar="METHOD",
-        help="of TFLite: none for floats, dynamic_int8 for 8-bit weights, static_int8 for 8-bit activations too, "
+        help="for TFLite: none for floats, dynamic_int8 for 8-bit weights, static_int8 for 8-bit activations too, "
         "which needs --nlu (default: dynamic_int8)",
     )
-    export.add_argument("--nlu", type=Path, metavar="NLU.yml", help="messages that static_int8 is calibrated on")
-    export.add_argument("--out", type=Path, default=Path("exported"), metavar="FOLDER", help="where the files go")
+    export.add_argument("--nlu", type=Path, metavar="NLU.yml", help="messages to calibrate static_int8 on")
+    export.add_argument("--out", type=Path, default=Path("exported"), metavar="FOLDER", help="folder for the files")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """A trained model for other programs."""
+    """Writes a trained model for other programs."""
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.artifact.artifact import MANIFEST, TOKENIZER
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 
     if arguments.format == "onnx" and (arguments.quantization or arguments.nlu):
-        raise CompressedBertError("--quantization and --nlu are for --format tflite: ONNX has the model's own format.")
+        raise CompressedBertError(
+            "--quantization and --nlu are for --format tflite: ONNX keeps the model's own format."
+        )
     if arguments.nlu and arguments.quantization != "static_int8":
         raise CompressedBertError("--nlu is what static_int8 is calibrated on: add --quantization static_int8.")
     if arguments.quantization == "static_int8" and not arguments.nlu:

@@ -1,4 +1,4 @@
-"""The text of a config.yml for what a bot needs."""
+"""The text of a config.yml for a bot's requirements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Wishes(NamedTuple):
 
     Attributes:
         wanted: keys of `WANTED`.
-        language: its code; "any" for several.
+        language: code of the language; "any" for several.
         prefer: a key of `PREFERENCES`.
     """
 
@@ -34,12 +34,12 @@ class Wishes(NamedTuple):
 
     @property
     def intents(self) -> bool:
-        """Whether intents are classified, as answers to questions need too."""
+        """Whether intents are classified, which retrieval intents need too."""
         return bool({"intents", "faq"} & set(self.wanted))
 
     @property
     def component(self) -> str:
-        """The component for it."""
+        """The name of the component for these requirements."""
         if "entities" in self.wanted:
             return "JointBertClassifier" if self.intents else "BertEntityExtractor"
         distilled = self.prefer == "speed" and "faq" not in self.wanted
@@ -51,7 +51,7 @@ def config_text(wishes: Wishes, *, name: str) -> str:
 
     Args:
         wishes: what the bot needs.
-        name: of the bot; it is made a word of letters, digits and hyphens.
+        name: name of the bot; it is converted to letters, digits and hyphens.
     """
     lines = [
         "# Written by `rasa-compressed-bert init`. Every option: docs/options.md of rasa_compressed_bert.",
@@ -77,7 +77,7 @@ def config_text(wishes: Wishes, *, name: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    """A word of letters, digits and hyphens, which YAML reads as a text."""
+    """A name of letters, digits and hyphens that YAML reads as a string."""
     word = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
     return word if word[:1].isalpha() and word not in _NO_TEXTS else f"bot-{word}".strip("-")
 

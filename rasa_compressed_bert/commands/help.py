@@ -1,4 +1,4 @@
-"""How the sub-commands are declared: their help, with defaults and examples, and completion for shells."""
+"""Declaration of sub-commands: help with defaults and examples, and completion for shells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich_argparse import RichHelpFormatter
 
 PROGRAM = "rasa-compressed-bert"
 _EXAMPLES = "Examples:\n"
-_NARROW = 60  # columns, below which the help of an option goes below its name
+_NARROW = 60  # columns; on narrower terminals the help of an option is below its name
 _PARTS = re.compile(r"--\S+(?: (?!--)(?:'[^']*'|[^\s>]+))?|> \S+|\S+")
 _UNSAID = (None, False, argparse.SUPPRESS)
 
@@ -30,8 +30,8 @@ class Help(RichHelpFormatter):
         super().__init__(prog, max_help_position=24 if columns >= _NARROW else 6, width=max(columns - 2, 20), **options)
 
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Optional[str] = None) -> None:
-        """Where options would not fit beside the name of the program, they are only mentioned."""
-        if self._width < _NARROW and usage is None and prefix is None:  # not of the programs of sub-commands
+        """On a narrow terminal, options are not listed in the usage of the program."""
+        if self._width < _NARROW and usage is None and prefix is None:  # not for the prog of sub-commands
             needed = [str(action.metavar or action.dest) for action in actions if not action.option_strings]
             usage = " ".join(["\n  %(prog)s\n ", "[options]", *needed])
         super().add_usage(usage, actions, groups, prefix)
@@ -51,7 +51,7 @@ class Help(RichHelpFormatter):
 
 
 def _commands_within(commands: Sequence[str], width: int) -> Sequence[str]:
-    """Commands that can be copied: one that is too long for a line goes on in the next; an option keeps its value."""
+    """Commands that can be copied: long ones continue on the next line, and options stay together with their values."""
     lines = []
     for command in commands:
         start, line = "  ", ""
@@ -76,12 +76,12 @@ def add_command(
     """Declares a sub-command.
 
     Args:
-        commands: of the command line.
-        name: of the sub-command.
-        run: what does its work.
-        help: what it does, in a line.
+        commands: the sub-commands of the command line.
+        name: name of the sub-command.
+        run: function that executes it.
+        help: one-line description.
         examples: commands without the name of the program.
-        description: what it does, in sentences; its help, unless there is more to say.
+        description: longer description; by default the one-line description.
     """
     lines = [f"{PROGRAM} {example}" for example in examples]
     parser = commands.add_parser(
@@ -99,15 +99,15 @@ def add_command(
 def add_verbosity(parser: argparse.ArgumentParser, *, default: Any = False) -> None:
     """Declares `--quiet` and `--verbose`, which may come before or after the name of a sub-command."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quiet", action="store_true", default=default, help="say nothing but results and errors")
-    group.add_argument("--verbose", action="store_true", default=default, help="say more on standard error")
+    group.add_argument("--quiet", action="store_true", default=default, help="write only results and errors")
+    group.add_argument("--verbose", action="store_true", default=default, help="write more messages to standard error")
 
 
 class PrintCompletion(argparse.Action):
-    """Writes a script with which a shell completes sub-commands, options and files."""
+    """Writes a script for a shell to complete sub-commands, options and files."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
-        """Writes the script for the shell that is named, and ends."""
+        """Writes the script for the given shell, and exits."""
         import shtab  # takes as long to import as the rest of `--help`
 
         for one in [parser, *_parsers_below(parser)]:

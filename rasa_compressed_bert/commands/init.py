@@ -1,4 +1,4 @@
-"""`init`: a config.yml to start from."""
+"""`init`: a first config.yml."""
 
 from __future__ import annotations
 
@@ -24,36 +24,39 @@ def add(commands: argparse._SubParsersAction) -> None:
         "init",
         run=run,
         help="ask what your bot needs, and write a config.yml",
-        description="Asks what your bot needs and writes a config.yml with comments. What is given as an option is not "
-        "asked; with --yes nothing is asked, and the rest has its default. A file that is there is only replaced after "
-        "a question, or with --force.",
+        description="Asks what your bot needs and writes a config.yml with comments. It does not ask for what is given "
+        "as an option; with --yes it asks nothing and uses defaults for the rest. An existing file is only replaced "
+        "after a question, or with --force.",
         examples=["init", "init --yes", "init --yes --wanted intents,entities --language de --prefer speed"],
     )
     init.add_argument(
         "--wanted",
         type=_wanted,
         metavar="WHAT,...",
-        help=f"what the bot finds in messages, of {', '.join(WANTED)} (default: {','.join(_DEFAULTS['wanted'])})",
+        help=f"what the bot finds in messages: {', '.join(WANTED)} (default: {','.join(_DEFAULTS['wanted'])})",
     )
     init.add_argument(
-        "--language", type=_language, metavar="CODE", help="of the messages, such as de (default: en); any for several"
+        "--language",
+        type=_language,
+        metavar="CODE",
+        help="language of the messages, such as de (default: en); any for several",
     )
     init.add_argument(
         "--prefer",
         choices=tuple(PREFERENCES),
         metavar="WHAT",
-        help=f"what matters most, of {', '.join(PREFERENCES)} (default: {_DEFAULTS['prefer']})",
+        help=f"what matters most: {', '.join(PREFERENCES)} (default: {_DEFAULTS['prefer']})",
     )
     init.add_argument("--out", type=Path, default=Path("config.yml"), metavar="FILE", help="file to write")
     init.add_argument("--yes", action="store_true", help="ask nothing")
-    init.add_argument("--force", action="store_true", help="replace a file that is there")
+    init.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Asks, and writes a config.yml.
+    """Asks questions and writes a config.yml.
 
     Raises:
-        CompressedBertError: if there is no terminal to ask on, or if the file is there and may not be replaced.
+        CompressedBertError: if there is no terminal to ask on, or if the file exists and may not be replaced.
     """
     asks = not arguments.yes
     if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -74,15 +77,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _wanted(text: str) -> Tuple[str, ...]:
-    """A reader of what is wanted."""
+    """The type of the option `--wanted`."""
     names = tuple(name.strip() for name in text.split(","))
     if not set(names) <= set(WANTED):
-        raise argparse.ArgumentTypeError(f"choose of {', '.join(WANTED)}, with commas between them")
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(WANTED)}, separated by commas")
     return names
 
 
 def _language(text: str) -> str:
-    """A reader of a code of a language."""
+    """The type of the option `--language`."""
     if not _CODE.fullmatch(text):
         raise argparse.ArgumentTypeError("give a code of two or three letters, such as de")
     return text

@@ -1,4 +1,4 @@
-"""`inspect`: what is inside a trained model."""
+"""`inspect`: the contents of a trained model."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def add(commands: argparse._SubParsersAction) -> None:
         run=run,
         help="show what compression did to a trained model",
         description="Shows what is inside a trained model: size, parameters and widths of the layers before and after "
-        "compression, scores, and how messages out of scope are found.",
+        "compression, scores, and how messages out of scope are detected.",
         examples=["inspect models", "inspect models/nlu.tar.gz --latency", "inspect models --json > model.json"],
     )
     inspect.add_argument(
         "model", type=Path, metavar="MODEL", help="a trained model, a folder of models (the newest) or an artifact"
     )
     inspect.add_argument(
-        "--latency", action="store_true", help="measure a short message too, before and after compression"
+        "--latency", action="store_true", help="also time a short message, before and after compression"
     )
     inspect.add_argument("--json", action="store_true", help="write all figures as JSON instead")
 
 
 @as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
-    """What is inside a trained model.
+    """Shows the contents of a trained model.
 
     Raises:
-        CompressedBertError: if there is none, or if its parts do not fit each other.
+        CompressedBertError: if there is no model, or if its parts do not fit each other.
     """
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.inspection.description import inspect_model

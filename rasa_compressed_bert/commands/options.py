@@ -1,4 +1,4 @@
-"""What the sub-commands share: readers of options, and standard output."""
+"""Common functions of the sub-commands: types of options, folders for results, and standard output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rasa_compressed_bert.errors import CompressedBertError
 
 
 def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:
-    """A reader of numbers with commas between them."""
+    """The type of an option with numbers separated by commas."""
 
     def read(text: str) -> Tuple[float, ...]:
         try:
@@ -24,7 +24,7 @@ def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]
 
 
 def positive(text: str) -> int:
-    """A reader of whole numbers from 1."""
+    """The type of an option with an integer >= 1."""
     number = natural(text)
     if number < 1:
         raise ValueError(text)
@@ -32,7 +32,7 @@ def positive(text: str) -> int:
 
 
 def natural(text: str) -> int:
-    """A reader of whole numbers from 0."""
+    """The type of an option with an integer >= 0."""
     number = int(text)
     if number < 0:
         raise ValueError(text)
@@ -40,7 +40,7 @@ def natural(text: str) -> int:
 
 
 def not_negative(text: str) -> float:
-    """A reader of numbers from 0."""
+    """The type of an option with a finite number >= 0."""
     number = float(text)
     if not 0.0 <= number < float("inf"):
         raise ValueError(text)
@@ -48,14 +48,14 @@ def not_negative(text: str) -> float:
 
 
 def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
-    """Makes a folder for results, if it is not there, before anything is worked for.
+    """Makes a folder for results if it does not exist, to be called before a long computation.
 
     Args:
-        folder: where results go.
-        files: their names.
+        folder: the folder.
+        files: names of the files that will be written.
 
     Raises:
-        CompressedBertError: if it cannot be made, or not be written to, or if a file in it cannot be replaced.
+        CompressedBertError: if it cannot be made or written to, or if a file in it cannot be replaced.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def make_folder_of(file: Path) -> None:
     """Makes the folder of a file for results, as `make_folder` does.
 
     Raises:
-        CompressedBertError: if it cannot be made, if the file is a folder, or if it is there and cannot be replaced.
+        CompressedBertError: if it cannot be made, if the file is a folder, or if it exists and cannot be replaced.
     """
     if file.is_dir():
         raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
@@ -80,6 +80,6 @@ def make_folder_of(file: Path) -> None:
 
 
 def write(text: str) -> None:
-    """Writes to standard output at once."""
+    """Writes to standard output, and flushes it."""
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -26,8 +26,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "package-spacy",
         run=run,
         help="write a fine-tuned BERT as an installable spaCy pipeline, for Rasa's SpacyNLP too",
-        description="Writes a wheel, and the pipeline in it as a folder, of a component in a trained model; or of a "
-        "model that is trained for it, from --weights on --nlu, with the defaults of JointBertClassifier.",
+        description="Writes a component of a trained model as a wheel, and as a folder with the same pipeline. With "
+        "--weights and --nlu it trains the model first, with the defaults of JointBertClassifier.",
         examples=[
             "package-spacy models/joint.tar.gz --name en_bert --out package",
             "package-spacy --weights all-MiniLM-L6-v2 --nlu data/nlu.yml --name en_bert --language en --out package",
@@ -37,23 +37,23 @@ def add(commands: argparse._SubParsersAction) -> None:
         "model", nargs="?", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact"
     )
     package.add_argument(
-        "--component", metavar="NAME", help="which one to package, where the model has several of ours"
+        "--component", metavar="NAME", help="component to package, if the model has several of this package"
     )
     package.add_argument(
-        "--weights", help="in the place of MODEL: pretrained weights, as an alias, a folder or a name on Hugging Face"
+        "--weights", help="instead of MODEL: pretrained weights, as an alias, a folder or a name on Hugging Face"
     )
-    package.add_argument("--nlu", type=Path, metavar="NLU.yml", help="what to fine-tune the weights on")
-    package.add_argument("--name", required=True, help="of the package, such as de_bert")
-    package.add_argument("--language", metavar="CODE", help="in spaCy, such as de (default: that of the trained model)")
-    package.add_argument("--version", default="1.0.0", help="of the package")
+    package.add_argument("--nlu", type=Path, metavar="NLU.yml", help="NLU data to fine-tune the weights on")
+    package.add_argument("--name", required=True, help="name of the package, such as de_bert")
+    package.add_argument("--language", metavar="CODE", help="language in spaCy, such as de (default: the model's)")
+    package.add_argument("--version", default="1.0.0", help="version of the package")
     package.add_argument(
-        "--beside", metavar="MODEL", help="another spaCy pipeline that runs beside it, by its name or folder"
+        "--beside", metavar="MODEL", help="another spaCy pipeline to run alongside, by its name or folder"
     )
-    package.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a folder that is made for it")
+    package.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to create for the package")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """A trained model as an installable spaCy pipeline."""
+    """Writes a trained model as an installable spaCy pipeline."""
     try:
         from rasa_compressed_bert.spacy_pipeline.package import PIPELINE, Package, check, write_package
     except ImportError as error:
@@ -95,7 +95,7 @@ def _read(model: Path, language: Optional[str]) -> Tuple[Optional[str], Dict[str
 
 @as_artifact_error()
 def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) -> Artifact:
-    """The component that is packaged."""
+    """The artifact of the component to package."""
     from rasa_compressed_bert.artifact.artifact import (
         ENTITY_EXTRACTOR,
         INTENT_CLASSIFIER,
@@ -119,7 +119,7 @@ def _chosen(artifacts: Dict[str, Artifact], name: Optional[str], model: Path) ->
 
 
 def _trained(weights: str, nlu: Path) -> Artifact:
-    """Intents and entities of the data, as far as it has them."""
+    """An artifact that is trained on the intents and entities of NLU data, as far as it has them."""
     from rasa_compressed_bert.components.message_io import entity_examples
     from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.config import JointBertClassifierConfig

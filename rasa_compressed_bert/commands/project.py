@@ -1,4 +1,4 @@
-"""A config.yml with a component of ours, and the messages that it learns from."""
+"""A config.yml with a component of this package, and the messages that it learns from."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:  # help starts without the options and numpy
 
 
 class Project(NamedTuple):
-    """A config.yml with a component of ours, and what that is trained on.
+    """A config.yml with a component of this package, and the data that it is trained on.
 
     Attributes:
-        config: of the whole file.
-        text: the whole file as it is written.
-        place: of the component in its pipeline.
-        config_class: the component's options.
+        config: content of the whole file.
+        text: text of the whole file.
+        place: index of the component in its pipeline.
+        config_class: class of the component's options.
         examples: the labelled messages, in an order that does not depend on that of files in a folder.
-        questions: in their place, where the component learns answers.
-        known: lookup tables and synonyms that are learnt besides; None of a component that does not.
+        questions: the questions instead of messages, if the component learns answers.
+        known: lookup tables and synonyms to learn as well; None if the component does not learn them.
     """
 
     config: Dict[str, Any]
@@ -38,7 +38,7 @@ class Project(NamedTuple):
 
     @property
     def data(self) -> List[Any]:
-        """What the component learns from, as JSON values, and digests of the weights and files that it names."""
+        """The component's training data, as JSON values, and digests of the weights and files that its options name."""
         from rasa_compressed_bert.components.config_io import named_content
 
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
@@ -48,20 +48,20 @@ class Project(NamedTuple):
 
     @property
     def environment_digest(self) -> str:
-        """A digest of what a training depends on besides data and options: this package, libraries, weights, files."""
+        """A digest of what training depends on besides data and options: this package, libraries, weights, files."""
         from rasa_compressed_bert.components.config_io import environment_digest
 
         return environment_digest(self.config_class.from_dict(self.options))
 
     @property
     def options(self) -> Dict[str, Any]:
-        """Of the component, as they are in the file."""
+        """The options of the component, as in the file."""
         return {key: value for key, value in self.config["pipeline"][self.place].items() if key != "name"}
 
     def with_options(self, options: Mapping[str, Any]) -> Dict[str, Any]:
-        """The file with other options of the component, by their dotted names.
+        """The content of the file with other options of the component, given by dotted names.
 
-        Names of environment variables stay as they are written: what they hold may be a secret.
+        Names of environment variables are not replaced by their values, which may be secret.
         """
         from rasa.shared.utils.io import read_yaml
 
@@ -80,13 +80,13 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
     """Reads a config.yml and its data.
 
     Args:
-        path: of the config.yml.
-        nlu: NLU data, which the component learns from.
-        questions: files in the format of SQuAD 2.0; where they are given, the component is one that learns them, in the
-            place of its option `training_data`.
+        path: path of the config.yml.
+        nlu: NLU data that the component learns from.
+        questions: files in the format of SQuAD 2.0; if they are given, the component is one that learns answers, and
+            they replace its option `training_data`.
 
     Raises:
-        CompressedBertError: if one of them cannot be read, or if there is not exactly one component to search for.
+        CompressedBertError: if one of them cannot be read, or if there is not exactly one component of that kind.
     """
     from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.data.squad import read_questions
@@ -111,7 +111,7 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
 
 
 def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers: bool) -> Tuple[int, Any]:
-    """The one component that learns answers, or messages, and its place in the pipeline."""
+    """The index in the pipeline, and the class, of the only component that learns answers, or else messages."""
     import rasa_compressed_bert
 
     found = {}
@@ -140,10 +140,10 @@ def _examples(component: Any, pipeline: Sequence[Dict[str, Any]], data: Any, *, 
     """The labelled messages of Rasa's training data, as a component reads them.
 
     Args:
-        component: the class.
-        pipeline: all components.
+        component: class of the component.
+        pipeline: configurations of all components.
         data: Rasa's training data.
-        in_order: sorts them; those of the files of a folder come in any order.
+        in_order: whether to sort them, as the files of a folder are read in any order.
     """
     from rasa_compressed_bert.components.message_io import entity_examples, intent_examples
 
@@ -159,7 +159,7 @@ def known_values_of(data: Any) -> KnownValues:
     """Lookup tables and synonyms of Rasa's training data.
 
     Raises:
-        CompressedBertError: if a file of a table cannot be read.
+        CompressedBertError: if the file of a table cannot be read.
     """
     from rasa_compressed_bert.components.config_io import ComponentError
     from rasa_compressed_bert.components.known_values import read_known_values
@@ -171,7 +171,7 @@ def known_values_of(data: Any) -> KnownValues:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds to Rasa, which reads YAML 1.2: 1e-3 is a number there, and no is a word.
+    """The content of a YAML file as Rasa reads it: in YAML 1.2, 1e-3 is a number, and `no` is a string.
 
     Raises:
         CompressedBertError: if it cannot be read.

@@ -1,4 +1,4 @@
-"""Files of questions that sub-commands ask."""
+"""Files of questions that sub-commands evaluate on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def load_questions(path: Path, most: int = 0) -> List[Question]:
     """The questions of a file in the format of SQuAD 2.0.
 
     Args:
-        path: of the file.
-        most: a random sample of that many; 0 for all.
+        path: path of the file.
+        most: size of a random sample; 0 for all.
 
     Raises:
         DataError: if it cannot be read, or has no question that can be used.

@@ -15,10 +15,10 @@ _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning,
 
 
 def silence_libraries() -> None:
-    """Silences TensorFlow, Rasa's dependencies and plots, errors excepted; call it before they are imported.
+    """Silences TensorFlow, Rasa's dependencies and Matplotlib, except for errors; call it before they are imported.
 
-    Filters of Python's `warnings` are not enough: Rasa's dependencies reset them. Warnings for users, such as those
-    about training data, are still shown.
+    Filters of Python's `warnings` are not sufficient, as Rasa's dependencies reset them. Warnings for users, such as
+    those about training data, are still shown.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -29,7 +29,7 @@ def silence_libraries() -> None:
 
 @contextlib.contextmanager
 def training_shown() -> Iterator[None]:
-    """Shows the stages of a training that is the work of a command, unless only errors are shown."""
+    """Shows the stages of a training that a command runs, unless only errors are shown."""
     logger = logging.getLogger("rasa_compressed_bert.training.progress")
     before = logger.level
     if logger.isEnabledFor(logging.WARNING):

@@ -1,4 +1,4 @@
-"""`report`: one page about a trained model, for the person who decides about it."""
+"""`report`: one HTML page about a trained model, for the person who decides about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         run=run,
         help="write one HTML page about a trained model",
         description="Writes one HTML page about a trained model, which needs no network and can be printed: what it "
-        "is, score, size and milliseconds before and after compression, weakest and confused intents with messages, "
+        "is, score, size and latency before and after compression, weakest and confused intents with messages, "
         "entities, responses, how far confidences can be trusted, messages out of scope, layers, and what to do next.",
         examples=[
             "report models --nlu test.yml",
@@ -31,18 +31,18 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     report.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="NLU data with intents")
     report.add_argument(
-        "--out-of-scope", type=Path, metavar="OOS.yml", help="NLU data of messages that no intent is right for"
+        "--out-of-scope", type=Path, metavar="OOS.yml", help="NLU data of messages that belong to no intent"
     )
-    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page")
+    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="file to write")
 
 
 @as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
-    """One page about a trained model.
+    """Writes a page about a trained model.
 
     Raises:
         CompressedBertError: if the model has no component of this package, if its parts do not fit each other, or if
-            the messages are refused.
+            the messages cannot be read.
     """
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.artifact.artifact import ANSWER_EXTRACTOR
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     artifacts = artifacts_of(arguments.model)
     if not artifacts:
         raise CompressedBertError(
-            f"'{arguments.model}' holds no component of rasa_compressed_bert that a report could be about. "
+            f"'{arguments.model}' has no component of rasa_compressed_bert to report on. "
             "`rasa-compressed-bert benchmark` measures any Rasa model."
         )
     messages = load_messages(arguments.nlu, entities=True)

@@ -1,4 +1,4 @@
-"""`search`: the options of a component that are best for some data, and the models that they make."""
+"""`search`: the best options of a component for some data, and models trained with them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "search",
         run=run,
         help="find the options that are best for your data: score against latency and size",
-        description="Tries options of the component in a config.yml, trains and measures it with each, and writes the "
-        "Pareto frontier, plots, and a config.yml and a trained model for each choice. With --resume it goes on where "
-        "an earlier one stopped; with --storage it works on several machines at once.",
+        description="Varies options of the component in a config.yml, trains and measures it with each, and writes the "
+        "Pareto frontier, plots, and a config.yml and a trained model for each choice. With --resume it continues an "
+        "earlier search; with --storage it runs on several machines at once.",
         examples=[
             "search --nlu data/nlu.yml --config config.yml",
             "search --nlu data/nlu.yml --config config.yml --threshold 'macro_f1 >= 0.9' --minimize size_mb",
@@ -35,34 +35,34 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--nlu",
         type=Path,
         metavar="TRAIN.yml",
-        help="training data; with --questions that of the other components, so that models are trained in --out",
+        help="training data; with --questions that of the other components, to train the chosen models as well",
     )
     search.add_argument(
         "--questions",
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="questions in the format of SQuAD 2.0, in the place of training_data of the BertAnswerExtractor whose "
-        "options are varied then",
+        help="questions in the format of SQuAD 2.0, to vary the options of a BertAnswerExtractor; they replace its "
+        "option training_data",
     )
     search.add_argument(
         "--config",
         type=Path,
         required=True,
         metavar="CONFIG.yml",
-        help="a pipeline with one component of ours that learns messages, or questions",
+        help="a pipeline with one component of this package that learns from messages, or from questions",
     )
     search.add_argument(
         "--space",
         type=Path,
         metavar="SPACE.yml",
-        help="the options that are varied, below `search:` (default: those that matter most)",
+        help="the options to vary, under the key `search:` (default: those that matter most)",
     )
     search.add_argument(
         "--maximize",
         metavar="SCORE",
         help="macro_f1 or accuracy of intents, entity_f1, exact or f1 of answers (default: macro_f1, entity_f1, their "
-        "mean of a component with both, or exact)",
+        "mean for a component with both, or exact)",
     )
     search.add_argument(
         "--minimize",
@@ -74,24 +74,24 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--threshold",
         action="append",
         metavar="'METRIC >= VALUE'",
-        help="a condition that a model has to meet to be chosen; can be given several times",
+        help="a condition that a model must meet to be chosen; may be given several times",
     )
     search.add_argument(
-        "--trials", type=positive, default=40, metavar="N", help="number of trials, those before --resume included"
+        "--trials", type=positive, default=40, metavar="N", help="number of trials, including those before --resume"
     )
-    search.add_argument("--timeout", type=positive, metavar="SECONDS", help="start no trial after that time")
+    search.add_argument("--timeout", type=positive, metavar="SECONDS", help="start no trial after this time")
     search.add_argument(
         "--trial-timeout",
         type=positive,
         metavar="SECONDS",
-        help="give a trial up after that time, the training of its dense BERT included",
+        help="stop a trial after this time, which includes the training of its dense BERT",
     )
-    search.add_argument("--resume", action="store_true", help="go on with a search that was stopped")
+    search.add_argument("--resume", action="store_true", help="continue a search that was stopped")
     search.add_argument(
         "--storage",
         help="where trials are stored: a journal file, or a database such as postgresql://... (default: in --out)",
     )
-    search.add_argument("--name", default="search", help="of the search in its storage")
+    search.add_argument("--name", default="search", help="name of the search in its storage")
     search.add_argument(
         "--sampler", choices=("tpe", "random"), default="tpe", help="what proposes the options of a trial"
     )
@@ -100,33 +100,33 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=natural,
         default=0,
         metavar="N",
-        help="of the sampler; with --storage each worker adds a random one",
+        help="seed of the sampler; with --storage each worker adds a random one",
     )
     search.add_argument(
         "--pick",
         choices=PICKS,
         metavar="CHOICE",
-        help=f"run no more trials, and train this model of the search alone: {', '.join(PICKS)}",
+        help=f"run no more trials, and train only this model of the search: {', '.join(PICKS)}",
     )
     search.add_argument(
-        "--within", type=not_negative, default=0.01, metavar="SCORE", help="score that the fastest may lose"
+        "--within", type=not_negative, default=0.01, metavar="SCORE", help="how much score the fastest model may lose"
     )
     search.add_argument(
         "--splits",
         type=positive,
         default=2,
         metavar="N",
-        help="other splits of the data into training and test messages, on which the best trials are trained and "
-        "measured again; as many more give the figures that are reported",
+        help="number of further splits of the data into training and test messages, on which the best trials are "
+        "trained and measured again; as many more are used for the reported figures",
     )
-    search.add_argument("--out", type=Path, default=Path("study"), metavar="FOLDER", help="where results go")
+    search.add_argument("--out", type=Path, default=Path("study"), metavar="FOLDER", help="folder for results")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """The options of a component that are best for some data."""
+    """Searches for the best options of a component for some data."""
     try:
         import optuna
-        import plotly  # noqa: F401, so that it is not missing at the end
+        import plotly  # noqa: F401, to fail at the start if it is missing
 
         from rasa_compressed_bert.search import study
         from rasa_compressed_bert.search.evaluation import Evaluator
@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _task(project: Project, out: Path) -> Any:
-    """What is learnt and measured: questions, or messages."""
+    """The task that trials are trained for and measured on: questions, or messages."""
     from rasa_compressed_bert.data.documents import read_documents
     from rasa_compressed_bert.data.known_values import NO_VALUES
     from rasa_compressed_bert.search.answer_task import AnswerTask
@@ -178,7 +178,7 @@ def _task(project: Project, out: Path) -> Any:
 
 
 def _space(path: Optional[Path], project: Project) -> Any:
-    """What is varied; warns of what contradicts itself in it."""
+    """The search space; warns of contradictions in it."""
     from rasa_compressed_bert.search.space import default_space, read_space, require_possible
 
     if path is None:
@@ -190,7 +190,7 @@ def _space(path: Optional[Path], project: Project) -> Any:
 
 
 def _require_meant(exists: bool, arguments: argparse.Namespace) -> None:
-    """Refuses a new study where an old one was meant, and the other way round; a storage that is given is joined."""
+    """Checks that a study exists if it is to be continued, and not otherwise, unless a storage is given."""
     from rasa_compressed_bert.search.storage import shown
 
     option = "--resume" if arguments.resume else "--pick" if arguments.pick else None
@@ -204,7 +204,7 @@ def _require_meant(exists: bool, arguments: argparse.Namespace) -> None:
 
 
 def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespace) -> None:
-    """Shows progress, and keeps trials.csv up to date."""
+    """Runs trials, shows progress, and updates trials.csv."""
     from rasa_compressed_bert.reporting.progress import progress
     from rasa_compressed_bert.search import report
     from rasa_compressed_bert.search.study import FIGURES, is_baseline
@@ -229,5 +229,5 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
 def _search_section(path: Path) -> Any:
     values = read_yaml(path)
     if not isinstance(values, dict) or set(values) != {"search"}:
-        raise ConfigError(f"--space: '{path}' has to have `search:` at its top, and nothing beside it")
+        raise ConfigError(f"--space: '{path}' must have `search:` as its only key at the top level")
     return values["search"]

@@ -1,4 +1,4 @@
-"""What a search ends with: the frontier measured again, files, plots, and the models that are picked."""
+"""The results of a search: the frontier measured again, files, plots, and the chosen models."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NONE = {
     "smallest": "no model keeps the score of the baseline",
     "fastest": "no model keeps the score of the baseline, less --within",
 }
-"""The choices, and why a search may have no model for one."""
+"""The choices, each with the reason why a search may have no model for it."""
 PICKS = tuple(_NONE)
 
 
 def conclude(
     opened: Any, goal: Any, baseline: Any, evaluator: Any, project: Project, arguments: argparse.Namespace
 ) -> None:
-    """Writes the results of a study, and trains the models that are picked."""
+    """Writes the results of a study, and trains the chosen models."""
     from rasa_compressed_bert.reporting.blocks import Prose, Table
     from rasa_compressed_bert.reporting.tables import markdown_table
     from rasa_compressed_bert.reporting.terminal import show
@@ -44,7 +44,7 @@ def conclude(
         reasons = study.reasons_of(opened.get_trials(deepcopy=False))
         raise CompressedBertError(f"search: no trial was finished. {reasons}".strip())
     limits = {"within": arguments.within, "size": size}
-    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", size)))  # what choices are made by
+    axes = tuple(dict.fromkeys((*goal.costs, "latency_ms", size)))  # the costs that models are chosen by
     front = pareto([*points, baseline], axes, goal.thresholds)
     require_some(front, [*points, baseline], goal.thresholds)
     found, count = finalists(front, baseline, **limits), arguments.splits
@@ -70,7 +70,7 @@ def conclude(
 def _confirmed(
     opened: Any, baseline: Any, points: Sequence[Any], evaluator: Any, splits: Sequence[int], *, what: str
 ) -> List[Any]:
-    """The baseline and those points, each once, measured on other splits than the search's."""
+    """The baseline and the points, without duplicates, measured on other splits than those of the search."""
     from rasa_compressed_bert.reporting.progress import progress
     from rasa_compressed_bert.search import study
 
@@ -80,7 +80,7 @@ def _confirmed(
 
 
 def _reported(opened: Any, baseline: Any, picked: Mapping[str, Any], evaluator: Any, splits: Sequence[int]) -> Any:
-    """The baseline and the choices, by name, with figures of splits that had no part in choosing."""
+    """The baseline and the choices, by name, with figures from splits that were not used for choosing."""
     chosen = [point for point in picked.values() if point is not None]
     models = _confirmed(opened, baseline, chosen, evaluator, splits, what="measuring again to report")
     of = {point.number: point for point in models}
@@ -88,16 +88,16 @@ def _reported(opened: Any, baseline: Any, picked: Mapping[str, Any], evaluator: 
 
 
 def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argparse.Namespace) -> None:
-    """A config.yml and a model for each choice; one that is two choices is trained once.
+    """Writes a config.yml and a model for each choice; a model that is chosen twice is trained once.
 
-    They are trained in a folder of this process's own: several may conclude a study at once.
+    Models are trained in a folder of this process, as several processes may conclude a study at once.
     """
     own, shared = arguments.out / f"picked.{secrets.token_hex(8)}", arguments.out / "picked"
     try:
         for name in PICKS if arguments.pick is None else (arguments.pick,):
             point = picked[name]
             if point is None:
-                shutil.rmtree(str(shared / name), ignore_errors=True)  # of an earlier choice
+                shutil.rmtree(str(shared / name), ignore_errors=True)  # from an earlier choice
                 write(f"{name}: none, {_NONE[name]}.\n")
                 continue
             trained = own / str(point.number)
@@ -113,7 +113,7 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
 
 
 def _move(folder: Path, target: Path) -> None:
-    """Puts a finished choice in the place of an earlier one, unless another process of the study is faster."""
+    """Replaces an earlier choice by a finished one, unless another process of the study has done so."""
     target.parent.mkdir(exist_ok=True)
     shutil.rmtree(str(target), ignore_errors=True)
     try:
@@ -131,7 +131,7 @@ def _write_config(config: Dict[str, Any], folder: Path) -> None:
 
 
 def _train(folder: Path, nlu: Path) -> None:
-    """By Rasa itself, on all the data, with the config.yml of a folder."""
+    """Trains a model on all data with `rasa train nlu` and the config.yml of a folder."""
     command = [sys.executable, "-m", "rasa", "train", "nlu", "--config", str(folder / "config.yml"), "--nlu", str(nlu)]
     options = ["--out", str(folder), "--fixed-model-name", "model"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""`sensitivity`: how sensitive the parts of a trained model are to few bits or few weights."""
+"""`sensitivity`: how sensitive the parts of a trained model are to quantization and pruning."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands,
         "sensitivity",
         run=run,
-        help="show how sensitive the parts of a trained model are to few bits or few weights",
+        help="show how sensitive the parts of a trained model are to quantization and pruning",
         description="Compresses one part of an intent classifier, or of an answer extractor, at a time (a component, a "
         "layer, a component of a layer, the word embeddings) and scores it on NLU data, or on questions. A later call "
-        "goes on where an interrupted one stopped.",
+        "continues an interrupted one.",
         examples=[
             "sensitivity models/dense.tar.gz --nlu test.yml",
             "sensitivity models/dense.tar.gz --nlu test.yml --bits 8,4 --sparsity 0.6 --max-messages 200",
@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "model",
         type=Path,
         metavar="MODEL",
-        help="a trained model, a folder of models (the newest) or an artifact; best one that is not compressed, "
+        help="a trained model, a folder of models (the newest) or an artifact; preferably not compressed, that is, "
         "trained with `pruning: {method: none}` and `quantization: {method: none}`",
     )
     asked = sensitivity.add_mutually_exclusive_group(required=True)
@@ -40,46 +40,46 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--questions",
         type=Path,
         metavar="TEST.json",
-        help="questions in the format of SQuAD 2.0, asked of BertAnswerExtractor, each on its own passage",
+        help="questions in the format of SQuAD 2.0 for BertAnswerExtractor, each on its own passage",
     )
     sensitivity.add_argument(
         "--out",
         type=Path,
         default=Path("sensitivity_results"),
         metavar="FOLDER",
-        help="where results.json, .md and .png go",
+        help="folder for results.json, .md and .png",
     )
     sensitivity.add_argument(
-        "--bits", type=list_of(int), default="8,4,3,2,1", metavar="N,N...", help="of k-means, 1 to 8"
+        "--bits", type=list_of(int), default="8,4,3,2,1", metavar="N,N...", help="bits of k-means quantization, 1 to 8"
     )
     sensitivity.add_argument(
         "--sparsity",
         type=list_of(float),
         default="0.2,0.4,0.6,0.8,0.9",
         metavar="P,P...",
-        help="shares of the weights that are set to zero",
+        help="shares of the weights to set to zero",
     )
     sensitivity.add_argument(
         "--per-tensor",
         action="store_true",
-        help="k-means with one scale for each matrix instead of one for each output channel",
+        help="use k-means with one scale per matrix instead of one per output channel",
     )
     sensitivity.add_argument(
         "--max-messages",
         type=positive,
         metavar="N",
-        help="score on a random sample of so many messages or questions (default: all)",
+        help="score on a random sample of N messages or questions (default: all)",
     )
-    sensitivity.add_argument("--fresh", action="store_true", help="throw away the results of an earlier call in --out")
+    sensitivity.add_argument("--fresh", action="store_true", help="discard the results of an earlier call in --out")
 
 
 @as_artifact_error()
 def run(arguments: argparse.Namespace) -> None:
-    """How sensitive the parts of a trained model are to few bits or few weights.
+    """Measures how sensitive the parts of a trained model are to quantization and pruning.
 
     Raises:
-        CompressedBertError: if there is no such model, if its parts do not fit each other, or if the messages are
-            refused.
+        CompressedBertError: if there is no such model, if its parts do not fit each other, or if the messages cannot
+            be read.
     """
     from rasa_compressed_bert.commands.questions import load_questions
     from rasa_compressed_bert.components.nlu_files import load_messages

@@ -1,4 +1,4 @@
-"""Responses of the domain that say the answer to the last message, within Rasa's own process."""
+"""Responses of the domain that contain the answer to the last message, generated in Rasa's own process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ANSWERED, DOCUMENT, CONFIDENCE = "answered", "answer_document", "answer_confiden
 
 
 class AnswerNaturalLanguageGenerator(TemplatedNaturalLanguageGenerator):
-    """Rasa's responses, in which the answer to the last message may be used as if it were in slots.
+    """Rasa's response generator, with the answer to the last message as values that responses use like slots.
 
     These are `answered`, whether there is an answer, and `answer`, `answer_document` and `answer_confidence`, which are
     None without one. In endpoints.yml: `nlg: {type: rasa_compressed_bert.AnswerNaturalLanguageGenerator}`.
 
     Args:
         endpoint_config: the entry in endpoints.yml, which has no other options.
-        domain: with the responses.
+        domain: the domain, which contains the responses.
     """
 
     def __init__(self, endpoint_config: Optional[EndpointConfig], domain: Domain) -> None:
@@ -37,7 +37,7 @@ class AnswerNaturalLanguageGenerator(TemplatedNaturalLanguageGenerator):
 
 
 def answer_values(tracker: DialogueStateTracker) -> Dict[str, Any]:
-    """The values that responses may use: those of the answer to the last message, by the names of slots."""
+    """The values of the answer to the last message that responses may use, by name."""
     message = tracker.latest_message
     answer = (message and message.parse_data.get(ANSWER)) or {}
     return {

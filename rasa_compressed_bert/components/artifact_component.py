@@ -1,4 +1,4 @@
-"""What the components that train an artifact and serve it share."""
+"""Base classes of the components that train an artifact and serve it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 class ArtifactComponent(GraphComponent):
     """A component that trains an artifact and serves it.
 
-    Needs no tokenizer and no featurizer in the pipeline: it reads the text of a message. A component says which options
-    it has and what it learns, trains, and writes what it predicts.
+    It needs no tokenizer and no featurizer in the pipeline, as it reads the text of a message. A subclass defines its
+    options and what it learns, reads the training examples, and writes predictions to messages.
     """
 
     options_class: ClassVar[Type[ComponentConfig]]
     learns: ClassVar[str]
     with_pieces: ClassVar[bool] = False
-    """Whether a message is given the words that its wordpieces make."""
+    """Whether predictions contain the wordpieces of a message, which words are made from."""
 
     @staticmethod
     def required_packages() -> List[str]:
@@ -46,7 +46,7 @@ class ArtifactComponent(GraphComponent):
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[str, Any]) -> Optional[str]:
-        """Checks the options before anything trains, and renews the cache when our code or a file changes."""
+        """Checks the options before training starts, and invalidates the cache when our code or a file changes."""
         return config_io.fingerprint(cls.options_class, config)
 
     @classmethod
@@ -72,7 +72,7 @@ class ArtifactComponent(GraphComponent):
         """A trained component, to serve or to train further.
 
         Raises:
-            ComponentError: if a file of the model is missing or damaged, or fits no model.
+            ComponentError: if files of the model are missing or damaged, or do not fit each other.
         """
         options = config_io.parse_config(cls.options_class, config)
         cls._warn_of_pipeline(options, execution_context)
@@ -110,14 +110,14 @@ class ArtifactComponent(GraphComponent):
 
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> Any:
-        """What gives the prediction for a text."""
+        """The predictor of an artifact."""
         return open_predictor(artifact, num_threads=options.num_threads, with_pieces=cls.with_pieces)
 
     @classmethod
     def _writer_of(
         cls, artifact: Optional[Artifact], options: Any, context: ExecutionContext
     ) -> Optional[response_io.ResponseWriter]:
-        """What writes the responses of retrieval intents; None of a component that selects none."""
+        """The writer for responses of retrieval intents; None if the component selects no responses."""
         if not options.response_selection:
             return None
         length = options.ranking_length
@@ -127,15 +127,15 @@ class ArtifactComponent(GraphComponent):
         """Trains on the NLU examples, and saves the artifact.
 
         Raises:
-            ComponentError: if weights or another file cannot be read, or if labels changed under `--finetune`; nothing
-                is saved then.
+            ComponentError: if weights or another file cannot be read, or if labels changed under `--finetune`; in that
+                case nothing is saved.
         """
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         pipeline.warn_of_unused_text(training_data, self._execution_context)
         pipeline.warn_of_unused_expressions(training_data, self._execution_context, component=type(self).__name__)
         examples = self._examples(training_data)
         with config_io.shown_by_rasa():
-            # `--finetune` loads a component before it trains it; serving keeps none of the files in memory
+            # under `--finetune` the component is loaded before, but a loaded one keeps no files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if self._can_learn(examples):
                 artifact = self._trained(examples, artifact, training_data)
@@ -150,8 +150,8 @@ class ArtifactComponent(GraphComponent):
     def _trained(
         self, examples: Sequence[Example], artifact: Optional[Artifact], training_data: TrainingData
     ) -> Artifact:
-        """Trains the artifact that is saved, shows progress, and logs a summary at the end."""
-        from rasa_compressed_bert.tasks.summary import summary  # needed here only, as TensorFlow is
+        """Trains the artifact, shows progress, and logs a summary at the end."""
+        from rasa_compressed_bert.tasks.summary import summary  # only training needs these, and TensorFlow
         from rasa_compressed_bert.tasks.watched import watched
 
         with watched(self._options, messages=len(examples), continued=artifact is not None):
@@ -162,30 +162,30 @@ class ArtifactComponent(GraphComponent):
 
     @classmethod
     def _warn_of_pipeline(cls, options: Any, execution_context: ExecutionContext) -> None:
-        """Warns where the options do not fit the components around a trained one."""
+        """Warns if the options of a trained component do not fit the other components of the pipeline."""
         pipeline.warn_of_other_threshold(options, execution_context, component=cls.__name__)
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:
-        """Whether there is anything to learn from."""
+        """Whether an example has a label that the component learns."""
         intents, entities = self._options.learns_intents, self._options.learns_entities
         return any(example.intent and intents or example.entities and entities for example in examples)
 
     @abstractmethod
     def _examples(self, training_data: TrainingData) -> List[Example]:
-        """What there may be to learn from."""
+        """The training examples; not all need to have labels that the component learns."""
 
     def _known_values(self, training_data: TrainingData) -> KnownValues:
-        """Lookup tables and synonyms to learn; none, unless a component finds entities."""
+        """Lookup tables and synonyms to learn; none by default."""
         return NO_VALUES
 
     def _train(self, examples: Sequence[Example], artifact: Optional[Artifact], known: KnownValues) -> Artifact:
-        """A new artifact, or one that goes on where `artifact` is; of a BERT, unless a component says otherwise."""
+        """Trains a new artifact, or `artifact` further; by default that of a BERT."""
         from rasa_compressed_bert.tasks import bert_training  # TensorFlow is needed here only
 
         return bert_training.train_or_finetune(examples, self._options, artifact, known=known)
 
     def process(self, messages: List[Message]) -> List[Message]:
-        """Writes the model's prediction for the text of each message; nothing without a model or without text."""
+        """Writes the model's prediction for the text of each message; an empty one without a model or a text."""
         with config_io.shown_by_rasa():
             for message in messages:
                 text = message.get(TEXT)
@@ -198,16 +198,16 @@ class ArtifactComponent(GraphComponent):
         return messages
 
     def _reads(self, message: Message) -> bool:
-        """Whether a message with a text is asked of the model."""
+        """Whether the model is run on a message with a text; true by default."""
         return True
 
     @abstractmethod
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
-        """Writes the intents, the entities or both to a message."""
+        """Writes the predicted intents, entities or answer to a message."""
 
 
 class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
-    """An artifact that finds the entities of a message."""
+    """Base of components whose artifact finds the entities of a message."""
 
     learns = "an entity"
     with_pieces = True
@@ -228,7 +228,7 @@ class ArtifactEntityExtractor(ArtifactComponent, EntityExtractorMixin):
 
 
 class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
-    """An artifact that predicts the intent of a message."""
+    """Base of components whose artifact predicts the intent of a message."""
 
     learns = "an intent"
 

@@ -1,4 +1,4 @@
-"""`BertAnswerExtractor`: a fine-tuned, pruned, quantized BERT that answers questions out of documents."""
+"""`BertAnswerExtractor`: a fine-tuned, pruned, quantized BERT that answers questions from documents."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from rasa_compressed_bert.runtime.opening import PROBE
 
 logger = logging.getLogger(__name__)
 ANSWER = "answer"
-"""The key of a message that has its answer, or null."""
+"""The key of a message under which its answer is, or null."""
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=True)
 class BertAnswerExtractor(ArtifactComponent):
-    """Fine-tunes BERT on questions on passages, prunes and quantizes it, and answers from documents on a CPU.
+    """Fine-tunes BERT on questions about passages, prunes and quantizes it, and answers from documents on a CPU.
 
-    Writes `answer` to every message: `{text, document, start, end, confidence}` or null, which Rasa leaves out of what
-    it shows. Options: see `rasa_compressed_bert.config.BertAnswerExtractorConfig`.
+    Writes `answer` to every message: `{text, document, start, end, confidence}`, or null, which Rasa omits from its
+    output. Options: see `rasa_compressed_bert.config.BertAnswerExtractorConfig`.
     """
 
     options_class = BertAnswerExtractorConfig
@@ -58,11 +58,11 @@ class BertAnswerExtractor(ArtifactComponent):
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> AnswerPredictor:
         predictor = AnswerPredictor(artifact, num_threads=options.num_threads, passages=options.passages)
-        predictor.read(PROBE, PROBE)  # no passage may be like the probe that every component is asked
+        predictor.read(PROBE, PROBE)  # the base class checks with PROBE as well, but may find no similar passage
         return predictor
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
-        """None: what is learnt are the questions of the option `training_data`. Warns of intents that there are not."""
+        """None, as the questions of the option `training_data` are learnt; warns of unknown intents in the options."""
         known = {*training_data.intents, DEFAULT_NLU_FALLBACK_INTENT_NAME}  # which FallbackClassifier predicts
         unknown = sorted(set(self._options.intents or ()) - known)
         if unknown:

@@ -1,4 +1,4 @@
-"""Rasa's configuration of a component as ours, and our errors as ones that Rasa shows as they are."""
+"""Conversion of Rasa's component configurations to ours, and of our errors to ones whose messages Rasa shows."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _LIBRARIES = (
     *("onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "ai-edge-litert", "spacy"),
     *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-intel", "tensorflow-macos", "intel-tensorflow"),
 )
-"""What trains, exports and checks, by all names of its distributions: another version may make another model."""
+"""Libraries that train, export and check, by all names of their distributions; their versions may affect a model."""
 TOOLS = ("__main__.py", "benchmark", "commands", "inspection", "reporting", "search", "spacy_pipeline")
-"""Source of which no model is made, so that a change of it leaves Rasa's cache as it is."""
+"""Source code that no model depends on, so that changing it does not invalidate Rasa's cache."""
 
 
 class ComponentError(RasaException):
-    """What went wrong in this package; Rasa shows its own exceptions in one line, and hides the words of any other."""
+    """An error of this package as a `RasaException`: Rasa shows the messages of its own exceptions only."""
 
 
 @contextmanager
 def shown_by_rasa() -> Iterator[None]:
-    """Turns our errors into `ComponentError`: `rasa train`, `rasa run` and `rasa shell` then show their messages."""
+    """Converts our errors to `ComponentError`, so that `rasa train`, `rasa run` and `rasa shell` show the messages."""
     try:
         yield
     except CompressedBertError as error:
@@ -47,7 +47,7 @@ def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:
     """The options of a component.
 
     Raises:
-        InvalidConfigException: with every problem; any other exception would be hidden behind Rasa's own words.
+        InvalidConfigException: with every problem; Rasa would hide the message of any other exception.
     """
     try:
         return cls.from_dict(config)
@@ -56,10 +56,10 @@ def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:
 
 
 def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[str]:
-    """What Rasa's cache cannot see: a digest of the source that trains models and of the pretrained weights.
+    """A digest of what Rasa's cache does not see, such as our source code and the pretrained weights.
 
-    Rasa also asks for a component that it restored from its cache, with the configuration of the stand-in that holds
-    the cached output, and does not use the answer: None then.
+    Rasa also calls this for a component that it restored from its cache, with the configuration of the placeholder that
+    holds the cached output, and does not use the result: None then.
 
     Raises:
         InvalidConfigException: for options that are wrong and for missing weights, before any component is trained.
@@ -73,17 +73,17 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
 
 
 def environment_digest(options: ComponentConfig) -> str:
-    """A digest of what training depends on besides options and data: source, libraries, heads, what options name.
+    """A digest of what training depends on besides options and data: source, libraries, heads, files that options name.
 
     Raises:
         WeightsError: if pretrained weights are missing.
     """
-    registered = map(repr, LAYERS)  # also those of heads from outside of this package, whose source is not digested
+    registered = map(repr, LAYERS)  # includes heads of other packages, whose source code is not part of the digest
     return digest(_source_digest(), *map(_version, _LIBRARIES), *registered, *named_content(options))
 
 
 def named_content(options: ComponentConfig) -> List[str]:
-    """Digests of what options name alone: pretrained weights, files and folders.
+    """Digests of what options only name: pretrained weights, files and folders.
 
     Raises:
         WeightsError: if pretrained weights are missing.
@@ -94,12 +94,12 @@ def named_content(options: ComponentConfig) -> List[str]:
 
 
 def digest(*parts: str) -> str:
-    """A digest of texts in their order."""
+    """A digest of texts, which depends on their order."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
-    """A digest of all that compressed weights depend on; messages count where a vocabulary or ranges come from them."""
+    """A digest of all that compressed weights depend on: of messages only if a vocabulary or ranges come from them."""
     is_trimmed = options.vocabulary == "trim" or (
         options.vocabulary == "auto" and not has_small_vocabulary(options.model_weights)
     )
@@ -116,15 +116,15 @@ def _source_digest() -> str:
 
 @functools.lru_cache(maxsize=None)
 def _version(package: str) -> str:
-    """Of an installed package; nothing of one that is not."""
+    """The name and version of a package; the name alone if it is not installed."""
     try:
         return f"{package} {metadata.version(package)}"
-    except (metadata.PackageNotFoundError, ValueError):  # the latter of a name that can be no package's
+    except (metadata.PackageNotFoundError, ValueError):  # ValueError for an invalid package name
         return package
 
 
 def _file_digest(path: Path) -> str:
-    """Of a file, of the files in a folder, or the version of a package; of what is not there, the name alone."""
+    """A digest of a file or of the files in a folder; otherwise the version of the package of that name."""
     if path.is_dir():
         inside = sorted(inner for inner in path.rglob("*") if inner.is_file())
         return digest(*(f"{inner.relative_to(path).as_posix()} {_file_digest(inner)}" for inner in inside))

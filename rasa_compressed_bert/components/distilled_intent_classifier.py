@@ -18,7 +18,7 @@ from rasa_compressed_bert.data.known_values import KnownValues
 @selects_responses
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class DistilledIntentClassifier(ArtifactIntentClassifier):
-    """Fine-tunes BERT, or takes a teacher that is given, and trains and serves a student that imitates it.
+    """Fine-tunes BERT or takes a given teacher, and trains and serves a student that imitates it.
 
     Options: see `rasa_compressed_bert.config.DistilledIntentClassifierConfig`.
     """

@@ -1,13 +1,13 @@
-"""How Rasa's validator is told what our components do, so that its warnings are right.
+"""Registration of our components with Rasa's validator, so that its warnings are correct.
 
-Rasa warns of entities in the training data where the pipeline has none of the extractors of a list, and of roles and
-groups where it has neither DIETClassifier nor CRFEntityExtractor. The list is open: with ours in it, Rasa rightly warns
-of two extractors that do the same, too. The other pair is written into the code, so that its warning can only be
-filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning is back, no more.
+Rasa warns of entities in the training data if the pipeline has no extractor from a list, and of roles and groups if it
+has neither DIETClassifier nor CRFEntityExtractor. The list can be extended: with our extractors in it, Rasa also warns
+correctly of two extractors that do the same. The other two names are hard-coded, so that this warning can only be
+filtered by its text, as Rasa filters warnings that it expects; if the text changes, the warning merely reappears.
 
-Two more warnings, which count Rasa's own components alone, are filtered in the same way. Warnings of ours take their
-places: `response_io.warn_of_responses` that of a missing ResponseSelector, `known_values.warn_of_unused_lookups` that
-of lookup tables which nothing uses.
+Two more warnings, which consider only Rasa's own components, are filtered in the same way and replaced by ours: that of
+a missing ResponseSelector by `response_io.warn_of_responses`, and that of unused lookup tables by
+`known_values.warn_of_unused_lookups`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RESPONSES = "You have defined training data with examples for training a respon
 
 
 def known_to_validator(extractor: Component) -> Component:
-    """Registers an extractor that learns entities with roles and groups, and lookup tables."""
+    """Registers an extractor that learns entities with roles and groups, and the values of lookup tables."""
     if extractor not in TRAINABLE_EXTRACTORS:
         TRAINABLE_EXTRACTORS.append(extractor)
     for message in (_ROLES_AND_GROUPS, _LOOKUPS):
@@ -33,6 +33,6 @@ def known_to_validator(extractor: Component) -> Component:
 
 
 def selects_responses(classifier: Component) -> Component:
-    """Filters the validator's warning that ResponseSelector is missing, which a classifier makes unnecessary."""
+    """Filters the validator's warning of a missing ResponseSelector, which this classifier makes unnecessary."""
     warnings.filterwarnings("ignore", message=_RESPONSES, category=UserWarning)
     return classifier

@@ -1,4 +1,4 @@
-"""`JointBertClassifier`: intent and entities of one forward pass of a fine-tuned, pruned, quantized BERT."""
+"""`JointBertClassifier`: intent and entities from one forward pass of a fine-tuned, pruned, quantized BERT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from rasa_compressed_bert.runtime.message_predictor import Prediction
 class JointBertClassifier(ArtifactEntityExtractor, IntentClassifier):
     """Fine-tunes one BERT on intents and entities, prunes and quantizes it, and serves it on a CPU.
 
-    Learns either where the data has only the one. Options: see `rasa_compressed_bert.config.JointBertClassifierConfig`.
+    If the training data has only intents or only entities, it learns these. Options: see
+    `rasa_compressed_bert.config.JointBertClassifierConfig`.
     """
 
     options_class = JointBertClassifierConfig

@@ -14,16 +14,16 @@ from rasa_compressed_bert.data.warnings import listed
 
 logger = logging.getLogger(__name__)
 _USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
-"""Components of Rasa's that read lookup tables."""
+"""Components of Rasa that use lookup tables."""
 
 
 def read_known_values(training_data: TrainingData) -> KnownValues:
-    """Lookup tables by the type of their entity, files of them included, and synonyms.
+    """Lookup tables by entity type, including those in files, and synonyms.
 
-    Tables of one name are one; tables without a value are named in a warning.
+    Tables of the same name are merged; tables without values are listed in a warning.
 
     Raises:
-        ComponentError: if a file of a table cannot be read.
+        ComponentError: if the file of a table cannot be read.
     """
     lookups: Dict[str, List[str]] = {}
     for table in training_data.lookup_tables:
@@ -36,11 +36,11 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
 
 
 def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str]) -> None:
-    """Warns of lookup tables that no component of the pipeline uses, where ours does not learn them.
+    """Warns of lookup tables that no component of the pipeline uses, for a component of ours that does not learn them.
 
     Args:
-        training_data: with the tables.
-        pipeline: the names of its components.
+        training_data: training data with the tables.
+        pipeline: names of the components of the pipeline.
     """
     if training_data.lookup_tables and not _USERS.intersection(pipeline):
         names = sorted({table["name"] for table in training_data.lookup_tables})
@@ -51,7 +51,7 @@ def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str
 
 
 def _elements(name: str, elements: object) -> Sequence[str]:
-    """The values of a table: a list, or a file with one in each line."""
+    """The values of a table, from a list or from a file with one value per line."""
     if isinstance(elements, list):
         return [str(value) for value in elements]
     try:

@@ -1,4 +1,4 @@
-"""Rasa's messages as examples, and predictions as Rasa's messages."""
+"""Conversion of Rasa's messages to examples, and of predictions to properties of Rasa's messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from rasa_compressed_bert.runtime.word_featurizer import JOINED
 
 
 def intent_examples(training_data: TrainingData) -> List[Example]:
-    """Every NLU example that has a text and an intent; of a retrieval intent, the response too."""
+    """Every NLU example that has a text and an intent, with the response of a retrieval intent."""
     return [
         Example(message.get(TEXT), message.get(INTENT), response=message.get(INTENT_RESPONSE_KEY))
         for message in training_data.intent_examples
@@ -52,14 +52,14 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
 
 
 def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Collection[str] = ()) -> List[Example]:
-    """Every NLU example that has a text, with its intent, and the entities that are not another extractor's.
+    """Every NLU example that has a text, with its intent, and without entities that are for another extractor.
 
-    Warns of annotations that cannot be learnt, and of those for extractors that are not there. Of messages without an
-    intent Rasa takes those with entities for parts of stories, which are not among its examples.
+    Warns of annotations that cannot be learnt, and of those for extractors that are not in the pipeline. Messages with
+    entities but without an intent are not included: Rasa takes them for parts of stories.
 
     Args:
-        training_data: of Rasa.
-        extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are not its.
+        training_data: Rasa's training data.
+        extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are skipped.
         pipeline: names of the other components.
     """
     examples, problems = [], []
@@ -82,9 +82,9 @@ def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Co
 
 
 def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySpan], List[str]]:
-    """The annotations of a text without the blanks around them, and what is wrong with the others.
+    """The valid annotations of a text, without surrounding whitespace, and the problems of the invalid ones.
 
-    Of two that overlap, the one that begins first is kept, or the longer one where both begin together.
+    Of two that overlap, the one that begins first is kept, or the longer one if both begin at the same position.
     """
     found: List[EntitySpan] = []
     problems = []
@@ -116,22 +116,24 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
 
 
 def require_json(messages: Iterable[Message]) -> None:
-    """Refuses answers that no server could send.
+    """Checks that a server can send messages as JSON.
 
     Raises:
-        ValueError: if one is no JSON, which has no NaN.
+        ValueError: if one contains a NaN or an infinity, which JSON does not have.
+        TypeError: if one contains objects that JSON does not have.
     """
     for message in messages:
         json.dumps(message.as_dict(only_output_properties=True), allow_nan=False)
 
 
 def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, str, List[str]]]:
-    """Every message that has words in its text, response or action text, the name of that attribute, and the words.
+    """Every message with words in its text, response or action text, the name of that attribute, and the words.
 
-    Of an empty text tokenizers make one empty word: it counts, as some classifiers fail on messages without features.
+    Tokenizers split an empty text into one empty word. It is kept, as some classifiers fail on messages without
+    features.
 
     Raises:
-        ComponentError: if no tokenizer was there before.
+        ComponentError: if a text has not been tokenized.
     """
     for message in messages:
         for attribute in DENSE_FEATURIZABLE_ATTRIBUTES:
@@ -146,7 +148,7 @@ def words_to_featurize(messages: Iterable[Message]) -> Iterator[Tuple[Message, s
 
 
 def words_of(tokens: Sequence[Token]) -> List[str]:
-    """The texts of words; `JOINED` begins those that follow the word before them without a blank."""
+    """The texts of words, with the prefix `JOINED` if there is no space between a word and the one before it."""
     joined = [False, *(one.end == other.start for one, other in zip(tokens, tokens[1:]))]
     return [JOINED + token.text if is_joined else token.text for token, is_joined in zip(tokens, joined)]
 
@@ -155,8 +157,8 @@ def add_entities(message: Message, entities: Sequence[FoundEntity], *, extractor
     """Adds entities to those that other extractors found, as Rasa's own extractors do.
 
     Args:
-        message: gets `entities`.
-        entities: of its text.
+        message: the message; its property `entities` is set.
+        entities: the entities of its text.
         extractor: name of the component.
     """
     found = []
@@ -176,11 +178,11 @@ def add_entities(message: Message, entities: Sequence[FoundEntity], *, extractor
 
 
 def add_words(message: Message, pieces: Optional[Pieces]) -> None:
-    """Gives a message words that no tokenizer gave it: `rasa test nlu` compares entities word by word.
+    """Sets the words of a message that no tokenizer has split, as `rasa test nlu` compares entities word by word.
 
     Args:
-        message: gets tokens of its text, unless it has some.
-        pieces: its wordpieces, if it has any.
+        message: the message; Rasa's tokens of its text are set, unless it has some.
+        pieces: its wordpieces, if there are any.
     """
     if pieces is not None and message.get(TOKENS_NAMES[TEXT]) is None:
         text = message.get(TEXT)
@@ -188,12 +190,12 @@ def add_words(message: Message, pieces: Optional[Pieces]) -> None:
 
 
 def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, ranking_length: int) -> None:
-    """Writes the intent and the ranking as Rasa's own classifiers do; an empty ranking is no intent.
+    """Writes the intent and the ranking as Rasa's own classifiers do; an empty ranking means no intent.
 
     Args:
-        message: gets `intent` and `intent_ranking`.
+        message: the message; its properties `intent` and `intent_ranking` are set.
         ranking: intents and confidences, best first.
-        ranking_length: how many are listed; 0 for all.
+        ranking_length: maximum number of intents in the ranking; 0 for all.
     """
     listed = ranking[: ranking_length or None]
     entries = [{INTENT_NAME_KEY: name, PREDICTED_CONFIDENCE_KEY: confidence} for name, confidence in listed]
@@ -203,7 +205,7 @@ def set_intent(message: Message, ranking: Sequence[Tuple[str, float]], *, rankin
 
 
 def add_others(message: Message, prediction: Prediction) -> None:
-    """Adds what heads other than those of this package found, under their names."""
+    """Adds the predictions of heads of other packages, under the names of the heads."""
     for name, value in prediction.found.items():
         if name not in (decoders.INTENTS, decoders.ENTITIES, decoders.RESPONSES, decoders.ANSWERS):
             message.set(name, value, add_to_output=True)

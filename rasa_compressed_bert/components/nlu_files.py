@@ -1,4 +1,4 @@
-"""Messages of Rasa's files of NLU data."""
+"""Messages from files of NLU data in Rasa's formats."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def load_messages(
 
     Args:
         path: NLU data in any of Rasa's formats.
-        max_messages: a random sample of that many; 0 for all.
-        seed: of the sample.
-        entities: kept with the messages, so that they are scored too.
+        max_messages: size of a random sample; 0 for all messages.
+        seed: random seed of the sample.
+        entities: whether entities are kept with the messages, so that they are scored too.
 
     Raises:
         CompressedBertError: if there is no such file.
@@ -50,15 +50,15 @@ def load_training_data(path: Path) -> Any:
         raise CompressedBertError(f"There is no NLU data '{path}'.")
     try:
         data = load_data(str(path))
-    except Exception as error:  # Rasa's readers of its own and of other formats raise whatever a file leads to
+    except Exception as error:  # Rasa's readers raise any kind of exception for a malformed file
         raise DataError(f"'{path}' cannot be read as Rasa's NLU data: {_reason(error)}") from error
     if not all(isinstance(example.get("text") or "", str) for example in data.training_examples):
-        raise DataError(f"'{path}' has messages whose text is no text.")
+        raise DataError(f"'{path}' has messages whose text is not a string.")
     return data
 
 
 def _reason(error: Exception) -> str:
-    """Its name and its words, which some errors of Rasa fail to say."""
+    """The type and the message of an error; the type alone where formatting the message fails."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

@@ -1,4 +1,4 @@
-"""What a component sees of the rest of config.yml, and warns of where it does not go together with its own options."""
+"""What a component sees of the rest of config.yml, and warnings if that does not fit its own options."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
 _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
-# of the graph that trains: it has the key of config.yml
+# a node of the training graph, and its key from config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
-_MESSAGES = "messages"  # what a node of the graph that serves needs of the one before it
+_MESSAGES = "messages"  # the input that a node of the serving graph takes from the one before it
 _REGEX_FEATURIZER = "RegexFeaturizer"
 _WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
-"""Components of Rasa's that may use regular expressions and do not declare that they need a featurizer."""
+"""Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
 
 def component_names(execution_context: ExecutionContext) -> Set[str]:
@@ -31,12 +31,12 @@ def component_names(execution_context: ExecutionContext) -> Set[str]:
 
 
 def warn_of_other_threshold(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
-    """Warns of a FallbackClassifier whose threshold is not `out_of_scope.threshold`, where the pipeline has one.
+    """Warns if the pipeline has a FallbackClassifier whose threshold is not `out_of_scope.threshold`.
 
     Args:
-        options: of the component.
-        execution_context: with the graph that the component is loaded into.
-        component: its name.
+        options: options of the component.
+        execution_context: context with the graph that the component is loaded into.
+        component: name of the component.
     """
     ours = options.fallback_threshold
     if ours is None:
@@ -54,28 +54,28 @@ def warn_of_other_threshold(options: ComponentConfig, execution_context: Executi
 
 
 def warn_of_other_language(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
-    """Warns of a `language` in config.yml that the shipped weights do not read.
+    """Warns if the pretrained weights support one language only, and `language` in config.yml is another one.
 
     Args:
-        options: of the component.
-        execution_context: with the graph that the component is trained in.
-        component: its name.
+        options: options of the component.
+        execution_context: context with the graph that the component is trained in.
+        component: name of the component.
     """
     weights, language = options.weights_to_start_from, _language(execution_context)
     theirs = only_language(weights) if weights else None
     if theirs and language and not language.lower().startswith(theirs):
         logger.warning(
-            f"The language in config.yml is '{language}', and the weights '{weights}' of {component} read '{theirs}' "
-            f"alone: {other_weights(options.weights_option)}."
+            f"The language in config.yml is '{language}', and the weights '{weights}' of {component} support only "
+            f"'{theirs}': {other_weights(options.weights_option)}."
         )
 
 
 def warn_of_missing_intents(execution_context: ExecutionContext, *, component: str) -> None:
-    """Warns of a component that reads messages of some intents alone, where nothing before it predicts an intent.
+    """Warns if a component reads messages of certain intents only, and none before it predicts an intent.
 
     Args:
-        execution_context: with the graph that the component is loaded into.
-        component: its name.
+        execution_context: context with the graph that the component is loaded into.
+        component: name of the component.
     """
     nodes = execution_context.graph_schema.nodes
     node = nodes.get(execution_context.node_name or "")
@@ -86,19 +86,19 @@ def warn_of_missing_intents(execution_context: ExecutionContext, *, component: s
         if node is not None and issubclass(node.uses, IntentClassifier):
             return
     logger.warning(
-        f"intents: {component} answers messages of some intents, and nothing before it in the pipeline predicts an "
-        "intent: it answers none. Put it behind the intent classifier."
+        f"intents: {component} answers messages of certain intents, but no component before it in the pipeline "
+        "predicts an intent, so it answers none. Put it after the intent classifier."
     )
 
 
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:
-    """Warns of end-to-end stories in a pipeline without a featurizer: policies see features of text, not text.
+    """Warns of end-to-end stories in a pipeline without a featurizer: policies see the features of a text only.
 
     Where no policy is trained there are no stories, and messages without an intent are those of NLU data.
 
     Args:
         training_data: what the component is trained on, messages of stories included.
-        execution_context: with the graph that the component is trained in.
+        execution_context: context with the graph that the component is trained in.
     """
     uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
     has_policy, has_featurizer = (any(issubclass(used, kind) for used in uses) for kind in (Policy, Featurizer))

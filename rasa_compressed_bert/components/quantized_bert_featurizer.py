@@ -24,9 +24,9 @@ _NO_WEIGHTS = "The featurizer has no weights: train the pipeline with `rasa trai
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_FEATURIZER, is_trainable=True)
 class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
-    """Gives every word of a message, and the message, the hidden states of a quantized BERT.
+    """Sets features of each word and of the whole message: the hidden states of a quantized BERT.
 
-    Takes the place of `LanguageModelFeaturizer`: behind a tokenizer, in front of whatever learns from dense features.
+    It replaces `LanguageModelFeaturizer`: after a tokenizer, and before components that learn from dense features.
     Options: see `rasa_compressed_bert.config.QuantizedBertFeaturizerConfig`.
     """
 
@@ -34,7 +34,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
 
     @classmethod
     def required_components(cls) -> List[type]:
-        """Components that must stand before this one."""
+        """Components that must come before this one in the pipeline."""
         return [Tokenizer]
 
     @staticmethod
@@ -49,12 +49,12 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
 
     @classmethod
     def validate_config(cls, config: Dict[str, Any]) -> None:
-        """Raises `InvalidConfigException` with everything that is wrong."""
+        """Raises `InvalidConfigException` with every problem of the options."""
         config_io.parse_config(cls.options_class, config)
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[str, Any]) -> Optional[str]:
-        """Checks the options before anything trains, and renews the cache when our code or the weights change."""
+        """Checks the options before training starts, and invalidates the cache when our code or the weights change."""
         return config_io.fingerprint(cls.options_class, config)
 
     @classmethod
@@ -80,7 +80,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         """A component with its compressed weights.
 
         Raises:
-            ComponentError: if a file of the model is missing or damaged, or fits no model.
+            ComponentError: if files of the model are missing or damaged, or do not fit each other.
         """
         component = cls(config, model_storage, resource, execution_context)
         options = component._options
@@ -109,10 +109,10 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         self._featurizer: Optional[WordFeaturizer] = None
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Compresses the pretrained weights and saves them; under `--finetune` those that are there stay.
+        """Compresses the pretrained weights and saves them; under `--finetune` it keeps the existing ones.
 
         Raises:
-            ComponentError: if the weights cannot be read; nothing is saved then.
+            ComponentError: if the weights cannot be read; in that case nothing is saved.
         """
         # TensorFlow is needed here only
         from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_unknown_words
@@ -132,7 +132,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
         return self._resource
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:
-        """Sets the features of all training examples: those that are served, computed on all cores."""
+        """Sets the features of all training examples, the same as when serving, but computed on all cores."""
         from rasa_compressed_bert.tasks.featurization import featurize
 
         featurizer = self._require_featurizer()

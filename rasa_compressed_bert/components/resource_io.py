@@ -14,15 +14,15 @@ from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.errors import ArtifactError
 
-_SHARE = 0.5  # of Rasa's cache
-_UNTRAINED = Artifact({"kind": "untrained"}, {})  # a model without training data is saved as such, never left out
+_SHARE = 0.5  # of the size limit of Rasa's cache
+_UNTRAINED = Artifact({"kind": "untrained"}, {})  # saved explicitly when there was nothing to train on
 
 
 def save(artifact: Optional[Artifact], storage: ModelStorage, resource: Resource) -> None:
-    """Writes an artifact, or the note that there was nothing to train on.
+    """Writes an artifact, or a marker that there was nothing to train on.
 
     Raises:
-        ArtifactError: if it cannot be written, as on a disk that is full.
+        ArtifactError: if it cannot be written, such as on a full disk.
     """
     try:
         with storage.write_to(resource) as folder:
@@ -35,7 +35,7 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
     """Reads what `save` wrote.
 
     Raises:
-        ArtifactError: if it is missing or damaged; that never passes for an untrained model.
+        ArtifactError: if it is missing or damaged; it is never taken for an untrained model then.
     """
     try:
         with storage.read_from(resource) as folder:
@@ -46,9 +46,10 @@ def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:
 
 
 def cached(key: str, make: Callable[[], Artifact]) -> Artifact:
-    """What was made for the same key before, in a folder of Rasa's own training cache, where that is switched on.
+    """Makes an artifact, or reads the one that was made for the same key before, if Rasa's training cache is enabled.
 
-    Rasa counts what is in there as its own, and drops its own until all of it is within its limit: so ours is bounded.
+    It is stored in a folder of that cache. Rasa counts the folder towards its size limit and evicts its own entries to
+    stay within it, so the size of the folder is bounded.
     """
     size_mb = float(os.environ.get(caching.CACHE_SIZE_ENV, caching.DEFAULT_CACHE_SIZE_MB))
     if size_mb == 0:

@@ -1,4 +1,4 @@
-"""Responses of retrieval intents as Rasa's ResponseSelector writes them to a message, and reads them from NLU data."""
+"""Responses of retrieval intents, in the format of Rasa's ResponseSelector."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from rasa_compressed_bert.runtime.ranking import Ranking
 
 logger = logging.getLogger(__name__)
 TEMPLATES = "response_templates"
-"""The entry of a manifest with the responses of the training data, by the action that utters them."""
+"""The manifest entry with the responses of the training data, by the action that utters them."""
 _SELECTOR = "ResponseSelector"
 
 Templates = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def with_templates(artifact: Artifact, training_data: TrainingData) -> Artifact:
-    """An artifact with what the bot says for each response that it learnt, as JSON values."""
+    """An artifact with the texts of each response that it was trained on, as JSON values."""
     if RESPONSES not in artifact.manifest:
         return artifact
     actions = map(intent_response_key_to_template_key, artifact.manifest[RESPONSES]["labels"])
@@ -51,14 +51,15 @@ def with_templates(artifact: Artifact, training_data: TrainingData) -> Artifact:
 class ResponseWriter:
     """Writes the property `response_selector` of messages.
 
-    The entry of each retrieval intent has the responses of that intent, and `default` those of all: a response's
-    confidence is there that of its intent, among the retrieval intents, times its confidence given the intent.
+    The entry of each retrieval intent ranks the responses of that intent, and the entry `default` those of all: there,
+    the confidence of a response is that of its intent, normalised over the retrieval intents, times its confidence
+    given the intent.
 
     Args:
-        labels: the retrieval intents with their response keys that the model was trained on, such as `faq/ask_name`.
-        templates: what the bot says, by action; the name of the response without any.
+        labels: the responses that the model was trained on, as intent and response key, such as `faq/ask_name`.
+        templates: what the bot says, by action; a response without an entry is represented by its name.
         left_out: retrieval intents whose responses are selected by components of Rasa.
-        ranking_length: how many responses are listed; 0 for all.
+        ranking_length: maximum number of responses in a ranking; 0 for all.
     """
 
     def __init__(self, labels: Sequence[str], templates: Templates, *, left_out: Collection[str], ranking_length: int):
@@ -66,11 +67,11 @@ class ResponseWriter:
         self._templates, self._left_out, self._ranking_length = templates, left_out, ranking_length or None
 
     def write(self, message: Message, prediction: Prediction) -> None:
-        """Adds entries to those of other selectors, which stay as they are.
+        """Adds entries to a message, and keeps those of other selectors unchanged.
 
         Args:
-            message: gets `response_selector`.
-            prediction: of its text; where nothing was found, no retrieval intent has an entry.
+            message: the message; its property `response_selector` is set.
+            prediction: the prediction for its text; without any, no retrieval intent has an entry.
         """
         found: Mapping[str, Ranking] = prediction.found.get(RESPONSES, {})
         own = {intent: ranking for intent, ranking in found.items() if intent not in self._left_out}
@@ -113,13 +114,13 @@ def _of_all(rankings: Mapping[str, Ranking], confidences: Mapping[str, float]) -
 def writer_of(
     artifact: Optional[Artifact], execution_context: ExecutionContext, *, ranking_length: int, component: str
 ) -> Optional[ResponseWriter]:
-    """The writer for a model; None where it has no responses, or where all are left to a selector of Rasa's own.
+    """The response writer of a model; None if it has no responses, or if a ResponseSelector selects all of them.
 
     Args:
-        artifact: of the model; None of an untrained component.
-        execution_context: with the graph that the component is loaded into.
-        ranking_length: how many responses are listed; 0 for all.
-        component: its name.
+        artifact: the artifact of the model; None for an untrained component.
+        execution_context: context with the graph that the component is loaded into.
+        ranking_length: maximum number of responses in a ranking; 0 for all.
+        component: name of the component.
     """
     if artifact is None or RESPONSES not in artifact.manifest:
         return None
@@ -136,7 +137,7 @@ def writer_of(
 
 
 def _selectors(execution_context: ExecutionContext) -> List[Optional[str]]:
-    """The retrieval intent of each ResponseSelector of Rasa's in the graph; None of one for all."""
+    """The retrieval intent of each of Rasa's ResponseSelectors in the graph; None for one that selects for all."""
     nodes = execution_context.graph_schema.nodes.values()
     return [node.config.get(RETRIEVAL_INTENT) or None for node in nodes if node.uses.__name__ == _SELECTOR]
 
@@ -144,13 +145,13 @@ def _selectors(execution_context: ExecutionContext) -> List[Optional[str]]:
 def warn_of_responses(
     training_data: TrainingData, manifest: Mapping[str, Any], execution_context: ExecutionContext, *, component: str
 ) -> None:
-    """Warns of retrieval intents without a component that selects responses, without responses, or without keys.
+    """Warns of retrieval intents whose responses nothing selects, that lack responses, or that lack response keys.
 
     Args:
         training_data: what the component was trained on.
-        manifest: of its model.
-        execution_context: with the graph that the component is trained in.
-        component: that predicts the intents.
+        manifest: the manifest of its artifact.
+        execution_context: context with the graph that the component is trained in.
+        component: name of the component that predicts the intents.
     """
     messages = training_data.response_examples
     if not messages:

@@ -1,4 +1,4 @@
-"""Options of the components: defaults, types and validity, one frozen dataclass a section."""
+"""Options of the components: defaults, types and validation, with one frozen dataclass per section."""
 
 from typing import Union
 

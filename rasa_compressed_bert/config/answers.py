@@ -12,7 +12,7 @@ from rasa_compressed_bert.config.problems import Problem
 
 @dataclass(frozen=True)
 class BertAnswerExtractorConfig(BertOptions):
-    """Options of the extractor that answers questions out of documents."""
+    """Options of the extractor that answers questions from documents."""
 
     learns_answers: ClassVar[bool] = True
 
@@ -20,70 +20,70 @@ class BertAnswerExtractorConfig(BertOptions):
         None,
         list,
         optional=True,
-        help="Questions with their answers to learn from: a JSON file in the format of SQuAD 2.0, or a list of files. "
-        "null learns nothing.",
+        help="Questions with answers to train on: a JSON file in the format of SQuAD 2.0, or a list of such files. "
+        "With null, nothing is trained.",
     )
     documents: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="A folder of .md and .txt files that answers are read from, at most 10 MB; they are stored in the model. "
-        "null answers nothing.",
+        help="A folder of .md and .txt files, at most 10 MB, to answer questions from; they are stored in the model. "
+        "With null, no question is answered.",
     )
     intents: Optional[Tuple[str, ...]] = option(
         None,
         list,
         optional=True,
-        help="Intents whose messages are answered, which an intent classifier has to predict before; null answers all "
-        "messages.",
+        help="Intents whose messages are answered; an intent classifier must come earlier in the pipeline. null "
+        "answers all messages.",
     )
     passages: int = option(
-        3, int, low=1, high=20, help="Passages of the documents that are read for a question, the most similar to it."
+        3, int, low=1, high=20, help="Number of passages that are read for a question: those most similar to it."
     )
-    max_answer_length: int = option(30, int, low=1, high=512, help="Wordpieces of an answer, at most.")
+    max_answer_length: int = option(30, int, low=1, high=512, help="Maximum number of wordpieces of an answer.")
     no_answer_threshold: Optional[float] = option(
         None,
         float,
         low=0,
         high=1,
         optional=True,
-        help="Least confidence of an answer: below it there is none. null chooses it on the questions that are held "
-        "out, for the highest F1 of all of them.",
+        help="Minimum confidence of an answer; below it, a question has no answer. null chooses the threshold that "
+        "gives the highest F1 over all held-out questions.",
     )
     unanswerable_questions: float = option(
         0.3,
         float,
         low=0,
         high=1,
-        help="Questions to make that have no answer, as a share of those that have one: paired with another passage of "
-        "their document.",
+        help="Number of unanswerable questions to generate, as a share of the answerable ones, by pairing questions "
+        "with another passage of their document.",
     )
     stride: int = option(
-        128, int, low=1, high=512, help="Wordpieces of a passage between the beginnings of two windows over it."
+        128, int, low=1, high=512, help="Number of wordpieces between the beginnings of two windows over a passage."
     )
     max_length: int = option(
         256,
         int,
         low=16,
         high=512,
-        help="Wordpieces of a question and a part of a passage, special ones included. A question has at most half of "
-        "them; a longer passage is read in several windows.",
+        help="Maximum number of wordpieces of a question and a part of a passage together, special ones included. The "
+        "question takes up at most half of them; a longer passage is read in several windows.",
     )
     epochs: int = option(
         3,
         int,
         low=1,
         high=1_000_000,
-        help="Passes over the questions while pruning and recovering, after half as many of the dense model; without "
-        "pruning all are the dense model's.",
+        help="Epochs of pruning and recovery, after half as many epochs of fine-tuning the dense model; without "
+        "pruning, epochs of fine-tuning.",
     )
     validation_split: float = option(
         0.1,
         float,
         low=0,
         high=0.5,
-        help="Share of the questions that are held out, passage by passage, to calibrate confidences and to choose the "
-        "least one of an answer. They are not learnt. 0 switches this off.",
+        help="Share of the questions that are held out, by whole passages, to calibrate confidences and to choose "
+        "no_answer_threshold. The model is not trained on them. 0 disables this.",
     )
 
     def files_to_read(self) -> Sequence[str]:
@@ -91,7 +91,7 @@ class BertAnswerExtractorConfig(BertOptions):
         return [*(self.training_data or ()), *([self.documents] if self.documents else [])]
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions that all have, and options that are for intents."""
+        """Yield the contradictions of all BERT components, and options that apply to intents or entities only."""
         yield from super().conflicts()
         if self.pooling == "cls":
             yield Problem(
@@ -101,6 +101,6 @@ class BertAnswerExtractorConfig(BertOptions):
         if self.budget.is_given:
             yield Problem(
                 ("budget",),
-                "budget: a sparsity is chosen for intents or entities alone; leave the section out, and set "
+                "budget: only components that learn intents or entities have one; leave the section out, and set "
                 "pruning.final_sparsity",
             )

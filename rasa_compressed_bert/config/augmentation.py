@@ -8,10 +8,10 @@ from typing import Any, Iterator, Optional
 from rasa_compressed_bert.config.options import option
 from rasa_compressed_bert.config.problems import Problem
 
-_ROUNDING = 1e-9  # of sums: 0.33 + 0.56 + 0.11 is more than 1 in binary
+_ROUNDING = 1e-9  # tolerance of sums: 0.33 + 0.56 + 0.11 is more than 1 in binary
 _ASKED: Any = {
     "requires": {"teacher.predictions": (None,)},
-    "because": "a file cannot be asked about other messages",
+    "because": "a file has no predictions for other messages",
 }
 
 
@@ -21,9 +21,9 @@ def _probability(default: float, text: str, **declaration: Any) -> Any:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Options of the section `augmentation`; probabilities of a word and of a message are those of Tang et al. 2019.
+    """Options of the section `augmentation`; the probabilities are those of Tang et al. 2019.
 
-    `n_iter` has a value in the configuration of a component, where the user set null too.
+    In the configuration of a component, `n_iter` has a value even if the user set null.
     """
 
     n_iter: int = option(
@@ -34,38 +34,39 @@ class AugmentationConfig:
         optional=True,
         unused=(0,),
         **_ASKED,
-        help="Synthetic messages made of each training message, before repeated ones are dropped; null means 20, and 0 "
-        "with teacher.predictions, whose teacher cannot be asked about them.",
+        help="Number of synthetic messages generated from each training message, before duplicates are dropped; null "
+        "means 20, or 0 with teacher.predictions, as a file has no predictions for them.",
     )
     mask: float = _probability(0.1, "Probability that a word is masked.")
     pos: float = _probability(0.1, "Probability that a word is replaced by another one of the same part of speech.")
     neighbours: float = _probability(
-        0.1, "Probability that a word is replaced by one of the nearest in the teacher's word embeddings."
+        0.1, "Probability that a word is replaced by one of its nearest neighbours in the teacher's word embeddings."
     )
-    ngram: float = _probability(0.25, "Probability that 1 to 5 words in a row are all that is kept of a message.")
-    sentence: float = _probability(0.0, "Probability that one sentence is all that is kept of a longer message.")
+    ngram: float = _probability(0.25, "Probability that a message is cut down to 1 to 5 consecutive words.")
+    sentence: float = _probability(0.0, "Probability that a message of several sentences is cut down to one of them.")
     min_confidence: float = _probability(
         0.0,
-        "Synthetic messages are dropped whose teacher gives the intent that they were made from less than this.",
+        "Minimum probability that the teacher gives to the intent of the original message; other synthetic messages "
+        "are dropped.",
         **_ASKED,
     )
     spacy_model: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="spaCy model that tags parts of speech; null means classes of words that occur between the same words of "
-        "the training data.",
+        help="spaCy model that tags parts of speech; null uses classes of words that occur between the same words in "
+        "the training data instead.",
     )
     unlabelled: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="Text file with messages without an intent, one a line, to be labelled as well.",
+        help="Text file of messages without intents, one per line, that the teacher labels as well.",
         **_ASKED,
     )
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield probabilities of a word that are more than 1 together."""
+        """Yield probabilities that sum to more than 1, and a spaCy model that is not used."""
         total = self.mask + self.pos + self.neighbours
         if total > 1 + _ROUNDING:
             yield Problem(

@@ -21,14 +21,14 @@ FINETUNING_EPOCH_FRACTION: Mapping[str, Option] = {
 
 
 def seed_option() -> Any:
-    """The option `random_seed`; whoever has it puts `SEED` in the place of null."""
+    """The option `random_seed`; configurations that have it replace null by `SEED`."""
     return option(
         SEED,
         int,
         low=0,
         high=2**32 - 1,
         optional=True,
-        help=f"Seed of everything random in training; null, as DIETClassifier has it, means {SEED}.",
+        help=f"Seed of all randomness in training; null, the default of DIETClassifier, means {SEED}.",
     )
 
 
@@ -38,16 +38,16 @@ def tensorboard_option() -> Any:
         None,
         str,
         optional=True,
-        help="Folder for the curves of each stage of training, for `tensorboard --logdir`; null writes none.",
+        help="Folder to write the curves of each stage of training to, for `tensorboard --logdir`; null writes none.",
     )
 
 
 @dataclass(frozen=True)
 class BertOptions(EncoderConfig):
-    """Shared options; `pruning.end_epoch`, `pooling` and `random_seed` have a value here, where the user set null too.
+    """Shared options; `pruning.end_epoch`, `pooling` and `random_seed` have a value even if the user set null.
 
-    `finetuning_epoch_fraction` is what Rasa adds under `--finetune`. Rasa has multiplied `epochs` by it already and
-    lets the user change nothing else, so a begin and an end of pruning that were set follow here; then it is dropped.
+    Rasa adds `finetuning_epoch_fraction` under `--finetune`. It has already multiplied `epochs` by it and lets the user
+    change no other option, so a begin and an end of pruning that were set are multiplied here; it is not kept.
     """
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
@@ -57,26 +57,26 @@ class BertOptions(EncoderConfig):
         int,
         low=1,
         high=1_000_000,
-        help="Passes over the training data while pruning and recovering, after half as many of the dense model; "
-        "without pruning all are the dense model's.",
+        help="Epochs of pruning and recovery, after half as many epochs of fine-tuning the dense model; without "
+        "pruning, epochs of fine-tuning.",
     )
     batch_size: int = option(
-        32, int, low=1, help="Messages in a train step; fewer, down to 8, for small training sets."
+        32, int, low=1, help="Messages per training step; reduced, to 8 at the least, for small training sets."
     )
     pooling: str = option(
         None,
         str,
         choices=("mean", "cls"),
         optional=True,
-        help="What is classified: the mean of a message's hidden states, or the first one through BERT's pooler (cls); "
-        "null means mean, and cls where pruning.pooler is set.",
+        help="What intents are predicted from: the mean of a message's hidden states, or the first one after BERT's "
+        "pooler (cls); null means cls if pruning.pooler is set, and mean otherwise.",
     )
     learning_rate: float = option(
         1e-4,
         float,
         above=0,
         below=1,
-        help="Peak learning rate; a pruned model that has a teacher learns at three times this rate.",
+        help="Peak learning rate; a pruned model that is distilled from the dense one has three times this rate.",
     )
     random_seed: int = seed_option()
     validation_split: float = option(
@@ -84,9 +84,9 @@ class BertOptions(EncoderConfig):
         float,
         low=0,
         high=0.5,
-        help="Share of the examples that are held out from dense models of their own, to calibrate confidences and to "
-        "weigh the views of a message; below 3,000 examples each half in turn. The saved model learns all examples. 0 "
-        "switches this off.",
+        help="Share of the examples that are held out from separate dense models, to calibrate confidences and to "
+        "weight the views of a message; with fewer than 3,000 examples, each half is held out in turn. The saved model "
+        "is trained on all examples. 0 disables this.",
     )
     tensorboard_log_directory: Optional[str] = tensorboard_option()
     pruning: PruningConfig = section(PruningConfig)
@@ -106,7 +106,7 @@ class BertOptions(EncoderConfig):
 
     @property
     def entity_loss_weight(self) -> float:
-        """The weight of the entities' loss, which is an option only beside intents."""
+        """The weight of the entity loss; an option only of components that learn intents as well."""
         return 1.0
 
     def conflicts(self) -> Iterator[Problem]:

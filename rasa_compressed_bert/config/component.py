@@ -51,7 +51,7 @@ class ComponentConfig(ABC):
 
     @classmethod
     def misread(cls, options: Mapping[str, Any]) -> List[Problem]:
-        """Return the unknown options and the values that are not accepted, whatever the other options are."""
+        """Return the unknown options and the values that are not accepted, without contradictions between options."""
         problems: List[Problem] = []
         _read(cls, options, problems, conflicts=[], injected=cls.injected)
         return problems
@@ -64,12 +64,12 @@ class ComponentConfig(ABC):
     def default_config(cls) -> Dict[str, Any]:
         """Return the defaults as Rasa's `get_default_config` needs them.
 
-        Sections are `None`: Rasa would merge them into the user's one level deep and fail on a section that is `null`.
+        Sections are `None`: Rasa would merge their defaults only one level deep, and fail on a section that is `null`.
         """
         return {item.name: None if "section" in item.metadata else item.default for item in fields(cls)}
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the options that are valid one by one and contradict each other."""
+        """Yield the contradictions between options that are valid one by one."""
         return unmet_requirements(self)
 
     @property
@@ -85,7 +85,7 @@ class ComponentConfig(ABC):
     @property
     @abstractmethod
     def num_threads(self) -> int:
-        """Threads of the serving engine, an option of every component."""
+        """Number of threads of the serving engine, an option of every component."""
 
     @property
     def response_selection(self) -> bool:
@@ -94,12 +94,12 @@ class ComponentConfig(ABC):
 
     @property
     def fallback_threshold(self) -> Optional[float]:
-        """`out_of_scope.threshold`; None where no detector finds messages out of scope."""
+        """`out_of_scope.threshold`; None without a detector of messages out of scope."""
         section = getattr(self, "out_of_scope", None)
         return None if section is None or section.detector == "none" else section.threshold
 
     def files_to_read(self) -> Sequence[str]:
-        """Paths, besides those of weights, whose content matters to training."""
+        """Paths, besides those of weights, whose content training depends on."""
         return ()
 
 
@@ -112,9 +112,9 @@ def _read(
     prefix: str = "",
     injected: Mapping[str, Option] = {},
 ) -> Any:
-    """Return `base`, or a variant of it, made of `options`, with the default wherever there is a problem.
+    """Return an instance of `base`, or of a variant of it, with the values of `options`, and defaults for invalid ones.
 
-    Values that are not accepted are noted in `problems`, options of other variants in `conflicts`.
+    Invalid options are appended to `problems`, and options of other variants to `conflicts`.
     """
     cls = variant_of(base, options)
     known = {**options_of(cls), **injected}
@@ -153,7 +153,7 @@ def _read(
 
 
 def _of_another_variant(base: Any, cls: type, *, path: str, key: str, value: Any) -> Problem:
-    """A value of an option that `cls`, the variant of `base` that was chosen, does not have."""
+    """Return the problem of an option that `cls`, the chosen variant of `base`, does not have."""
     by, variants = base.variant_option, base.variants()
     chooser = f"{path[: -len(key)]}{by}"
     chosen = next(name for name, variant in variants.items() if variant is cls)
@@ -166,13 +166,13 @@ def _of_another_variant(base: Any, cls: type, *, path: str, key: str, value: Any
 
 
 def _is_anyway(cls: Any, key: Any, value: Any) -> bool:
-    """Whether one of DIETClassifier's switches asks for what the component learns without it."""
+    """Whether an option is a switch of DIETClassifier, set to what the component learns anyway."""
     learnt = {"intent_classification": cls.learns_intents, "entity_recognition": cls.learns_entities}
     return isinstance(value, bool) and learnt.get(key) == value
 
 
 def _suggestion(key: Any, cls: type) -> str:
-    """Name the option nearest to `key`, of `cls` itself or of its sections, or else all options."""
+    """Return a hint: the option of `cls` or of its sections that is most similar to `key`, or else all options."""
     places = _places(cls)
     nearest = difflib.get_close_matches(key, places, n=1) if isinstance(key, str) else []
     if nearest:
@@ -181,13 +181,13 @@ def _suggestion(key: Any, cls: type) -> str:
 
 
 def _places(cls: type) -> Dict[str, str]:
-    """Return the dotted names of the options of `cls` and of its sections, by their last parts."""
+    """Return the dotted names of the options of `cls` and of its sections, keyed by their last parts."""
     inner = {name: f"{section}.{name}" for section, part in sections_of(cls).items() for name in declared_options(part)}
     return {**inner, **{name: name for name in (*declared_options(cls), *sections_of(cls))}}
 
 
 def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
-    """Say which other components have the option `key`; None if none has it, or if `cls` has it in a section."""
+    """Return which other components have the option `key`; None if none has it, or if `cls` has it elsewhere."""
     if not isinstance(key, str) or key in _places(cls):
         return None
     section = prefix.rstrip(".")
@@ -200,7 +200,7 @@ def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
 
 
 def _components(base: Type[Any]) -> Iterator[Type[ComponentConfig]]:
-    """Yield the classes that no other one is derived from: each holds the options of a component."""
+    """Yield the subclasses of `base` that have none themselves: each holds the options of a component."""
     derived = base.__subclasses__()
     if not derived:
         yield base

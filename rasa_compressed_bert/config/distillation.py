@@ -1,4 +1,4 @@
-"""Options of distillation: of a pruned model by the dense one, and of a student by its teacher."""
+"""Options of distillation: from the dense model into the pruned one, and from a teacher into its student."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from rasa_compressed_bert.config.problems import Problem
 class DistillationConfig:
     """Options of the section `distillation`."""
 
-    enabled: bool = option(True, bool, help="Whether the dense fine-tuned model teaches the pruned one.")
+    enabled: bool = option(True, bool, help="Whether the pruned model is distilled from the dense one.")
     temperature: float = option(
-        2.0, float, above=0, high=100, help="What logits are divided by; higher gives softer targets."
+        2.0, float, above=0, high=100, help="Divisor of the logits; higher temperatures give softer targets."
     )
     hidden_states: float = option(
         10.0,
         float,
         low=0,
         high=1000,
-        help="Weight of the distance to the teacher's hidden states; 0 leaves them out.",
+        help="Weight of the distance to the teacher's hidden states in the loss; 0 leaves it out.",
     )
     synthetic_messages: int = option(
         1,
         int,
         low=0,
         high=20,
-        help="Synthetic messages made of each training message, which the dense model labels for the pruned one; "
-        "there are fewer epochs then, so that training takes as long. 0 leaves them out; only for models with intents.",
+        help="Number of synthetic messages generated from each training message, which the dense model labels for the "
+        "pruned one; the number of epochs is reduced so that training takes no longer. 0 generates none. Only for "
+        "models that learn intents.",
     )
-    alpha: float = option(0.3, float, low=0, high=1, help="Weight of the hard labels; the teacher has 1 - alpha.")
+    alpha: float = option(0.3, float, low=0, high=1, help="Weight of the hard labels; the teacher's is 1 - alpha.")
 
 
 @dataclass(frozen=True)
 class StudentDistillationConfig:
-    """Options of the section `distillation`: how the student follows its teacher."""
+    """Options of the section `distillation`: how the student imitates its teacher."""
 
     targets: str = option(
         "probabilities",
@@ -50,18 +51,18 @@ class StudentDistillationConfig:
         str,
         choices=("mse", "kl"),
         optional=True,
-        help="Distance of probabilities: squared (mse) or Kullback-Leibler (kl); logits and spacy_textcat have mse "
-        "alone, and null means kl for the others.",
+        help="Distance between probabilities: squared (mse) or Kullback-Leibler divergence (kl). Logits and "
+        "spacy_textcat support only mse; null means mse for these, and kl otherwise.",
     )
     temperature: float = option(
         2.0,
         float,
         above=0,
         high=100,
-        help="What logits are divided by before they become probabilities; nothing where targets are logits.",
+        help="Divisor of the logits before the softmax; not used if targets are logits.",
     )
     alpha: float = option(
-        0.0, float, low=0, high=1, help="Weight of the hard labels of the training messages; the teacher has 1 - alpha."
+        0.0, float, low=0, high=1, help="Weight of the training messages' hard labels; the teacher's is 1 - alpha."
     )
 
     hidden_states: float = option(
@@ -69,12 +70,12 @@ class StudentDistillationConfig:
         float,
         low=0,
         high=1000,
-        help="Weight of the distance to the hidden states of those layers of the teacher that a transformer starts "
-        "from; 0 leaves them out.",
+        help="Weight of the distance between the hidden states of a transformer student and those of the teacher's "
+        "layers that it was initialised from; 0 leaves it out.",
     )
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield a distance that there is not between logits."""
+        """Yield a loss that is not defined for logits."""
         if self.targets == "logits" and self.loss == "kl":
             yield Problem(
                 ("distillation.loss", "distillation.targets"),

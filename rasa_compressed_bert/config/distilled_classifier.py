@@ -27,7 +27,7 @@ _OF_TRANSFORMERS = "student.architecture: transformer"
 class DistilledIntentClassifierConfig(ComponentConfig):
     """Options of the distilled intent classifier.
 
-    All that the student needs has a value here, where the user set null too.
+    All options that the student needs have a value here, even if the user set null.
     """
 
     injected: ClassVar[Mapping[str, Option]] = FINETUNING_EPOCH_FRACTION
@@ -38,26 +38,26 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         int,
         low=3,
         high=512,
-        help="Wordpieces of a message, the two special ones included, or words of spacy_textcat; the rest is cut. At "
-        "most 100 times as many characters are read.",
+        help="Maximum number of wordpieces of a message, the two special ones included, or of words for spacy_textcat; "
+        "longer messages are truncated. At most 100 times as many characters are read.",
     )
     epochs: int = option(
-        10, int, low=1, high=1_000_000, help="Passes of the student over the training data and the synthetic messages."
+        10, int, low=1, high=1_000_000, help="Epochs of the student over the training data and the synthetic messages."
     )
     patience: int = option(
         3,
         int,
         low=1,
-        help="Training ends when so many epochs in a row have not been better on the validation examples.",
+        help="Training stops early after this many epochs in a row without improvement on the validation examples.",
     )
-    batch_size: int = option(64, int, low=1, help="Messages in a train step of the student.")
+    batch_size: int = option(64, int, low=1, help="Messages per training step of the student.")
     learning_rate: float = option(
         None,
         float,
         above=0,
         below=1,
         optional=True,
-        help="Peak learning rate of the student; null means what suits its architecture.",
+        help="Peak learning rate of the student; null means the default of its architecture.",
     )
     random_seed: int = seed_option()
     validation_split: float = option(
@@ -65,25 +65,25 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         float,
         low=0,
         high=0.5,
-        help="Share of the examples that are held out from models like the teacher, which calibrate confidences and "
-        "weigh the views of a message; below 3,000 examples each half in turn. The saved model learns all examples. 0 "
-        "switches this off.",
+        help="Share of the examples that are held out from models like the teacher, to calibrate confidences and to "
+        "weight the views of a message; with fewer than 3,000 examples, each half is held out in turn. The saved model "
+        "is trained on all examples. 0 disables this.",
     )
     num_threads: int = option(
         1,
         int,
         low=0,
         high=256,
-        help="Threads of the serving engine; 0 means all cores. Of spacy_textcat they are spaCy's own.",
+        help="Threads of the serving engine; 0 means all cores. spacy_textcat ignores this.",
     )
-    ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    ranking_length: int = option(10, int, low=0, help="Maximum number of intents in a ranking; 0 means all.")
     response_selection: bool = option(
         True,
         bool,
-        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, where "
+        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, if "
         "the training data has such intents and the teacher selects their responses too: not with "
-        "teacher.predictions, and not by spacy_textcat. For retrieval intents that have a ResponseSelector in the "
-        "pipeline, that one selects.",
+        "teacher.predictions, and not by spacy_textcat. If the pipeline has a ResponseSelector for a retrieval intent, "
+        "its responses are left to that one.",
     )
     tensorboard_log_directory: Optional[str] = tensorboard_option()
     teacher: TeacherConfig = section(TeacherConfig)
@@ -114,16 +114,16 @@ class DistilledIntentClassifierConfig(ComponentConfig):
 
     @property
     def weights_to_start_from(self) -> Optional[str]:
-        """Pretrained weights that are fine-tuned, or, with a file of predictions, give the student its wordpieces."""
+        """Pretrained weights to fine-tune or, with a file of predictions, whose wordpieces the student uses."""
         return None if self.teacher.model is not None else self.teacher.model_weights or _WEIGHTS
 
     @property
     def weights_option(self) -> str:
-        """Where this trains the teacher, the teacher's; else that of the teacher's own training."""
+        """The option of the section `teacher` or, for a trained teacher, the one that it was trained with."""
         return "teacher.model_weights" if self.teacher.model is None else "model_weights of the teacher"
 
     def files_to_read(self) -> Sequence[str]:
-        """A teacher, messages without an intent, spaCy's model, which may be a package, and messages out of scope."""
+        """The teacher, unlabelled messages, the spaCy model, which may be a package, and messages out of scope."""
         augmentation = self.augmentation
         named = [self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model]
         named.append(self.out_of_scope.messages)
@@ -143,7 +143,7 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         return "mse" if self.distillation.targets == "logits" else self.student.default_loss
 
     def teacher_options(self) -> PrunedBertIntentClassifierConfig:
-        """The teacher as a classifier: fine-tuned, neither pruned nor quantized; the same for all students."""
+        """The teacher's options as a classifier: fine-tuned, not pruned or quantized, and the same for all students."""
         return PrunedBertIntentClassifierConfig(
             model_weights=self.weights_to_start_from or _WEIGHTS,
             max_length=self.max_length,

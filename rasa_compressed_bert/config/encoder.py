@@ -1,4 +1,4 @@
-"""Options shared by all components that serve a compressed BERT encoder, trained or as it comes."""
+"""Options shared by all components that serve a compressed BERT encoder, fine-tuned or not."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from rasa_compressed_bert.config.quantization import QuantizationConfig
 
 DEFAULT_VOCABULARY_SIZE = 16_000
 LARGE_VOCABULARY = 80_000
-"""Pieces: vocabularies of one language have 20,000 to 65,000, those of many languages 105,000 to 501,153."""
+"""Wordpieces; vocabularies of one language have 20,000 to 65,000, those of many languages 105,000 to 501,153."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig(ComponentConfig):
-    """Which weights, how they are compressed and what serves them; `vocabulary_size` has a value where it is used."""
+    """Weights, their compression and the inference library; `vocabulary_size` has a value where it is used."""
 
     model_weights: str = option(
         "all-MiniLM-L6-v2",
         str,
-        help="Pretrained weights: a local folder, an alias of weights that a package ships (all-MiniLM-L6-v2, which "
-        "reads English, or multilingual-e5-small) or a Hugging Face name.",
+        help="Pretrained weights: a local folder, an alias of weights that a Python package ships (all-MiniLM-L6-v2, "
+        "for English, or multilingual-e5-small) or a Hugging Face name.",
     )
     max_length: int = option(
         128,
         int,
         low=3,
         high=512,
-        help="Wordpieces of a message, the two special ones included; the rest is cut. At most 100 times as many "
-        "characters are read.",
+        help="Maximum number of wordpieces of a message, the two special ones included; longer messages are truncated. "
+        "At most 100 times as many characters are read.",
     )
     vocabulary: str = option(
         "auto",
         str,
         choices=("auto", "full", "trim"),
-        help="Whether all wordpieces are kept (full), or those of the training data, single characters and what is "
-        "most likely met in its language (trim): any text in its scripts can still be written, in more wordpieces. "
-        f"auto trims what has more than {LARGE_VOCABULARY}, and keeps {DEFAULT_VOCABULARY_SIZE} and all those of the "
-        "training data; a bot that is asked in languages that the training data lacks needs full.",
+        help="Whether all wordpieces are kept (full), or only those of the training data, single characters and the "
+        "most likely ones of its language (trim): any text in its scripts can still be encoded, with more wordpieces. "
+        f"auto trims vocabularies of more than {LARGE_VOCABULARY} to {DEFAULT_VOCABULARY_SIZE}, or to all those of the "
+        "training data if these are more. A bot for languages that the training data lacks needs full.",
     )
     vocabulary_size: int = option(
         None,
@@ -47,7 +47,7 @@ class EncoderConfig(ComponentConfig):
         low=1,
         optional=True,
         requires={"vocabulary": ("trim",)},
-        help=f"Wordpieces that trim keeps, special and single-character ones included; null means "
+        help=f"Number of wordpieces that trim keeps, special and single-character ones included; null means "
         f"{DEFAULT_VOCABULARY_SIZE}.",
     )
     num_threads: int = option(1, int, low=0, high=256, help="Threads of the serving engine; 0 means all cores.")
@@ -70,5 +70,5 @@ class EncoderConfig(ComponentConfig):
 
     @property
     def weights_option(self) -> str:
-        """Its own."""
+        """The option `model_weights`."""
         return "model_weights"

@@ -15,27 +15,27 @@ SPLIT_BY_COMMA = "split_entities_by_comma"
 
 @dataclass(frozen=True)
 class EntityConfig(BertOptions):
-    """Options of what learns entities, by the names that Rasa's own components have for them."""
+    """Options of components that learn entities, named as in Rasa's own components."""
 
     learns_entities: ClassVar[bool] = True
 
     BILOU_flag: bool = option(
         True,
         bool,
-        help="Whether begin, inside and end of an entity have tags of their own, so that two of one kind may touch.",
+        help="Whether begin, inside and end of an entity have separate tags, so that two of one type may be adjacent.",
     )
     split_entities_by_comma: Union[bool, Dict[str, bool]] = option(
         True,
         dict,
         help="Whether an entity ends at a comma, unless the training data has entities of its type with commas; or a "
-        f"map of types to booleans, in which {SPLIT_BY_COMMA} stands for all others.",
+        f"map of types to booleans, in which the key {SPLIT_BY_COMMA} stands for all other types.",
     )
 
     lookups: bool = option(
         True,
         bool,
-        help="Whether lookup tables and synonyms of the training data are learnt: synthetic messages, at most as many "
-        "as there are messages, have their values in the places of annotated ones.",
+        help="Whether lookup tables and synonyms of the training data are learnt, from synthetic messages in which "
+        "their values replace annotated ones. There are at most as many of these as training messages.",
     )
 
     def splits(self, entity: str, *, has_commas: bool) -> bool:
@@ -43,7 +43,8 @@ class EntityConfig(BertOptions):
 
         Args:
             entity: the type.
-            has_commas: whether the training data has such entities with commas, which only the type's own switch beats.
+            has_commas: whether the training data has entities of the type with commas, which turns splitting off
+                unless the type has a switch of its own.
         """
         switches = self.split_entities_by_comma
         if isinstance(switches, bool):
@@ -56,7 +57,7 @@ class BertEntityExtractorConfig(EntityConfig):
     """Options of the entity extractor."""
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the contradictions that all have, and options that are for intents."""
+        """Yield the contradictions of all BERT components, and options that apply to intents only."""
         yield from super().conflicts()
         if self.pooling == "cls":
             yield Problem(
@@ -70,5 +71,5 @@ class JointBertClassifierConfig(EntityConfig, IntentConfig):
     """Options of the classifier that finds the intent and the entities of a message in one forward pass."""
 
     entity_loss_weight: float = option(
-        1.0, float, above=0, high=1000, help="Weight of the entities' loss; that of the intents is 1."
+        1.0, float, above=0, high=1000, help="Weight of the entity loss; that of the intent loss is 1."
     )

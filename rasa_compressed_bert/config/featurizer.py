@@ -25,11 +25,11 @@ class QuantizedBertFeaturizerConfig(EncoderConfig):
     alias: Optional[str] = option(None, str, optional=True, help="Name of the features; null means the component's.")
 
     def compression(self) -> Dict[str, Any]:
-        """Return the options that compressed weights depend on; the others matter when they are served."""
+        """Return the options that the compressed weights depend on; the others affect serving only."""
         return {name: value for name, value in self.to_dict().items() if name not in _SERVING}
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield the shared contradictions, and quantization-aware training, for which there is no training."""
+        """Yield the shared contradictions, and quantization-aware training, as a featurizer is not trained."""
         yield from super().conflicts()
         if self.quantization.aware_training:
             yield Problem(

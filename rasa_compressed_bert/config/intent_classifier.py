@@ -1,4 +1,4 @@
-"""Options of what learns intents, and of `rasa_compressed_bert.PrunedBertIntentClassifier`."""
+"""Options of components that learn intents, and of `rasa_compressed_bert.PrunedBertIntentClassifier`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class IntentConfig(BertOptions):
 
     learns_intents: ClassVar[bool] = True
 
-    ranking_length: int = option(10, int, low=0, help="Intents in the ranking of a message; 0 means all.")
+    ranking_length: int = option(10, int, low=0, help="Maximum number of intents in a ranking; 0 means all.")
     response_selection: bool = option(
         True,
         bool,
-        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, where "
-        "the training data has such intents. For retrieval intents that have a ResponseSelector in the pipeline, that "
-        "one selects.",
+        help="Whether the responses of retrieval intents (faq/ask_name) are selected in the same forward pass, if "
+        "the training data has such intents. If the pipeline has a ResponseSelector for a retrieval intent, its "
+        "responses are left to that one.",
     )
     out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
 
     def files_to_read(self) -> Sequence[str]:
-        """A file of messages out of scope."""
+        """The file of messages out of scope, if there is one."""
         return [self.out_of_scope.messages] if self.out_of_scope.messages else []
 
 

@@ -1,4 +1,4 @@
-"""How one option is declared: its default, type, accepted values and help, in one place.
+"""Declaration of an option: its default, type, accepted values and help, in one place.
 
 The declaration lives in the metadata of a dataclass field, so reading a configuration, suggesting a name for a typo and
 writing `docs/options.md` are generic: none of them names an option.
@@ -14,17 +14,18 @@ from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple, Type
 
 @dataclass(frozen=True)
 class Option:
-    """What values an option accepts, and what it is of use for.
+    """The values that an option accepts, and the values of other options that it requires.
 
     Attributes:
-        kind: their type.
-        help: a sentence for the page of options.
-        low: belongs to the range, as `high` does; `above` and `below` do not.
+        kind: type of the values.
+        help: description in `docs/options.md`.
+        low: inclusive lower bound; `high` is the upper one.
+        above: exclusive lower bound; `below` is the upper one.
         choices: all values that are accepted.
         optional: whether null is accepted.
-        requires: dotted names of other options of the component, each with the values that this option is of use with.
-        because: why it is of use with these alone.
-        unused: values that require nothing, besides null and the default.
+        requires: dotted names of other options of the component, each with the values with which this option applies.
+        because: why it applies with these only, for the error message.
+        unused: values, besides null and the default, with which nothing is required.
     """
 
     kind: type
@@ -49,7 +50,7 @@ class Option:
         return coerced
 
     def accepted(self) -> str:
-        """Say what is accepted, such as "a number in [0, 0.99] or null"."""
+        """Return a description of the accepted values, such as "a number in [0, 0.99] or null"."""
         text = f"one of: {', '.join(self.choices)}" if self.choices else _KIND_NAMES[self.kind] + self._range()
         return f"{text} or null" if self.optional else text
 
@@ -81,7 +82,7 @@ def section(cls: type) -> Any:
 
 
 class Variants(ABC):
-    """Base of a section with one option that decides which others there are.
+    """Base of a section with one option that determines which other options exist.
 
     Attributes:
         variant_option: the name of that option.
@@ -96,7 +97,7 @@ class Variants(ABC):
 
 
 def variant_of(cls: type, values: Any) -> Any:
-    """Return the dataclass for the values that a section has; `cls` where there are no variants of it."""
+    """Return the variant of `cls` that the values of a section choose; `cls` itself if it has no variants."""
     if not issubclass(cls, Variants):
         return cls
     name = values.get(cls.variant_option) if isinstance(values, Mapping) else None
@@ -105,7 +106,7 @@ def variant_of(cls: type, values: Any) -> Any:
 
 
 def declared_options(cls: type) -> Dict[str, Option]:
-    """Return the options of `cls` by name, also those of variants of it."""
+    """Return the options of `cls` and of all its variants, by name."""
     variants = cls.variants().values() if issubclass(cls, Variants) else ()
     return {name: found for part in (*reversed(list(variants)), cls) for name, found in options_of(part).items()}
 

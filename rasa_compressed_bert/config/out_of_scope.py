@@ -1,4 +1,4 @@
-"""Options of the section `out_of_scope`: when a low confidence means that no intent is right."""
+"""Options of the section `out_of_scope`: detection of messages that belong to no intent, by a low confidence."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _DETECTED: Any = {"out_of_scope.detector": ("neighbours",)}
 
 @dataclass(frozen=True)
 class OutOfScopeConfig:
-    """Options of the detector of messages that no intent is right for."""
+    """Options of the detector of messages that belong to no intent."""
 
     detector: str = option(
         "neighbours",
         str,
         choices=("neighbours", "none"),
-        help="How messages out of scope are found: by their likeness to the training messages, in the features of the "
-        "fine-tuned model and in their characters (neighbours), or not at all (none), which gives the calibrated "
-        "softmax of the classifier alone.",
+        help="How messages out of scope are detected: by their similarity to the training messages, in the features of "
+        "the fine-tuned model and in their characters (neighbours), or not at all (none), in which case confidences "
+        "are the calibrated softmax of the classifier alone.",
     )
     in_scope_recall: float = option(
         0.95,
@@ -28,7 +28,8 @@ class OutOfScopeConfig:
         above=0,
         high=1,
         requires=_DETECTED,
-        help="Share of the training messages whose confidence, each compared with the others, is at least threshold.",
+        help="Share of the training messages whose confidence, computed by comparing each message with the others, is "
+        "at least threshold.",
     )
     threshold: float = option(
         0.3,
@@ -43,6 +44,6 @@ class OutOfScopeConfig:
         str,
         optional=True,
         requires=_DETECTED,
-        help="Text file with messages that no intent is right for, one a line: more messages in scope keep a high "
-        "confidence where nine of ten of these stay below threshold nevertheless.",
+        help="Text file of messages that belong to no intent, one per line: more messages in scope then keep a high "
+        "confidence, as long as nine of ten of these stay below threshold.",
     )

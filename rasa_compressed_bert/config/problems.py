@@ -1,4 +1,4 @@
-"""What is wrong with options, for the user."""
+"""Problems with options, as they are reported to the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Problem:
 
 
 class _Short(reprlib.Repr):
-    """A short `repr` with the words of YAML."""
+    """A short `repr` with YAML's null, true and false."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ _SHORT = _Short()
 
 
 def shown(value: Any) -> str:
-    """Return a value on one line, as YAML has it, also one that is too large to print."""
+    """Return a value on one short line, as in YAML; its type if Python refuses to print it."""
     try:
         return _SHORT.repr(list(value) if isinstance(value, tuple) else value)
     except ValueError:  # Python refuses to print integers of more than 4,300 digits

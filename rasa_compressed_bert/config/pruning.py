@@ -11,7 +11,7 @@ from rasa_compressed_bert.config.problems import Problem
 IMPORTANCE = ["taylor", "magnitude"]
 """Criteria of structured pruning; `training.criteria` registers others."""
 END_EPOCH_SHARE = 0.625
-"""Where pruning ends unless told otherwise: after 5 of 8 epochs."""
+"""Default end of pruning, as a share of the epochs: after 5 of 8."""
 
 
 def _sparsity(default: float, text: str) -> Any:
@@ -25,14 +25,14 @@ def _own_sparsity(units: str, *methods: str, **declaration: Any) -> Any:
         low=0,
         high=0.99,
         optional=True,
-        help=f"Final sparsity of the {units} alone; null leaves it to the global ranking.",
+        help=f"Separate final sparsity of the {units}; null leaves it to the global ranking.",
         **{"requires": {"pruning.method": methods}, **declaration},
     )
 
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """Options of the section `pruning`; sparsities are shares of what is gone, epochs may be fractions.
+    """Options of the section `pruning`; sparsities are the shares that are removed, and epochs may be fractional.
 
     `end_epoch` has a value once the options are `resolved`.
     """
@@ -41,13 +41,13 @@ class PruningConfig:
         "neuron",
         str,
         choices=("none", "neuron", "head", "weight"),
-        help="What is removed: nothing, neurons of every kind, whole attention heads or single weights.",
+        help="What is removed: nothing (none), neurons of every kind, whole attention heads or single weights.",
     )
     importance: str = option(
         "taylor",
         str,
         choices=IMPORTANCE,
-        help="How units of the methods neuron and head are scored; weights always go by magnitude.",
+        help="How the methods neuron and head score units; weight always uses magnitude.",
     )
     schedule: str = option(
         "polynomial_decay",
@@ -55,19 +55,19 @@ class PruningConfig:
         choices=("polynomial_decay", "constant"),
         help="How sparsity grows between begin_epoch and end_epoch.",
     )
-    initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch; with a constant schedule it is final_sparsity.")
+    initial_sparsity: float = _sparsity(0.0, "Sparsity at begin_epoch; a constant schedule has final_sparsity.")
     final_sparsity: float = _sparsity(
-        0.6, "Share of the encoder's weights that are gone at end_epoch; of the heads' weights with method head."
+        0.6, "Share of the encoder's weights that are removed by end_epoch; with method head, of the heads' weights."
     )
-    begin_epoch: float = option(0.0, float, low=0, help="When pruning begins.")
+    begin_epoch: float = option(0.0, float, low=0, help="Epoch at which pruning begins.")
     end_epoch: float = option(
         None,
         float,
         low=0,
         optional=True,
-        help=f"When pruning ends and recovery begins; null means {END_EPOCH_SHARE} * epochs (5 of 8).",
+        help=f"Epoch at which pruning ends and recovery begins; null means {END_EPOCH_SHARE} * epochs (5 of 8).",
     )
-    frequency: int = option(20, int, low=1, help="Train steps between two updates of the masks.")
+    frequency: int = option(20, int, low=1, help="Training steps between two updates of the masks.")
     query_key: Optional[float] = _own_sparsity("query and key dimensions", "neuron")
     value: Optional[float] = _own_sparsity("value dimensions", "neuron")
     attention_heads: Optional[float] = _own_sparsity("attention heads", "neuron", "head")
@@ -81,15 +81,15 @@ class PruningConfig:
         tuple,
         optional=True,
         requires={"pruning.method": ("neuron", "head", "weight")},
-        help="Layers of the dense model, from 0, that the pruned one starts with; sparsities are shares of these then. "
-        "null starts with all.",
+        help="Layers of the dense model, counted from 0, that the pruned one is initialised with; sparsities are then "
+        "shares of these. null means all.",
     )
     pattern: str = option(
         "unstructured",
         str,
         choices=("unstructured", "block_4x4", "n2_m4"),
         requires={"pruning.method": ("weight",)},
-        help="Which weights are removed together: none, blocks of 4 x 4 or 2 of every 4.",
+        help="Which weights are removed together: none (unstructured), blocks of 4 x 4, or 2 of every 4.",
     )
 
     def resolved(self, epochs: int, finetuning_epoch_fraction: float) -> PruningConfig:
@@ -126,7 +126,7 @@ class PruningConfig:
             )
 
     def end_conflicts(self, epochs: int) -> Iterator[Problem]:
-        """Yield an end of pruning that comes after that of a training of `epochs` epochs."""
+        """Yield an end of pruning that is after the end of a training of `epochs` epochs."""
         if self.method != "none" and self.end_epoch > epochs:
             yield Problem(
                 ("pruning.end_epoch", "epochs", "pruning.method"),

@@ -15,7 +15,7 @@ def _bits(matrices: str) -> Any:
         low=1,
         high=8,
         requires={"quantization.method": ("kmeans",)},
-        help=f"Bits of a weight of the {matrices}.",
+        help=f"Bits per weight of the {matrices}.",
     )
 
 
@@ -27,8 +27,9 @@ class QuantizationConfig:
         "dynamic_int8",
         str,
         choices=("none", "dynamic_int8", "static_int8", "kmeans"),
-        help="Format of the model: floats; 8-bit weights with activations scaled message by message (dynamic_int8) or "
-        "by ranges found in training (static_int8); weights that take 2^bits values (kmeans), served in 8 bits.",
+        help="Number format of the model: floats (none); 8-bit weights with activations scaled per message "
+        "(dynamic_int8) or by ranges found in training (static_int8); weights clustered to 2^bits values (kmeans), "
+        "served in 8 bits.",
     )
     aware_training: bool = option(
         False,
@@ -37,7 +38,7 @@ class QuantizationConfig:
         help="Whether the last stage of training runs on quantized weights and activations.",
     )
     per_channel: bool = option(
-        True, bool, help="Whether every output channel of a matrix has its own scale, rather than the matrix one."
+        True, bool, help="Whether each output channel of a matrix has its own scale, instead of one scale per matrix."
     )
     encoder_bits: int = _bits("layers")
     embedding_bits: int = _bits("embeddings")

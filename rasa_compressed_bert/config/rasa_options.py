@@ -1,4 +1,4 @@
-"""Options of Rasa's own components, which a config.yml may still have from before, and what to do with them."""
+"""Options of Rasa's own components that a config.yml may still contain, and what to do with them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _OPTIONS: Dict[str, Tuple[str, ...]] = {
     "LanguageModelFeaturizer": ("cache_dir", "model_name"),
 }
 _SWITCHES = (
-    "intents alone are PrunedBertIntentClassifier's, entities alone BertEntityExtractor's, both JointBertClassifier's"
+    "PrunedBertIntentClassifier learns intents, BertEntityExtractor learns entities, and JointBertClassifier both"
 )
 _INSTEAD = {
     "entity_recognition": _SWITCHES,
     "intent_classification": _SWITCHES,
-    "model_name": "model_weights alone says which weights are read",
+    "model_name": "model_weights alone chooses the weights",
 }
 
 
 def advice(name: str) -> Optional[str]:
-    """Return whose option it is and what to do, for a name that no component of this package has; else None."""
+    """Return which component of Rasa has an option of this name, and what to do instead; None if none has."""
     for component, names in _OPTIONS.items():
         if name in names:
             instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
@@ -42,7 +42,7 @@ def advice(name: str) -> Optional[str]:
 
 
 def advice_on_value(name: str, value: Any) -> Optional[str]:
-    """Return what to do with a value that Rasa's component takes for an option of the same name; else None."""
+    """Return what to do with a value that only Rasa's option of the same name accepts; None for other values."""
     if name == "batch_size" and isinstance(value, (list, tuple)):
         return "batches do not grow as those of Rasa's DIETClassifier do; give one number or leave it out"
     return None

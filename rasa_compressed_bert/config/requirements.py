@@ -1,4 +1,4 @@
-"""Options that are of use only where other options have certain values, as they declare it (`Option.requires`)."""
+"""Options that apply only if other options have certain values, as declared in `Option.requires`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MISSING = object()
 
 
 def unmet_requirements(config: Any) -> Iterator[Problem]:
-    """Yield every option that is set, and whose requirements the other options of a component do not meet.
+    """Yield every option that is set although other options of the component do not meet its requirements.
 
-    An option is set if its value is neither its default nor null, nor one of `Option.unused`. A requirement of an
-    option that the component does not have is met.
+    An option is set if its value is neither its default nor null, nor one of `Option.unused`. A requirement on an
+    option that the component does not have counts as met.
     """
     sections = {f"{name}.": getattr(config, name) for name in sections_of(type(config))}
     for prefix, part in {"": config, **sections}.items():
@@ -34,7 +34,7 @@ def unmet_requirements(config: Any) -> Iterator[Problem]:
 
 
 def alternatives(values: Sequence[Any]) -> str:
-    """Values as words: `a, b or c`."""
+    """Return values as text, such as `a, b or c`."""
     *others, last = map(_word, values)
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -46,5 +46,5 @@ def _value(config: Any, path: str) -> Any:
 
 
 def _word(value: Any) -> str:
-    """As YAML has it."""
+    """Return a value as in YAML, strings without quotes."""
     return value if isinstance(value, str) else shown(value)

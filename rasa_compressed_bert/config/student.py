@@ -1,4 +1,4 @@
-"""Students: what makes one, and the registry that finds it by `student.architecture`."""
+"""Students: their interface, and the registry of them by `student.architecture`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rasa_compressed_bert.config.problems import Problem
 from rasa_compressed_bert.errors import ConfigError, ExportError
 
 ARCHITECTURES: List[str] = ["bilstm", "transformer", "ngrams", "spacy_textcat"]
-"""The students that are registered."""
+"""The names of the registered students."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class StudentConfig(Variants):
     """Options of the section `student` that every student has; a student adds its own in a class derived from this.
 
     Attributes:
-        learning_rate: the peak rate that suits the student.
-        default_loss: of distillation, for probabilities.
+        learning_rate: default peak learning rate of the student.
+        default_loss: default of `distillation.loss` for probabilities.
         is_bert: whether it is a BERT, which is pruned and quantized like any other.
         is_quantizable: whether it is stored in one of the formats of the section `quantization`.
         selects_responses: whether it learns the responses of retrieval intents.
@@ -39,7 +39,7 @@ class StudentConfig(Variants):
         str,
         choices=ARCHITECTURES,
         help="A bidirectional LSTM, a BERT of few layers, sums over n-grams of wordpieces, or spaCy's text classifier. "
-        "The other options of a student are below; null gives the default of each.",
+        "The other options of each student are below; null means the default.",
     )
 
     @classmethod
@@ -48,7 +48,7 @@ class StudentConfig(Variants):
         return {name: student_of(name).options for name in ARCHITECTURES}
 
     def resolved(self) -> StudentConfig:
-        """The options with a value wherever the student needs one."""
+        """The options, with null replaced wherever the student needs a value."""
         return self
 
     def conflicts(self) -> Iterator[Problem]:
@@ -61,18 +61,18 @@ class StudentConfig(Variants):
 
 
 class Student(ABC):
-    """An architecture that a BERT can teach. Its module is imported to read options: TensorFlow is not, before `train`.
+    """An architecture that a BERT can teach; importing its module, as reading options does, must not load TensorFlow.
 
     Attributes:
-        options: its options.
-        search_space: what `search` varies unless told otherwise: dotted names of options, with values or ranges.
+        options: the class of its options.
+        search_space: what `search` varies by default: dotted names of options, with values or ranges.
     """
 
     options: ClassVar[Type[StudentConfig]]
     search_space: ClassVar[Mapping[str, Any]] = {}
 
     def check(self, labels: Any, config: Any) -> None:
-        """Refuses what cannot be trained here, before a teacher is trained; nothing unless a student says otherwise.
+        """Raises an error if the student cannot be trained, before its teacher is trained; accepts all by default.
 
         Args:
             labels: the intents.
@@ -85,14 +85,14 @@ class Student(ABC):
         """Trains and exports a student.
 
         Args:
-            data: `DistillationData`, what it learns.
+            data: the training data, a `DistillationData`.
             teacher: the teacher's encoder and tokenizer.
             config: all options, a `DistilledIntentClassifierConfig`.
-            origin: the artifact of a student that is trained further instead of a new one, or None.
-            cache: may keep what is made of the teacher for the next training, see `tasks.teacher.Cache`.
+            origin: the artifact of a student to continue training from; None trains a new one.
+            cache: keeps results of the teacher for the next training, see `tasks.teacher.Cache`.
 
         Returns:
-            An `Artifact`, without teacher and views.
+            An `Artifact`, without the teacher and views.
 
         Raises:
             ExportError: if the exported student disagrees with the trained one.
@@ -102,11 +102,11 @@ class Student(ABC):
         """The serving graph of a student in ONNX, an `OnnxModel`.
 
         Args:
-            options: of the student.
+            options: options of the student.
             tensors: its packed parameters.
 
         Raises:
-            ExportError: if it has none.
+            ExportError: if the student has no such graph.
         """
         raise ExportError(f"A student of the architecture {options.architecture} has no ONNX graph to export.")
 
@@ -129,7 +129,7 @@ def register_student(name: str, student: Student) -> None:
 
 
 def student_of(name: str) -> Student:
-    """A registered student; its module is imported when it is asked for first.
+    """A registered student; its module is imported on first use.
 
     Raises:
         ConfigError: if no student has that name.
@@ -144,7 +144,7 @@ def student_of(name: str) -> Student:
 
 
 def student_options(values: Mapping[str, Any]) -> StudentConfig:
-    """The options of a student, as a manifest holds them; null is the default, and options of others are left out."""
+    """The options of a student from a manifest; null means the default, and options of other students are ignored."""
     cls = student_of(values["architecture"]).options
     own = {name: value for name, value in values.items() if name in options_of(cls) and value is not None}
     return cls(**own).resolved()

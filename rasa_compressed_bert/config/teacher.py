@@ -22,27 +22,28 @@ class TeacherConfig:
         None,
         str,
         optional=True,
-        help="Pretrained weights that are fine-tuned: a local folder, an alias of weights that a package ships or a "
-        "Hugging Face name; null means all-MiniLM-L6-v2. With predictions, the student has their wordpieces.",
+        help="Pretrained weights to fine-tune: a local folder, an alias of weights that a Python package ships or a "
+        "Hugging Face name; null means all-MiniLM-L6-v2. With predictions, the student uses their wordpieces.",
     )
-    epochs: int = _of_training(8, int, low=1, high=1_000_000, help="Passes over the training data of the teacher.")
+    epochs: int = _of_training(8, int, low=1, high=1_000_000, help="Epochs of the teacher over the training data.")
     learning_rate: float = _of_training(1e-4, float, above=0, below=1, help="Peak learning rate of the teacher.")
     model: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="A trained teacher instead: a Rasa archive with one of our intent classifiers, or its artifact folder.",
+        help="A trained teacher to use instead: a Rasa archive with an intent classifier of this package, or its "
+        "artifact folder.",
     )
     predictions: Optional[str] = option(
         None,
         str,
         optional=True,
-        help="The predictions of any other teacher instead: a CSV file with a column `text` and a column of "
-        "probabilities for each intent, with a row for every training message and as many more as there are.",
+        help="The predictions of any other teacher to use instead: a CSV file with a column `text` and a column of "
+        "probabilities for each intent; it has a row for every training message, and may have more.",
     )
 
     def conflicts(self) -> Iterator[Problem]:
-        """Yield two teachers at once."""
+        """Yield pairs of options that each give a teacher."""
         for other in ("model_weights", "predictions"):
             if self.model is not None and getattr(self, other) is not None:
                 yield Problem(

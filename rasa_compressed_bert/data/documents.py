@@ -1,4 +1,4 @@
-"""Documents that answers are read from: a folder of text files, cut into passages."""
+"""Documents that questions are answered from: a folder of text files, split into passages."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".md", ".txt")
 LARGEST_DOCUMENTS = 10_000_000
-"""Bytes of all documents together: all of them are in the model, and in the memory of each worker."""
+"""Maximum bytes of all documents together, as all of them are in the model and in the memory of each worker."""
 LONGEST_PASSAGE = 800
-"""Characters."""
+"""Maximum characters of a passage."""
 _SHORTEST_SECTION = 200  # characters
-_BLOCK = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")  # lines up to an empty one
+_BLOCK = re.compile(r"\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*")  # lines up to a blank one
 _SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]”’]*(?=\s)|[。！？]|$)", re.DOTALL)
 _HEADING = "#"
 
 
 class Document(NamedTuple):
-    """A text that may have answers.
+    """A text that may contain answers.
 
     Attributes:
-        name: of the file, relative to the folder, with slashes.
-        text: of the file, with blanks in the place of HTML.
+        name: path of the file, relative to the folder, with slashes.
+        text: text of the file, with HTML replaced by spaces.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Passage(NamedTuple):
     """A part of a document.
 
     Attributes:
-        document: number of the document.
-        start: where it begins in the text of the document.
-        end: where it ends.
+        document: index of the document.
+        start: offset in the text of the document at which it begins.
+        end: offset at which it ends.
     """
 
     document: int
@@ -53,16 +53,16 @@ class Passage(NamedTuple):
 
 
 def read_documents(folder: str, *, option: str) -> List[Document]:
-    """The documents of a folder and of the folders in it, by name; empty ones, and hidden ones, are left out.
+    """The documents of a folder and its subfolders, sorted by path, without empty and hidden ones.
 
     Args:
-        folder: with files in UTF-8.
-        option: whose value it is, for errors.
+        folder: a folder of files in UTF-8.
+        option: name of the option with the folder, for errors.
 
     Raises:
-        DataError: if there are no documents with a text, if one is no text, or if they are too large.
+        DataError: if there are no documents with a text, if one is not a text file, or if they are too large.
     """
-    root = Path(os.path.expanduser(folder))  # as it is, for a user that there is not
+    root = Path(os.path.expanduser(folder))  # unlike Path.expanduser, keeps the name of an unknown user
     if not root.is_dir():
         raise DataError(f"{option}: '{folder}' is not a folder. Give one with files that end with {_endings()}.")
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
@@ -77,7 +77,7 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
     if size > LARGEST_DOCUMENTS:
         raise DataError(
             f"{option}: the documents in '{folder}' have {size:,} bytes; at most {LARGEST_DOCUMENTS:,} can be indexed, "
-            "as all of them are kept in memory. Leave out what nobody asks for."
+            "as all of them are kept in memory. Leave out what is not needed."
         )
     documents = [Document(path.relative_to(root).as_posix(), _text(path, option=option)) for path in texts]
     found = [document for document in documents if document.text.strip()]
@@ -90,10 +90,10 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
 
 
 def passages_of(documents: Sequence[Document]) -> List[Passage]:
-    """The passages of documents, none of which is longer than 800 characters.
+    """The passages of documents, each of at most 800 characters.
 
-    They consist of whole paragraphs or, where one is too long, of whole sentences; a heading begins another one, unless
-    what is before it is short.
+    They consist of whole paragraphs or, if one is too long, of whole sentences. A heading begins a new passage, unless
+    the one before it is short.
     """
     return [
         Passage(number, start, end) for number, document in enumerate(documents) for start, end in _cut(document.text)
@@ -114,7 +114,7 @@ def _cut(text: str) -> Iterator[Tuple[int, int]]:
 
 
 def _parts(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
-    """A paragraph or, where it is too long, its sentences, and parts of those that are still too long."""
+    """A paragraph or, if it is too long, its sentences, and parts of those that are still too long."""
     if end - start <= LONGEST_PASSAGE:
         yield start, end
         return
@@ -136,7 +136,7 @@ def _text(path: Path, *, option: str) -> str:
     """The text of a file.
 
     Raises:
-        DataError: if it is none.
+        DataError: if it is not a text file in UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,7 +1,7 @@
-"""Entities of a message, and the tags of its wordpieces that stand for them.
+"""Entities of a message, and the tags of its wordpieces that encode them.
 
-With BILOU (Ratinov and Roth 2009) a tag marks if a wordpiece begins (B), continues (I) or ends (L) an entity, or is one
-by itself (U); without it, two entities with the same label that touch become one.
+With BILOU (Ratinov and Roth 2009) a tag marks whether a wordpiece begins (B), continues (I) or ends (L) an entity, or
+is one by itself (U); without it, two adjacent entities with the same label become one.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 COMMA = re.compile(r"(?:(?<!\s)\s+)?,\s+")
-"""What is between the items of a list: a comma with a blank behind it; that of 1,000 has none.
+"""The separator of the items of a list: a comma followed by whitespace, unlike that in 1,000.
 
-Blanks are looked through from their first one alone: a message of nothing but blanks takes no longer than it is.
+A match of whitespace starts only at its first character, so that the time is linear in the length of a blank message.
 """
-OUTSIDE = 0  # the tag of what belongs to no entity
+OUTSIDE = 0  # the tag of wordpieces outside of entities
 _B, _I, _L, _U = range(4)
 
 
 class EntityLabel(NamedTuple):
-    """What an entity is: its type and, where there are any, role and group."""
+    """The label of an entity: its type and, if it has any, its role and group."""
 
     entity: str
     role: Optional[str] = None
@@ -31,7 +31,7 @@ class EntityLabel(NamedTuple):
 
 
 class EntitySpan(NamedTuple):
-    """Where an entity begins and ends in its text, its type and, where there are any, role and group."""
+    """The start and end of an entity in its text, its type and, if it has any, its role and group."""
 
     start: int
     end: int
@@ -41,12 +41,12 @@ class EntitySpan(NamedTuple):
 
     @property
     def label(self) -> EntityLabel:
-        """What it is, wherever it is."""
+        """The label without the position."""
         return EntityLabel(*self[2:])
 
 
 class TagSpan(NamedTuple):
-    """Wordpieces from `first` up to `end`, and the position of their label."""
+    """Wordpieces from `first` up to, but not including, `end`, and the index of their label."""
 
     first: int
     end: int
@@ -54,17 +54,17 @@ class TagSpan(NamedTuple):
 
 
 def entity_labels(entities: Iterable[EntitySpan]) -> Tuple[EntityLabel, ...]:
-    """Every label once, sorted."""
+    """The distinct labels of entities, sorted."""
     return tuple(sorted({span.label for span in entities}, key=lambda label: [part or "" for part in label]))
 
 
 @dataclass(frozen=True)
 class TagScheme:
-    """The tags of some labels.
+    """The tags that encode entities with some labels.
 
     Attributes:
-        labels: of entities; tag 0 is none of them.
-        bilou: whether begin, inside, end and unit have tags of their own.
+        labels: labels of the entities; tag 0 stands for none of them.
+        bilou: whether begin, inside, end and unit have separate tags.
     """
 
     labels: Tuple[EntityLabel, ...]
@@ -79,7 +79,7 @@ class TagScheme:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: if a label is none.
+            ValueError: if a label is invalid.
         """
         labels = tuple(EntityLabel(*label) for label in values["labels"])
         names = [label.entity for label in labels]
@@ -90,7 +90,7 @@ class TagScheme:
 
     @property
     def num_tags(self) -> int:
-        """`K`: one, and four or one for each label."""
+        """`K`: 1 + 4 L with BILOU and 1 + L without, for L labels."""
         return 1 + (4 if self.bilou else 1) * len(self.labels)
 
     def tags(self, spans: Iterable[TagSpan], length: int) -> np.ndarray:
@@ -107,7 +107,7 @@ class TagScheme:
         return tags
 
     def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
-        """The inverse of `tags`, for a sequence that `viterbi_decode` gives."""
+        """The inverse of `tags`, for a valid sequence, as `viterbi_decode` returns it."""
         spans: List[TagSpan] = []
         tags = np.asarray(tags).tolist()
         for position, tag in enumerate(tags):
@@ -125,9 +125,9 @@ class TagScheme:
         """The valid sequence of tags with the largest sum of scores (Viterbi 1967).  # (T,) int
 
         Args:
-            scores: of each wordpiece's tags, such as logits, `(T, K)`.
-            continues: which wordpieces belong to an entity together with the one before them, or neither does, `(T,)`;
-                None where an entity may begin and end anywhere.
+            scores: scores of the tags of each wordpiece, such as logits, `(T, K)`.
+            continues: for which wordpieces both they and the previous one are in the same entity, or neither is in
+                any, `(T,)`; None if an entity may begin and end anywhere.
         """
         best = scores.argmax(axis=1)
         if self._is_valid(best, continues):
@@ -143,8 +143,8 @@ class TagScheme:
         if not self.bilou:
             return continues is None or bool((tags[1:] == tags[:-1])[continues[1:]].all())
         labels, parts, some = (tags - 1) // 4, (tags - 1) % 4, tags != OUTSIDE
-        opened = some & (parts <= _I)  # its entity goes on after it
-        entered = some & (parts >= _I) & (parts <= _L)  # or went on before it
+        opened = some & (parts <= _I)  # its entity continues after it
+        entered = some & (parts >= _I) & (parts <= _L)  # its entity began before it
         if entered[0] or opened[-1] or (opened[:-1] != entered[1:]).any():
             return False
         if (labels[1:] != labels[:-1])[entered[1:]].any():
@@ -152,7 +152,7 @@ class TagScheme:
         return continues is None or bool((entered[1:] | ~(some[1:] | some[:-1]))[continues[1:]].all())
 
     def _unit_scores(self, scores: np.ndarray, starts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Scores of being outside (n,), and of B, I, L and U of each label (4, n, L), for words as units."""
+        """Scores of words as units: of being outside (n,), and of B, I, L and U of each label (4, n, L)."""
         outside = np.add.reduceat(scores[:, OUTSIDE], starts)
         if not self.bilou:
             inside = np.add.reduceat(scores[:, 1:], starts)
@@ -167,14 +167,14 @@ class TagScheme:
         )
 
     def _best_units(self, outside: np.ndarray, scores: np.ndarray) -> List[TagSpan]:
-        """The best entities of words, as positions of words.
+        """The best-scoring entities, as spans of word indices.
 
         An entity from word `i` to word `j` scores `begin_i + sum of inside_k + last_j`; the sum over the words between
-        them is a difference of sums up to `j` and up to `i`, so that all first words and labels are compared at once.
+        them is a difference of cumulative sums, so that all first words and labels are compared at once.
         """
         begin, inside, last, unit = scores.astype(np.float64)  # (n, L) each
         n, count = begin.shape
-        before = np.cumsum(inside, axis=0) - inside  # of the words before each one
+        before = np.cumsum(inside, axis=0) - inside  # sum over the words before each one
         opening, closing = begin - inside - before, last + before
         best_units = unit.argmax(axis=1).tolist()
         free = np.zeros(n + 1)  # the best score of all words before each one

@@ -1,4 +1,4 @@
-"""What a model is trained and scored on: a text, its intent and its entities, free of Rasa."""
+"""Examples that a model is trained and scored on: a text, its intent and its entities, independent of Rasa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rasa_compressed_bert.data.entities import EntitySpan
 NO_CLASS = -1
 """The class of an example without an intent."""
 OUT_OF_SCOPE = "out_of_scope"
-"""An intent of this name holds messages that no other intent is right for, as Rasa's documentation recommends."""
+"""The intent of messages that belong to no other intent, named as Rasa's documentation recommends."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Example:
     """One message of the training data.
 
     Attributes:
-        text: of the message.
+        text: text of the message.
         intent: its intent; None without one.
-        entities: annotated in it.
+        entities: its annotated entities.
         annotated: whether its entities are annotated; those in the name of an intent are not.
-        response: the retrieval intent with its response key, such as `faq/ask_name`; None of another intent.
+        response: the retrieval intent with its response key, such as `faq/ask_name`; None for another intent.
     """
 
     text: str
@@ -36,21 +36,21 @@ class Example:
 
     @property
     def full_intent(self) -> Optional[str]:
-        """The intent, with its response key where it has one."""
+        """The intent, with its response key if it has one."""
         return self.response or self.intent
 
 
 RESPONSE_DELIMITER = "/"
-"""Between a retrieval intent and its response key, as in Rasa."""
+"""The separator of a retrieval intent and its response key, as in Rasa."""
 
 
 def retrieval_intent(response: str) -> str:
-    """The intent of a response: of `faq/ask_name`, `faq`."""
+    """The intent of a response, such as `faq` for `faq/ask_name`."""
     return response.split(RESPONSE_DELIMITER)[0]
 
 
 class LabelledMessage(NamedTuple):
-    """A message to score a model on, and the intent, the entities and the response that it should get."""
+    """A message to score a model on, and its expected intent, entities and response."""
 
     text: str
     intent: str
@@ -59,32 +59,32 @@ class LabelledMessage(NamedTuple):
 
 
 def normal_form(text: str) -> str:
-    """What texts have in common that differ in case and blanks alone: a model takes one for the other."""
+    """A text in lower case with single spaces: equal for texts that a model hardly distinguishes."""
     return " ".join(text.lower().split())
 
 
 def first_of_same(texts: Sequence[str]) -> np.ndarray:
-    """The position of the first text of each text's normal form.  # (n,)"""
+    """For each text, the index of the first text with the same normal form.  # (n,)"""
     first: Dict[str, int] = {}
     return np.array([first.setdefault(normal_form(text), place) for place, text in enumerate(texts)], np.int64)
 
 
 def digest_place(text: str, *, seed: int) -> float:
-    """A number from 0 up to 1, uniformly distributed over texts: a choice by it does not depend on other texts.
+    """A pseudo-random number in [0, 1) for a text: a choice by it does not depend on the other texts.
 
-    What is held out by it stays held out in a training that goes on with other data.
+    Examples that are held out by it stay held out when training is continued with other data.
     """
     digest = hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def intent_labels(examples: Iterable[Example]) -> Tuple[str, ...]:
-    """The label vocabulary: every intent once, sorted; a label's index is its class."""
+    """The distinct intents, sorted; the index of an intent is its class."""
     return tuple(sorted({example.intent for example in examples if example.intent is not None}))
 
 
 def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndarray:
-    """Each example's class, `NO_CLASS` without an intent.  # (n,) int32"""
+    """The class of each example, `NO_CLASS` without an intent.  # (n,) int32"""
     index: Dict[Optional[str], int] = {label: position for position, label in enumerate(labels)}
     index[None] = NO_CLASS
     return np.array([index[example.intent] for example in examples], np.int32)
@@ -93,18 +93,17 @@ def class_indices(examples: Iterable[Example], labels: Sequence[str]) -> np.ndar
 def stratified_split(
     classes: np.ndarray, share: float, *, seed: int, texts: Optional[Sequence[str]] = None
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Splits examples into training and validation, class by class.
+    """Splits examples into training and validation, stratified by class.
 
-    Every class gives `n * share` of its `n` examples to validation, rounded up or down such that all of them together
-    give that share, too: many classes of a few examples give some, although each alone gives less than one. The only
-    example of a class stays in training. Where nothing would be left for validation although `share > 0`, one example
-    is.
+    Of each class with `n` examples, `n * share` are held out for validation, rounded up or down such that the share is
+    right in total, too: this holds out examples of some of many small classes, although each has less than one. The
+    only example of a class stays in training. If `share > 0`, at least one example is held out, where possible.
 
     Args:
         classes: the class of each example, `(n,)`.
-        share: of the examples that are held out, 0 to 0.5.
-        seed: of the choice.
-        texts: of the examples: those that differ in case and blanks alone count as one, and are in one part.
+        share: share of the examples that are held out, 0 to 0.5.
+        seed: random seed.
+        texts: texts of the examples: those that differ only in case and whitespace count as one, and stay together.
 
     Returns:
         Sorted indices of the training and of the validation examples.
@@ -124,6 +123,6 @@ def stratified_split(
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
-    """Indices of at most `most` of `count` examples, evenly spaced: data are often sorted by intent.  # (m,)"""
+    """Indices of at most `most` of `count` examples, evenly spaced, as data are often sorted by intent.  # (m,)"""
     chosen = min(count, most)
     return np.arange(chosen) * count // max(1, chosen)

@@ -1,4 +1,4 @@
-"""HTML in texts, as Markdown files have it."""
+"""Removal of HTML from texts such as Markdown files."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _WITHOUT_VALUE = (
     "hidden inert ismap itemscope loop multiple muted nomodule noshade novalidate nowrap open readonly required "
     "reversed selected"
 ).split()
-"""Attributes that may have no value: `<b and c>` is a comparison."""
+"""Attributes that need no value; any other one without a value, as in `<b and c>`, shows that it is not a tag."""
 _END_OF_HIDDEN = re.compile(rf"</({'|'.join(_HIDDEN)})", re.IGNORECASE)
 _SECTION = re.compile(r"<!\[(temp|cdata|ignore|include|rcdata|if|else|endif)(?![-_.a-z0-9])", re.IGNORECASE)
 _TAGS = frozenset([*_BLOCKS, *_INLINE, *_HIDDEN])
 
 
 def without_html(text: str) -> str:
-    """The text with a blank in the place of each character of HTML, so that all others stay where they are.
+    """The text with each character of HTML replaced by a space, so that all others keep their positions.
 
-    Tags that begin or end a block are a line break and blanks. What is no tag of HTML, as in `List<int>`,
-    `a <b and c> d` or `<https://example.com>`, stays. Of scripts and styles nothing is left; where a text mentions
-    their tags, between backticks or without an end, what follows stays.
+    Tags that begin or end a block are replaced by a line break and spaces. What is not an HTML tag is kept, as in
+    `List<int>`, `a <b and c> d` or `<https://example.com>`. Scripts and styles are removed with their content, unless
+    their tags are only mentioned, between backticks or without an end tag.
     """
-    end = text.rfind(">") + 1  # what is behind has no tag, and would be looked through again from each "<"
+    end = text.rfind(">") + 1  # there are no tags after it, and the parser would search there again from each "<"
     if "<" not in text[:end]:
         return text
     parser = _Parser(text[:end])
@@ -44,10 +44,10 @@ def without_html(text: str) -> str:
 
 
 class _Parser(HTMLParser):
-    """Keeps what is no HTML.
+    """Keeps what is not HTML.
 
     Args:
-        text: that is parsed.
+        text: the text to parse.
     """
 
     def __init__(self, text: str):
@@ -55,8 +55,8 @@ class _Parser(HTMLParser):
         self._text = text
         self._lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
         self._hidden = False
-        self._endless = {""}  # kinds of parts whose end would be looked for in vain, again and again
-        self._ends = {match[1].lower(): match.start() for match in _END_OF_HIDDEN.finditer(text)}  # the last ones
+        self._endless = {""}  # kinds of constructs that have no end in the rest of the text
+        self._ends = {match[1].lower(): match.start() for match in _END_OF_HIDDEN.finditer(text)}  # last of each
         self.kept: List[str] = ["\n" if character == "\n" else " " for character in text]
 
     def handle_data(self, data: str) -> None:
@@ -76,18 +76,18 @@ class _Parser(HTMLParser):
         self._tag(tag if known else "", self.get_starttag_text() or "")
 
     def parse_comment(self, i: int, report: int = 1) -> int:
-        """Takes "<!" for text where a comment has no end."""
+        """Reads "<!" as text where a comment has no end."""
         return self._ended("comment", super().parse_comment, i)
 
     def parse_html_declaration(self, i: int) -> int:
-        """Takes "<![" for text unless it begins a section that Python's parser knows; others are errors to it."""
+        """Reads "<![" as text unless it begins a section that Python's parser knows, as it fails on others."""
         if not self.rawdata.startswith("<![", i):
             return super().parse_html_declaration(i)
         section = _SECTION.match(self.rawdata, i)
         return self._ended(section[1].lower() if section else "", super().parse_html_declaration, i)
 
     def _ended(self, kind: str, parse: Callable[[int], int], i: int) -> int:
-        """The end of a part; behind "<!" where it has none: no other one of its kind behind it has, either."""
+        """The end of a comment or section; if it has none, "<!" is text, as it is for all later ones of its kind."""
         end = -1 if kind in self._endless else parse(i)
         if end >= 0:
             return end
@@ -96,7 +96,7 @@ class _Parser(HTMLParser):
         return i + len("<!")
 
     def set_cdata_mode(self, elem: str) -> None:
-        """Takes what follows for a script, up to its end."""
+        """Reads what follows as a script up to its end tag, if it is one to remove."""
         if self._hidden:
             super().set_cdata_mode(elem)
 
@@ -128,11 +128,11 @@ class _Parser(HTMLParser):
 
 
 def _is_tag(tag: str, attrs: Any) -> bool:
-    """Whether what looks like a tag is one of HTML.
+    """Whether what looks like a tag is an HTML tag.
 
     Args:
         tag: its name.
-        attrs: name and value of each attribute, None of one without a value.
+        attrs: name and value of each attribute, None for one without a value.
     """
     names = [name for name, value in attrs if value is None]
     return tag in _TAGS and all(name in _WITHOUT_VALUE or name.startswith("data-") for name in names)

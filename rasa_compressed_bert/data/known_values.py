@@ -1,4 +1,4 @@
-"""Values of entities that the training data lists beside its messages."""
+"""Values of entities that the training data lists in addition to its messages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class KnownValues:
     """Lookup tables and synonyms.
 
     Attributes:
-        lookups: values by the type of their entity.
-        synonyms: canonical values by what is written instead.
+        lookups: values by entity type.
+        synonyms: canonical values by the texts that stand for them.
     """
 
     lookups: Mapping[str, Sequence[str]] = field(default_factory=dict)

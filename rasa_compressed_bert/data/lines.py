@@ -1,4 +1,4 @@
-"""Text files with one message a line."""
+"""Text files with one message per line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rasa_compressed_bert.errors import DataError
 
 
 def read_lines(path: str, *, option: str) -> List[str]:
-    """The lines of a file, each once, without blank ones.
+    """The distinct lines of a file, without blank ones and surrounding whitespace.
 
     Args:
-        path: of the file, in UTF-8.
-        option: whose value it is, for the error.
+        path: path of the file, in UTF-8.
+        option: name of the option with the path, for the error.
 
     Raises:
         DataError: if it cannot be read, or has none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin it with a mark
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()  # editors on Windows write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

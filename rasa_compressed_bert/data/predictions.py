@@ -1,4 +1,4 @@
-"""Predictions of a teacher outside of this package: a CSV file of probabilities.
+"""Predictions of an external teacher: a CSV file of probabilities.
 
 text,affirm,greet
 hello,0.02,0.98
@@ -16,17 +16,17 @@ from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.errors import DataError
 
 _TEXT = "text"
-_TOLERANCE = 0.01  # of a sum of probabilities that were rounded
+_TOLERANCE = 0.01  # for sums of rounded probabilities
 
 
 def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]:
-    """Probabilities `(C,)` in the order of `labels`, by the text; they sum to exactly one.
+    """Probabilities `(C,)` in the order of `labels`, by text, normalised to the sum 1.
 
     Raises:
-        DataError: if the file cannot be read, has other labels, or has rows that are no probabilities.
+        DataError: if the file cannot be read, has other labels, or has rows that are not probabilities.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins it with a mark
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte order mark
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"teacher.predictions: '{path}' cannot be read: {error}") from error
@@ -51,10 +51,10 @@ def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]
 
 
 def require_all(predictions: Dict[str, np.ndarray], texts: Sequence[str], path: Path) -> None:
-    """Refuses predictions that lack messages of the training data.
+    """Checks that there are predictions for all messages of the training data.
 
     Raises:
-        DataError: with how many there are, and the first ones.
+        DataError: with the number of missing messages, and the first ones.
     """
     missing: List[str] = [text for text in texts if text not in predictions]
     if missing:
@@ -75,7 +75,7 @@ def _probabilities(path: Path, number: int, row: Sequence[str], header: Sequence
     except ValueError as error:
         raise DataError(f"teacher.predictions: line {number} of '{path}': {error}.") from error
     total = values.sum()
-    if not (values >= 0).all() or abs(total - 1.0) > _TOLERANCE:  # so written, also true of NaN
+    if not (values >= 0).all() or abs(total - 1.0) > _TOLERANCE:  # the negation includes NaN
         raise DataError(
             f"teacher.predictions: the probabilities in line {number} of '{path}' sum to {total:g} (smallest "
             f"{values.min():g}); they must be at least 0 and sum to 1."

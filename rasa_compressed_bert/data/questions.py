@@ -1,4 +1,4 @@
-"""Questions on passages, with their answers: what a model that answers from documents is trained and scored on."""
+"""Questions about passages, with their answers: the data that an answer extractor is trained and scored on."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Dict, List, Sequence, Set, Tuple
 import numpy as np
 
 _WORD = re.compile(r"\w+")
-_CANDIDATES = 20  # passages, of which the most similar to the question is taken
+_CANDIDATES = 20  # passages to choose the one most similar to a question from
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question and the passage that it is asked of.
+    """A question about a passage.
 
     Attributes:
-        id: of the question, unique.
-        text: of the question.
-        passage: that has the answer, or has none.
-        answers: where each annotated answer begins and ends in the passage; empty where the passage has none.
-        document: that the passage is a part of.
+        id: unique id of the question.
+        text: text of the question.
+        passage: text of the passage, which may or may not contain the answer.
+        answers: start and end of each annotated answer in the passage; empty if the passage has none.
+        document: name of the document that the passage is a part of.
     """
 
     id: str
@@ -34,25 +34,25 @@ class Question:
 
     @property
     def answer_texts(self) -> List[str]:
-        """The annotated answers as they are written."""
+        """The texts of the annotated answers."""
         return [self.passage[start:end] for start, end in self.answers]
 
 
 def unanswerable_questions(questions: Sequence[Question], count: int, *, seed: int) -> List[Question]:
-    """Questions that their passage does not answer: answerable ones with another passage of the same document.
+    """Unanswerable questions: answerable ones, each paired with another passage of the same document.
 
-    Of some passages that are drawn at random and have none of the answers, the one is taken that shares the most rare
-    words with the question: a passage on something else would be too easy to tell apart.
+    Of up to 20 random passages that contain none of the answers, the one that shares the most rare words with the
+    question is chosen: a passage on another subject would be too easy to distinguish.
 
     Args:
-        questions: of which the answerable ones are used, each at most once.
-        count: of questions to make; fewer are made where documents have too few passages.
-        seed: of the choice.
+        questions: the questions, of which the answerable ones are used, each at most once.
+        count: number of questions to generate; there are fewer if documents have too few passages.
+        seed: random seed.
 
     Returns:
-        Questions without answers, with ids of their own.
+        Questions without answers, with new ids.
     """
-    passages: Dict[str, Dict[str, None]] = defaultdict(dict)  # of each document, without duplicates, in their order
+    passages: Dict[str, Dict[str, None]] = defaultdict(dict)  # of each document, in order and without duplicates
     for question in questions:
         passages[question.document][question.passage] = None
     documents = {name: list(own) for name, own in passages.items()}

@@ -1,4 +1,4 @@
-"""Files of questions in the format of SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822).
+"""Reading questions from files in the format of SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822).
 
 {"data": [{"title": "Warsaw", "paragraphs": [{"context": "Warsaw is the capital of Poland.", "qas": [
     {"id": "1", "question": "What is the capital of Poland?", "is_impossible": false,
@@ -25,18 +25,18 @@ _FORMAT = (
     '[{"id": ..., "question": ..., "answers": [{"text": ..., "answer_start": ...}]}]}]}]}'
 )
 _NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "has no passage", "has no text", "has no answer, but is_impossible is not true"
-_MISPLACED, _DUPLICATE = "has no answer that is where answer_start says", "has the id of an earlier question"
+_MISPLACED, _DUPLICATE = "has no answer at its answer_start", "has the id of an earlier question"
 
 
 def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
-    """The questions of some files, in their order.
+    """The questions of some files, in order.
 
-    Those that cannot be used are left out, in one warning for each file. An answer is left out where the passage
-    has another text at its place, and with its last answer the question.
+    Questions that cannot be used are left out, with one warning per file. An answer is left out if the passage has
+    another text at its position, and a question if none of its answers is left.
 
     Args:
-        paths: of files in UTF-8.
-        option: whose value they are, for errors.
+        paths: paths of files in UTF-8.
+        option: name of the option with the paths, for errors.
 
     Raises:
         DataError: if a file cannot be read, is in another format, or has no question that can be used.
@@ -44,7 +44,7 @@ def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
     questions: List[Question] = []
     ids: Set[str] = set()
     for path in paths:
-        faults: Dict[str, List[str]] = defaultdict(list)  # by what is wrong, the ids
+        faults: Dict[str, List[str]] = defaultdict(list)  # ids of questions, by fault
         misplaced, found = 0, 0
         for title, context, entry in _entries(path, option=option):
             question, wrong, fault = _read_question(title, context, entry)
@@ -81,7 +81,7 @@ def _entries(path: str, *, option: str) -> List[Tuple[str, Any, Mapping[str, Any
 
 
 def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[Question, int, Optional[str]]:
-    """A question, how many of its answers are left out, and why it cannot be used."""
+    """A question, the number of its answers that are left out, and why it cannot be used; None if it can."""
     text, passage = entry.get("question"), context if isinstance(context, str) else ""
     question = Question(str(entry.get("id", "")), text if isinstance(text, str) else "", passage, (), title)
     if not passage.strip():
@@ -100,7 +100,7 @@ def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[
 
 
 def _span(passage: str, answer: Any) -> Optional[Tuple[int, int]]:
-    """Where an answer is in its passage; None if it is not where it should be."""
+    """Start and end of an answer in its passage; None if it is not at its position."""
     text, start = (answer.get(name) if isinstance(answer, Mapping) else None for name in ("text", "answer_start"))
     if not isinstance(text, str) or not isinstance(start, int) or start < 0 or not text.strip():
         return None
@@ -108,7 +108,7 @@ def _span(passage: str, answer: Any) -> Optional[Tuple[int, int]]:
 
 
 def _warn(path: str, faults: Mapping[str, Sequence[str]], misplaced: int) -> None:
-    """What is left out of a file."""
+    """Warns of answers and questions of a file that are left out."""
     if misplaced:
         wrong = counted(misplaced, "answer is", "answers are")
         logger.warning(f"'{path}': {wrong} left out, as the passage has another text at answer_start.")

@@ -1,4 +1,4 @@
-"""What is odd in training data, in one warning each: how many messages or annotations, and the first ones."""
+"""Warnings about training data; each has the number of messages or annotations concerned, and the first ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LISTED, _CHARACTERS = 3, 40
 
 
 class Moved(NamedTuple):
-    """An annotation that was moved to the bounds of whole words."""
+    """An annotation that was extended or shortened to whole words."""
 
     text: str
     before: EntitySpan
@@ -23,7 +23,7 @@ class Moved(NamedTuple):
 
 
 def other_weights(option: str) -> str:
-    """Warn of messages in a language that the weights do not know, and of what to set."""
+    """The advice to use other weights for a language that the present ones do not support."""
     return (
         f"set {option} to multilingual-e5-small, or to a BERT of that language: a local folder, or a name on the "
         "Hugging Face hub"
@@ -31,7 +31,7 @@ def other_weights(option: str) -> str:
 
 
 def warn_of_contradictions(examples: Sequence[Example]) -> None:
-    """Name the messages that have several intents, or several responses: no classifier can have them all right."""
+    """Warn of messages that have several intents or responses: no classifier can predict all of them."""
     intents: Dict[int, Set[str]] = defaultdict(set)
     for example, place in zip(examples, first_of_same([example.text for example in examples]).tolist()):
         if example.full_intent is not None:
@@ -49,15 +49,15 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
 def warn_of_vocabulary(
     examples: Sequence[Example], wordpieces: Sequence[Sequence[int]], *, unknown: Optional[int], option: str
 ) -> None:
-    """Warn of messages that the vocabulary cannot write, or cannot distinguish from those of other intents.
+    """Warn of messages that the vocabulary cannot encode, or cannot distinguish from those of other intents.
 
-    A response of a retrieval intent counts as an intent of its own.
+    Each response of a retrieval intent counts as a separate intent.
 
     Args:
-        examples: messages, some of them with an intent.
-        wordpieces: their ids.
-        unknown: id of the unknown wordpiece; None of a vocabulary that can write anything.
-        option: that names the weights.
+        examples: messages, with or without an intent.
+        wordpieces: the ids of their wordpieces.
+        unknown: id of the unknown wordpiece; None if the vocabulary can encode any text.
+        option: name of the option that sets the weights.
     """
     unwritten = [quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
     same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
@@ -71,14 +71,14 @@ def warn_of_vocabulary(
     if groups:
         confused = [f"{quoted(one.text)} ({one.full_intent})" for group in groups for one in _distinct(group)]
         problems.append(
-            f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, and BERT takes them for "
-            f"the same: {_first(confused, 2 * _LISTED)}"
+            f"{sum(map(len, groups))} have the same wordpieces as a message of another intent, so that BERT cannot "
+            f"distinguish them: {_first(confused, 2 * _LISTED)}"
         )
     if problems:
         logger.warning(
             "The vocabulary of the weights does not fit all of the "
             f"{counted(len(examples), 'message', 'messages')}: {'; '.join(problems)}. "
-            f"Where they are in a language that the weights do not know, {other_weights(option)}."
+            f"If they are in a language that the weights do not know, {other_weights(option)}."
         )
 
 
@@ -86,8 +86,8 @@ def warn_of_long_messages(truncated: Sequence[bool], max_length: int) -> None:
     """Warn of messages that are truncated.
 
     Args:
-        truncated: whether the end of a message is left out.
-        max_length: the option.
+        truncated: whether each message is truncated.
+        max_length: value of the option of that name.
     """
     if any(truncated):
         logger.warning(
@@ -98,7 +98,7 @@ def warn_of_long_messages(truncated: Sequence[bool], max_length: int) -> None:
 
 
 def warn_of_faulty_annotations(problems: Sequence[str], *, component: str) -> None:
-    """Name the annotations that are left out because they cannot be learnt."""
+    """Warn of annotations that are left out because they cannot be learnt."""
     if problems:
         logger.warning(
             f"{component} leaves out {counted(len(problems), 'annotation', 'annotations')} that cannot be learnt: "
@@ -107,41 +107,41 @@ def warn_of_faulty_annotations(problems: Sequence[str], *, component: str) -> No
 
 
 def warn_of_annotations_for_others(counts: Mapping[str, int], *, component: str) -> None:
-    """Tell how many annotations are meant for extractors that are not in the pipeline.
+    """Warn of annotations for extractors that are not in the pipeline.
 
     Args:
-        counts: of annotations, by the extractor that they name.
-        component: that does not learn them.
+        counts: numbers of annotations, by the extractor that they name.
+        component: name of the component that does not learn them.
     """
     if counts:
         named = ", ".join(f"{count} for {extractor}" for extractor, count in sorted(counts.items()))
         annotations = counted(sum(counts.values()), "annotation that names", "annotations that name")
         logger.warning(
             f"{component} does not learn {annotations} an extractor which the pipeline does not have: {named}. "
-            f'Remove "extractor" from what is annotated, or name {component}.'
+            f'Remove "extractor" from these annotations, or name {component} there.'
         )
 
 
 def warn_of_lost_entities(lost: Sequence[Tuple[str, str]]) -> None:
-    """Name the annotated entities that have no wordpieces.
+    """Warn of annotated entities that have no wordpieces.
 
     Args:
-        lost: text and type of each.
+        lost: text and type of each entity.
     """
     if lost:
         found = [f"{quoted(text)} ({kind})" for text, kind in lost]
         logger.warning(
-            f"{counted(len(lost), 'annotated entity is', 'annotated entities are')} not learnt, as max_length cuts off "
-            f"the text or nothing in it has a wordpiece: {_first(found)}."
+            f"{counted(len(lost), 'annotated entity is', 'annotated entities are')} not learnt, as the text is "
+            f"truncated to max_length or has no wordpieces there: {_first(found)}."
         )
 
 
 def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
-    """Name the annotations that begin or end inside a word and were moved to whole words.
+    """Warn of annotations that begin or end inside a word and were moved to the bounds of whole words.
 
     Args:
         moved: those annotations.
-        count: of all annotations.
+        count: number of all annotations.
     """
     if moved:
         found = [
@@ -151,13 +151,13 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
         logger.warning(
             f"{len(moved)} of {counted(count, 'annotation', 'annotations')} "
             f"{'begins or ends' if len(moved) == 1 else 'begin or end'} inside a word, and whole words are learnt: "
-            f"{_first(found)}. Correct the training data. (Parts of words are learnt where more than one annotation of "
-            "a type, and at least a tenth of them, are such.)"
+            f"{_first(found)}. Correct the training data. (Parts of words are learnt if more than one annotation of a "
+            "type, and at least a tenth of them, begin or end inside a word.)"
         )
 
 
 def _is_confused(group: Sequence[Example]) -> bool:
-    """Whether messages of one sequence of wordpieces differ in intent and text; contradictions are warned of apart."""
+    """Whether messages with the same wordpieces differ in intent and text; there is another warning for equal texts."""
     return len({one.full_intent for one in group}) > 1 and len({normal_form(one.text) for one in group}) > 1
 
 
@@ -170,13 +170,13 @@ def _distinct(group: Sequence[Example]) -> List[Example]:
 
 
 def quoted(text: str) -> str:
-    """The beginning of a message on one line, with escapes for what is not printed, such as zero-width spaces."""
+    """The beginning of a message in quotes, with escapes for non-printable characters such as zero-width spaces."""
     shown = (character if character.isprintable() else ascii(character)[1:-1] for character in text[:_CHARACTERS])
     return f"'{''.join(shown)}'"
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names of some, and whether there are more."""
+    """The first of some names, with "..." if there are more."""
     return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 

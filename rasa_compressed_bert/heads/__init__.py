@@ -1,4 +1,4 @@
-"""The heads of a model, one module for each kind of label."""
+"""The heads of a model, one module per kind of label."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def register_head(head: Type[Head]) -> None:
     """Adds a head, or replaces the one of the same name.
 
     Args:
-        head: the class; its layer becomes an output of the serving graph, behind those that there are.
+        head: the class; its layer becomes an output of the serving graph, after the existing ones.
     """
     _HEADS[:] = [*(other for other in _HEADS if other.name != head.name), head]
     LAYERS[:] = [*(other for other in LAYERS if other.name != head.layer.name), head.layer]
@@ -53,16 +53,16 @@ def register_head(head: Type[Head]) -> None:
 def learnt_heads(
     examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Sequence[Head] = ()
 ) -> Tuple[Head, ...]:
-    """The heads that the options ask for and that the examples have labels of.
+    """The heads that the options enable and that the examples have labels for.
 
     Args:
         examples: the labelled messages.
         config: all options.
         tokenizer: the `tokenizers` library's JSON.
-        before: heads of the training that is continued.
+        before: heads of the previous training, if it is continued.
 
     Raises:
-        DataError: if there is nothing to learn.
+        DataError: if the examples have no labels to learn.
     """
     asked = [head for head in _HEADS if head.is_asked_for(config)]
     earlier = {head.name: head for head in before}
@@ -83,10 +83,10 @@ def heads_of(manifest: Mapping[str, Any]) -> Tuple[Head, ...]:
 
 
 def require_registered(manifest: Mapping[str, Any]) -> None:
-    """Refuses a model with a head that is not registered here, which a training that continues would drop.
+    """Checks that all heads of a model are registered, as continued training would drop others.
 
     Raises:
-        DataError: with the outputs that no head has.
+        DataError: with the outputs of heads that are not registered.
     """
     known = {FEATURES, *(head.layer.output for head in heads_of(manifest))}
     others = [name for name in manifest.get("outputs", ()) if name not in known]
@@ -98,10 +98,14 @@ def require_registered(manifest: Mapping[str, Any]) -> None:
 
 
 def continued_heads(before: Sequence[Head], now: Sequence[Head]) -> Tuple[Head, ...]:
-    """The heads of a training that is continued.
+    """The heads of a continued training.
+
+    Args:
+        before: heads of the previous training.
+        now: heads for the present examples.
 
     Raises:
-        DataError: if their labels are others.
+        DataError: if their labels differ.
     """
     old, new = ({head.name: head for head in heads} for heads in (before, now))
     for name in {**old, **new}:
@@ -110,10 +114,10 @@ def continued_heads(before: Sequence[Head], now: Sequence[Head]) -> Tuple[Head, 
 
 
 def require_same_labels(before: Sequence[str], now: Sequence[str], *, what: str = "intents") -> None:
-    """Refuses labels that are not those that a model was trained on.
+    """Checks that labels are those that a model was trained on.
 
     Raises:
-        DataError: with what is new and what is gone.
+        DataError: with the new and the missing labels.
     """
     added, removed = sorted(set(now) - set(before)), sorted(set(before) - set(now))
     if added or removed:
@@ -134,5 +138,5 @@ def kind_of(heads: Sequence[Head]) -> str:
 
 
 def intents_of(heads: Sequence[Head]) -> Optional[IntentHead]:
-    """The head of the intents, if there is one."""
+    """The intent head, if there is one."""
     return next((head for head in heads if isinstance(head, IntentHead)), None)

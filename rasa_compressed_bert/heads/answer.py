@@ -1,4 +1,4 @@
-"""The head of the answers: on every wordpiece of a question and a passage, that the answer begins and ends there."""
+"""The head of the answers: for each wordpiece of a question and a passage, whether the answer begins or ends there."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rasa_compressed_bert.training.scores import Score
 
 _BEGINS, _FINISHES = 1, 2  # bits of a wordpiece's label: the answer begins, or ends, with it
 _FAR_BELOW = np.float32(-1e9)
-_INITIAL_DEVIATION = 0.02  # of the weights, as BERT has it
+_INITIAL_DEVIATION = 0.02  # of the initial weights, as in BERT
 
 
 @dataclass(frozen=True)
 class MeasuredAnswers:
-    """What held-out questions show about the answers.
+    """The measurements of answers on held-out questions.
 
     Attributes:
-        score: of the model.
-        slope: of confidences, see `AnswerDecoder.confidence`.
-        intercept: of confidences.
-        threshold: the least confidence of an answer.
+        score: score of the model.
+        slope: slope of confidences, see `AnswerDecoder.confidence`.
+        intercept: intercept of confidences.
+        threshold: minimum confidence of an answer.
     """
 
     score: Score
@@ -48,14 +48,14 @@ NOT_MEASURED = MeasuredAnswers(Score())
 class AnswerHead(Head):
     """The answers to questions, in windows over passages (Devlin et al. 2018, arXiv 1810.04805, section 4.3).
 
-        p(i, j) = softmax(s)_i softmax(e)_j    over the first wordpiece, which is no answer, and those of the passage
+        p(i, j) = softmax(s)_i softmax(e)_j    over the first wordpiece, for no answer, and those of the passage
 
-    The labels of a window are an array `(T,)`: 0 of the wordpieces that the answer may begin and end with, plus 1 where
-    it begins and 2 where it ends; `NO_LABEL` of those of the question.
+    The labels of a window are an array `(T,)`: 0 for the wordpieces that the answer may begin and end with, plus 1
+    where it begins and 2 where it ends; `NO_LABEL` for those of the question.
 
     Attributes:
-        max_answer_length: wordpieces of an answer.
-        stride: of the windows, see `WindowTokenizer`.
+        max_answer_length: maximum number of wordpieces of an answer.
+        stride: stride of the windows, see `WindowTokenizer`.
     """
 
     max_answer_length: int
@@ -73,7 +73,7 @@ class AnswerHead(Head):
     def learnt_from(
         cls, examples: Sequence[Example], config: BertOptions, tokenizer: str, *, before: Optional[Head] = None
     ) -> Optional[AnswerHead]:
-        """None: messages have no answers; questions on passages do."""
+        """None, as messages have no answers; they are learnt from questions about passages."""
         return None
 
     @classmethod
@@ -95,13 +95,13 @@ class AnswerHead(Head):
         return 2
 
     def encode(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> List[np.ndarray]:
-        """Nothing is known of messages."""
+        """No labels, as messages have no answers."""
         return [np.full(len(message.input_ids), NO_LABEL, np.int32) for message in pieces]
 
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
     ) -> tf.Tensor:
-        """The mean of the losses of the begin and of the end, each a choice of one wordpiece."""
+        """The mean of the losses of begin and end, each a classification of the wordpieces of a window.  # (B,)"""
         allowed = labels >= 0
         known = tf.maximum(labels, 0)
         total = []
@@ -112,7 +112,7 @@ class AnswerHead(Head):
         return tf.add_n(total) / len(total)
 
     def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
-        """Of windows: the share of right answers, and the F1 of the wordpieces of answers."""
+        """The share of windows with the right answer, and the mean F1 of the wordpieces of answers."""
         found = [self._compared(*pair) for pair in zip(logits, labels) if (pair[1] >= 0).any()]
         if not found:
             return Score()
@@ -133,7 +133,7 @@ class AnswerHead(Head):
         return loss, float(gold == found), f1
 
     def probe(self, inputs: Rows, labels: Labels, *, seed: int) -> None:
-        """None: no logistic regression finds the one wordpiece of many."""
+        """None: logistic regression does not find single wordpieces among many."""
         return None
 
     def places_to_probe(self, lengths: Sequence[int], *, seed: int) -> np.ndarray:
@@ -141,7 +141,7 @@ class AnswerHead(Head):
 
 
 def random_layer(hidden_size: int, *, seed: int) -> Dict[str, np.ndarray]:
-    """Small random numbers, as BERT starts from, where the weights have no head of answers."""
+    """Small random parameters, as BERT's initial ones, for pretrained weights without a head of answers."""
     kernel = np.random.default_rng(seed).normal(0.0, _INITIAL_DEVIATION, (hidden_size, 2)).astype(np.float32)
     return {ANSWERER.kernel: kernel, ANSWERER.bias: np.zeros(2, np.float32)}
 
@@ -150,8 +150,8 @@ def window_labels(window: Window, answer: Optional[Tuple[int, int]]) -> np.ndarr
     """The labels of a window, see `AnswerHead`.  # (T,) int32
 
     Args:
-        window: over a passage.
-        answer: where it begins and ends in the passage; a window that does not have all of it has no answer.
+        window: window over a passage.
+        answer: start and end of the answer in the passage; a window that does not contain all of it has no answer.
     """
     labels = np.full(len(window.input_ids), NO_LABEL, np.int32)
     labels[NULL_PLACE] = 0

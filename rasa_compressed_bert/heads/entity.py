@@ -1,4 +1,4 @@
-"""The head of the entities: a linear layer on every wordpiece, to the tags of its entity."""
+"""The head of the entities: a linear layer that tags each wordpiece."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.scores import Score, labelled_rows, negative_log_likelihood
 
-_PROBED_MESSAGES, _PROBED_WORDPIECES = 2000, 60_000  # whose states are in memory at once: MiniLM's are 4.6 kB each
+_PROBED_MESSAGES, _PROBED_WORDPIECES = 2000, 60_000  # limits for hidden states in memory, for MiniLM 4.6 kB each
 _CALIBRATING_WORDPIECES = 20_000
 
 
 @dataclass(frozen=True)
 class MeasuredEntities:
-    """What held-out messages show about the entities.
+    """The measurements of entities on held-out messages.
 
     Attributes:
-        score: of the dense model.
-        tag_temperature: of the logits, at least 1: where a few messages are tagged without a mistake, every entity
-            would be certain.
+        score: score of the dense model.
+        tag_temperature: temperature of the logits, at least 1: if a few messages are all tagged correctly, a fitted
+            one would make every entity certain.
     """
 
     score: Score
@@ -43,7 +43,7 @@ class MeasuredEntities:
 
 
 class _Observed(NamedTuple):
-    """Of the held-out messages of one fold."""
+    """Tags, logits and entities of the held-out messages of one fold."""
 
     tags: Sequence[np.ndarray]  # (T_i,)
     logits: Sequence[np.ndarray]  # (T_i, K)
@@ -56,12 +56,12 @@ class EntityHead(Head):
     """The entities of messages.
 
     Attributes:
-        scheme: of the tags of wordpieces.
-        split_points: of words that annotations begin or end in.
+        scheme: the tags of wordpieces.
+        split_points: split points of the words in which annotations begin or end.
         inside_words: whether an entity may begin or end between the wordpieces of a word.
-        comma_separated: types of entities that end at a comma: a list of them is several.
-        loss_weight: of its loss.
-        layer: its linear layer; beside intents one that reads the hidden states halfway through the encoder.
+        comma_separated: types whose entities end at a comma, so that a list is several entities.
+        loss_weight: weight of its loss.
+        layer: its linear layer; in a model with intents, one that reads the hidden states halfway through the encoder.
     """
 
     scheme: TagScheme
@@ -122,14 +122,14 @@ class EntityHead(Head):
         return measured.tag_temperature if measured else 1.0
 
     def continued(self, now: Head) -> EntityHead:
-        """This head, with the split points of new annotations, and with entities that both end at a comma."""
+        """This head, with the split points of `now`, and with only those comma-separated types that both have."""
         now = cast(EntityHead, now)
         separated = tuple(name for name in self.comma_separated if name in now.comma_separated)
         return replace(self, split_points=now.split_points, comma_separated=separated, loss_weight=now.loss_weight)
 
     @property
     def label_names(self) -> Sequence[str]:
-        """Type, role and group, such that no two labels have one name."""
+        """Type, role and group of each label, as unambiguous names."""
         parts = ("", ", role ", ", group ")
         labels = self.scheme.labels
         return ["".join(f"{part}{value}" for part, value in zip(parts, label) if value) for label in labels]
@@ -139,8 +139,8 @@ class EntityHead(Head):
         return self.scheme.num_tags
 
     def encode(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> List[np.ndarray]:
-        """Tags `(T + 2,)`: unknown of the special wordpieces, of what is left of an entity whose end is cut off, and of
-        messages whose entities nobody annotated.
+        """Tags `(T + 2,)` of each message: unknown for special wordpieces, for entities whose end is truncated, and for
+        messages without annotations.
         """
         tags: List[np.ndarray] = []
         for example, message in zip(examples, pieces):
@@ -154,7 +154,7 @@ class EntityHead(Head):
         return tags
 
     def fitted(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> EntityHead:
-        """The head with `inside_words` also where entities of these examples begin or end inside a word."""
+        """The head, with `inside_words` if an entity of these examples begins or ends inside a word."""
         inside = any(
             place < len(message.continues) and bool(message.continues[place])
             for example, message in zip(examples, pieces)
@@ -164,7 +164,7 @@ class EntityHead(Head):
         return replace(self, inside_words=self.inside_words or inside)
 
     def warn(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> None:
-        """Warns of entities that no wordpiece is left of."""
+        """Warns of entities without wordpieces."""
         lost = [
             (example.text[span.start : span.end], span.entity)
             for example, message in zip(examples, pieces)
@@ -180,8 +180,8 @@ class EntityHead(Head):
     def without_annotations(
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
     ) -> EntityHead:
-        """The head of the other examples: no word is split where annotations of these alone begin or end, and a type
-        that these alone have commas in ends at a comma.
+        """The head without what it learnt from the annotations of the hidden examples: split points, inside of words
+        and commas in entities.
         """
         texts = [example.text for example in examples]
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
@@ -192,7 +192,7 @@ class EntityHead(Head):
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
     ) -> tf.Tensor:
-        """The mean over the wordpieces of a message that have a tag."""
+        """The mean loss of the wordpieces of each message that have a tag.  # (B,)"""
         of_tags = loss.labelled(logits, tf.maximum(labels, 0), soft_targets)
         return self.loss_weight * over_wordpieces(of_tags, tf.cast(labels >= 0, tf.float32))
 
@@ -202,7 +202,7 @@ class EntityHead(Head):
         return Score(loss, {"entity_f1": self._entity_f1(logits, labels, continues)})
 
     def _entity_f1(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> float:
-        """`2 right / (annotated + found)` of all spans; 1 where there are none, and none are found."""
+        """`2 right / (annotated + found)` over all spans; 1 if there are none and none are found."""
         right = total = 0
         for index, (rows, tags) in enumerate(zip(logits, labels)):
             text = tags >= 0
@@ -235,7 +235,7 @@ class EntityHead(Head):
         return _Observed(tags, logits, [example.entities for example in examples], found)
 
     def measure(self, observed: Sequence[_Observed]) -> MeasuredEntities:
-        """Spans are right that lie exactly where they are annotated."""
+        """The score, in which spans are right if they match annotations exactly, and the temperature."""
         logits = [row for one in observed for row in one.logits]
         rows, tags = labelled_rows(logits, [own for one in observed for own in one.tags], width=self.size)
         some = evenly_spaced(len(tags), _CALIBRATING_WORDPIECES)
@@ -254,13 +254,13 @@ class EntityHead(Head):
 def _comma_separated(
     labels: Sequence[EntityLabel], texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], config: EntityConfig
 ) -> Tuple[str, ...]:
-    """Types of entities that end at a comma, unless annotations of theirs have commas.
+    """The types whose entities end at a comma; by default those whose annotations have no commas.
 
     Args:
-        labels: of all entities.
-        texts: of the messages.
-        entities: of each message, where they are known.
-        config: with the switches of the types.
+        labels: labels of all entities.
+        texts: texts of the messages.
+        entities: entities of each message, as far as they are known.
+        config: options with the switches of the types.
     """
     commas = {
         span.entity

@@ -26,15 +26,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class MeasuredIntents(MeasuredLayer):
-    """What held-out messages show about the intents.
+    """The measurements of intents on held-out messages.
 
     Attributes:
-        weights: of the views; None without a detector.
-        power: of the views' pooled probabilities.
-        pooled_accuracy: of the views together.
-        weakest: the intents with the lowest F1: `intent`, `f1`, and its held-out `messages`.
-        confused: which of them are taken for which most often: `intent`, `predicted`, the number of `messages`, and
-            the position of an `example` among the messages of the training that measured this.
+        weights: weights of the views; None without a detector.
+        power: exponent of the views' pooled probabilities.
+        pooled_accuracy: accuracy of all views together.
+        weakest: the intents with the lowest F1: `intent`, `f1`, and the number of held-out `messages`.
+        confused: the intents that are confused most often: `intent`, `predicted`, the number of `messages`, and the
+            index of an `example` among the messages of the training that measured this.
     """
 
     weights: Optional[Dict[str, float]] = None
@@ -45,16 +45,16 @@ class MeasuredIntents(MeasuredLayer):
 
     @property
     def voting(self) -> Voting:
-        """How the views are weighed."""
+        """The weights and the exponent of the views."""
         return Voting(self.weights, self.power, self.temperature, calibrated=True)
 
 
 class _Observed(NamedTuple):
-    """Of the held-out messages of one fold that have an intent."""
+    """Layers and evidence of the held-out messages of one fold that have an intent."""
 
     layers: ObservedLayers
-    places: np.ndarray  # (n,), among the training messages
-    evidence: Dict[str, List[Evidence]]  # of each view but the classifier's
+    places: np.ndarray  # (n,), indices among the training messages
+    evidence: Dict[str, List[Evidence]]  # of each view except the classifier
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class IntentHead(RefittedHead):
     def _evidence(
         self, fold: Fold, features: np.ndarray, classes: np.ndarray, *, known: np.ndarray, asked: np.ndarray
     ) -> Dict[str, List[Evidence]]:
-        """Evidence of each view but the classifier's, fitted on messages that the model was trained on."""
+        """Evidence of each view except the classifier, fitted on messages that the model was trained on."""
 
         def observed(places: np.ndarray) -> Observations:
             logits = np.zeros((len(places), self.size), np.float32)  # which these views do not read

@@ -1,4 +1,4 @@
-"""What the heads share that give a message one label of several."""
+"""Base of the heads that classify a message."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from rasa_compressed_bert.training.scores import Score, evaluate
 
 @dataclass(frozen=True)
 class MessageHead(Head):
-    """A linear layer on one vector of a message.
+    """A linear layer on one vector per message.
 
     Attributes:
-        labels: sorted; a label's position is its class.
+        labels: the labels, sorted; the index of a label is its class.
     """
 
     labels: Tuple[str, ...]
 
     learns_unlabelled = True
     manifest_entry: ClassVar[Optional[str]] = None
-    """Where a manifest has the labels; the name of the head unless given."""
+    """The key of a manifest with the labels; the name of the head by default."""
 
     @staticmethod
     @abstractmethod
@@ -62,7 +62,7 @@ class MessageHead(Head):
 
     @property
     def prefix(self) -> str:
-        """Of the names of its measures."""
+        """The prefix of the names of its metrics."""
         return "" if self.parity_entry is None else f"{self.parity_entry}_"
 
     @property
@@ -81,7 +81,7 @@ class MessageHead(Head):
         return tf.where(labels >= 0, known, loss.unlabelled(logits, soft_targets))
 
     def score(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> Score:
-        """Macro F1 and accuracy, with the name of the head before those that are not the intents'."""
+        """Macro F1 and accuracy; their names have a prefix, except for intents."""
         places = np.flatnonzero(labels != NO_LABEL)
         return evaluate(logits[places], labels[places], prefix=self.prefix) if len(places) else Score()
 

@@ -1,4 +1,4 @@
-"""A head whose linear layer is fitted again, by logistic regression on the features of the trained model."""
+"""A head whose linear layer is refitted by logistic regression on the features of the trained model."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rasa_compressed_bert.training.voting import clear_gain
 
 @dataclass(frozen=True)
 class MeasuredLayer:
-    """What held-out messages show about a linear layer.
+    """The measurements of a linear layer on held-out messages.
 
     Attributes:
-        score: of the dense model.
-        refit: whether logistic regression on the features takes the place of the fine-tuned layer, as it does unless
-            that is clearly better.
-        accuracies: of the fine-tuned layer and of logistic regression on its features, as shares.
-        temperature: of the logits, of the layer that `refit` names.
+        score: score of the dense model.
+        refit: whether logistic regression on the features replaces the fine-tuned layer, as it does unless the latter
+            is clearly better.
+        accuracies: accuracies of the fine-tuned layer and of logistic regression on its features, as shares.
+        temperature: temperature of the logits of the layer that `refit` chooses.
     """
 
     score: Score
@@ -38,7 +38,7 @@ class MeasuredLayer:
 
 
 class ObservedLayers(NamedTuple):
-    """Of the held-out messages of one fold that have a label."""
+    """Classes and logits of the held-out messages of one fold that have a label."""
 
     classes: np.ndarray  # (n,)
     logits: np.ndarray  # (n, C), of the fine-tuned layer
@@ -47,7 +47,7 @@ class ObservedLayers(NamedTuple):
 
 @dataclass(frozen=True)
 class RefittedHead(MessageHead):
-    """A message head on the features, whose layer is fitted again in the end unless the trained one is better."""
+    """A message head on the features, whose layer is refitted after training unless the trained one is better."""
 
     measured_class: ClassVar[Type[Any]] = MeasuredLayer
 
@@ -55,14 +55,14 @@ class RefittedHead(MessageHead):
         """Kernel and bias of logistic regression.
 
         Args:
-            features: of labelled messages, `(n, P)`.
-            classes: of these, `(n,)`.
-            seed: of random choices.
+            features: features of labelled messages, `(n, P)`.
+            classes: classes of these messages, `(n,)`.
+            seed: random seed.
         """
         return refit_classifier(features, classes, self.size, seed=seed)
 
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Logits of labelled messages with all but the classes that are compared masked; here none is.  # (n, C)"""
+        """Logits of labelled messages, with classes that are not compared masked; by default none.  # (n, C)"""
         return logits
 
     def temperature(self, measured: Optional[MeasuredLayer]) -> float:
@@ -81,11 +81,11 @@ class RefittedHead(MessageHead):
         return self.observe_layers(fold, features)
 
     def observe_layers(self, fold: Fold, features: np.ndarray) -> ObservedLayers:
-        """Both layers of one fold.
+        """The logits of both layers for the held-out messages of a fold.
 
         Args:
             fold: the model and its messages.
-            features: of all messages, `(n, P)`.
+            features: features of all messages, `(n, P)`.
         """
         classes = fold.encoded.labels[self.name]
         known = fold.trained_on[classes[fold.trained_on] != NO_LABEL]
@@ -99,7 +99,7 @@ class RefittedHead(MessageHead):
         return self.measure_layers(observed)
 
     def measure_layers(self, observed: Sequence[ObservedLayers]) -> Any:
-        """Which layer is kept, and its temperature, as a `measured_class`; None without any labelled message."""
+        """The layer to keep and its temperature, as a `measured_class`; None without labelled messages."""
         classes = np.concatenate([one.classes for one in observed])
         if not len(classes):
             return None

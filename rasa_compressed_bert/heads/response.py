@@ -1,4 +1,4 @@
-"""The head of the responses: which response of a retrieval intent a message asks for, such as `faq/ask_name`."""
+"""The head of the responses of retrieval intents, such as `faq/ask_name`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _FAR_BELOW = np.float32(-1e9)
 
 @dataclass(frozen=True)
 class ResponseHead(RefittedHead):
-    """The responses of retrieval intents, given the intent: `p(y | x, i) = softmax` over the responses of `i` alone.
+    """The responses of retrieval intents, given the intent: `p(y | x, i) = softmax` over the responses of `i` only.
 
-    The intents' head says which retrieval intent it is. Messages of other intents have no label here.
+    The retrieval intent itself is predicted by the intent head. Messages of other intents have no label here.
     """
 
     name = RESPONSES
@@ -48,10 +48,10 @@ class ResponseHead(RefittedHead):
         return self.entry(self.temperature(measured))
 
     def entry(self, temperature: float) -> Dict[str, Any]:
-        """Of the manifest.
+        """The entry of a manifest.
 
         Args:
-            temperature: of the confidences.
+            temperature: temperature of the confidences.
         """
         return {self.name: {"labels": list(self.labels), "temperature": temperature}}
 
@@ -65,7 +65,7 @@ class ResponseHead(RefittedHead):
     def _by_intent(
         self, fit: Any, rows: np.ndarray, classes: np.ndarray, *, seed: int
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Kernel and bias whose columns are fitted to the messages of one retrieval intent after the other."""
+        """Kernel and bias, whose columns are fitted separately to the messages of each retrieval intent."""
         kernel = np.zeros((rows.shape[1], self.size), np.float32)
         bias = np.zeros(self.size, np.float32)
         for own in self._members:
@@ -78,7 +78,7 @@ class ResponseHead(RefittedHead):
 
     @property
     def _members(self) -> List[np.ndarray]:
-        """A mask of its responses for each retrieval intent.  # (C,) each"""
+        """For each retrieval intent, the mask of its responses.  # (C,) each"""
         intents = np.array([retrieval_intent(label) for label in self.labels])
         return [intents == intent for intent in dict.fromkeys(intents.tolist())]
 
@@ -89,7 +89,7 @@ class ResponseHead(RefittedHead):
         return intents[:, np.newaxis] == intents
 
     def compared_classes(self, labels: Labels) -> np.ndarray:
-        """The responses of a message's own retrieval intent; none of a message of another intent."""
+        """The responses of a message's own retrieval intent; none for messages of other intents.  # (n, C)"""
         return self._together[np.maximum(labels, 0)] & (labels != NO_LABEL)[:, np.newaxis]
 
     def compared(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:

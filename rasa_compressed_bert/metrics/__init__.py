@@ -1,1 +1,1 @@
-"""Scores of predictions, and of their confidences."""
+"""Metrics of predictions and of their confidences."""

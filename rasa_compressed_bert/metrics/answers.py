@@ -1,4 +1,4 @@
-"""How right answers are: exact match and F1 of SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822)."""
+"""Exact match and F1 of answers, as in SQuAD 2.0 (Rajpurkar et al. 2018, arXiv 1806.03822)."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ NO_ANSWER = ""
 
 
 def normalized_answer(text: str) -> str:
-    """An answer in lower case, without ASCII punctuation and English articles, with single blanks."""
+    """An answer in lower case, without ASCII punctuation and English articles, with single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact_match(expected: Sequence[str], predicted: str) -> float:
-    """1 if an answer is one of the annotated ones, normalized; else 0.
+    """1 if the normalized answer is equal to one of the annotated ones, otherwise 0.
 
     Args:
-        expected: the annotated answers; none of a question without an answer.
-        predicted: the answer; `NO_ANSWER` for none.
+        expected: the annotated answers; empty for an unanswerable question.
+        predicted: the predicted answer; `NO_ANSWER` for none.
     """
     return float(normalized_answer(predicted) in map(normalized_answer, _gold(expected)))
 
 
 def answer_f1(expected: Sequence[str], predicted: str) -> float:
-    """The largest F1 of the words of an answer and those of an annotated one, `2 n / (words + words)`, as a share.
+    """The largest word-level F1 of an answer and any annotated one, `2 n / (words + words)`, as a share.
 
-    `n` words are in both, each as often as in the answer that has it less often. Where one of the two has no words, F1
-    is 1 if neither has, else 0.
+    `n` is the number of words in common, counted with multiplicity. If one of the two has no words, F1 is 1 if neither
+    has any, otherwise 0.
 
     Args:
-        expected: the annotated answers; none of a question without an answer.
-        predicted: the answer; `NO_ANSWER` for none.
+        expected: the annotated answers; empty for an unanswerable question.
+        predicted: the predicted answer; `NO_ANSWER` for none.
     """
     return max(_f1(normalized_answer(gold).split(), normalized_answer(predicted).split()) for gold in _gold(expected))
 
 
 def answer_scores(expected: Sequence[Sequence[str]], predicted: Sequence[str]) -> Dict[str, float]:
-    """Exact match and F1 of all questions, of the answerable ones and of the others, as shares.
+    """Exact match and F1 of all questions, of the answerable and of the unanswerable ones, as shares.
 
     Args:
-        expected: the annotated answers to each question, none where it has no answer.
-        predicted: the answer to each question; `NO_ANSWER` for none.
+        expected: the annotated answers to each question; empty for an unanswerable one.
+        predicted: the predicted answer to each question; `NO_ANSWER` for none.
 
     Returns:
-        `exact` and `f1`, and the same after `answerable_` and `unanswerable_` where there are such questions.
+        `exact` and `f1`, and the same with the prefixes `answerable_` and `unanswerable_` if there are such questions.
     """
     answerable = np.array([_gold(answers) != [NO_ANSWER] for answers in expected], bool)
     exact = np.array([exact_match(*pair) for pair in zip(expected, predicted)])
@@ -66,17 +66,17 @@ def answer_scores(expected: Sequence[Sequence[str]], predicted: Sequence[str]) -
 
 
 def best_no_answer_threshold(margins: np.ndarray, answered: np.ndarray, unanswered: np.ndarray) -> float:
-    """The threshold with the highest mean score: a question is answered if its margin is at least as large.
+    """The threshold of margins with the highest mean score; questions with a margin below it are not answered.
 
-    Of thresholds that are as good, the one nearest to 0; it lies midway between two margins.
+    It lies midway between two margins. Of several equally good thresholds, it is the one nearest to 0.
 
     Args:
-        margins: by how much the best answer of each question is ahead of no answer, `(n,)`.
-        answered: the score of each question if it is answered, `(n,)`.
-        unanswered: the same if it is not, `(n,)`.
+        margins: score of each question's best answer minus that of no answer, `(n,)`.
+        answered: the metric of each question if it is answered, `(n,)`.
+        unanswered: the metric of each question if it is not answered, `(n,)`.
     """
     order = np.argsort(margins, kind="stable")
-    gains = np.concatenate([[0.0], np.cumsum((unanswered - answered)[order])])  # of leaving the first k unanswered
+    gains = np.concatenate([[0.0], np.cumsum((unanswered - answered)[order])])  # from leaving the first k unanswered
     ranked = margins[order]
     distinct = np.flatnonzero(np.concatenate([[True], ranked[1:] > ranked[:-1], [True]]) if len(ranked) else [True])
     best = distinct[gains[distinct] >= gains[distinct].max() - 1e-9]
@@ -86,14 +86,14 @@ def best_no_answer_threshold(margins: np.ndarray, answered: np.ndarray, unanswer
 
 
 def _between(low: float, high: float) -> float:
-    """A number above `low` and up to `high`, the nearest to 0 if there is no bound on one side."""
+    """The midpoint of `low` and `high`; if one of them is infinite, a number between them that is near to 0."""
     if low == -np.inf:
         return min(0.0, high - 1.0) if high < np.inf else 0.0
     return max(0.0, low + 1.0) if high == np.inf else (low + high) / 2
 
 
 def _gold(expected: Sequence[str]) -> List[str]:
-    """The annotated answers that have words; no answer if there are none."""
+    """The annotated answers that have words; `NO_ANSWER` if there are none."""
     return [answer for answer in expected if normalized_answer(answer)] or [NO_ANSWER]
 
 

@@ -1,4 +1,4 @@
-"""How right entities are."""
+"""F1 of entities."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rasa_compressed_bert.data.entities import EntitySpan
 def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> Optional[float]:
     """Micro F1 of the entities of all messages, as a share: 2 * right / (expected + predicted).
 
-    A prediction is right if start, end and type are, and role and group where the test data has them. What several
-    extractors agree on counts once.
+    A prediction is right if start, end and type are right, and role and group if the test data has them. An entity that
+    several extractors find counts once.
 
     Args:
-        expected: of each message.
-        predicted: of each message, with the fields of `EntitySpan` in their order.
+        expected: annotated entities of each message.
+        predicted: predicted entities of each message, with the fields of `EntitySpan` in their order.
 
     Returns:
-        None where there is nothing to compare: no entity in the test data.
+        F1, or None if the test data has no entities.
     """
     gold, found = _numbered(expected), set()
     annotated = {span[:4]: span[4:] for span in gold}
@@ -29,5 +29,5 @@ def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequ
 
 
 def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:
-    """Each span once, after the number of its message."""
+    """The distinct spans, each preceded by the index of its message."""
     return {(index, *span) for index, spans in enumerate(messages) for span in spans}

@@ -1,4 +1,4 @@
-"""What a classifier has the most wrong."""
+"""The classes that a classifier predicts worst, and the pairs that it confuses most."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Weak(NamedTuple):
-    """A class, its F1 as a share, and how many examples it has."""
+    """A class, its F1 as a share, and its number of examples."""
 
     label: int
     f1: float
@@ -16,7 +16,7 @@ class Weak(NamedTuple):
 
 
 class Confused(NamedTuple):
-    """How many examples of one class are taken for another one, and the position of the first of them."""
+    """The number of examples of one class that are predicted as another one, and the index of the first of them."""
 
     label: int
     predicted: int
@@ -25,12 +25,12 @@ class Confused(NamedTuple):
 
 
 def weakest(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[Weak]:
-    """The classes with the lowest F1, those without a mistake left out, the worst first; of a tie the largest.
+    """The classes with the lowest F1 below 1, the worst first; of equal ones, those with more examples first.
 
     Args:
-        classes: of examples, `(n,)`.
-        predicted: what they are taken for, `(n,)`.
-        most: how many classes.
+        classes: classes of the examples, `(n,)`.
+        predicted: predicted classes, `(n,)`.
+        most: maximum number of classes.
     """
     found = []
     for label in np.unique(classes).tolist():
@@ -42,12 +42,12 @@ def weakest(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[We
 
 
 def most_confused(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[Confused]:
-    """The pairs of classes that are mistaken for each other most often.
+    """The pairs of a class and a predicted class that are confused most often, in descending order.
 
     Args:
-        classes: of examples, `(n,)`.
-        predicted: what they are taken for, `(n,)`.
-        most: how many pairs.
+        classes: classes of the examples, `(n,)`.
+        predicted: predicted classes, `(n,)`.
+        most: maximum number of pairs.
     """
     wrong = np.flatnonzero(classes != predicted)
     pairs, first, counts = np.unique(

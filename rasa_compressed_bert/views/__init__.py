@@ -1,1 +1,1 @@
-"""Views of a message: several ways to predict its intent, and the confidences."""
+"""Views of a message: several ways to predict its intent, and the confidences derived from them."""

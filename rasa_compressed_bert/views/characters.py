@@ -1,11 +1,11 @@
-"""The view of characters: a linear classifier over hashed character n-grams, and the likeness to training messages.
+"""The view of characters: a linear classifier over hashed character n-grams, and the similarity to training messages.
 
-It needs no forward pass, and tells apart what the vocabulary of a pretrained model cannot: emoji, typos, other scripts.
-An n-gram is 2 to 4 characters of a word with a blank on both sides, in lower case, without control characters
-(scikit-learn's `char_wb`), and with combining marks composed (Unicode's NFC), so that both ways to write an accent are
-one. N-grams are hashed into `BUCKETS` places (Weinberger et al. 2009, "Feature hashing for large
-scale multitask learning"), counted as `1 + log(count)`, multiplied by the inverse document frequency, and normalised to
-length 1. N-grams whose place no training message has are left out.
+It needs no forward pass, and distinguishes what the vocabulary of a pretrained model cannot: emoji, typos, other
+scripts. An n-gram is 2 to 4 characters of a word padded with spaces, in lower case, without control characters
+(scikit-learn's `char_wb`), and with combining marks composed (Unicode's NFC), so that both encodings of an accent are
+equal. N-grams are hashed into `BUCKETS` buckets (Weinberger et al. 2009, "Feature hashing for large scale multitask
+learning"), counted as `1 + log(count)`, multiplied by the inverse document frequency, and normalised to length 1.
+N-grams in buckets that no training message has are ignored.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from rasa_compressed_bert.views.view import (
 
 BUCKETS = 4096
 LONGEST_TEXT = 1000
-"""Characters of a message that are read: a longer text costs no more time."""
+"""Maximum number of characters of a message that are read, so that longer texts take no more time."""
 _BLANK = 32
 _MULTIPLIER, _MIX, _SHIFT = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(20)  # 32 - 20 = 12 bits
 _THREE, _FOUR = np.uint32(3), np.uint32(4)
 CANDIDATES = 4
-"""Intents whose messages are compared."""
+"""Number of intents whose messages are compared."""
 _SHARPNESS = 12.0
 _MOST_CLASSES = 2**17  # the table of more takes over 4 GB, however small it is stored
 
 
 def hashed_ngrams(text: str) -> Tuple[np.ndarray, np.ndarray]:
-    """The places of a text's n-grams, sorted, and how often each occurs.  # (k,) int64, (k,) int64
+    """The buckets of a text's n-grams, sorted, and how often each occurs.  # (k,) int64, (k,) int64
 
     Args:
-        text: of a message, of which the first `LONGEST_TEXT` characters are read.
+        text: text of a message, of which the first `LONGEST_TEXT` characters are read.
     """
     read = text[:LONGEST_TEXT]
-    if not read.isprintable():  # control characters are not seen by a reader either
+    if not read.isprintable():  # a reader does not see control characters either
         read = "".join(character for character in read if character.isprintable() or character.isspace())
     words = unicodedata.normalize("NFC", read).lower().split()
     if not words:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    padded = f" {'  '.join(words)} "  # a blank on both sides of each word
+    padded = f" {'  '.join(words)} "  # a space on both sides of each word
     codes = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), np.uint32)
     letter = codes != _BLANK
     of_2 = codes[:-1] * _MULTIPLIER ^ codes[1:]
     of_3 = of_2[:-1] * _MULTIPLIER ^ codes[2:]
     of_4 = of_3[:-1] * _MULTIPLIER ^ codes[3:]
-    kept = np.concatenate((letter[:-1] | letter[1:], letter[1:-1], letter[1:-2] & letter[2:-1]))  # blanks at ends alone
+    kept = np.concatenate((letter[:-1] | letter[1:], letter[1:-1], letter[1:-2] & letter[2:-1]))  # spaces at ends only
     mixed = np.concatenate((of_2, of_3 + _THREE, of_4 + _FOUR))[kept] * _MIX >> _SHIFT
     mixed.sort()
-    first = np.empty(len(mixed) + 1, bool)  # of equal ones, and the end
+    first = np.empty(len(mixed) + 1, bool)  # marks the first of equal ones, and the end
     first[0] = first[-1] = True
     np.not_equal(mixed[1:], mixed[:-1], out=first[1:-1])
     begins = first.nonzero()[0]
@@ -69,12 +69,12 @@ class CharacterView:
     """A linear classifier, centroids and messages, all over hashed character n-grams.
 
     Only the messages of the `CANDIDATES` intents that the linear classifier finds most probable are compared, so that a
-    message takes no longer for more of them.
+    prediction takes no longer with more intents.
 
     Args:
-        frequency: inverse document frequency of each place, `(BUCKETS,)`; 0 where no training message has it.
-        kernel: of the linear classifier, `(BUCKETS, C)`.
-        bias: of the linear classifier, `(C,)`.
+        frequency: inverse document frequency of each bucket, `(BUCKETS,)`; 0 if no training message has it.
+        kernel: kernel of the linear classifier, `(BUCKETS, C)`.
+        bias: bias of the linear classifier, `(C,)`.
         centroids: the mean direction of each intent's messages, `(BUCKETS, C)`, columns of length 1.
         messages: weighted n-grams of training messages, sorted by class.
     """
@@ -83,11 +83,11 @@ class CharacterView:
         self, frequency: np.ndarray, kernel: np.ndarray, bias: np.ndarray, centroids: np.ndarray, messages: SparseRows
     ):
         self._frequency, self._bias, self._messages = frequency, bias, messages
-        # (BUCKETS, 2 C): one look-up; it takes 30 times as long where a row is not in one piece
+        # (BUCKETS, 2 C): a single look-up, which takes 30 times as long if rows are not contiguous
         self._table = np.ascontiguousarray(np.concatenate([kernel, centroids], axis=1), np.float32)
 
     def evidence(self, reading: Reading) -> Evidence:
-        """Probabilities of the linear classifier and of the nearest messages, two to one.
+        """The mean of the linear classifier's probabilities and those of the nearest messages, weighted 2 to 1.
 
         Familiarity is `0.35 cosine(nearest message) + 0.2 cosine(centroid) + 0.3 probability(linear classifier)`.
         """
@@ -103,7 +103,7 @@ class CharacterView:
         return Evidence(probabilities, familiarity)
 
     def tensors(self) -> Dict[str, np.ndarray]:
-        """int8 rows of the places that occur."""
+        """The parameters of the buckets that occur, matrices in int8, and the messages."""
         used = np.flatnonzero(self._frequency)
         return {
             "places": used.astype(np.uint16),
@@ -148,16 +148,16 @@ class SparseRows:
     """Weighted n-grams of messages, sorted by class; every class has a row.
 
     Args:
-        places: of all messages, one after the other, `(z,)`.
+        places: buckets of all messages, concatenated, `(z,)`.
         values: their weights, `(z,)`; those of a message have length 1.
-        rows: where each message begins in them, `(n + 1,)`; every message has at least one place.
+        rows: where each message begins in them, and `z`, `(n + 1,)`; every message has at least one bucket.
         starts: the first message of each class, and the number of messages, `(C + 1,)`.
     """
 
     def __init__(self, places: np.ndarray, values: np.ndarray, rows: np.ndarray, starts: np.ndarray):
         self._places, self._values = places.astype(np.int64), values.astype(np.float32)
         self._rows, self._starts = rows.astype(np.int64), starts.astype(np.int64)
-        self._classes = []  # of each: places, weights, and where its messages begin in them
+        self._classes = []  # of each class: buckets, weights, and where its messages begin in them
         for first, last in zip(self._starts[:-1], self._starts[1:]):
             begin, end = self._rows[first], self._rows[last]
             self._classes.append((self._places[begin:end], self._values[begin:end], self._rows[first:last] - begin))
@@ -169,12 +169,12 @@ class SparseRows:
         similarities = []
         for label in classes:
             own, values, rows = self._classes[label]
-            # an index is three times as fast as `take`, and the maximum of a short list as that of an array
+            # indexing is three times as fast as `take`, and so is the maximum of a short list compared with an array
             similarities.append(max(np.add.reduceat(query[own] * values, rows).tolist()))
         return np.array(similarities)
 
     def tensors(self) -> Dict[str, np.ndarray]:
-        """Places in 16 bits, weights in 8."""
+        """Buckets in 16 bits, and weights in 8 bits."""
         return {
             "message.places": self._places.astype(np.uint16),
             "message.values": np.rint(self._values * 255.0).astype(np.uint8),
@@ -201,11 +201,11 @@ class SparseRows:
 
 
 def weighted(text: str, frequency: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Places of a text's n-grams that training messages have, and their weights, of length 1 together.
+    """The buckets of a text's n-grams and their weights, normalised to length 1; 0 for those not seen in training.
 
     Args:
-        text: of a message.
-        frequency: inverse document frequency of each place, `(BUCKETS,)`.
+        text: text of a message.
+        frequency: inverse document frequency of each bucket, `(BUCKETS,)`.
     """
     places, counts = hashed_ngrams(text)
     weights = (1.0 + np.log(counts)) * frequency[places]

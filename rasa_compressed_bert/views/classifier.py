@@ -20,7 +20,7 @@ class ClassifierView:
         self._temperature = float(temperature)
 
     def evidence(self, reading: Reading) -> Evidence:
-        """Probabilities; a classifier measures no familiarity."""
+        """Probabilities of the intents; the familiarity is 0, as a classifier does not measure it."""
         probabilities = softmax(reading.logits / self._temperature)
         return Evidence(probabilities, np.zeros(len(probabilities)))
 

@@ -1,24 +1,25 @@
-"""From the views of a message to the confidences that Rasa sees.
+"""Computation of the confidences that Rasa sees from the views of a message.
 
-The intents' probabilities are the weighted mean of the views' (soft voting), sharpened by a power that cross-fitting
-found:
+The probabilities of the intents are the weighted mean of those of the views (soft voting), sharpened by a power that
+was found by cross-fitting:
 
     p = sum_v w_v p_v        q_c = p_c^a / sum_d p_d^a
 
-A message is in scope as far as it resembles the training messages of its most probable intent `t`; its familiarity is
-`f = sum_v f_v[t]`. A threshold `tau` was found such that `in_scope_recall` of the training messages, each compared with
-the others, reach it. Confidences are `max(0, q_c - (q_t - s))`, where the confidence of the best intent is
+Whether a message is in scope depends on its similarity to the training messages of its most probable intent `t`, its
+familiarity `f = sum_v f_v[t]`. The threshold `tau` was chosen such that the share `in_scope_recall` of the training
+messages, each compared with the others, reaches it. Confidences are `max(0, q_c - (q_t - s))`, where the confidence of
+the best intent is
 
     s = theta + (q_t - theta) (1 - exp(-(f - tau) / delta))     if f >= tau and q_t >= theta
     s = min(q_t, theta exp((f - tau) / (4 delta)))              if f < tau
 
 and `theta` is the threshold of the pipeline's `FallbackClassifier`: a message is below it if it is unfamiliar or if no
 intent is probable. All confidences of a message are lowered by the same amount, so that Rasa's second rule
-(`ambiguity_threshold`), which looks at the difference of the two best, fires where the views disagree, and not where a
-message is unfamiliar. (Multiplied by one number instead, in-scope accuracy of the bots of HINT3 at a threshold of 0.1
-is 1.8 and 0.3 points lower; one seed.)
+(`ambiguity_threshold`), which compares the two best ones, applies if the views disagree, and not if a message is
+unfamiliar. (If all are multiplied by the same factor instead, in-scope accuracy of the bots of HINT3 at a threshold of
+0.1 is 1.8 and 0.3 points lower; one seed.)
 
-Where the most probable intent is the user's own intent of messages out of scope, `s = q_t`: such a message need not be
+If the most probable intent is the user's own intent of messages out of scope, `s = q_t`: such a message need not be
 familiar.
 """
 
@@ -37,7 +38,7 @@ from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Reading, View
 
 VIEWS: Dict[str, Any] = {"classifier": ClassifierView, "neighbours": NeighbourView, "characters": CharacterView}
-"""Views by the names that artifacts have for them."""
+"""Classes of views by their names in artifacts."""
 _SLIGHTLY_LESS = 1.0 - 1e-6
 _ROUNDED = 1e-6  # by how much a sum of shares may miss 1
 _DECAY = 4.0  # slower below the threshold: a lower threshold of FallbackClassifier then lets more messages pass
@@ -47,8 +48,8 @@ class Pooled(NamedTuple):
     """The combined evidence of all views of a message.
 
     Attributes:
-        probabilities: their weighted mean, `(C,)`.
-        familiarity: of the most probable intent.
+        probabilities: weighted mean of their probabilities, `(C,)`.
+        familiarity: familiarity for the most probable intent.
     """
 
     probabilities: np.ndarray
@@ -57,14 +58,14 @@ class Pooled(NamedTuple):
 
 @dataclass(frozen=True)
 class ConfidenceMap:
-    """From pooled evidence to confidences.
+    """The map from pooled evidence to confidences; see the module for its formulas.
 
     Attributes:
-        power: `a`, of the pooled probabilities.
+        power: `a`, the exponent of the pooled probabilities.
         familiarity: `tau`, below which a message is out of scope.
-        scale: `delta`, of familiarities.
-        threshold: `theta`, of Rasa's FallbackClassifier.
-        out_of_scope_class: the user's own intent of messages out of scope; None without one.
+        scale: `delta`, the scale of familiarities.
+        threshold: `theta`, the threshold of Rasa's FallbackClassifier.
+        out_of_scope_class: class of the user's own intent of messages out of scope; None without one.
     """
 
     power: float
@@ -74,18 +75,18 @@ class ConfidenceMap:
     out_of_scope_class: Optional[int] = None
 
     def confidences(self, pooled: Pooled) -> np.ndarray:
-        """Of all intents, with a sum of at most 1.  # (C,)
+        """The confidences of all intents, which sum to at most 1.  # (C,)
 
         Raises:
-            ArtifactError: if the evidence has what is no number.
+            ArtifactError: if the evidence contains NaN.
         """
         most_probable = int(pooled.probabilities.argmax())
         sharpened = (pooled.probabilities / pooled.probabilities[most_probable]) ** self.power
         best = 1.0 / float(np.add.reduce(sharpened))
         lowered = best if most_probable == self.out_of_scope_class else self.best(best, pooled.familiarity)
         if math.isnan(lowered):
-            raise ArtifactError("The confidences are no numbers: the model's weights are damaged. Train it again.")
-        sharpened = sharpened * best - best  # first: the best confidence is then its own to the last bit
+            raise ArtifactError("The confidences are not numbers: the model's weights are damaged. Train it again.")
+        sharpened = sharpened * best - best  # subtracted first, so that the best intent gets exactly `lowered`
         return np.maximum(sharpened + lowered, 0.0)
 
     def best(self, probability: float, familiarity: float) -> float:
@@ -99,12 +100,12 @@ class ConfidenceMap:
 
 
 class IntentDecision:
-    """Weighs the views of a message; safe to call from several threads.
+    """The weighted combination of the views of a message; thread-safe.
 
     Args:
-        views: by name.
-        weights: of each view's probabilities, with the sum 1; 0 for a view that is used for familiarity alone.
-        confidence_map: from their pooled probabilities to confidences.
+        views: the views by name.
+        weights: weight of each view's probabilities, with the sum 1; 0 for a view that only adds to the familiarity.
+        confidence_map: the map from their pooled evidence to confidences.
     """
 
     def __init__(self, views: Mapping[str, View], weights: Mapping[str, float], confidence_map: ConfidenceMap):
@@ -113,10 +114,10 @@ class IntentDecision:
         self._map = confidence_map
 
     def confidences(self, reading: Reading) -> np.ndarray:
-        """Of all intents.  # (C,) float64
+        """The confidences of all intents.  # (C,) float64
 
         Raises:
-            ArtifactError: if these are no numbers.
+            ArtifactError: if the evidence contains NaN.
         """
         return self._map.confidences(self.pooled(reading))
 

@@ -1,7 +1,7 @@
 """The view of neighbours: how near the training messages of each intent are in the space of the encoder's features.
 
-Features are stored in their principal components, which hold what fine-tuning left of them, and in 8 bits. A bot with
-very many messages keeps those of each intent that the others are nearest to (`training.view_fitting`).
+Features are projected on their principal components, which suffice after fine-tuning, and stored in 8 bits. Of very
+many messages, only those of each intent are kept that the others are nearest to (`training.view_fitting`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rasa_compressed_bert.views.view import (
 )
 
 SHARPNESS = 16.0
-"""What similarities are multiplied by before a softmax makes them probabilities."""
+"""The factor of similarities before a softmax converts them to probabilities."""
 
 
 class NeighbourView:
@@ -30,8 +30,8 @@ class NeighbourView:
 
     Args:
         components: directions that features are projected on, `(P, D)`.
-        rows: projected features of training messages, each of length 1, `(n, D)`, sorted by class.
-        starts: where each class begins in the rows, `(C,)`; every class has a row.
+        rows: projected features of training messages, normalised to length 1, `(n, D)`, sorted by class.
+        starts: index of the first row of each class, `(C,)`; every class has a row.
     """
 
     def __init__(self, components: np.ndarray, rows: np.ndarray, starts: np.ndarray):
@@ -41,32 +41,32 @@ class NeighbourView:
 
     @property
     def size(self) -> int:
-        """Messages that are stored."""
+        """The number of stored messages."""
         return len(self._rows)
 
     def evidence(self, reading: Reading) -> Evidence:
-        """`softmax(16 max cosine)` over the intents, and the cosines as they are.
+        """`softmax(16 max cosine)` over the intents, and the cosines themselves as the familiarity.
 
         Raises:
-            ArtifactError: if the model gives no features.
+            ArtifactError: if the model outputs no features.
         """
         if reading.features is None:
-            raise ArtifactError("The model compares the features of messages, and gives none. Train it again.")
+            raise ArtifactError("The model compares the features of messages, but outputs none. Train it again.")
         nearest = self.nearest(reading.features)
         return Evidence(softmax(SHARPNESS * nearest), nearest)
 
     def nearest(self, features: np.ndarray) -> np.ndarray:
         """The largest cosine similarity to a message of each intent.  # (C,)
 
-        What the projection loses counts: the more of a message lies outside of what the training messages span, the
-        less familiar it is.
+        The norm is that before the projection: the more of a message's features lies outside of the principal
+        components, the less familiar it is.
         """
         norm = float(np.sqrt(features @ features))
         similarities = self._rows @ (features @ self._components / max(norm, 1e-12))
         return np.maximum.reduceat(similarities, self._starts)
 
     def tensors(self) -> Dict[str, np.ndarray]:
-        """int8 rows and components."""
+        """Rows and components in int8, and the starts."""
         return {
             **quantized_rows(self._components, "components"),
             **quantized_rows(self._rows, "rows"),

@@ -8,12 +8,12 @@ import numpy as np
 
 
 class Reading(NamedTuple):
-    """What the views are given of one message.
+    """The input of the views for one message.
 
     Attributes:
-        text: of the message.
-        logits: of the classifier, `(C,)`.
-        features: that the classifier's linear layer multiplies, `(P,)`; None for a model that does not give them.
+        text: text of the message.
+        logits: logits of the classifier, `(C,)`.
+        features: input of the classifier's linear layer, `(P,)`; None for a model that does not output it.
     """
 
     text: str
@@ -25,8 +25,8 @@ class Evidence(NamedTuple):
     """The output of a view for one message.
 
     Attributes:
-        probabilities: of the intents, `(C,)`, with the sum 1.
-        familiarity: how much the message resembles the training messages of each intent, `(C,)`; larger is more alike.
+        probabilities: probabilities of the intents, `(C,)`, with the sum 1.
+        familiarity: how similar the message is to the training messages of each intent, `(C,)`; larger is more similar.
     """
 
     probabilities: np.ndarray
@@ -34,24 +34,24 @@ class Evidence(NamedTuple):
 
 
 class View(Protocol):
-    """One way to predict the intent of a message; numpy alone, safe to call from several threads."""
+    """One way to predict the intent of a message, in numpy only and thread-safe."""
 
     def evidence(self, reading: Reading) -> Evidence:
         """Probabilities and familiarity of one message."""
 
     def tensors(self) -> Dict[str, np.ndarray]:
-        """What is stored; the class method `from_tensors` is the inverse."""
+        """The tensors to store; the class method `from_tensors` is the inverse."""
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """`exp(s) / sum exp(s)` of the last axis, in float64."""
+    """`exp(s) / sum exp(s)` over the last axis, in float64."""
     exponentials = np.exp(scores.astype(np.float64) - np.maximum.reduce(scores, axis=-1, keepdims=True))
     exponentials /= np.add.reduce(exponentials, axis=-1, keepdims=True)
     return exponentials
 
 
 def quantized_rows(matrix: np.ndarray, name: str) -> Dict[str, Any]:
-    """A matrix as int8 with one scale a row: `matrix ~ values * scale[:, None]`."""
+    """A matrix as int8 with one scale per row: `matrix ~ values * scale[:, None]`."""
     scale = np.maximum(np.abs(matrix).max(axis=1, initial=0.0), 1e-12).astype(np.float32) / 127.0
     values = np.rint(matrix / scale[:, np.newaxis]).astype(np.int8)
     return {name: values, f"{name}.row_scale": scale}

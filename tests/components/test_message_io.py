@@ -60,7 +60,7 @@ def test_annotations_for_any_or_for_this_one_are_learnt(extractor, caplog):
     "pipeline, named",
     [
         ((), "3 annotations that name an extractor which the pipeline does not have: 1 for CRFE.*, 2 for DIETC"),
-        (("CRFEntityExtractor",), "2 annotations that name .*: 2 for DIETClassifier. Remove .extractor. from what"),
+        (("CRFEntityExtractor",), "2 annotations that name .*: 2 for DIETClassifier. Remove .extractor. from these"),
         (("CRFEntityExtractor", "DIETClassifier"), None),
     ],
 )

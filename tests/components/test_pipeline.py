@@ -65,7 +65,7 @@ def test_intents_that_are_predicted_later(caplog, order, warned):
     with caplog.at_level(logging.WARNING):
         warn_of_missing_intents(ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
         warn_of_missing_intents(context(), component="any")  # of a graph that trains
-    assert ("Put it behind the intent classifier" in caplog.text) == warned
+    assert ("Put it after the intent classifier" in caplog.text) == warned
 
 
 def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
@@ -106,7 +106,7 @@ def test_a_language_that_the_default_weights_do_not_read(options, option, langua
     warn_of_other_language(options, training_context(OURS, language=language), component="Ours")
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     if warned:
-        assert f"config.yml is '{language}', and the weights 'all-MiniLM-L6-v2' of Ours read 'en' alone" in caplog.text
+        assert f"is '{language}', and the weights 'all-MiniLM-L6-v2' of Ours support only 'en'" in caplog.text
         assert option in caplog.text
 
 

@@ -24,7 +24,7 @@ def test_files_are_one_or_several():
         ({"max_length": 8}, "max_length: 8 is not an integer in [16, 512]"),
         ({"max_answer_lenght": 8}, "did you mean 'max_answer_length'?"),
         ({"pooling": "cls"}, "pooling: cls is for intents"),
-        ({"budget": {"max_size_mb": 5}}, "budget: a sparsity is chosen for intents or entities alone"),
+        ({"budget": {"max_size_mb": 5}}, "budget: only components that learn intents or entities have one"),
     ],
 )
 def test_what_is_not_accepted(options, words):

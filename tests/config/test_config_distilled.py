@@ -129,7 +129,7 @@ def test_epochs_of_finetuning():
         ({"teacher": {"model": "a", "model_weights": "b"}}, "teacher.model and teacher.model_weights are two teachers"),
         (
             {"teacher": {"predictions": "b"}, "augmentation": {"n_iter": 2}},
-            "null, not b, as a file cannot be asked",
+            "null, not b, as a file has no predictions",
         ),
         ({"teacher": {"predictions": "b"}, "augmentation": {"min_confidence": 0.5}}, "min_confidence: 0.5 is only for"),
         (
@@ -157,9 +157,9 @@ def test_epochs_of_finetuning():
         ({**TRANSFORMER, "pruning": {"end_epoch": 20}}, "pruning.end_epoch: 20.0 is after the end of training"),
         (
             {**TRANSFORMER, "pruning": {"layers": [0, 2]}},
-            "pruning.layers: [0, 2] names layers that the student has not: student.num_layers is 2; name those from 0",
+            "pruning.layers: [0, 2] are not all layers of the student: student.num_layers is 2; name those from 0",
         ),
-        ({**TRANSFORMER, "pruning": {"pooler": 0.5}}, "is for a pooler, which a student has not"),
+        ({**TRANSFORMER, "pruning": {"pooler": 0.5}}, "is for a pooler, which a student does not have"),
         ({"augmentation": {"mask": 0.6, "pos": 0.6}}, "are 1.3 together; make them 1 at most"),
         ({"augmentation": {"pos": 0, "spacy_model": "en_core_web_sm"}}, "'en_core_web_sm' is only for pos"),
         ({"augmentation": {"n_iters": 2}}, "did you mean 'n_iter'"),

@@ -45,7 +45,7 @@ def test_switches_that_say_what_a_component_learns_are_accepted(config, intents,
     assert config.from_dict(switches) == config.from_dict({})
     problems = error_of(config, {name: not value for name, value in switches.items()}).problems
     assert [problem.partition(":")[0] for problem in problems] == list(switches)
-    assert all("entities alone BertEntityExtractor's, both JointBertClassifier's" in problem for problem in problems)
+    assert all("BertEntityExtractor learns entities, and JointBertClassifier both" in problem for problem in problems)
 
 
 def test_batches_that_grow_are_told_what_to_do():

@@ -73,7 +73,7 @@ def test_a_question_without_an_answer_in_its_place_is_left_out(tmp_path, caplog)
     caplog.set_level(logging.WARNING)
     path = write(tmp_path, [entry(1, answers=[(0, "Warsaw")]), entry(2)])
     assert [question.id for question in read(path)] == ["2"]
-    assert "1 question is left out" in caplog.text and "where answer_start says ('1')" in caplog.text
+    assert "1 question is left out" in caplog.text and "at its answer_start ('1')" in caplog.text
 
 
 @pytest.mark.parametrize(

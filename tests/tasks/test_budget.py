@@ -125,11 +125,11 @@ def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"pruning": {"final_sparsity": 0.5}}, "pruning.final_sparsity: 0.5 is what a budget finds"),
-        ({"pruning": {"intermediate": 0.5}}, "pruning.intermediate: 0.5 is what a budget finds"),
-        ({"pruning": {"method": "none"}}, "pruning.method: none is not what a budget chooses"),
-        ({"pruning": {"method": "weight"}}, "pruning.method: weight is not what a budget chooses"),
-        ({"validation_split": 0.0}, "validation_split: 0.0 leaves no messages"),
+        ({"pruning": {"final_sparsity": 0.5}}, "pruning.final_sparsity: 0.5 is what a budget chooses"),
+        ({"pruning": {"intermediate": 0.5}}, "pruning.intermediate: 0.5 is what a budget chooses"),
+        ({"pruning": {"method": "none"}}, "pruning.method: none cannot be combined with a budget"),
+        ({"pruning": {"method": "weight"}}, "pruning.method: weight cannot be combined with a budget"),
+        ({"validation_split": 0.0}, "validation_split: 0.0 holds out no messages"),
         ({"budget": {"max_size": 3}}, "did you mean 'max_size_mb'|unknown option"),
         (
             {"budget": {"max_latency_ms": 0}},

@@ -29,7 +29,7 @@ def test_the_largest_cosine_of_each_intent(training):
 
 
 def test_a_model_without_features_is_refused(training):
-    with pytest.raises(ArtifactError, match="gives none. Train it again"):
+    with pytest.raises(ArtifactError, match="outputs none. Train it again"):
         fit_neighbours(*training, 4, seed=0).evidence(Reading("hello", np.zeros(4), None))
 
 

@@ -1,4 +1,4 @@
-"""The serving graph of a bilstm."""
+"""The serving graph of the student bilstm."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FAR_BELOW = "far_below"
 
 
 def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C) and features (B, P): what `students.bilstm.layer.BiLstm` computes.
+    """The ONNX graph of `students.bilstm.layer.BiLstm`: ids and mask (B, T) int64 to logits (B, C), features (B, P).
 
     Args:
-        tensors: its parameters, packed.
+        tensors: its packed parameters.
         pooling: `max` or `last`.
     """
     graph = _BiLstmGraph(tensors)
@@ -32,7 +32,7 @@ def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxMode
 
 class _BiLstmGraph(StudentGraph):
     def pooled_lstm(self, steps: str, lengths: str, direction: str, *, pooling: str) -> str:
-        """One direction of an LSTM over (T, B, E), and its largest or its last state.  # (B, S)"""
+        """One direction of an LSTM over (T, B, E), pooled to its maximum or its last state.  # (B, S)"""
         names = [f"{direction}.{name}.kernel" for name in ("input", "recurrent")]
         size = len(self.tensors[names[1]])
         zero = self.constant("zero", [0])
@@ -55,7 +55,7 @@ class _BiLstmGraph(StudentGraph):
         return self.add("ReduceMax", [self._without_padding(states)], axes=[0], keepdims=0)
 
     def _without_padding(self, states: str) -> str:
-        """States (T, B, S), those of padding far below all others."""
+        """States (T, B, S), with those of padding far below all others."""
         padding = self.add("Not", [self.add("Cast", [ATTENTION_MASK], to=TensorProto.BOOL)])
         steps = self.add("Unsqueeze", [self.add("Transpose", [padding]), self.constant("last", [-1])])  # (T, B, 1)
         if _FAR_BELOW not in self.constants:
@@ -63,7 +63,7 @@ class _BiLstmGraph(StudentGraph):
         return self.add("Where", [steps, _FAR_BELOW, states])
 
     def _both_biases(self, direction: str) -> str:
-        """Of the input, and of the state, which is 0."""
+        """The bias of the input and that of the recurrent state, which is 0; ONNX adds both."""
         bias = f"{direction}.bias"
         second = f"{direction}.no_bias"
         size = self.tensors[bias].size
@@ -71,7 +71,7 @@ class _BiLstmGraph(StudentGraph):
         return self.add("Concat", [bias, second], axis=0)
 
     def _format(self, name: str) -> Tuple[str, str]:
-        """Scale and zero point of an int8 kernel: (1, columns), or (1,) where the whole kernel has one."""
+        """Scale and zero point of an int8 kernel: (1, columns), or (1,) for one scale for the whole kernel."""
         scale, size, points = name + SCALE, self.tensors[name + SCALE].size, f"{name}.zero_points"
         shape = [1, size] if size > 1 else [1]
         self.constants[points] = helper.make_tensor(points, TensorProto.INT8, shape, [0] * size)

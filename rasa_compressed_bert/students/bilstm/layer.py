@@ -1,7 +1,7 @@
 """The student of Tang et al. 2019 (arXiv 1903.12136): embeddings, one bidirectional LSTM, a ReLU layer, a linear layer.
 
-The paper classifies the last states of both directions. The largest value of each unit over the whole message
-(`pooling: max`; Conneau et al. 2017, arXiv 1705.02364) does better, and is the default here.
+The paper classifies the last states of both directions. The maximum of each unit over the whole message
+(`pooling: max`; Conneau et al. 2017, arXiv 1705.02364) is more accurate and the default here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BiLstm(StudentLayer):
     Args:
         parameters: see `BiLstmStudent.parameters`.
         pooling: `max` or `last`.
-        dropout: of embeddings, and before both layers of the head, while training.
+        dropout: dropout of the embeddings and before both layers of the head in training.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class BiLstm(StudentLayer):
         embedded = self.dropout(tf.gather(self.parameters["embeddings.word"], input_ids), training)  # (B, T, E)
         steps = tf.transpose(mask, [1, 0, 2])  # (T, B, 1)
         states = [self._run(embedded, steps, direction) for direction in DIRECTIONS]
-        if self.pooling == "last":  # of the message's own wordpieces: padding keeps a state as it is
+        if self.pooling == "last":  # padding does not change the state, so this is the last one of the message
             return tf.concat([states[0][-1], states[1][0]], axis=-1)
         joined = tf.concat(states, axis=-1) + (1.0 - steps) * _FAR_BELOW  # (T, B, 2 S)
         return tf.reduce_max(joined, axis=0)
 
     def _run(self, embedded: tf.Tensor, mask: tf.Tensor, direction: str) -> tf.Tensor:
-        """States of one direction, in the order of the wordpieces.  # (T, B, S)"""
+        """The states of one direction, in the order of the wordpieces.  # (T, B, S)"""
         weights, recurrent = (self.parameters[f"{direction}.{name}.kernel"] for name in ("input", "recurrent"))
         inputs = tf.einsum("bte,ef->tbf", embedded, weights) + self.parameters[f"{direction}.bias"]  # (T, B, 4 S)
         zeros = tf.zeros([tf.shape(embedded)[0], recurrent.shape[0]])

@@ -1,4 +1,4 @@
-"""The parameters of a bilstm before it is trained."""
+"""The initial parameters of the student bilstm."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def bilstm_parameters(
         table: embeddings of the wordpieces, `(V, E)`.
         hidden_size: units of each direction, `H`.
         dense_size: units of the ReLU layer.
-        num_classes: `C`.
-        seed: of the random numbers.
+        num_classes: number of intents, `C`.
+        seed: random seed.
 
     Returns:
-        Of each direction `input.kernel` `(E, 4 H)`, `recurrent.kernel` `(H, 4 H)` with orthogonal blocks, and `bias`
-        `(4 H,)`, 1 for the forget gate; the embeddings and the head.
+        For each direction `input.kernel` `(E, 4 H)`, `recurrent.kernel` `(H, 4 H)` with orthogonal blocks, and `bias`
+        `(4 H,)`, which is 1 for the forget gate; the embeddings and the head.
     """
     rng = np.random.default_rng(seed)
     size = hidden_size

@@ -1,4 +1,4 @@
-"""The student of Tang et al. 2019 (arXiv 1903.12136), a bidirectional LSTM: its options, search space and parts."""
+"""The student of Tang et al. 2019 (arXiv 1903.12136), a bidirectional LSTM: options, search space, layer and graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rasa_compressed_bert.students.keras.student import KerasStudent, KerasStude
 
 @dataclass(frozen=True)
 class BiLstmConfig(KerasStudentConfig):
-    """Options of a bilstm."""
+    """Options of the student bilstm."""
 
     learning_rate: ClassVar[float] = 2e-3
 
@@ -25,8 +25,8 @@ class BiLstmConfig(KerasStudentConfig):
         "max",
         str,
         choices=("max", "last"),
-        help="What is classified: the largest value of each unit (max), or the last state of each direction (last, as "
-        "in Tang et al. 2019).",
+        help="What is classified: the maximum of each unit over the message (max), or the last state of each direction "
+        "(last, as in Tang et al. 2019).",
     )
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of wordpieces that a small student starts from: what the teacher makes of each of them alone."""
+"""Initial embeddings of the wordpieces of a small student: the teacher's hidden states for each of them alone."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _BATCH = 256
 
 
 def encoded_wordpieces(encoder: BertEncoder, *, first: int, last: int) -> np.ndarray:
-    """The mean of the last hidden states of each wordpiece between the two special ones (Model2Vec, Minish Lab 2024).
+    """The mean of the last hidden states of each wordpiece with the two special ones (Model2Vec, Minish Lab 2024).
 
-    These hold what pretraining and fine-tuning made of a wordpiece; the rows of the encoder's own table do not.
+    These contain what pretraining and fine-tuning taught all layers about a wordpiece, unlike the encoder's own table.
 
     Args:
-        encoder: whose vocabulary it is.
-        first: id of the wordpiece before a message.
-        last: id of the one after it.
+        encoder: the encoder with the vocabulary.
+        first: id of the special wordpiece before a message.
+        last: id of the special wordpiece after it.
 
     Returns:
-        One row a wordpiece, `(V, H)`.
+        One row per wordpiece, `(V, H)`.
     """
     ids = np.arange(encoder.shape.vocab_size, dtype=np.int32)
     messages = np.stack([np.full_like(ids, first), ids, np.full_like(ids, last)], axis=1)  # (V, 3)
@@ -35,17 +35,17 @@ def encoded_wordpieces(encoder: BertEncoder, *, first: int, last: int) -> np.nda
 
 
 def projected(table: np.ndarray, size: int) -> np.ndarray:
-    """The principal components of a table, scaled to a standard deviation of 1 on average.
+    """The principal components of a table, scaled to a root mean square of 1.
 
     Args:
-        table: one row a wordpiece, `(V, H)`.
-        size: columns that are kept; where there are fewer, zeros follow.
+        table: one row per wordpiece, `(V, H)`.
+        size: number of components; if there are fewer, zeros are appended.
 
     Returns:
         `(V, size)`.
     """
     centred = table - table.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)  # by rising variance
+    _, vectors = np.linalg.eigh(centred.T @ centred)  # in ascending order of variance
     components = centred @ vectors[:, ::-1][:, :size]
     components /= max(float(np.sqrt(np.mean(np.square(components)))), 1e-12)
     return np.pad(components, ((0, 0), (0, size - components.shape[1]))).astype(np.float32)

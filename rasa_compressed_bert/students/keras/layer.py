@@ -1,4 +1,4 @@
-"""The forward pass that students over wordpieces share: parameters by name, and logits of wordpieces."""
+"""The common forward pass of students over wordpieces."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BATCH = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.
 
 
 class StudentLayer(tf.keras.layers.Layer):
-    """Wordpiece ids to logits, `(B, T) -> (B, C)`: what `pooled` makes of them, a ReLU layer and linear layers.
+    """Wordpiece ids to logits, `(B, T) -> (B, C)`: `pooled`, a ReLU layer, and a linear layer per head.
 
     Args:
-        parameters: values by name, those of `students.keras.parameters.head_parameters` among them, and those of a
+        parameters: values by name, including those of `students.keras.parameters.head_parameters`, and those of a
             linear layer for each further head.
-        dropout: while training, before both layers of the head.
+        dropout: dropout before both layers of the head in training.
     """
 
     def __init__(self, parameters: Mapping[str, np.ndarray], *, dropout: Optional[Dropout] = None):
@@ -31,16 +31,16 @@ class StudentLayer(tf.keras.layers.Layer):
 
     @abstractmethod
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """One vector (B, P) for each message, of ids (B, T) under a mask (B, T, 1) of floats."""
+        """One vector per message (B, P), from ids (B, T) and a mask of floats (B, T, 1)."""
 
     def call(
         self,
         input_ids: tf.Tensor,  # (B, T)
         attention_mask: tf.Tensor,  # (B, T)
-        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # there are none
+        gates: Sequence[Mapping[str, tf.Tensor]] = (),  # not used
         training: bool = False,
     ) -> Outputs:
-        """Logits (B, C) of each head, and features (B, P); no hidden states."""
+        """Logits (B, C) of each head, and features (B, P), without hidden states."""
         mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
         pooled = self.pooled(input_ids, mask, training=training)
         hidden = tf.nn.relu(self._dense(self.dropout(pooled, training), "dense"))
@@ -58,11 +58,11 @@ class StudentLayer(tf.keras.layers.Layer):
         return tf.matmul(x, self.parameters[f"{name}.kernel"]) + self.parameters[f"{name}.bias"]
 
     def variables_in_order(self) -> List[tf.Variable]:
-        """Every variable that is trained."""
+        """All trainable variables."""
         return list(self.parameters.values())
 
     def values(self) -> Dict[str, np.ndarray]:
-        """The parameters as numbers."""
+        """The parameters as arrays."""
         return {name: variable.numpy() for name, variable in self.parameters.items()}
 
     def assign(self, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Students over the wordpieces of the teacher: a Keras layer, and the same as a graph of ONNX Runtime."""
+"""Base of students over the wordpieces of the teacher: a Keras layer, and the same computation as an ONNX graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rasa_compressed_bert.config import Student, StudentConfig, option
 
 @dataclass(frozen=True)
 class KerasStudentConfig(StudentConfig):
-    """Options of every student over wordpieces; types and ranges of what a student changes stay."""
+    """Options of all students over wordpieces; a subclass may change defaults, but not types and ranges."""
 
     selects_responses: ClassVar[bool] = True
 
@@ -21,14 +21,14 @@ class KerasStudentConfig(StudentConfig):
         32_000,
         int,
         low=1,
-        help="Wordpieces, those of the training data first. The default is more than most weights have: words that "
-        "training never saw count too.",
+        help="Number of wordpieces, first those of the training data. The default is more than most weights have, as "
+        "words that do not occur in training matter too.",
     )
     embedding_size: int = option(64, int, low=1, high=4096, help="Width of the embeddings.")
 
 
 class KerasStudent(Student):
-    """A student whose embeddings start from what the teacher makes of each wordpiece (`embeddings.word`)."""
+    """A student with embeddings of wordpieces (`embeddings.word`), initialised from the teacher's hidden states."""
 
     search_space = {
         "student.vocabulary_size": [8000, 16000, 32000],
@@ -41,9 +41,9 @@ class KerasStudent(Student):
 
         Args:
             table: embeddings of the wordpieces, `(V, E)`.
-            options: of the student.
-            num_classes: `C`.
-            seed: of the random numbers.
+            options: options of the student.
+            num_classes: number of intents, `C`.
+            seed: random seed.
         """
 
     @abstractmethod
@@ -51,15 +51,15 @@ class KerasStudent(Student):
         """The forward pass, a `StudentLayer`.
 
         Args:
-            parameters: by name; of the embeddings those of the wordpieces that training meets.
-            options: of the student.
+            parameters: parameters by name; embeddings only of the wordpieces that occur in training.
+            options: options of the student.
             wordpieces: the tokenizer's id of each row of the embeddings, `(V,)`.
-            dropout: while training.
+            dropout: dropout in training.
         """
 
     @abstractmethod
     def graph(self, options: Any, tensors: Any) -> Any:
-        """What `layer` computes, as an `OnnxModel`: ids and mask (B, T) int64 to the outputs of `StudentLayer.call`."""
+        """The computation of `layer` as an `OnnxModel`: ids and mask (B, T) int64 to the logits and features."""
 
     def train(self, data: Any, teacher: Any, config: Any, *, origin: Any, cache: Any) -> Any:
         """See `students.keras.training.train`."""

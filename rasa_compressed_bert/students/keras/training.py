@@ -1,4 +1,4 @@
-"""From distillation data to the artifact of a student over the wordpieces of its teacher, top to bottom."""
+"""Training of students over wordpieces, from distillation data to the artifact."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def train(
     """Trains and exports a student.
 
     Args:
-        kind: the `KerasStudent`: its parameters, forward pass and graph.
-        data: what it learns.
-        teacher: whose wordpieces and hidden states its embeddings start from.
+        kind: the `KerasStudent`, which defines its parameters, forward pass and graph.
+        data: the training data.
+        teacher: the teacher, whose wordpieces and hidden states initialise the embeddings.
         config: all options.
-        origin: a student that is trained further instead of a new one.
-        cache: may keep what the teacher makes of wordpieces for the next training.
+        origin: a student to train further instead of a new one.
+        cache: keeps the teacher's hidden states of wordpieces for the next training.
 
     Raises:
         ExportError: if the exported student disagrees with the trained one.
@@ -111,7 +111,7 @@ def train(
 
 
 def _from_artifact(artifact: Artifact) -> Tuple[str, Dict[str, np.ndarray]]:
-    """Tokenizer and parameters of a trained student, in floats."""
+    """The tokenizer and the dequantized parameters of a trained student."""
     return artifact.files[TOKENIZER].decode("utf-8"), dequantized(tensors_from_bytes(artifact.files[WEIGHTS]))
 
 
@@ -123,7 +123,7 @@ def _from_teacher(
     config: DistilledIntentClassifierConfig,
     cache: Cache,
 ) -> Tuple[str, Dict[str, np.ndarray]]:
-    """A tokenizer of fewer wordpieces, and new parameters around what the teacher makes of each of them."""
+    """A tokenizer of fewer wordpieces, and new parameters with embeddings from the teacher's hidden states."""
     options: Any = config.student  # a KerasStudentConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     parameters = {**teacher.parameters, _TABLE: teacher.parameters[_TABLE][rows]}
@@ -153,5 +153,5 @@ def _plan(size: int, config: DistilledIntentClassifierConfig) -> Plan:
 
 
 def _encoded(pieces: WordpieceTokenizer, texts: Sequence[str]) -> List[np.ndarray]:
-    """Without a warning of truncated messages: the teacher has given one."""
+    """The ids of each text; there is no warning of truncated messages, as the teacher has given one."""
     return [pieces.encode(text).astype(np.int32) for text in texts]

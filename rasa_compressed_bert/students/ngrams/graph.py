@@ -13,7 +13,7 @@ from rasa_compressed_bert.students.ngrams.hashing import PAIR_FACTOR
 
 
 def ngrams_model(tensors: Mapping[str, np.ndarray]) -> OnnxModel:
-    """Ids and mask (B, T) int64 to logits (B, C) and features (B, P): what `students.ngrams.layer.NGrams` computes."""
+    """The ONNX graph of `students.ngrams.layer.NGrams`: ids and mask (B, T) int64 to logits (B, C), features (B, P)."""
     graph = StudentGraph(tensors)
     words = graph.summed(graph.rows("embeddings.word", INPUT_IDS), graph.mask)
     first, second = graph.columns(INPUT_IDS, 0, -1), graph.columns(INPUT_IDS, 1, None)

@@ -1,6 +1,6 @@
 """The smallest student: a sum over the embeddings of wordpieces and of pairs of them (fastText: arXiv 1607.01759).
 
-Pairs share the rows of a table by a hash (`PAIR_FACTOR`), and have learnt nothing at first.
+Pairs share the rows of a table by a hash (`PAIR_FACTOR`); these rows are initialised to zero.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class NGrams(StudentLayer):
 
     Args:
         parameters: see `NGramsStudent.parameters`.
-        wordpieces: the tokenizer's id of each row of the word embeddings, `(V,)`: pairs are hashed by these.
-        dropout: before both layers of the head, while training.
+        wordpieces: the tokenizer's id of each row of the wordpiece embeddings, `(V,)`, by which pairs are hashed.
+        dropout: dropout before both layers of the head in training.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class NGrams(StudentLayer):
         self._wordpieces = tf.constant(wordpieces, tf.int64)
 
     def pooled(self, input_ids: tf.Tensor, mask: tf.Tensor, *, training: bool) -> tf.Tensor:
-        """The sum of all embeddings over the root of their number, see `StudentLayer.pooled`.  # (B, E)"""
+        """The sum of all embeddings, divided by the square root of the number of wordpieces.  # (B, E)"""
         pairs = self.parameters["embeddings.pair"]
         ids = tf.gather(self._wordpieces, input_ids)
         buckets = tf.math.floormod(ids[:, :-1] * PAIR_FACTOR + ids[:, 1:], pairs.shape[0])

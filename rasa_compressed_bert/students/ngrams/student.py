@@ -1,4 +1,4 @@
-"""The smallest student, a sum over n-grams of wordpieces: its options, search space and parts."""
+"""The smallest student, a sum over n-grams of wordpieces: options, search space, parameters, layer and graph."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _DENSE = 256  # units of the ReLU layer
 
 @dataclass(frozen=True)
 class NGramsConfig(KerasStudentConfig):
-    """Options of ngrams."""
+    """Options of the student ngrams."""
 
     learning_rate: ClassVar[float] = 5e-3
 
-    buckets: int = option(20_000, int, low=1, help="Rows of the table that pairs of wordpieces share.")
+    buckets: int = option(20_000, int, low=1, help="Number of rows of the table that pairs of wordpieces share.")
 
 
 class NGramsStudent(KerasStudent):

@@ -10,13 +10,13 @@ from rasa_compressed_bert.config import Problem, Student, StudentConfig, option
 
 @dataclass(frozen=True)
 class SpacyTextcatConfig(StudentConfig):
-    """Options of a spacy_textcat."""
+    """Options of the student spacy_textcat."""
 
     learning_rate: ClassVar[float] = 1e-3
     default_loss: ClassVar[str] = "mse"
     is_quantizable: ClassVar[bool] = False
 
-    language: str = option("xx", str, help="Language of the tokenizer, such as en; xx is any.")
+    language: str = option("xx", str, help="Language of the tokenizer, such as en; xx is for any.")
 
     def conflicts_with(self, config: Any) -> Iterator[Problem]:
         if (config.distillation.targets, config.distillation.loss) != ("probabilities", "mse"):
@@ -28,7 +28,7 @@ class SpacyTextcatConfig(StudentConfig):
 
 
 class SpacyTextcatStudent(Student):
-    """A pipeline of spaCy, which spaCy stores and serves."""
+    """A spaCy pipeline, which is stored and served by spaCy."""
 
     options = SpacyTextcatConfig
 

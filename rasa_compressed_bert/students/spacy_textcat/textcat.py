@@ -1,4 +1,4 @@
-"""spaCy's own text classifier, a bag of words and a convolutional network, as a student (NLP Town 2019)."""
+"""spaCy's own text classifier, a bag of words with a convolutional network, as a student (NLP Town 2019)."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def train_spacy_textcat(
 ) -> Optional[Score]:
     """Trains the `textcat` of a pipeline on the teacher's probabilities, through spaCy's own `update`.
 
-    Its loss is the squared distance of probabilities. The pipeline is left as it was after its best epoch.
+    Its loss is the squared distance of probabilities. In the end the pipeline has the parameters of its best epoch.
 
     Args:
-        nlp: an untrained pipeline with the data's labels.
-        data: what is learnt.
+        nlp: an untrained pipeline with the data's labels; it is trained in place.
+        data: the training data.
         options: temperature and weight of the labels.
-        validate: gives the logits of the validation messages, `(m, C)`.
-        max_length: words of a message; the rest is cut.
-        epochs: at most.
-        patience: epochs in a row without a better one after which it ends.
-        batch_size: messages in a step.
-        learning_rate: of Adam.
-        seed: of everything random.
-        start: `to_bytes` of a pipeline that is trained further.
+        validate: returns the logits of the validation messages, `(m, C)`.
+        max_length: maximum number of words of a message; longer ones are truncated.
+        epochs: maximum number of epochs.
+        patience: epochs in a row without improvement after which training stops early.
+        batch_size: messages per step.
+        learning_rate: learning rate of Adam.
+        seed: random seed.
+        start: `to_bytes` of a pipeline to train further.
 
     Returns:
-        The best epoch's score, None without validation examples.
+        The score of the best epoch; None without validation examples.
     """
     with _seeded(seed):
         examples = _examples(nlp, data, options, max_length=max_length)
@@ -119,7 +119,7 @@ def _fit(
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Python's and numpy's global generators, which spaCy draws from, seeded; afterwards they are as they were."""
+    """Seeds Python's and numpy's global generators, which spaCy uses, and restores their states afterwards."""
     before = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

@@ -15,12 +15,12 @@ from rasa_compressed_bert.tasks.distillation_data import DistillationData
 
 
 def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, origin: Optional[Artifact]) -> Artifact:
-    """Trains a student; spaCy's own bytes are what is stored.
+    """Trains a student, which is stored in spaCy's own format.
 
     Args:
-        data: what it learns.
+        data: the training data.
         config: all options.
-        origin: a student that is trained further instead of a new one.
+        origin: a student to train further instead of a new one.
 
     Raises the errors of `new_pipeline`.
     """
@@ -53,7 +53,7 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
 
 
 def new_pipeline(labels: Sequence[str], config: DistilledIntentClassifierConfig) -> Any:
-    """A pipeline of spaCy that nothing has been learnt in.
+    """An untrained spaCy pipeline.
 
     Args:
         labels: the intents.
@@ -62,7 +62,7 @@ def new_pipeline(labels: Sequence[str], config: DistilledIntentClassifierConfig)
     Raises:
         RuntimeMissingError: if spaCy is not installed.
         ConfigError: if spaCy does not know the language.
-        DataError: if there is but one intent.
+        DataError: if there is only one intent.
     """
     if len(labels) < 2:
         raise DataError("student.architecture: spacy_textcat needs at least two intents; choose another architecture.")

@@ -1,4 +1,4 @@
-"""A BERT of few layers, which starts from layers of its teacher: its options and search space."""
+"""A BERT of few layers, initialised from layers of its teacher: options and search space."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rasa_compressed_bert.config import Problem, Student, StudentConfig, option
 
 @dataclass(frozen=True)
 class TransformerConfig(StudentConfig):
-    """Options of a transformer; `num_layers` has a value once they are `resolved`."""
+    """Options of the student transformer; `num_layers` has a value once they are `resolved`."""
 
     learning_rate: ClassVar[float] = 3e-4
     is_bert: ClassVar[bool] = True
     selects_responses: ClassVar[bool] = True
 
-    vocabulary_size: int = option(8000, int, low=1, help="Wordpieces, those of the training data first.")
+    vocabulary_size: int = option(8000, int, low=1, help="Number of wordpieces, first those of the training data.")
     num_layers: int = option(
-        None, int, low=1, high=100, optional=True, help="Layers; null means 2, or as many as layers names."
+        None, int, low=1, high=100, optional=True, help="Number of layers; null means that of layers, or else 2."
     )
     layers: Optional[Tuple[int, ...]] = option(
         None,
         tuple,
         optional=True,
-        help="Layers of the teacher, from 0, that it starts from; null means num_layers evenly spaced ones.",
+        help="Layers of the teacher, counted from 0, to initialise it with; null means num_layers evenly spaced ones.",
     )
 
     def resolved(self) -> TransformerConfig:
@@ -43,20 +43,20 @@ class TransformerConfig(StudentConfig):
         if config.pruning.pooler is not None:
             yield Problem(
                 ("pruning.pooler",),
-                f"pruning.pooler: {config.pruning.pooler} is for a pooler, which a student has not; leave it out",
+                f"pruning.pooler: {config.pruning.pooler} is for a pooler, which a student does not have; leave it out",
             )
         kept = config.pruning.layers
         if kept is not None and self.num_layers is not None and max(kept) >= self.num_layers:
             yield Problem(
                 ("pruning.layers", "student.num_layers"),
-                f"pruning.layers: {list(kept)} names layers that the student has not: student.num_layers is "
+                f"pruning.layers: {list(kept)} are not all layers of the student: student.num_layers is "
                 f"{self.num_layers}; name those from 0 to {self.num_layers - 1}",
             )
         if config.teacher.predictions is not None:
             yield Problem(
                 ("student.architecture", "teacher.predictions"),
-                "student.architecture: transformer starts from the layers of its teacher, and teacher.predictions has "
-                "none; choose another architecture",
+                "student.architecture: transformer is initialised from layers of its teacher, and teacher.predictions "
+                "has none; choose another architecture",
             )
 
 

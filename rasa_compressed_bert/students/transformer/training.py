@@ -35,10 +35,10 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 def check(config: DistilledIntentClassifierConfig) -> None:
-    """Refuses layers that the weights of the teacher have not, where it is trained here.
+    """Checks that the pretrained weights of a teacher to fine-tune have the chosen layers.
 
     Raises:
-        ConfigError: if they have no such layers.
+        ConfigError: if they do not have these layers.
         WeightsError: if they cannot be read.
     """
     if config.weights_to_start_from is not None:
@@ -51,13 +51,13 @@ def train(
     """Trains, prunes, calibrates, quantizes and exports a student.
 
     Args:
-        data: what it learns.
-        teacher: whose layers it starts from.
+        data: the training data.
+        teacher: the teacher, whose layers initialise the student.
         config: all options.
-        origin: a student that is trained further instead of a new one; it stays as small as it is.
+        origin: a student to train further instead of a new one; it keeps its size.
 
     Raises:
-        ConfigError: if the teacher has no such layers, or fewer positions than `max_length`.
+        ConfigError: if the teacher does not have the chosen layers, or has fewer positions than `max_length`.
         ExportError: if the exported student disagrees with the trained one.
     """
     layers = _chosen(len(teacher.shape.layers), config)
@@ -86,7 +86,7 @@ def train(
 
 
 def _run_of(data: DistillationData, start: ModelState, config: DistilledIntentClassifierConfig) -> TrainingRun:
-    """The student's messages; the class of a synthetic one is what the teacher takes it for."""
+    """The training of the student; the class of a synthetic message is the teacher's prediction."""
     options = _options(config)
     encoded, held_out = (_tokenized(texts, start, config) for texts in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
@@ -103,7 +103,7 @@ def _tokenized(texts: Sequence[str], start: ModelState, config: DistilledIntentC
 
 
 def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassifierConfig:
-    """The student as a classifier of its own."""
+    """The options of the student as a classifier."""
     return replace(
         config.teacher_options(),
         epochs=config.epochs,
@@ -115,7 +115,7 @@ def _options(config: DistilledIntentClassifierConfig) -> PrunedBertIntentClassif
 
 
 def _whole(teacher: ModelState, run: TrainingRun) -> TaskModel:
-    """The teacher with the student's wordpieces: it sees what the student sees."""
+    """The teacher with the student's wordpieces, so that both read the same input."""
     parameters = {**teacher.parameters, "embeddings.word": run.start.parameters["embeddings.word"]}
     return make_model(teacher.shape, run.messages.vocabulary.narrow(parameters), run.config, dropout=0.0)
 
@@ -123,21 +123,21 @@ def _whole(teacher: ModelState, run: TrainingRun) -> TaskModel:
 def _fewer_layers(
     teacher: ModelState, chosen: Sequence[int], data: DistillationData, config: DistilledIntentClassifierConfig
 ) -> ModelState:
-    """Chosen layers of the teacher, its head, and fewer wordpieces."""
+    """The teacher's head with the chosen layers and fewer wordpieces."""
     positions = teacher.shape.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(f"max_length: {config.max_length} is more than the {positions} positions of the teacher")
     options: Any = config.student  # a TransformerConfig
     tokenizer, rows = trim(teacher.tokenizer, data.texts, options.vocabulary_size)
     shape, parameters = keep_layers(teacher.shape, teacher.parameters, chosen)
-    if data.responses is None:  # of a teacher that selects some
+    if data.responses is None:  # the teacher may select responses nevertheless
         parameters = {name: value for name, value in parameters.items() if not name.startswith(f"{SELECTOR.name}.")}
     parameters["embeddings.word"] = parameters["embeddings.word"][rows]
     return ModelState(replace(shape, vocab_size=len(rows)), parameters, tokenizer, teacher.dense_shape)
 
 
 def _chosen(count: int, config: DistilledIntentClassifierConfig) -> Tuple[int, ...]:
-    """The layers that are asked for, or evenly spaced ones from the first to the last."""
+    """The layers of the options, or else evenly spaced ones from the first to the last."""
     options: Any = config.student  # a TransformerConfig
     wanted, size = options.layers or (), options.num_layers
     if size > count or max(wanted, default=0) >= count:
