@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 BELOW_TASKS = {
     *(
         "errors",
+        "units",
         "config",
         "data",
         "tokenization",
@@ -31,6 +32,7 @@ BELOW_TASKS = {
 }
 ROOMS = {
     "errors": set(),
+    "units": set(),
     "config": {"errors"},
     "data": {"errors"},
     "metrics": {"data"},
@@ -47,7 +49,7 @@ ROOMS = {
     "heads": {*BELOW_TASKS, "metrics"} - {"export", "augmentation"},
     "tasks": {*BELOW_TASKS, "metrics", "heads"},
     # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
-    "spacy_pipeline": {"errors", "artifact", "export", "runtime"},
+    "spacy_pipeline": {"errors", "units", "artifact", "export", "runtime"},
     "search": {*BELOW_TASKS, "tasks", "metrics"},
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
     "reporting": {"errors"},
