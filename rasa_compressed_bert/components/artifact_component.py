@@ -140,8 +140,7 @@ class ArtifactComponent(GraphComponent):
             if self._can_learn(examples):
                 artifact = self._trained(examples, artifact, training_data)
                 if self._options.learns_intents:
-                    context, name = self._execution_context, type(self).__name__
-                    response_io.warn_of_responses(training_data, artifact.manifest, context, component=name)
+                    response_io.warn_of_responses(training_data, artifact.manifest, self._execution_context)
             else:
                 logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
             resource_io.save(artifact, self._model_storage, self._resource)

@@ -143,7 +143,7 @@ def _selectors(execution_context: ExecutionContext) -> List[Optional[str]]:
 
 
 def warn_of_responses(
-    training_data: TrainingData, manifest: Mapping[str, Any], execution_context: ExecutionContext, *, component: str
+    training_data: TrainingData, manifest: Mapping[str, Any], execution_context: ExecutionContext
 ) -> None:
     """Warns of retrieval intents whose responses nothing selects, that lack responses, or that lack response keys.
 
@@ -151,7 +151,6 @@ def warn_of_responses(
         training_data: what the component was trained on.
         manifest: the manifest of its artifact.
         execution_context: context with the graph that the component is trained in.
-        component: name of the component that predicts the intents.
     """
     messages = training_data.response_examples
     if not messages:
