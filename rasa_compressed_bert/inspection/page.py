@@ -25,8 +25,8 @@ _KINDS = {
     "intent_classifier": "Finds the intent of a message.",
     "entity_extractor": "Finds entities in a message.",
     "joint_classifier": "Finds the intent of a message and the entities in it.",
-    "featurizer": "Gives features to the components behind it; it decides nothing itself.",
-    "answer_extractor": "Answers questions out of documents.",
+    "featurizer": "Computes features for the components after it; it predicts nothing itself.",
+    "answer_extractor": "Answers questions from documents.",
 }
 _SCORES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "entity_f1": "Entity F1"}
 
@@ -116,9 +116,9 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
     elif "layers" in component:
         sentences.append(f"A BERT fine-tuned from {component['model_weights'] or 'unnamed weights'}.")
         if component["sparsity"]:
-            sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are gone.")
+            sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are pruned.")
     method = component["quantization"].get("method", "none")
-    sentences.append("Its numbers are not quantized." if method == "none" else f"Its numbers are quantized: {method}.")
+    sentences.append("Its weights are not quantized." if method == "none" else f"Its weights are quantized: {method}.")
     return [*sentences, f"It runs in {component['runtime']}."]
 
 

@@ -195,8 +195,8 @@ def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
 
 def _format(quantization: Mapping[str, Any]) -> str:
     bits = f"encoder {quantization['encoder_bits']} bits, embeddings {quantization['embedding_bits']} bits"
-    scales = "a scale a channel" if quantization["per_channel"] else "a scale a matrix"
-    trained = ", trained for it" if quantization["aware_training"] else ""
+    scales = "a scale per channel" if quantization["per_channel"] else "a scale per matrix"
+    trained = ", quantization-aware training" if quantization["aware_training"] else ""
     return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
 
 
@@ -218,11 +218,10 @@ def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
     calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
     return {
         "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
-        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored, "
-        "below a familiarity of "
-        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
-        f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
-        "compared with the others",
+        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored; "
+        f"with a familiarity below {confidence['familiarity']:.3f}, a confidence is below {confidence['threshold']:g} "
+        f"({percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages, each compared "
+        "with the others)",
     }
 
 

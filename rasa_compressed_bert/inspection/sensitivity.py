@@ -42,7 +42,7 @@ def intent_artifact(model: Path) -> Artifact:
         raise CompressedBertError(f"'{model}' holds no trained intent classifier of rasa_compressed_bert.")
     if "encoder" not in found[-1].manifest:
         raise CompressedBertError(
-            f"The intent classifier in '{model}' is a student that is no BERT: it has no layers to compress. Give the "
+            f"The intent classifier in '{model}' is a student that is not a BERT, without layers to compress. Give the "
             "model of a PrunedBertIntentClassifier."
         )
     return _not_compressed(found[-1])

@@ -57,7 +57,7 @@ class Measured:
         names = _MAIN if self.maximized is None else (self.maximized,)
         found = [self.scores[name] for name in names if name in self.scores]
         if not found:
-            raise ConfigError(f"--maximize: the data have nothing that {' or '.join(names)} is measured on")
+            raise ConfigError(f"--maximize: the data have no labels for {' or '.join(names)}")
         return sum(found) / len(found)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -167,7 +167,7 @@ def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold]
         ConfigError: if one of them is not among the figures.
     """
     problems = [
-        f"--threshold: '{threshold}': the data have nothing that {threshold.metric} is measured on"
+        f"--threshold: '{threshold}': the data have no labels for {threshold.metric}"
         for threshold in thresholds
         if figures.get(threshold.metric) is None
     ]

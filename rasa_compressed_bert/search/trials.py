@@ -223,7 +223,7 @@ def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Opti
     """
     for threshold in goal.thresholds:
         if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
-            return f"hopeless: it does not keep {threshold}, whatever its score"
+            return f"hopeless: it misses {threshold}, whatever its score"
     known = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
     gains = [own[FIGURES][SCORE] - own[QUICK][SCORE] for own in known if QUICK in own]
     if len(gains) < _KNOWN_GAINS:

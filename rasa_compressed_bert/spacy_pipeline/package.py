@@ -107,7 +107,7 @@ def bert_pipeline(artifact: Artifact, language: str) -> Language:
     if "encoder" not in artifact.manifest:
         architecture = artifact.manifest["student"]["architecture"]
         raise ExportError(
-            f"A student of the architecture {architecture} has no vectors of words: packages are made of BERTs, the "
+            f"A student of the architecture {architecture} has no word vectors: packages are made of BERTs, the "
             "student `transformer` included, and of `spacy_textcat`."
         )
     nlp = blank_pipeline(language, option="--language")
@@ -129,7 +129,7 @@ def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     manifest = artifact.manifest
     trained = manifest["student"]["language"]
     if trained != language:
-        raise ConfigError(f"--language: the student was trained with '{trained}', which its words depend on.")
+        raise ConfigError(f"--language: the student was trained with the tokenizer of '{trained}': give that language.")
     nlp = textcat_pipeline(language, manifest["labels"]).from_bytes(artifact.files[SPACY_MODEL])
     last = nlp.get_pipe("textcat").model.layers[-1]  # the softmax layer of the ensemble
     for name in ("W", "b"):
@@ -148,12 +148,12 @@ def check(package: Package, out: Path) -> None:
     name = package.name
     if not (name.isascii() and name.isidentifier() and name.strip("_") == name and name == name.lower()):
         raise ConfigError(
-            f"--name: '{name}' is no name for a package; use lower-case letters, digits and _, as in de_bert."
+            f"--name: '{name}' is not a valid package name; use lower-case letters, digits and _, as in de_bert."
         )
     if keyword.iskeyword(name) or "__" in name or not package.short_name:
-        raise ConfigError(f"--name: '{name}' is no name for a package; choose another one, as in de_bert.")
+        raise ConfigError(f"--name: '{name}' is not a valid package name; choose another one, as in de_bert.")
     if not _VERSION.fullmatch(package.version):
-        raise ConfigError(f"--version: '{package.version}' is no version; write it as in 1.0.0.")
+        raise ConfigError(f"--version: '{package.version}' is not a valid version; write it as in 1.0.0.")
     if out.exists() or out.is_symlink():
         raise ConfigError(f"--out: '{out}' exists; name a new folder, or remove it.")
     if not spacy.__version__.startswith(f"{_SPACY}."):
