@@ -1,1 +1,1 @@
-"""What makes the published figures, see README.md."""
+"""Scripts that measure the published figures, see README.md."""

@@ -1,4 +1,4 @@
-"""Answers to SQuAD 2.0's questions in their own passages: exact match, F1 and milliseconds of trained extractors.
+"""Answer extractors on SQuAD 2.0, each question on its own passage: exact match, F1 and milliseconds.
 
 python -m benchmarks.answers --train DATA/squad2/train.json DATA/squad2/train_shifts.json --test DATA/squad2/dev.json
 """
@@ -41,18 +41,20 @@ WORDS, TIMED = 150, 20
 def main() -> int:
     """Trains and measures, and writes `results/answers.json` and `.md`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--train", type=Path, nargs="+", required=True, help="questions to learn")
-    parser.add_argument("--test", type=Path, required=True, help="questions to measure on")
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="training questions")
+    parser.add_argument("--test", type=Path, required=True, help="test questions")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all rows, as YAML")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "answers", help="models are kept")
+    parser.add_argument(
+        "--work", type=Path, default=HERE / "results" / "scratch" / "answers", help="folder of trained models"
+    )
     arguments = parser.parse_args()
     return exit_status(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Every row, trained unless it is kept, and the table of all of them."""
+    """Trains the rows for which there is no model, measures all, and writes the table."""
     questions = read_questions([str(arguments.test)], option="--test")
     content = {"command": command_line("benchmarks.answers"), "environment": environment(), "rows": {}}
     for name in arguments.rows:
@@ -62,8 +64,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def trained(folder: Path, options: Dict[str, Any]) -> Dict[str, Any]:
-    """The artifact of a row, and the seconds that its training took; what the same data, options, code and libraries
-    gave before is kept.
+    """The artifact of a row, and the seconds of its training.
+
+    A model that was trained before with the same data, options, code and libraries is reused.
     """
     data = [file_digest(Path(path)) for path in options["training_data"]]
     folder = folder / digest_of([options, data, model_code(), libraries()])
@@ -76,7 +79,7 @@ def trained(folder: Path, options: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, Any]:
-    """Scores of all questions, and milliseconds of one on a passage of 150 words."""
+    """Scores on all questions, and milliseconds of a question on a passage of 150 words."""
     artifact: Artifact = model["artifact"]
     predictor = AnswerPredictor(artifact)
     passages = _passages_of(questions, WORDS)
@@ -93,7 +96,7 @@ def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, 
 
 
 def _passages_of(questions: Sequence[Question], words: int) -> List[str]:
-    """Passages with exactly so many words, cut from longer ones."""
+    """Passages with exactly the given number of words, cut from longer ones."""
     passages = dict.fromkeys(question.passage for question in questions)
     cut = [" ".join(passage.split()[:words]) for passage in passages if len(passage.split()) >= words]
     return cut or list(passages)

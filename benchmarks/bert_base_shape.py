@@ -2,9 +2,10 @@
 
 python -m benchmarks.bert_base_shape
 
-Random weights are as fast as trained ones, so nothing has to be downloaded or trained for hours. Whole messages go
-through real Rasa archives: LanguageModelFeaturizer with DIET trained for one epoch on a few messages; ours trained on a
-tiny BERT, whose artifact is then replaced by a random one of BERT-base's shape, pruned to 30 % and in int8.
+Random weights are as fast as trained ones, so nothing has to be downloaded or trained for hours. Whole messages are
+parsed with real Rasa archives: LanguageModelFeaturizer with DIET, trained for one epoch on a few messages; and our
+classifier, trained on a tiny BERT, with its artifact replaced by a random one of BERT-base's shape, pruned to 30 % and
+in int8.
 """
 
 from __future__ import annotations
@@ -48,9 +49,13 @@ def main() -> int:
     """Measures, and writes bert_base_shape.json and .md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--max-messages", type=int, default=200, help="of the example bot, for the whole messages")
+    parser.add_argument(
+        "--max-messages", type=int, default=200, help="number of messages of the example bot that are parsed"
+    )
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--engine-only", action="store_true", help="leave Rasa out")
+    parser.add_argument(
+        "--engine-only", action="store_true", help="measure only the engine, not whole messages in Rasa"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -62,7 +67,7 @@ def main() -> int:
 
 
 def measure_engines(rounds: int) -> List[Dict[str, Any]]:
-    """One message through our ONNX Runtime engine, one thread: p50 milliseconds at each of `LENGTHS`."""
+    """p50 milliseconds of one message in our ONNX Runtime engine, on one thread, at each of `LENGTHS`."""
     dense = bert_base_shape()
     pruned = evenly_pruned(dense, SPARSITY)
     artifacts = {
@@ -88,7 +93,7 @@ def measure_engines(rounds: int) -> List[Dict[str, Any]]:
 
 
 def measure_messages(max_messages: int) -> List[Dict[str, Any]]:
-    """Whole messages through `Agent.parse_message`: Rasa's floor, LanguageModelFeaturizer with DIET, and ours."""
+    """Whole messages through `Agent.parse_message`: Rasa alone, LanguageModelFeaturizer with DIET, our classifier."""
     messages = load_messages(NLU)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -110,7 +115,7 @@ def measure_messages(max_messages: int) -> List[Dict[str, Any]]:
 
 
 def save_random_bert(folder: Path, *, hidden_size: int, layers: int, heads: int, intermediate_size: int) -> None:
-    """What `save_pretrained` writes of a BERT with random weights and BERT's own vocabulary."""
+    """Writes a BERT with random weights and BERT's own vocabulary, in the format of `save_pretrained`."""
     import transformers
 
     config = transformers.BertConfig(
@@ -123,7 +128,9 @@ def save_random_bert(folder: Path, *, hidden_size: int, layers: int, heads: int,
     model(np.array([[101, 102]]))
     model.save_pretrained(folder, safe_serialization=True)
     vocabulary = folder / "vocab.txt"
-    shutil.copyfile(str(local_folder("all-MiniLM-L6-v2") / "vocab.txt"), str(vocabulary))  # that of bert-base-uncased
+    shutil.copyfile(
+        str(local_folder("all-MiniLM-L6-v2") / "vocab.txt"), str(vocabulary)
+    )  # the vocabulary of bert-base-uncased
     transformers.BertTokenizerFast(vocab_file=str(vocabulary), do_lower_case=True).save_pretrained(folder)
 
 
@@ -141,7 +148,7 @@ def replace_encoder(archive: Path, target: Path) -> None:
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """Both tables, and what was made how."""
+    """A page with both tables, and how they were measured."""
     engine = [["engine alone", "size MB", "sparsity", *(f"{length} wordpieces" for length in LENGTHS)]]
     for result in content["engine"]:
         times = [f"{result['p50_ms'][str(length)]:.2f} ms" for length in LENGTHS]

@@ -1,11 +1,11 @@
-"""tf2onnx and ONNX Runtime's optimizer against our own graph: the measurement that decided for the latter.
+"""tf2onnx and ONNX Runtime's optimizer compared with our own graph, which this measurement was the reason to choose.
 
     pip install tf2onnx==1.17.0
     python -m benchmarks.export_paths
 
-Exports the same fine-tunable MiniLM (dense, and with uneven widths as pruning leaves them) both ways, to fp32 and to
-dynamic int8, and times one message of 16 wordpieces on one thread. tf2onnx gets a fixed length: of dynamic ones it
-makes a graph that ONNX Runtime refuses (a Reshape to the wrong rank). Writes `benchmarks/results/export_paths.json`.
+Exports the same fine-tunable MiniLM (dense, and with uneven widths as after pruning) both ways, to fp32 and to
+dynamic int8, and times one message of 16 wordpieces on one thread. tf2onnx gets a fixed length: with dynamic lengths
+it makes a graph that ONNX Runtime refuses (a Reshape to the wrong rank). Writes `benchmarks/results/export_paths.json`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Few training messages of each intent: our models, frozen features and Rasa's pipelines beside published accuracies.
+"""Few training messages per intent: our models, frozen features, Rasa's pipelines, and published accuracies.
 
 python -m benchmarks.few_shot --data clinc150=DATA/clinc150_fewshot --test DATA/clinc150
 
-A data set is a folder with `train_5.yml`, `train_10.yml` and so on, or with one `train.yml`, of which each seed draws
-its own messages. Figures that papers report are added for names that begin with `banking77`, `clinc150` or `hwu64`.
+A data set is a folder with `train_5.yml`, `train_10.yml` and so on, or with one `train.yml`, from which each seed draws
+its own messages. Published figures are added for names that begin with `banking77`, `clinc150` or `hwu64`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `few_shot_<name>.json`, `.md` and `.png` in the folder of results."""
+    """Measures one data set, and writes `few_shot_<name>.json`, `.md` and `.png` to the folder of results."""
     title = f"few_shot_{name}"
     work = work_folder(arguments, title)
     test = load_messages(find_test(source, arguments.test), arguments.max_messages)
@@ -77,7 +77,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 def measure(
     row: str, seed: int, training: Path, test: List[LabelledMessage], *, folder: Path, arguments: argparse.Namespace
 ) -> Dict[str, float]:
-    """Accuracy and macro F1 of one model, unless `folder` has those of the same data, options, code and libraries."""
+    """Accuracy and macro F1 of one model; those in `folder` are reused if data, options, code and libraries agree."""
     kind = row_definitions.DEFAULT if row == FROZEN else row
     config = row_definitions.row_config(kind, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
     config = row_definitions.seeded(config, seed)
@@ -89,7 +89,7 @@ def measure(
 def trained(
     row: str, config: Dict[str, Any], training: Path, test: List[LabelledMessage], *, folder: Path
 ) -> Dict[str, float]:
-    """Trains a model, and scores it as it is served."""
+    """Trains a model, and scores the served model."""
     if row != FROZEN and (not row_definitions.is_bert(row) or row.startswith(row_definitions.BOTH)):
         train_row(folder, config, training)
         answers = served(folder / "model.tar.gz", [message.text for message in test])["answers"]
@@ -108,19 +108,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train_<k>.yml or train.yml"
     )
-    parser.add_argument("--test", type=Path, help="test.yml, or its folder, of a data set that has none in DIR")
+    parser.add_argument("--test", type=Path, help="test.yml or its folder, if DIR has none")
     parser.add_argument(
         "--shots",
         type=lambda text: [int(part) for part in text.split(",")],
-        help="training messages of each intent, default: those of DIR/train_<k>.yml, or 5,10",
+        help="training messages per intent; default: those of DIR/train_<k>.yml, or 5,10",
     )
     parser.add_argument("--rows", type=lambda text: text.split(","), default=ROWS, help=",".join((*ROWS, "diet")))
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each row with each number of shots")
-    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
-    parser.add_argument("--diet-epochs", type=int, default=100, help="of DIET; Rasa's default pipeline has 100")
-    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of trainings of each row with each number of shots"
+    )
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")
+    parser.add_argument("--diet-epochs", type=int, default=100, help="epochs of DIET; Rasa's default pipeline has 100")
+    parser.add_argument(
+        "--max-messages", type=int, default=0, help="size of a random sample of the test messages; 0 for all"
+    )
     parser.add_argument("--fresh", action="store_true", help="train everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where scores are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of scores")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     unknown = [row for row in arguments.rows if row != FROZEN and not row_definitions.is_trainable(row)]

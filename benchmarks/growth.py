@@ -1,9 +1,9 @@
-"""How cost grows: training against examples and intents, a message against its length.
+"""Growth of costs: training with examples and intents, a message with its length.
 
 python -m benchmarks.growth
 
-Messages are made of random words, a few of which say the intent; our classifier trains for one epoch, after one of the
-dense model, so times are those of an epoch of each and of all that training does besides.
+Messages consist of random words, one of which determines the intent. Our classifier is trained for one epoch, after one
+of the dense model, so times are those of one epoch each and of everything else in a training.
 """
 
 from __future__ import annotations
@@ -49,17 +49,15 @@ def main() -> int:
     """Measures, and writes `results/growth.json`, `.md` and `.png`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument(
-        "--work", type=Path, default=HERE / "results" / "scratch" / "growth", help="where models are kept"
-    )
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "growth", help="folder of models")
     parser.add_argument("--fresh", action="store_true", help="train everything again")
-    parser.add_argument("--most", type=int, choices=EXAMPLES, default=EXAMPLES[-1], help="examples")
+    parser.add_argument("--most", type=int, choices=EXAMPLES, default=EXAMPLES[-1], help="largest number of examples")
     arguments = parser.parse_args()
     return exit_status(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """All sizes; those that the same code has trained on the same machine are not trained again."""
+    """Measures all sizes; those that the same code has trained on the same machine are not trained again."""
     sizes = [(count, FEW_INTENTS) for count in EXAMPLES] + [(SOME_EXAMPLES, count) for count in INTENTS]
     sizes = [(examples, intents) for examples, intents in sizes if examples <= arguments.most]
     made_from = {"environment": environment(), "code": model_code()}
@@ -76,10 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
-    """Seconds and the largest resident memory of `rasa train nlu`, and the size of the archive."""
+    """Seconds and peak resident memory of `rasa train nlu`, and the size of the archive."""
     folder = work / f"{examples}_{intents}"
     folder.mkdir(parents=True, exist_ok=True)
-    # In a process of its own: the memory of this one would count as that of the training's
+    # In its own process: otherwise the memory of this one would count as that of the training
     writer = multiprocessing.get_context("spawn").Process(target=write, args=(examples, intents, folder / "nlu.yml"))
     writer.start()
     writer.join()
@@ -95,7 +93,7 @@ def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
             stderr=subprocess.STDOUT,
         )
         _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status  # it is waited for
+    process.returncode = status  # it has already been waited for
     if status:
         raise CompressedBertError(f"Training with {examples} examples failed:\n{(folder / 'log').read_text()[-2000:]}")
     return {
@@ -108,12 +106,12 @@ def train(work: Path, examples: int, intents: int) -> Dict[str, Any]:
 
 
 def write(examples: int, intents: int, path: Path) -> None:
-    """Training data."""
+    """Writes training data."""
     write_nlu(messages(examples, intents), path)
 
 
 def messages(examples: int, intents: int, *, seed: int = 0) -> List[LabelledMessage]:
-    """Different messages of 7 to 13 words, one of which, a number, says the intent."""
+    """Distinct messages of 7 to 13 words, one of which, a number, determines the intent."""
     rng = np.random.default_rng(seed)
     found = []
     for index in range(examples):
@@ -124,7 +122,7 @@ def messages(examples: int, intents: int, *, seed: int = 0) -> List[LabelledMess
 
 
 def parse(model: Path) -> List[Dict[str, Any]]:
-    """p50 milliseconds of the classifier alone for messages of some lengths; what `max_length` cuts costs little."""
+    """p50 milliseconds of the classifier alone for messages of several lengths, some longer than `max_length`."""
     (artifact,) = artifacts_of(model).values()
     predictor = open_predictor(artifact)
     text = " ".join(WORDS * (CHARACTERS[-1] // len(" ".join(WORDS)) + 1))
@@ -133,7 +131,7 @@ def parse(model: Path) -> List[Dict[str, Any]]:
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """Two tables; growth is the power of the examples that seconds grow with since the row above: 1 is proportional."""
+    """Two tables; growth is the exponent with which seconds grow with examples since the row above (1: linearly)."""
     rows = [["examples", "intents", "training s", "growth", "peak memory MB", "archive MB"]]
     before: Dict[str, Any] = {}
     for item in content["training"]:
@@ -162,7 +160,7 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(content: Dict[str, Any], path: Path) -> None:
-    """Seconds and memory over examples."""
+    """Plots seconds and memory over examples."""
     own = [item for item in content["training"] if item["intents"] == FEW_INTENTS]
     with drawn(path, figsize=(10, 4), ncols=2) as (figure, panels):
         for axes, (key, label) in zip(

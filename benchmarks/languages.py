@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """All data sets; every file of theirs is read before the first training."""
+    """Measures all data sets, whose files are all read before the first training."""
     work = work_folder(arguments, TITLE)
     data = {
         name: [load_messages(source / file, entities=True) for file in ("train.yml", "test.yml")]
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _publish(kind: str, found: Dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Writes what was found of a data set, `data` of one language or `cross_lingual`."""
+    """Writes the results of a data set, whose kind is `data` (one language) or `cross_lingual`."""
     title = f"{TITLE}_{found['name']}"
     content = {
         "seeds": arguments.seeds,
@@ -74,12 +74,12 @@ def _one_language(
     arguments: argparse.Namespace,
     work: Path,
 ) -> Dict[str, Any]:
-    """A data set with training and test messages of one language: what its part of the results holds."""
+    """The results of a data set with training and test messages of one language."""
     training = stratified_sample(training, arguments.sample)
     nlu, asked = _written(training, work / "data" / "train.yml"), _written(test, work / "data" / "test.yml")
     texts = [message.text for message in training]
     tokenizer, names = rasa_tokenizer(texts), arguments.rows
-    if not any(message.entities for message in training):  # a joint row without entities is the classifier alone
+    if not any(message.entities for message in training):  # without entities, a joint row equals the classifier
         names = list(dict.fromkeys(row.replace(row_definitions.BOTH, "") for row in names))
     rows = _rows(names, nlu, tokenizer=tokenizer, arguments=arguments, work=work)
     trainings = train_rows(rows, title=name, reuse=arguments.reuse)
@@ -98,7 +98,7 @@ def _one_language(
 def _cross_lingual(
     name: str, messages: Dict[str, List[LabelledMessage]], *, arguments: argparse.Namespace, work: Path
 ) -> Dict[str, Any]:
-    """Training messages in English, test messages in several languages: intents alone."""
+    """The results of training on English messages and testing on several languages, for intents only."""
     training = stratified_sample(messages[CROSS_LINGUAL_TRAINING], arguments.sample)
     nlu = _written(training, work / "data" / "train.yml")
     tokenizer = rasa_tokenizer(message.text for message in training)
@@ -122,7 +122,7 @@ def _cross_lingual(
 
 
 def _cross_lingual_messages(source: Path) -> Dict[str, List[LabelledMessage]]:
-    """The training messages under the name of their file, and the test messages under that of their language.
+    """The training messages by the name of their file, and the test messages by their language.
 
     Raises:
         CompressedBertError: if there are no training messages, or no test messages in a second language.
@@ -136,7 +136,7 @@ def _cross_lingual_messages(source: Path) -> Dict[str, List[LabelledMessage]]:
 
 
 def _rows(names: Sequence[str], nlu: Path, *, tokenizer: str, arguments: argparse.Namespace, work: Path) -> List[Row]:
-    """Every row with every seed, in the order of `_labelled`."""
+    """All rows with all seeds, in the order of `_labelled`."""
     rows = []
     for name in names:
         config = row_definitions.row_config(name, epochs=arguments.epochs, diet_epochs=arguments.diet_epochs)
@@ -176,15 +176,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
     parser.add_argument("--sample", type=int, default=0, help="stratified training sample; 0 for all")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each row")
-    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
-    parser.add_argument("--diet-epochs", type=int, default=100, help="of DIET; Rasa's default pipeline has 100")
-    parser.add_argument("--max-messages", type=int, default=0, help="a sample of each set of test messages; 0 for all")
+    parser.add_argument("--seeds", type=int, default=1, help="number of trainings of each row")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")
+    parser.add_argument("--diet-epochs", type=int, default=100, help="epochs of DIET; Rasa's default pipeline has 100")
+    parser.add_argument(
+        "--max-messages", type=int, default=0, help="size of a sample of each set of test messages; 0 for all"
+    )
     parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
     parser.add_argument(
-        "--reuse", action="store_true", help="take models that other code or libraries have trained; results say so"
+        "--reuse", action="store_true", help="also reuse models of other code or libraries; results say so"
     )
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     if not arguments.data and not arguments.cross_lingual:

@@ -1,4 +1,4 @@
-"""Ten minutes of load against a trained model's own server: errors, latency, and memory minute by minute.
+"""Ten minutes of load on a server of a trained model: errors, latency and memory, minute by minute.
 
 python -m benchmarks.load MODEL --nlu TEST.yml --minutes 10
 """
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 ODD = ["😀" * 50, "שלום", "\x00\ud800", "x" * 5_000, "word " * 2_000, "?!", "[PAD] [SEP]"]
 _RARITY, _WARM_UP_S = 20, 10
 _PERCENTILES = ("p50_ms", "p95_ms", "p99_ms")
-_GROWTH = 0.02  # of memory from the first minute to the last, at most
+_GROWTH = 0.02  # largest relative growth of memory from the first minute to the last
 
 
 def main() -> int:
@@ -39,10 +39,10 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Loads a server and writes what was seen.
+    """Sends requests to a server, and writes the results.
 
     Raises:
-        CompressedBertError: after that, if an answer was wrong or memory has grown.
+        CompressedBertError: after writing them, if an answer was wrong or memory has grown.
     """
     quiet_rasa()
     texts = _texts(arguments.nlu)
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
             )
             whole.seconds += seen.seconds if minute else 0.0
             whole.milliseconds += seen.milliseconds if minute else []
-            whole.errors += seen.errors  # those of the warm-up count too
+            whole.errors += seen.errors  # including those of the warm-up
             try:
                 minutes.append({"minute": minute, **seen.summary(), "memory_mb": server.memory_mb()})
             except psutil.Error as error:
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _intents(model: Path, texts: Sequence[str]) -> Dict[str, Optional[str]]:
-    """What Rasa says to each text in this process, by the text as a server receives it."""
+    """The intent that Rasa predicts in this process, by the text as a server receives it."""
     agent = Agent.load(str(model))
 
     async def parse_all() -> Dict[str, Optional[str]]:
@@ -96,7 +96,7 @@ def _intents(model: Path, texts: Sequence[str]) -> Dict[str, Optional[str]]:
 
 
 def _texts(nlu: Path) -> List[str]:
-    """The messages in an order of their own, and after each few of them an odd one."""
+    """The messages, shuffled, with an unusual text after every few of them."""
     texts = [message.text for message in load_messages(nlu)]
     random.Random(0).shuffle(texts)
     odd = itertools.cycle(ODD)
@@ -104,7 +104,7 @@ def _texts(nlu: Path) -> List[str]:
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:
-    """A row a minute, and one for all."""
+    """A page with a row per minute, and one for the whole run."""
     keys = ("answers_per_second", *_PERCENTILES)
     rows = [["minute", "answers", "errors", "answers a second", "p50 ms", "p95 ms", "p99 ms", "memory of workers, MB"]]
     for item in content["minutes"]:
@@ -129,7 +129,7 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(minutes: Sequence[Dict[str, Any]], path: Path) -> None:
-    """Latency after the warm-up, and memory, by the minute."""
+    """Plots latency after the warm-up, and memory, by minute."""
     with drawn(path, figsize=(8, 4), ncols=2) as (figure, (latency, memory)):
         measured = minutes[1:]
         for key in _PERCENTILES:
@@ -151,7 +151,7 @@ def plot(minutes: Sequence[Dict[str, Any]], path: Path) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, metavar="MODEL", help="a trained model")
-    parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages to ask")
+    parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages to send")
     parser.add_argument("--minutes", type=int, choices=range(1, 24 * 60), default=10, metavar="MINUTES")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--connections", type=int, default=8)

@@ -1,9 +1,9 @@
-"""Lookup tables: are values found that no training message has? A third of the values of SNIPS are in tables alone.
+"""Lookup tables: recall of values that occur in no training message, a third of the values of SNIPS.
 
 python -m benchmarks.lookups --data snips=DATA/snips --sample 500
 
-Of each type of entity with at least 20 different values, a random third of the values is taken out: messages
-that have one of them are left out of the training data, and the values are written as lookup tables.
+For each entity type with at least 20 different values, a random third of the values is removed: messages that contain
+one of them are left out of the training data, and the values are written to lookup tables.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `lookups_<name>.json` and `.md` in the folder of results."""
+    """Measures one data set, and writes `lookups_<name>.json` and `.md` to the folder of results."""
     title = f"lookups_{name}"
     work = work_folder(arguments, title)
     training, test = (load_messages(source / file, entities=True) for file in ("train.yml", "test.yml"))
@@ -79,12 +79,12 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def values_of(message: LabelledMessage) -> Set[Value]:
-    """The entities of a message by type and text."""
+    """The entities of a message, as type and text."""
     return {_value(message.text, span) for span in message.entities}
 
 
 def removed_values(messages: Sequence[LabelledMessage], *, seed: int = 42) -> Set[Value]:
-    """A random third of the values of each type that has enough of them."""
+    """A random third of the values of each type that has at least 20 of them."""
     by_type: Dict[str, Set[Value]] = defaultdict(set)
     for message in messages:
         for value in values_of(message):
@@ -121,7 +121,7 @@ def row_config(row: str) -> Dict[str, Any]:
 def scores(
     messages: Sequence[LabelledMessage], found: Sequence[Sequence[Sequence[Any]]], removed: Set[Value]
 ) -> Dict[str, Any]:
-    """Recall of values that are in tables alone, F1 of all entities, and F1 in messages without such values."""
+    """Recall of values that are only in tables, F1 of all entities, and F1 in messages without such values."""
     predicted = [[EntitySpan(*span) for span in spans] for spans in found]
     wanted = right = 0
     rest = []
@@ -169,9 +169,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
     parser.add_argument("--sample", type=int, default=500, help="stratified training sample; 0 for all")
-    parser.add_argument("--max-messages", type=int, default=0, help="a sample of the test messages; 0 for all")
+    parser.add_argument("--max-messages", type=int, default=0, help="size of a sample of the test messages; 0 for all")
     parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     unknown = [row for row in arguments.rows if row not in ROWS]

@@ -34,7 +34,7 @@ ROUNDS = 5
 def main() -> int:
     """Measures, and writes `results/message_profile.json` and `.md`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a trained model with one intent classifier of ours")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a trained model with one of our intent classifiers")
     parser.add_argument("--nlu", type=Path, required=True, metavar="TEST.yml", help="messages")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def steps() -> Dict[str, Tuple[Any, str]]:
-    """What is timed, from the outside to the inside: a class or a module, and a function of it."""
+    """The timed functions, from the outermost to the innermost: a class or module, and the name of its function."""
     from rasa.engine.graph import GraphNode
 
     from rasa_compressed_bert.components import message_io
@@ -83,9 +83,9 @@ def steps() -> Dict[str, Tuple[Any, str]]:
 
 
 def profile(model: Path, texts: Sequence[str]) -> Dict[str, np.ndarray]:
-    """Microseconds of each message, and of each step in it: the steps inside of that included.
+    """Microseconds of each message and of each of its steps, including the steps inside it.
 
-    All clocks run at once, as one takes but a fraction of a microsecond.
+    All steps are timed in the same run, since a clock takes only a fraction of a microsecond.
     """
     with contextlib.ExitStack() as stack:
         clocks = {name: stack.enter_context(timed(*place)) for name, place in steps().items()}
@@ -95,7 +95,7 @@ def profile(model: Path, texts: Sequence[str]) -> Dict[str, np.ndarray]:
 
 
 def alone(spent: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """What each step takes itself, message by message."""
+    """Microseconds of each step without the steps inside it, for each message."""
     graph, component, predictor, *parts, written = steps()
     return {
         "Rasa around its graph": spent[WHOLE] - spent[graph],
@@ -110,7 +110,7 @@ def alone(spent: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def timed(owner: Any, attribute: str) -> Iterator[List[List[float]]]:
-    """Times every call of a function, into the last of the lists."""
+    """A context manager that times every call of a function, and appends the time to the last of the lists."""
     function, lists = getattr(owner, attribute), []
 
     def clocked(*arguments: Any, **options: Any) -> Any:
@@ -132,10 +132,10 @@ def _medians(values: Mapping[str, np.ndarray]) -> Dict[str, float]:
 
 
 async def _parse(model: Path, texts: Sequence[str], clocks: Sequence[List[List[float]]]) -> List[float]:
-    """Seconds of each message, after a warm-up; each clock gets a list for each."""
+    """Seconds of each message, after a warm-up; each clock gets one list per message."""
     from rasa.core.agent import Agent
 
-    agent = Agent.load(str(model))  # takes the functions as they are now
+    agent = Agent.load(str(model))  # binds the functions as they are now
     for text in texts[:20]:
         await agent.parse_message(text)
     seconds = []
@@ -150,7 +150,7 @@ async def _parse(model: Path, texts: Sequence[str], clocks: Sequence[List[List[f
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """The steps, and what each takes itself."""
+    """A page with the time of each step, with and without the steps inside it."""
     inside = [["step, with all inside of it", "microseconds"]]
     inside += [[name, f"{value:.0f}"] for name, value in content["p50_us"].items()]
     itself = [["what takes it", "microseconds"]]

@@ -1,13 +1,13 @@
-"""OpenVINO beside ONNX Runtime, one message on one thread: the measurement that decides whether it earns an extra.
+"""OpenVINO compared with ONNX Runtime, one message on one thread, to decide whether to support it.
 
     pip install openvino==2026.4.1
     python -m benchmarks.openvino_look
 
 OpenVINO reads our graphs, contrib operators included, once they hold their weights: it takes `DynamicQuantizeMatMul`
-for a product with int8 weights and quantizes activations itself, in groups of 32 numbers unless told (128 is measured
-too). Its models are saved in its own format first, and nothing is padded. A *static* model is compiled
+for a product with int8 weights and quantizes activations itself, in groups of 32 numbers by default (128 is measured
+too). Its models are first saved in its own format, and nothing is padded. A *static* model is compiled
 for one length: messages of other lengths need padding, or models of their own. Random weights are as fast as trained
-ones. Every time is the p50 of the quietest of several passes, and in a pass the models take turns.
+ones. Every time is the lowest p50 of several passes, and in a pass the models take turns.
 Writes `benchmarks/results/openvino_look.json` and `.md`.
 """
 
@@ -46,14 +46,14 @@ logger = logging.getLogger("benchmarks")
 RESULTS = Path(__file__).parent / "results"
 COMMAND = "python -m benchmarks.openvino_look"
 LENGTHS = (8, 16, 32, 64, 128)  # wordpieces
-MIXED = "5 to 31"  # wordpieces: messages as they come, each of another length than the one before
+MIXED = "5 to 31"  # wordpieces: messages of mixed lengths, each of another length than the one before
 MODELS = {
     "MiniLM's shape": minilm_shape(),
     "MiniLM's shape, pruned to 40 %": evenly_pruned(minilm_shape(), 0.6),
     "BERT-base's shape": bert_base_shape(),
 }
 EXACT, INT8 = "onnxruntime fp32", "onnxruntime int8"
-OPTIONS: Dict[str, Dict[str, Any]] = {  # of OpenVINO's processor plugin
+OPTIONS: Dict[str, Dict[str, Any]] = {  # options of OpenVINO's CPU plugin
     "openvino fp32": {"INFERENCE_PRECISION_HINT": "f32"},
     "openvino bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
     "openvino int8": {"INFERENCE_PRECISION_HINT": "f32"},
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def measure(shape: EncoderShape, folder: Path) -> List[Dict[str, Any]]:
-    """Everything about one shape, one row a runtime and number format."""
+    """All figures of one shape, with one row per runtime and number format."""
     sizes = save_models(shape, folder)
     names = [EXACT, INT8, *OPTIONS]
     rows = {name: {"runtime": name, "size_mb": sizes[name], **in_fresh_process(folder, name)} for name in names}
@@ -106,7 +106,7 @@ def measure(shape: EncoderShape, folder: Path) -> List[Dict[str, Any]]:
 
 
 def save_models(shape: EncoderShape, folder: Path) -> Dict[str, float]:
-    """Our artifacts, and the same graphs in OpenVINO's format; MB of each runtime's files."""
+    """Writes our artifacts, and the same graphs in OpenVINO's format; returns MB of the files of each runtime."""
     import openvino
 
     sizes = {}
@@ -122,7 +122,7 @@ def save_models(shape: EncoderShape, folder: Path) -> Dict[str, float]:
 
 
 def with_weights(artifact: Artifact) -> bytes:
-    """The artifact's graph with its weights in it."""
+    """The artifact's graph with its weights included."""
     model, tensors = onnx.load_from_string(artifact.files[GRAPH]), tensors_from_bytes(artifact.files[WEIGHTS])
     for initializer in model.graph.initializer:
         if initializer.name in tensors:
@@ -131,12 +131,12 @@ def with_weights(artifact: Artifact) -> bytes:
 
 
 def weights_of(name: str) -> str:
-    """The folder of the weights that a runtime reads: bf16 is made of fp32 when the model is loaded."""
+    """The folder of the weights that a runtime reads; bf16 is converted from fp32 when the model is loaded."""
     return "int8" if "int8" in name else "fp32"
 
 
 def open_model(folder: Path, name: str, length: Optional[int] = None) -> Run:
-    """One message through one thread of a runtime; of OpenVINO also for messages of one length only."""
+    """A function that runs one message on one thread of a runtime; with `length`, OpenVINO compiles for this length."""
     path = folder / weights_of(name)
     if name not in OPTIONS:
         engine = OnnxRuntimeEngine(read_artifact(path), num_threads=1)
@@ -152,13 +152,13 @@ def open_model(folder: Path, name: str, length: Optional[int] = None) -> Run:
 
 
 def in_fresh_process(folder: Path, name: str) -> Dict[str, float]:
-    """What `footprint` says in a process that has not seen the library yet."""
+    """Runs `footprint` in a new process, in which the library is not loaded yet."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(footprint, folder, name).result()
 
 
 def footprint(folder: Path, name: str) -> Dict[str, float]:
-    """Seconds of import and load, ms of the first message of a length, MB of resident memory that all of it adds."""
+    """Seconds of import and load, milliseconds of the first message of a length, and MB of resident memory added."""
     memory, start = resident_mb(), time.perf_counter()
     importlib.import_module(name.split()[0])
     imported = time.perf_counter()
@@ -185,7 +185,7 @@ def taking_turns(run: Run, messages: List[np.ndarray]) -> Callable[[], Any]:
 
 
 def quietest(calls: Dict[str, Callable[[], Any]], shape: EncoderShape, repeats: int = 6) -> Dict[str, float]:
-    """Milliseconds: the lowest of the medians of several passes, of more passes for small models."""
+    """The lowest median milliseconds of several passes, which are more for small models."""
     passes = 4 if shape.hidden_size > minilm_shape().hidden_size else 16
     times = [in_turns(calls, rounds=1, repeats=repeats) for _ in range(passes)]
     return {name: min(values[name] for values in times) for name in calls}
@@ -203,7 +203,7 @@ def installed_mb(distribution: str) -> float:
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """A table a shape."""
+    """A page with a table per shape."""
     sizes = ", ".join(f"{name} {size:.0f} MB" for name, size in content["installed_mb"].items())
     parts = [
         "# OpenVINO beside ONNX Runtime",

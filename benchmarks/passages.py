@@ -1,8 +1,8 @@
-"""How often the passage that has the answer is found: SQuAD 2.0's questions over their documents.
+"""Retrieval of the passage with the answer, for questions of SQuAD 2.0 in their documents.
 
 python -m benchmarks.passages --questions DATA/squad2/dev.json
 
-The documents are cut into passages again, as those of a bot are. The right one has all of an annotated answer.
+The documents are cut into passages as those of a bot are. A passage is right if it contains a whole annotated answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """The shares of questions whose passage is among the first ones, and milliseconds of a question."""
+    """Measures the shares of questions whose passage is among the first ones, and milliseconds per question."""
     questions = read_questions([str(arguments.questions)], option="--questions")
     documents, places = documents_of(questions)
     started = time.perf_counter()
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def documents_of(questions: Sequence[Question]) -> Tuple[List[Document], Dict[Tuple[str, str], Tuple[int, int]]]:
-    """The documents of questions, and where each passage is: number of its document and place in the text."""
+    """The documents of questions, and the position of each passage: number of the document, and offset in its text."""
     passages: Dict[str, Dict[str, None]] = {}
     for question in questions:
         passages.setdefault(question.document, {})[question.passage] = None

@@ -1,4 +1,4 @@
-"""Real bots: what models and Rasa's fallback make of messages of users, more than half of which may be out of scope.
+"""Real bots: scores of models behind Rasa's fallback on messages of users, many of which are out of scope.
 
 python -m benchmarks.real_bots --data hint3_sofmattress=DATA/hint3_sofmattress --data hint3_curekart=DATA/hint3_curekart
 
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `real_bots_<name>.json`, `.md` and `.png` in the folder of results."""
+    """Measures one data set, and writes `real_bots_<name>.json`, `.md` and `.png` to the folder of results."""
     title = f"real_bots_{name}"
     work = work_folder(arguments, title)
     bot = read_bot(source, arguments.max_messages)
@@ -72,7 +72,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def measure(folder: Path, config: Dict[str, Any], training: Path, bot: Bot) -> Dict[str, Any]:
-    """One model with one seed: trained, unless `folder` has it, and what its answers are worth."""
+    """Trains one model with one seed, unless `folder` has it, and scores it."""
     trained = train_row(folder, config, training)
     archive, texts = folder / "model.tar.gz", [message.text for message in bot.test]
     said = Measured(folder, [file_digest(archive), texts, environment()]).once("served", lambda: served(archive, texts))
@@ -91,12 +91,12 @@ def _arguments() -> argparse.Namespace:
         "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with the files of a bot of HINT3"
     )
     parser.add_argument("--rows", type=lambda text: text.split(","), default=ROWS, help=",".join(ROWS))
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each row")
-    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
-    parser.add_argument("--diet-epochs", type=int, default=100, help="of DIET; Rasa's default pipeline has 100")
-    parser.add_argument("--max-messages", type=int, default=0, help="a sample of the test messages; 0 for all")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings of each row")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")
+    parser.add_argument("--diet-epochs", type=int, default=100, help="epochs of DIET; Rasa's default pipeline has 100")
+    parser.add_argument("--max-messages", type=int, default=0, help="size of a sample of the test messages; 0 for all")
     parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     unknown = [row for row in arguments.rows if not row_definitions.is_trainable(row)]

@@ -3,7 +3,7 @@
 python -m benchmarks.responses --data bot_faq_zh=DATA/bot_faq_zh --data sara2019=DATA/sara2019 \
     --prefix ask_faq_=faq --prefix ask_=chitchat
 
-Intents whose names begin with a prefix become responses of a retrieval intent: `ask_faq_voice` is `faq/voice`.
+Intents whose names begin with a prefix become responses of a retrieval intent: `ask_faq_voice` becomes `faq/voice`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LABELS = {
     "lmf_diet": "LanguageModelFeaturizer, DIET, ResponseSelector",
 }
 SELECTOR = {"name": "ResponseSelector", "epochs": 100, "constrain_similarities": True}
-"""As `rasa init` writes it: one for all retrieval intents."""
+"""As in the configuration of `rasa init`: one component for all retrieval intents."""
 FALLBACK, DEFAULT = "FallbackClassifier", "default"
 SCORES = {
     "response_accuracy": "response, given the intent",
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `responses_<name>.json` and `.md` in the folder of results."""
+    """Measures one data set, and writes `responses_<name>.json` and `.md` to the folder of results."""
     title = f"responses_{name}"
     work = work_folder(arguments, title)
     training, test = (load(source / file, arguments.prefixes) for file in ("train.yml", "test.yml"))
@@ -96,11 +96,11 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def load(path: Path, prefixes: Prefixes) -> List[LabelledMessage]:
-    """The messages of a file, whose intents are those of retrieval intents with their keys.
+    """Reads the messages of a file, some of whose intents become responses of retrieval intents.
 
     Args:
         path: NLU data.
-        prefixes: of intents that become responses, and the retrieval intent of each.
+        prefixes: prefixes of the intents that become responses, and the retrieval intent for each.
     """
     examples = load_training_data(path).intent_examples
     return [
@@ -111,7 +111,7 @@ def load(path: Path, prefixes: Prefixes) -> List[LabelledMessage]:
 
 
 def renamed(intent: str, prefixes: Prefixes) -> str:
-    """An intent as the response of a retrieval intent, by the first prefix that it begins with."""
+    """An intent renamed to a response of a retrieval intent, by the first prefix that it begins with."""
     for prefix, name in prefixes:
         if intent.startswith(prefix) and RESPONSE_DELIMITER not in intent:
             return f"{name}{RESPONSE_DELIMITER}{intent[len(prefix) :]}"
@@ -119,7 +119,7 @@ def renamed(intent: str, prefixes: Prefixes) -> str:
 
 
 def written(messages: Sequence[LabelledMessage], path: Path) -> Path:
-    """Writes NLU data with a response for each key; no row learns anything from its text, which is the key's name."""
+    """Writes NLU data with a response for each key; its text is the name of the key, from which no row learns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_nlu(messages, path)
     names = sorted({message.intent for message in messages if RESPONSE_DELIMITER in message.intent})
@@ -134,8 +134,8 @@ def row_config(row: str, *, chinese: bool, arguments: argparse.Namespace) -> Dic
 
     Args:
         row: one of `ROWS`.
-        chinese: whether the messages are.
-        arguments: with the epochs of our rows and of Rasa's.
+        chinese: whether the messages are in Chinese.
+        arguments: of the command, with the epochs of our rows and of Rasa's.
     """
     if row in (OURS, WITHOUT):
         name = f"{row_definitions.MULTILINGUAL}{row_definitions.DEFAULT}" if chinese else row_definitions.DEFAULT
@@ -154,7 +154,7 @@ def row_config(row: str, *, chinese: bool, arguments: argparse.Namespace) -> Dic
 
 
 def answers(archive: Path, messages: Sequence[LabelledMessage]) -> Dict[str, Any]:
-    """The intents, and the selected responses, of messages."""
+    """The predicted intents and the selected responses of messages."""
     with WorkerProcess(archive, 1) as worker:
         found = worker.parse([message.text for message in messages])
     return {"intents": found["intents"], "responses": found["responses"]}
@@ -163,9 +163,9 @@ def answers(archive: Path, messages: Sequence[LabelledMessage]) -> Dict[str, Any
 def scores(messages: Sequence[LabelledMessage], found: Mapping[str, Any]) -> Dict[str, Any]:
     """Shares of right responses; None for a model that selects none.
 
-    `response_accuracy` is that of Rasa's report: among messages of retrieval intents, the response of the intent that
-    the message has. `end_to_end` counts those whose intent is found as well. `all_messages` adds the messages of other
-    intents, whose intent counts alone.
+    `response_accuracy` is that of Rasa's report: among messages of retrieval intents, the share with the right response
+    given their intent. For `end_to_end` the predicted intent must be right too. `all_messages` also has the messages of
+    other intents, for which only the intent counts.
     """
     if not any(found["responses"]):
         return dict.fromkeys(SCORES)
@@ -227,17 +227,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
     parser.add_argument("--sample", type=int, default=0, help="stratified training sample; 0 for all")
-    parser.add_argument("--max-messages", type=int, default=0, help="a sample of the test messages; 0 for all")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each row")
-    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
+    parser.add_argument("--max-messages", type=int, default=0, help="size of a sample of the test messages; 0 for all")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings of each row")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")
     parser.add_argument(
-        "--diet-epochs", type=int, default=100, help="of DIET and ResponseSelector; 100 as in Rasa's default"
+        "--diet-epochs", type=int, default=100, help="epochs of DIET and ResponseSelector; Rasa's default is 100"
     )
     parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
     parser.add_argument(
-        "--reuse", action="store_true", help="take models that other code or libraries have trained; results say so"
+        "--reuse", action="store_true", help="also reuse models of other code or libraries; results say so"
     )
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     unknown = [row for row in arguments.rows if row not in ROWS]

@@ -1,4 +1,4 @@
-"""Students that learn from labels alone and from a teacher, beside that teacher: several seeds, one run.
+"""Students trained on labels only and by a teacher, and that teacher, with several seeds.
 
 python -m benchmarks.run_distillation --data clinc150=DATA/clinc150 --data sara2019=DATA/sara2019
 """
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: `distillation_<name>` with the endings json, md and png."""
+    """Measures one data set, and writes `distillation_<name>.json`, `.md` and `.png`."""
     title = f"distillation_{name}"
     data = arguments.work / title / "data"
     examples, messages = prepare_examples(source, data, sample=arguments.sample)
@@ -93,13 +93,13 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def _teacher(work: Path, name: str, examples: Sequence[Example], quantization: str) -> Artifact:
-    """The one that all students learn from, and the same one in int8; one that is in the folder is kept.
+    """Trains the teacher of all students, or reads it from the folder; `quantization` is its format.
 
     Args:
-        work: a folder for these examples and this code alone.
-        name: of the teacher.
-        examples: that it learns.
-        quantization: its format.
+        work: a folder for only these examples and this code.
+        name: the name of the teacher.
+        examples: the training examples.
+        quantization: the method of quantization.
     """
     if not (work / name).exists():
         options = DistilledIntentClassifierConfig.from_dict({}).teacher_options()
@@ -113,7 +113,7 @@ def _teacher(work: Path, name: str, examples: Sequence[Example], quantization: s
 
 
 def _student(examples: Sequence[Example], work: Path, student: str, seed: int, *, n_iter: int) -> Artifact:
-    """With the teacher's help where there are synthetic messages; else from labels alone, in more epochs."""
+    """Trains a student: by the teacher if there are synthetic messages, else on labels only, for more epochs."""
     options: Dict[str, Any] = {"augmentation": {"n_iter": n_iter}} if n_iter else ALONE
     config = DistilledIntentClassifierConfig.from_dict(
         {
@@ -138,7 +138,7 @@ def _measured(artifact: Artifact, messages: Sequence[Example]) -> Dict[str, Any]
 
 
 def _latencies(work: Path, cells: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
-    """p50 milliseconds of the predictors alone, tokenizer included, one thread, in turns."""
+    """p50 milliseconds of the predictors with their tokenizers, without Rasa, on one thread, in turns."""
     folders = {name: work / name for name in TEACHERS}
     for cell in cells:
         if cell["distilled"]:
@@ -151,7 +151,7 @@ def _latencies(work: Path, cells: Sequence[Mapping[str, Any]]) -> Dict[str, floa
 
 
 def summary(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Scores of each seed and sizes of each student, alone and distilled."""
+    """Scores of each seed and sizes of each student, trained on labels only and distilled."""
     rows = []
     for student in dict.fromkeys(cell["student"] for cell in content["cells"]):
         for distilled in (False, True):
@@ -162,7 +162,7 @@ def summary(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """The table, and what was made how."""
+    """A page with the table, and how it was measured."""
     latency = content["latency_ms"]
     table = [["model", "learnt from", "accuracy", "macro F1", "parameters, million", "MB archived", "ms", "training s"]]
     for name in TEACHERS:
@@ -202,7 +202,7 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: macro F1 over milliseconds, a colour a student, hollow where labels alone were learnt."""
+    """Writes a PNG: macro F1 over milliseconds, with a colour per student; hollow if trained on labels only."""
     labels = ("milliseconds a message (median), predictor alone", "macro F1, %")
     heading = f"{data_of(title)}: what a student gains from a teacher"
     with panel(path, title=heading, labels=labels, size=(8, 4.5)) as axes:
@@ -231,9 +231,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=2000, help="stratified training sample; 0 for all")
     parser.add_argument("--students", type=lambda text: text.split(","), default=STUDENTS, help=",".join(STUDENTS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n-iter", type=int, default=20, help="synthetic messages of each training message")
+    parser.add_argument("--n-iter", type=int, default=20, help="synthetic messages per training message")
     parser.add_argument("--fresh", action="store_true", help="train all students again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Our featurizer against Rasa's LanguageModelFeaturizer with the same weights: alone, and in front of DIET.
+"""Our featurizer compared with Rasa's LanguageModelFeaturizer on the same weights: alone, and before DIET.
 
 python -m benchmarks.run_featurizer --data snips=DATA/snips --data sara2019=DATA/sara2019
 """
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `featurizer_<name>` with the endings json, md and png in the folder of results."""
+    """Measures one data set, and writes `featurizer_<name>.json`, `.md` and `.png` to the folder of results."""
     title = f"featurizer_{name}"
     work = work_folder(arguments, title)
     whole, _ = prepare(source, work / "whole", sample=0, entities=True)
@@ -64,7 +64,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def measure_alone(training: Path, test: Path, *, work: Path) -> List[Dict[str, Any]]:
-    """Each component alone, with MiniLM and with BERT-base's shape; similarity of the features of the former."""
+    """Latency of each component, with MiniLM and with BERT-base's shape; with MiniLM also similarity of features."""
     results = []
     with tempfile.TemporaryDirectory() as random_bert:
         save_random_bert(Path(random_bert), hidden_size=768, layers=12, heads=12, intermediate_size=3072)
@@ -79,7 +79,7 @@ def measure_alone(training: Path, test: Path, *, work: Path) -> List[Dict[str, A
 def measure_diet(
     training: Path, messages: List[LabelledMessage], *, work: Path, epochs: int, seeds: int
 ) -> List[Dict[str, Any]]:
-    """DIET trained on either featurizer with the same MiniLM weights and the same seeds, side by side."""
+    """DIET trained with either featurizer, with the same MiniLM weights and the same seeds."""
     trained = {}
     for seed in range(42, 42 + seeds):
         for name, item in featurizers(MINILM).items():
@@ -99,9 +99,9 @@ def measure_diet(
 
 
 def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
-    """Mean and sample standard deviation of the seeds' scores of each featurizer, in per cent, and the differences.
+    """Mean and sample standard deviation over seeds of scores with each featurizer, in per cent, and differences.
 
-    Entities have none on data without entities.
+    Entity F1 is empty on data without entities.
     """
     measured_scores = {key: name for key, name in _SCORES.items() if all(row.get(key) is not None for row in results)}
     rows = [["DIET on", *measured_scores.values()]]
@@ -116,18 +116,18 @@ def mean_scores(results: List[Dict[str, Any]]) -> List[List[str]]:
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
-    """JSON, Markdown and PNG."""
+    """Writes the JSON, Markdown and PNG files."""
     publish(title, content, to_markdown, folder=folder)
     plot(content, folder / f"{title}.png", title=title)
 
 
 def plot(content: Dict[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: DIET on either featurizer."""
+    """Writes a PNG: DIET with either featurizer."""
     plot_models(title, content["results"], path)
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:
-    """The tables, and what was made how."""
+    """A page with the tables, and how they were measured."""
     alone = [["weights", f"{LMF} p50 ms", "p95 ms", "ours p50 ms", "p95 ms", "times faster"]]
     for result in content["alone"]:
         times = [f"{result[name][key]:.2f}" for name in (LMF, QUANTIZED) for key in ("p50_ms", "p95_ms")]
@@ -170,12 +170,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
     )
-    parser.add_argument("--sample", type=int, default=2000, help="stratified sample that DIET learns; 0 for all")
+    parser.add_argument("--sample", type=int, default=2000, help="stratified training sample of DIET; 0 for all")
     parser.add_argument("--diet-epochs", type=int, default=40)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of DIET on each featurizer")
-    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings of DIET with each featurizer")
+    parser.add_argument(
+        "--max-messages", type=int, default=0, help="size of a random sample of the test messages; 0 for all"
+    )
     parser.add_argument("--fresh", action="store_true", help="train everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
 

@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: `kmeans_<name>` and `runtimes_<name>`, with the endings json, md and png."""
+    """Measures one data set, and writes `kmeans_<name>` and `runtimes_<name>`, each as `.json`, `.md` and `.png`."""
     name = name if arguments.sample else f"{name}_full"
     work = work_folder(arguments, f"quantization_{name}")
     training, test = prepare(source, work / "data", sample=arguments.sample)
@@ -54,7 +54,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
-    """JSON, Markdown and PNG of a part."""
+    """Writes the JSON, Markdown and PNG files of a part."""
     publish(title, content, to_markdown, folder=folder)
     plot(content, folder / f"{title}.png", title=title)
 
@@ -65,7 +65,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """The page of a part, and what was made how."""
+    """The page of a part, with how it was measured."""
     return f"""{_part(content).to_markdown(title, content)}
 {content["training_messages"]} training messages, {content["test_messages"]} test messages.
 Made by `{content["command"]}` on {in_words(content["environment"])}.
@@ -82,11 +82,13 @@ def _arguments() -> argparse.Namespace:
         "--data", action="append", type=named_folder, required=True, help="[NAME=]DIR with train.yml and test.yml"
     )
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
-    parser.add_argument("--part", action="append", choices=PARTS, help="what is measured; both unless told")
-    parser.add_argument("--epochs", type=int, default=0, help="of the dense model; 0 for the default")
-    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
+    parser.add_argument("--part", action="append", choices=PARTS, help="what to measure; default: both")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of the dense model; 0 for the default")
+    parser.add_argument(
+        "--max-messages", type=int, default=0, help="size of a random sample of the test messages; 0 for all"
+    )
     parser.add_argument("--fresh", action="store_true", help="train, quantize and measure everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     arguments.part = arguments.part or PARTS

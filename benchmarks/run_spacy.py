@@ -1,4 +1,4 @@
-"""Our classifier, the same weights as a spaCy package under Rasa's own classifiers, and word counts.
+"""Our classifier, the same weights as a spaCy package with Rasa's own classifiers, and word counts.
 
 python -m benchmarks.run_spacy --data snips=DATA/snips --data clinc150=DATA/clinc150
 """
@@ -41,13 +41,13 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `spacy_<name>.json`, `.md` and `.png` in the folder of results."""
+    """Measures one data set, and writes `spacy_<name>.json`, `.md` and `.png` to the folder of results."""
     title = f"spacy_{name}"
     work = arguments.work / title
     training, test = prepare(source, work / "data", sample=arguments.sample)
     logger.info(f"{title}: {OURS}")
     trained = {OURS: train_row(work / OURS, row_config("60"), training)}
-    package = work / f"{PACKAGE}_{file_digest(work / OURS / 'model.tar.gz')[:16]}"  # rows learn its features
+    package = work / f"{PACKAGE}_{file_digest(work / OURS / 'model.tar.gz')[:16]}"  # rows are trained on its features
     wheel = _package(work / OURS / "model.tar.gz", package)
     _blank_pipeline(training, work / BLANK)
     rows = {"keyword": row_config("keyword"), **_spacy_rows(PACKAGE, package / PIPELINE)}
@@ -63,7 +63,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
     for row, result in zip(trained, results):
         result["training_s"] = trained[row]["training_s"]
         result["pipeline"] = _without_folders(trained[row]["config"]["pipeline"], package=package, blank=work / BLANK)
-        if row == "keyword":  # two keywords: there for the time that Rasa itself takes
+        if row == "keyword":  # its score is meaningless: it only shows the time that Rasa itself takes
             result.update(accuracy=None, macro_f1=None)
     content = {
         "data": name,
@@ -79,14 +79,14 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def _package(model: Path, folder: Path) -> Path:
-    """The trained model as a spaCy package, made anew."""
+    """Packages the trained model for spaCy, replacing an existing package."""
     shutil.rmtree(folder, ignore_errors=True)
     (artifact,) = artifacts_of(model).values()
     return write_package(artifact, Package("benchmark", "en"), folder)
 
 
 def _blank_pipeline(training: Path, folder: Path) -> None:
-    """spaCy's blank English with a random vector for each word of the training data: what spaCy costs by itself."""
+    """Writes spaCy's blank English with a random vector for each training word, to measure the cost of spaCy itself."""
     import spacy
 
     nlp = spacy.blank("en")
@@ -98,14 +98,14 @@ def _blank_pipeline(training: Path, folder: Path) -> None:
 
 
 def _spacy_rows(name: str, model: Path) -> Dict[str, Dict[str, Any]]:
-    """A configuration a classifier, by its name."""
+    """A configuration per classifier, by its name."""
     spacy_nlp = {"name": "SpacyNLP", "model": str(model.resolve()), "case_sensitive": True}
     before = [spacy_nlp, {"name": "SpacyTokenizer"}, {"name": "SpacyFeaturizer"}]
     return {f"{name}_{key}": complete([*before, classifier]) for key, classifier in CLASSIFIERS.items()}
 
 
 def _without_folders(pipeline: Sequence[Dict[str, Any]], *, package: Path, blank: Path) -> List[Dict[str, Any]]:
-    """Results are published: a folder becomes the name of what is in it."""
+    """A pipeline with folders replaced by names of their content, since results are published."""
     names = {str((package / PIPELINE).resolve()): PACKAGE, str(blank.resolve()): BLANK}
     return [{**item, "model": names[item["model"]]} if "model" in item else item for item in pipeline]
 
@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", action="append", type=named_folder, required=True, help="[NAME=]DIR")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
 

@@ -1,12 +1,12 @@
-"""The fourth seed's experiment: a search over distilled extractors, exact match against parameters.
+"""A search over distilled answer extractors, as in SigOpt's experiment of 2020: exact match against parameters.
 
 python -m benchmarks.search_answers --questions DATA/squad2/train.json DATA/squad2/train_shifts.json --sample 4000 \\
     --test DATA/squad2/dev.json --trials 30 --splits 1
 
-The baseline has every other layer of the weights, as DistilBERT has of BERT, and is distilled from all of them with the
-options as they come. Varied are the layers that a student starts with, its heads and widths, the vocabulary, learning
-rate, alpha and temperature. The seed's other options are left out: a student that follows a teacher has no dropout
-here, and no layer has random values to begin with. A study that is stopped goes on with the same command.
+The baseline has every other layer of the weights, as DistilBERT has of BERT, and is distilled from all of them with
+default options. The search varies the layers that a student starts with, its heads and widths, the vocabulary, learning
+rate, alpha and temperature. Other options of SigOpt's experiment are left out: distilled students have no dropout here,
+and no layer is initialised at random. The same command resumes an interrupted study.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SEED = {
     "smaller_and_better": {"parameters": 65.18e6, "exact": 0.7026},
     "smallest": {"parameters": 51.40e6, "exact": 0.6682},
 }
-"""Published for all questions of SQuAD 2.0: SigOpt 2020, `004_...` of the seeds."""
+"""Published by SigOpt in 2020, for all questions of SQuAD 2.0."""
 SCENARIOS = {
     "baseline": "baseline",
     "best": "same size, best score",
@@ -66,16 +66,18 @@ def main() -> int:
     """Searches, measures the choices on other articles, and writes `results/search_answers.json` and `.md`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="files in the format of SQuAD 2.0")
-    parser.add_argument("--sample", type=int, default=4000, help="of their questions, whole passages at random; 0: all")
     parser.add_argument(
-        "--test", type=Path, help="questions on other articles, for models that learnt the whole sample"
+        "--sample", type=int, default=4000, help="about how many of their questions, whole passages at random; 0: all"
+    )
+    parser.add_argument(
+        "--test", type=Path, help="questions on other articles, to test models trained on the whole sample"
     )
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--timeout", type=int, help="seconds after which no trial starts")
-    parser.add_argument("--splits", type=int, default=1, help="to choose on; as many more to report on")
+    parser.add_argument("--timeout", type=int, help="seconds after which no trial is started")
+    parser.add_argument("--splits", type=int, default=1, help="number of splits to choose on, and as many to report on")
     parser.add_argument("--threshold", default="exact >= 0.5")
     parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all models, as YAML")
-    parser.add_argument("--space", type=yaml.safe_load, default=SPACE, help="what is varied, as YAML")
+    parser.add_argument("--space", type=yaml.safe_load, default=SPACE, help="the search space, as YAML")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "search_answers")
     arguments = parser.parse_args()
@@ -83,7 +85,7 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """The study, and its choices on the test questions."""
+    """Runs the study, and tests its choices on the test questions."""
     work, base = arguments.work, {**BASE, **arguments.options}
     work.mkdir(parents=True, exist_ok=True)
     questions = work / "questions.json"
@@ -108,12 +110,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write_sample(files: Sequence[Path], path: Path, most: int) -> Dict[str, int]:
-    """Writes a random sample of passages with all their questions; how many there are.
+    """Writes a random sample of passages with all their questions, and returns their numbers.
 
     Args:
         files: in the format of SQuAD 2.0.
-        path: of the sample.
-        most: questions, about; 0 for all.
+        path: path of the sample.
+        most: approximate number of questions; 0 for all.
     """
     paragraphs = [
         (document.get("title", ""), paragraph)
@@ -137,7 +139,7 @@ def write_sample(files: Sequence[Path], path: Path, most: int) -> Dict[str, int]
 
 
 def search(work: Path, arguments: argparse.Namespace) -> None:
-    """The command, as a user runs it; a study that is there goes on."""
+    """Runs the command `search` as a user does, and resumes an existing study."""
     study = work / "study"
     words = {
         **{"--questions": work / "questions.json", "--config": work / "config.yml", "--space": work / "space.yml"},
@@ -153,7 +155,7 @@ def search(work: Path, arguments: argparse.Namespace) -> None:
 
 
 def outcomes(path: Path) -> Dict[str, int]:
-    """How many trials came to what."""
+    """The number of trials in each final state."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     missed = sum(row["reason"].startswith("misses") for row in rows)
@@ -162,7 +164,7 @@ def outcomes(path: Path) -> Dict[str, int]:
 
 
 def on_test(found: Dict[str, Any], base: Dict[str, Any], arguments: argparse.Namespace) -> Dict[str, Any]:
-    """The baseline and the choices, trained on the whole sample, on questions on other articles; each trained once."""
+    """Scores of the baseline and the choices on other articles, each trained once on the whole sample."""
     questions = read_questions([str(arguments.test)], option="--test")
     options = {point["trial"]: point["options"] for point in found["pareto"]}
     numbers = {"baseline": -1, **{name: number for name, number in found["picked"].items() if number is not None}}
@@ -174,7 +176,7 @@ def on_test(found: Dict[str, Any], base: Dict[str, Any], arguments: argparse.Nam
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """The seed's table of scenarios with ours, and what each of them is."""
+    """A page with SigOpt's table of scenarios, our results, and explanations."""
     reported, counts, test = content["reported"], content["questions"], content["test"]
     compared = ["parameters, million", "exact, %", "parameters", "points"]
     rows = [["scenario", *compared, "F1, %", "ms", "MB", *(f"seed: {name}" for name in compared)]]
@@ -209,7 +211,7 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
 
 
 def changes(figures: Dict[str, Any], name: str) -> List[str]:
-    """Parameters and exact match, and both relative to the baseline; nothing where no model is that scenario."""
+    """Parameters and exact match, and both relative to the baseline; empty if there is no model for the scenario."""
     own, base = figures.get(name), figures["baseline"]
     if not own:
         return [""] * 4
@@ -225,7 +227,7 @@ APART.update({"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F
 
 
 def apart(reported: Dict[str, Any]) -> List[List[str]]:
-    """Scores of answerable and of unanswerable questions."""
+    """A table of scores on answerable and on unanswerable questions."""
     rows = [["scenario", *(f"{name}, %" for name in APART.values())]]
     for name, own in reported.items():
         if own:
@@ -235,7 +237,7 @@ def apart(reported: Dict[str, Any]) -> List[List[str]]:
 
 
 def tested(test: Dict[str, Any]) -> List[List[str]]:
-    """Scores of the test questions, and milliseconds of a question on a passage of 150 words."""
+    """A table of scores on the test questions, and milliseconds of a question on a passage of 150 words."""
     rows = [["scenario", "exact, %", "F1, %", "ms, 150 words", "MB"]]
     for name, own in test.items():
         scores = [_percent(own["test"][key]) for key in ("exact", "f1")]

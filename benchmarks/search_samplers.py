@@ -1,9 +1,9 @@
-"""Optuna's TPE sampler, which `search` uses, against random search: the hypervolume after the same number of trials.
+"""Optuna's TPE sampler, which `search` uses, compared with random search by hypervolume after equally many trials.
 
 python -m benchmarks.search_samplers --nlu DATA/sara2019/train.yml --seeds 3 --trials 30
 
-Small students of words' n-grams train within seconds, and their teacher is trained once: only so are many whole studies
-of real data affordable.
+It uses small n-gram students, which train within seconds and share one teacher, so that many complete studies on real
+data are affordable.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SPACE = {
     "distillation.alpha": {"low": 0.0, "high": 0.5},
     "distillation.temperature": {"low": 1.0, "high": 4.0},
 }
-WORST = 2.0  # times the cost of the baseline, and half its score: the corner that volumes are measured from
+WORST = 2.0  # the reference point has this multiple of the baseline's costs, and half its score
 
 
 def main() -> int:
@@ -68,7 +68,7 @@ def main() -> int:
     task = MessageTask(examples, cache=arguments.work / "teachers")
     evaluator = Evaluator(task, DistilledIntentClassifierConfig, BASE)
     goal = Goal(read_space(SPACE, DistilledIntentClassifierConfig), COSTS, (), "samplers")
-    reference = corner(evaluator.measure({}).to_dict())  # one for all
+    reference = corner(evaluator.measure({}).to_dict())  # the same for all studies
     runs = []
     for seed in range(arguments.seeds):
         for sampler in SAMPLERS:
@@ -82,7 +82,7 @@ def main() -> int:
 def run(
     evaluator: Evaluator, goal: Goal, sampler: str, seed: int, trials: int, reference: Mapping[str, float]
 ) -> Dict[str, Any]:
-    """One study: the hypervolume after each of its trials."""
+    """Runs one study, and returns the hypervolume after each of its trials."""
     volumes: List[float] = []
     with tempfile.TemporaryDirectory() as name, tqdm(total=trials, desc=f"{sampler}, seed {seed}") as bar:
         study = open_study(open_storage(f"{name}/study.log"), goal, name="samplers")
@@ -97,12 +97,12 @@ def run(
 
 
 def corner(baseline: Mapping[str, float]) -> Dict[str, float]:
-    """Where nothing that is worth anything is beyond: half the score, and `WORST` times the costs."""
+    """The reference point of hypervolumes, worse than useful models: half the score, and `WORST` times the costs."""
     return {SCORE: baseline[SCORE] / 2, **{cost: WORST * baseline[cost] for cost in COSTS}}
 
 
 def hypervolume(points: Sequence[Point], costs: Sequence[str], reference: Mapping[str, float]) -> float:
-    """The volume between a reference and what the points dominate, each axis a share of the reference's cost."""
+    """The volume that the points dominate up to a reference point, with costs relative to those of the reference."""
     worst = np.array([-reference[SCORE], *(1.0 for _ in costs)])
     rows = [[-point.figures[SCORE], *(point.figures[cost] / reference[cost] for cost in costs)] for point in points]
     inside = np.array([row for row in rows if np.all(np.array(row) <= worst)])
@@ -110,7 +110,7 @@ def hypervolume(points: Sequence[Point], costs: Sequence[str], reference: Mappin
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """A row a seed, and the means."""
+    """A page with a row per seed, and the means."""
     runs = content["runs"]
     last = {(run["sampler"], run["seed"]): run["hypervolume"][-1] for run in runs}
     seeds = sorted({run["seed"] for run in runs})
@@ -130,13 +130,13 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(runs: List[Dict[str, Any]], path: Path) -> None:
-    """Hypervolume over trials: a line a run."""
+    """Plots hypervolume over trials, with a line per run."""
     with drawn(path, figsize=(7, 4.5)) as (figure, axes):
         for item in runs:
             colour = "tab:blue" if item["sampler"] == "tpe" else "tab:orange"
             axes.plot(range(1, len(item["hypervolume"]) + 1), item["hypervolume"], color=colour, label=item["sampler"])
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[: len(SAMPLERS)], labels[: len(SAMPLERS)])  # of the first seed
+        axes.legend(handles[: len(SAMPLERS)], labels[: len(SAMPLERS)])  # entries of the first seed only
         axes.set_xlabel("trials")
         axes.set_ylabel("hypervolume")
         axes.grid(True, alpha=0.3)

@@ -1,4 +1,4 @@
-"""What compression costs, over several seeds: each row trained with each seed, beside the dense model of that seed.
+"""The cost of compression over several seeds: each row is compared with the dense model of the same seed.
 
 python -m benchmarks.seeds --data sara2019=DATA/sara2019 --sample 0
 """
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: `seeds_<name>` with the endings json, md and png."""
+    """Measures one data set, and writes `seeds_<name>.json`, `.md` and `.png`."""
     title = f"seeds_{name}"
     work = arguments.work / title
     training, test = prepare_examples(source, work / "data", sample=arguments.sample)
@@ -66,7 +66,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def trained(row: str, seed: int, training: Sequence[Example], test: Sequence[Example]) -> Dict[str, Any]:
-    """Scores on the test messages of a model as it is served."""
+    """Trains a model, and returns scores of the served model on the test messages."""
     (item,) = row_definitions.row_config(row)["pipeline"]
     options = {key: value for key, value in item.items() if key != "name"}
     artifact = train_bert(training, PrunedBertIntentClassifierConfig.from_dict({**options, "random_seed": seed}))
@@ -74,7 +74,7 @@ def trained(row: str, seed: int, training: Sequence[Example], test: Sequence[Exa
 
 
 def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> np.ndarray:
-    """Points of a row above the first row of the table, seed by seed.  # (seeds,)"""
+    """Differences of a row from the first row of the table in points, for each seed.  # (seeds,)"""
     values = {(cell["model"], cell["seed"]): cell[score] for cell in cells}
     first = cells[0]["model"]
     seeds = sorted({seed for _, seed in values})
@@ -82,7 +82,7 @@ def differences(cells: Sequence[Mapping[str, Any]], model: str, score: str) -> n
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """Mean and sample standard deviation of each row, and of its differences to the first one."""
+    """A page with mean and sample standard deviation of each row, and of its differences from the first one."""
     cells, seeds = content["results"], len({cell["seed"] for cell in content["results"]})
     first, *_ = models = list(dict.fromkeys(cell["model"] for cell in cells))
     table = [["model", *(part for score in SCORES.values() for part in (score, f"{score}, difference"))]]
@@ -136,7 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=lambda text: text.split(","), default=ROWS, help=",".join(ROWS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fresh", action="store_true", help="train everything again")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where scores are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of scores")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     refused = [row for row in arguments.rows if not row_definitions.is_bert(row) or "joint" in row]

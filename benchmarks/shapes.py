@@ -1,8 +1,8 @@
-"""The engine alone: BERT-base's and MiniLM's shapes from 0 to 95 % sparsity, by wordpieces and threads.
+"""Latency of the engine: BERT-base's and MiniLM's shapes from 0 to 95 % sparsity, by wordpieces and threads.
 
 python -m benchmarks.shapes
 
-Random weights are as fast as trained ones: this says what pruning would save, and nothing of what it costs.
+Random weights are as fast as trained ones: this measures what pruning saves, but not what it costs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ PUBLISHED = {
     "BERT-base, TFLite 8-bit weights": (600, 110),
     "BERT-base, neurons pruned by 58.5 % (143 ms before)": (105, 199),
 }
-"""Milliseconds a message and megabytes: Sucik, "Compressing BERT for faster prediction" and "Pruning BERT to accelerate
-inference", Rasa's blog and its branch `compressing-bert`, 2019; every message padded to 128 wordpieces."""
+"""Milliseconds per message and megabytes: Sucik, "Compressing BERT for faster prediction" and "Pruning BERT to
+accelerate inference", Rasa's blog and its branch `compressing-bert`, 2019; every message padded to 128 wordpieces."""
 _ABOUT = (
     "Random weights, one message at a time, p50 in milliseconds. MB: of the files; memory: what the engine and a "
     f"message of {LENGTHS[-1]} wordpieces add to a new process, on one thread."
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
-    """One message through our ONNX Runtime engine: p50 milliseconds by threads and wordpieces, all rows in turns."""
+    """p50 milliseconds of one message in our ONNX Runtime engine, by threads and wordpieces, all rows in turns."""
     shape = SHAPES[name]
     artifacts, results = {"fp32": random_artifact(shape, int8=False)}, []
     for sparsity in SPARSITIES:
@@ -77,12 +77,12 @@ def measure(name: str, rounds: int) -> List[Dict[str, Any]]:
             calls = {key: call_of(artifact, input_ids, num_threads=threads) for key, artifact in artifacts.items()}
             for result, value in zip(results, in_turns(calls, rounds=rounds, repeats=8).values()):
                 result["p50_ms"][f"{threads}/{length}"] = value
-            del calls  # its engines, before there are others
+            del calls  # frees its engines before others are opened
     return results
 
 
 def _memory_mb(artifact: Artifact) -> float:
-    """What an engine and its longest message add to the resident memory of a process that is new."""
+    """Resident memory in MB that an engine and its longest message add to a new process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_added_mb, artifact, LENGTHS[-1]).result()
 
@@ -96,7 +96,7 @@ def _added_mb(artifact: Artifact, length: int) -> float:
 
 
 def to_markdown(_: str, content: Dict[str, Any]) -> str:
-    """A table for each number of threads."""
+    """A page with a table for each number of threads."""
     parts = ["# The engine alone, by shape and sparsity", _ABOUT]
     for threads in THREADS:
         rows = [["shape", "model", "MB", "memory MB", *(f"{length} wordpieces" for length in LENGTHS)]]
@@ -118,7 +118,7 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
 
 
 def plot(results: List[Dict[str, Any]], path: Path) -> None:
-    """Milliseconds over sparsity, one thread, a line a length."""
+    """Plots milliseconds over sparsity on one thread, with a line per length."""
     with drawn(path, figsize=(11, 5), ncols=len(SHAPES)) as (figure, panels):
         for axes, name in zip(panels, SHAPES):
             own = [result for result in results if result["shape"] == name and result["model"].startswith("int8")]

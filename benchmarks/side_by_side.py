@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> None:
-    """One data set: the files `<name>.json`, `<name>.md` and `<name>.png` in the folder of results."""
+    """Measures one data set, and writes `<name>.json`, `<name>.md` and `<name>.png` to the folder of results."""
     title = ("entities_" if arguments.entities else "") + name
     title += "" if arguments.sample or arguments.short else "_full"
     work = work_folder(arguments, title)
@@ -68,12 +68,12 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
             try:
                 asked = partial(throughput, row.archive, [message.text for message in messages], seconds=arguments.http)
                 result.update(measured.once(f"{arguments.http:g} seconds of {row_name}", asked))
-            except CompressedBertError as error:  # a row that says so, and no reason to lose the others
+            except CompressedBertError as error:  # stored in the row, so that the others are not lost
                 logger.error(str(error))
                 published = str(error).splitlines()[0].replace(str(row.archive), "model.tar.gz")
                 failed.append(f"The server of {row.model} failed: {published}")
         result.update(trained)
-        if row_name == "keyword":  # two keywords: there for the time that Rasa itself takes
+        if row_name == "keyword":  # its score is meaningless: it only shows the time that Rasa itself takes
             result.update(dict.fromkeys(_SCORES))
         if row_definitions.is_ours(row_name):
             result["sparsity"] = _sparsity(row.archive)
@@ -90,7 +90,7 @@ def run_data_set(name: str, source: Path, *, arguments: argparse.Namespace) -> N
 
 
 def _sparsity(model: Path) -> Optional[float]:
-    """None of a student that is no BERT."""
+    """The sparsity of the encoder; None for a student that is not a BERT."""
     component = next(iter(inspect_model(model)["components"].values()))
     return component.get("sparsity")
 
@@ -99,21 +99,26 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", action="append", type=named_folder, help="[NAME=]DIR with train.yml and test.yml")
     parser.add_argument("--sample", type=int, default=3000, help="stratified training sample; 0 for all")
-    parser.add_argument("--http", type=float, default=5.0, help="seconds of asking each server; 0 to leave it out")
+    parser.add_argument("--http", type=float, default=5.0, help="seconds of load on each server; 0 to leave it out")
     parser.add_argument(
-        "--pause", type=float, default=0.1, help="seconds before messages that are timed again; 0: none"
+        "--pause",
+        type=float,
+        default=0.1,
+        help="pause in seconds before each of 50 messages that are timed again; 0: none",
     )
     parser.add_argument("--entities", action="store_true", help="keep and score the entities of the data")
     parser.add_argument("--rows", type=lambda text: text.split(","), help=",".join(row_definitions.ROWS))
     parser.add_argument("--short", action="store_true", help="a quick run on the example bot's data")
     parser.add_argument("--fresh", action="store_true", help="train and measure everything again")
     parser.add_argument(
-        "--reuse", action="store_true", help="take models that other code or libraries have trained; results say so"
+        "--reuse", action="store_true", help="also reuse models of other code or libraries; results say so"
     )
-    parser.add_argument("--epochs", type=int, default=0, help="of our rows; 0 for the default")
-    parser.add_argument("--diet-epochs", type=int, default=100, help="of DIET; Rasa's default pipeline has 100")
-    parser.add_argument("--max-messages", type=int, default=0, help="a random sample of the test messages; 0 for all")
-    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="where models are kept")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")
+    parser.add_argument("--diet-epochs", type=int, default=100, help="epochs of DIET; Rasa's default pipeline has 100")
+    parser.add_argument(
+        "--max-messages", type=int, default=0, help="size of a random sample of the test messages; 0 for all"
+    )
+    parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch", help="folder of models")
     parser.add_argument("--results", type=Path, help="default: benchmarks/results, or the work folder with --short")
     arguments = parser.parse_args()
     if not arguments.data and not arguments.short:
@@ -127,7 +132,7 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     arguments.data = arguments.data or [("short", EXAMPLE_BOT)]
     arguments.entities = arguments.entities or short
     usual = row_definitions.SHORT_ROWS if short else row_definitions.ROWS
-    # Without entities, a joint row is the classifier alone
+    # Without entities, a joint row equals the classifier
     usual = [row for row in usual if arguments.entities or not row.startswith(row_definitions.BOTH)]
     arguments.rows = arguments.rows or usual
     arguments.results = arguments.results or (arguments.work if short else HERE / "results")

@@ -1,4 +1,4 @@
-"""Writes tables and plots anew from the committed results: those beside them, and those of the README and of docs/.
+"""Regenerates tables and plots from the committed results: in `benchmarks/results`, in the README and in `docs/`.
 
 python -m scripts.fill_pages
 """
@@ -25,26 +25,26 @@ DRAWN = (
     *("benchmarks.real_bots", "benchmarks.few_shot", "benchmarks.languages", "benchmarks.seeds"),
     *("benchmarks.run_distillation", "benchmarks.run_quantization", "benchmarks.run_featurizer"),
 )
-"""Scripts with a `plot` of their own, which takes results, the path and the title."""
-UNNAMED = ("load",)  # measured before its page named the model
+"""Scripts with their own function `plot` of results, path and title."""
+UNNAMED = ("load",)  # its page is not regenerated: the result lacks the name of the model
 TABLE = re.compile(r"<!-- table: (\w+) -->\n((?:\|.*\n)+)")
 LANGUAGES = re.compile(r"<!-- intents and entities: (\w+)_\* -->\n((?:\|.*\n)+)")
 SUMMARY = re.compile(r"<!-- accuracy and milliseconds: ([\w, ]+) -->\n((?:\|.*\n)+)")
 
 
 def committed() -> Dict[str, Dict[str, Any]]:
-    """The committed results that have a page, by the names of their files."""
+    """The committed results that have a Markdown page, by file name without ending."""
     paths = [path for path in sorted(RESULTS.glob("*.json")) if path.with_suffix(".md").is_file()]
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def comparisons() -> Dict[str, Dict[str, Any]]:
-    """Those of them that compare models."""
+    """The committed results that compare models."""
     return {title: content for title, content in committed().items() if _script(content) in COMPARISONS}
 
 
 def page(title: str, content: Dict[str, Any]) -> str:
-    """Markdown, as the script that made the result writes it."""
+    """The Markdown page of a result, from the script that measured it."""
     if _script(content) in COMPARISONS:
         return to_markdown(title, content)
     return importlib.import_module(_script(content)).to_markdown(title, content)
@@ -55,9 +55,9 @@ def _script(content: Dict[str, Any]) -> str:
 
 
 def filled(text: str, results: Path = RESULTS) -> str:
-    """The text, with each table that a comment names replaced by the one of the results that is like it.
+    """The text with each table below a comment `table: NAME` replaced by the most similar one of `results/NAME.md`.
 
-    Of the tables of `results/NAME.md` that is the one whose rows have the most names in common.
+    That is the table whose rows have the most names in common with the old one.
     """
 
     def newest(match: re.Match[str]) -> str:
@@ -71,14 +71,14 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 
 def _languages(title: str, results: Path) -> str:
-    """A row for each data set in one language whose results have a title that begins so."""
+    """The table with a row for each data set in one language whose result has a name with this prefix."""
     contents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob(f"{title}_*.json"))]
     table = markdown_table(summary([content["data"] for content in contents if "data" in content]))
     return f"<!-- intents and entities: {title}_* -->\n{table}\n"
 
 
 def _summary(match: re.Match[str], results: Path) -> str:
-    """A row for each of the comparisons that a comment names, with the models that the table has for columns."""
+    """The table with a row for each comparison that a comment names, and the columns of the old table."""
     titles, table = match.groups()
     _, *models = [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")]
     rows = [["", *models]]

@@ -46,7 +46,7 @@ def page() -> str:
 
 
 def _tables(component: Any) -> List[Tuple[str, List[str]]]:
-    """The options of a component and of its sections, by the names of these."""
+    """The tables of options of a component, one for each section, with their headings."""
     tables = []
     for section, part, keys in _parts(component):
         usual, rows = part(), []
@@ -62,7 +62,7 @@ def _tables(component: Any) -> List[Tuple[str, List[str]]]:
 
 
 def _parts(component: Any) -> Iterator[Tuple[str, Any, Sequence[str]]]:
-    """Heading, class and names of options of the component, of each section and of each variant of a section."""
+    """Heading, class and option names of the component, of each section, and of each variant of a section."""
     yield "", component, list(options_of(component))
     for section, part in sections_of(component).items():
         yield section, part, list(options_of(part))
@@ -72,13 +72,13 @@ def _parts(component: Any) -> Iterator[Tuple[str, Any, Sequence[str]]]:
 
 
 def _requirements(option: Option) -> List[str]:
-    """What other options have to be, as an option declares it."""
+    """The conditions on other options that an option declares."""
     needed = [f"`{name}: {alternatives(values)}`" for name, values in option.requires.items()]
     return [f"Only for {' and '.join(needed)}."] if needed else []
 
 
 def _exceptions(component: Any, section: str, key: str, values: Sequence[Any]) -> List[str]:
-    """Which values of an option a component refuses, or takes for some students alone."""
+    """The values of an option that a component refuses, or accepts only for some students."""
     bases: Dict[str, Dict[str, Any]] = {"": {}}
     if section.startswith("student"):
         return []
@@ -97,7 +97,7 @@ def _exceptions(component: Any, section: str, key: str, values: Sequence[Any]) -
 
 
 def _refused(options: Any, section: str, key: str) -> bool:
-    """Whether an option has a value that no other option could make right, but for another student."""
+    """Whether the value of an option is invalid whatever the other options are, except for another student."""
     own = {section, f"{section}.{key}".lstrip("."), "student.architecture", "pruning.pooler"}
     return any(set(problem.options) <= own for problem in options.conflicts())
 

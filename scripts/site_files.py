@@ -1,6 +1,6 @@
-"""A hook of MkDocs (`mkdocs.yml`): the site has the pages of the repository at the paths that they have there.
+"""A hook of MkDocs (`mkdocs.yml`) that gives pages of the site the same paths as in the repository.
 
-So links between pages, and to pictures of results, are the same on the site and in the repository.
+Thus links between pages, and to pictures of results, work on the site and in the repository.
 """
 
 from __future__ import annotations

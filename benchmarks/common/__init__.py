@@ -1,1 +1,1 @@
-"""What the scripts are made of."""
+"""Code that the scripts share."""

@@ -1,4 +1,4 @@
-"""Tables and plot of `real_bots`: models measured here beside the figures that HINT3's authors published."""
+"""Tables and plot of `real_bots`: measured models, and the figures that the authors of HINT3 published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COSTS = {"latency_p50_ms": ("p50 ms", 2), "archive_mb": ("archive MB", 1), "trai
 
 
 class Series(NamedTuple):
-    """Figures of a model at several thresholds, once for each seed; those of a platform are published, and one run."""
+    """Figures of a model at several thresholds, for each seed; published figures of platforms have a single run."""
 
     name: str
     is_published: bool
@@ -34,21 +34,21 @@ class Series(NamedTuple):
 
     @property
     def thresholds(self) -> List[float]:
-        """In ascending order."""
+        """The measured thresholds in ascending order."""
         return [entry["threshold"] for entry in self.runs[0]]
 
     def values(self, figure: str, threshold: float) -> List[float]:
-        """One for each seed; none at a threshold that was not measured."""
+        """A figure at a threshold, for each seed; empty if it was not measured there."""
         return [entry[figure] for run in self.runs for entry in run if entry["threshold"] == threshold]
 
     @property
     def best_threshold(self) -> float:
-        """That with the highest mean MCC."""
+        """The threshold with the highest mean MCC."""
         return max(self.thresholds, key=lambda threshold: float(np.mean(self.values("mcc", threshold))))
 
 
 def all_series(content: Mapping[str, Any]) -> List[Series]:
-    """Models in the order of the results, then published platforms."""
+    """The series of models in the order of the results, then of published platforms."""
     measured = [
         Series(name_of(name), False, [cell["thresholds"] for cell in cells])
         for name, cells in _by_model(content).items()
@@ -60,7 +60,7 @@ def all_series(content: Mapping[str, Any]) -> List[Series]:
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """All tables, and how the figures were made."""
+    """A page with all tables, and how the figures were measured."""
     series = all_series(content)
     by_threshold = "\n\n".join(_by_threshold(series, figure) for figure in FIGURES)
     published = """
@@ -123,7 +123,7 @@ def _trust_and_costs(content: Mapping[str, Any]) -> str:
 
 
 def _by_threshold(series: Sequence[Series], figure: str) -> str:
-    """One table; the name of the figure is the heading of its first column, by which pages find it."""
+    """A table of one figure, whose name is the header of the first column, by which pages find the table."""
     thresholds = sorted({threshold for item in series for threshold in item.thresholds})
     table = [[FIGURES[figure], *(f"{threshold:.1f}" for threshold in thresholds)]]
     table += [
@@ -144,7 +144,7 @@ def _by_model(content: Mapping[str, Any]) -> Dict[str, List[Mapping[str, Any]]]:
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: MCC against the threshold; published platforms are dashed, a band is a standard deviation."""
+    """Writes a PNG: MCC against the threshold; published platforms are dashed, bands are standard deviations."""
     labels = ("threshold of the fallback", "MCC over all test messages")
     series = all_series(content)
     with panel(path, title=_headline(title, series), labels=labels, size=(11, 5)) as axes:
@@ -162,7 +162,7 @@ def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
 
 
 def _headline(title: str, series: Sequence[Series]) -> str:
-    """What is seen: MCC at Rasa's default threshold of our default and of Rasa's, where both were measured."""
+    """The title of the plot: MCC of our default and of Rasa's at Rasa's default threshold, if both were measured."""
     scores = [
         f"{item.name} {np.mean(item.values('mcc', FALLBACK_THRESHOLD)):.2f}"
         for item in series

@@ -1,4 +1,4 @@
-"""Command lines of the scripts: data sets as options, what runs for each, and the command as it is published."""
+"""Command lines of the scripts: data sets as options, a run for each, and the command in its published form."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rasa_compressed_bert.units import MB
 
 
 def named_folder(text: str) -> Tuple[str, Path]:
-    """`NAME=DIR`, or a folder with its own name."""
+    """Parses `NAME=DIR`, or `DIR`, whose name is that of the folder."""
     name, found, path = text.partition("=")
     return (name, Path(path)) if found else (Path(text).name, Path(text))
 
 
 def work_folder(arguments: argparse.Namespace, title: str) -> Path:
-    """The folder where a script keeps its models, `--work` / title; with `--fresh` what is in it is deleted."""
+    """The folder for the models of a script, `--work` / title; with `--fresh` its content is deleted."""
     folder: Path = arguments.work / title
     if arguments.fresh and folder.exists():
         shutil.rmtree(folder)
@@ -45,7 +45,7 @@ def command_line(module: str) -> str:
 
 
 def in_one_line(model: Path) -> str:
-    """A trained model as published results name it: component, sparsity, format, weights, size."""
+    """A description of a trained model for published results: component, sparsity, format, weights, size."""
     report = inspect_model(model)
     parts = []
     for name, component in report["components"].items():
@@ -56,7 +56,7 @@ def in_one_line(model: Path) -> str:
 
 
 def quiet_rasa() -> None:
-    """Logs as Rasa's command line does; without it every message is logged in full."""
+    """Configures logging as Rasa's command line does; otherwise every message is logged in full."""
     os.environ["LOG_LEVEL"] = "ERROR"
     configure_logging_and_warnings()
     configure_structlog()
@@ -65,7 +65,7 @@ def quiet_rasa() -> None:
 def publish(
     name: str, content: Dict[str, Any], to_markdown: Callable[[str, Dict[str, Any]], str], *, folder: Path
 ) -> None:
-    """Writes `name.json` and `name.md`, shows the latter and says where they are."""
+    """Writes `name.json` and `name.md`, prints the latter and the paths of both."""
     text = to_markdown(name, content)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -84,7 +84,7 @@ def run_all(arguments: argparse.Namespace, run_data_set: Callable[..., None]) ->
 
 
 def exit_status(run: Callable[[], Any]) -> int:
-    """Runs a script; 2 for what is refused, 130 after Ctrl-C."""
+    """Runs a script, and returns its exit status: 2 after an error of this package, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     silence_libraries()
     try:

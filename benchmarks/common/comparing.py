@@ -1,4 +1,4 @@
-"""Models that are trained one after the other and measured side by side, for the scripts that compare rows."""
+"""Trains models one after the other and measures them in turns, for the scripts that compare rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rasa_compressed_bert.reporting.environment import environment
 
 
 class Row(NamedTuple):
-    """A model of a comparison: where it is trained, its name in results, its config.yml and its training data."""
+    """A model of a comparison: its folder, its name in results, its config.yml and its training data."""
 
     folder: Path
     model: str
@@ -26,17 +26,17 @@ class Row(NamedTuple):
 
     @property
     def archive(self) -> Path:
-        """The trained model."""
+        """The path of the trained model."""
         return self.folder / "model.tar.gz"
 
 
 def train_rows(rows: Sequence[Row], *, title: str, reuse: bool = False) -> List[Dict[str, Any]]:
-    """Trains each row that is not trained yet; returns what results say of each training.
+    """Trains each row that is not trained yet; returns an entry for the results for each training.
 
     Args:
-        rows: what to train.
-        title: of the progress bar.
-        reuse: takes models of other code or libraries as well.
+        rows: the rows to train.
+        title: the title of the progress bar.
+        reuse: whether to reuse models of other code or libraries as well.
 
     Raises:
         CompressedBertError: if a training fails.
@@ -66,18 +66,19 @@ def compare_rows(
     work: Path,
     pause: float = 0.0,
 ) -> Tuple[Measured, List[Dict[str, Any]]]:
-    """Trained rows on the same messages in one run, one thread each.
+    """Measures trained rows on the same messages in one run, on one thread each.
 
     Args:
-        rows: trained, each with another `model`.
-        test: the file of the messages.
-        messages: what is asked.
-        outside: texts that no intent is right for.
-        work: folder of what was measured before.
-        pause: seconds before each of the messages that are timed again; 0 for none.
+        rows: trained rows with different names.
+        test: the file with the test messages.
+        messages: the test messages.
+        outside: messages that are out of scope.
+        work: folder of earlier measurements.
+        pause: seconds before each of 50 messages that are timed again; 0 for none.
 
     Returns:
-        The measurements of these models, for more of them, and a result of `compare_models` for each row.
+        The stored measurements of these models, to which others can be added, and a result of `compare_models` for each
+        row.
     """
     archives = {row.model: row.archive for row in rows}
     texts = [[message.text for message in messages], list(outside)]

@@ -12,12 +12,12 @@ from rasa_compressed_bert.data.example import Example, LabelledMessage, normal_f
 
 
 def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: int = 42) -> List[LabelledMessage]:
-    """`size` messages with the intents in proportion, every intent at least once; all of them for a size of 0."""
+    """`size` messages, stratified by intent, with at least one of every intent; all messages for a size of 0."""
     if not size or size >= len(messages):
         return list(messages)
     rng = np.random.default_rng(seed)
     intents = np.array([message.intent for message in messages])
-    ranks = np.empty(len(messages))  # a message's place within its intent, 0 to 1: the smallest ones are taken
+    ranks = np.empty(len(messages))  # a message's rank within its intent, 0 to 1; the lowest are taken
     for intent in np.unique(intents):
         members = np.flatnonzero(intents == intent)
         ranks[rng.permutation(members)] = (np.arange(len(members)) + rng.random()) / len(members)
@@ -26,9 +26,9 @@ def stratified_sample(messages: Sequence[LabelledMessage], size: int, *, seed: i
 
 
 def split(messages: Sequence[LabelledMessage], share: float) -> Tuple[List[LabelledMessage], List[LabelledMessage]]:
-    """Training and test messages; `share` of them, stratified, are for the test.
+    """Training and test messages; a stratified `share` of all is the test set.
 
-    What differs from a test message in case and blanks alone is learnt by none.
+    Messages that differ from a test message only in case and white space are not in the training set.
     """
     test = stratified_sample(messages, round(share * len(messages)))
     asked = {normal_form(message.text) for message in test}
@@ -36,13 +36,13 @@ def split(messages: Sequence[LabelledMessage], share: float) -> Tuple[List[Label
 
 
 def prepare(source: Path, folder: Path, *, sample: int, entities: bool = False) -> Tuple[Path, Path]:
-    """Writes `train.yml` and `test.yml` of a data set into `folder`.
+    """Writes `train.yml` and `test.yml` of a data set to `folder`.
 
     Args:
-        source: a folder with train.yml and test.yml, or one file, of which a fifth becomes the test data.
-        folder: where to write.
-        sample: stratified sample of the training messages; 0 for all.
-        entities: left out by default, so that every row learns the same task and DIET does not pay for a second one.
+        source: a folder with train.yml and test.yml, or one file, a fifth of which becomes the test data.
+        folder: the folder to write to.
+        sample: size of a stratified sample of the training messages; 0 for all.
+        entities: whether to keep entities; by default not, so that every row, DIET included, learns only intents.
     """
     if source.is_file():
         training, test = split(load_messages(source, entities=entities), 0.2)
@@ -56,24 +56,24 @@ def prepare(source: Path, folder: Path, *, sample: int, entities: bool = False) 
 
 
 def prepare_examples(source: Path, folder: Path, *, sample: int) -> Tuple[List[Example], List[Example]]:
-    """What `prepare` writes, as examples without entities: to train on, and to test with."""
+    """The training and test messages that `prepare` writes, as examples without entities."""
     paths = prepare(source, folder, sample=sample)
     training, test = ([Example(item.text, item.intent) for item in load_messages(path)] for path in paths)
     return training, test
 
 
 def floor_messages(messages: Sequence[LabelledMessage]) -> List[LabelledMessage]:
-    """Training data of the keyword row: one keyword for each of two intents.
+    """Training data of the row `keyword`: one keyword for each of two intents.
 
-    KeywordIntentClassifier turns every training message into a regular expression; with real ones it fails on ambiguous
-    data and gets slower with each. It is here for the time that Rasa itself takes, so its score means nothing.
+    KeywordIntentClassifier turns every training message into a regular expression; with real messages it fails on
+    ambiguous data and becomes slower with each. The row only shows the time that Rasa itself takes.
     """
     intents = sorted({message.intent for message in messages})[:2]
     return [LabelledMessage(f"keyword{index}", intent) for index, intent in enumerate(intents)]
 
 
 def write_nlu(messages: Sequence[LabelledMessage], path: Path) -> None:
-    """Writes Rasa's YAML, in which nothing of a text but its entities is taken for one."""
+    """Writes Rasa's YAML, with characters replaced that Rasa would read as the annotation of an entity."""
     from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLWriter
     from rasa.shared.nlu.training_data.message import Message
     from rasa.shared.nlu.training_data.training_data import TrainingData

@@ -1,4 +1,4 @@
-"""What Rasa's FallbackClassifier makes of a classifier's answers at several thresholds, and how right that is."""
+"""Decisions of Rasa's FallbackClassifier on a classifier's answers at several thresholds, and their scores."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Answer = Mapping[str, Any]  # see `served.served`
 
 
 def decided(answers: Sequence[Answer], threshold: float) -> List[str]:
-    """The intents that a bot acts on; `OUT_OF_SCOPE` where Rasa falls back, or where there is no intent.
+    """The intents that a bot acts on; `OUT_OF_SCOPE` if Rasa falls back, or if there is no intent.
 
     Args:
-        answers: of a classifier.
-        threshold: of FallbackClassifier, whose `ambiguity_threshold` keeps its default.
+        answers: the answers of a classifier.
+        threshold: the threshold of FallbackClassifier, whose `ambiguity_threshold` keeps its default.
     """
     messages = [Message(_data(answer)) for answer in answers]
     FallbackClassifier({**FallbackClassifier.get_default_config(), THRESHOLD_KEY: threshold}).process(messages)
@@ -39,8 +39,8 @@ def figures(expected: Sequence[str], decisions: Sequence[str]) -> Dict[str, floa
     """Accuracy, in-scope accuracy, recall of messages out of scope, and Matthews correlation, as HINT3 computes them.
 
     Args:
-        expected: an intent of each message, or `OUT_OF_SCOPE`.
-        decisions: the same of a bot.
+        expected: the intent of each message, or `OUT_OF_SCOPE`.
+        decisions: the decision of a bot for each message, in the same form.
     """
     right = np.array([intent == decision for intent, decision in zip(expected, decisions)])
     outside = _is_outside(expected)
@@ -53,15 +53,15 @@ def figures(expected: Sequence[str], decisions: Sequence[str]) -> Dict[str, floa
 
 
 def scores(expected: Sequence[str], answers: Sequence[Answer]) -> Dict[str, Any]:
-    """`figures` at each of `THRESHOLDS`, and how far confidences can be trusted, without a fallback.
+    """`figures` at each of `THRESHOLDS`, and the quality of confidences without a fallback.
 
     Args:
-        expected: an intent of each message, or `OUT_OF_SCOPE`.
-        answers: of a classifier.
+        expected: the intent of each message, or `OUT_OF_SCOPE`.
+        answers: the answers of a classifier.
 
     Returns:
-        `thresholds`; `out_of_scope_auroc`, of the best intent's confidence; `calibration_error` of the messages in
-        scope; and `below_threshold`, the share of them whose confidence is below Rasa's default threshold.
+        `thresholds`; `out_of_scope_auroc`, of the confidence of the best intent; `calibration_error` of messages in
+        scope; and `below_threshold`, the share of those with a confidence below Rasa's default threshold.
     """
     outside = _is_outside(expected)
     confidences = np.array([answer["confidence"] for answer in answers])

@@ -1,8 +1,8 @@
-"""LanguageModelFeaturizer and ours alone, without the rest of Rasa, in a process of their own.
+"""LanguageModelFeaturizer and our featurizer without the rest of Rasa, in their own process.
 
     python -m benchmarks.common.featurizers MEASURE WEIGHTS TRAIN.yml TEST.yml RESULT.json
 
-`latency`: one message at a time; `similarity`: how near our features are; `training`: the whole training data at once.
+`latency`: one message at a time; `similarity`: cosine similarity of features; `training`: the whole training data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LMF_MODULE = "rasa.nlu.featurizers.dense_featurizer.lm_featurizer"
 
 
 def measured(measure: str, weights: str, *, training: Path, test: Path, folder: Path) -> Dict[str, Any]:
-    """What the function named `measure` returns in a fresh process: on all cores for `training`, else on one thread.
+    """Runs the function named `measure` in a new process, on all cores for `training`, else on one thread.
 
     Raises:
         CompressedBertError: if it fails; the reason is on standard error.
@@ -55,9 +55,9 @@ def main() -> int:
 
 
 def latency(weights: str, training: Path, test: Path, *, storage: Path) -> Dict[str, Dict[str, float]]:
-    """p50 and p95 milliseconds of `process([message])`; every round, each component gets the same part of the messages.
+    """p50 and p95 milliseconds of `process([message])`; in a round, all components get the same part of the messages.
 
-    Every call gets a message of its own, which has words and no features yet.
+    Every call gets a new message, which has words and no features.
     """
     use_one_thread()
     texts = texts_of(test)
@@ -66,7 +66,7 @@ def latency(weights: str, training: Path, test: Path, *, storage: Path) -> Dict[
     with tqdm(total=ROUNDS * len(components), unit=" rounds", desc="one message at a time") as bar:
         for start in range(ROUNDS):
             for name, featurizer in components.items():
-                featurizer.process(tokenized(texts[:WARM_UP]))  # the first ones find the caches full of another model
+                featurizer.process(tokenized(texts[:WARM_UP]))  # during the first ones, caches still hold another model
                 for message in tokenized(texts[start::ROUNDS]):
                     begin = time.perf_counter()
                     featurizer.process([message])
@@ -113,7 +113,7 @@ def training_time(weights: str, training: Path, test: Path, *, storage: Path) ->
 
 
 def component(item: Dict[str, Any], training: Path, *, storage: Path) -> Any:
-    """A component as a trained pipeline has it, made from its entry in a configuration; its files are in `storage`."""
+    """Makes a component as in a trained pipeline, from its entry in a configuration; its files are in `storage`."""
     from rasa.engine.graph import ExecutionContext, GraphSchema
     from rasa.engine.storage.local_model_storage import LocalModelStorage
     from rasa.engine.storage.resource import Resource
@@ -137,14 +137,14 @@ def texts_of(path: Path) -> List[str]:
 
 
 def tokenized(texts: Sequence[str]) -> List[Any]:
-    """Messages as a tokenizer leaves them: words, and no features."""
+    """Messages with words, as after a tokenizer, and without features."""
     from rasa.shared.nlu.training_data.message import Message
 
     return _tokenizer().process([Message({"text": text}) for text in texts])
 
 
 def features(message: Any) -> Tuple[np.ndarray, np.ndarray]:
-    """One row a word, and one row for the message.  # (words, H), (1, H)"""
+    """The features of the words, and of the message.  # (words, H), (1, H)"""
     sequence, sentence = message.get_dense_features("text", [])
     return sequence.features, sentence.features
 

@@ -1,4 +1,4 @@
-"""Training data with a few messages of each intent, and the accuracies that papers report for such data."""
+"""Training data with a few messages per intent, and published accuracies for such data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def published_for(name: str) -> List[Dict[str, Any]]:
     """`model`, `shots` and `accuracy` of each published figure for a data set.
 
     Args:
-        name: of the data set; it may go on after a name of `PUBLISHED`.
+        name: name of the data set, which begins with a name of `PUBLISHED`.
     """
     return [
         {"model": model, "shots": shots, "accuracy": accuracy}
@@ -60,18 +60,18 @@ def published_for(name: str) -> List[Dict[str, Any]]:
 
 
 def shots_of(source: Path, wanted: Optional[Sequence[int]]) -> List[int]:
-    """How many messages of each intent to train on: as wanted, or as the folder's `train_<k>.yml`, or else 5 and 10."""
+    """The numbers of training messages per intent: the wanted ones, else those of `train_<k>.yml`, else 5 and 10."""
     matches = [_FEW.fullmatch(path.name) for path in source.iterdir()] if source.is_dir() else []
     return sorted(wanted or {int(match[1]) for match in matches if match} or DEFAULT_SHOTS)
 
 
 def has_own_part(source: Path, shots: int) -> bool:
-    """Whether the data set comes with training messages for this number: they are the same for every seed."""
+    """Whether the data set has training messages for this number, which are then the same for every seed."""
     return (source / f"train_{shots}.yml").is_file()
 
 
 def write_training(source: Path, folder: Path, *, shots: int, seed: int) -> Path:
-    """Writes the training messages: those of `train_<shots>.yml`, or some of `train.yml`, which the seed chooses."""
+    """Writes the training messages: those of `train_<shots>.yml`, or a random choice from `train.yml`."""
     if has_own_part(source, shots):
         messages, path = load_messages(source / f"train_{shots}.yml"), folder / f"train_{shots}.yml"
     else:
@@ -85,7 +85,7 @@ def write_training(source: Path, folder: Path, *, shots: int, seed: int) -> Path
 def few_of_each(messages: Sequence[LabelledMessage], count: int, *, seed: int) -> List[LabelledMessage]:
     """A random choice of `count` messages of each intent, or all of an intent that has fewer.
 
-    The choice with a smaller count and the same seed is part of it.
+    It contains the choice with a smaller count and the same seed.
     """
     rng = np.random.default_rng(seed)
     intents = np.array([message.intent for message in messages])
@@ -94,7 +94,7 @@ def few_of_each(messages: Sequence[LabelledMessage], count: int, *, seed: int) -
 
 
 def find_test(source: Path, given: Optional[Path]) -> Path:
-    """The data set's `test.yml`, or else the file that was given, or the `test.yml` of the folder that was given.
+    """The data set's `test.yml`, else the given file, or the `test.yml` of the given folder.
 
     Raises:
         CompressedBertError: if there is none.

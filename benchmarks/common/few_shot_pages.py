@@ -1,4 +1,4 @@
-"""Table and plot of `few_shot`: models measured here beside the accuracies that papers report."""
+"""Table and plot of `few_shot`: measured models and published accuracies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """The table, and how the figures were made."""
+    """A page with the table, and how the figures were measured."""
     shots = sorted({cell["shots"] for cell in content["results"]})
     table = [["model", *(f"{count}-shot {name}" for count in shots for name in SCORES.values())]]
     for name in dict.fromkeys(cell["model"] for cell in content["results"]):
@@ -51,7 +51,7 @@ Made by `{content["command"]}` on {in_words(content["environment"])}.
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: accuracy against the number of shots; published figures are dashed, bars standard deviations."""
+    """Writes a PNG: accuracy over the number of shots; published figures are dashed, bars are standard deviations."""
     shots = sorted({cell["shots"] for cell in content["results"]})
     names = dict.fromkeys((key, cell["model"]) for key in ("results", "published") for cell in content[key])
     labels = ("training messages of each intent", "accuracy, %")

@@ -28,7 +28,7 @@ def frozen_scores(
     Args:
         training: messages to fit the regression to.
         test: messages to score.
-        config: options that say which weights, and how messages are tokenized.
+        config: options, with the weights and the tokenization of messages.
     """
     start = start_from_pretrained(config, [example.text for example in training])
     tokenizer = WordpieceTokenizer(start.tokenizer, config.max_length)

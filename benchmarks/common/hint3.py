@@ -1,4 +1,4 @@
-"""A bot's training data and test messages, some of which are out of scope, with the figures published for them.
+"""Training data and test messages of a bot, some of which are out of scope, and published figures.
 
 The files are those of HINT3 (Arora et al. 2020, arXiv 2009.13833, github.com/hellohaptik/HINT3):
 
@@ -6,7 +6,7 @@ The files are those of HINT3 (Arora et al. 2020, arXiv 2009.13833, github.com/he
 - `test_all.csv`: columns `sentence` and `label`, where a message out of scope has the label `NO_NODES_DETECTED`.
   Repeated messages are kept, because the published figures count them. Without this file, the test messages are those
   of `test.yml` and, out of scope, those of `oos_test.yml`.
-- `PUBLISHED.csv`, if there is one: columns `platform`, `train`, `threshold`, and one for each of `FIGURES`.
+- `PUBLISHED.csv` (optional): columns `platform`, `train`, `threshold`, and one for each of `FIGURES`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def read_bot(folder: Path, max_messages: int = 0) -> Bot:
     """Reads a data set.
 
     Args:
-        folder: of the files.
-        max_messages: a stratified sample of the test messages, for which no figures are published; 0 for all.
+        folder: the folder of the files.
+        max_messages: size of a stratified sample of the test messages, then without published figures; 0 for all.
 
     Raises:
         CompressedBertError: if a file is missing.

@@ -1,6 +1,6 @@
 """k-means of 8 to 1 bits on a trained intent model: of all weights, of the encoder, or of the embeddings.
 
-It is what Rasa's post of 2019 tried on a small classifier (blog.rasa.com/compressing-bert-for-faster-prediction-2/).
+Rasa's post of 2019 did the same with a small classifier (blog.rasa.com/compressing-bert-for-faster-prediction-2/).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WHERE = {
     "encoder only": {bits: (bits, 8) for bits in BITS},
     "embeddings only": {bits: (8, bits) for bits in BITS},
 }
-SMALL = (2, 4)  # bits of encoder and embeddings that are promised to take a tenth
+SMALL = (2, 4)  # bits of encoder and embeddings, for which the aim is a tenth of the size
 _PAIRS = [*(pair for pairs in WHERE.values() for pair in pairs.values()), SMALL]
 _AWARE = [(4, 4), (3, 3), (2, 2), (1, 1), (1, 8), SMALL]
 SETTINGS = tuple(  # at 8 bits all of `WHERE` is the same
@@ -58,13 +58,13 @@ _WAYS = {
     "one scale a channel": {},
     "trained for it": {"aware_training": True},
 }
-_POST_LOSS = 0.016  # relative, of 2 bits
-_NOTHING = 0.005  # what "the same F1" may hide at two digits
+_POST_LOSS = 0.016  # relative loss of the post with 2 bits
+_NOTHING = 0.005  # largest difference that "the same F1" may hide, rounded to two digits
 Cells = Mapping[Setting, Mapping[str, Any]]
 
 
 def measure(dense: Dense, messages: Sequence[LabelledMessage], *, path: Path) -> Dict[str, Any]:
-    """Scores and sizes of `dense`, and of each of `SETTINGS` in `cells`; an earlier call's are kept in `path`."""
+    """Scores and sizes of `dense`, and of each of `SETTINGS` in `cells`; those in `path` are not measured again."""
     words = hashlib.sha256(json.dumps(messages).encode("ascii")).hexdigest()
     results = Results(path, {}, identity={"model": dense.digest, "test messages": words})
     if "dense" not in results.content:
@@ -87,13 +87,13 @@ def _outcome(dense: Dense, setting: Setting, messages: Sequence[LabelledMessage]
 
 
 def _measured(artifact: Artifact, messages: Sequence[LabelledMessage]) -> Dict[str, Any]:
-    """Scores of the engine, and bytes of the files: stored, and as gzip leaves them."""
+    """Scores of the engine, and bytes of the files: stored, and after gzip."""
     size = describe(artifact)["bytes"]
     return {**scores_of(artifact, messages), "stored": size["stored"], "archived": size["archived"]}
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """Macro F1 over bits, the post's claims, and everything about each model."""
+    """A page with macro F1 over bits, the post's claims, and all figures of each model."""
     cells = cells_of(content)
     return f"""# {title}
 
@@ -114,12 +114,12 @@ Sizes are shares of the 32-bit model's files: as they are, and as the archive's 
 
 
 def cells_of(content: Mapping[str, Any]) -> Cells:
-    """What was measured, by setting."""
+    """The measured cells, by setting."""
     return {Setting(*(cell[name] for name in Setting._fields)): cell for cell in content["cells"]}
 
 
 def score_rows(cells: Cells) -> List[List[str]]:
-    """Heading, and a row a line of the plot: macro F1 at each number of bits."""
+    """A header, and a row for each line of the plot: macro F1 at each number of bits."""
     rows = [["quantized", "scales", "trained for it", *(setting_name("bits", bits) for bits in BITS)]]
     for options in ({}, {"per_channel": False}, {"aware_training": True}):
         for where, pairs in WHERE.items():
@@ -131,7 +131,7 @@ def score_rows(cells: Cells) -> List[List[str]]:
 
 
 def model_rows(cells: Cells, dense: Mapping[str, Any]) -> List[List[str]]:
-    """Heading, and a row a model."""
+    """A header, and a row per model."""
     heading = ["encoder bits", "embedding bits", "scales", "trained for it", "macro F1", "points", "accuracy"]
     rows = [[*heading, "stored", "archived"]]
     rows.append(["32", "32", "", "", _score(dense), "", tables.percent(dense["accuracy"]), "100 %", "100 %"])
@@ -147,7 +147,7 @@ def model_rows(cells: Cells, dense: Mapping[str, Any]) -> List[List[str]]:
 
 
 def claims(cells: Cells, dense: Mapping[str, Any]) -> List[str]:
-    """A sentence for each of the post's claims, made of what was measured."""
+    """A sentence for each of the post's claims, with the measured figures."""
     before = dense["macro_f1"]
     found = {pair: [(way, _f1(cells[Setting(*pair, **o)])) for way, o in _WAYS.items()] for pair in ((2, 2), (1, 8))}
     two = [f"{way}: {_change(f1, before)}, {_verdict(f1, before * (1 - _POST_LOSS))}" for way, f1 in found[2, 2]]
@@ -160,7 +160,7 @@ def claims(cells: Cells, dense: Mapping[str, Any]) -> List[str]:
 
 
 def _more_sensitive(cells: Cells) -> List[str]:
-    """Either at 1 bit, the other part at 8, in each way that both were measured in."""
+    """Sentences that compare encoder and embeddings, each in 1 bit with the other part in 8 bits."""
     sentences = []
     for way, options in _WAYS.items():
         pair = [cells.get(Setting(*bits, **options)) for bits in ((8, 1), (1, 8))]
@@ -176,7 +176,7 @@ def _f1(cell: Mapping[str, Any]) -> Optional[float]:
 
 
 def _change(f1: Optional[float], before: float) -> str:
-    """`0.940 -> 0.930 (1.1 % less)`"""
+    """A change of F1, such as `0.940 -> 0.930 (1.1 % less)`."""
     if f1 is None:
         return f"{before:.3f} -> {_shown(f1)}"
     return f"{before:.3f} -> {f1:.3f} ({tables.percent(abs(1 - f1 / before))} {'less' if f1 <= before else 'more'})"

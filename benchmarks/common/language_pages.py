@@ -1,4 +1,4 @@
-"""Tables and plot of `languages`: of a data set in one language, or of models that are asked in other languages."""
+"""Tables and plot of `languages`: for a data set in one language, or for models tested on other languages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """The tables of a data set, and how the figures were made."""
+    """A page with the tables of a data set, and how the figures were measured."""
     parts = [f"# {title}", _introduction(content)]
     if "data" in content:
         parts += [_messages(content["data"]), tables.markdown_table(_models(content["data"]["results"]))]
@@ -56,7 +56,7 @@ def summary(data_sets: Sequence[Mapping[str, Any]]) -> List[List[str]]:
     """Intent accuracy and entity F1 of each model on several data sets.
 
     Args:
-        data_sets: the entries `data` of results.
+        data_sets: the entries `data` of the results.
     """
     series = list(dict.fromkeys(series_of(cell) for data in data_sets for cell in data["results"]))
     rows = [["data", "training messages", *map(name_of, series)]]
@@ -74,7 +74,7 @@ def _scores(cells: Cells) -> str:
 
 
 def series_of(cell: Mapping[str, Any]) -> str:
-    """The model's name, the same on data with entities and without."""
+    """The model's name, which is the same on data with entities and without."""
     return model_name(str(cell["row"]).replace(BOTH, ""))
 
 
@@ -132,7 +132,7 @@ def _by_row(results: Cells) -> List[Cells]:
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: intent accuracy of each model, in each language where models are asked in several."""
+    """Writes a PNG: intent accuracy of each model, and for each language if there are several."""
     if "data" in content:
         groups = {content["data"]["name"]: _accuracies(content["data"]["results"])}
     else:

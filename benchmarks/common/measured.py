@@ -1,4 +1,4 @@
-"""Measurements that an interrupted run does not repeat."""
+"""Stored measurements, which a resumed run does not repeat."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rasa_compressed_bert.reporting.resumable import Results
 
 
 class Measured:
-    """What was measured of the same models and messages already: a run that was stopped loses nothing.
+    """Measurements of the same models and messages, stored so that an interrupted run can be resumed.
 
     Args:
-        folder: of a JSON file for whatever `made_from` says.
-        made_from: models, messages, machine and code, JSON values.
+        folder: the folder of a JSON file for each `made_from`.
+        made_from: models, messages, machine and code, as JSON values.
     """
 
     def __init__(self, folder: Path, made_from: Sequence[Any]):
@@ -23,7 +23,7 @@ class Measured:
         self._results = Results(folder / f"measured_{digest[:16]}.json", {}, identity={"all": digest})
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
-        """What `measure` gave under this name, now or before."""
+        """The stored result of this name; if there is none, the result of `measure`, which is then stored."""
         for cell in self._results.content["cells"]:
             if cell["name"] == name:
                 return cell["value"]

@@ -1,4 +1,4 @@
-"""Names, colours and markers of rows, the same in every table and plot: commands and JSON have the short names."""
+"""Names, colours and markers of rows in tables and plots; commands and JSON have the short names."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ LOOKS = {
     "N-gram student": ("#74c476", "v"),
     "spaCy student": ("#98df8a", "<"),
 }
-"""Colour and marker by the name of a model: those of one kind are alike."""
+"""Colour and marker by the name of a model; they are similar for models of one kind."""
 INCOMPLETE = ("lmf_diet", "lmf_logistic", "package_sklearn", "package_logistic", "blank_sklearn", "blank_logistic")
-"""Rows whose archives are without the BERT, or the spaCy pipeline, that must be installed beside them."""
+"""Rows whose archives lack the BERT or the spaCy pipeline, which must be installed too."""
 _TITLES = {
     "clinc150": "CLINC150",
     "sst2": "SST-2",
@@ -69,9 +69,9 @@ _TITLES = {
     "hint3_curekart": "HINT3 curekart",
 }
 _PARTS = re.compile(r"^(distillation|few_shot|kmeans|real_bots|runtimes|seeds)_")
-"""What begins the title of results of several data sets, beside that of the set."""
+"""Prefixes of the titles of results, before the name of the data set."""
 _SEED = re.compile(r"_(4\d)$")
-"""Ends the name of a row that was trained with a seed of its own."""
+"""Suffix of the name of a row that was trained with a certain seed."""
 _STUDENTS = {
     "bilstm": "BiLSTM student",
     "transformer": "Transformer student",
@@ -82,10 +82,10 @@ _STUDENTS = {
 
 
 def name_of(row: str) -> str:
-    """What a row of the benchmarks is called on pages and in plots; its own name where it has no other.
+    """The name of a row on pages and in plots; by default the row's own name.
 
     Args:
-        row: as in `rows.row_config`, or as results have it (`pruned_80_int8`).
+        row: as in `rows.row_config`, or as in results (`pruned_80_int8`).
     """
     row = _SEED.sub("", row)
     if row in _NAMES:
@@ -103,7 +103,7 @@ def name_of(row: str) -> str:
 
 
 def named(results: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
-    """Results with the names that rows have on pages; one that was trained with a seed of its own has that, too."""
+    """Results with the names that rows have on pages, including the seed if a row has one."""
     return [{**result, "model": _with_seed(result["model"])} for result in results]
 
 
@@ -113,27 +113,27 @@ def _with_seed(row: str) -> str:
 
 
 PUBLISHED = ("#6baed6", "#fd8d3c", "#74c476", "#9e9ac8", "#969696", "#e7969c")
-"""Colours of figures that others published, which are drawn with dashes."""
+"""Colours of published figures, whose lines are dashed."""
 
 
 def colour_of(name: str, index: int) -> str:
-    """The colour of a model in every plot; that of its place in this one where it has none.
+    """The colour of a model in every plot, or one by position if the model has none.
 
     Args:
-        name: as `name_of` gives it.
-        index: its place.
+        name: a name returned by `name_of`.
+        index: the position of the model in the plot.
     """
     return LOOKS[name][0] if name in LOOKS else f"C{index % 10}"
 
 
 def data_of(title: str) -> str:
-    """What the data of results is called, by their title, which is the name of their file."""
+    """The name of the data set of results, from their title, which is the name of their file."""
     title = _PARTS.sub("", title)
     return _TITLES.get(title, title)
 
 
 def headline(title: str, results: Sequence[Mapping[str, Any]]) -> str:
-    """What a plot of score, milliseconds and size shows: our default beside Rasa's, where it has both."""
+    """The title of a plot of score, milliseconds and size: our default compared with Rasa's, if it has both."""
     title = data_of(title)
     of = {name_of(result["model"]): result for result in results}
     ours, rasas = of.get(_NAMES[DEFAULT]), of.get(_NAMES["diet"])

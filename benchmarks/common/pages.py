@@ -1,4 +1,4 @@
-"""What people look at of results that compare models: Markdown and a plot, from their JSON."""
+"""Markdown pages and plots of results that compare models, from their JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasa_compressed_bert.reporting.terminal import show
 
 
 def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
-    """JSON, Markdown and PNG."""
+    """Writes the JSON, Markdown and PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{title}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_pages(title, content, folder=folder)
@@ -24,19 +24,19 @@ def write_results(title: str, content: Dict[str, Any], *, folder: Path) -> None:
 
 
 def write_pages(title: str, content: Dict[str, Any], *, folder: Path) -> None:
-    """Markdown and PNG, from what the JSON holds."""
+    """Writes the Markdown and PNG files from the content of the JSON."""
     (folder / f"{title}.md").write_text(to_markdown(title, content), encoding="utf-8")
     plot_models(title, content["results"], folder / f"{title}.png")
 
 
 def plot_models(title: str, results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A PNG of score against milliseconds and size, with the names and the colours that models have in every plot."""
+    """Writes a PNG of score against milliseconds and size, with the models' common names and colours."""
     names = {name_of(row) for row in INCOMPLETE}
     plot_comparison(results, path, title=headline(title, results), name_of=name_of, looks=LOOKS, incomplete=names)
 
 
 def to_markdown(title: str, content: Dict[str, Any]) -> str:
-    """The columns to choose by, then all that was measured."""
+    """A page with the most important columns, then with all."""
     results = named(content["results"])
     rows, in_short = (comparison_rows(results, in_short=short) for short in (False, True))
     older = [result["model"] for result in results if result.get("made_by_other_code")]

@@ -1,4 +1,4 @@
-"""Plots of one panel, with the legend to the right of it."""
+"""Plots with one panel, with the legend at its right."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rasa_compressed_bert.reporting.plots import drawn
 
 @contextlib.contextmanager
 def panel(path: Path, *, title: str, labels: Tuple[str, str], size: Tuple[float, float]) -> Iterator[Any]:
-    """Axes to draw on, written as a PNG after the block; on a logarithmic scale, with a finer grid.
+    """A context manager that yields axes, and writes a PNG at its end; logarithmic scales get a finer grid.
 
     Args:
-        path: of the file.
-        title: above the panel.
-        labels: of the two axes.
-        size: in inches.
+        path: path of the PNG.
+        title: the title above the panel.
+        labels: labels of the two axes.
+        size: width and height in inches.
     """
     with drawn(path, figsize=size) as (figure, axes):
         yield axes

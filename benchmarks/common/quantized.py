@@ -1,4 +1,4 @@
-"""A dense model that Rasa trained, and the same model in other formats and for other runtimes."""
+"""A dense model trained by Rasa, and the same model in other formats and for other runtimes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CLASS = OURS.rpartition(".")[2]
 
 @dataclass(frozen=True)
 class Dense:
-    """What everything starts from: in 32-bit floats, nothing pruned.
+    """The dense model in 32-bit floats, from which all others are made.
 
     Attributes:
-        archive: of Rasa.
-        artifact: in that archive.
-        examples: that it was trained on.
+        archive: the archive of Rasa.
+        artifact: the artifact in that archive.
+        examples: the training examples.
     """
 
     archive: Path
@@ -38,7 +38,7 @@ class Dense:
 
     @classmethod
     def trained(cls, folder: Path, nlu: Path, *, epochs: int) -> Dense:
-        """Trained by `rasa train nlu` in `folder`, unless it was before; 0 epochs are the default number."""
+        """Trains the model in `folder` by `rasa train nlu`, unless it exists; 0 epochs mean the default number."""
         train_row(folder, row_config("dense_fp32", epochs=epochs), nlu)
         archive = folder / "model.tar.gz"
         examples = [Example(message.text, message.intent) for message in load_messages(nlu)]
@@ -50,17 +50,17 @@ class Dense:
         return hashlib.sha256(self.artifact.files[WEIGHTS]).hexdigest()
 
     def quantized(self, quantization: QuantizationConfig, *, runtime: str = "onnxruntime") -> Artifact:
-        """The same model in a format; `aware_training` trains it for that, for every runtime to the same weights.
+        """Quantizes the model; `aware_training` trains it further, with the same resulting weights for every runtime.
 
         Raises:
-            ExportError: if the exported model disagrees with the one that it was made from.
+            ExportError: if the exported model disagrees with the quantized one.
         """
         config = PrunedBertIntentClassifierConfig.from_dict(self.artifact.manifest["config"])
         config = replace(config, quantization=quantization, runtime=runtime)
         return requantize_bert(self.examples, config, self.artifact)
 
     def archived(self, artifact: Artifact, target: Path) -> None:
-        """Writes an archive as if Rasa had trained this artifact: the component has its options."""
+        """Writes an archive as if Rasa had trained this artifact, with its options for the component."""
         options = {name: artifact.manifest["config"][name] for name in ("quantization", "runtime")}
         with unpacked(self.archive) as folder:
             (name,) = artifacts_in(folder)

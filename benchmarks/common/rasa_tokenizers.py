@@ -1,4 +1,4 @@
-"""What Rasa's own tokenizers can read: Chinese, and weights whose tokenizer is not BERT's."""
+"""Limits of Rasa's own tokenizers: Chinese, and weights with a tokenizer other than BERT's."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def is_chinese(texts: Iterable[str]) -> bool:
 
 
 def rasa_tokenizer(texts: Iterable[str]) -> str:
-    """The tokenizer of Rasa's rows: Jieba's for Chinese where jieba is installed, else `WhitespaceTokenizer`."""
+    """The tokenizer of Rasa's rows: `JiebaTokenizer` for Chinese if jieba is installed, else `WhitespaceTokenizer`."""
     return JIEBA if is_chinese(texts) and importlib.util.find_spec("jieba") else WHITESPACE
 
 
 def with_tokenizer(config: Dict[str, Any], tokenizer: str) -> Dict[str, Any]:
-    """A copy of a config.yml with another tokenizer of Rasa's, and the language that it is for."""
+    """A copy of a config.yml with another Rasa tokenizer, and the language for it."""
     names = {item["name"] for item in config["pipeline"]}
     if tokenizer == WHITESPACE or WHITESPACE not in names:
         return config
@@ -34,7 +34,7 @@ def with_tokenizer(config: Dict[str, Any], tokenizer: str) -> Dict[str, Any]:
 
 
 def lmf_error(weights: str) -> Optional[str]:
-    """What `BertTokenizer`, the tokenizer of LanguageModelFeaturizer's BERT, raises for weights; None if it reads them.
+    """The error of `BertTokenizer`, which LanguageModelFeaturizer uses for a BERT, with weights; None without error.
 
     Args:
         weights: an alias, a folder or a name on a hub.
@@ -45,6 +45,6 @@ def lmf_error(weights: str) -> Optional[str]:
         Path(folder, "tokenizer.json").write_text(load_pretrained(weights).tokenizer, encoding="utf-8")
         try:
             BertTokenizer.from_pretrained(folder)
-        except Exception as error:  # whatever it is, Rasa's user would see it
+        except Exception as error:  # any error, as a user of Rasa would see it
             return f"{type(error).__name__}: {error}".replace(folder, "FOLDER")
     return None

@@ -1,4 +1,4 @@
-"""The rows of the tables: a Rasa configuration each."""
+"""The rows of the tables, each of which is a Rasa configuration."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ JOINT = "rasa_compressed_bert.JointBertClassifier"
 LOGISTIC = {"name": "LogisticRegressionClassifier"}
 TRIM, STUDENT, BOTH = "trim_", "distilled_", "joint_"
 MULTILINGUAL = "multilingual_"
-"""Begins the name of a row of ours with `MULTILINGUAL_WEIGHTS`."""
+"""Prefix of one of our rows, with `MULTILINGUAL_WEIGHTS`."""
 MULTILINGUAL_WEIGHTS = "multilingual-e5-small"
 FULL = "full_"
-"""Begins the name of a row of ours with `vocabulary: full`; after `MULTILINGUAL`, if it has that too."""
+"""Prefix of one of our rows, with `vocabulary: full`; it may follow `MULTILINGUAL`."""
 DEFAULT = "pruned_60_int8"
 """`PrunedBertIntentClassifier` with its default options."""
 _RASAS = ("keyword", "diet", "lmf_diet", "lmf_logistic", "quantized_logistic")
@@ -31,7 +31,7 @@ SHORT_ROWS = (
     *("dense_fp32", "60", "80", "joint_60", "distilled_bilstm"),
 )
 KNOWN = ", ".join([DEFAULT, *ROWS[1:], "a percentage", f"{TRIM}SIZE", f"{BOTH}ROW", f"{FULL}ROW", f"{MULTILINGUAL}ROW"])
-"""What `is_trainable` knows."""
+"""The names that `is_trainable` accepts, for messages."""
 _SEED_OPTIONS = {
     **dict.fromkeys((OURS, DISTILLED, JOINT, "DIETClassifier", "ResponseSelector"), "random_seed"),
     "LogisticRegressionClassifier": "random_state",
@@ -43,15 +43,15 @@ def row_config(row: str, *, epochs: int = 0, diet_epochs: int = 100) -> Dict[str
 
     Args:
         row: one of `ROWS`, `DEFAULT`, any other percentage, `trim_` and the size of a vocabulary, `distilled_` and a
-            student, `joint_` and a row of ours, or `multilingual_`, `full_` or both, and a BERT of ours.
-        epochs: of our component; 0 for its default.
-        diet_epochs: of DIET; 100 in Rasa's default pipeline.
+            student, `joint_` and one of our rows, or `multilingual_`, `full_` or both, and one of our BERT rows.
+        epochs: epochs of our component; 0 for its default.
+        diet_epochs: epochs of DIET; 100 in Rasa's default pipeline.
     """
     return complete(_rasa_pipeline(row, diet_epochs) or [_ours(row, epochs)])
 
 
 def seeded(config: Dict[str, Any], seed: int) -> Dict[str, Any]:
-    """A copy of a config.yml in which every classifier that has a random seed gets this one."""
+    """A copy of a config.yml with this random seed for every classifier that has one."""
     pipeline = [
         {**item, _SEED_OPTIONS[item["name"]]: seed} if item["name"] in _SEED_OPTIONS else item
         for item in config["pipeline"]
@@ -60,7 +60,7 @@ def seeded(config: Dict[str, Any], seed: int) -> Dict[str, Any]:
 
 
 def without_folders(pipeline: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Results are published: the folder of the default weights becomes their alias."""
+    """A pipeline with the folder of the default weights replaced by their alias, since results are published."""
     folder = str(local_folder("all-MiniLM-L6-v2"))
     return [
         {**item, "model_weights": "all-MiniLM-L6-v2"} if item.get("model_weights") == folder else item
@@ -86,7 +86,7 @@ def is_ours(row: str) -> bool:
 
 
 def is_bert(row: str) -> bool:
-    """Whether a row is a BERT of ours, for intents or for entities too."""
+    """Whether a row is one of our BERT components, for intents or also for entities."""
     for prefix in (MULTILINGUAL, FULL):
         if row.startswith(prefix):
             return is_bert(row[len(prefix) :])
@@ -95,7 +95,7 @@ def is_bert(row: str) -> bool:
 
 
 def is_trainable(row: str) -> bool:
-    """Whether a row can learn any intents: all but `keyword` can."""
+    """Whether a row can learn arbitrary intents, as all but `keyword` can."""
     return row in ROWS and row != "keyword" or is_bert(row)
 
 
@@ -132,9 +132,9 @@ def _ours(row: str, epochs: int) -> Dict[str, Any]:
 
 def _rasa_pipeline(row: str, diet_epochs: int) -> List[Dict[str, Any]]:
     diet = {"name": "DIETClassifier", "epochs": diet_epochs, "constrain_similarities": True}
-    if row == "keyword":  # the floor: what Rasa itself takes for a message
+    if row == "keyword":  # shows the time that Rasa itself takes for a message
         return [{"name": "KeywordIntentClassifier"}]
-    if row == "diet":  # what `rasa init` writes; without ResponseSelector, which retrieval intents alone need
+    if row == "diet":  # as in `rasa init`, without ResponseSelector, which only retrieval intents need
         return [
             {"name": "WhitespaceTokenizer"},
             {"name": "RegexFeaturizer"},
@@ -158,5 +158,5 @@ def language_model_featurizer(folder: str) -> Dict[str, Any]:
 
 
 def complete(pipeline: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """A config.yml of a pipeline."""
+    """A complete config.yml with a pipeline."""
     return {"recipe": "default.v1", "assistant_id": "benchmark", "language": "en", "pipeline": pipeline}

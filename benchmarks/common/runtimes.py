@@ -2,7 +2,7 @@
 
 python -m benchmarks.common.runtimes RESULT.json ARCHIVE...
 
-is what measures the engines of archives in a process of its own, one thread each, in turns.
+measures the engines of archives in its own process, on one thread each, in turns.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ WORDPIECES = 16
 
 
 def measure(dense: Dense, messages: Sequence[LabelledMessage], *, folder: Path) -> Dict[str, Any]:
-    """Makes the archives that are not in `folder` yet, and measures all of them in one run.
+    """Makes missing archives in `folder`, and measures all of them in one run.
 
     Returns:
-        `results`: what `compare_models` says of each, its method and runtime, what the export's check said (`parity`),
-        and milliseconds of the engine alone (`engine_p50_ms`); `refused`: why some were not exported.
+        `results`: for each the result of `compare_models`, its method and runtime, the `parity` of its export, and
+        milliseconds of the engine alone (`engine_p50_ms`); `refused`: why some were not exported.
     """
     folder = folder / dense.digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _label(method: str, runtime: str) -> str:
 
 
 def _archives(dense: Dense, folder: Path) -> Tuple[Dict[Tuple[str, str], Path], Dict[str, str]]:
-    """Archives by method and runtime, and the reasons why some are refused."""
+    """Archives by method and runtime, and the reasons why some were refused."""
     archives, refused = {}, {}
     pairs = [(method, runtime) for method in METHODS for runtime in RUNTIMES]
     with tqdm(total=len(pairs), desc="runtimes", unit=" models", dynamic_ncols=True) as bar:
@@ -98,7 +98,7 @@ def _engines_alone(archives: Sequence[Path], result: Path) -> Dict[str, float]:
 
 
 def main() -> int:
-    """Measures engines in this process, which has one thread for each library."""
+    """Measures engines in this process, with one thread for each library."""
     result, *archives = sys.argv[1:]
     artifacts = {archive: artifact_in(Path(archive)) for archive in archives}
     vocabulary = min(artifact.manifest["encoder"]["vocab_size"] for artifact in artifacts.values())
@@ -112,7 +112,7 @@ def main() -> int:
 
 
 def tflite_interpreter() -> str:
-    """The one that runs TFLite models here: LiteRT's is faster than TensorFlow's own."""
+    """The name of the interpreter that runs TFLite models here: LiteRT's, which is faster, or TensorFlow's own."""
     try:
         return f"ai-edge-litert {metadata.version('ai-edge-litert')}"
     except metadata.PackageNotFoundError:
@@ -120,7 +120,7 @@ def tflite_interpreter() -> str:
 
 
 def to_markdown(title: str, content: Mapping[str, Any]) -> str:
-    """The table, and what was promised of it."""
+    """A page with the table, and how its figures compare with the aims."""
     results = content["results"]
     rows = comparison_rows(results)
     rows[0].append("engine ms")
@@ -142,7 +142,7 @@ engine: milliseconds (p50) of the engine alone, a message of {WORDPIECES} wordpi
 
 
 def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Sizes against those promised, and engines against TensorFlow's, as far as they were measured."""
+    """Sentences that compare sizes with the aims, and engines with TensorFlow, as far as they were measured."""
     found = {(result["method"], result["runtime"]): result for result in results}
     said = []
     for method, most in (("dynamic_int8", "27 %"), ("kmeans 2/4 aware", "10 %")):
@@ -159,7 +159,7 @@ def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: macro F1 over the milliseconds of a message; a colour a runtime, a marker a method."""
+    """Writes a PNG: macro F1 over milliseconds per message, with a colour per runtime and a marker per method."""
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
     labels = ("milliseconds a message (median)", "macro F1, %")
     with panel(

@@ -1,4 +1,4 @@
-"""Scores of models without Rasa around them, and their spread over seeds."""
+"""Scores of models without Rasa around them, and their deviation over seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HALF_UP = 1e-9  # published figures have four digits, and a decimal half has no
 
 
 def scores_of(artifact: Artifact, messages: Sequence[Union[Example, LabelledMessage]]) -> Dict[str, float]:
-    """Accuracy and macro F1 of an intent classifier as it is served."""
+    """Accuracy and macro F1 of a served intent classifier."""
     predictor = open_predictor(artifact)
     rankings = [predictor.predict(message.text).ranking for message in messages]
     predicted = [ranking[0][0] if ranking else None for ranking in rankings]
@@ -23,21 +23,21 @@ def scores_of(artifact: Artifact, messages: Sequence[Union[Example, LabelledMess
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The sample standard deviation (n - 1) of a figure over seeds; 0 of a single one, which has none to draw."""
+    """The sample standard deviation (n - 1) of a figure over seeds; 0 for a single seed."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def mean_and_deviation(
     values: Sequence[float], *, digits: int = 1, scale: float = 100.0, unit: str = "", sign: str = ""
 ) -> str:
-    """Mean and sample standard deviation (n - 1); of a single value, the value alone. Halves are rounded up.
+    """Mean and sample standard deviation (n - 1) as text; a single value has no deviation. Halves are rounded up.
 
     Args:
-        values: one of each seed.
-        digits: after the decimal point.
-        scale: what values are multiplied by.
-        unit: appended.
-        sign: `+` writes that of a positive mean too.
+        values: one value per seed.
+        digits: number of digits after the decimal point.
+        scale: a factor for all values.
+        unit: appended to the text.
+        sign: `+` to write the sign of a positive mean.
     """
     scaled = scale * np.asarray(values, np.float64) + _HALF_UP
     around = f" ± {deviation(scaled):.{digits}f}" if len(scaled) > 1 else ""
@@ -45,5 +45,5 @@ def mean_and_deviation(
 
 
 def seeds_in_words(seeds: int) -> str:
-    """What the figures of `mean_and_deviation` are, as a sentence."""
+    """A sentence that explains the figures of `mean_and_deviation`."""
     return "One seed." if seeds == 1 else f"Mean and sample standard deviation of {seeds} seeds."

@@ -1,8 +1,8 @@
-"""Everything that a trained model says of messages as Rasa serves them, in a process of its own on one thread.
+"""Intent rankings of a trained model, served by Rasa in its own process on one thread.
 
     python -m benchmarks.common.served ARCHIVE TEXTS.json RESULT.json
 
-`rasa_compressed_bert.benchmark.measuring` returns the best intent alone; this also returns the ranking, which Rasa's
+`rasa_compressed_bert.benchmark.measuring` returns only the best intent; this also returns the ranking, which Rasa's
 FallbackClassifier needs. If the pipeline has a FallbackClassifier, its decision is undone, as `rasa test nlu` does.
 """
 
@@ -77,7 +77,7 @@ async def _parse(archive: str, texts: List[str]) -> Dict[str, List[Any]]:
 def answer_of(parsed: Dict[str, Any]) -> Dict[str, Any]:
     """The classifier's intent, confidence and ranking from a parsed message.
 
-    `undo_fallback_prediction` leaves a fallback as it is if the classifier ranked no intent at all: that is no intent.
+    `undo_fallback_prediction` leaves a fallback unchanged if the classifier ranked no intent; that counts as no intent.
     """
     from rasa.nlu.classifiers.fallback_classifier import is_fallback_classifier_prediction, undo_fallback_prediction
 

@@ -1,4 +1,4 @@
-"""Rows trained by the real command line, `rasa train nlu`, and timed."""
+"""Training of rows by the command `rasa train nlu`, with its time."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from rasa_compressed_bert.models.pretrained import ALIASES, weights_digest
 from rasa_compressed_bert.reporting.environment import environment
 
 _NOT_IN_A_MODEL = ("benchmark", "commands", "search", "spacy_pipeline", "__main__.py")
-_SINGLE_THREAD = "_THREADS"  # in the names of the variables that say how many a library may use
+_SINGLE_THREAD = "_THREADS"  # part of the names of variables that set a library's number of threads
 
 
 def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = False) -> Dict[str, Any]:
-    """Trains `folder`/model.tar.gz, unless that was done already with the same data, configuration, code and libraries.
+    """Trains `folder`/model.tar.gz, unless it was trained with the same data, configuration, code and libraries.
 
     Args:
-        folder: of the model.
+        folder: the folder of the model.
         config: a config.yml.
         nlu: training data.
-        reuse: takes a model of other code or libraries as well; `made_by_other_code` says so then.
+        reuse: whether to reuse a model of other code or libraries as well; `made_by_other_code` then says so.
 
     Returns:
-        `training_s`, the seconds of the whole command, Rasa's start included; `command`; and what it was made from.
+        `training_s`, the seconds of the whole command, including Rasa's start; `command`; and what it was made from.
 
     Raises:
         CompressedBertError: if training fails.
@@ -65,12 +65,12 @@ def train_row(folder: Path, config: Dict[str, Any], nlu: Path, *, reuse: bool = 
 
 
 def training_environment() -> Dict[str, str]:
-    """The environment of a process that may use all cores."""
+    """The environment of a process that can use all cores."""
     return {name: value for name, value in worker_environment(1).items() if _SINGLE_THREAD not in name}
 
 
 def _run(command: Any, folder: Path) -> None:
-    """Runs in `folder`, without Rasa's cache; the output is kept in train.log."""
+    """Runs a command in `folder`, without Rasa's cache; its output is written to train.log."""
     environment = {**training_environment(), "RASA_MAX_CACHE_SIZE": "0", "LOG_LEVEL": "INFO"}
     log = folder / "train.log"
     with log.open("w") as output:
@@ -83,22 +83,22 @@ def _run(command: Any, folder: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Of what a file holds."""
+    """A digest of the content of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def digest_of(made_from: Any) -> str:
-    """The name of a folder for what is made from some JSON values, so that it is made anew from others."""
+    """A digest of JSON values, used as the name of a folder, so that other values have another folder."""
     return hashlib.sha256(json.dumps(made_from).encode("ascii")).hexdigest()[:16]
 
 
 def model_code(*, is_ours: bool = True) -> str:
-    """Digest of this package's rooms that a model may depend on; of none for one that is Rasa's alone."""
+    """Digest of the rooms of this package that affect a model; of none for Rasa's own components."""
     return _code_digest(lambda room: is_ours and room not in _NOT_IN_A_MODEL)
 
 
 def measuring_code() -> str:
-    """Digest of the rooms that measure."""
+    """Digest of the rooms that affect measurements."""
     return _code_digest(lambda room: room in ("benchmark", "metrics"))
 
 
@@ -112,6 +112,6 @@ def _code_digest(is_wanted: Callable[[str], bool]) -> str:
 
 
 def libraries() -> Dict[str, Any]:
-    """Versions, and the weights that rows start from."""
+    """Versions of libraries, and the weights from which rows start."""
     versions = {name: version for name, version in environment()["versions"].items() if name != "rasa_compressed_bert"}
     return {"versions": versions, "weights": weights_digest(next(iter(ALIASES)))}

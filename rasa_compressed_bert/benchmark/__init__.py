@@ -1,1 +1,1 @@
-"""Trained Rasa models side by side."""
+"""Comparison of trained Rasa models."""

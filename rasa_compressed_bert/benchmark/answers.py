@@ -1,4 +1,4 @@
-"""Answer extractors side by side: the same questions, each on its own passage, one at a time, in turns."""
+"""Comparison of answer extractors on the same questions, each on its own passage, one at a time, in turns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.units import MB
 
-_WARM_UP = 5  # questions, asked and not timed
+_WARM_UP = 5  # questions that are answered first and not timed
 
 
 def compare_answers(
@@ -24,12 +24,12 @@ def compare_answers(
     """Exact match and F1, latency and size of each answer extractor.
 
     Args:
-        models: label to artifact.
-        questions: each is timed once by each model; its own passage is read, so that no documents are searched.
-        threads: of the engines.
+        models: artifacts by label.
+        questions: answered once by each model, on their own passages: nothing is retrieved.
+        threads: number of threads of the engines.
 
     Returns:
-        For each model `model`, what `answer_scores` gives, `questions`, `threshold`, `latency_p50_ms`,
+        For each model `model`, the scores of `answer_scores`, `questions`, `threshold`, `latency_p50_ms`,
         `latency_p95_ms`, and `extractor_mb` (its files, as the archive compresses them).
 
     Raises:

@@ -1,4 +1,4 @@
-"""A comparison of answer extractors as a table, and as F1 against latency and size."""
+"""A comparison of answer extractors as a table, and as a plot of F1 against latency and size."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _COLUMNS = (
 
 
 def answer_blocks(results: Sequence[Mapping[str, Any]]) -> List[Block]:
-    """The table of a terminal, and what its columns are."""
+    """The table for a terminal, and an explanation of its columns."""
     return [Table(answer_rows(results)), Prose(LEGEND)]
 
 
 def answer_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
-    """Heading and one row a model, without columns that no model has."""
+    """A header and one row per model, without columns that are empty for all models."""
     columns = [column for column in _COLUMNS if any(column.key in result for result in results)]
     return [
         [column.heading for column in columns],
@@ -53,7 +53,7 @@ def answer_rows(results: Sequence[Mapping[str, Any]]) -> List[List[str]]:
 
 
 def plot_answers(results: Sequence[Mapping[str, Any]], path: Path, *, title: str) -> None:
-    """Writes a PNG: F1 in per cent over milliseconds of a question and over size."""
+    """Writes a PNG: F1 in per cent over milliseconds per question and over size."""
     with drawn(path, figsize=(13, 5.5), ncols=2, sharey=True) as (figure, panels):
         panels[0].set_ylabel("F1, %")
         figure.suptitle(as_written(title))

@@ -1,4 +1,4 @@
-"""Models side by side: the same messages, one at a time, in turns."""
+"""Comparison of models on the same messages, one at a time, in turns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rasa_compressed_bert.reporting.progress import Work, progress
 from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger(__name__)
-_MEMORY_PER_WORKER = 1.5e9  # bytes, TensorFlow and a large model
+_MEMORY_PER_WORKER = 1.5e9  # bytes, for TensorFlow and a large model
 _APART = 50  # messages that are timed with a pause before each
 
 
@@ -39,20 +39,20 @@ def compare_models(
     rounds: int = 50,
     pause: float = 0.0,
 ) -> List[Dict[str, Any]]:
-    """Scores, latency, size, memory and load time of each model.
+    """Measures scores, latency, size, memory and load time of each model.
 
-    Every model runs in a process of its own. In each round every model parses the same part of the messages while the
-    others wait, so that a busy moment of the machine hits all of them. Where memory does not suffice for all processes
+    Every model runs in its own process. In each round every model parses the same part of the messages while the
+    others wait, so that a busy moment of the machine affects all of them. If memory does not suffice for all processes
     at once, they are measured in groups (`group` in the result), one after the other.
 
     Args:
-        models: label to archive.
-        messages: what to parse; each is timed once by each model, after a short warm-up.
-        out_of_scope: messages that no intent is right for, if there are any: how well confidences tell them apart is
-            measured too.
-        threads: of the libraries.
-        rounds: number of parts.
-        pause: seconds before each of 50 messages that are timed again, as messages come to a bot; 0 leaves it out.
+        models: archives by label.
+        messages: test messages; each is timed once by each model, after a short warm-up.
+        out_of_scope: messages that fit no intent; if there are any, their detection by confidence is also scored.
+        threads: number of threads of each library.
+        rounds: number of parts into which the messages are split.
+        pause: seconds before each of 50 messages whose latency is measured again, as in a real conversation; 0 switches
+            this off.
 
     Raises:
         CompressedBertError: if a model cannot be loaded or fails.
@@ -86,7 +86,7 @@ def compare_models(
 def _answers(
     workers: Mapping[str, WorkerProcess], parts: Sequence[List[str]], work: Work
 ) -> Dict[str, List[Dict[str, Any]]]:
-    """Each worker's predictions for each part of the texts, in turns."""
+    """The predictions of each worker for each part of the texts, computed in turns."""
     answers: Dict[str, List[Dict[str, Any]]] = {label: [] for label in workers}
     for part in parts:
         for label, worker in workers.items():

@@ -1,4 +1,4 @@
-"""Milliseconds of engines, measured in turns in this process."""
+"""Latency of engines, measured in turns in this process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SHORT_MESSAGE = "oh it is hot today, could we go somewhere cool?"
 
 
 def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[str, Any]:
-    """p50 of one message, one thread: the model in `artifact` against its dense shape before compression.
+    """p50 latency of one message on one thread, of the model in `artifact` and of its dense shape before compression.
 
-    The dense models have random weights of the right shape: that is honest for time, and for nothing else.
+    The dense models have random weights, which do not affect latency.
     """
     dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
@@ -47,19 +47,19 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
 
 
 def call_of(artifact: Artifact, input_ids: np.ndarray, *, num_threads: int = 1) -> Callable[[], Any]:
-    """One message through an engine."""
+    """A function that runs one message through the engine of an artifact."""
     engine, mask = open_engine(artifact, num_threads=num_threads), np.ones_like(input_ids)
     return lambda: engine.run(input_ids, mask)
 
 
 def in_turns(calls: Mapping[str, Callable[[], Any]], *, rounds: int = 10, repeats: int = 20) -> Dict[str, float]:
-    """Median milliseconds of each call; every round runs each of them, so that a busy moment hits all."""
+    """Median milliseconds of each call; every round runs each of them, so that a busy moment affects all."""
     seconds: Dict[str, List[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             for repeat in range(repeats + 3):
                 start = time.perf_counter()
                 call()
-                if repeat >= 3:  # the first ones find the caches full of another model
+                if repeat >= 3:  # during the first ones, caches still hold another model
                     seconds[name].append(time.perf_counter() - start)
     return {name: 1000.0 * float(np.median(values)) for name, values in seconds.items()}

@@ -23,7 +23,7 @@ import psutil
 
 from rasa_compressed_bert.units import MB
 
-_WARM_UP = 5  # messages of the batch before, parsed and not timed; of the first one its own
+_WARM_UP = 5  # messages that are parsed first and not timed: of the previous batch, or of the first batch itself
 _SPAN = ("start", "end", "entity", "role", "group")  # the fields of comparison.EntitySpan
 
 
@@ -32,7 +32,7 @@ class Worker:
 
     Args:
         archive: a trained Rasa model.
-        threads: of TensorFlow, in this process.
+        threads: number of threads of TensorFlow in this process.
     """
 
     def __init__(self, archive: str, threads: int):
@@ -57,13 +57,13 @@ class Worker:
         }
 
     async def parse(self, texts: List[str], pause: float = 0.0) -> Dict[str, Any]:
-        """What each message got (intent, confidence, entities, responses) and its seconds; memory at the end.
+        """Predictions (intent, confidence, entities, responses) and seconds of each message, and memory at the end.
 
-        The responses of a message are those that are selected, by retrieval intent.
+        The responses of a message are the selected ones, by retrieval intent.
 
         Args:
-            texts: of the messages.
-            pause: seconds before each message, which are not timed: caches go cold, and the processor may sleep.
+            texts: texts of the messages.
+            pause: seconds before each message, which are not timed: caches become cold, and the processor may sleep.
         """
         for text in self._parsed_before or texts[:_WARM_UP]:
             await self._agent.parse_message(text)
@@ -97,13 +97,13 @@ class Worker:
 
 
 def main() -> int:
-    """Serves standard input until it ends."""
-    warnings.showwarning = lambda *_, **__: None  # Rasa's dependencies warn, and reset the filters
+    """Answers requests on standard input until it ends."""
+    warnings.showwarning = lambda *_, **__: None  # Rasa's dependencies log warnings, and reset the filters
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # Rasa and its libraries print
+    os.dup2(2, 1)  # Rasa and its libraries print to standard output
     try:
         worker = Worker(sys.argv[1], int(sys.argv[2]))
-    except Exception as error:  # whatever a component raises: the parent shows it
+    except Exception as error:  # any error of a component is shown by the parent process
         traceback.print_exc()
         _answer(answers, {"error": f"{type(error).__name__}: {error}"})
         return 1
@@ -130,7 +130,7 @@ def resident_mb() -> float:
 
 
 def _import_rasa(threads: int) -> None:
-    """Everything of Rasa that a worker may use: what a model adds is counted from here."""
+    """Imports all parts of Rasa that a worker may use; the memory of a model is measured from here on."""
     import rasa.core.agent  # noqa: F401
     import rasa.engine.recipes.default_components  # noqa: F401
     import rasa.engine.recipes.default_recipe  # noqa: F401
@@ -145,14 +145,14 @@ def _import_rasa(threads: int) -> None:
 
 
 class Components:
-    """Of the models that were loaded: the seconds that they took since this was last set to 0, and what they do."""
+    """Components of the loaded models: their seconds since this was last set to 0, and what they predict."""
 
     seconds = 0.0
     extract_entities = False
 
 
 def time_components() -> Components:
-    """Times every component of the models that are loaded from here on, what Rasa does around them left out."""
+    """Times every component of the models that are loaded from here on, without Rasa's own work around them."""
     from rasa.engine.graph import GraphNode
     from rasa.graph_components.converters.nlu_message_converter import NLUMessageConverter
     from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
@@ -163,9 +163,9 @@ def time_components() -> Components:
     def with_clock(node: GraphNode, *arguments: Any, **options: Any) -> None:
         initialize(node, *arguments, **options)
         function = node._fn
-        if node._component_class is NLUMessageConverter:  # Rasa's own
+        if node._component_class is NLUMessageConverter:  # part of Rasa's graph, not of the pipeline
             return
-        own = node._component_class is not RegexMessageHandler  # of `/intent{...}`, in every model
+        own = node._component_class is not RegexMessageHandler  # handles `/intent{...}` in every model
         components.extract_entities |= own and issubclass(node._component_class, EntityExtractorMixin)
 
         def timed(*inputs: Any, **named: Any) -> Any:
@@ -181,7 +181,7 @@ def time_components() -> Components:
 
 
 def _intent(parsed: Dict[str, Any]) -> Tuple[Any, float]:
-    """The classifier's choice and its confidence; a fallback is undone, as `rasa test nlu` does."""
+    """The predicted intent and its confidence; a fallback is undone, as `rasa test nlu` does."""
     from rasa.nlu.classifiers.fallback_classifier import is_fallback_classifier_prediction, undo_fallback_prediction
 
     if is_fallback_classifier_prediction(parsed):

@@ -1,4 +1,4 @@
-"""Models with random weights: as fast and as large as trained ones of their shape, and good for nothing else."""
+"""Models with random weights, to measure speed and size: these are the same as with trained weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def minilm_shape() -> EncoderShape:
 
 
 def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
-    """Every layer loses the same share of heads and, by eights, of neurons: `sparsity` of its weights in all."""
+    """Removes the same share of heads and neurons (in multiples of 8) from every layer: `sparsity` of its weights."""
     hidden, layers = shape.hidden_size, []
     for layer in shape.layers:
         heads = max(1, round(layer.num_attention_heads * (1.0 - sparsity)))
@@ -38,8 +38,8 @@ def evenly_pruned(shape: EncoderShape, sparsity: float) -> EncoderShape:
 
 
 def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, tags: int = 0, seed: int = 0) -> Artifact:
-    """An artifact that an engine runs, without tokenizer and labels; without classes and tags, an encoder alone."""
-    from rasa_compressed_bert.export.serving import Format, serving_artifact  # needed to write models only
+    """An artifact for an engine, without tokenizer and labels; with neither classes nor tags only the encoder."""
+    from rasa_compressed_bert.export.serving import Format, serving_artifact  # only needed to write models
 
     form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
     model = ModelState(shape, _random_parameters(shape, classes, tags, seed=seed), tokenizer="")

@@ -1,4 +1,4 @@
-"""A comparison of models as a table, and as score against latency and size."""
+"""A comparison of models as a table, and as a plot of score against latency and size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COSTS = {"latency_p50_ms": "milliseconds a message (median)", _SIZE: "size of t
 
 
 class Column(NamedTuple):
-    """Heading, key of the result, and how its value is written."""
+    """A column: its header, the key of the result, and the formatting of its value."""
 
     heading: str
     key: str
@@ -61,7 +61,7 @@ IN_SHORT = {
     *("latency_p50_ms", "apart_p50_ms", "latency_p99_ms", "answers_per_second_2"),
     *("archive_mb", "memory_mb", "training_s"),
 }
-"""The columns to choose a model by."""
+"""The most important columns to choose a model."""
 _EXPLAINED = {
     "latency_p50_ms": "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: "
     "without what Rasa does around the components of the pipeline.",
@@ -78,17 +78,17 @@ _EXPLAINED = {
 
 
 def comparison_blocks(results: Sequence[Mapping[str, Any]]) -> List[Block]:
-    """The table of a terminal, and what its columns are."""
+    """The table for a terminal, and an explanation of its columns."""
     return [Table(comparison_rows(results)), Prose(legend(results))]
 
 
 def legend(results: Sequence[Mapping[str, Any]]) -> str:
-    """What the columns of a comparison are, those that no model has left out."""
+    """An explanation of the columns of a comparison, without those that are empty for all models."""
     return " ".join(text for key, text in _EXPLAINED.items() if any(result.get(key) is not None for result in results))
 
 
 def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = False) -> List[List[str]]:
-    """Heading and one row a model, without columns that no model has; `in_short` with those of `IN_SHORT` alone."""
+    """A header and one row per model, without empty columns; `in_short` leaves only the columns of `IN_SHORT`."""
     wanted = [column for column in COMPARISON if column.key in IN_SHORT or not in_short]
     columns = [column for column in wanted if any(result.get(column.key) is not None for result in results)]
     rows = [[column.heading for column in columns]]
@@ -107,18 +107,18 @@ def plot_comparison(
     looks: Mapping[str, Sequence[str]] = MappingProxyType({}),
     incomplete: Collection[str] = (),
 ) -> None:
-    """Writes a PNG: macro F1 in per cent over milliseconds of a message and over size; without a score, no point.
+    """Writes a PNG: macro F1 in per cent over milliseconds per message and over size, for models that have a score.
 
     Results with the same name are seeds of one model: their mean is shown, and the standard deviation of the score. The
-    description of the file is the digest of what it shows, see `digest_of`.
+    description in the file is a digest of the data that it shows, see `digest_of`.
 
     Args:
         results: as `comparison.compare` returns them.
-        path: of the file.
+        path: path of the PNG.
         title: above the panels.
-        name_of: what a model is called; its own name by default.
-        looks: colours and markers by these names; those of other models follow from their order.
-        incomplete: names of models whose archives lack their weights: they have no point over size.
+        name_of: function from the name of a result to the shown name of its model; by default the same.
+        looks: colours and markers by shown names; other models get theirs by position.
+        incomplete: names of models whose archives lack their weights, and which are therefore not shown over size.
     """
     seeds: Dict[str, List[Mapping[str, Any]]] = {}
     for result in results:
@@ -146,6 +146,6 @@ def _point(name: str, seeds: Sequence[Mapping[str, Any]], cost: str, *, look: Se
 
 
 def digest_of(results: Sequence[Mapping[str, Any]]) -> str:
-    """What a plot of `plot_comparison` shows, as a digest."""
+    """A digest of the data that `plot_comparison` shows."""
     shown = [[result["model"], result["macro_f1"], *(result[key] for key in _COSTS)] for result in results]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()

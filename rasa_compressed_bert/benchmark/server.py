@@ -1,4 +1,4 @@
-"""A model behind Rasa's HTTP API, on this machine, and many clients that ask it at once."""
+"""A model behind Rasa's HTTP API on this machine, and concurrent clients."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _SHOWN_LINES = 8
 
 
 def as_received(text: str) -> str:
-    """What a server makes of a text: halves of a character are one in JSON, and Rasa strips it."""
+    """A text as a server receives it: JSON joins surrogate pairs, and Rasa strips white space."""
     return json.loads(json.dumps(text)).strip()
 
 
 class NoConversations(InMemoryLockStore):
-    """Lets Rasa start several workers without a Redis: requests for `/model/parse` belong to no conversation.
+    """A lock store with which Rasa starts several workers without Redis: `/model/parse` uses no conversations.
 
     Args:
-        endpoint_config: of `endpoints.yml`; not read.
+        endpoint_config: from `endpoints.yml`; ignored.
     """
 
     def __init__(self, endpoint_config: Any = None):
@@ -54,15 +54,15 @@ class NoConversations(InMemoryLockStore):
 
 
 class SaysReady(InputChannel):
-    """Has every worker log that it has loaded the model; Rasa's own line is lost behind some components."""
+    """A channel that makes every worker log that its model is loaded; some components suppress Rasa's own message."""
 
     @classmethod
     def name(cls) -> str:
-        """What Rasa calls it."""
+        """The name of the channel in Rasa."""
         return "says_ready"
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
-        """No routes: no message comes this way."""
+        """A blueprint without routes, as this channel receives no messages."""
         blueprint = Blueprint(self.name())
 
         @blueprint.listener("after_server_start")
@@ -75,14 +75,14 @@ class SaysReady(InputChannel):
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """Results of clients."""
 
     seconds: float
     milliseconds: List[float] = field(default_factory=list)  # of each answer
     errors: List[str] = field(default_factory=list)
 
     def summary(self) -> Dict[str, Any]:
-        """Answers a second, percentiles of milliseconds, and how many requests had no right answer."""
+        """Answers per second, percentiles of milliseconds, and the number of requests without a right answer."""
         values = self.milliseconds or [0.0]
         p50, p95, p99 = (float(value) for value in np.percentile(values, (50, 95, 99)))
         return {
@@ -96,12 +96,12 @@ class Load:
 
 
 class Server:
-    """`rasa run --enable-api` of one model; `serve` makes one.
+    """A running `rasa run --enable-api` of one model, started by `serve`.
 
     Args:
-        process: Rasa's.
-        port: on loopback.
-        workers: how many processes answer.
+        process: the process of Rasa.
+        port: port on the loopback interface.
+        workers: number of worker processes.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, workers: int):
@@ -109,11 +109,11 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
 
     def memory_mb(self) -> Dict[int, float]:
-        """Resident memory of each worker, in MB, by its process."""
+        """Resident memory of each worker in MB, by process id."""
         parent = psutil.Process(self._process.pid)
         members = parent.children(recursive=True) if self._workers > 1 else [parent]
         sizes = {member.pid: member.memory_info().rss / MB for member in members}
-        largest = sorted(sizes, key=sizes.__getitem__)[-self._workers :]  # Python has helpers beside the workers
+        largest = sorted(sizes, key=sizes.__getitem__)[-self._workers :]  # the others are Python's helper processes
         return {pid: sizes[pid] for pid in sorted(largest)}
 
     def load(
@@ -124,13 +124,13 @@ class Server:
         connections: int = 8,
         right: Callable[[Dict[str, Any]], bool] = lambda answer: "intent" in answer,
     ) -> Load:
-        """What `connections` clients see that ask without a pause.
+        """Sends requests from concurrent clients without a pause.
 
         Args:
-            texts: asked in turns.
-            seconds: after which no more is asked.
-            connections: clients, each of which waits for its answer.
-            right: whether an answer is one; a wrong one counts as an error.
+            texts: texts of the requests, in turns.
+            seconds: time after which no more requests are sent.
+            connections: number of clients, each of which waits for its answer.
+            right: whether an answer is right; a wrong one counts as an error.
         """
         return asyncio.run(self._load(texts, seconds, connections, right))
 
@@ -165,15 +165,15 @@ class Server:
 
 @contextlib.contextmanager
 def serve(archive: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Server]:
-    """A running server, ended after the block.
+    """A context manager that runs a server.
 
     Args:
         archive: a trained model.
-        workers: processes that answer (`SANIC_WORKERS`).
-        threads: of each worker's libraries.
+        workers: number of worker processes (`SANIC_WORKERS`).
+        threads: number of threads of each library in a worker.
 
     Raises:
-        CompressedBertError: if it does not come up, with that model.
+        CompressedBertError: if the server does not start with that model.
     """
     with tempfile.TemporaryDirectory() as name, socket.socket() as free:
         folder = Path(name)
@@ -205,13 +205,13 @@ def serve(archive: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Serv
 
 
 def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: int = 1) -> Dict[str, Any]:
-    """What eight clients on this machine see of a server with one worker, and of one with two.
+    """Measures a server with one worker, and one with two, with eight clients on this machine.
 
     Args:
         archive: a trained model.
-        texts: asked in turns.
-        seconds: for how long, each.
-        threads: of each worker's libraries.
+        texts: texts of the requests, in turns.
+        seconds: duration of each measurement.
+        threads: number of threads of each library in a worker.
 
     Returns:
         `answers_per_second_1` and `answers_per_second_2`; `http` has the details.
@@ -234,7 +234,7 @@ def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: 
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, workers: int) -> None:
-    """Every worker logs it before it listens; `/status` is an error where no model is loaded."""
+    """Waits until all workers listen: each logs before it does, and `/status` is an error if no model is loaded."""
     deadline = time.monotonic() + _START_S
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     problem = ""
@@ -248,7 +248,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, worker
                     return
             except urllib.error.HTTPError:
                 problem = "came up without the model"
-            except OSError:  # it does not listen yet
+            except OSError:  # the server does not listen yet
                 pass
         time.sleep(0.2)
     last = "\n".join(f"  {line}" for line in logged.splitlines()[-_SHOWN_LINES:])
@@ -256,7 +256,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, worker
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends Rasa and its workers, by their own group."""
+    """Terminates the process group of Rasa and its workers."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     try:

@@ -1,4 +1,4 @@
-"""The parent's side of `measuring`: a process a model."""
+"""The parent's side of `measuring`: one process per model."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _SHOWN_LINES = 5
 
 
 class WorkerProcess:
-    """A model in a process of its own; use it in a `with` statement.
+    """A context manager that runs a model in its own process.
 
     Args:
         archive: a trained Rasa model.
-        threads: of the libraries in the process.
+        threads: number of threads of each library in the process.
 
     Raises:
         CompressedBertError: if the model cannot be loaded.
@@ -64,13 +64,13 @@ class WorkerProcess:
             raise
 
     def parse(self, texts: List[str], *, pause: float = 0.0) -> Dict[str, Any]:
-        """What `measuring.Worker.parse` returns; it has the same arguments.
+        """Calls `measuring.Worker.parse` in the process.
 
         Raises:
             CompressedBertError: if a component failed, or if the process has ended.
         """
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # of a process that has ended: there is no answer
+            with contextlib.suppress(BrokenPipeError):  # the process has ended: there is no answer
                 self._process.stdin.write(json.dumps({"texts": texts, "pause": pause}) + "\n")
                 self._process.stdin.flush()
         return self._answer()
@@ -82,7 +82,7 @@ class WorkerProcess:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was not written
+                with contextlib.suppress(BrokenPipeError):  # buffered input that was not written
                     stream.close()
 
     def __enter__(self) -> WorkerProcess:
@@ -108,7 +108,7 @@ class WorkerProcess:
 
 
 def worker_environment(threads: int) -> Dict[str, str]:
-    """This process's environment, quiet, with every library's threads set, and with this package importable."""
+    """This process's environment, with less log output, the number of threads set, and this package importable."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     return {**os.environ, **_QUIET, **{name: str(threads) for name in _THREAD_VARIABLES}, "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""What to do next about a model, from what was measured."""
+"""Advice on how to improve a model, derived from its scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNRELIABLE, _REJECTED, _FOUND = 0.1, 0.1, 0.5  # shares
 
 
 class Advice(NamedTuple):
-    """A step, and why; `names` are of intents and entities, which the reader sees as they are."""
+    """A step and the reason for it; `names` are the intents or entities concerned, which are shown unchanged."""
 
     step: str
     why: str
@@ -22,12 +22,12 @@ class Advice(NamedTuple):
 
 
 def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_scope: bool) -> List[Advice]:
-    """Steps, the most pressing first.
+    """Recommended steps, the most important first.
 
-    Args:
-        description: as `inspect_model` returns it.
-        evaluation: of the same model.
-        tested_scope: whether messages out of scope were given.
+        Args:
+            description: as `inspect_model` returns it.
+    evaluation: scores of the same model.
+            tested_scope: whether messages out of scope were given.
     """
     steps: List[Advice] = []
     if evaluation.intents:

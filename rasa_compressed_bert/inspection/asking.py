@@ -1,4 +1,4 @@
-"""What the components of a trained model find in messages."""
+"""Predictions of the components of a trained model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.predictors import Predictor, open_predictor
 from rasa_compressed_bert.runtime.ranking import Ranking
 
-_WARM_UP = 5  # messages, asked and not timed
+_WARM_UP = 5  # messages that are predicted once before and not timed
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What was found, by the position of the message.
+    """Predictions for a list of messages; every attribute has one item per message.
 
     Attributes:
-        intents: the best intent; None without one.
-        confidences: of these; 0 without one.
-        entities: all of a message.
-        responses: the best response of each retrieval intent, by the name of the intent.
-        milliseconds: of all components together, without Rasa.
+        intents: the most probable intent; None if no component predicts intents.
+        confidences: of these intents; 0 for None.
+        entities: the entities of the message.
+        responses: for each retrieval intent, its most probable response.
+        milliseconds: of all components of this package together, without Rasa.
     """
 
     intents: List[Optional[str]] = field(default_factory=list)
@@ -38,15 +38,16 @@ class Answers:
 
 
 class AskedModel:
-    """The components of this package in one model, on one thread; other components of the pipeline are not asked.
+    """The components of this package in one model, run on one thread, without other components of the pipeline.
 
     Args:
-        artifacts: of the components, by their names in the archive.
+        artifacts: artifact of each component, by the component's name in the archive.
 
     Attributes:
-        classifier: the name of the component that decides the intent, the last one of the pipeline; None without any.
-        extractors: the names of those that find entities.
-        responses: that the classifier selects from.
+        classifier: the name of the component that decides the intent, the last classifier of the pipeline, or None.
+        extractors: the names of the components that extract entities.
+        intents: that the classifier can predict.
+        responses: that the classifier can select.
 
     Raises:
         CompressedBertError: if one of them cannot be opened.
@@ -64,11 +65,11 @@ class AskedModel:
         self.responses: List[str] = list(known.get(RESPONSES, {}).get("labels", ()))
 
     def ask(self, texts: Sequence[str], *, name: str) -> Answers:
-        """What is found in each message.
+        """Predictions for messages.
 
-        Args:
-            texts: of the messages.
-            name: the label of the progress bar.
+            Args:
+        texts: texts of the messages.
+                name: the label of the progress bar.
         """
         answers = Answers()
         for text in texts[:_WARM_UP]:
@@ -94,6 +95,6 @@ class AskedModel:
 
 
 def _place(name: str) -> int:
-    """The position in the pipeline, with which Rasa's names of components end."""
+    """The position in the pipeline, which is the number at the end of Rasa's name of a component."""
     number = re.search(r"\d+$", name)
     return int(number.group()) if number else -1

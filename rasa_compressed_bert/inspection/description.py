@@ -25,13 +25,14 @@ _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, in
 
 
 def inspect_model(model: Path) -> Dict[str, Any]:
-    """Describes every component of ours in an archive, a folder of archives or an artifact folder.
+    """Describes every component of this package in an archive, a folder of archives or an artifact folder.
 
     Returns:
         JSON values: `archive`, `archive_bytes`, and for each of `components` what `describe` returns.
 
     Raises:
-        CompressedBertError: if there is no model, no component of ours in it, or one whose parts do not fit.
+        CompressedBertError: if there is no model, if it has no component of this package, or if parts of a component do
+            not fit each other.
     """
     if archives.is_artifact(model):
         artifact = read_artifact(model)
@@ -82,7 +83,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
 
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
-    """Whether confidences were fitted to held-out messages, as in artifacts of version 2 that have scores."""
+    """Whether confidences were calibrated on held-out messages; artifacts of version 2 are if they have scores."""
     if ANSWERS in manifest:
         return bool(manifest["held_out"])
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
@@ -91,7 +92,7 @@ def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
 
 
 def _answers(artifact: Artifact) -> Dict[str, Any]:
-    """The least confidence of an answer, and what is answered from."""
+    """The lowest confidence of an answer, and the number of documents and passages."""
     index = PassageIndex.open(artifact)
     counts = {"documents": len(index.documents), "passages": len(index.passages)} if index else {}
     return {"threshold": artifact.manifest[ANSWERS]["threshold"], "documents": 0, "passages": 0, **counts}
@@ -100,7 +101,7 @@ def _answers(artifact: Artifact) -> Dict[str, Any]:
 def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:
     """Scores on messages, or questions, that a model was not trained on.
 
-    Artifacts of version 2 have one for each stage.
+    Artifacts of version 2 have a score for each stage.
     """
     scores = {f"validation, {stage}": score for stage, score in manifest.get("validation", {}).items()}
     cross_fitted = manifest.get("cross_fitted")
@@ -113,7 +114,7 @@ def _held_out(manifest: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _student(artifact: Artifact) -> Dict[str, Any]:
-    """Architecture and sizes of a student that is no BERT."""
+    """Architecture and sizes of a student that is not a BERT."""
     manifest = artifact.manifest
     tensors = tensors_from_bytes(artifact.files[WEIGHTS]) if WEIGHTS in artifact.files else {}
     values = [value for name, value in tensors.items() if not name.endswith(FORMAT)]
@@ -121,13 +122,13 @@ def _student(artifact: Artifact) -> Dict[str, Any]:
         "student": {name: value for name, value in manifest["student"].items() if value is not None},
         "teacher": manifest["teacher"],
         "quantization": manifest.get("quantization", {}),
-        "parameters": sum(value.size for value in values) or None,  # unknown of spaCy's
+        "parameters": sum(value.size for value in values) or None,  # unknown for spaCy's models
         "bytes": {"stored": artifact.size, "archived": artifact.archived_size},
     }
 
 
 def _compressed(artifact: Artifact) -> Dict[str, Any]:
-    """What became of an encoder."""
+    """Sizes, layers and bits of an encoder, before and after compression."""
     manifest = artifact.manifest
     dense, now = EncoderShape.from_dict(manifest["dense_encoder"]), EncoderShape.from_dict(manifest["encoder"])
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
@@ -143,7 +144,7 @@ def _compressed(artifact: Artifact) -> Dict[str, Any]:
 
 
 def _sizes(dense: EncoderShape, tensors: Mapping[str, np.ndarray], *, artifact: Artifact) -> Dict[str, Any]:
-    """Parameters and bytes before and after; the head counts on both sides. `archived` is what gzip leaves."""
+    """Parameters and bytes before and after, both with the head; `archived` is the size after gzip."""
     values = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
     before = sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     before += (dense.hidden_size + 1) * (dense.hidden_size if "pooler.bias" in values else 0)
@@ -178,7 +179,7 @@ def _gzip_size(data: bytes) -> int:
 def _encoder(
     dense: EncoderShape, now: EncoderShape, *, tensors: Mapping[str, np.ndarray], by_weight: bool
 ) -> Dict[str, Any]:
-    """Widths and sparsity of each layer, and the sparsity of all; layers that a student has not come last."""
+    """Widths and sparsity of each layer, and the total sparsity; layers that the student lacks come last."""
     layers: List[Dict[str, Any]] = []
     kept_weights = 0
     for index, (before, after) in enumerate(zip_longest(dense.layers, now.layers, fillvalue=_NO_LAYER)):
@@ -199,7 +200,7 @@ def _layer_size(layer: LayerShape, hidden_size: int) -> int:
 
 
 def _bits(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
-    """Bits of a weight."""
+    """Bits per weight of the encoder and of the embeddings."""
     kernels = [tensor for name, tensor in tensors.items() if name.startswith("layers.") and name.endswith(".kernel")]
     return {
         "encoder_bits": max(map(_used_bits, kernels), default=None),
@@ -208,7 +209,7 @@ def _bits(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
 
 
 def _used_bits(tensor: np.ndarray) -> int:
-    """Bits of a float; of integers, what their distinct values need."""
+    """Bits per value: of a float its width, of integers as many as their distinct values need."""
     if tensor.dtype.kind == "f":
         return 8 * tensor.itemsize
     distinct = np.count_nonzero(np.bincount(tensor.view(np.uint8).ravel(), minlength=1))

@@ -1,4 +1,4 @@
-"""How right a model is on test messages, and where it is wrong."""
+"""Scores of a model on test messages, and its errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.metrics.weaknesses import most_confused, weakest
 
 MOST_INTENTS, MOST_PAIRS, MOST_ENTITIES, MOST_MESSAGES = 15, 10, 15, 3
-"""What is listed, the worst first: with hundreds of intents the rest is counted."""
+"""Lengths of lists, which begin with the worst; the rest is only counted, as there may be hundreds of intents."""
 _BINS = 20  # of the histograms of confidences
 _NO_INTENT = ""
 
 
 class WeakLabel(NamedTuple):
-    """An intent or a type of entities, its F1 as a share, and how many the test data has of it."""
+    """An intent or entity type, its F1 as a share, and its number of examples in the test data."""
 
     name: str
     f1: float
@@ -40,7 +40,7 @@ class WeakLabel(NamedTuple):
 
 
 class ConfusedPair(NamedTuple):
-    """Messages of one intent that are taken for another one (None for no intent), and some of them."""
+    """Messages of one intent for which another one (None: no intent) is predicted: their number, and some of them."""
 
     intent: str
     predicted: Optional[str]
@@ -50,17 +50,17 @@ class ConfusedPair(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Confidences that messages are in scope: of those that are and, where there are any, of those that are not.
+    """Confidences of messages that are in scope and, if there are any, of messages that are out of scope.
 
     Attributes:
         threshold: below it, a message counts as out of scope.
-        inside: shares of the messages in scope, by bins of their confidence.
-        outside: the same of those out of scope; empty without any.
+        inside: histogram of the confidences of messages in scope, as shares.
+        outside: the same for messages out of scope; empty without any.
         rejected: share of the messages in scope below the threshold.
-        outside_messages: how many are out of scope.
-        found: share of these below the threshold; None without any.
-        auroc: of telling both apart; None without any.
-        best_threshold: where F1 of finding those out of scope is highest; None without any.
+        outside_messages: number of messages out of scope.
+        found: share of the messages out of scope below the threshold; None without any.
+        auroc: of detecting messages out of scope; None without any.
+        best_threshold: with the highest F1 of detecting messages out of scope; None without any.
     """
 
     threshold: float
@@ -78,19 +78,19 @@ class IntentResults:
     """Intents of all test messages; scores as shares.
 
     Attributes:
-        accuracy: of the messages.
+        accuracy: share of the messages whose intent is right.
         interval: the 95 % confidence interval of the accuracy (Wilson 1927).
         macro_f1: over the intents of the test data.
         tested: number of intents in the test data.
-        weak: those with the lowest F1.
+        weak: the intents with the lowest F1.
         weak_count: number of intents that are not always right.
         pairs: the most frequent confusions.
-        pair_count: number of pairs that are confused.
+        pair_count: number of pairs of intents that are confused.
         calibration_error: expected calibration error, 15 bins.
         bins: of the reliability diagram.
         unknown: intents of the test data that the model has not learnt.
-        unknown_messages: how many messages these have.
-        scope: messages out of scope.
+        unknown_messages: number of messages with such an intent.
+        scope: confidences in scope and out of scope.
     """
 
     accuracy: float
@@ -110,7 +110,7 @@ class IntentResults:
 
 @dataclass(frozen=True)
 class EntityResults:
-    """Entities of all test messages: F1 of all and of each type, as shares; None without any in the test data."""
+    """Entities of all test messages: micro F1 and the F1 of each type, as shares; None if the test data has none."""
 
     f1: Optional[float]
     count: int
@@ -123,9 +123,9 @@ class ResponseResults:
     """Responses of the test messages of retrieval intents; scores as shares.
 
     Attributes:
-        messages: how many have a response.
-        accuracy: with the right response, given the intent.
-        end_to_end: with the right intent and the right response.
+        messages: number of messages with a response.
+        accuracy: share with the right response, given the intent.
+        end_to_end: share with the right intent and the right response.
         weak: the responses with the lowest F1, given the intent.
         weak_count: number of responses that are not always right.
     """
@@ -139,15 +139,15 @@ class ResponseResults:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What test messages show of a model; None for what it does not predict.
+    """Results of a model on test messages; None for what it does not predict.
 
     Attributes:
-        messages: how many.
-        median_ms: of a message, all components of this package together, one thread, without Rasa.
+        messages: number of test messages.
+        median_ms: median time of a message, all components of this package together, one thread, without Rasa.
         classifier: the component that decides the intent.
-        intents: how right these are.
-        entities: how right these are.
-        responses: how right these are; None without any in the test data, too.
+        intents: results for intents.
+        entities: results for entities.
+        responses: results for responses; None also if the test data has none.
     """
 
     messages: int
@@ -161,12 +161,12 @@ class Evaluation:
 def evaluate(
     artifacts: Mapping[str, Artifact], messages: Sequence[LabelledMessage], out_of_scope: Sequence[str] = ()
 ) -> Evaluation:
-    """Asks a model about test messages.
+    """Runs a model on test messages and scores it.
 
     Args:
-        artifacts: of the components, by their names in the archive.
-        messages: one or more, with intents and entities.
-        out_of_scope: messages that no intent is right for.
+        artifacts: artifact of each component, by the component's name in the archive.
+        messages: one or more test messages, with intents and entities.
+        out_of_scope: messages that fit no intent.
 
     Raises:
         CompressedBertError: if a component cannot be opened.
@@ -190,7 +190,7 @@ def evaluate(
 
 
 def _threshold(artifact: Artifact) -> float:
-    """That of the model, where it knows one, else that of Rasa."""
+    """The threshold of the model, or Rasa's default if it has none."""
     if "out_of_scope" not in artifact.manifest:
         return FALLBACK_THRESHOLD
     return float(artifact.manifest["views"]["confidence"]["threshold"])

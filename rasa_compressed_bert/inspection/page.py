@@ -25,8 +25,8 @@ _KINDS = {
     "intent_classifier": "Finds the intent of a message.",
     "entity_extractor": "Finds entities in a message.",
     "joint_classifier": "Finds the intent of a message and the entities in it.",
-    "featurizer": "Gives features to the components behind it; it decides nothing itself.",
-    "answer_extractor": "Answers questions out of documents.",
+    "featurizer": "Computes features for the components after it; it predicts nothing itself.",
+    "answer_extractor": "Answers questions from documents.",
 }
 _SCORES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "entity_f1": "Entity F1"}
 
@@ -44,9 +44,9 @@ def report_page(
     Args:
         description: as `inspect_model` returns it; components with `latency` show milliseconds before and after.
         evaluation: of the same model.
-        nlu: name of the file of test messages.
-        out_of_scope: name of the file of messages out of scope; empty without one.
-        environment: what it was measured on, as `reporting.environment` returns it.
+        nlu: name of the file with the test messages.
+        out_of_scope: name of the file with messages out of scope; empty without one.
+        environment: the machine and the versions, as `reporting.environment` returns them.
     """
     templates = Environment(
         loader=PackageLoader("rasa_compressed_bert.inspection"),
@@ -72,12 +72,12 @@ def report_page(
 
 
 def _is_of_layers(block: Block) -> bool:
-    """Whether it is the table of layers, which the page has above."""
+    """Whether a block is the table of layers, which the page shows elsewhere."""
     return isinstance(block, Table) and block.rows[0][0] == "layer"
 
 
 def _component(name: str, component: Mapping[str, Any]) -> Dict[str, Any]:
-    """What the page shows of a component."""
+    """The values of a component that the page shows."""
     shown: Dict[str, Any] = {
         "name": name,
         "summary": _summary(component),
@@ -102,7 +102,7 @@ def _component(name: str, component: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _summary(component: Mapping[str, Any]) -> List[str]:
-    """What a component is, in sentences."""
+    """A description of a component, in sentences."""
     sentences = [_KINDS.get(component["kind"], component["kind"])]
     if "runtime" not in component:
         return [*sentences, "It is not trained: there was no training data for it."]
@@ -117,14 +117,14 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
         made = "A BERT as it comes," if component["kind"] == "featurizer" else "A BERT fine-tuned from"
         sentences.append(f"{made} {component['model_weights'] or 'unnamed weights'}.")
         if component["sparsity"]:
-            sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are gone.")
+            sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are pruned.")
     method = component["quantization"].get("method", "none")
-    sentences.append("Its numbers are not quantized." if method == "none" else f"Its numbers are quantized: {method}.")
+    sentences.append("Its weights are not quantized." if method == "none" else f"Its weights are quantized: {method}.")
     return [*sentences, f"It runs in {component['runtime']}."]
 
 
 def _scores(stages: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float, float]]:
-    """Scores on the training messages: name, before compression, and now."""
+    """Scores on the training messages: name, before compression, after it."""
     if len(stages) < 2:
         return []
     before, *_, now = stages.values()
@@ -136,13 +136,13 @@ def _scores(stages: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float, f
 
 
 def _held_out(scores: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float]]:
-    """Scores, before compression, of training messages that were held out."""
+    """Scores on held-out training messages, before compression."""
     found = scores.get("held out", {})
     return [(name, found[key]) for key, name in _SCORES.items() if found.get(key) is not None]
 
 
 def _layer(layer: Mapping[str, Any]) -> Dict[str, Any]:
-    """Widths before and now, and the share that is left."""
+    """Widths before and after compression, and the share that is left."""
     widths: List[Sequence[Any]] = []
     for key, name in _WIDTHS.items():
         before, now = layer[key]
@@ -151,7 +151,7 @@ def _layer(layer: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _code(text: str) -> Markup:
-    """Options and commands between backticks in another font; all of it is escaped."""
+    """HTML with options and commands between backticks as code; all text is escaped."""
     parts = enumerate(text.split("`"))
     return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
 

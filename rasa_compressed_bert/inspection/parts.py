@@ -1,8 +1,9 @@
 """The parts of an encoder, and the ways in which each of them can be compressed alone.
 
-Parts are the matrices of a component of a layer (query and key together), those of a layer, those of a component in all
-layers, the word embeddings, and all of these. Bits are k-means' (`compression.quantization`), with a code book for each
-matrix; sparsity is that of unstructured magnitude pruning, the same share of each matrix.
+A part consists of the matrices of one component of one layer (query and key together), of a whole layer, or of one
+component in all layers, of the word embeddings, or of all of these. Bits are those of k-means
+(`compression.quantization`), with a codebook for each matrix; sparsity is that of unstructured magnitude pruning, with
+the same share of each matrix.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Target(NamedTuple):
     """A part of the model.
 
     Attributes:
-        name: for people and for the results.
+        name: shown to users and stored in the results.
         group: `model`, `component` (of all layers), `layer`, or `part` (a component of a layer).
-        matrices: names of its parameters.
+        matrices: names of its parameters in the model.
     """
 
     name: str
@@ -50,11 +51,11 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Everything that each part goes through, one at a time.
+    """All settings with which each part is compressed, one at a time.
 
     Attributes:
         bits: of k-means, 1 to 8.
-        sparsity: shares of the weights that go, at least 0 and less than 1.
+        sparsity: shares of the weights that are set to zero, at least 0 and less than 1.
         per_channel: whether every output channel has its own scale.
 
     Raises:
@@ -76,7 +77,7 @@ class Sweep:
         return [*(Setting("bits", bits) for bits in self.bits), *(Setting("sparsity", s) for s in self.sparsity)]
 
     def compressed(self, name: str, matrix: np.ndarray, setting: Setting) -> np.ndarray:
-        """A named matrix as a setting leaves it, in floats.  # (rows, columns)"""
+        """A matrix compressed with a setting, as floats.  # (rows, columns)"""
         if setting.kind == "sparsity":
             return matrix * magnitude_mask(matrix, setting.value)
         bits = int(setting.value)
@@ -86,7 +87,7 @@ class Sweep:
 
 
 def targets(shape: EncoderShape) -> List[Target]:
-    """All parts of an encoder, the largest first; what pruning has left nothing of is no part."""
+    """All parts of an encoder, the largest first, without those that pruning has removed entirely."""
     sizes = {name: int(np.prod(size)) for name, size in shape.parameter_shapes().items()}
     layers = range(len(shape.layers))
 

@@ -1,4 +1,4 @@
-"""Models in floats whose matrices can be replaced, and how they are scored: on messages, or on questions."""
+"""Float models whose matrices can be replaced, and their scores on messages or on questions."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 class Probe(ABC):
-    """A model in floats whose matrices can be replaced, and what it is scored on.
+    """A float model whose matrices can be replaced, and the data that it is scored on.
 
     Args:
         start: the model.
-        input_ids: what it is given; only the word embeddings that these use are loaded into the model.
+        input_ids: its inputs; only the word embeddings that these use are loaded into the model.
 
     Attributes:
         main_score: the score that compression is judged by.
-        count: of messages or questions.
+        count: number of messages or questions.
     """
 
     main_score: ClassVar[str]
@@ -60,18 +60,18 @@ class Probe(ABC):
         return sum(self._parameters[name].size for name in target.matrices)
 
     def compressed(self, name: str, sweep: Sweep, setting: Setting) -> np.ndarray:
-        """A matrix as a setting leaves it; of the word embeddings, all of which count, the rows that are used."""
+        """A matrix compressed with a setting; of the word embeddings, all of which are compressed, the used rows."""
         matrix = sweep.compressed(name, self._parameters[name], setting)
         return self._vocabulary.narrow({name: matrix})[name] if name == WORD else matrix
 
     def score(self, changed: Mapping[str, np.ndarray]) -> Dict[str, float]:
-        """Scores, as shares, with these matrices in the place of the model's own."""
+        """Scores, as shares, with these matrices instead of the model's own."""
         self._model.assign({**self._used, **changed})
         return self._scores(predict(self._model, self._input_ids))
 
     @abstractmethod
     def _scores(self, predictions: Mapping[str, Any]) -> Dict[str, float]:
-        """The scores of what the model gives, by the names of outputs; nothing where it is given nothing."""
+        """Scores of the model's outputs, by the names of the outputs; these are empty if there are no inputs."""
 
 
 class IntentProbe(Probe):

@@ -1,4 +1,4 @@
-"""The description of a model, for people."""
+"""The description of a model as text and tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCORES = {
     "answerable_f1": "their F1",
     "unanswerable_exact": "share of the others without an answer",
 }
-_ALSO_SHOWN = {"unanswerable_f1"}  # which is as large as `unanswerable_exact`
+_ALSO_SHOWN = {"unanswerable_f1"}  # equals `unanswerable_exact`, which is shown
 
 
 def inspection_blocks(report: Mapping[str, Any]) -> List[Block]:
@@ -42,7 +42,7 @@ def inspection_blocks(report: Mapping[str, Any]) -> List[Block]:
 
 
 def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
-    """What compression bought, and what it cost."""
+    """Sizes and scores before and after compression."""
     size, parameters = component["bytes"], component["parameters"]
     weights = [sum(layer["weights"][side] for layer in component["layers"]) for side in (0, 1)]
     rows = [
@@ -184,7 +184,7 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
-    """What is answered from, and how certain an answer has to be."""
+    """The number of documents and passages, and the lowest confidence of an answer."""
     source = "calibrated on held-out questions" if calibrated else "not calibrated: no questions were held out"
     counts = [
         counted(answers["documents"], "document", "documents"),
@@ -195,8 +195,8 @@ def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
 
 def _format(quantization: Mapping[str, Any]) -> str:
     bits = f"encoder {quantization['encoder_bits']} bits, embeddings {quantization['embedding_bits']} bits"
-    scales = "a scale a channel" if quantization["per_channel"] else "a scale a matrix"
-    trained = ", trained for it" if quantization["aware_training"] else ""
+    scales = "a scale per channel" if quantization["per_channel"] else "a scale per matrix"
+    trained = ", quantization-aware training" if quantization["aware_training"] else ""
     return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
 
 
@@ -211,18 +211,17 @@ def _pair(before: float, now: float, *, digits: int) -> List[str]:
 
 
 def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
-    """How intents are weighed, and messages out of scope are found."""
+    """The weights of the views, and how messages out of scope are detected."""
     views, found = component["views"], component["out_of_scope"]
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views["weights"].items())
     confidence = views["confidence"]
     calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
     return {
         "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
-        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored, "
-        "below a familiarity of "
-        f"{confidence['familiarity']:.3f} a confidence is below {confidence['threshold']:g}, as are "
-        f"{percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages when each is "
-        "compared with the others",
+        "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored; "
+        f"with a familiarity below {confidence['familiarity']:.3f}, a confidence is below {confidence['threshold']:g} "
+        f"({percent(1.0 - found['in_scope_recall'])} of {found['compared_messages']} training messages, each compared "
+        "with the others)",
     }
 
 
@@ -234,7 +233,7 @@ def _score(score: Mapping[str, float]) -> str:
 
 
 def _changes(parity: Mapping[str, Any]) -> str:
-    """What the export changed in one output; an accuracy needs labelled messages."""
+    """How the export changed one output; accuracy is only there for labelled messages."""
     text = (
         f"{parity['changed']} of {parity['messages']} labels changed by the export, "
         f"confidences moved by {parity['distance']:.4f}"

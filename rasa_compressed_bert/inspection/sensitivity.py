@@ -1,6 +1,6 @@
-"""How sensitive each part of a model is to few bits and to few weights: one part is compressed at a time.
+"""Sensitivity of each part of a model to quantization and pruning: one part is compressed at a time.
 
-Nothing is trained after it: the scores show where compression hurts before training has made up for it.
+The model is not trained afterwards: the scores show the loss that training would have to recover.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ logger = logging.getLogger(__name__)
 
 @as_artifact_error()
 def intent_artifact(model: Path) -> Artifact:
-    """The intent classifier in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
+    """The intent classifier in an archive, a folder of archives or an artifact folder; the last one of the pipeline.
 
     Raises:
-        CompressedBertError: if there is none, if it is a student that is no BERT, or if its manifest lacks the methods.
+        CompressedBertError: if there is none, if it is a student that is not a BERT, or if its manifest is incomplete.
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
         raise CompressedBertError(f"'{model}' holds no trained PrunedBertIntentClassifier: a sweep needs one.")
     if "encoder" not in found[-1].manifest:
         raise CompressedBertError(
-            f"The intent classifier in '{model}' is a student that is no BERT: it has no layers to compress. Give the "
+            f"The intent classifier in '{model}' is a student that is not a BERT, without layers to compress. Give the "
             "model of a PrunedBertIntentClassifier."
         )
     return _not_compressed(found[-1])
@@ -50,16 +50,16 @@ def intent_artifact(model: Path) -> Artifact:
 
 @as_artifact_error()
 def answer_artifact(model: Path) -> Artifact:
-    """The answer extractor in an archive, a folder of archives or an artifact folder; of several, Rasa's last.
+    """The answer extractor in an archive, a folder of archives or an artifact folder; the last one of the pipeline.
 
     Raises:
-        CompressedBertError: if there is none, or if its manifest lacks the methods.
+        CompressedBertError: if there is none, or if its manifest is incomplete.
     """
     return _not_compressed(last_with(model, ANSWERS, component="BertAnswerExtractor"))
 
 
 def _not_compressed(artifact: Artifact) -> Artifact:
-    """The artifact, after a warning if it is compressed."""
+    """The artifact; warns if it is already compressed."""
     manifest = artifact.manifest
     methods = {"pruning": manifest.get("config", {}).get("pruning", {}), "quantization": manifest["quantization"]}
     used = {name: options.get("method", "none") for name, options in methods.items()}
@@ -81,15 +81,15 @@ def measure_sensitivity(
     header: Mapping[str, Any],
     fresh: bool = False,
 ) -> Dict[str, Any]:
-    """Scores the model with each part compressed in each way, and goes on where an earlier call stopped.
+    """Scores the model with each part compressed by each setting, and resumes an interrupted measurement.
 
     Args:
-        artifact: of an intent classifier, or of an answer extractor.
-        asked: the messages, or the questions, that it is scored on.
-        sweep: the ways.
+        artifact: artifact of an intent classifier or of an answer extractor.
+        asked: the messages or questions that it is scored on.
+        sweep: the settings.
         path: the JSON file of the results.
-        header: what else is to be known of them.
-        fresh: whether results that are there are thrown away.
+        header: further values that are stored with the results.
+        fresh: whether existing results are discarded.
 
     Returns:
         The file's content: the header, `made_from` (digests of model and messages, the settings), `messages` and
@@ -98,7 +98,7 @@ def measure_sensitivity(
 
     Raises:
         CompressedBertError: see `Results`.
-        KeyboardInterrupt: with the number of scores that are there.
+        KeyboardInterrupt: if interrupted; its message has the number of scores that are stored.
     """
     probe: Probe
     if ANSWERS in artifact.manifest:
@@ -126,7 +126,7 @@ def measure_sensitivity(
 
 
 def _score_uncompressed(probe: Probe, results: Results) -> None:
-    """What every cell is compared with."""
+    """Stores the scores of the uncompressed model, with which every cell is compared."""
     unknown = probe.unknown()
     if unknown:
         names = ", ".join(sorted(set(unknown)))
@@ -144,7 +144,7 @@ def _score_uncompressed(probe: Probe, results: Results) -> None:
 
 
 def _missing_cells(probe: Probe, sweep: Sweep, results: Results) -> Iterator[Tuple[Target, Setting, Dict[str, float]]]:
-    """Setting by setting, since parts share matrices: each is compressed once."""
+    """Missing scores, setting by setting, so that matrices which parts share are compressed once."""
     for setting in sweep.settings():
         changed: Dict[str, np.ndarray] = {}
         for target in targets(probe.shape):

@@ -1,4 +1,4 @@
-"""Sensitivities as tables and as heat maps."""
+"""Sensitivities as tables and heat maps."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SETTINGS = ("bits", "sparsity")
 _TITLES = {"bits": "k-means", "sparsity": "magnitude pruning, weights set to zero"}
 _SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "f1": "F1", "exact": "exact match"}
 _TICKS = (-100, -30, -10, -3, -1, 0, 1, 3)
-_LEAST_PARTS, _MOST_PARTS = 5, 15  # of the table on a terminal
-_DARK = 9.0  # points of change whose colour needs white letters
+_LEAST_PARTS, _MOST_PARTS = 5, 15  # rows of the table on a terminal
+_DARK = 9.0  # points; larger changes have dark colours, which need white letters
 
 
 def sensitivity_blocks(content: Mapping[str, Any], *, all_parts: Path) -> List[Block]:
-    """The parts of a model that suffer from compression, the worst first, and what the figures mean.
+    """The parts of a model that lose most by compression, the worst first, and an explanation of the figures.
 
     Args:
         content: see `measure_sensitivity`.
-        all_parts: the file that has the others too.
+        all_parts: the file that lists all parts.
     """
     heading, *rows = sensitivity_rows(content)
-    changes = np.array([[float(cell) for cell in row[2:]] for row in rows])  # as they are shown
+    changes = np.array([[float(cell) for cell in row[2:]] for row in rows])  # rounded as shown
     worst = changes.min(axis=1)
     order = np.argsort(worst, kind="stable")
     count = min(max(int((worst < 0).sum()), _LEAST_PARTS), _MOST_PARTS)
@@ -47,14 +47,14 @@ def sensitivity_blocks(content: Mapping[str, Any], *, all_parts: Path) -> List[B
 
 
 def _default_marked(content: Mapping[str, Any], names: Sequence[str]) -> List[str]:
-    """Headings of the columns; those of default options are marked."""
+    """Headings of the columns; the default options are marked."""
     default = {"bits": QuantizationConfig().encoder_bits, "sparsity": PruningConfig().final_sparsity}
     settings = [(kind, value) for kind in SETTINGS for value in content["made_from"]["settings"][kind]]
     return [f"{name} (default)" if default[kind] == value else name for name, (kind, value) in zip(names, settings)]
 
 
 def sensitivity_markdown(content: Mapping[str, Any]) -> str:
-    """The same as a document, with the command, the machine and `results.png` beside it."""
+    """The same as a Markdown document, with the command, the machine and the plot `results.png`."""
     settings = content["made_from"]["settings"]
     options = [f"--{kind} {','.join(map(str, settings[kind]))}" for kind in SETTINGS]
     options += [] if settings["per_channel"] else ["--per-tensor"]
@@ -86,7 +86,7 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
 
 
 def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:
-    """Heading and one row a part of the model: its weights, and the change of score in points by each setting."""
+    """A heading, and one row per part: its weights, and the change of score in points with each setting."""
     rows = [[target["name"], f"{target['weights'] / MB:.2f}"] for target in content["targets"]]
     heading = ["part", "million weights"]
     for kind in SETTINGS:
@@ -98,12 +98,12 @@ def sensitivity_rows(content: Mapping[str, Any]) -> List[List[str]]:
 
 
 def _option(content: Mapping[str, Any]) -> str:
-    """The option of the command that named what was asked."""
+    """The option of the command that named the test data."""
     return "questions" if "questions" in content else "nlu"
 
 
 def _asked(content: Mapping[str, Any]) -> str:
-    """`200 messages of test.yml`, or questions."""
+    """For example `200 messages of test.yml`; with questions, `200 questions of test.json`."""
     option = _option(content)
     noun = ("question", "questions") if option == "questions" else ("message", "messages")
     return f"{counted(content['messages'], *noun)} of {content[option]}"
@@ -114,7 +114,7 @@ def _main_score(content: Mapping[str, Any]) -> str:
 
 
 def score_changes(content: Mapping[str, Any], kind: str) -> Dict[float, List[float]]:
-    """By bits or by sparsity, and for each part: the score minus that of the whole model uncompressed, in points."""
+    """For each value of bits or sparsity, the change of score of each part, in points, from the uncompressed model."""
     name = content["main_score"]
     scores = {(cell["target"], cell["value"]): cell[name] for cell in content["cells"] if cell["kind"] == kind}
     before = content["uncompressed"][name]
@@ -132,7 +132,7 @@ def setting_name(kind: str, value: float) -> str:
 def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
     """Writes a PNG: two heat maps, the parts of a model over bits and over sparsity; the colour is the change of score.
 
-    Colours are linear up to a point and logarithmic beyond it, so that a tenth of a point and a ruin can both be seen.
+    Colours are linear up to one point and logarithmic beyond, so that small and large changes can both be seen.
     """
     from matplotlib import colors
 
@@ -167,7 +167,7 @@ def _heat_map(axes: Any, changes: Dict[float, List[float]], *, kind: str, norm: 
 
 
 def _name_parts(panels: Sequence[Any], targets: Sequence[Mapping[str, Any]]) -> None:
-    """Labels, and a line between groups of parts; in the last group, between layers."""
+    """Draws labels, and lines between groups of parts; in the last group, lines between layers."""
     panels[0].set_yticks(range(len(targets)))
     panels[0].set_yticklabels([target["name"] for target in targets])
     kinds = [target["group"] if target["group"] != "part" else target["name"].split(",")[0] for target in targets]

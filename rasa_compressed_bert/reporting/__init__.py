@@ -1,1 +1,1 @@
-"""Tables, figures, files of results and the description of a machine, for any measurement."""
+"""Tables, plots, files of results and a description of the machine, for any measurement."""

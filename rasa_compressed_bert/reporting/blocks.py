@@ -1,4 +1,4 @@
-"""What a report for a terminal is made of, whatever the terminal can show."""
+"""The elements of a report, independent of the terminal that shows it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Heading(NamedTuple):
 
 
 class Prose(NamedTuple):
-    """Sentences, wrapped where a terminal is narrower than they are."""
+    """Sentences, which are wrapped to the width of the terminal."""
 
     text: str
 
 
 class Lines(NamedTuple):
-    """Lines that are never wrapped: paths and commands, which are copied."""
+    """Lines that are never wrapped, such as paths and commands, so that they can be copied."""
 
     lines: Sequence[str]
 
@@ -33,13 +33,13 @@ class Facts(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of cells below a heading.
+    """Rows of cells below a header.
 
     Attributes:
-        rows: the heading, then the rows; the first cell of each names it and is aligned to the left, the others to the
-            right. A unit that all cells of a column share moves to its head.
-        strong: numbers of the rows (from 1, the heading is 0) that stand out.
-        left: leading columns that are aligned to the left, and repeated where a table is split.
+        rows: the header, then the rows; the first cell of a row is its name and is aligned to the left, the others to
+            the right. A unit that all cells of a column share is moved to the header.
+        strong: numbers of the rows that are highlighted; the header is 0.
+        left: number of leading columns that are aligned to the left, and repeated if a table is split.
     """
 
     rows: Sequence[Sequence[str]]
@@ -48,7 +48,7 @@ class Table(NamedTuple):
 
     @property
     def with_units_in_heads(self) -> List[List[str]]:
-        """The rows as they are shown."""
+        """The rows as they are shown, with shared units in the header."""
         return without_repeated_units(self.rows)
 
 
@@ -56,7 +56,7 @@ Block = Union[Heading, Prose, Lines, Facts, Table]
 
 
 def printable(block: Block) -> Block:
-    """A block with escapes for control characters, see `as_printable`."""
+    """A block with control characters escaped, see `as_printable`."""
     if isinstance(block, (Heading, Prose)):
         return block._replace(text=as_printable(block.text))
     if isinstance(block, Lines):

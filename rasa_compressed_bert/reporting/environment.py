@@ -1,4 +1,4 @@
-"""What a measurement was made on; nothing that names a machine."""
+"""The environment of a measurement, without anything that identifies the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DISTRIBUTIONS = ("rasa", "tensorflow", "onnxruntime", "transformers", "tokenize
 
 
 def environment() -> Dict[str, Any]:
-    """Processor, cores that this process may use, memory in GB, system, and versions."""
+    """Processor, number of cores that this process may use, memory in GB, system, and versions."""
     import psutil
 
     versions = {"python": platform.python_version(), "rasa_compressed_bert": __version__}
@@ -33,7 +33,7 @@ def environment() -> Dict[str, Any]:
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """The same as one line."""
+    """The environment as one line of text."""
     versions = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
     cores = f"{values['cores']} core" + ("" if values["cores"] == 1 else "s")
     return f"{values['processor']}, {cores}, {values['memory_gb']} GB, {values['system']}; {versions}"

@@ -1,4 +1,4 @@
-"""Figures as PNG files."""
+"""Plots as PNG files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Iterator, Tuple
 
 @contextlib.contextmanager
 def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, Any]]:
-    """A figure and its axes, written as a PNG after the block; without a display.
+    """A context manager that yields a figure and its axes, and writes a PNG at its end; it needs no display.
 
     Args:
-        path: of the file; its folder is made if need be.
-        of: its description, in the metadata of the file.
-        arguments: of `pyplot.subplots`.
+        path: of the file; its folder is created if needed.
+        of: the description in the metadata of the file.
+        arguments: passed to `pyplot.subplots`.
     """
     import matplotlib
 
@@ -34,5 +34,5 @@ def drawn(path: Path, *, of: str = "", **arguments: Any) -> Iterator[Tuple[Any, 
 
 
 def as_written(text: str) -> str:
-    """A text of a user, such as the name of a file, in which matplotlib finds no formula."""
+    """A text of a user, such as a file name, escaped so that matplotlib reads no formula in it."""
     return text.replace("$", r"\$")

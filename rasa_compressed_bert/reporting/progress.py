@@ -1,4 +1,4 @@
-"""How far the work of a command is, on standard error: a bar on a terminal, a line each tenth everywhere else."""
+"""Progress of a command on standard error: a bar on a terminal, else a line after each tenth."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 
 logger = logging.getLogger(__name__)
-_WIDE = 60  # columns, from which there is room for a bar
+_WIDE = 60  # columns; narrower terminals have no room for a bar
 _LINES = 10
 
 
 class Work:
-    """What is done of some work.
+    """Progress of some work.
 
     Args:
-        total: how much there is to do.
-        done: how much of it is done.
-        show: is called with how much is done, and a note, whenever that changes.
+        total: number of units of work.
+        done: number of units that are done already.
+        show: called with the number of units done and a note, whenever one of them changes.
     """
 
     def __init__(self, total: int, done: int, show: Callable[[int, str], None]) -> None:
         self.total, self.done, self._note, self._show = total, done, "", show
 
     def advance(self, count: int = 1) -> None:
-        """So much more is done."""
+        """Adds to the number of units done."""
         self.reach(self.done + count)
 
     def reach(self, done: int) -> None:
-        """So much is done in all."""
+        """Sets the number of units done."""
         self.done = min(done, self.total)
         self._show(self.done, self._note)
 
     def note(self, text: str) -> None:
-        """What is worked at, or the best so far."""
+        """Sets the note, such as what is worked on, or the best result so far."""
         self._note = text
         self._show(self.done, text)
 
 
 @contextlib.contextmanager
 def progress(title: str, total: int, *, unit: str, done: int = 0) -> Iterator[Work]:
-    """Shows how far some work is, unless warnings are not shown either (`--quiet`).
+    """Shows the progress of some work, unless warnings are switched off too (`--quiet`).
 
     Args:
-        title: what is done.
-        total: how much there is to do.
-        unit: of it, in the plural.
-        done: how much of it an earlier call has done.
+        title: the name of the work.
+        total: number of units of work.
+        unit: the name of a unit, in the plural.
+        done: number of units that an earlier call has done.
     """
     console = Console(stderr=True, highlight=False)
     if not logger.isEnabledFor(logging.WARNING):
@@ -66,7 +66,7 @@ def progress(title: str, total: int, *, unit: str, done: int = 0) -> Iterator[Wo
 
 
 def _columns(width: int, unit: str) -> List[ProgressColumn]:
-    """What fits: the note, which has the score, before the bar."""
+    """The columns that fit into the width; the note, which has the score, is more important than the bar."""
     note = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     title = TextColumn("{task.description}", markup=False)
     columns: List[ProgressColumn] = [
@@ -80,7 +80,7 @@ def _columns(width: int, unit: str) -> List[ProgressColumn]:
 
 
 class _Lines:
-    """A line at the beginning, for each tenth, and at the end."""
+    """Writes a line at the beginning, after each tenth, and at the end."""
 
     def __init__(self, title: str, total: int, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit

@@ -1,4 +1,4 @@
-"""Results of a long measurement that an interruption does not lose."""
+"""Results of a long measurement that survive an interruption."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _CELLS, _IDENTITY = "cells", "made_from"
 
 
 class Results:
-    """Cells in a JSON file, which is replaced as a whole whenever one comes: it is never half-written.
+    """Cells in a JSON file, which is replaced as a whole whenever a cell is added, so that it is never half-written.
 
     Args:
-        path: the file; if it is there, what it holds is kept and gone on with.
-        header: what a new file begins with.
-        identity: what the cells are made from, JSON values by the names that errors have for them.
-        fresh: whether a file that is there is ignored.
+        path: the file; if it exists, its cells are kept and new ones added.
+        header: values at the beginning of a new file.
+        identity: what the cells are computed from, JSON values by the names that error messages use.
+        fresh: whether an existing file is replaced.
 
     Raises:
-        CompressedBertError: if the file was made from something else, or cannot be read.
+        CompressedBertError: if the file has another identity, or cannot be read.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], *, identity: Mapping[str, Any], fresh: bool = False):
         self._path = path
-        self._identity = json.loads(json.dumps(identity))  # as it will be read
+        self._identity = json.loads(json.dumps(identity))  # as it is read from the file
         self.content: Dict[str, Any] = {**header, _IDENTITY: self._identity, _CELLS: []}
         if path.exists() and not fresh:
             self.content = self._read()
@@ -36,16 +36,16 @@ class Results:
         return len(self.content[_CELLS])
 
     def __contains__(self, values: Mapping[str, Any]) -> bool:
-        """Whether there is a cell with these values, and with whatever else."""
+        """Whether a cell has all of these values; it may have others too."""
         return any(values.items() <= cell.items() for cell in self.content[_CELLS])
 
     def add(self, cell: Mapping[str, Any]) -> None:
-        """One more cell."""
+        """Adds a cell."""
         self.content[_CELLS].append(dict(cell))
         self._write()
 
     def update(self, **values: Any) -> None:
-        """Sets what belongs to all cells."""
+        """Sets values that belong to all cells."""
         self.content.update(values)
         self._write()
 

@@ -1,4 +1,4 @@
-"""Cells and tables for people."""
+"""Formatting cells and tables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def percent(value: float) -> str:
 
 
 def points(change: float) -> str:
-    """Percentage points with a sign; 0 has none."""
+    """Percentage points with a sign, except for 0."""
     text = f"{change:+.1f}"
     return text[1:] if float(text) == 0 else text
 
 
 def without_repeated_units(rows: Sequence[Sequence[str]]) -> List[List[str]]:
-    """Moves the per cent sign of a column whose cells all have it to the head of the column.
+    """Moves the per cent sign of a column to its header if all cells of the column have it.
 
     Args:
-        rows: the heading, then the rows; empty cells have no unit.
+        rows: the header, then the rows; empty cells are ignored.
     """
     columns = []
     for head, *cells in zip(*rows):

@@ -1,6 +1,6 @@
-"""Reports on a terminal as wide as it is, and as plain lines everywhere else.
+"""Reports, fitted to the width of a terminal, or as plain lines if standard output is not a terminal.
 
-rich finds out what a terminal can show: its width, colours (none with NO_COLOR) and encoding.
+rich detects what a terminal can show: its width, colours (none with NO_COLOR) and encoding.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Lines, 
 
 _GAP = 2
 _UNLIMITED = 100_000
-_NARROW = 60  # columns, below which a fact does not fit beside its name
+_NARROW = 60  # columns; on narrower terminals the value of a fact is below its name
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def show(blocks: Iterable[Block]) -> None:
-    """Writes blocks to standard output: within the width of a terminal, or of COLUMNS, else one line for each row."""
+    """Writes blocks to standard output, within the width of a terminal or of COLUMNS, else with one line per row."""
     console = console_of(sys.stdout)
     if console.is_terminal:
         for block, part in _parts(list(blocks), console.width):
@@ -41,8 +41,8 @@ def as_text(blocks: Iterable[Block], *, width: Optional[int] = None) -> str:
     """Blocks as plain text.
 
     Args:
-        blocks: what is written, an empty line between two.
-        width: the longest line, None for no limit.
+        blocks: to be written, separated by empty lines.
+        width: the maximal length of a line; None for no limit.
     """
     file = io.StringIO()
     console = console_of(file, width=width or _UNLIMITED)
@@ -52,7 +52,7 @@ def as_text(blocks: Iterable[Block], *, width: Optional[int] = None) -> str:
 
 
 def console_of(file: object, *, width: Optional[int] = None) -> Console:
-    """A console that shows text as it is: brackets in the name of an intent are no markup."""
+    """A console that shows text unchanged: brackets in the name of an intent are not markup."""
     return Console(file=file, width=width, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ def _columns() -> Optional[int]:
 
 
 def _parts(blocks: Sequence[Block], width: Optional[int]) -> List[Tuple[Optional[Block], RenderableType]]:
-    """What is printed for each block, and None for what is between them."""
+    """The renderables of each block, paired with the block, or with None for separators."""
     parts: List[Tuple[Optional[Block], RenderableType]] = []
     for number, block in enumerate(blocks):
         if number and not (isinstance(block, Lines) and isinstance(blocks[number - 1], Lines)):
@@ -99,13 +99,13 @@ def _facts(block: Facts, width: Optional[int]) -> RenderableType:
 
 
 def _table(block: Table, width: Optional[int]) -> RenderableType:
-    """One table, or several with the same first columns where all columns are wider than the terminal."""
+    """A table, split into several with the same first columns if it is wider than the terminal."""
     rows = block.with_units_in_heads
     columns = list(range(len(rows[0])))
     widths = [max(cell_len(row[column]) for row in rows) for column in columns]
     if width is None or _total(widths) <= width:
         return _part(block, rows, widths, columns)
-    for column in columns:  # heads in several lines
+    for column in columns:  # headers may take several lines
         words = max(map(cell_len, rows[0][column].split() or [""]))
         widths[column] = max(words, *(cell_len(row[column]) for row in rows[1:]))
     fixed, others = columns[: block.left], columns[block.left :]

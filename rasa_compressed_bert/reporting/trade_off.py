@@ -1,4 +1,4 @@
-"""Score against a cost: a point for each model, named beside it, and the frontier of those that no other one beats."""
+"""Plots of score against a cost: a labelled point for each model, and the Pareto frontier."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from rasa_compressed_bert.reporting.plots import as_written
 
 _MARKERS = "osD^vP"
 _PALETTE = 10
-"""Colours of matplotlib's own cycle."""
+"""Number of colours in matplotlib's default cycle."""
 
 
 class Point(NamedTuple):
     """A model.
 
     Attributes:
-        name: written beside the point.
+        name: the label of the point.
         cost: the mean over seeds; less is better.
         score: the mean over seeds; more is better.
-        deviation: sample standard deviation of the score; 0 of one seed.
-        colour: as matplotlib has it.
-        marker: as matplotlib has it.
+        deviation: sample standard deviation of the score; 0 for a single seed.
+        colour: a colour of matplotlib.
+        marker: a marker of matplotlib.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Point(NamedTuple):
 
 
 def cycled(index: int) -> List[str]:
-    """Colour and marker of the model at a place, where a model has none of its own; sixty differ."""
+    """Colour and marker by position, for models that have none of their own; sixty positions differ."""
     return [f"C{index % _PALETTE}", _MARKERS[index // _PALETTE % len(_MARKERS)]]
 
 
 def frontier(points: Sequence[Point]) -> List[Point]:
-    """Those that no other point beats in one of cost and score without being worse in the other, cheapest first."""
+    """The Pareto frontier: points that no other point dominates in cost and score, cheapest first."""
     best: List[Point] = []
     for point in sorted(points, key=lambda item: (item.cost, -item.score)):
         if not best or point.score > best[-1].score:
@@ -49,8 +49,8 @@ def draw_trade_off(axes: Any, points: Sequence[Point], *, cost: str) -> None:
     """Draws points over a logarithmic cost.
 
     Args:
-        axes: of matplotlib.
-        points: at least one.
+        axes: axes of matplotlib.
+        points: one or more.
         cost: label of the axis, with its unit.
     """
     from adjustText import adjust_text
@@ -75,7 +75,7 @@ def draw_trade_off(axes: Any, points: Sequence[Point], *, cost: str) -> None:
     axes.grid(True, which="major", alpha=0.3)
     better = _say_where_it_is_better(axes)
     texts = [axes.text(point.cost, point.score, as_written(point.name), fontsize=8, zorder=3) for point in points]
-    axes.figure.canvas.draw()  # places of texts are known only then
+    axes.figure.canvas.draw()  # only then are the positions of texts known
     adjust_text(
         texts,
         x=[point.cost for point in points],
@@ -97,7 +97,7 @@ def plain_ticks(axis: Any) -> None:
 
 
 def _say_where_it_is_better(axes: Any) -> Any:
-    """An arrow in the lower left corner, where a model would be cheap and bad."""
+    """Draws an arrow towards better models in the lower left corner, where a model would be cheap and bad."""
     return axes.annotate(
         "better",
         xy=(0.02, 0.12),

@@ -1,4 +1,4 @@
-"""Questions on passages, as a search learns and measures them."""
+"""Search on questions about passages: splits, training and scores."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from rasa_compressed_bert.tasks.answer_training import compress_extractor, fine_
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.units import MB
 
-_FEWEST = 5  # passages of a document that is split by itself; those of smaller ones are split together
+_FEWEST = 5  # passages of a document that is split on its own; passages of smaller documents are split together
 _ROUNDS = 5  # a question takes several times as long as a message
 
 
 class DenseExtractor(NamedTuple):
-    """A fine-tuned extractor, and questions that it has not learnt, which calibrate its copies."""
+    """A fine-tuned extractor, and held-out questions, which calibrate its compressed copies."""
 
     run: TrainingRun
     held_out: Sequence[Question]
 
 
 class AnswerTask:
-    """Questions, split passage by passage: no passage that is measured on is learnt; see `task.SearchTask`.
+    """Questions, split by passage, so that training and held-out questions share none; see `task.SearchTask`.
 
-    Models are measured on the questions as they are annotated; of those that are learnt unanswerable ones are made.
+    Models are measured on the annotated questions; unanswerable questions are made only from training questions.
 
     Args:
-        questions: all of them.
-        texts: of documents, whose wordpieces a trimmed vocabulary keeps.
+        questions: all labelled questions.
+        texts: texts of documents, whose wordpieces a trimmed vocabulary keeps.
 
     Raises:
-        DataError: if there is nothing to measure on, or nothing to learn.
+        DataError: if no question has an answer, or if there are too few passages to hold some out.
     """
 
     def __init__(self, questions: Sequence[Question], *, texts: Sequence[str] = ()):
@@ -61,27 +61,27 @@ class AnswerTask:
             raise DataError("--questions: there are too few passages to hold some out; search needs at least five.")
 
     def split(self, split: int) -> Tuple[List[Question], List[Question]]:
-        """Questions on some passages to train on, and on others to measure on."""
+        """The training questions, and the held-out ones, which are about other passages."""
         _, held_out = split_places(self._classes, self._passages, split=split)
         is_held_out = np.isin(self._place_of, held_out)
         learnt = [question for question, out in zip(self._questions, is_held_out) if not out]
         return learnt, [question for question, out in zip(self._questions, is_held_out) if out]
 
     def train(self, config: Any, training: Sequence[Question], held_out: Sequence[Question]) -> Artifact:
-        """An extractor without documents."""
+        """Trains an extractor without documents."""
         return self.compress(self.fine_tune(config, training, held_out), config)
 
     def fine_tune(self, config: Any, training: Sequence[Question], held_out: Sequence[Question]) -> DenseExtractor:
-        """The dense model."""
+        """Trains the dense model."""
         learnt, calibrating = split_questions(list(training), config)
         return DenseExtractor(fine_tune_extractor(learnt, config, texts=self._texts), calibrating)
 
     def compress(self, dense: DenseExtractor, config: Any) -> Artifact:
-        """A compressed copy of it."""
+        """Compresses a copy of the dense model."""
         return compress_extractor(dense.run, dense.held_out, config)
 
     def measured(self, artifact: Artifact, held_out: Sequence[Question]) -> Measured:
-        """Exact match and F1, and milliseconds of a question on its passage, without finding that."""
+        """Exact match and F1, and milliseconds of a question on its passage, without retrieving the passage."""
         predictor = AnswerPredictor(artifact)
         timed = [held_out[place] for place in evenly_spaced(len(held_out), TIMED)]
         return Measured(

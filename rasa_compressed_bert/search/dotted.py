@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping
 
 
 def nested(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Options by dotted names as a config.yml has them: `{"pruning.method": 1}` to `{"pruning": {"method": 1}}`."""
+    """Turns dotted names into sections, as in a config.yml: `{"pruning.method": 1}` to `{"pruning": {"method": 1}}`."""
     result: Dict[str, Any] = {}
     for name, value in options.items():
         *parents, last = name.split(".")
@@ -18,7 +18,7 @@ def nested(options: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def flat(options: Mapping[str, Any], *, above: str = "") -> Dict[str, Any]:
-    """The other way round: `{"pruning": {"method": 1}}` to `{"pruning.method": 1}`."""
+    """Turns sections into dotted names: `{"pruning": {"method": 1}}` to `{"pruning.method": 1}`."""
     result: Dict[str, Any] = {}
     for name, value in options.items():
         own = flat(value, above=f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
@@ -27,7 +27,7 @@ def flat(options: Mapping[str, Any], *, above: str = "") -> Dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Any]:
-    """The options of a config.yml with some others, by dotted names, in their places."""
+    """The options of a config.yml, some of them replaced by other ones, which have dotted names."""
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
     for name, value in nested(options).items():
         old = result.get(name)

@@ -1,4 +1,4 @@
-"""Trains a component with some options, and measures on held-out data what would be served."""
+"""Trains a component with given options, and measures the served model on held-out data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.task import SearchTask
 
 logger = logging.getLogger(__name__)
-_QUICK = 0.25  # of the epochs
+_QUICK = 0.25  # share of the epochs
 _DENSE_KEPT = 3
 _OF_COMPRESSION = (
     *("epochs", "batch_size", "learning_rate", "runtime"),
     *("pruning", "distillation", "quantization", "budget"),
 )
-"""Options of a BERT that its dense teacher does not depend on."""
+"""Options that do not affect the dense teacher of a BERT."""
 
 
 class Evaluator:
-    """Trains and measures; the dense teacher is trained once, and teaches every trial.
+    """Trains and measures models; a dense teacher is trained once and reused by all trials.
 
     Args:
-        task: what models learn, and what they are measured on.
-        config_class: the component's options.
-        base: options of the config.yml, which a trial's replace.
-        maximize: the score that counts; None leaves it to the component.
+        task: the data that models are trained and measured on.
+        config_class: dataclass of the component's options.
+        base: options of the config.yml; those of a trial replace them.
+        maximize: the score that is maximised; None means the component's default.
 
     Raises:
         ConfigError: if the options of the config.yml are invalid.
@@ -58,7 +58,7 @@ class Evaluator:
             )
 
     def values_with(self, options: Mapping[str, Any]) -> Dict[str, Any]:
-        """All options of the config.yml by their dotted names, those that it leaves out included, with some others.
+        """All options of the component by dotted names: the given ones, else those of the config.yml, else defaults.
 
         Raises:
             ConfigError: if they contradict each other.
@@ -66,16 +66,17 @@ class Evaluator:
         return flat(self._config_class.from_dict(merged(self._base, options)).to_dict())
 
     def measure(self, options: Mapping[str, Any], *, quick: bool = False, split: int = 0) -> Optional[Measured]:
-        """What a component trained with these options is worth.
+        """Trains the component with these options, and returns its scores and costs.
 
         Args:
-            options: by their dotted names.
-            quick: trains for a quarter of the epochs: sizes and times are those of the whole training, scores lower.
-            split: of the data. That of a search is 0, and one dense BERT is the teacher of all trials there. On others
-                a model is trained as `rasa train` does, its dense teacher included.
+            options: the options of the trial, by their dotted names.
+            quick: whether to train for a quarter of the epochs: sizes and times are as after the whole training, scores
+                are lower.
+            split: number of the split. On 0, the search's own, one dense BERT is the teacher of all trials; on others
+                a model is trained as `rasa train` does, including its dense teacher.
 
         Returns:
-            None of a quick training that would take more than half as long.
+            The figures; None if `quick` would take more than half of the epochs.
 
         Raises:
             ConfigError: if the options contradict each other.
@@ -106,7 +107,7 @@ class Evaluator:
 
 
 def _shortened(config: TrainedConfig, epochs: int) -> Dict[str, Any]:
-    """Options of a shorter training, in which pruning has its share of the epochs."""
+    """Options of a shorter training, with begin and end of pruning scaled to it."""
     pruning, share = config.pruning, epochs / config.epochs
     if pruning.method == "none":
         return {"epochs": epochs}

@@ -1,4 +1,4 @@
-"""Which models are worth having: the Pareto frontier, and what may be picked from it."""
+"""The Pareto frontier, and the choice of models from it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.goals import SCORE, SCORES, Threshold
 
-KEEP_SCORE = 0.0025  # a quarter of a point, which the smallest model may lose
+KEEP_SCORE = 0.0025  # the choice `smallest` may lose a quarter of a point
 WITHIN = 0.01
 _FINALISTS, _SHOWN = 2, 3
-_LUCK = 0.01  # of the score of one model on one split
+_LUCK = 0.01  # assumed error of the score of one model on one split
 
 
 class Point(NamedTuple):
     """A model that was trained and measured.
 
     Attributes:
-        number: of the trial.
+        number: number of the trial; negative for the baseline.
         figures: see `goals.Measured.to_dict`.
-        options: that were tried, by their dotted names; none of the baseline.
+        options: options of the trial, by their dotted names; empty for the baseline.
     """
 
     number: int
@@ -29,13 +29,13 @@ class Point(NamedTuple):
 
 
 def dominates(one: Mapping[str, Any], other: Mapping[str, Any], costs: Sequence[str]) -> bool:
-    """Whether a model is as good in everything, and better in something."""
+    """Whether a model is at least as good as another in score and all costs, and better in one of them."""
     gains = [one[SCORE] - other[SCORE], *(other[cost] - one[cost] for cost in costs)]
     return min(gains) >= 0 and max(gains) > 0
 
 
 def pareto(points: Sequence[Point], costs: Sequence[str], thresholds: Sequence[Threshold] = ()) -> List[Point]:
-    """Those that no other dominates among those that keep the thresholds, best score first."""
+    """The points that meet the thresholds and are dominated by no other such point, best score first."""
     kept = [point for point in points if all(item.violation(point.figures) <= 0 for item in thresholds)]
     front = [point for point in kept if not any(dominates(other.figures, point.figures, costs) for other in kept)]
     return sorted(front, key=lambda point: (-point.figures[SCORE], point.number))
@@ -44,13 +44,13 @@ def pareto(points: Sequence[Point], costs: Sequence[str], thresholds: Sequence[T
 def picks(
     points: Sequence[Point], baseline: Point, *, within: float = WITHIN, size: str = "size_mb"
 ) -> Dict[str, Optional[Point]]:
-    """The models that people ask for, by name; None where no point is one.
+    """The best model for each choice, by the name of the choice; None if no point meets its condition.
 
     Args:
-        points: to choose from, the baseline among them or not.
-        baseline: what the config.yml gives as it is.
-        within: how much score the fastest may lose.
-        size: the cost that sizes are compared by.
+        points: to choose from, with or without the baseline.
+        baseline: the model of the unchanged config.yml.
+        within: the score that the choice `fastest` may lose.
+        size: the cost by which sizes are compared.
     """
     return {name: found[0] if found else None for name, found in _ranked(points, baseline, within, size).items()}
 
@@ -58,14 +58,14 @@ def picks(
 def finalists(
     points: Sequence[Point], baseline: Point, *, within: float = WITHIN, size: str = "size_mb"
 ) -> List[Point]:
-    """The first few of each choice, and of it as if the baseline had less luck: other splits will tell them apart."""
+    """The best few for each choice, also if the baseline scored slightly less; other splits decide between them."""
     unlucky = baseline._replace(figures={**baseline.figures, SCORE: baseline.figures[SCORE] - _LUCK})
     rankings = [ranked for given in (baseline, unlucky) for ranked in _ranked(points, given, within, size).values()]
     return list({point.number: point for ranked in rankings for point in ranked[:_FINALISTS]}.values())
 
 
 def _ranked(points: Sequence[Point], baseline: Point, within: float, size: str) -> Dict[str, List[Point]]:
-    """The points that may be each choice, first choice first."""
+    """The points that meet the condition of each choice, best first."""
     largest, score = baseline.figures[size], baseline.figures[SCORE]
 
     def ranked(condition: Callable[[Mapping[str, Any]], bool], key: Callable[[Mapping[str, Any]], Any]) -> List[Point]:
@@ -82,14 +82,14 @@ def _ranked(points: Sequence[Point], baseline: Point, within: float, size: str) 
 
 
 def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Figures of one model: scores are means of other splits than that it was found on, latency is the quietest one's.
+    """Figures of one model over splits: scores are means over the other splits, latency is the minimum over all.
 
     Args:
-        found: of the split that it was found on.
-        others: of other splits.
+        found: figures on the search's own split.
+        others: figures on other splits.
 
     Returns:
-        `found` with these, and `score_deviation`: the sample standard deviation of `score`, None of a single split.
+        `found` with these, and `score_deviation`: the sample standard deviation of `score`, None for a single split.
     """
     names = [name for name in (SCORE, *SCORES) if any(name in figures for figures in (found, *others))]
     known = {name: [figures[name] for figures in others if figures.get(name) is not None] for name in names}
@@ -102,16 +102,16 @@ def averaged(found: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> D
 def require_some(
     front: Sequence[Point], points: Sequence[Point], thresholds: Sequence[Threshold], *, where: str = ""
 ) -> None:
-    """Refuses a search that nothing came of.
+    """Refuses a search in which no model meets the thresholds.
 
     Args:
-        front: what keeps the thresholds.
-        points: all that was measured.
-        thresholds: what a model must not miss.
-        where: it was measured, in words.
+        front: the models that meet the thresholds.
+        points: all models that were measured.
+        thresholds: conditions that a model must meet.
+        where: a description of the data that they were measured on, for the message.
 
     Raises:
-        CompressedBertError: names the trials that came nearest to the thresholds.
+        CompressedBertError: if there is none; it names the trials that come nearest to the thresholds.
     """
     if front or not points:
         return

@@ -1,4 +1,4 @@
-"""What is searched for: a score that shall be high, costs that shall be low, and what they must not miss."""
+"""The goal of a search: a score to maximise, costs to minimise, and thresholds to meet."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _OF_INTENTS, _OF_ENTITIES = ("macro_f1", "accuracy"), ("entity_f1",)
 _OF_ANSWERS = ("exact", "f1")
 _APART = tuple(f"{kind}_{name}" for kind in ("answerable", "unanswerable") for name in _OF_ANSWERS)
 SCORES = (*_OF_INTENTS, *_OF_ENTITIES, *_OF_ANSWERS, *_APART)
-"""All scores that a component may have; see `metrics`."""
+"""All scores that components can have; see `metrics`."""
 _MAIN = ("macro_f1", "entity_f1", "exact")
 COSTS = ("latency_ms", "size_mb", "parameters")
 _THRESHOLD = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+.\deE]+)\s*")
 
 
 def scores_of(config_class: Type[ComponentConfig]) -> Tuple[str, ...]:
-    """The scores that a component may have, by what it learns."""
+    """The scores that a component can have, depending on what it learns."""
     intents, entities = config_class.learns_intents, config_class.learns_entities
     answers = (*_OF_ANSWERS, *_APART) if config_class.learns_answers else ()
     return (*(_OF_INTENTS if intents else ()), *(_OF_ENTITIES if entities else ()), *answers)
@@ -30,15 +30,15 @@ def scores_of(config_class: Type[ComponentConfig]) -> Tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Measured:
-    """A model on held-out data.
+    """Scores and costs of a model on held-out data.
 
     Attributes:
-        scores: by names of `SCORES`; only of what the data have labels of.
-        latency_ms: median of one message, or of one question on its passage, tokenizer included, on one thread.
-        size_mb: of the artifact as an archive stores it, 10^6 bytes.
-        parameters: of the served model.
-        maximized: which score counts; None for macro F1 of the intents, F1 of the entities, of a model with both their
-            mean, and exact match of answers.
+        scores: by names of `SCORES`; only those for which the data have labels.
+        latency_ms: median time of a message, or of a question on its passage, with the tokenizer, on one thread.
+        size_mb: size of the artifact in an archive, in MB (10^6 bytes).
+        parameters: number of parameters of the served model.
+        maximized: the score that is maximised; None means macro F1 of intents, F1 of entities, their mean for a model
+            with both, or exact match of answers.
     """
 
     scores: Mapping[str, float]
@@ -49,25 +49,25 @@ class Measured:
 
     @property
     def score(self) -> float:
-        """The score that counts.
+        """The score that is maximised.
 
         Raises:
-            ConfigError: if the data have no labels of it.
+            ConfigError: if the data have no labels for it.
         """
         names = _MAIN if self.maximized is None else (self.maximized,)
         found = [self.scores[name] for name in names if name in self.scores]
         if not found:
-            raise ConfigError(f"--maximize: the data have nothing that {' or '.join(names)} is measured on")
+            raise ConfigError(f"--maximize: the data have no labels for {' or '.join(names)}")
         return sum(found) / len(found)
 
     def to_dict(self) -> Dict[str, Any]:
-        """All figures, `score` included; JSON values."""
+        """All figures including `score`, as JSON values."""
         costs = {name: getattr(self, name) for name in COSTS}
         return {SCORE: self.score, **self.scores, **costs}
 
 
 def are_figures(value: Any) -> bool:
-    """Whether a value is what `Measured.to_dict` gives; None is what older versions wrote of a score that is none."""
+    """Whether a value has the form of `Measured.to_dict`; older versions wrote None for a missing score."""
     return (
         isinstance(value, Mapping)
         and {SCORE, *COSTS} <= set(value) <= {SCORE, *SCORES, *COSTS}
@@ -88,7 +88,7 @@ class Threshold:
     value: float
 
     def violation(self, figures: Mapping[str, Any]) -> float:
-        """How far the figures are from it, as a share of it; 0 or less where they keep it."""
+        """Distance of the figures from the threshold, relative to it; 0 or less if they meet it."""
         figure = figures.get(self.metric)
         if figure is None:
             return math.inf
@@ -99,10 +99,10 @@ class Threshold:
 
 
 def read_thresholds(texts: Sequence[str]) -> Tuple[Threshold, ...]:
-    """Thresholds as a user writes them, as in `macro_f1 >= 0.9`.
+    """Parses thresholds such as `macro_f1 >= 0.9`.
 
     Raises:
-        ConfigError: with every one that is none, and those that contradict each other.
+        ConfigError: lists all that are invalid or contradict each other.
     """
     known = (SCORE, *SCORES, *COSTS)
     problems: List[str] = []
@@ -136,12 +136,12 @@ def require_scores(
     """Refuses scores that a component cannot have, before anything is trained.
 
     Args:
-        maximize: the score that counts; None for the component's own.
-        thresholds: what a model must not miss.
-        config_class: the component's options.
+        maximize: the score that is maximised; None means the component's default.
+        thresholds: conditions that a model must meet.
+        config_class: dataclass of the component's options.
 
     Raises:
-        ConfigError: with each of them.
+        ConfigError: lists all of them.
     """
     known = scores_of(config_class)
     problems = [
@@ -156,18 +156,18 @@ def require_scores(
 
 
 def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold], costs: Sequence[str]) -> None:
-    """Refuses what a component does not have with its data, before anything is searched for.
+    """Refuses thresholds and costs that the component does not have with these data, before the search begins.
 
     Args:
-        figures: of the config.yml as it is.
-        thresholds: what a model must not miss.
-        costs: what is minimised.
+        figures: figures of the unchanged config.yml.
+        thresholds: conditions that a model must meet.
+        costs: the costs that are minimised.
 
     Raises:
-        ConfigError: if one of them is no figure of this component.
+        ConfigError: if one of them is not among the figures.
     """
     problems = [
-        f"--threshold: '{threshold}': the data have nothing that {threshold.metric} is measured on"
+        f"--threshold: '{threshold}': the data have no labels for {threshold.metric}"
         for threshold in thresholds
         if figures.get(threshold.metric) is None
     ]
@@ -178,7 +178,7 @@ def require_measured(figures: Mapping[str, Any], thresholds: Sequence[Threshold]
 
 
 def size_of(costs: Sequence[str]) -> str:
-    """The cost that sizes are compared by: what is minimised of megabytes and parameters, else megabytes."""
+    """The cost by which sizes are compared: parameters if they and not megabytes are minimised, else megabytes."""
     return "parameters" if "parameters" in costs and "size_mb" not in costs else "size_mb"
 
 
@@ -186,7 +186,7 @@ def read_costs(names: Sequence[str]) -> Tuple[str, ...]:
     """The one or two costs that are minimised.
 
     Raises:
-        ConfigError: if they are others.
+        ConfigError: if there are more, or if one is unknown.
     """
     if not 1 <= len(set(names)) == len(names) <= 2 or not set(names) <= set(COSTS):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Messages with intents and entities, as a search learns and measures them."""
+"""Search on messages with intents and entities: splits, training and scores."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _CACHED_BYTES = 4e9
 
 
 class MessageTask:
-    """Labelled messages, split intent by intent; see `task.SearchTask`.
+    """Labelled messages, split with stratification by intent; see `task.SearchTask`.
 
     Args:
         examples: all labelled messages.
-        cache: where the work of a student's teacher is kept.
-        known: lookup tables and synonyms, which models with entities learn besides.
+        cache: folder in which the teachers of students and their predictions are kept.
+        known: lookup tables and synonyms, from which models with entities also learn.
 
     Raises:
-        DataError: if there is nothing to measure on.
+        DataError: if there are too few messages to hold some out.
     """
 
     def __init__(self, examples: Sequence[Example], *, cache: Path, known: KnownValues = NO_VALUES):
@@ -47,12 +47,12 @@ class MessageTask:
             raise DataError("search: there are too few messages to hold some out; search needs at least five.")
 
     def split(self, split: int) -> Tuple[List[Example], List[Example]]:
-        """Messages to train on, and to measure on."""
+        """The training messages, and the held-out messages."""
         training, held_out = split_places(self._classes, [example.text for example in self._examples], split=split)
         return [self._examples[place] for place in training], [self._examples[place] for place in held_out]
 
     def train(self, config: TrainedConfig, training: Sequence[Example], held_out: Sequence[Example]) -> Artifact:
-        """A classifier or an extractor."""
+        """Trains a classifier or an extractor."""
         if isinstance(config, BertOptions):
             known = self._known_to(config, training, held_out)
             return bert_training.train_bert(training, config, known=known)
@@ -60,19 +60,19 @@ class MessageTask:
         return train_distilled_classifier(training, config, cache=self._cache, held_out=texts)
 
     def fine_tune(self, config: BertOptions, training: Sequence[Example], held_out: Sequence[Example]) -> TrainingRun:
-        """The dense model."""
+        """Trains the dense model."""
         return bert_training.fine_tune_bert(training, config, known=self._known_to(config, training, held_out))
 
     def compress(self, dense: TrainingRun, config: BertOptions) -> Artifact:
-        """A compressed copy of it."""
+        """Compresses a copy of the dense model."""
         return bert_training.compress_bert(dense, config)
 
     def measured(self, artifact: Artifact, held_out: Sequence[Example]) -> Measured:
-        """F1 and accuracy, and milliseconds of a message with its tokenizer."""
+        """F1, accuracy, and milliseconds of a message including the tokenizer."""
         predictor = open_predictor(artifact)
         predictions = [predictor.predict(example.text) for example in held_out]
         scores: Dict[str, Any] = {}
-        if "entities" in artifact.manifest:  # where nothing is annotated, nothing is to be found
+        if "entities" in artifact.manifest:  # for data without entities; else served_scores replaces it
             scores["entity_f1"] = 0.0 if any(prediction.entities for prediction in predictions) else 1.0
         scores.update(served_scores(artifact, predictions, held_out))
         timed = [held_out[place].text for place in evenly_spaced(len(held_out), TIMED)]
@@ -84,6 +84,6 @@ class MessageTask:
         )
 
     def _known_to(self, config: BertOptions, training: Sequence[Example], held_out: Sequence[Example]) -> KnownValues:
-        """What is learnt besides, without what held-out messages tell."""
+        """The values to learn besides messages, computed without held-out messages."""
         learns = isinstance(config, EntityConfig) and config.lookups
         return without_held_out_synonyms(self._known, held_out, training) if learns else NO_VALUES

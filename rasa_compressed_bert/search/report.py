@@ -1,4 +1,4 @@
-"""What a search leaves behind: tables, files and plots."""
+"""The results of a search: tables, files and plots."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _LOOKS = {
     _FRONTIER: ("#1f77b4", "circle", "o-"),
     _BASELINE: ("#d62728", "star", "*"),
 }
-"""Colour, and marker in plotly and in matplotlib, of each kind of model: the same in every panel."""
+"""Colour, and marker in plotly and in matplotlib, of each kind of model."""
 _NAMES = {
     **{"macro_f1": "macro F1", "accuracy": "accuracy", "entity_f1": "entity F1", "exact": "exact", "f1": "F1"},
     **{"answerable_exact": "exact, answerable", "answerable_f1": "F1, answerable"},
     **{"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F1, unanswerable"},
 }
-"""Of the scores, in tables."""
-_IMPORTANCE_TRIALS = 8  # fewer are too few
+"""Names of the scores in tables."""
+_IMPORTANCE_TRIALS = 8  # with fewer, importances are not computed
 
 
 def write_trials(study: optuna.Study, path: Path) -> None:
-    """One row a trial: number, state, figures, options, and why one was not finished or cannot be chosen."""
+    """Writes a row per trial: number, state, figures, options, and why it was not finished or cannot be chosen."""
     trials = study.get_trials(deepcopy=False)
     options = sorted({name for trial in trials for name in trial.params})
     measured = {name for trial in trials for name in trial.user_attrs.get(FIGURES, {})}
@@ -54,7 +54,7 @@ def write_trials(study: optuna.Study, path: Path) -> None:
 
 
 def _state(trial: optuna.trial.FrozenTrial) -> str:
-    """Optuna's, but for trials without figures: those that failed count as complete, so that it learns from them."""
+    """Optuna's state, except that failed trials, which Optuna has as complete to learn from them, are FAILED."""
     if is_baseline(trial):
         return "BASELINE"
     if comes_again(trial):
@@ -64,13 +64,13 @@ def _state(trial: optuna.trial.FrozenTrial) -> str:
 
 
 class Confirmed(NamedTuple):
-    """Models on splits that the search did not see.
+    """Models measured on splits other than the search's own.
 
     Attributes:
-        front: the frontier, on the splits that choices are made on.
-        baseline: the config.yml as it is, on the same splits.
-        reported: the baseline and each choice, by name, on splits that had no part in choosing; None for a choice that
-            no model is.
+        front: the frontier, on the splits on which choices are made.
+        baseline: the unchanged config.yml, on the same splits.
+        reported: the baseline and each choice, by name, on splits that were not used to choose; None for a choice for
+            which there is no model.
     """
 
     front: Sequence[Point]
@@ -79,7 +79,7 @@ class Confirmed(NamedTuple):
 
 
 def write_frontier(confirmed: Confirmed, path: Path) -> None:
-    """The frontier and the baseline, the numbers of the trials that were picked, and the figures of these."""
+    """Writes the frontier, the baseline, and the trial numbers and figures of the choices, as JSON."""
     chosen = {name: point for name, point in confirmed.reported.items() if name != BASELINE}
     content = {
         "baseline": confirmed.baseline.figures,
@@ -91,13 +91,13 @@ def write_frontier(confirmed: Confirmed, path: Path) -> None:
 
 
 def picked_rows(reported: Mapping[str, Optional[Point]], *, size: str = "size_mb") -> List[List[str]]:
-    """Heading, the baseline, and each model that was picked with its differences to it.
+    """A header, the baseline, and each choice with its differences from the baseline.
 
-    ± is the sample standard deviation between splits; a single split has none.
+    ± is the sample standard deviation over splits; a single split has none.
 
     Args:
         reported: see `Confirmed`.
-        size: the cost that sizes are compared by.
+        size: the cost by which sizes are compared.
     """
     base = {name: point.figures for name, point in reported.items() if point is not None}[BASELINE]
     rows = [["model", "trial", "score, %", "ms", "MB", "parameters, million", "score, points", "time", "size"]]
@@ -117,7 +117,7 @@ def picked_rows(reported: Mapping[str, Optional[Point]], *, size: str = "size_mb
 
 
 def score_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
-    """Heading, the baseline, and each model that was picked, with every score that its component has, in per cent."""
+    """A header, the baseline, and each choice, with all scores of the component in per cent."""
     figures = {name: point.figures for name, point in reported.items() if point is not None}
     names = [name for name in SCORES if any(own.get(name) is not None for own in figures.values())]
     rows = [["model", *(f"{_NAMES[name]}, %" for name in names)]]
@@ -128,7 +128,7 @@ def score_rows(reported: Mapping[str, Optional[Point]]) -> List[List[str]]:
 
 
 def legend(rows: Sequence[Sequence[str]]) -> str:
-    """What is in the rows of `picked_rows`."""
+    """An explanation of the columns of `picked_rows`."""
     deviations = any("±" in cell for row in rows for cell in row)
     return (
         "baseline: your config.yml as it is. score: what --maximize names, else macro F1 of intents, F1 of entities, "
@@ -139,12 +139,12 @@ def legend(rows: Sequence[Sequence[str]]) -> str:
 
 
 class Tried(NamedTuple):
-    """Models on the split of the search.
+    """Models measured on the search's own split.
 
     Attributes:
         points: the trials.
-        baseline: the config.yml as it is.
-        thresholds: what a model must not miss.
+        baseline: the unchanged config.yml.
+        thresholds: conditions that a model must meet.
     """
 
     points: Sequence[Point]
@@ -153,7 +153,7 @@ class Tried(NamedTuple):
 
 
 def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path: Path) -> None:
-    """Score against each cost, in a row for each kind of split: scores of different messages share no axis."""
+    """Plots score against each cost, with a row of panels for each kind of split: their scores are not comparable."""
     rows = _panels(tried, confirmed)
     figure = Figure(figsize=(6.0 * len(costs), 4.5 * len(rows)), layout="constrained")
     for (title, groups), panels in zip(rows.items(), figure.subplots(len(rows), len(costs), squeeze=False)):
@@ -173,14 +173,15 @@ def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path
 
 
 def importances(study: optuna.Study) -> Dict[str, float]:
-    """How much options set the best tenth of the trials apart from the others (PED-ANOVA, Watanabe et al. 2023).
+    """How much each option separates the best tenth of the trials from the others (PED-ANOVA, Watanabe et al. 2023).
 
-    Shares that sum to 1; none of few trials.
+    Returns:
+        Shares that sum to 1; empty with too few trials.
     """
     finished = [trial for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
     if len(finished) < _IMPORTANCE_TRIALS:
         return {}
-    # A study of its own: among Optuna's trials are failed ones, with the worst of scores. The best ones are the lowest.
+    # In a separate study, without failed trials, which have the worst scores in the original one; it minimises.
     measured = optuna.create_study(direction="minimize")
     for trial in finished:
         value = -trial.user_attrs[FIGURES][SCORE]
@@ -189,7 +190,7 @@ def importances(study: optuna.Study) -> Dict[str, float]:
 
 
 def plot_importances(shares: Mapping[str, float], path: Path) -> None:
-    """A bar an option."""
+    """Plots a bar per option."""
     figure = Figure(figsize=(6.0, 0.4 * len(shares) + 1.2), layout="constrained")
     axes = figure.subplots()
     axes.barh(list(shares)[::-1], list(shares.values())[::-1])
@@ -200,13 +201,13 @@ def plot_importances(shares: Mapping[str, float], path: Path) -> None:
 def write_html(
     tried: Tried, confirmed: Confirmed, costs: Sequence[str], shares: Mapping[str, float], path: Path
 ) -> None:
-    """A page that works offline: `plot_frontier` with the options of each model under the pointer, and importances."""
+    """Writes a page that works offline: `plot_frontier`, with the options of a model on hover, and importances."""
     import plotly.graph_objects as plotly
     from plotly.subplots import make_subplots
 
     panels = _panels(tried, confirmed)
     figure = make_subplots(rows=len(panels) + bool(shares), cols=len(costs))
-    shown: Set[str] = set()  # an entry of the legend switches a kind of model on and off in all panels
+    shown: Set[str] = set()  # one legend entry per kind of model, which toggles it in all panels
     for row, (title, groups) in enumerate(panels.items(), 1):
         for column, cost in enumerate(costs, 1):
             for label, group in _by_cost(groups, cost).items():
@@ -242,7 +243,7 @@ def write_html(
 
 
 def _panels(tried: Tried, confirmed: Confirmed) -> Dict[str, Dict[str, Sequence[Point]]]:
-    """Groups of points by their names, of each kind of split."""
+    """For each kind of split, groups of points by their names."""
     kept = [point for point in tried.points if all(item.violation(point.figures) <= 0 for item in tried.thresholds)]
     missed = [point for point in tried.points if point not in kept]
     return {
@@ -252,11 +253,11 @@ def _panels(tried: Tried, confirmed: Confirmed) -> Dict[str, Dict[str, Sequence[
 
 
 def _coordinates(group: Sequence[Point], cost: str) -> Tuple[List[float], List[float], List[float]]:
-    """Costs, scores in per cent, and standard deviations of these between splits, 0 of a single one."""
+    """Costs, scores in per cent, and standard deviations of the scores over splits, 0 for a single split."""
     deviations = [100 * (point.figures.get("score_deviation") or 0.0) for point in group]
     return [point.figures[cost] for point in group], [100 * point.figures[SCORE] for point in group], deviations
 
 
 def _by_cost(groups: Mapping[str, Sequence[Point]], cost: str) -> Dict[str, List[Point]]:
-    """The groups with their points in the order of a cost, in which a line joins them."""
+    """The groups with their points sorted by a cost, the order in which a line joins them."""
     return {label: sorted(group, key=lambda point: point.figures[cost]) for label, group in groups.items()}

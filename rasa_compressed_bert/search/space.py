@@ -1,4 +1,4 @@
-"""What a search varies: options of a component, each with a list of values or a range."""
+"""The search space: options of a component, each with a list of values or a range."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.dotted import merged, nested
 
 Space = Mapping[str, BaseDistribution]
-"""What may be tried, by the dotted names of options, as in `pruning.final_sparsity`."""
+"""Distributions by the dotted names of options, such as `pruning.final_sparsity`."""
 
 logger = logging.getLogger(__name__)
 _RANGE = {"low", "high", "step", "log"}
 _JSON = "json:"
-"""Before a list as a choice, which a storage can keep as text alone."""
-_TRIED = 200  # draws, to see which options contradict each other
+"""Prefix of a list among the choices, which a storage can only keep as text."""
+_TRIED = 200  # random draws to detect contradicting options
 _OF_BERTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 12},
     "learning_rate": {"low": 3e-5, "high": 4e-4, "log": True},
@@ -42,9 +42,9 @@ _OF_BERTS: Mapping[str, Any] = {
     "distillation.alpha": {"low": 0.0, "high": 0.7},
 }
 _OF_EXTRACTORS: Mapping[str, Any] = {**_OF_BERTS, "epochs": {"low": 2, "high": 6}}
-"""Of answers: there are far more windows than a bot has messages."""
+"""For answer extractors, with fewer epochs: there are far more windows than a bot has messages."""
 _COMPARED = ("bilstm", "ngrams")
-"""The students to choose from where a config.yml names none."""
+"""The students to choose from if the config.yml names none."""
 _OF_STUDENTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 16},
     "learning_rate": {"low": 1e-3, "high": 8e-3, "log": True},
@@ -55,14 +55,14 @@ _OF_STUDENTS: Mapping[str, Any] = {
 
 
 def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Space:
-    """What a search varies by default: the options that a config.yml leaves a use for.
+    """The default search space: the options that have an effect with the given config.yml.
 
     Args:
-        config_class: the component's options.
-        base: those of its config.yml.
+        config_class: dataclass of the component's options.
+        base: the options in the config.yml.
 
     Raises:
-        ConfigError: if the component has no score to search for, or if the config.yml is invalid.
+        ConfigError: if the component has no score to maximise, or if the config.yml is invalid.
     """
     config = config_class.from_dict(base)
     if isinstance(config, BertOptions):
@@ -76,7 +76,7 @@ def default_space(config_class: Type[ComponentConfig], base: Mapping[str, Any]) 
 
 
 def _student_space(architecture: Optional[str]) -> Mapping[str, Any]:
-    """That of a student; where none is named, the students and what they have in common."""
+    """The space of a student; if none is named, the students and the options that they have in common."""
     if architecture is not None:
         return student_of(architecture).search_space
     first, *others = (student_of(name).search_space for name in _COMPARED)
@@ -85,7 +85,7 @@ def _student_space(architecture: Optional[str]) -> Mapping[str, Any]:
 
 
 def _useful(name: str, value: Any, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> Any:
-    """The values of an option that go with a config.yml; None if there is no choice among them."""
+    """The values of an option that are valid with a config.yml; None if fewer than two are."""
     ends = value if isinstance(value, list) else [value["low"], value["high"]]
     kept = [item for item in ends if not _conflicts(config_class, base, {name: item})]
     if len(kept) < 2:
@@ -104,10 +104,10 @@ def _conflicts(
 
 
 def require_possible(space: Space, config_class: Type[ComponentConfig], base: Mapping[str, Any]) -> None:
-    """Draws from a space at random, to find contradictions in it before anything is trained.
+    """Draws randomly from a space, to find contradictions in it before anything is trained.
 
     Raises:
-        ConfigError: if no draw is valid, with the problems.
+        ConfigError: if no draw is valid; it lists the problems.
     """
     problems: collections.Counter[str] = collections.Counter()
     failed, study = 0, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -126,12 +126,12 @@ def require_possible(space: Space, config_class: Type[ComponentConfig], base: Ma
 
 
 def encoded(value: Any) -> Any:
-    """A value as a choice that a storage can keep: a list as text."""
+    """A value in the form that a storage can keep: lists become text."""
     return _JSON + json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
 def decoded(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """The options of a trial, with lists where they were written as text for its storage."""
+    """The options of a trial; inverts `encoded`."""
     return {
         name: json.loads(value[len(_JSON) :]) if isinstance(value, str) and value.startswith(_JSON) else value
         for name, value in options.items()
@@ -139,14 +139,14 @@ def decoded(options: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
-    """Checks what a user wrote below `search:`.
+    """Parses and checks a space that a user wrote below `search:`.
 
     Args:
-        values: by dotted names, a list of values, or a map with `low` and `high`, and perhaps `step` or `log: true`.
+        values: by dotted names, a list of values, or a map with `low`, `high` and optionally `step` or `log: true`.
         config_class: the component's options.
 
     Raises:
-        ConfigError: with every unknown option, value that is not accepted and range that is none.
+        ConfigError: lists all unknown options, invalid values and invalid ranges.
     """
     if not isinstance(values, Mapping) or not values:
         raise ConfigError("search: write options with their values, such as `search: {epochs: [4, 8]}`")
@@ -195,7 +195,7 @@ def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]
 
 
 def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:
-    """The type of an option's values; None for one that does not exist."""
+    """The type of an option's values; None for an unknown option."""
     owner: Any = config_class
     *parents, last = name.split(".")
     for parent in parents:
@@ -207,7 +207,7 @@ def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:
 
 
 def _check(name: str, values: List[Any], config_class: Type[ComponentConfig]) -> None:
-    """Refuses an option that does not exist, and values that it does not accept."""
+    """Refuses unknown options and invalid values."""
     if _kind(name, config_class) is None:
         values = values[:1]
     texts = [problem.text for value in values for problem in config_class.misread(nested({name: value}))]

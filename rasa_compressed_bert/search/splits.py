@@ -1,8 +1,8 @@
-"""The splits of a search: which places of some data are learnt, and which are measured on.
+"""The splits of a search: which positions of the data are trained on, and which are held out to measure on.
 
-A search tries everything on one split, so that trials can be compared; what it finds there is partly luck. Choices are
-made on other splits, and reported on yet others. None of these holds out a place that the search's own holds out, and
-no two of the first four hold out the same place.
+All trials use one split, so that they can be compared; the best score there is partly luck. Therefore choices are made
+on other splits, and reported on yet others. None of these holds out a position that the search's own split holds out,
+and no two of the first four hold out the same position.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from rasa_compressed_bert.data.example import first_of_same, stratified_split
 from rasa_compressed_bert.training.view_fitting import message_folds
 
 HELD_OUT = 0.2
-_OTHER_PARTS = 4  # of what the search's own split does not hold out
+_OTHER_PARTS = 4  # parts of the positions that the search's own split does not hold out
 
 
 def split_places(classes: np.ndarray, texts: Sequence[str], *, split: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Sorted places to train on, and to measure on: a fifth, stratified.
+    """Sorted positions to train on, and to measure on: a stratified fifth.
 
     Args:
-        classes: of all places, `(n,)`.
-        texts: of all places; those that differ in case and blanks alone count as one.
-        split: 0 is the search's own.
+        classes: classes of all positions, `(n,)`.
+        texts: texts of all positions; texts that differ only in case and white space are kept together.
+        split: number of the split; 0 is the search's own.
     """
     rest, held_out = stratified_split(classes, HELD_OUT, seed=0, texts=texts)
     if split:
@@ -33,18 +33,18 @@ def split_places(classes: np.ndarray, texts: Sequence[str], *, split: int) -> Tu
 
 
 def _other_part(classes: np.ndarray, texts: Sequence[str], *, rest: np.ndarray, split: int) -> np.ndarray:
-    """Places that a split other than the search's own holds out.
+    """The positions that a split other than the search's own holds out.
 
     Args:
-        classes: of all places.
-        texts: of all places.
-        rest: places that the search's own split does not hold out; each is in one of `_OTHER_PARTS` parts, and after as
-            many splits they are dealt anew.
-        split: 1 or more.
+        classes: classes of all positions.
+        texts: texts of all positions.
+        rest: positions that the search's own split does not hold out. They are divided into `_OTHER_PARTS` parts, one
+            for each split; after as many splits they are divided again.
+        split: number of the split, 1 or more.
     """
     labels, counts = np.unique(classes[np.unique(first_of_same(texts))], return_counts=True)
-    rest = rest[~np.isin(classes[rest], labels[counts == 1])]  # the only one of its class is always learnt
+    rest = rest[~np.isin(classes[rest], labels[counts == 1])]  # the only example of its class is never held out
     deal, place = divmod(split - 1, _OTHER_PARTS)
     folds = message_folds([texts[place] for place in rest], classes[rest], _OTHER_PARTS, seed=deal)
-    parts = np.unique(folds)  # fewer where there are very few places
+    parts = np.unique(folds)  # fewer if there are very few positions
     return rest[folds == parts[place % len(parts)]]

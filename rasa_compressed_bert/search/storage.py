@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file or a database, which any number of machines can share."""
+"""The storage of a study: a journal file or a database, which any number of machines can share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from rasa_compressed_bert.errors import CompressedBertError
 
-_ATTEMPTS, _PAUSE = 4, 0.5  # seconds
+_ATTEMPTS, _PAUSE = 4, 0.5  # pause in seconds
 _ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)([^@/?#]*@)?(?P<place>[^@?#]*)([?#][^@]*)?")
-"""Of a database, if it is clear where user and password end."""
+"""Address of a database in which it is clear where user and password end."""
 _FILE = "sqlite:///"
-"""What the address of a database in a file begins with: no user and no password, but perhaps @ in its path."""
-_SHORT = 4  # characters: what is shorter may be part of any word
+"""Prefix of the address of a database file, which has no user and no password; its path may contain @."""
+_SHORT = 4  # characters; shorter secrets may occur in any word
 
 
 def open_storage(storage: str) -> BaseStorage:
-    """A journal file, or a database by its address, as in `sqlite:///study.db` or `postgresql://...`.
+    """Opens a journal file by its path, or a database by its address, such as `sqlite:///study.db`.
 
     Raises:
         CompressedBertError: if it cannot be reached.
@@ -34,17 +34,17 @@ def open_storage(storage: str) -> BaseStorage:
     try:
         if "://" in storage:
             return _open_database(storage)
-        path = Path(storage).absolute()  # the lock is a link to it, which would be relative to its own folder
+        path = Path(storage).absolute()  # the lock is a link to it; a relative one would start at its own folder
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_a_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
-    except Exception as error:  # of SQLAlchemy, of its drivers, of the file system
+    except Exception as error:  # errors of SQLAlchemy, of its drivers, of the file system
         reason = _first_line(error, storage)
-        raise CompressedBertError(f"--storage: '{place}' cannot be reached: {reason}") from None  # no password
+        raise CompressedBertError(f"--storage: '{place}' cannot be reached: {reason}") from None  # hides the password
 
 
 def shown(storage: str) -> str:
-    """A storage as it may be printed: an address without user, password and parameters.
+    """A storage in printable form: an address without user, password and parameters.
 
     Raises:
         CompressedBertError: if it is not clear where they end.
@@ -64,7 +64,7 @@ def shown(storage: str) -> str:
 
 @contextlib.contextmanager
 def storage_errors(storage: str) -> Iterator[None]:
-    """Says what is wrong with a storage, or with a folder that is written to, in one sentence."""
+    """A context manager that turns errors of a storage or a folder into a `CompressedBertError`."""
     try:
         yield
     except (OSError, StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -75,7 +75,7 @@ def storage_errors(storage: str) -> Iterator[None]:
 
 
 def _open_database(address: str) -> RDBStorage:
-    """Its tables may be made by another worker at the same moment: then it is opened once more."""
+    """Opens a database, again after an error, as another worker may be creating its tables at the same moment."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(sqlalchemy.exc.IntegrityError):
             try:
@@ -88,7 +88,7 @@ def _open_database(address: str) -> RDBStorage:
 
 
 def _drop_half_a_line(path: Path) -> None:
-    """Of a disk that was full, or of a process that was killed, in the middle of it: nothing can be read behind it."""
+    """Removes an incomplete last line, left by a full disk or a killed process: lines after it could not be read."""
     if not path.is_file() or path.stat().st_size == 0:
         return
     lock = JournalFileSymlinkLock(str(path))
@@ -103,7 +103,7 @@ def _drop_half_a_line(path: Path) -> None:
 
 
 def _first_line(error: BaseException, storage: str) -> str:
-    """The message of an error without the secrets of an address: some libraries repeat it, or parts of it."""
+    """The first line of an error message without the secrets of an address, which some libraries repeat."""
     text = [*str(error).strip().splitlines(), repr(error)][0].replace(storage, shown(storage))
     for secret in _secrets(storage):
         escaped = re.escape(secret)
@@ -112,7 +112,7 @@ def _first_line(error: BaseException, storage: str) -> str:
 
 
 def _secrets(storage: str) -> List[str]:
-    """User, password and parameters of an address, as they are written and as they are meant, longest first."""
+    """User, password and parameters of an address, URL-encoded and decoded, longest first."""
     if "://" not in storage:
         return []
     rest = storage.partition("://")[2]

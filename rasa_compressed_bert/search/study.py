@@ -1,4 +1,4 @@
-"""What a study holds: what is searched for, the figures of trials, and of what may be picked on other splits."""
+"""The contents of a study: its goal, the figures of trials, and those of candidates on other splits."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Measure = Callable[..., Any]
 
 
 class Goal(NamedTuple):
-    """What is searched for.
+    """The goal of a search.
 
     Attributes:
-        space: what may be tried.
-        costs: what is minimised besides the score that is maximised.
-        thresholds: what a model must not miss.
-        made_from: a digest of data, configuration and space: a storage with another study is refused.
-        maximize: the score that is maximised; None leaves it to the component.
+        space: the search space.
+        costs: minimised, while the score is maximised.
+        thresholds: conditions that a model must meet.
+        made_from: a digest of data, configuration and space; a stored study with another digest is refused.
+        maximize: the score that is maximised; None means the component's default.
     """
 
     space: Space
@@ -49,16 +49,16 @@ class TrialFailed(Exception):
 
 
 class TooLong(Exception):
-    """A trial's time is over. No `TimeoutError`: that is an `OSError`, which a cache takes for its own."""
+    """The time of a trial is over. Not a `TimeoutError`, which is an `OSError` and would be handled by the cache."""
 
 
 def digest(*parts: Any) -> str:
-    """Of JSON values."""
+    """A SHA-256 digest of JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def has_study(storage: BaseStorage, name: str) -> bool:
-    """Whether a storage has a study of that name in which anything was measured."""
+    """Whether a storage has a study of that name with at least one measurement or trial."""
     if name not in optuna.get_all_study_names(storage):
         return False
     study = optuna.load_study(study_name=name, storage=storage)
@@ -66,7 +66,7 @@ def has_study(storage: BaseStorage, name: str) -> bool:
 
 
 def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
-    """The study of a storage; made if it is not there.
+    """Opens the study of a storage, or creates it.
 
     Raises:
         ConfigError: if it was made with other data, another configuration, another space or other costs, or by another
@@ -99,31 +99,31 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
 
 
 def foreign(name: str) -> ConfigError:
-    """The error of a study that this command has not made, or that something else has written to."""
+    """The error for a study that another program has made or written to."""
     return ConfigError(
         f"search: the study '{name}' was made or changed by another program; choose another --out or --name"
     )
 
 
 def baseline_of(study: optuna.Study, measure: Measure) -> Point:
-    """What the config.yml gives as it is: measured by the first worker, and read by the others."""
+    """The figures of the unchanged config.yml, measured by the first worker and read by the others."""
     if BASELINE not in study.user_attrs:
         figures = measure({}).to_dict()
-        if BASELINE not in study.user_attrs:  # of a worker that was quicker
+        if BASELINE not in study.user_attrs:  # else another worker was quicker
             study.set_user_attr(BASELINE, figures)
     return Point(-1, _figures(study, study.user_attrs[BASELINE]), {})
 
 
 def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mapping[str, Any]], *, most: int) -> None:
-    """Where the sampler begins: at the config.yml as it is, and at each other choice of each list, one at a time.
+    """Adds the first trials: the unchanged config.yml, and each other choice of each list, changed one at a time.
 
-    With another choice, an option that the config.yml leaves out is what the component takes for it then.
+    Options that the config.yml leaves out have the defaults that go with the changed option.
 
     Args:
-        study: whose baseline is measured.
-        goal: what is searched for.
-        values_with: all options of the config.yml with some others in their places, by their dotted names.
-        most: trials of the study, in all.
+        study: a study whose baseline is measured.
+        goal: the goal of the search.
+        values_with: see `Evaluator.values_with`.
+        most: maximal number of trials of the study.
     """
     known = study.get_trials(deepcopy=False)
     baseline = _params(goal, values_with, {})
@@ -143,7 +143,7 @@ def add_starts(study: optuna.Study, goal: Goal, values_with: Callable[..., Mappi
 
 
 def _params(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """None of options that contradict each other, or that are none of the space's or of the component's."""
+    """Optuna's parameters for options; None if they contradict each other, or are not in the space."""
     try:
         values = values_with(options)
         params = {name: encoded(values[name]) for name in goal.space}
@@ -153,7 +153,7 @@ def _params(goal: Goal, values_with: Callable[..., Any], options: Mapping[str, A
 
 
 def _within(params: Mapping[str, Any], space: Space) -> bool:
-    """Whether these are options of a space: a study itself takes any."""
+    """Whether parameters are in a space, which a study itself does not check."""
     try:
         optuna.create_trial(state=TrialState.WAITING, params=dict(params), distributions=dict(space))
     except (ValueError, TypeError, KeyError):
@@ -165,7 +165,7 @@ def options_of(study: optuna.Study, trial: Any, space: Space) -> Dict[str, Any]:
     """The options of a trial.
 
     Raises:
-        ConfigError: if they are none of the space: whoever can write to a storage could have any weights trained on.
+        ConfigError: if they are not in the space: whoever can write to a storage could otherwise choose any weights.
     """
     if not _within(trial.params, space):
         raise foreign(study.study_name)
@@ -179,10 +179,10 @@ def _figures(study: optuna.Study, value: Any) -> Mapping[str, Any]:
 
 
 def require_own(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-    """Refuses figures that this command has not written.
+    """Refuses figures in a form that this command does not write.
 
     Raises:
-        ConfigError: if a trial has some.
+        ConfigError: if a trial has such figures.
     """
     for trial in trials:
         for name in {FIGURES, QUICK} & set(trial.user_attrs):
@@ -190,7 +190,7 @@ def require_own(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
 
 
 def is_baseline(trial: FrozenTrial) -> bool:
-    """Whether it is none of the trials that are asked for, but the config.yml as it is."""
+    """Whether a trial is the unchanged config.yml, which does not count as one of the requested trials."""
     return bool(trial.user_attrs.get(BASELINE))
 
 
@@ -198,7 +198,7 @@ def points_of(study: optuna.Study, space: Space) -> List[Point]:
     """The trials that were trained in full.
 
     Raises:
-        ConfigError: if one of them has options that are none of the space, or figures that are none.
+        ConfigError: if one of them has options outside the space, or invalid figures.
     """
     return [
         Point(trial.number, _figures(study, trial.user_attrs[FIGURES]), options_of(study, trial, space))
@@ -208,7 +208,7 @@ def points_of(study: optuna.Study, space: Space) -> List[Point]:
 
 
 def tried_of(study: optuna.Study, space: Space) -> List[Point]:
-    """All trials that were measured, the quick trainings of hopeless ones included.
+    """All trials that were measured, including pruned ones with the figures of their quick training.
 
     Raises:
         ConfigError: see `points_of`.
@@ -232,20 +232,20 @@ def confirmed(
     splits: Sequence[int],
     on_measured: Callable[[], None],
 ) -> List[Point]:
-    """Models with figures of other splits of the messages; what the storage has of them is not measured again.
+    """Models with figures on other splits of the data; stored figures are not measured again.
 
-    A search's best score is partly the luck of the split that it was found on: that split has no part in these. A model
-    that cannot be trained on one of them is left out, with a warning.
+    The best score of a search is partly luck on the search's own split, so that split is not used here. A model that
+    cannot be trained on one of the splits is left out, with a warning.
 
     Args:
         study: of `open_study`.
-        points: of the study's own split.
+        points: models with figures on the search's own split.
         measure: see `Evaluator.measure`.
-        splits: which ones, one or more; not 0, which is the search's own.
+        splits: numbers of one or more splits, without 0, the search's own.
         on_measured: called after every measurement.
 
     Raises:
-        CompressedBertError: if it is the config.yml as it is that cannot be trained.
+        CompressedBertError: if the unchanged config.yml cannot be trained.
     """
     found = []
     for point in points:
@@ -262,10 +262,14 @@ def confirmed(
 
 
 def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> Any:
-    """What is measured, as JSON values; None of a quick training that is left out."""
+    """The figures of options as JSON values; None if `measure` returns None.
+
+    Raises:
+        TrialFailed: if measuring fails in any way.
+    """
     try:
         found = measure(options, **given)
-    except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
+    except Exception as error:  # due to the options, TensorFlow or the machine: the next trial may work
         kind = "" if isinstance(error, TooLong) else f"{type(error).__name__}: "
         raise TrialFailed(" ".join(f"{kind}{error}".split())) from error
     return None if found is None else found.to_dict()
@@ -282,6 +286,6 @@ def _on_split(
 
 
 def reasons_of(trials: Sequence[FrozenTrial]) -> str:
-    """Why trials were not finished, the most frequent reasons first."""
+    """Why trials were not finished: the three most frequent reasons."""
     counts = collections.Counter(str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs)
     return " ".join(f"{count} times: {reason}" for reason, count in counts.most_common(3))

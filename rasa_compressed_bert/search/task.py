@@ -1,4 +1,4 @@
-"""What options are tried on: data in splits, how a model is trained on them, and how it is measured."""
+"""The interface between a search and its data: splits, training, and measuring."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from rasa_compressed_bert.config import BertOptions, TrainedConfig
 from rasa_compressed_bert.search.goals import Measured
 
 TIMED = 60
-"""Messages, or questions, that a model is timed with."""
+"""Number of messages or questions with which a model is timed."""
 
 
 class SearchTask(Protocol):
-    """What a search needs to know of messages, or of questions."""
+    """Data of a search, messages or questions, with functions to train models on them and to measure models."""
 
     def split(self, split: int) -> Tuple[Sequence[Any], Sequence[Any]]:
-        """What is learnt, and what is held out to measure on; 0 is the search's own split."""
+        """The training data and the held-out data of a split; 0 is the search's own split."""
 
     def train(self, config: TrainedConfig, training: Sequence[Any], held_out: Sequence[Any]) -> Artifact:
-        """A model as `rasa train` makes it; nothing of what is held out is learnt."""
+        """Trains a model as `rasa train` does, without using held-out data."""
 
     def fine_tune(self, config: BertOptions, training: Sequence[Any], held_out: Sequence[Any]) -> Any:
-        """The dense model that `compress` takes, which is the teacher of the compressed ones."""
+        """Trains the dense model for `compress`, which is the teacher of the compressed models."""
 
     def compress(self, dense: Any, config: BertOptions) -> Artifact:
-        """A compressed copy of a dense model."""
+        """Compresses a copy of a dense model."""
 
     def measured(self, artifact: Artifact, held_out: Sequence[Any]) -> Measured:
-        """Scores and costs of a trained model, as it is served."""
+        """Scores and costs of a served model."""
 
 
 def parameters_of(artifact: Artifact) -> int:
-    """Values that are stored; of spaCy's own models, which are not taken apart, none."""
+    """The number of stored parameters; 0 for spaCy's own models, whose parameters are not counted."""
     if WEIGHTS not in artifact.files:
         return 0
     return sum(int(value.size) for value in tensors_from_bytes(artifact.files[WEIGHTS]).values())

@@ -1,6 +1,6 @@
-"""The search itself: Optuna proposes options, trials are trained and measured, on one machine or on many.
+"""The search loop: Optuna proposes options, which are trained and measured on one machine or on many.
 
-Every worker asks one storage for the next trial and writes its result there.
+Every worker gets its next trial from a shared storage, and writes the result there.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ from rasa_compressed_bert.search.study import (
 from rasa_compressed_bert.search.workers import REASON, Alive, Watch, comes_again, give_back
 
 logger = logging.getLogger(__name__)
-_STARTUP = 10  # random trials, before the sampler has something to learn from
-_KNOWN_GAINS = 3  # whole trainings, before a quick one may end a trial as hopeless
-_NOISE = 0.1  # of a cost that a quick training measures
+_STARTUP = 10  # random trials before the sampler uses earlier results
+_KNOWN_GAINS = 3  # complete trials that are needed before a quick training can end a trial as hopeless
+_NOISE = 0.1  # relative error of a cost that a quick training measures
 _WORST = 1e6
 _POLL = 1.0  # seconds
 
 
 class Sampler(NamedTuple):
-    """What proposes options: Optuna's multi-objective TPE, or chance.
+    """The method that proposes options: Optuna's multi-objective TPE, or random search.
 
     Attributes:
         kind: `tpe` or `random`.
-        seed: what the proposals depend on, besides the trials that are there. Workers that share a study differ in it.
+        seed: random seed; it must differ between workers that share a study.
     """
 
     kind: str = "tpe"
     seed: Tuple[int, ...] = (0,)
 
     def after(self, trials: int) -> optuna.samplers.BaseSampler:
-        """For the trial behind so many others: a study that is gone on with does not draw the same again."""
+        """The sampler of the next trial, seeded with their number, so that a resumed study has new proposals."""
         seed = int(np.random.SeedSequence([*self.seed, trials]).generate_state(1)[0])
         if self.kind == "random":
             return optuna.samplers.RandomSampler(seed=seed)
@@ -76,16 +76,16 @@ def search(
     trial_timeout: Optional[float] = None,
     on_trial: Callable[[List[FrozenTrial]], None] = lambda trials: None,
 ) -> None:
-    """Tries options until the study has so many trials, those of other workers finished, or the time is over.
+    """Runs trials until the study has the given number of finished ones, or the time is over.
 
     Args:
         study: of `open_study`.
-        goal: what is searched for.
+        goal: the goal of the search.
         measure: trains and measures options, see `Evaluator.measure`.
-        trials: in all, those of other workers and of earlier calls included.
-        sampler: what proposes options.
-        timeout: seconds; the trial that runs then is finished.
-        trial_timeout: seconds, after which a trial has failed.
+        trials: total number, including those of other workers and of earlier calls.
+        sampler: proposes options.
+        timeout: seconds after which no trial is started.
+        trial_timeout: seconds after which a trial fails.
         on_trial: called after every trial.
 
     Raises:
@@ -103,12 +103,12 @@ def search(
         if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
             if not any(trial.state == TrialState.RUNNING for trial in counted):
                 return
-            time.sleep(_POLL)  # another worker's: it may die yet
+            time.sleep(_POLL)  # another worker still runs a trial, which comes back if that worker dies
             continue
         study.sampler = sampler.after(len(counted))
         try:
             trial = study.ask(dict(goal.space))
-        except ValueError as error:  # of options that wait there, and are none of the space
+        except ValueError as error:  # waiting options that are not in the space
             raise foreign(study.study_name) from error
         try:
             with Alive(trial):
@@ -122,7 +122,7 @@ def search(
 
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
-    """A quick training, and a whole one unless that is hopeless; what fails is marked, and learnt from."""
+    """Runs a quick training and, unless that is hopeless, a complete one; failures are marked for the sampler."""
     options = options_of(study, trial, goal.space)
     end = None if trial_timeout is None else time.monotonic() + trial_timeout
 
@@ -157,7 +157,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
 
 
 def _require_counted(figures: Mapping[str, Any], goal: Goal) -> None:
-    """Refuses a model that would be the smallest of all, as nothing of it is counted."""
+    """Refuses a model whose parameters are not counted, as it would count as the smallest one."""
     if "parameters" in goal.costs and not figures["parameters"]:
         raise TrialFailed("The parameters of spaCy's own models are not counted.")
 
@@ -165,7 +165,7 @@ def _require_counted(figures: Mapping[str, Any], goal: Goal) -> None:
 def _end(study: optuna.Study, trial: Trial, values: Optional[Sequence[float]] = None, **state: Any) -> None:
     try:
         study.tell(trial, values, **state)
-    except ValueError as error:  # that it is finished
+    except ValueError as error:  # the trial is already finished
         raise optuna.exceptions.UpdateFinishedTrialError(str(error)) from error
 
 
@@ -174,7 +174,7 @@ def _frozen(study: optuna.Study, trial: Trial) -> FrozenTrial:
 
 
 def _known(study: optuna.Study, trial: Trial) -> Optional[Mapping[str, Any]]:
-    """The figures of an earlier trial of the same options: a small space has few."""
+    """The figures of an earlier trial with the same options, which are frequent in a small space."""
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if other.params == trial.params and FIGURES in other.user_attrs:
             return other.user_attrs[FIGURES]
@@ -189,7 +189,7 @@ def _mark(trial: Trial, goal: Goal, figures: Mapping[str, Any], *, only: Sequenc
 
 
 def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
-    """Refuses to go on where nothing works."""
+    """Stops a search if all of the first trials have failed."""
     finished = [trial for trial in trials if trial.state.is_finished()]
     if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or QUICK in trial.user_attrs for trial in finished):
         return
@@ -198,7 +198,7 @@ def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
 
 @contextlib.contextmanager
 def _limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
-    """Raises `TooLong` in what goes on; where there is no alarm clock (Windows, other threads) it waits."""
+    """A context manager that raises `TooLong` when the time is over, except on Windows and in other threads."""
     if end is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -216,11 +216,14 @@ def _limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
 
 
 def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Optional[str]:
-    """Why more epochs would be wasted: a cost is beyond a threshold, or a finished trial is better even if this one
-    gains as much by them as any has gained yet."""
+    """Why more epochs would be wasted, or None.
+
+    A cost clearly misses a threshold, or a complete trial dominates this one even if it gains as much by more epochs as
+    any trial has gained so far.
+    """
     for threshold in goal.thresholds:
         if threshold.metric in COSTS and threshold.violation(quick) > _NOISE:
-            return f"hopeless: it does not keep {threshold}, whatever its score"
+            return f"hopeless: it misses {threshold}, whatever its score"
     known = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if FIGURES in trial.user_attrs]
     gains = [own[FIGURES][SCORE] - own[QUICK][SCORE] for own in known if QUICK in own]
     if len(gains) < _KNOWN_GAINS:

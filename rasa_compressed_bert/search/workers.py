@@ -1,6 +1,7 @@
-"""Many workers on one study: each writes that it is alive, and the trial of a dead one is given to another.
+"""Heartbeats of workers that share a study: the trial of a dead worker is given to another one.
 
-No clock is compared with another machine's: a trial is lost when what its worker writes has not changed for a while.
+Clocks of different machines are not compared: a trial is lost if the value that its worker writes has not changed for a
+while.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ logger = logging.getLogger(__name__)
 REASON = "reason"
 _ALIVE, _AGAIN, _DEATHS = "alive", "again", "deaths"
 _BEAT, _SILENCE = 10.0, 60.0  # seconds
-_MOST_DEATHS = 2  # of workers of the same options, which may well be what killed them
+_MOST_DEATHS = 2  # workers that may die with the same options, which are then assumed to be the cause
 
 
 class Alive:
-    """Says again and again that the worker of a trial is there."""
+    """A context manager that writes a heartbeat for a trial."""
 
     def __init__(self, trial: Trial):
         self._trial, self._over = trial, threading.Event()
@@ -43,22 +44,22 @@ class Alive:
             try:
                 self._trial.set_user_attr(_ALIVE, beat)
             except optuna.exceptions.UpdateFinishedTrialError:
-                return  # taken over: noticed when the trial ends
-            except Exception as error:  # the storage is away; a full disk must not get half lines again and again
-                # the name alone: an error of a database may hold its address, with the password
+                return  # another worker has taken the trial over, which is noticed at its end
+            except Exception as error:  # the storage fails; a full disk must not get more incomplete lines
+                # only the name: the message may contain the address of a database with its password
                 logger.warning(f"search: the storage cannot be written ({type(error).__name__}).")
                 return
 
 
 class Watch:
-    """Finds trials whose workers have fallen silent."""
+    """Detects trials whose workers write no heartbeats any more."""
 
     def __init__(self, study: optuna.Study):
         self._study = study
-        self._seen: Dict[int, Tuple[Any, float]] = {}  # of each trial, what its worker wrote last, and when
+        self._seen: Dict[int, Tuple[Any, float]] = {}  # for each trial, the last heartbeat and when it was seen first
 
     def give_back_lost(self) -> None:
-        """Gives what silent workers had to the study again."""
+        """Gives the trials of silent workers back to the study."""
         now = time.monotonic()
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             written = trial.user_attrs.get(_ALIVE)
@@ -70,13 +71,13 @@ class Watch:
 
 
 def give_back(study: optuna.Study, trial: FrozenTrial, reason: str, *, deaths: int = 0) -> None:
-    """Ends a trial without a result, and puts its options where the next worker finds them.
+    """Ends a trial without a result, and enqueues its options for another worker.
 
     Args:
-        study: of the trial.
-        trial: which runs.
-        reason: is kept with the trial.
-        deaths: workers that died of it now; options that `_MOST_DEATHS` have died of do not come again.
+        study: the study of the trial.
+        trial: a running trial.
+        reason: stored with the trial.
+        deaths: number of workers that died now; after `_MOST_DEATHS` in all, the options are not enqueued again.
     """
     deaths += trial.user_attrs.get(_DEATHS, 0)
     again = deaths < _MOST_DEATHS
@@ -85,12 +86,12 @@ def give_back(study: optuna.Study, trial: FrozenTrial, reason: str, *, deaths: i
         storage.set_trial_user_attr(trial_id, REASON, reason if again else f"{reason}, as one before")
         storage.set_trial_user_attr(trial_id, _AGAIN, again)
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
-    except optuna.exceptions.UpdateFinishedTrialError:  # another worker was quicker, or it was finished after all
+    except optuna.exceptions.UpdateFinishedTrialError:  # another worker was quicker, or the trial has finished
         return
     if again:
         study.enqueue_trial(dict(trial.params), user_attrs={_DEATHS: deaths})
 
 
 def comes_again(trial: FrozenTrial) -> bool:
-    """Whether a trial ended without a result and another one has its options."""
+    """Whether a trial ended without a result and its options were enqueued again."""
     return trial.state == TrialState.FAIL and bool(trial.user_attrs.get(_AGAIN))

@@ -1,1 +1,1 @@
-"""A compressed BERT as a component of spaCy, and spaCy packages with one."""
+"""A compressed BERT as a spaCy component, and spaCy packages that contain it."""

@@ -1,4 +1,4 @@
-"""The former name of the factory `secondary_pipeline.NAME`: packages that were made with it still load."""
+"""The former name of the factory `secondary_pipeline.NAME`, kept so that older packages still load."""
 
 from spacy.language import Language
 
@@ -7,4 +7,4 @@ from rasa_compressed_bert.spacy_pipeline.secondary_pipeline import WRITES, Secon
 
 @Language.factory("beside", assigns=WRITES)
 class Beside(SecondaryPipeline):
-    """A `SecondaryPipeline`."""
+    """`SecondaryPipeline` under its former name."""

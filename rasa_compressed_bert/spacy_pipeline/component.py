@@ -27,25 +27,25 @@ if not Span.has_extension(NAME):
 
 @Language.factory(NAME, assigns=_WRITES, default_config={"num_threads": 1})
 def make_component(nlp: Language, name: str, num_threads: int) -> "CompressedBert":
-    """What `nlp.add_pipe("compressed_bert")` adds; its model comes with `from_disk`, `from_bytes` or `set_artifact`."""
+    """The factory of `nlp.add_pipe("compressed_bert")`; `from_disk`, `from_bytes` or `set_artifact` loads the model."""
     return CompressedBert(nlp.vocab, name, num_threads=num_threads)
 
 
 class CompressedBert:
-    """Gives a document vectors, intents and entities: of each what its model was trained for.
+    """Sets the vectors, intents and entities of a document, depending on what its model was trained for.
 
-    - `doc.tensor` has a row a token, and `token.vector` and `doc.vector` come from it: their mean is the vector that
-      the fine-tuned classifier reads, see `runtime.document_predictor.DocumentPredictor`.
+    - `doc.tensor` has one row per token, from which `token.vector` and `doc.vector` are taken: their mean is the vector
+      that the fine-tuned classifier reads, see `runtime.document_predictor.DocumentPredictor`.
     - `doc.cats` has the calibrated confidence of each intent; all are 0 for a text without a wordpiece.
-    - `doc.ents` keeps the entities that are there, and adds those of the model which overlap none of them. One that
-      begins or ends inside a token is widened to the whole of it. `ent._.compressed_bert` has its `role`, `group`
-      and `confidence`.
+    - `doc.ents` keeps existing entities, and gets those of the model that do not overlap them. An entity that begins or
+      ends inside a token is extended to the whole token. `ent._.compressed_bert` has its `role`, `group` and
+      `confidence`.
 
     Args:
-        vocab: of the pipeline; it is given empty vectors of the model's size, as spaCy and Rasa take a pipeline without
-            any for one that has no vectors of documents.
-        name: of the component.
-        num_threads: of the engine; 0 means all cores.
+        vocab: the vocabulary of the pipeline; it gets an empty table of vectors of the model's width, since spaCy and
+            Rasa assume that a pipeline without such a table has no document vectors.
+        name: the name of the component.
+        num_threads: number of threads of the engine; 0 means all cores.
     """
 
     def __init__(self, vocab: Vocab, name: str = NAME, *, num_threads: int = 1):
@@ -55,13 +55,13 @@ class CompressedBert:
         self._no_intent: Dict[str, float] = {}
 
     def set_artifact(self, artifact: Artifact) -> None:
-        """Serves a model.
+        """Sets the model.
 
         Args:
-            artifact: as `export.documents.document_artifact` makes it.
+            artifact: an artifact of `export.documents.document_artifact`.
 
         Raises:
-            ArtifactError: if ONNX Runtime refuses it, or if its parts do not fit each other.
+            ArtifactError: if ONNX Runtime refuses the graph, or if parts of the artifact do not fit each other.
         """
         with as_artifact_error():
             predictor = DocumentPredictor(artifact, num_threads=self._num_threads)
@@ -73,14 +73,14 @@ class CompressedBert:
 
     @property
     def labels(self) -> Tuple[str, ...]:
-        """The intents; none before there is a model."""
+        """The intents; empty before a model is set."""
         return tuple(self._no_intent)
 
     def __call__(self, doc: Doc) -> Doc:
         """Writes the model's predictions to a document.
 
-        `nlp.pipe` calls this too, for one document after the other: there is no `pipe`, as a document's vectors and
-        confidences must not depend on its batch.
+        `nlp.pipe` also calls this, for one document after the other: there is no method `pipe`, since vectors and
+        confidences of a document must not depend on its batch.
         """
         _, predictor = self._require_model()
         tokens = [token for token in doc if token.text.strip()]
@@ -98,7 +98,7 @@ class CompressedBert:
         """Reads and checks a model.
 
         Raises:
-            ArtifactError: names the file that is missing or damaged.
+            ArtifactError: if a file is missing or damaged, which it names.
         """
         self.set_artifact(read_artifact(Path(path)))
         return self
@@ -110,7 +110,7 @@ class CompressedBert:
         return to_bytes({name: lambda data=data: data for name, data in parts.items()}, exclude)
 
     def from_bytes(self, data: bytes, *, exclude: Sequence[str] = ()) -> "CompressedBert":
-        """Reads what `to_bytes` gave."""
+        """Reads and checks a model from the bytes of `to_bytes`."""
         parts: Dict[str, Any] = {}
         from_bytes(data, {name: partial(parts.__setitem__, name) for name in (_MANIFEST, *FILES)}, exclude)
         self.set_artifact(Artifact(json.loads(parts.pop(_MANIFEST)), parts))
@@ -125,7 +125,7 @@ class CompressedBert:
         return self._model
 
     def _write(self, doc: Doc, words: List[int], document: Document) -> None:
-        """Tokens of blanks have the vector of the document, so that they do not change the mean."""
+        """Writes vectors, intents and entities; white-space tokens get the document's vector, which keeps the mean."""
         doc.tensor = document.vector[None].repeat(len(doc), axis=0)
         doc.tensor[words] = document.words
         doc.cats.update(document.prediction.ranking or self._no_intent)
@@ -136,7 +136,7 @@ class CompressedBert:
 
 
 def add_entity(doc: Doc, span: Span) -> bool:
-    """Adds an entity to a document, unless it overlaps one that is there; whether it did."""
+    """Adds an entity to a document unless it overlaps an existing one; returns whether it was added."""
     if any(token.ent_type for token in span):
         return False
     doc.set_ents([span], default="unmodified")

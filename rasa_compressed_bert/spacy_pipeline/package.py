@@ -1,4 +1,4 @@
-"""A trained model as a spaCy package: a wheel to install, and the pipeline inside it as a folder."""
+"""Packages a trained model for spaCy: a wheel, and the pipeline that it contains as a folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rasa_compressed_bert.units import MB
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
-# what `python -m spacy package` does; the command line itself does not run with the versions that Rasa pins
+# the function behind `python -m spacy package`, whose command line does not run with the versions that Rasa pins
 _MAKE_WHEEL = """
 import sys
 from pathlib import Path
@@ -36,12 +36,12 @@ PIPELINE = "pipeline"
 
 
 class Package(NamedTuple):
-    """What a package is called.
+    """Name, language and version of a package.
 
     Attributes:
-        name: with or without the language in front, as in `de_bert`; spaCy's packages all have it.
-        language: two or three letters, as spaCy has them.
-        version: as in 1.0.0.
+        name: with or without the language as a prefix, as in `de_bert`.
+        language: spaCy's code of two or three letters.
+        version: such as `1.0.0`.
     """
 
     name: str
@@ -50,28 +50,28 @@ class Package(NamedTuple):
 
     @property
     def short_name(self) -> str:
-        """Without the language."""
+        """The name without the language."""
         return re.sub(f"^{self.language}_", "", self.name)
 
     @property
     def full_name(self) -> str:
-        """What is imported, and given to `spacy.load`."""
+        """The name with the language, which is imported or passed to `spacy.load`."""
         return f"{self.language}_{self.short_name}"
 
 
 def write_package(artifact: Artifact, package: Package, out: Path, *, other: Optional[str] = None) -> Path:
-    """Writes `out` with the wheel and the folder `pipeline`, or nothing; returns the wheel.
+    """Writes a wheel and the folder `pipeline` to `out`, and returns the path of the wheel; on errors, writes nothing.
 
     Args:
-        artifact: of a BERT that predicts intents, entities or both, or of a student that is spaCy's own.
-        package: what it is called.
+        artifact: of a BERT that predicts intents, entities or both, or of a `spacy_textcat` student.
+        package: name, language and version.
         out: a folder that does not exist.
-        other: name or folder of a spaCy pipeline to run beside it, if any.
+        other: name or folder of a second spaCy pipeline, whose predictions are added.
 
     Raises:
-        ConfigError: if the name is no name for a package, the folder exists, or spaCy does not know the language.
-        RuntimeMissingError: if spaCy's version is another, or if the package `wheel` is missing.
-        ExportError: if the model has no vectors, or if spaCy cannot make the package.
+        ConfigError: if the name is invalid, the folder exists, or spaCy does not know the language.
+        RuntimeMissingError: if spaCy has another version, or if the package `wheel` is missing.
+        ExportError: if the model has no vectors, or if spaCy cannot build the package.
     """
     check(package, out)
     if SPACY_MODEL in artifact.files:
@@ -97,17 +97,17 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
 
 @as_artifact_error()
 def bert_pipeline(artifact: Artifact, language: str) -> Language:
-    """A spaCy pipeline of a tokenizer and a compressed BERT.
+    """Makes a spaCy pipeline of a tokenizer and a compressed BERT.
 
     Raises:
         ConfigError: if spaCy does not know the language.
-        ExportError: if the model is no BERT.
+        ExportError: if the model is not a BERT.
         ArtifactError: if its parts do not fit each other.
     """
     if "encoder" not in artifact.manifest:
         architecture = artifact.manifest["student"]["architecture"]
         raise ExportError(
-            f"A student of the architecture {architecture} has no vectors of words: packages are made of BERTs, the "
+            f"A student of the architecture {architecture} has no word vectors: packages are made of BERTs, the "
             "student `transformer` included, and of `spacy_textcat`."
         )
     nlp = blank_pipeline(language, option="--language")
@@ -118,42 +118,42 @@ def bert_pipeline(artifact: Artifact, language: str) -> Language:
 
 @as_artifact_error()
 def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
-    """The spaCy pipeline that a `spacy_textcat` student is; its confidences are calibrated in its last layer.
+    """Makes a spaCy pipeline of a `spacy_textcat` student, with its temperature folded into the last layer.
 
     `softmax((W x + b) / T)` is `softmax(W' x + b')` with `W' = W / T` and `b' = b / T`.
 
     Raises:
-        ConfigError: if the student was trained with another language's tokenizer.
+        ConfigError: if the student was trained with the tokenizer of another language.
         ArtifactError: if its parts do not fit each other.
     """
     manifest = artifact.manifest
     trained = manifest["student"]["language"]
     if trained != language:
-        raise ConfigError(f"--language: the student was trained with '{trained}', which its words depend on.")
+        raise ConfigError(f"--language: the student was trained with the tokenizer of '{trained}': give that language.")
     nlp = textcat_pipeline(language, manifest["labels"]).from_bytes(artifact.files[SPACY_MODEL])
-    last = nlp.get_pipe("textcat").model.layers[-1]  # of the ensemble: Softmax
+    last = nlp.get_pipe("textcat").model.layers[-1]  # the softmax layer of the ensemble
     for name in ("W", "b"):
         last.set_param(name, last.get_param(name) / manifest["temperature"])
     return nlp
 
 
 def check(package: Package, out: Path) -> None:
-    """Refuses what `write_package` would refuse, before any work is done.
+    """Checks arguments of `write_package` before any work is done.
 
     Raises:
-        ConfigError: if the name is no name for a package, the folder exists, or spaCy does not know the language.
-        RuntimeMissingError: if spaCy's version is another.
+        ConfigError: if the name is invalid, the folder exists, or spaCy does not know the language.
+        RuntimeMissingError: if spaCy has another version.
     """
     blank_pipeline(package.language, option="--language")
     name = package.name
     if not (name.isascii() and name.isidentifier() and name.strip("_") == name and name == name.lower()):
         raise ConfigError(
-            f"--name: '{name}' is no name for a package; use lower-case letters, digits and _, as in de_bert."
+            f"--name: '{name}' is not a valid package name; use lower-case letters, digits and _, as in de_bert."
         )
     if keyword.iskeyword(name) or "__" in name or not package.short_name:
-        raise ConfigError(f"--name: '{name}' is no name for a package; choose another one, as in de_bert.")
+        raise ConfigError(f"--name: '{name}' is not a valid package name; choose another one, as in de_bert.")
     if not _VERSION.fullmatch(package.version):
-        raise ConfigError(f"--version: '{package.version}' is no version; write it as in 1.0.0.")
+        raise ConfigError(f"--version: '{package.version}' is not a valid version; write it as in 1.0.0.")
     if out.exists() or out.is_symlink():
         raise ConfigError(f"--out: '{out}' exists; name a new folder, or remove it.")
     if not spacy.__version__.startswith(f"{_SPACY}."):
@@ -166,7 +166,7 @@ def check(package: Package, out: Path) -> None:
 def _add_other(nlp: Language, other: str) -> None:
     try:
         nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
-    except Exception as error:  # a folder may be wrong in any way
+    except Exception as error:  # a folder may be invalid in any way
         raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
 
 
@@ -176,7 +176,7 @@ def _described(artifact: Artifact) -> str:
 
 
 def _wheel(pipeline: Path, folder: Path) -> Path:
-    """Made by spaCy itself, which loads the pipeline to look at it, and writes much to standard output."""
+    """Has spaCy build the wheel; spaCy loads the pipeline and writes much to standard output."""
     command = [sys.executable, "-c", _MAKE_WHEEL, str(pipeline), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*/dist/*.whl"))

@@ -1,6 +1,6 @@
 """A second spaCy pipeline in the package of a compressed BERT.
 
-Rasa 3 gives all spaCy components of a config.yml the first model that it loads, so two cannot be two entries there.
+Rasa 3 gives all spaCy components of a config.yml the first model that it loads, so a second entry there has no effect.
 """
 
 # no `from __future__ import annotations`: spaCy reads the types of a factory's arguments
@@ -16,12 +16,12 @@ WRITES = ["doc.ents", "token.ent_type", "token.ent_iob", "token.tag", "token.pos
 
 @Language.factory(NAME, assigns=WRITES)
 class SecondaryPipeline:
-    """Adds what another pipeline predicts for the same tokens: tags, lemmas, and entities where there are none yet.
+    """Adds predictions of another pipeline for the same tokens: tags, lemmas, and entities that do not overlap others.
 
     Args:
-        nlp: the pipeline that it is a component of.
-        name: of the component.
-        model: name or folder of the other pipeline, which has to be installed too.
+        nlp: the pipeline that this component belongs to.
+        name: the name of the component.
+        model: name or folder of the other pipeline, which must be installed too.
     """
 
     def __init__(self, nlp: Language, name: str, model: str):

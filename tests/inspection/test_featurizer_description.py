@@ -74,7 +74,7 @@ def test_text_of_a_featurizer_says_what_there_is_and_nothing_else():
     for part in (
         "(featurizer)",
         "tiny, messages of up to 32 wordpieces",
-        "dynamic_int8: encoder 8 bits, embeddings 6 bits, a scale a channel",
+        "dynamic_int8: encoder 8 bits, embeddings 6 bits, a scale per channel",
         "runtime       onnxruntime",
         "of the hidden states of 1 message,",
         "model.onnx",
@@ -116,14 +116,14 @@ def test_bits_of_kmeans_are_those_that_are_stored():
     report = describe(featurizer_artifact(KMEANS))
     assert (report["quantization"]["encoder_bits"], report["quantization"]["embedding_bits"]) == (2, 3)
     assert report["bytes"]["stored"] < describe(featurizer_artifact())["bytes"]["stored"]
-    assert "kmeans: encoder 2 bits, embeddings 3 bits, a scale a channel" in text_of(featurizer_artifact(KMEANS))
+    assert "kmeans: encoder 2 bits, embeddings 3 bits, a scale per channel" in text_of(featurizer_artifact(KMEANS))
 
 
 @pytest.mark.parametrize(
     "options, said",
     [
         ({"method": "none"}, "none: encoder 32 bits, embeddings 32 bits\n"),
-        ({"per_channel": False}, "a scale a matrix\n"),
+        ({"per_channel": False}, "a scale per matrix\n"),
     ],
     ids=str,
 )
@@ -137,7 +137,12 @@ def test_classifier_tells_its_format_and_runtime_too():
     report = describe(Artifact({**artifact.manifest, "quantization": quantization}, artifact.files))
     assert report["runtime"] == "onnxruntime" and report["quantization"]["aware_training"]
     text = as_text(inspection_blocks({"archive": "a", "archive_bytes": 1, "components": {NODE: report}}))
-    for part in ("a scale a channel, trained for it", "runtime", "neuron, sparsity", "1.500 (from held-out messages)"):
+    for part in (
+        "a scale per channel, quantization-aware training",
+        "runtime",
+        "neuron, sparsity",
+        "1.500 (from held-out messages)",
+    ):
         assert part in text, text
 
 

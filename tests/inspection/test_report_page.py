@@ -83,7 +83,7 @@ def test_the_page_of_a_pruned_model_has_every_part(archive, report):
     for part in (
         *("model.tar.gz", "4 test messages", "What to do next", "Weakest intents", "Can its confidence be trusted?"),
         *("Messages out of scope", "The threshold is 0.3", "Of 2 messages out of scope of outside.json", "AUROC"),
-        *("68.8 % of the weights of its encoder are gone", "Macro F1 on the training messages: 90.0 % before"),
+        *("68.8 % of the weights of its encoder are pruned", "Macro F1 on the training messages: 90.0 % before"),
         "Macro F1 before compression, on training messages that were held out: 71.0 %",
         *("2 → 1", "32 → 8", "ms before compression", "MB before compression", "Collect more test messages"),
     ):
@@ -121,7 +121,7 @@ def test_several_components_are_named_and_one_may_be_untrained(tmp_path, report,
     predicted({text: (intent, 0.8, FoundEntity(0, 2, EntityLabel("dish"), 0.9)) for intent, text, _ in WEATHER})
     page = Page(report(write_archive(tmp_path / "model.tar.gz", nodes), WEATHER))
     assert "Layers of train_found1" in page.text and f"{NODE} decides the intent" in page.text
-    assert "train_empty2 : Gives features" in page.text and "It is not trained" in page.text
+    assert "train_empty2 : Computes features" in page.text and "It is not trained" in page.text
     assert "No entity is annotated in the test messages." in page.text and "100.0 % of the messages" in page.text
 
 
@@ -142,7 +142,7 @@ def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
     manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({**manifest, **changed}, artifact.files)})
     page = Page(report(archive, WEATHER))
-    assert "Answers questions out of documents." in page.text and "Not measured." in page.text
+    assert "Answers questions from documents." in page.text and "Not measured." in page.text
     assert "None of these components finds intents or entities" in page.text and "exact match 50.0 %" in page.text
 
 

@@ -269,7 +269,7 @@ def test_model_without_our_intent_classifier_is_refused(tmp_path, components):
 def test_a_student_that_is_no_bert_is_refused(tmp_path):
     student = Artifact({"kind": INTENT_CLASSIFIER, "student": {"architecture": "ngrams"}, "quantization": {}}, {})
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: student})
-    with pytest.raises(CompressedBertError, match="is a student that is no BERT"):
+    with pytest.raises(CompressedBertError, match="is a student that is not a BERT"):
         intent_artifact(archive)
 
 
@@ -330,5 +330,5 @@ def test_plot_is_a_png(content, tmp_path):
 def test_an_artifact_that_does_not_say_what_it_is(tmp_path, key):
     manifest = {name: value for name, value in ARTIFACT.manifest.items() if name != key}
     write_artifact(Artifact(manifest, ARTIFACT.files), tmp_path)
-    with pytest.raises(CompressedBertError, match="Train it again|no BERT"):
+    with pytest.raises(CompressedBertError, match="Train it again|not a BERT"):
         IntentProbe(intent_artifact(tmp_path), MESSAGES)

@@ -168,7 +168,7 @@ def test_the_score_that_counts():
     assert both.score == both.to_dict()["score"] == pytest.approx(0.7)
     assert Measured({"accuracy": 0.9, "macro_f1": 0.8}, 1.0, 2.0, 3, "accuracy").score == 0.9
     assert are_figures(both.to_dict()) and are_figures({**both.to_dict(), "exact": None})
-    with pytest.raises(ConfigError, match="--maximize: the data have nothing that entity_f1 is measured on"):
+    with pytest.raises(ConfigError, match="--maximize: the data have no labels for entity_f1"):
         Measured({"macro_f1": 0.8}, 1.0, 2.0, 3, "entity_f1").to_dict()
 
 

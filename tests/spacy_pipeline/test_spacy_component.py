@@ -217,7 +217,7 @@ def test_students_without_words_are_refused():
     plain = random_artifact()
     manifest = {key: value for key, value in plain.manifest.items() if key != "encoder"}
     student = type(plain)({**manifest, "student": {"architecture": "bilstm"}}, plain.files)
-    with pytest.raises(ExportError, match="architecture bilstm has no vectors of words"):
+    with pytest.raises(ExportError, match="architecture bilstm has no word vectors"):
         bert_pipeline(student, "en")
 
 

@@ -91,7 +91,7 @@ def test_the_confidences_of_a_textcat_student_are_calibrated(student):
     assert cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT).ranking), abs=1e-5)
     raw = textcat_pipeline("en", LABELS).from_bytes(student.files["spacy.msgpack"])(TEXT).cats
     assert raw != pytest.approx(cats, abs=1e-3)
-    with pytest.raises(ConfigError, match="--language: the student was trained with 'en'"):
+    with pytest.raises(ConfigError, match="--language: the student was trained with the tokenizer of 'en'"):
         textcat_pipeline_of(student, "de")
 
 
@@ -106,7 +106,7 @@ def test_names():
 def test_names_that_are_none(folder, tmp_path, name, capsys):
     arguments = ["--name", name, "--language", "de", "--out", str(tmp_path / "out")]
     assert main(["package-spacy", str(folder), *arguments]) == 2
-    assert f"--name: '{name}' is no name for a package" in capsys.readouterr().err
+    assert f"--name: '{name}' is not a valid package name" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_exists_is_left_alone(folder, tmp_path, capsys):
     [
         (["--language", "en.examples"], "--language: spaCy does not know 'en.examples'"),
         (["--language", "qqq"], "--language: spaCy does not know 'qqq'"),
-        (["--version", "one"], "--version: 'one' is no version; write it as in 1.0.0."),
+        (["--version", "one"], "--version: 'one' is not a valid version; write it as in 1.0.0."),
         (["--beside", "en_missing"], "--beside: spaCy cannot load 'en_missing'"),
         (["--weights", "all-MiniLM-L6-v2"], "Give either a trained MODEL, or --weights and --nlu"),
     ],
