@@ -31,7 +31,7 @@ LONGEST_TEXT = 1000
 _BLANK = 32
 _MULTIPLIER, _MIX, _SHIFT = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(20)  # 32 - 20 = 12 bits
 _THREE, _FOUR = np.uint32(3), np.uint32(4)
-CANDIDATES = 4
+CANDIDATES = 8
 """Number of intents whose messages are compared."""
 _SHARPNESS = 12.0
 _MOST_CLASSES = 2**17  # the table of more takes over 4 GB, however small it is stored
