@@ -1,4 +1,4 @@
-"""Training messages with values of lookup tables and synonyms, and which values are not learnt."""
+"""Training messages that are filled with values of lookup tables and synonyms, and the values that are left out."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from rasa_compressed_bert.data.known_values import KnownValues
 
 
 def message(text, intent="order"):
-    """`i like [pizza](dish)` as an example."""
+    """The example of a message in Rasa's format, such as `i like [pizza](dish)`."""
     plain, spans = "", []
     for part in text.split("["):
         value, found, rest = part.partition("](")

@@ -1,4 +1,4 @@
-"""Models that scripts keep are measured again only if they would be trained the same way."""
+"""Scripts reuse a model only if it would be trained the same way again."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Responses that say an answer: the values that they may use, and which of them is said."""
+"""Responses with an answer: the variables they may use, and which response is chosen."""
 
 import asyncio
 

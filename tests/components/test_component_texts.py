@@ -46,9 +46,9 @@ def test_long_text_is_what_its_beginning_is(trained):
 
 @pytest.mark.parametrize("case", WORDPIECES, indirect=True)
 def test_case_accents_and_control_characters_do_not_matter(trained):
-    """The tokenizer of the weights is an uncased one; it drops accents and control characters.
+    """The tokenizer of the weights is uncased and drops accents and control characters.
 
-    The view of characters has no tokenizer: it passes over case alone, but does not change the intent.
+    The character view has no tokenizer: it ignores case alone, but does not change the intent here.
     """
     texts = ["hello you", "HELLO You", "héllo you", "hel\x00lo \u200byou"]
     artifact = read_artifact(trained.folder / RESOURCE.name)

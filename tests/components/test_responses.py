@@ -1,4 +1,4 @@
-"""Responses of retrieval intents: what Rasa's `utter_faq`, its reports and its own selectors find in a message."""
+"""Responses of retrieval intents: what Rasa's `utter_faq`, reports and selectors read from a message."""
 
 import json
 from types import SimpleNamespace
@@ -136,7 +136,7 @@ def test_the_default_weighs_retrieval_intents_by_their_confidences():
     found = {entry["intent_response_key"]: entry["confidence"] for entry in entries}
     assert found == pytest.approx({"faq/music": 0.75 * 0.75, "chitchat/food": 0.25, "faq/weather": 0.75 * 0.25})
     message = Message({TEXT: "hello"})
-    writer().write(message, prediction(faq=0.0, chitchat=0.0))  # a threshold may leave nothing
+    writer().write(message, prediction(faq=0.0, chitchat=0.0))  # a threshold may make all confidences 0
     assert message.get("response_selector")["default"]["ranking"][0]["confidence"] == 0.5
 
 
@@ -176,7 +176,7 @@ QUICK = {**BERT, "epochs": 1, "batch_size": 32, "validation_split": 0.0, "prunin
 
 @pytest.fixture
 def quick_training(tmp_path, tiny_weights, caplog, without_graphs):
-    """Trains a component as quickly as possible; the component and what it warned of."""
+    """Trains a component in two steps; returns it and the warnings."""
 
     def make(data, component=PrunedBertIntentClassifier, **options):
         config = with_weights({**QUICK, **options}, tiny_weights)

@@ -1,4 +1,4 @@
-"""What a teacher said is kept in Rasa's own training cache, for as long as nothing that it depends on changes."""
+"""A teacher's predictions stay in Rasa's own training cache until anything that they depend on changes."""
 
 import pytest
 from component_harness import create, make_storage, training_data, weights_of
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", ["DistilledInten
 
 @pytest.fixture
 def asked(quick, tmp_path, monkeypatch):
-    """Trains in a new storage; returns how many teachers were trained, asked, and asked about wordpieces for it."""
+    """Trains in a new storage; returns how often teachers were trained, run on messages, and run on wordpieces."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
     names = {"train_bert": teacher, "outputs_of_messages": teacher, "encoded_wordpieces": keras_students}
