@@ -1,4 +1,4 @@
-"""Options that are valid one by one and contradict each other, and epochs that follow each other."""
+"""Options that are valid one by one but contradict each other, and the order of epochs."""
 
 import pytest
 
@@ -158,7 +158,7 @@ def test_the_end_of_pruning_follows_epochs_unless_set(epochs, end_epoch, pruning
 
 
 def test_begin_and_end_follow_the_epoch_fraction_that_rasa_applied_to_epochs():
-    # `rasa train nlu --finetune --epoch-fraction 0.25` on `epochs: 8`
+    # `rasa train nlu --finetune --epoch-fraction 0.25` with `epochs: 8`
     rasa = {"epochs": 2, "finetuning_epoch_fraction": 0.25}
     config = read({**rasa, "pruning": {"begin_epoch": 2, "end_epoch": 6}})
     assert (config.pruning.begin_epoch, config.pruning.end_epoch) == (0.5, 1.5)

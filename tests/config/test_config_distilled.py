@@ -1,4 +1,4 @@
-"""Options of the distilled classifier: what follows from the architecture, and what contradicts it."""
+"""Options of the distilled classifier: defaults that depend on the architecture, and contradictions."""
 
 import json
 from dataclasses import asdict
@@ -41,7 +41,7 @@ def test_every_architecture_survives_the_round_trip(architecture):
 
 
 def test_another_student_has_the_same_teacher():
-    """Which is not trained again then."""
+    """So the cached teacher is reused."""
     students = [read(student={"architecture": name}) for name in ("bilstm", "transformer", "ngrams", "spacy_textcat")]
     assert len({json.dumps(config.teacher_options().to_dict()) for config in students}) == 1
 

@@ -1,4 +1,4 @@
-"""A config.yml that was written for DIETClassifier: what is accepted of it, and what is said of the rest."""
+"""A config.yml that was written for DIETClassifier: options that are accepted, and the errors for the others."""
 
 import pytest
 

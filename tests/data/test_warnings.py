@@ -1,4 +1,4 @@
-"""What is said of training data: counts, and the first ones."""
+"""Warnings of training data: each counts the affected messages and names the first ones."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_responses_that_only_differ_for_people_are_named(caplog):
     "examples",
     [
         examples_of(("ma", "a"), ("má", "a")),  # one intent
-        examples_of(("ma ma", "a"), ("Ma  ma ", "b")),  # one text, which is warned of as a contradiction
+        examples_of(("ma ma", "a"), ("Ma  ma ", "b")),  # the same text, which another warning calls a contradiction
         examples_of(("ma", "a"), ("má", None)),
     ],
 )

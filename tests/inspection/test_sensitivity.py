@@ -50,7 +50,7 @@ def artifact_of(shape, parameters, **manifest):
 
 
 def logits_of(parameters):
-    """What the whole model with these parameters says.  # (n, C)"""
+    """The logits of the whole model with these parameters.  # (n, C)"""
     input_ids = WordpieceTokenizer(TOKENIZER, 32).encode_all(TEXTS)
     return TaskModel(SHAPE, parameters)(*pad(input_ids)).heads["logits"].numpy()
 
@@ -61,7 +61,7 @@ def answers(parameters):
 
 rng = np.random.default_rng(1)
 TEXTS = [" ".join(rng.choice(WORDS, size=rng.integers(1, 9))) for _ in range(60)]
-PARAMETERS["classifier.bias"] -= logits_of(PARAMETERS).mean(axis=0)  # so that every intent is met
+PARAMETERS["classifier.bias"] -= logits_of(PARAMETERS).mean(axis=0)  # so that every intent is predicted
 ARTIFACT = artifact_of(SHAPE, PARAMETERS)
 MESSAGES = [LabelledMessage(text, intent) for text, intent in zip(TEXTS, answers(PARAMETERS))]
 
@@ -87,7 +87,7 @@ def pruned(matrix, sparsity):
 
 
 def one_bit(matrix, axis):
-    """Two centres, by brute force over where values are parted; each channel in units of its root mean square."""
+    """The matrix with two values: the best split by brute force, each channel in units of its root mean square."""
     size = np.sqrt(np.mean(matrix**2, axis=axis, keepdims=True))
     values = np.sort((matrix / size).ravel())
     cuts = range(1, len(values))
@@ -170,7 +170,7 @@ def test_what_pruning_has_left_nothing_of_is_no_part(tmp_path):
 
 
 class Interrupted:
-    """Scores of a model that the user stops while a certain one is computed."""
+    """Counts the scored models, and raises KeyboardInterrupt after some of them."""
 
     def __init__(self, monkeypatch, after):
         self.calls, self.after, self.score = 0, after, sensitivity.Probe.score
@@ -287,7 +287,7 @@ def test_table_and_document_show_the_changes(content):
 
 
 def scored(changes):
-    """Results of an invented model: for each part, points of macro F1 that 8 bits and a sparsity of 60 % cost."""
+    """Made-up results: for each part, the drop in macro F1 from 8 bits and from 60 % sparsity."""
     settings = (("bits", 8), ("sparsity", 0.6))
     cells = [
         {"target": f"part {number}", "kind": kind, "value": value, "macro_f1": 0.9 + change / 100}

@@ -1,4 +1,4 @@
-"""Text to a ranking, through ONNX Runtime alone."""
+"""From text to an intent ranking through ONNX Runtime alone."""
 
 import builtins
 import json
@@ -149,7 +149,7 @@ def test_softmax_by_hand():
 
 
 def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_path):
-    """Its graph gives logits alone, and its manifest knows neither outputs nor views."""
+    """Its graph outputs logits alone, and its manifest has neither outputs nor views."""
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
     manifest = {name: value for name, value in artifact.manifest.items() if name != "outputs"}
@@ -168,7 +168,7 @@ def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
     write_artifact(viewed, tmp_path)
     served = MessagePredictor(read_artifact(tmp_path))
     for text, label in zip(TEXTS, classes):
-        assert served.predict(text).ranking[0][0] == LABELS[label]  # which the random model does not know
+        assert served.predict(text).ranking[0][0] == LABELS[label]  # not predicted by the random model itself
     assert served.predict("xqzj wvkk").ranking[0][1] < max(served.predict(text).ranking[0][1] for text in TEXTS)
     nothing = with_views(artifact, TEXTS, classes, OutOfScopeConfig(detector="none"), voting=Voting(), seed=0)
     assert VIEWS not in nothing.files

@@ -1,4 +1,4 @@
-"""Logits of responses as rankings of each retrieval intent."""
+"""From logits of responses to a ranking per retrieval intent."""
 
 import numpy as np
 import pytest

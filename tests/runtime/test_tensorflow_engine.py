@@ -1,4 +1,4 @@
-"""Batches through TensorFlow."""
+"""Batches of messages through TensorFlow."""
 
 import builtins
 import subprocess
@@ -104,7 +104,7 @@ def test_weights_of_another_shape_are_refused(artifact):
 
 @pytest.mark.parametrize("operator", ["ReadFile", "WriteFile", "PyFunc", "LoadLibrary"])
 def test_no_other_operator_runs(artifact, operator):
-    """Some read and write files: a graph may hold nothing but what the forward pass consists of."""
+    """Some operators read and write files: a graph may have only those of our forward pass."""
     import tensorflow as tf
 
     graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
@@ -114,7 +114,7 @@ def test_no_other_operator_runs(artifact, operator):
 
 
 def test_no_function_runs(artifact):
-    """A function has a body of operators of its own."""
+    """A function has its own body of operators."""
     import tensorflow as tf
 
     graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])

@@ -1,4 +1,4 @@
-"""What a user may write below `search:`, and what is refused."""
+"""Search spaces, costs and thresholds that users may write, and those that are refused."""
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -1,4 +1,4 @@
-"""Packages install, load and say what the model said; what is wrong is told before anything is written."""
+"""Packages install, load and predict as the model does; errors are raised before anything is written."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def student():
-    """A `spacy_textcat` student that is not sure of itself."""
+    """A `spacy_textcat` student with small random weights."""
     nlp = textcat_pipeline("en", LABELS)
     nlp.initialize()
     last = nlp.get_pipe("textcat").model.layers[-1]
@@ -135,7 +135,7 @@ def test_other_bad_input(folder, tmp_path, options, message, capsys):
 
 @pytest.mark.parametrize("meta", ["{", "{}", '{"lang": "qqq"}'])
 def test_a_pipeline_beside_it_that_is_none(folder, tmp_path, meta, capsys):
-    """Whatever spaCy raises for it."""
+    """Whatever spaCy raises when it loads it."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "meta.json").write_text(meta)

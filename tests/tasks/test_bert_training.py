@@ -1,4 +1,4 @@
-"""From messages to an artifact and back, on tiny weights."""
+"""Training, pruning and finetuning of classifiers with tiny weights."""
 
 import logging
 
@@ -39,7 +39,7 @@ def neuron_pruned(configure):
 
 def test_dense(dense, configure, tmp_path):
     check(dense, configure(pruning={"method": "none"}, epochs=6))
-    assert accuracy(dense) > 0.5  # of three intents, with random weights
+    assert accuracy(dense) > 0.5  # three intents, random weights
     assert dense.manifest["dense_encoder"] == dense.manifest["encoder"]
     assert list(dense.manifest["training_scores"]) == ["dense", "final"]
     write_artifact(dense, tmp_path)
@@ -186,8 +186,8 @@ def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
 @pytest.mark.parametrize("stage", ["pruned", "final"])
 @few_steps
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkeypatch, stage):
-    """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
-    if stage == "pruned":  # with the linear layer that was pruned with the rest, not the one that takes its place
+    """With one epoch there is no recovery, so the score is taken at the end of pruning itself."""
+    if stage == "pruned":  # with the linear layer from pruning, before it is refitted
         monkeypatch.setattr(bert_training, "refit", lambda run: run)
     options = {"validation_split": 0, "pruning": {"final_sparsity": 0.9}, "quantization": {"method": "none"}}
     config = configure(epochs=1, **options)

@@ -1,4 +1,4 @@
-"""From pretrained weights to features of messages."""
+"""From pretrained weights to the features of messages."""
 
 import json
 from functools import lru_cache
@@ -38,7 +38,7 @@ def compress(tiny_weights):
 
 @pytest.fixture(scope="module")
 def compressed(compress):
-    """The artifact of a format, made once."""
+    """Makes the artifact of a format, once each."""
     return lru_cache(maxsize=None)(lambda method: compress(quantization=FORMATS[method]))
 
 
@@ -145,7 +145,7 @@ def test_a_message_is_encoded_once_and_features_come_in_their_order(exact, monke
     ],
 )
 def test_features_do_not_depend_on_other_messages(compress, method, runtime):
-    """What is trained on all messages at once is served with one at a time."""
+    """Components train on the features of all messages at once, but serve one message at a time."""
     messages = [*MESSAGES, *([f"{number}"] * (1 + number % 7) for number in range(60))]
     featurizer = WordFeaturizer(compress(quantization=FORMATS[method], runtime=runtime))
     for message, among in zip(messages, featurize(featurizer, messages)):

@@ -1,4 +1,4 @@
-"""What a student is measured on, it learns nothing of, whatever file it is in."""
+"""A student learns nothing from held-out messages, whatever file they occur in."""
 
 import csv
 import logging
@@ -19,12 +19,12 @@ TEXTS = [example.text for example in EXAMPLES]
 
 
 class Taught(Exception):
-    """Ends a training where the student would begin."""
+    """Ends a training before the student's, and carries its data."""
 
 
 @pytest.fixture
 def lesson_of(tiny_weights, monkeypatch):
-    """What a student would learn of examples; a teacher that is trained says nothing in particular."""
+    """The distillation data that a student would be trained on."""
 
     def begin(self, data, *arguments, **options):
         raise Taught(data)

@@ -1,4 +1,4 @@
-"""What is said of training data is a matter of what a component learns of it."""
+"""Warnings of training data depend on what a component learns from it."""
 
 import pytest
 
