@@ -96,7 +96,7 @@ def test_labels_tell_archives_apart():
         labelled([Path("x.tar.gz"), Path("x.tar.gz")])
 
 
-def test_the_folder_that_one_is_in_has_a_name(tmp_path, monkeypatch):
+def test_the_current_folder_has_a_name(tmp_path, monkeypatch):
     (tmp_path / "answers").mkdir()
     monkeypatch.chdir(tmp_path / "answers")
     assert list(labelled([Path(".")])) == ["answers"]
@@ -133,7 +133,7 @@ def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_pat
     assert said.startswith("The parts of the model do not fit each other (") and said.endswith("Train it again.")
 
 
-def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
+def test_values_in_a_manifest_cannot_control_the_terminal(tmp_path, capsys):
     good = small_artifact()
     write_artifact(Artifact({**good.manifest, "runtime": "\x1b[2Jrust"}, good.files), tmp_path / "model")
     assert main(["inspect", str(tmp_path / "model")]) == 0
@@ -142,7 +142,7 @@ def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
     assert r"\x1b[2Jrust" in said.out and r"runtime '\x1b[2Jrust'" in said.err and "\x1b" not in said.out + said.err
 
 
-def test_names_of_components_do_not_command_the_terminal(tmp_path, capsys):
+def test_names_of_components_cannot_control_the_terminal(tmp_path, capsys):
     archive = write_archive(tmp_path / "model.tar.gz", {"a\x1b[2J": small_artifact(), "b": small_artifact()})
     assert main(["export", str(archive), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_static_int8_asks_for_messages_before_it_makes_a_folder(artifact, tmp_pa
     assert not (tmp_path / "exported").exists()
 
 
-def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
+def test_errors_of_the_system_are_one_sentence(artifact, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results.json")
 
@@ -266,7 +266,7 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monk
     assert str(tmp_path) not in (out / "results.json").read_text()
 
 
-def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
+def test_augment_writes_the_messages_for_a_teacher(tmp_path, capsys):
     nlu = tmp_path / "nlu.yml"
     nlu.write_text(NLU, encoding="utf-8")
     assert main(["augment", "--nlu", str(nlu), "--out", str(tmp_path / "texts.csv"), "--n-iter", "3"]) == 0
@@ -317,7 +317,7 @@ def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", WORK)
-def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
+def test_an_invalid_output_path_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     if command in FILES:

@@ -80,7 +80,7 @@ def test_no_message_is_there_twice():
     assert [text for text, count in counts.items() if count > 1] == []
 
 
-def test_stories_and_test_messages_ask_what_was_not_learned():
+def test_stories_and_test_messages_are_not_in_the_training_data():
     learned = {normalised(text) for texts in examples().values() for text in texts}
     asked = [without_annotations(text) for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts]
     assert [text for text in [*asked, *(text for text, _ in story_messages())] if normalised(text) in learned] == []
@@ -110,7 +110,7 @@ def test_half_of_the_dishes_of_the_lookup_table_occur_in_no_example():
     assert dishes(text for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts) == set(new)
 
 
-def test_the_question_of_the_thread_is_asked():
+def test_the_ambiguous_question_is_in_the_stories():
     assert (QUESTION, "complain_weather_hot") in story_messages()
 
 

@@ -102,7 +102,7 @@ def test_floats_of_up_to_256_values_take_a_byte_and_bytes_are_left_as_they_are(c
         np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
 
 
-def test_values_that_come_late_are_not_missed():
+def test_distinct_values_at_the_end_are_not_missed():
     tensor = np.zeros(50_000, np.float32) + 3
     tensor[-1000:] = np.arange(1000)
     np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
@@ -218,7 +218,7 @@ def sparse(bits, *, name="x"):
 
 @pytest.mark.parametrize("form", [coded, sparse])
 @pytest.mark.parametrize("names", ["x", "abcd"])
-def test_a_small_file_does_not_stand_for_more_than_a_model_has(form, names, monkeypatch):
+def test_a_small_file_may_not_expand_beyond_the_limit_of_a_model(form, names, monkeypatch):
     """8 kB in an archive became half a GB in memory, and 4 MB more than any machine has."""
     data = save({key: value for name in names for key, value in form(8000 // len(names), name=name).items()})
     assert sum(tensor.nbytes for tensor in tensors_from_bytes(data).values()) == 64_000

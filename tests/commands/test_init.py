@@ -50,13 +50,13 @@ def test_every_choice_has_options_that_we_accept(wanted, language, prefer, tmp_p
 @pytest.mark.parametrize(
     "folder, name", [("2024", "bot-2024"), ("0x1f", "bot-0x1f"), ("Null", "bot-null"), ("№", "bot"), ("a1", "a1")]
 )
-def test_the_name_of_a_bot_is_a_text(folder, name, tmp_path):
+def test_the_assistant_id_is_a_string(folder, name, tmp_path):
     """Without quotes, YAML would read some folder names as numbers."""
     (tmp_path / "config.yml").write_text(config_text(Wishes(("intents",), "en", "balance"), name=folder))
     assert read_yaml(tmp_path / "config.yml")["assistant_id"] == name
 
 
-def test_a_pruned_share_that_is_called_the_default_is_the_default():
+def test_balance_has_the_default_sparsity():
     assert f"final_sparsity: {PruningConfig().final_sparsity}\n" in config_text(
         Wishes(("intents",), "en", "balance"), name="x"
     )

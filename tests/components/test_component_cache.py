@@ -103,7 +103,7 @@ def test_each_other_setting_is_compressed_once(train_with, pretended, kept):
 
 @compression
 @pytest.mark.parametrize("options", [{"vocabulary": "trim"}, {"quantization": {"method": "static_int8"}}], ids=str)
-def test_messages_matter_where_they_are_looked_at(train_with, pretended, options):
+def test_messages_matter_to_formats_that_read_them(train_with, pretended, options):
     for examples in ({"a": ["hot"]}, {"b": ["hot"]}, {"a": ["cold"]}, {"a": ["hot"]}):
         train_with(examples, **options)
     assert len(pretended) == 2
@@ -174,7 +174,7 @@ def test_full_disk_is_one_warning_and_leaves_nothing_half_done(train_with, prete
 
 
 @compression
-def test_entry_of_somebody_else_is_read(train_with, pretended, monkeypatch, caplog):
+def test_entry_of_another_user_is_read(train_with, pretended, monkeypatch, caplog):
     """As in a container image whose cache was written by another user."""
     train_with()
 
@@ -189,7 +189,7 @@ def test_entry_of_somebody_else_is_read(train_with, pretended, monkeypatch, capl
 
 @compression
 @pytest.mark.parametrize("size", ["0", "0.0"])
-def test_rasas_switch_is_ours(train_with, pretended, kept, monkeypatch, size):
+def test_rasas_switch_turns_our_cache_off(train_with, pretended, kept, monkeypatch, size):
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", size)
     train_with()
     train_with()
@@ -208,7 +208,7 @@ def keep(folder, key, made, *, most):
     return cache.cached(folder, key, lambda: made.append(key) or WHATEVER, most=most)
 
 
-def test_those_that_were_used_last_are_kept(tmp_path):
+def test_the_least_recently_used_are_evicted(tmp_path):
     keep(tmp_path / "one", "a", [], most=0)
     size = sum(path.stat().st_size for path in (tmp_path / "one" / "a").iterdir())
     made, folder = [], tmp_path / "some"

@@ -57,7 +57,7 @@ def assert_load_fails(case, storage, *words, resource=RESOURCE):
 
 
 @pytest.mark.parametrize("case", ALL, indirect=True)
-def test_these_are_all_files(case, trained):
+def test_a_model_has_exactly_these_files(case, trained):
     found = [path.name for path in (trained.folder / RESOURCE.name).iterdir()]
     assert sorted(found) == sorted(files_of(case.name))
 

@@ -39,7 +39,7 @@ def test_long_text_is_answered_quickly(trained, text):
 
 
 @classifiers
-def test_long_text_is_what_its_beginning_is(trained):
+def test_long_text_is_predicted_by_its_beginning(trained):
     beginning, whole = predict(trained.component, ["oh it is hot " * 100, "oh it is hot " * 7_700])
     assert beginning["intent_ranking"] == whole["intent_ranking"]
 

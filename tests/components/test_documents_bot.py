@@ -108,7 +108,7 @@ def test_questions_are_answered_in_the_shell(trained):
 
 
 @pytest.mark.slow
-def test_what_a_message_is_given(trained):
+def test_the_parsed_message_has_the_answer(trained):
     """What `rasa shell nlu` shows, and `/model/parse` and custom actions get."""
     agent = Agent.load(str(trained.model("tested")))
     found = [asyncio.run(agent.parse_message(question)).get("answer") for question in ASKED]

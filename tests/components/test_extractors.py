@@ -40,7 +40,7 @@ def test_nothing_is_said_of_a_pipeline_with_our_extractor(name):
     assert warnings_of(f"rasa_compressed_bert.{name}") == ""
 
 
-def test_a_pipeline_without_an_extractor_is_warned_of_with_ours_among_those_that_there_are():
+def test_a_pipeline_without_an_extractor_is_warned_of():
     found = warnings_of("WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier")
     assert "does not include an entity extractor" in found and "roles/groups" in found
 

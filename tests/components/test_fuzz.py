@@ -129,5 +129,5 @@ def with_other_bytes(data, rng):
     return bytes(data)
 
 
-def test_every_component_is_asked():
+def test_every_component_with_predictions_is_fuzzed():
     assert set(CASES) - {*CLASSIFIERS, *EXTRACTORS, *ANSWERERS} == {"QuantizedBertFeaturizer"}, "it gives features"

@@ -156,7 +156,7 @@ def test_what_rasas_selectors_answer_is_left_to_them():
     assert set(written(left_out=["faq", "chitchat"])) == {"all_retrieval_intents"}
 
 
-def test_a_response_that_nobody_wrote_is_its_name():
+def test_a_response_without_a_text_is_its_name():
     message = Message({TEXT: "hello"})
     ResponseWriter(["faq/music"], {}, left_out=(), ranking_length=10).write(
         message, Prediction({"intents": [("faq", 1.0)], "responses": {"faq": [("faq/music", 1.0)]}})
@@ -230,7 +230,7 @@ def test_a_message_with_two_responses_is_named(quick_training):
 
 
 @pytest.mark.slow
-def test_switched_off_somebody_else_has_to_select(quick_training):
+def test_without_response_selection_a_missing_selector_is_warned_of(quick_training):
     component, warned = quick_training(faq_data(), response_selection=False)
     assert "response_selector" not in predict(component, ["hello"])[0]
     assert "nothing selects their responses" in warned and "chitchat, faq" in warned

@@ -34,18 +34,18 @@ def asked(quick, tmp_path, monkeypatch):
     return train
 
 
-def test_second_training_asks_nothing(asked):
+def test_second_training_does_not_run_the_teacher(asked):
     assert asked() == (1, 1, 1)
     assert asked() == asked(epochs=2, learning_rate=1e-3) == (0, 0, 0)
 
 
-def test_other_messages_are_asked_about(asked):
+def test_other_messages_run_the_teacher_again(asked):
     assert asked() == (1, 1, 1)
     assert asked(augmentation={"n_iter": 2}) == (0, 1, 0)
     assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1, 1)
 
 
-def test_another_teacher_is_asked(asked, quick):
+def test_another_teacher_is_trained_and_run(asked, quick):
     assert asked() == (1, 1, 1)
     slower = {**quick.config["teacher"], "learning_rate": 1e-3}
     assert weights_of(quick.config) and asked(teacher=slower) == (1, 1, 1)

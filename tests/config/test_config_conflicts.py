@@ -106,7 +106,7 @@ def test_weight_pruning_does_not_complain_about_the_default_importance():
 
 
 @pytest.mark.parametrize("name, value", [("threshold", 0.5), ("in_scope_recall", 0.9), ("messages", "other.txt")])
-def test_what_sets_the_detector_needs_it(name, value):
+def test_options_of_the_detector_need_the_detector(name, value):
     assert getattr(read({"out_of_scope": {name: value}}).out_of_scope, name) == value
     (problem,) = problems_of({"out_of_scope": {"detector": "none", name: value}})
     assert problem.startswith(f"out_of_scope.{name}: ")

@@ -131,7 +131,7 @@ def test_export_that_disagrees_is_refused():
         export(random_parameters(SHAPE), logits=wrong)
 
 
-def test_logits_that_mean_nothing_are_not_compared():
+def test_only_the_given_logits_are_compared():
     right = export(random_parameters(SHAPE), method="none").manifest["parity"]
     kept = np.zeros((6, 5), bool)
     kept[:2, :3] = True  # two messages, three of five classes

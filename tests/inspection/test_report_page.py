@@ -136,7 +136,7 @@ def test_a_student_has_no_layers(tmp_path, report):
     assert "Layers" not in page.text and "MB before compression" not in page.text and "Try pruning" not in page.text
 
 
-def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
+def test_an_answer_extractor_is_named_but_not_measured(tmp_path, report):
     artifact = small_artifact()
     changed = {"kind": "answer_extractor", "labels": [], "answers": {"threshold": 0.4}, "held_out": {"exact": 0.5}}
     manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}

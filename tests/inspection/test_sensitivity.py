@@ -159,7 +159,7 @@ def test_parts_are_every_component_layer_and_the_whole():
     assert by_name["layer 1"] == set().union(*(by_name[f"layer 1, {component}"] for component in COMPONENTS))
 
 
-def test_what_pruning_has_left_nothing_of_is_no_part(tmp_path):
+def test_parts_that_pruning_removed_are_left_out(tmp_path):
     shape = random_shape(UNEVEN, hidden_size=16, vocab_size=9)
     names = [part.name for part in targets(shape)]
     assert "layer 2, value" not in names and "layer 3, output" not in names and "layer 2, output" in names
@@ -227,7 +227,7 @@ def test_fresh_starts_over_whatever_is_there(tmp_path):
     assert len(measure(path, sweep, fresh=True)["cells"]) == 2 * len(targets(SHAPE))
 
 
-def test_messages_of_unknown_intents_are_wrong_and_said(tmp_path, caplog):
+def test_messages_of_unknown_intents_are_wrong_and_reported(tmp_path, caplog):
     strange = [message._replace(intent="strange") for message in MESSAGES[:6]]
     content = measure(tmp_path / "r.json", Sweep((8,), (0.0,)), messages=[*strange, *MESSAGES[6:]])
     assert content["uncompressed"]["accuracy"] == pytest.approx(54 / 60)

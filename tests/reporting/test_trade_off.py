@@ -64,7 +64,7 @@ def test_names_of_rows(row, name):
     assert name_of(row) == name
 
 
-def test_the_headline_says_what_is_seen():
+def test_the_headline_names_what_is_shown():
     rows = [
         {"model": "pruned_60_int8", "latency_p50_ms": 1.0, "macro_f1": 0.9},
         {"model": "diet", "latency_p50_ms": 8.0, "macro_f1": 0.95},

@@ -95,7 +95,7 @@ def test_confidence(margin, confidence):
 
 
 @pytest.mark.parametrize("logits", [np.zeros((3, 2)), np.zeros((8, 3)), "nan"])
-def test_what_is_no_logits(logits):
+def test_invalid_logits_are_refused(logits):
     windows = windows_of("Warsaw")
     if isinstance(logits, str):
         logits = np.full((len(windows[0].input_ids), 2), np.nan)
@@ -104,7 +104,7 @@ def test_what_is_no_logits(logits):
 
 
 @pytest.mark.parametrize("changed", [{"slope": 0.0}, {"slope": float("nan")}, {"max_answer_length": 0}])
-def test_what_is_no_manifest(changed):
+def test_invalid_manifest_entries_are_refused(changed):
     with pytest.raises(ArtifactError, match="Train it again"):
         AnswerDecoder({**ANSWERS, **changed})
 

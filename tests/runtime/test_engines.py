@@ -79,7 +79,7 @@ def test_a_process_has_one_engine_for_a_model(artifacts):
     assert open_engine(other) is not first
 
 
-def test_an_engine_that_nobody_serves_is_forgotten():
+def test_an_unused_engine_is_released():
     artifact = artifact_for("onnxruntime", random_parameters(SHAPE, seed=2), "none")
     engine = weakref.ref(open_engine(artifact))
     gc.collect()

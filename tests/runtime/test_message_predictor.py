@@ -119,14 +119,14 @@ def test_nothing_to_read(artifact, text):
     assert MessagePredictor(artifact).predict(text) == NOTHING
 
 
-def test_the_engine_is_asked_as_the_model_was_trained(artifact):
+def test_predictions_of_a_random_model_are_well_formed(artifact):
     prediction = MessagePredictor(artifact).predict("from rome to oslo")
     assert [round(sum(confidence for _, confidence in prediction.ranking), 6)] == [1.0]
     assert all(0 <= entity.start < entity.end <= 17 for entity in prediction.entities)
 
 
 @pytest.mark.parametrize("places", [["x"], [1.5], 1])
-def test_split_points_that_are_none_are_refused_before_a_message_has_the_word(artifact, places):
+def test_invalid_split_points_are_refused_when_the_model_is_opened(artifact, places):
     entities = {**ENTITIES, "cuts": {"rome": places}}
     with pytest.raises(TypeError):
         MessagePredictor(Artifact({**artifact.manifest, "entities": entities}, artifact.files))

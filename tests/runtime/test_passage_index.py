@@ -49,7 +49,7 @@ def test_passages_are_parts_of_their_documents(index):
 
 
 @pytest.mark.parametrize("question", ["", "  ", "zzzz", "🌍", "\ud800"])
-def test_nothing_is_like_the_question(index, question):
+def test_a_question_without_a_similar_passage(index, question):
     assert index.find(question, 3) == []
 
 

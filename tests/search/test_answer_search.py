@@ -56,7 +56,7 @@ def project(tmp_path, tiny_weights, questions):
     return write
 
 
-def test_passages_that_are_measured_on_are_not_learnt(questions):
+def test_held_out_passages_are_not_learnt(questions):
     task = AnswerTask(read_questions([questions], option="test"))
     splits = [[{question.passage for question in part} for part in task.split(split)] for split in range(6)]
     for learnt, held_out in splits:
@@ -151,7 +151,7 @@ def test_a_study_of_answers(project, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("without_graphs")
-def test_what_misses_the_threshold_is_learnt_from(project, tmp_path, capsys):
+def test_a_trial_that_misses_the_threshold_is_complete(project, tmp_path, capsys):
     assert main([*project(), "--trials", "1", "--splits", "1", "--threshold", "exact >= 1"]) == 2
     assert "search: no model meets exact >= 1. The nearest ones:\n" in capsys.readouterr().err
     (row,) = list(csv.DictReader((tmp_path / "study" / "trials.csv").read_text().splitlines()))[1:]

@@ -256,7 +256,7 @@ def test_nothing_works():
         searched(50, run=fails)
 
 
-def test_options_that_kill_their_workers_do_not_come_for_ever():
+def test_options_that_kill_their_workers_are_not_retried_for_ever():
     study = open_study(MEMORY(), goal(), name="test")
     for _ in range(2):
         trial = study.ask(dict(goal().space))
@@ -343,7 +343,7 @@ def planted(params, distributions, state=TrialState.COMPLETE, figures=FIGURES):
     )
 
 
-def test_options_that_are_none_of_the_space_are_never_trained():
+def test_options_outside_the_space_are_never_trained():
     """Otherwise anyone who can write to a storage could choose the weights to train."""
     study = searched(4)
     own = {name: study.get_trials()[-1].params[name] for name in SPACE}
@@ -362,7 +362,7 @@ def test_options_that_are_none_of_the_space_are_never_trained():
 
 
 @pytest.mark.parametrize("params", [{"epochs": 1000}, {"epochs": "attacker/bert"}])
-def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
+def test_waiting_options_outside_the_space_are_never_trained(params):
     study, asked = searched(2), []
     study.enqueue_trial(params)
     with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
@@ -382,7 +382,7 @@ def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
         {**FIGURES, "score": math.nan},
     ],
 )
-def test_figures_that_are_none_are_refused(figures):
+def test_invalid_figures_are_refused(figures):
     study = searched(4)
     study.add_trial(planted(study.get_trials()[-1].params, goal().space, figures=figures))
     for read in (points_of, lambda study: search(study, goal(), measure, trials=9)):
@@ -394,7 +394,7 @@ def test_figures_that_are_none_are_refused(figures):
         baseline_of(study, measure)
 
 
-def test_figures_of_a_trial_that_failed_are_refused_too():
+def test_invalid_figures_of_a_failed_trial_are_refused_too():
     """With --pick no trial runs before, so stored figures are read first."""
     study = open_study(MEMORY(), goal(), name="test")
     trial = study.ask(dict(goal().space))
@@ -504,7 +504,7 @@ def test_user_and_password_are_never_shown(address, caplog):
     assert "s3cret" not in caplog.text
 
 
-def test_of_a_short_secret_no_words_are_hidden():
+def test_a_short_secret_hides_no_other_words():
     address = f"postgresql://u:pw@{PLACE}"
     with pytest.raises(CompressedBertError, match=r"connection refused, as user \*\*\* with '\*\*\*'\. "):
         with storage_errors(address):

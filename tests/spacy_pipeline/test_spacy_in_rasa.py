@@ -105,7 +105,7 @@ def test_intents_and_entities(answers, model):
         assert ("pizza", "dish", extractor) in found
 
 
-def test_both_pipelines_of_a_package_speak(answers):
+def test_both_pipelines_of_a_package_find_entities(answers):
     found = {(entity["value"], entity["entity"]) for entity in answers["everything"][TEXTS[1]]["entities"]}
     assert {("table", "TABLE"), ("pizza", "dish")} <= found
 

@@ -70,7 +70,7 @@ def test_answers_are_in_their_documents(trained, files):
     assert predictor.answer("how is the pizza ?") is None
 
 
-def test_words_on_a_training():
+def test_a_training_in_words():
     scores = {"questions": 1, "exact": 0.5, "f1": 2 / 3}
     artifact = Artifact({"held_out": scores}, {"a": b"x" * 200_000})
     assert in_words(artifact) == "exact match 50.0 %, F1 66.7 % on 1 held-out question; 0.2 MB"
@@ -93,7 +93,7 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     assert questions_for(config) == (learnt, held_out)
 
 
-def test_a_training_that_goes_on_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
+def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
     config = config_of(tiny_weights, files)
     more = write_questions(tmp_path / "more.json", 60, seed=9)
     before, now = (questions_for(replace(config, training_data=(*config.training_data, *new))) for new in ((), (more,)))

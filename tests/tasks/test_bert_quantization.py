@@ -86,7 +86,7 @@ def test_few_bits_are_exported_as_they_were_scored(floats, configure, encoder_bi
     assert artifact.manifest["parity"]["distance"] < 0.01
 
 
-def test_what_held_out_messages_told_is_kept_whatever_the_messages_are_now(floats, configure):
+def test_results_of_held_out_messages_are_kept_with_other_messages(floats, configure):
     config = configure(quantization=KMEANS, validation_split=0)
     artifact = requantize_bert(examples_of(size=1), config, floats)
     check(artifact, config)

@@ -88,7 +88,7 @@ def test_a_budget_that_nothing_keeps_within(picked, budget):
         picked(**budget)
 
 
-def test_it_needs_messages_to_measure_on(configure):
+def test_a_budget_needs_held_out_messages(configure):
     """The error is raised before any training."""
     config = configure(budget={"max_size_mb": 1}, validation_split=0.1)
     with pytest.raises(DataError, match="too few messages to hold some out"):
@@ -137,7 +137,7 @@ def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure
         ),
     ],
 )
-def test_what_a_budget_does_not_go_with(options, message):
+def test_options_that_contradict_a_budget(options, message):
     with pytest.raises(ConfigError, match=message):
         PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 3}, **options})
 

@@ -144,7 +144,7 @@ def test_finetuning_with_other_intents_is_refused(students, configure):
         train_distilled_classifier([*EXAMPLES, Example("x", "other")], configure(), origin=students("bilstm"))
 
 
-def test_teacher_is_asked_once(configure, cache):
+def test_teacher_is_run_once(configure, cache):
     train_distilled_classifier(EXAMPLES, configure(), cache=cache)
     before = len(cache.kept)
     train_distilled_classifier(EXAMPLES, configure("ngrams"), cache=cache)
@@ -233,7 +233,7 @@ def test_unlabelled_messages_that_are_not_there(configure, cache, tmp_path):
         train_distilled_classifier(EXAMPLES, config, cache=cache)
 
 
-def test_what_the_teacher_is_lost_on_is_dropped():
+def test_messages_with_an_unconfident_teacher_are_dropped():
     logits = np.log(np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]))
     kept = distillation._confident(logits, np.array([0, 1]), np.array([0, 0, -1]), 0.5)
     assert kept.tolist() == [0, 2], "an unlabelled message has no intent of its own"

@@ -207,7 +207,7 @@ def test_weight_of_the_entities_counts_without_pruning(options):
     assert np.abs(one - other).max() > 1e-4
 
 
-def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options):
+def test_an_entity_cut_by_max_length_is_not_learnt_as_outside(options):
     text = "please the please music pizza"
     examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
     config = joint(options, max_length=6)
@@ -243,7 +243,7 @@ def test_finetuning_goes_on(trained, options):
 
 
 @few_steps
-def test_finetuning_keeps_the_cuts_of_before(options):
+def test_finetuning_keeps_the_split_points(options):
     inside = [Example("hello now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
     before = train_bert(inside, joint(options, epochs=1))
     assert before.manifest["entities"]["cuts"] == {"hello": [2]}

@@ -156,7 +156,7 @@ def test_the_shipped_multilingual_weights_are_trimmed_to_the_language_of_the_tex
 
 
 @pytest.mark.parametrize("method", ["none", "dynamic_int8", "kmeans"])
-def test_an_artifact_gives_back_what_it_stands_for(method):
+def test_an_artifact_gives_its_state_back(method):
     shape, config = random_shape(UNEVEN), QuantizationConfig(method=method)
     parameters = random_parameters(shape, pooler_size=16)
     calibration = calibration_for(parameters, config, {})

@@ -101,14 +101,14 @@ def test_any_entities_of_any_text_are_found_again(case):
     assert round_trip(text, entities) == (entities, [])
 
 
-def test_what_is_cut_off_is_lost_and_told():
+def test_what_is_cut_off_is_lost_and_reported():
     entities = entities_at((0, 1), (2, 5))
     assert round_trip("a bcd", entities, max_length=3) == (entities[:1], entities[1:])
     assert round_trip("pneumonoultramicroscopic", entities_at((0, 24)), max_length=4) == ([], entities_at((0, 24)))
 
 
 @pytest.mark.parametrize("text, places", [("a \u200b b", [(2, 3)]), ("\x00", [(0, 1)])])
-def test_an_entity_without_a_wordpiece_is_lost_and_told(text, places):
+def test_an_entity_without_a_wordpiece_is_lost_and_reported(text, places):
     assert round_trip(text, entities_at(*places)) == ([], entities_at(*places))
 
 

@@ -76,7 +76,7 @@ def test_the_nearest_message_is_that_of_a_slow_search():
     assert view._messages.nearest(places, weights, [0, 1, 2]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_stored_and_read_again_it_says_nearly_the_same():
+def test_stored_and_read_again_it_gives_nearly_the_same():
     view = fit_characters(TEXTS, CLASSES, 3, seed=0)
     again = CharacterView.from_tensors(view.tensors(), 3)
     for text in [*TEXTS, "a rainy table", "nothing"]:

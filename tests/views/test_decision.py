@@ -188,7 +188,7 @@ def test_an_entry_that_is_no_decision_is_refused(entries):
         decision.read({**described, **entries}, tensors, 4)
 
 
-def test_a_small_file_does_not_stand_for_a_table_of_very_many_intents():
+def test_a_small_file_may_not_expand_to_a_table_of_very_many_intents():
     """A table without any n-gram takes no bytes, whatever the number of intents."""
     count, nothing = 10**6, np.zeros((0, 10**6), np.int8)
     tensors = {

@@ -72,7 +72,7 @@ def test_of_a_hundred_thousand_messages_some_are_chosen_in_linear_time_and_memor
     assert view.size == 4_000 and time.perf_counter() - start < 10.0
 
 
-def test_stored_and_read_again_it_says_nearly_the_same(training):
+def test_stored_and_read_again_it_gives_nearly_the_same(training):
     features, classes = training
     view = fit_neighbours(features, classes, 4, seed=0)
     again = NeighbourView.from_tensors(view.tensors(), 4)
