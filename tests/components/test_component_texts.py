@@ -14,7 +14,7 @@ classifiers = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
 
 @classifiers
-@pytest.mark.parametrize("text", NOTHING_TO_READ.values(), ids=NOTHING_TO_READ.keys())
+@pytest.mark.parametrize("text", [*NOTHING_TO_READ.values(), None], ids=[*NOTHING_TO_READ, "no text"])
 def test_text_without_a_wordpiece_is_no_intent(trained, text):
     (prediction,) = predict(trained.component, [text])
     assert prediction["intent"] == {"name": None, "confidence": 0.0}

@@ -48,13 +48,6 @@ def test_ranking_length(trained, length, listed):
     assert rankings(component, MESSAGES[:2]) == [ranking[:listed] for ranking in whole]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\t\r\n", None], ids=repr)
-def test_nothing_to_read_is_no_intent(trained, text):
-    (prediction,) = predict(trained.component, [text])
-    assert prediction["intent"] == {"name": None, "confidence": 0.0}
-    assert prediction["intent_ranking"] == []
-
-
 @pytest.mark.slow
 def test_messages_that_the_vocabulary_cannot_tell_apart_are_named_once(quick, storage, caplog):
     """All characters of both are unknown to the vocabulary, for a student also to that of its teacher."""

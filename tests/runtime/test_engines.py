@@ -47,7 +47,7 @@ def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     ids, mask = batch(9, 4, 1)
     logits = open_engine(artifacts[runtime], num_threads=num_threads).run(ids, mask)[0]
     assert isinstance(logits, np.ndarray) and logits.dtype == np.float32
-    np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask).heads["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits, TaskModel(SHAPE, random_parameters(SHAPE))(ids, mask).heads["logits"], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """From text to an intent ranking through ONNX Runtime alone."""
 
-import builtins
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +14,13 @@ from random_models import UNEVEN, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import GRAPH, VIEWS, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import OutOfScopeConfig, QuantizationConfig
-from rasa_compressed_bert.errors import ArtifactError, DataError, RuntimeMissingError
+from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.runtime import engines
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
 from rasa_compressed_bert.runtime.ranking import softmax
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
@@ -101,20 +99,6 @@ def test_threads_give_the_same_answers(artifact):
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(predictor.predict, TEXTS * 40))
         assert together == alone * 40
-
-
-def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
-    original = builtins.__import__
-
-    def without_onnxruntime(name, *args, **kwargs):
-        if name.split(".")[0] == "onnxruntime":
-            raise ImportError("No module named 'onnxruntime'")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_onnxruntime)
-    monkeypatch.setattr(engines, "_OPEN", {})
-    with pytest.raises(RuntimeMissingError, match="pip install onnxruntime"):
-        MessagePredictor(artifact)
 
 
 @pytest.mark.parametrize("name", [GRAPH, WEIGHTS])

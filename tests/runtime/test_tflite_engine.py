@@ -10,7 +10,7 @@ import pytest
 from random_models import UNEVEN, random_batch, random_parameters, random_shape
 
 from rasa_compressed_bert.artifact.artifact import TFLITE_MODEL, Artifact
-from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.export.tflite import to_tflite
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -120,12 +120,6 @@ def test_slow_interpreter_is_mentioned(classifier, monkeypatch, caplog):
     hide(monkeypatch, "ai_edge_litert")
     TfliteEngine(classifier)
     assert "pip install ai-edge-litert" in caplog.text
-
-
-def test_missing_interpreter_is_named(classifier, monkeypatch):
-    hide(monkeypatch, "ai_edge_litert", "tensorflow")
-    with pytest.raises(RuntimeMissingError, match="pip install ai-edge-litert"):
-        TfliteEngine(classifier)
 
 
 @pytest.mark.parametrize("data", [b"", b"no model"])

@@ -8,7 +8,7 @@ from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, p
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.data.example import Example, class_indices
-from rasa_compressed_bert.errors import ArtifactError, ConfigError, DataError, WeightsError
+from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
@@ -224,13 +224,3 @@ def test_messages_that_are_hard_to_read(configure, caplog):
     assert [record.getMessage()[:17] for record in caplog.records if "max_length" in record.getMessage()] == [
         "1 of 14 messages "
     ]
-
-
-def test_more_wordpieces_than_the_weights_have_positions(configure):
-    with pytest.raises(ConfigError, match="max_length: 200 is more than the 160 positions"):
-        train_bert(EXAMPLES, configure(max_length=200))
-
-
-def test_missing_weights(configure):
-    with pytest.raises(WeightsError, match="does not exist"):
-        train_bert(EXAMPLES, configure(model_weights="/no/such/folder"))

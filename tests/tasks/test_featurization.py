@@ -8,7 +8,7 @@ import pytest
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
@@ -104,11 +104,6 @@ def test_a_trimmed_vocabulary(compress):
     assert artifact.manifest["encoder"]["vocab_size"] == 100
     assert len(json.loads(artifact.files[TOKENIZER])["model"]["vocab"]) == 100
     assert featurize(WordFeaturizer(artifact), [["goodbye", "zebra"]])[0].words.any(axis=1).all()
-
-
-def test_more_positions_than_the_weights_have(compress):
-    with pytest.raises(ConfigError, match="160 positions"):
-        compress(max_length=200)
 
 
 def test_an_artifact_is_repeatable(compress):
