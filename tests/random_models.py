@@ -6,7 +6,7 @@ from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 UNEVEN = ((4, 8, 8, 64), (3, 5, 8, 24), (0, 0, 0, 40), (1, 8, 3, 0))
-"""Widths of layers (heads, query_key_size, value_size, intermediate_size), one without heads, one without neurons."""
+"""Widths of layers (heads, query_key_size, value_size, intermediate_size): one has no heads, and one no neurons."""
 
 
 def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab_size=50, **options):

@@ -11,7 +11,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`\n]+)`", PAGE)
 MADE = {".venv", "dist/", "build/site"}
-"""Folders that its commands make."""
+"""Folders that commands on the page make."""
 
 
 def targets():

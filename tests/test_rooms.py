@@ -89,7 +89,7 @@ THIRD_PARTY = {
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
     "__init__": set(),
 }
-"""What a room may import from elsewhere; `benchmark` and `commands` may import anything."""
+"""The third-party packages that a room may import; `benchmark` and `commands` may import any."""
 INFERENCE_LIBRARIES = {
     "runtime/onnxruntime_engine.py": {"onnxruntime"},
     "runtime/own_weights.py": {"google"},
@@ -98,7 +98,7 @@ INFERENCE_LIBRARIES = {
     "runtime/tensorflow_engine.py": {"tensorflow"},
     "runtime/tflite_engine.py": {"tensorflow", "ai_edge_litert", "flatbuffers"},
 }
-"""What an engine, or an index of documents, may import besides, when it is opened."""
+"""Further packages that an engine, or an index of documents, may import when it is opened."""
 
 
 def room_of(path):

@@ -38,7 +38,7 @@ OURS = re.compile(
     r"|This model is compressed already .*|\d+ messages? cannot be right, .*"
     r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
 )
-"""What our commands say on standard error."""
+"""The lines that our commands print to standard error."""
 
 
 COMMANDS = (  # those that import least come first

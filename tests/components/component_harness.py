@@ -46,7 +46,7 @@ CLASSIFIERS = {  # options with which a component trains within seconds; add a n
     "DistilledIntentClassifier spacy": {**STUDENT, "student": {"architecture": "spacy_textcat"}},
 }
 WORDPIECES = [name for name in CLASSIFIERS if "spacy" not in name]
-"""Classifiers that read text as the weights' own tokenizer does."""
+"""Classifiers that read text with the tokenizer of the weights."""
 FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }

@@ -24,7 +24,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 
 BITS = range(1, 9)
 LLOYD_MAX = {1: 0.3634, 2: 0.1175, 3: 0.03454, 4: 0.009497}
-"""Smallest mean squared error of 2^bits values for a normal distribution of variance 1 (Max 1960, table I)."""
+"""The smallest mean squared error with 2^bits values for a normal distribution of variance 1 (Max 1960, table I)."""
 LLOYD_MAX_LAPLACE = {1: 0.5, 2: 0.1762, 3: 0.0545, 4: 0.0154}
 """The same for a Laplace distribution of variance 1 (Paez and Glisson 1972)."""
 

@@ -174,7 +174,7 @@ def test_pruned_weights_stay_pruned(options):
 
 
 LARGE = random_shape(((4, 32, 32, 512), (4, 32, 32, 512)), hidden_size=128, vocab_size=2000)
-"""Matrices of which the scales are few."""
+"""Matrices so large that their scales take a negligible share."""
 
 
 def bytes_of(tensors):

@@ -54,9 +54,9 @@ EXPORTED = {
     "electra": ("gelu", 24, 0),
     "mpnet": ("gelu", None, 32),
 }
-"""One family of each graph, with all that decides it; each other family has the graph of one of these."""
+"""One family per kind of graph, with what determines it; every other family has the graph of one of these."""
 OFFSET = {"mpnet", "roberta", "xlm-roberta", "camembert"}
-"""Families of which two rows of the position embeddings belong to no position of a message."""
+"""Families whose position embeddings have two rows that no message uses."""
 LENGTHS = (40, 9, 4, 1)
 
 

@@ -15,7 +15,7 @@ from rasa_compressed_bert.tasks.preparation import begin, prepare, pretrained_fo
 
 WORDS = "weather pizza curry spice music song food rain sun warm".split()
 EXAMPLES = [Example(f"please {word} now", None, (EntitySpan(8, 7 + len(word), "inner"),)) for word in WORDS]
-"""Every annotation begins and ends inside a word, which no other message has."""
+"""Every annotation begins and ends inside a word that no other message has."""
 
 
 @pytest.fixture

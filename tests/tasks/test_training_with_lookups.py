@@ -73,7 +73,7 @@ def test_models_of_cross_fitting_learn_nothing_of_held_out_messages(run_of, monk
 
 
 INLINE = KnownValues(lookups={"dish": ["soup"]}, synonyms={"pizza": "a pie", "soup": "a broth", "stew": "a pie"})
-"""As Rasa reads `[pizza]{"entity": "dish", "value": "a pie"}`, and a section of synonyms."""
+"""What Rasa reads from `[pizza]{"entity": "dish", "value": "a pie"}` and from a section of synonyms."""
 
 
 def test_models_of_cross_fitting_learn_no_synonym_from_held_out_messages(run_of):

@@ -25,7 +25,7 @@ CHARACTERS = [*string.ascii_lowercase, *string.digits, *"!?.,'-[]", *"天热🌶
 SINGLE = [*CHARACTERS, *(f"##{character}" for character in CHARACTERS)]
 WORDS = "the of and in it is hot weather ##ing rain order spice ##er chilli pizza unusual".split()
 BERT = [*SPECIAL[:1], *UNUSED[:99], *SPECIAL[1:], *UNUSED[99:], *SINGLE, *WORDS]
-"""As Google wrote it: padding, placeholders around the special ones, characters, then pieces by falling frequency."""
+"""In Google's order: padding, placeholders around the special pieces, characters, then pieces by falling frequency."""
 
 ALWAYS = len(SPECIAL) + len(SINGLE)
 TEXTS = ["It is HOT, hot chilli!", "raining spicy chillis"]
