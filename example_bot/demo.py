@@ -20,8 +20,8 @@ SAMPLES = Path(__file__).with_name("sample_messages.txt")
 
 
 async def parse_all(agent, messages):
-    """What Rasa makes of each message, and the milliseconds that it took."""
-    await agent.parse_message(messages[0])  # the first message pays for what is set up once
+    """Yields each message, its parse by Rasa and the milliseconds that it took."""
+    await agent.parse_message(messages[0])  # the first message includes one-time setup
     for message in messages:
         start = time.perf_counter()
         parsed = await agent.parse_message(message)
@@ -29,12 +29,12 @@ async def parse_all(agent, messages):
 
 
 def in_words(entity):
-    """An entity, its type and its role."""
+    """The value of an entity with its type and role."""
     return f"{entity['value']} ({' '.join(filter(None, [entity['entity'], entity.get('role')]))})"
 
 
 async def show(agent, messages):
-    """Prints the table."""
+    """Prints a table of the parsed messages and their median time."""
     width = max(map(len, messages))
     print(f"\n{'message':{width}}  {'intent':24} {'confidence':>10} {'ms':>6}  entities")
     print(f"{'-' * width}  {'-' * 24} {'-' * 10} {'-' * 6}  {'-' * 8}")
@@ -49,7 +49,7 @@ async def show(agent, messages):
 
 
 def main():
-    """Loads the model and shows what it says."""
+    """Loads the model and prints its parses of the messages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a trained Rasa model")
     parser.add_argument("messages", nargs="?", type=Path, default=SAMPLES, help="a text file, one message a line")

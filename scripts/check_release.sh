@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Build the sdist and the wheel of what is committed, check their metadata, and install the wheel into an empty environment.
+# Build the sdist and the wheel from the last commit, check their metadata, and test the wheel in an empty environment.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python="${1:?usage: check_release.sh PYTHON, one that has the extra release}"
+python="${1:?usage: check_release.sh PYTHON, with the extra release installed}"
 
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
@@ -14,12 +14,12 @@ git archive HEAD | tar -x -C "$scratch"
 empty="$scratch/empty/bin/python"
 "$python" -m uv pip install --quiet --python "$empty" --constraints constraints.txt \
     --build-constraints constraints.txt "$scratch"/dist/*.whl
-cd "$scratch/empty"  # not in the checkout, whose package would be imported instead
+cd "$scratch/empty"  # in the checkout, its package would be imported instead
 version="$("$empty" -m rasa_compressed_bert --version)"
 "$empty" -c "from rasa_compressed_bert import PrunedBertIntentClassifier" 2>"$scratch/import.log" ||
     { cat "$scratch/import.log" >&2; exit 1; }
 for command in init inspect report benchmark sensitivity augment export package-spacy search; do
     "$empty" -m rasa_compressed_bert "$command" --help >"$scratch/help.log"
 done
-echo "== $version: sdist and wheel are sound, and the wheel works in an empty environment"
+echo "== $version: sdist and wheel are valid, and the wheel works in an empty environment"
 du -sh "$scratch/empty" | sed "s|$scratch|.|"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print the path of a Python 3.10 that can make virtual environments, or say how to get one and fail.
-# A candidate counts only if it runs: pyenv's `python3.10` exists, and fails, where that version is not selected.
+# A candidate counts only if it runs: pyenv's `python3.10` exists but fails unless that version is selected.
 
 probe='import os, sys
 if sys.version_info[:2] != (3, 10):

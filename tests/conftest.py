@@ -1,11 +1,11 @@
-"""What the rooms' tests share: a quiet environment and tiny pretrained weights, made here and never fetched."""
+"""Fixtures of all tests: a quiet environment and tiny pretrained weights, made here and never downloaded."""
 
 import os
 
 os.environ["RASA_TELEMETRY_ENABLED"] = "false"
 os.environ["SQLALCHEMY_SILENCE_UBER_WARNING"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads wait for each other, some of them busily
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core: more threads would only wait for each other
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-settings.register_profile("any_speed", deadline=None)  # a busy machine, or coverage, is no fault
+settings.register_profile("any_speed", deadline=None)  # a busy machine or coverage is not a failure
 settings.load_profile("any_speed")
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -43,7 +43,7 @@ def save_tiny_weights(folder, model, tokenizer_class):
     return folder
 
 
-LONGEST = [  # files of a minute or more, and what takes longest without the slow tests
+LONGEST = [  # files that take a minute or more, and the longest without their slow tests
     *("test_example_bot.py", "test_rasa_life.py", "test_featurizer_in_rasa.py", "test_rasa_commands.py"),
     *("test_spacy_in_rasa.py", "test_bert_quantization.py", "test_distilled_classifier.py", "test_pipelines.py"),
     *("test_component_storage.py", "test_entities.py", "test_bert_training.py", "test_component_training.py"),
@@ -52,9 +52,9 @@ LONGEST = [  # files of a minute or more, and what takes longest without the slo
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files come first, then other files with slow tests, those of the whole package before its parts.
+    """Puts the longest files first, then other files with slow tests, those of the whole package before its parts.
 
-    So no process is left alone with one of them at the end.
+    So at the end no process is still busy with one of them while the others wait.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     place = {name: number for number, name in enumerate(LONGEST)}
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_graphs():
-    """Tiny models run for milliseconds: optimizing their graphs takes longer. Processes of their own do it as ever."""
+    """Switches graph optimization off, which takes longer than running tiny models; not in child processes."""
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -71,7 +71,7 @@ def quick_graphs():
 
 @contextlib.contextmanager
 def functions_run_eagerly():
-    """For trainings of a few steps: TensorFlow traces a graph longer than it trains then."""
+    """Runs functions eagerly: for trainings of a few steps, tracing a graph takes longer than the training."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()
@@ -82,21 +82,21 @@ def functions_run_eagerly():
 
 @pytest.fixture
 def without_graphs():
-    """For a test of trainings of a few steps."""
+    """Runs a test eagerly, whose trainings have few steps."""
     with functions_run_eagerly():
         yield
 
 
 @pytest.fixture(scope="module")
 def module_without_graphs():
-    """For a file whose trainings have few steps, those of its fixtures included."""
+    """Runs the tests and fixtures of a file eagerly, whose trainings have few steps."""
     with functions_run_eagerly():
         yield
 
 
 @pytest.fixture
 def archive(tmp_path):
-    """An archive with one pruned component of ours."""
+    """A Rasa model archive with one pruned component of ours."""
     from small_archives import NODE, small_artifact, write_archive
 
     return write_archive(tmp_path / "model.tar.gz", {NODE: small_artifact()})
@@ -104,10 +104,10 @@ def archive(tmp_path):
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
-    """A folder with a random BERT of 2 layers x 2 heads x 16, 64 neurons a layer, and about 140 wordpieces."""
+    """A folder with a random BERT: 2 layers, 2 heads of size 16, 64 neurons per layer, about 140 wordpieces."""
     import transformers
 
-    transformers.set_seed(7)  # the same one in every run: what it learns within a few steps is a matter of luck
+    transformers.set_seed(7)  # what it learns within a few steps depends on the seed
     config = transformers.BertConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, **SIZES
     )

@@ -1,6 +1,6 @@
-"""Rasa's command line in processes that are forked from one which has imported Rasa and TensorFlow.
+"""Rasa's command line in processes forked from one that has imported Rasa and TensorFlow.
 
-Each starts five seconds sooner than a `python -m rasa`; `Project.start` of components/rasa_project.py is that one.
+Each starts five seconds faster than `python -m rasa`, which `Project.start` of components/rasa_project.py runs.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ _CONTEXT.set_forkserver_preload(
 def run_rasa(
     arguments: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float, first: str = ""
 ) -> Tuple[int, str]:
-    """The status of a command that is run in a folder, and what it says on standard output and error.
+    """Runs a command in a folder; returns its exit status and its standard output and error.
 
-    Its process runs the code `first` before it.
+    The code `first` runs before it in the same process.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
@@ -44,7 +44,7 @@ def run_rasa(
         process.join(seconds)
         late = process.is_alive()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with its children
+            os.killpg(process.pid, signal.SIGKILL)  # the whole process group
         process.join()
         text = said.read()
     assert not late, f"It took longer than {seconds} s: {text}"

@@ -1,4 +1,4 @@
-"""Small encoders of any widths, made of random numbers."""
+"""Small encoders of any width with random parameters."""
 
 import numpy as np
 from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
@@ -6,7 +6,7 @@ from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_
 from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 UNEVEN = ((4, 8, 8, 64), (3, 5, 8, 24), (0, 0, 0, 40), (1, 8, 3, 0))
-"""Widths of layers (heads, query_key_size, value_size, intermediate_size), one without heads, one without neurons."""
+"""Widths of layers (heads, query_key_size, value_size, intermediate_size): one has no heads, and one no neurons."""
 
 
 def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab_size=50, **options):
@@ -22,7 +22,7 @@ def random_shape(layers=((4, 8, 8, 64), (4, 8, 8, 64)), *, hidden_size=32, vocab
 
 
 def random_parameters(shape, *, num_classes=5, num_tags=0, pooler_size=0, seed=0, scale=0.2):
-    """Parameters of encoder and heads; gammas are near 1, all others near 0."""
+    """Parameters of encoder and heads; norm scales are near 1, all others near 0."""
     rng = np.random.default_rng(seed)
     parameters = {
         name: (rng.normal(0.0, scale, size) + name.endswith("gamma")).astype(np.float32)
@@ -48,7 +48,7 @@ def random_batch(shape, *, lengths=(9, 4, 1), seed=0):
 
 
 def pytorch_tensors(model):
-    """The model's weights with the names and the axes that PyTorch's class has."""
+    """The weights of a TensorFlow model with the names and axes of its PyTorch class."""
     tensors = {}
     for variable in model.variables:
         name, transpose = convert_tf_weight_name_to_pt_weight_name(

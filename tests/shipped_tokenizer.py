@@ -1,4 +1,4 @@
-"""The tokenizer of the weights that every installation has, read once in a process: its weights are read with it."""
+"""The tokenizer of the shipped weights, read once per process, as its weights are read with it."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""A small artifact with random weights, and archives around it, written here."""
+"""A small artifact with random weights, and Rasa model archives of it."""
 
 import json
 import tarfile
@@ -24,7 +24,7 @@ OUT_OF_SCOPE = {
 
 
 def word_tokenizer():
-    """A tokenizer of whole words, as JSON."""
+    """The JSON of a tokenizer of whole words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "oh", "it", "is", "hot", "cold"]
@@ -36,7 +36,7 @@ def word_tokenizer():
 
 
 def small_views():
-    """Manifest entry and tensors of two views of three intents."""
+    """The manifest entry and the tensors of two views of three intents."""
     texts = ["oh it is hot", "it is cold", "oh oh", "hot hot"]
     messages = Observations(texts, np.array([0, 1, 2, 0]), np.zeros((4, 3), np.float32), None)
     weights = {"classifier": 0.5, "characters": 0.5}
@@ -44,7 +44,7 @@ def small_views():
 
 
 def small_artifact(*, shape=PRUNED, int8=True, method="neuron"):
-    """What training leaves, with weights that know nothing."""
+    """The artifact of a trained model, but with random weights."""
     random = random_artifact(shape, int8=int8, classes=3)
     views, tensors = small_views()
     manifest = {
@@ -64,7 +64,7 @@ def small_artifact(*, shape=PRUNED, int8=True, method="neuron"):
 
 
 def write_archive(path, components, *, nlu=True):
-    """A Rasa archive with these artifacts, as Rasa packs it."""
+    """Writes a Rasa model archive with these artifacts."""
     folder = path.parent / f"{path.name}_content"
     (folder / "components" / "domain_provider").mkdir(parents=True)
     (folder / "components" / "domain_provider" / "domain.yml").write_text("intents: []\n")

@@ -96,7 +96,7 @@ def test_labels_tell_archives_apart():
         labelled([Path("x.tar.gz"), Path("x.tar.gz")])
 
 
-def test_the_folder_that_one_is_in_has_a_name(tmp_path, monkeypatch):
+def test_the_current_folder_has_a_name(tmp_path, monkeypatch):
     (tmp_path / "answers").mkdir()
     monkeypatch.chdir(tmp_path / "answers")
     assert list(labelled([Path(".")])) == ["answers"]
@@ -121,7 +121,7 @@ def test_inspect_needs_no_tensorflow(artifact):
     ],
 )
 def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_path, monkeypatch, capsys):
-    """Of a stranger, whose digests are right."""
+    """The manifest may be untrusted and still have a valid digest."""
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
     write_questions(tmp_path / "asked.json", 8)
     good = small_artifact()
@@ -133,7 +133,7 @@ def test_a_manifest_that_fits_no_model_is_one_sentence(command, changed, tmp_pat
     assert said.startswith("The parts of the model do not fit each other (") and said.endswith("Train it again.")
 
 
-def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
+def test_values_in_a_manifest_cannot_control_the_terminal(tmp_path, capsys):
     good = small_artifact()
     write_artifact(Artifact({**good.manifest, "runtime": "\x1b[2Jrust"}, good.files), tmp_path / "model")
     assert main(["inspect", str(tmp_path / "model")]) == 0
@@ -142,7 +142,7 @@ def test_what_a_model_says_does_not_command_the_terminal(tmp_path, capsys):
     assert r"\x1b[2Jrust" in said.out and r"runtime '\x1b[2Jrust'" in said.err and "\x1b" not in said.out + said.err
 
 
-def test_names_of_components_do_not_command_the_terminal(tmp_path, capsys):
+def test_names_of_components_cannot_control_the_terminal(tmp_path, capsys):
     archive = write_archive(tmp_path / "model.tar.gz", {"a\x1b[2J": small_artifact(), "b": small_artifact()})
     assert main(["export", str(archive), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_static_int8_asks_for_messages_before_it_makes_a_folder(artifact, tmp_pa
     assert not (tmp_path / "exported").exists()
 
 
-def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
+def test_errors_of_the_system_are_one_sentence(artifact, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results.json")
 
@@ -174,7 +174,7 @@ def test_what_the_system_refuses_is_one_sentence(artifact, monkeypatch, capsys):
 
 @pytest.fixture
 def sensitivity(artifact, tmp_path, monkeypatch):
-    """The sub-command on that artifact, with a few messages, in a folder of its own."""
+    """Runs `sensitivity` on the artifact with a few messages in a new folder."""
     lines = [line for label in "abc" for line in (f"- intent: {label}", "  examples: |", "    - it is hot", "    - oh")]
     (tmp_path / "test.yml").write_text("\n".join(['version: "3.1"', "nlu:", *lines]), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -230,7 +230,7 @@ def test_interruption_elsewhere_is_one_word(monkeypatch, artifact, capsys):
 
 @pytest.mark.slow
 def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monkeypatch):
-    """A server that fails is named at the end, and nothing else is lost."""
+    """A failed server is named at the end, and all other results are kept."""
 
     def throughput(archive, texts, *, seconds, threads):
         if archive.name == "logistic.tar.gz":
@@ -261,12 +261,12 @@ def test_benchmark_of_ours_beside_rasas_own(tiny_weights, tmp_path, capsys, monk
     for result in results:
         assert result["messages"] == 8 and 0 < result["latency_p50_ms"] <= result["latency_p95_ms"]
         assert 0 <= result["macro_f1"] <= 1 and result["memory_mb"] < 200
-        assert result["entity_f1"] is None  # no extractor, whatever Rasa adds to every model
+        assert result["entity_f1"] is None  # no extractor besides the one Rasa adds to every model
     assert (out / "results.png").is_file()
     assert str(tmp_path) not in (out / "results.json").read_text()
 
 
-def test_augment_writes_what_a_teacher_is_asked(tmp_path, capsys):
+def test_augment_writes_the_messages_for_a_teacher(tmp_path, capsys):
     nlu = tmp_path / "nlu.yml"
     nlu.write_text(NLU, encoding="utf-8")
     assert main(["augment", "--nlu", str(nlu), "--out", str(tmp_path / "texts.csv"), "--n-iter", "3"]) == 0
@@ -291,7 +291,7 @@ FILES = ("augment", "report", "init")
 
 @pytest.fixture
 def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
-    """What a sub-command says of a place for its results, if it says so before the work."""
+    """The error of a sub-command about its output path, which it must raise before the work."""
     pipeline = [{"name": OURS, "model_weights": str(tiny_weights)}]
     (tmp_path / "config.yml").write_text(yaml.safe_dump({"recipe": "default.v1", "pipeline": pipeline}))
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
@@ -317,7 +317,7 @@ def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", WORK)
-def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
+def test_an_invalid_output_path_is_refused_before_the_work(refused, tmp_path, command, monkeypatch):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     if command in FILES:
@@ -343,7 +343,7 @@ def test_a_place_for_results_that_is_none_is_refused_before_the_work(refused, tm
 
 
 def test_servers_are_not_measured_on_windows(tmp_path, monkeypatch, capsys):
-    """Nothing is read before."""
+    """The error comes before anything is read."""
     monkeypatch.setattr(sys, "platform", "win32")
     assert main(["benchmark", str(tmp_path / "none.tar.gz"), "--nlu", str(tmp_path / "none.yml"), "--http", "1"]) == 2
     assert capsys.readouterr().err == "--http: servers cannot be measured on Windows; leave it out.\n"
@@ -354,7 +354,7 @@ def test_libraries_warn_users_and_not_developers(monkeypatch, capsys):
     with warnings.catch_warnings():
         silence_libraries()
         assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
-        warnings.simplefilter("always")  # as Rasa's dependencies do
+        warnings.simplefilter("always")  # as some of Rasa's dependencies set it
         for category in (DeprecationWarning, FutureWarning, UserWarning):
             warnings.warn(f"a {category.__name__}", category, stacklevel=1)
     logging.getLogger("tensorflow").warning("5 out of the last 7 calls triggered tf.function retracing")

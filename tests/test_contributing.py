@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: the targets, files, commands and rooms that it names are there."""
+"""CONTRIBUTING.md: the make targets, files, commands and subpackages that it names exist."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`\n]+)`", PAGE)
 MADE = {".venv", "dist/", "build/site"}
-"""Folders that its commands make."""
+"""Folders that commands on the page make."""
 
 
 def targets():
@@ -19,9 +19,9 @@ def targets():
 
 
 def paths():
-    """What is named that looks like a path, in code or in a command; in the map, paths are those of the package."""
+    """All paths in code and commands; those in the map are relative to the package."""
     words = {word.split("=")[-1].strip('"') for code in CODE for word in code.split()}
-    words = {word for word in words if "NAME" not in word}  # of what a recipe adds
+    words = {word for word in words if "NAME" not in word}  # without files that a recipe adds
     return sorted(word for word in words if re.fullmatch(r"\.?[\w./-]*(/|\.(py|md|cfg|toml|txt|yml))[\w./]*", word))
 
 

@@ -1,4 +1,4 @@
-"""What is relied on in detail has an upper bound, within which the environment of the tests is."""
+"""Dependencies whose details we rely on have upper bounds, which the test environment meets."""
 
 import configparser
 from importlib import metadata
@@ -24,7 +24,7 @@ IN_DETAIL = (
 
 
 def requirements():
-    """Every line of setup.cfg that names a package, extras included."""
+    """Every requirement in setup.cfg, including those of the extras."""
     parser = configparser.ConfigParser()
     parser.read(SETUP, encoding="utf-8")
     lists = [parser["options"]["install_requires"], *parser["options.extras_require"].values()]

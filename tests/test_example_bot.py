@@ -1,4 +1,4 @@
-"""The example bot: its data is sound, and trained with its own configuration it passes its own stories."""
+"""The example bot: its data is consistent, and trained with its own configuration it passes its own stories."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def read(name):
 
 
 def examples():
-    """Texts of the NLU data by intent, without annotations."""
+    """The texts of the NLU data by intent, without annotations."""
     return {intent: [without_annotations(text) for text in texts] for intent, texts in annotated_examples().items()}
 
 
@@ -35,12 +35,12 @@ def without_annotations(text):
 
 
 def annotated_examples():
-    """Texts as they are written, by intent or, of frequently asked questions, by response."""
+    """The annotated texts by intent, or by response for frequently asked questions."""
     return listed("intent", "data/nlu.yml", "data/faq.yml")
 
 
 def listed(kind, *names):
-    """The lines of each item of a kind in some files, by the item's name."""
+    """The examples of all items of a kind in some files, by name of the item."""
     items = [item for name in names for item in read(name)["nlu"] if kind in item]
     return {
         item[kind]: [line.strip()[2:].strip() for line in item["examples"].splitlines() if line.strip()]
@@ -53,13 +53,13 @@ def dishes(texts):
 
 
 def questions():
-    """The test messages that ask a frequently asked question, and their responses."""
+    """The test messages that are frequently asked questions, and their responses."""
     asked = {name: texts for name, texts in listed("intent", "tests/test_nlu.yml").items() if name.startswith("faq/")}
     return [(without_annotations(text), name) for name, texts in asked.items() for text in texts]
 
 
 def story_messages():
-    """Pairs of message and intent of the test stories."""
+    """The pairs of message and intent in the test stories."""
     steps = [step for story in read("tests/test_stories.yml")["stories"] for step in story["steps"] if "user" in step]
     return [(without_annotations(step["user"].strip()), step["intent"]) for step in steps]
 
@@ -80,7 +80,7 @@ def test_no_message_is_there_twice():
     assert [text for text, count in counts.items() if count > 1] == []
 
 
-def test_stories_and_test_messages_ask_what_was_not_learned():
+def test_stories_and_test_messages_are_not_in_the_training_data():
     learned = {normalised(text) for texts in examples().values() for text in texts}
     asked = [without_annotations(text) for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts]
     assert [text for text in [*asked, *(text for text, _ in story_messages())] if normalised(text) in learned] == []
@@ -110,7 +110,7 @@ def test_half_of_the_dishes_of_the_lookup_table_occur_in_no_example():
     assert dishes(text for texts in listed("intent", "tests/test_nlu.yml").values() for text in texts) == set(new)
 
 
-def test_the_question_of_the_thread_is_asked():
+def test_the_ambiguous_question_is_in_the_stories():
     assert (QUESTION, "complain_weather_hot") in story_messages()
 
 
@@ -137,7 +137,7 @@ def test_places_dishes_and_times_are_annotated():
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
-    """A copy of the bot without anything that was trained before."""
+    """A copy of the bot without trained models and caches."""
     ignored = shutil.ignore_patterns("models", ".rasa", "results")
     return shutil.copytree(BOT, tmp_path_factory.mktemp("copy") / "example_bot", ignore=ignored)
 
@@ -155,7 +155,7 @@ def test_rasa_finds_the_data_valid(bot):
 
 @pytest.fixture(scope="module")
 def trained(bot):
-    """The bot with a model of its own configuration and the shipped weights, as `make demo` trains it."""
+    """The bot, trained with its own configuration and the shipped weights as by `make demo`."""
     printed = rasa(bot, "train", "--fixed-model-name", "tested")
     assert "response selector" not in printed and "consisting of lookup tables" not in printed, printed
     return bot
@@ -163,7 +163,7 @@ def trained(bot):
 
 @pytest.fixture(scope="module")
 def report_of(trained):
-    """Reads a report of Rasa's test of the stories and of the NLU data, by its name."""
+    """Runs `rasa test` on the stories and the NLU data; returns a function that reads one of its reports."""
     data = ("--stories", "tests", "--nlu", "tests/test_nlu.yml")
     rasa(trained, "test", *data, "--out", "results", "--no-plot", "--fail-on-prediction-errors")
     return lambda name: json.loads((trained / "results" / name).read_text())
@@ -185,7 +185,7 @@ def test_rasas_reports_of_questions_and_dishes(report_of):
 
 @pytest.mark.slow
 def test_questions_are_answered_and_new_dishes_found_as_in_the_shell(trained):
-    """The agent does in a process what `rasa shell` does with each line."""
+    """The agent handles each line as `rasa shell` does."""
     agent = Agent.load(str(trained / "models" / "tested.tar.gz"))
     responses = read("domain.yml")["responses"]
     answered = 0

@@ -1,4 +1,4 @@
-"""The guide of FAQ bots: its bot trains and answers, and messages get what the page shows."""
+"""The guide to FAQ bots: its bot trains and answers, and parsed messages look as the page shows."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ def snippets(kind):
 
 
 def shape(value):
-    """The keys and the types of a JSON value; of a list, those of its first element."""
+    """The keys and types of a JSON value; of a list, those of its first item."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     return [shape(item) for item in value[:1]] if isinstance(value, list) else type(value)
@@ -28,7 +28,7 @@ def shape(value):
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory, tiny_weights):
-    """The bot of the page in a folder, with the first config.yml on it and tiny weights."""
+    """A folder with the bot of the page, its first config.yml and tiny weights."""
     folder = tmp_path_factory.mktemp("faq_page")
     config, *data = snippets("yaml")
     content = yaml.safe_load(config)

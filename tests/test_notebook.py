@@ -11,7 +11,7 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "first_model.ipynb"
 
 
 def cells():
-    """The code of the notebook, cell by cell."""
+    """The code cells of the notebook."""
     read = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     return ["".join(cell["source"]) for cell in read["cells"] if cell["cell_type"] == "code"]
 
@@ -24,7 +24,7 @@ def test_the_notebook_has_no_outputs():
 @pytest.mark.slow
 def test_the_notebook_runs(tiny_weights, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(rasa_compressed_bert.__file__).parents[1]))  # of `rasa train`
+    monkeypatch.setenv("PYTHONPATH", str(Path(rasa_compressed_bert.__file__).parents[1]))  # for `rasa train`
     names = {}
     for code in cells():
         other = code.replace('"all-MiniLM-L6-v2"', repr(str(tiny_weights))).replace("EPOCHS = 8", "EPOCHS = 1")

@@ -17,7 +17,7 @@ from rasa_compressed_bert.config import (
 PIPELINES = [
     path
     for path in sorted((Path(__file__).parents[1] / "pipelines").glob("*.yml"))
-    if not path.name.startswith("spacy_")  # these need a package: tests/spacy_pipeline
+    if not path.name.startswith("spacy_")  # those need a package and are tested in tests/spacy_pipeline
 ]
 OURS = {
     "rasa_compressed_bert.BertAnswerExtractor": BertAnswerExtractorConfig,
@@ -51,7 +51,7 @@ nlu:
 
 
 def our_configs(config):
-    """The options of our components in a config.yml, read by their own classes."""
+    """The parsed options of our components in a config.yml."""
     return [
         OURS[item["name"]].from_dict({key: value for key, value in item.items() if key != "name"})
         for item in config["pipeline"]
@@ -93,7 +93,7 @@ def test_pipeline_trains_and_answers(path, tiny_weights, tmp_path, monkeypatch):
 
 
 def train_and_parse(config, weights, folder):
-    """Trains a config.yml in `folder` with other weights and few epochs, and parses a message."""
+    """Trains a config.yml in `folder` with the given weights and few epochs, and parses a message."""
     import rasa.model_training
     from rasa.core.agent import Agent
 
@@ -101,7 +101,7 @@ def train_and_parse(config, weights, folder):
         if "epochs" in item or item["name"] in TRAINED:
             item["epochs"] = 2
         if item["name"] in TRAINED and "budget" not in item:
-            item["validation_split"] = 0  # cross-fitting takes longer than all the rest
+            item["validation_split"] = 0  # no cross-fitting, which takes longest
         if item["name"] == "DIETClassifier":
             item["number_of_transformer_layers"] = 0
         if item["name"] == "rasa_compressed_bert.DistilledIntentClassifier":
@@ -116,7 +116,7 @@ def train_and_parse(config, weights, folder):
             if "pruning" in item:
                 item["pruning"].pop("end_epoch", None)
                 item["pruning"]["frequency"] = 1
-            if "budget" in item:  # scores of tiny models of a dozen messages are a matter of luck
+            if "budget" in item:  # scores of tiny models are random
                 item["budget"]["max_score_drop"] = 1.0
     (folder / "config.yml").write_text(yaml.safe_dump({"assistant_id": "test", **config}), encoding="utf-8")
     (folder / "nlu.yml").write_text(NLU, encoding="utf-8")

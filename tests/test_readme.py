@@ -1,4 +1,4 @@
-"""README and docs/: every YAML is valid and trains, tables are the committed results, commands and files exist."""
+"""README and docs/: every YAML is valid and trains, tables show the committed results, commands and files exist."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in fill_pages.PAGES if page != options.PAGE}
 WHOLE = "\n".join(PAGES.values())
 YAML = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
-YAMLS = [  # others are data of a bot: tests/test_faq_page.py, tests/components/test_answers_page.py
+YAMLS = [  # blocks of a bot's data: tests/test_faq_page.py, tests/components/test_answers_page.py
     text for text in dict.fromkeys(YAML.findall(WHOLE)) if "pipeline" in yaml.safe_load(text)
 ]
 
@@ -32,9 +32,9 @@ def pipeline_of(text):
 
 
 def what_trains(text):
-    """What tells the training of a pipeline from that of others here: its components, and ours with all their options.
+    """What distinguishes trainings in these tests: the components of a pipeline, and all options of ours.
 
-    Options that are the defaults may be written or not, and all the weights are replaced by tiny ones.
+    Defaults may be written or left out, and all weights are replaced by tiny ones.
     """
     config = yaml.safe_load(text)
     ours = [{**options.to_dict(), "model_weights": None} for options in our_configs(config)]
@@ -67,7 +67,7 @@ def test_yaml_is_valid(text):
     assert our_configs(yaml.safe_load(text))
 
 
-TRAINED = [what_trains(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by the tests of the pipelines
+TRAINED = [what_trains(path.read_text(encoding="utf-8")) for path in PIPELINES]  # by tests/test_pipelines.py
 UNTRAINED = [text for text in YAMLS if what_trains(text) not in TRAINED]
 
 

@@ -1,4 +1,4 @@
-"""What a release consists of: one version, a changelog that names it, files of the project, an image, a workflow."""
+"""The parts of a release: one version, a changelog that names it, project files, an image and a workflow."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Rooms import what the architecture lets them import, and modules stay small."""
+"""Subpackages ("rooms") import only what the architecture allows, and modules stay small."""
 
 import ast
 import subprocess
@@ -42,15 +42,15 @@ ROOMS = {
     "views": {"errors"},
     "training": {"errors", "config", "data", "tokenization", "models", "compression", "views", "metrics"},
     "augmentation": {"errors", "config", "data", "tokenization"},
-    "students": {*BELOW_TASKS, "tasks", "heads"},  # nobody imports them but by their registered names
+    "students": {*BELOW_TASKS, "tasks", "heads"},  # imported only through their registered names
     "artifact": {"errors", "data"},
     "export": {"errors", "config", "tokenization", "models", "compression", "artifact", "runtime"},
     "runtime": {"errors", "data", "tokenization", "artifact", "views"},
     "heads": {*BELOW_TASKS, "metrics"} - {"export", "augmentation"},
     "tasks": {*BELOW_TASKS, "metrics", "heads"},
-    # `models` for `weights_digest` alone: a changed file of weights has to renew Rasa's cache
     "spacy_pipeline": {"errors", "units", "artifact", "export", "runtime"},
     "search": {*BELOW_TASKS, "tasks", "metrics"},
+    # `models` only for `weights_digest`: changed weights must invalidate Rasa's cache
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
     "reporting": {"errors"},
     "inspection": {*BELOW_TASKS, "tasks", "metrics", "reporting"},
@@ -62,7 +62,7 @@ ROOMS = {
     "__main__": {"errors", "commands", "reporting"},
     "__init__": {"components"},
 }
-"""What a room may import from the package, besides itself."""
+"""The parts of the package that a room may import besides itself."""
 
 TENSORFLOW = {"tensorflow", "tensorflow_model_optimization"}
 THIRD_PARTY = {
@@ -89,7 +89,7 @@ THIRD_PARTY = {
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
     "__init__": set(),
 }
-"""What a room may import from elsewhere; `benchmark` and `commands` may import anything."""
+"""The third-party packages that a room may import; `benchmark` and `commands` may import any."""
 INFERENCE_LIBRARIES = {
     "runtime/onnxruntime_engine.py": {"onnxruntime"},
     "runtime/own_weights.py": {"google"},
@@ -98,7 +98,7 @@ INFERENCE_LIBRARIES = {
     "runtime/tensorflow_engine.py": {"tensorflow"},
     "runtime/tflite_engine.py": {"tensorflow", "ai_edge_litert", "flatbuffers"},
 }
-"""What an engine, or an index of documents, may import besides, when it is opened."""
+"""Further packages that an engine, or an index of documents, may import when it is opened."""
 
 
 def room_of(path):
@@ -106,7 +106,7 @@ def room_of(path):
 
 
 def imports_of(path):
-    """Dotted names of all that a module imports, also inside of functions."""
+    """The dotted names of all imports of a module, including those inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -194,9 +194,9 @@ def test_serving_half_imports_nothing_heavy(modules, statement):
     assert loaded.stdout.split() == []
 
 
-def test_no_model_is_made_of_tools():
-    """Rasa's cache leaves their source out of its key."""
-    made_of, new = set(), {"components", "students"}  # students are imported by their names
+def test_trained_models_do_not_depend_on_tools():
+    """The key of Rasa's cache does not cover their source."""
+    made_of, new = set(), {"components", "students"}  # students are imported by their registered names
     while new:
         made_of |= new
         new = set().union(*(ROOMS[room] for room in new)) - made_of

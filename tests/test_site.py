@@ -1,4 +1,4 @@
-"""The pages as a site: every link leads somewhere, every page is in the menu, MkDocs builds them without a warning."""
+"""The documentation site: no link is broken, every page is in the menu, and MkDocs builds it without warnings."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]*`", flags=re.DOTALL)
 
 
 def links(path):
-    """Targets of the links of a page, as paths, with their fragments; without those of other hosts."""
+    """The link targets of a page as paths with fragments, without external links."""
     for target in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
         if not re.match(r"[a-z]+:", target):
             name, _, fragment = target.partition("#")
@@ -28,7 +28,7 @@ def links(path):
 
 
 def anchors(path):
-    """The fragments that headings of a page have."""
+    """The fragments of the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""What is built and installed is the whole package, and works without the checkout."""
+"""The built and installed package is complete and works without the checkout."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 MODULES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rasa_compressed_bert").rglob("*.py")}
 TEMPLATES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rasa_compressed_bert").rglob("*.jinja")}
-FILES = {*MODULES, *TEMPLATES, "rasa_compressed_bert/py.typed"}  # the mark of PEP 561: types may be checked
+FILES = {*MODULES, *TEMPLATES, "rasa_compressed_bert/py.typed"}  # PEP 561: the package has type annotations
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with a wheel and an sdist, made of a copy of the sources."""
+    """A folder with a wheel and an sdist, built from a copy of the sources."""
     work = tmp_path_factory.mktemp("build")
     shutil.copytree(ROOT / "rasa_compressed_bert", work / "src" / "rasa_compressed_bert")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):

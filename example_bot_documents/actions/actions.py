@@ -1,7 +1,7 @@
 """The answer to the last message as a custom action, for bots that have an action server.
 
 Rasa 3 runs custom actions on a server of their own, which `rasa run actions` starts. Name `action_answer` under
-`actions` in the domain, use it in data/rules.yml in the place of `utter_answer`, and uncomment `action_endpoint` in
+`actions` in the domain, use it in data/rules.yml instead of `utter_answer`, and uncomment `action_endpoint` in
 endpoints.yml.
 """
 
@@ -9,7 +9,7 @@ from rasa_sdk import Action
 
 
 class ActionAnswer(Action):
-    """Says the answer and the document that it is from."""
+    """Sends the answer and the document that it is from."""
 
     def name(self):
         return "action_answer"

@@ -111,7 +111,7 @@ def test_archive_without_nlu_is_refused(tmp_path):
 
 
 def test_a_description_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    """JSON takes twenty times as much in memory, and next to nothing in an archive."""
+    """Parsed JSON takes twenty times its size in memory, and repetitive JSON compresses to almost nothing."""
     archive = make_tar(tmp_path / "large.tar.gz", (tarfile.TarInfo("metadata.json"), b'{"nlu_target": ' + b"[]" * 99))
     monkeypatch.setattr(archives, "LARGEST_DESCRIPTION", 100)
     with pytest.raises(CompressedBertError, match="metadata.json is too large"):
@@ -127,8 +127,8 @@ def test_archive_of_something_else_is_refused(tmp_path):
         archives.require_nlu(listed)
 
 
-def test_folders_count_as_files_do_and_lie_not_too_deep(tmp_path, monkeypatch):
-    """Each member of a small archive may make two thousand folders, and very deep ones cannot even be removed."""
+def test_folders_count_towards_the_limit_of_files_and_their_depth_is_limited(tmp_path, monkeypatch):
+    """One archive member can create two thousand folders, and very deep folders cannot even be removed."""
     members = ((tarfile.TarInfo("a/" * depth + "f"), b"") for depth in (400, 800, 1200))
     deep = make_tar(tmp_path / "deep.tar.gz", *members)
     with pytest.raises(CompressedBertError, match="folders within each other"), archives.unpacked(deep):

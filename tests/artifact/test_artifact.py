@@ -1,4 +1,4 @@
-"""An artifact is read as it was written, or not at all."""
+"""An artifact is read exactly as it was written, or refused."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 def write_manifest(folder, text):
-    """A manifest with the digest that belongs to it."""
+    """Writes a manifest and its digest."""
     (folder / MANIFEST).write_bytes(text)
     (folder / MANIFEST_DIGEST).write_text(hashlib.sha256(text).hexdigest())
 
@@ -52,7 +52,7 @@ def test_artifact_that_was_read_can_be_written_again(folder, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_model_that_had_nothing_to_train_on_has_no_files(tmp_path):
+def test_model_without_training_data_has_no_files(tmp_path):
     write_artifact(Artifact({"labels": []}, {}), tmp_path)
     assert read_artifact(tmp_path).files == {}
 
@@ -176,7 +176,7 @@ def test_other_format_version(folder, version, written_by, words):
     assert "damaged" not in str(caught.value)
 
 
-def test_the_format_of_before_is_read(folder):
+def test_an_older_format_is_read(folder):
     manifest = json.loads((folder / MANIFEST).read_text())
     del manifest["written_by"]
     write_manifest(folder, json.dumps({**manifest, "format_version": 2}).encode())
@@ -217,7 +217,7 @@ def test_folder_whose_writing_was_interrupted_is_not_read(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("name, size", [(GRAPH, 2**22), (TOKENIZER, 2**26)])
 def test_a_file_that_would_take_far_more_memory_is_not_read(folder, name, size):
-    """A graph of 2 MB that is nothing but empty nodes took 10 seconds to check, and 90 times as much memory."""
+    """Checking a 2 MB graph of empty nodes took 10 seconds, and 90 times its size in memory."""
     with (folder / name).open("r+b") as file:
         file.truncate(size + 1)
     with pytest.raises(ArtifactError, match=f"'{name}' .* no model of ours is that large"):

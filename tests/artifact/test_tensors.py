@@ -1,4 +1,4 @@
-"""Tensors survive being stored, and are small when they are mostly zero or take few values."""
+"""Stored tensors are read unchanged, and take little space if they are sparse or have few distinct values."""
 
 import tracemalloc
 
@@ -20,7 +20,7 @@ integers = arrays.arrays(np.int8, shapes, elements=st.just(0) | st.integers(-128
 
 @st.composite
 def clustered(draw):
-    """Tensors of few values, of which zeros may be many."""
+    """Tensors with few distinct values, possibly many of them zero."""
     dtype = draw(st.sampled_from([np.float32, np.int8, np.uint8]))
     count, zeros = draw(st.integers(1, 300)), draw(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -71,12 +71,12 @@ def test_no_tensors():
 
 
 def content(stored):
-    """Bytes after the names, shapes and places."""
+    """The number of bytes after the header with names, shapes and offsets."""
     return len(stored) - 8 - int.from_bytes(stored[:8], "little")
 
 
 def of_few_values(count, size=20_000, dtype=np.int8):
-    """A tensor that takes `count` values, each of them and none of them 0."""
+    """A tensor with exactly `count` distinct values, none of them 0."""
     values = np.arange(1, count + 1).astype(dtype)
     indices = np.random.default_rng(0).integers(0, count, size)
     indices[:count] = np.arange(count)
@@ -102,7 +102,7 @@ def test_floats_of_up_to_256_values_take_a_byte_and_bytes_are_left_as_they_are(c
         np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
 
 
-def test_values_that_come_late_are_not_missed():
+def test_distinct_values_at_the_end_are_not_missed():
     tensor = np.zeros(50_000, np.float32) + 3
     tensor[-1000:] = np.arange(1000)
     np.testing.assert_array_equal(tensors_from_bytes(tensors_to_bytes({"w": tensor}))["w"], tensor)
@@ -118,7 +118,7 @@ def test_sparse_tensors_of_few_values_are_small_in_both_ways(sparsity, bits):
 
 
 def damaged(**parts):
-    """The bytes of a clustered tensor, some of its parts replaced."""
+    """The bytes of a clustered tensor with some of its parts replaced."""
     stored = load(tensors_to_bytes({"w": of_few_values(7)}))
     assert set(stored) == {"w#indices", "w#codebook", "w#size"}
     stored.update({f"w#{name}": np.array(value) for name, value in parts.items()})
@@ -156,7 +156,7 @@ def test_damaged_code_books_and_indices_are_refused(parts):
 
 
 def test_an_index_stands_for_one_value():
-    """Not for a row of a code book: the file has 5 MB, and the rows would have 4 GB."""
+    """If it stood for a row of the code book, this 5 MB file would take 4 GB."""
     rows = {"codebook": np.zeros((256, 20_000), np.int8), "indices": np.zeros(200_000, np.uint8)}
     data = damaged(size=np.array([8, 200_000]), **rows)
     tracemalloc.start()
@@ -188,7 +188,7 @@ def test_truncated_bytes_are_refused(length):
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 8 * len(DATA) - 1))
 def test_damaged_bytes_are_refused_or_still_tensors(position):
-    """The digest is what notices every change; here no damage may escape as another exception."""
+    """Detecting every change is the digest's task; here damage must not raise any other exception."""
     altered = bytearray(DATA)
     altered[position // 8] ^= 1 << position % 8
     try:
@@ -206,7 +206,7 @@ def test_other_bytes_are_refused(data):
 
 
 def coded(bits, *, name="x"):
-    """Zeros as a code book of 8 bytes a value, and a bit for each of them."""
+    """Zeros, stored as a code book of one 8-byte value and a 1-bit index for each element."""
     parts = {"#indices": np.zeros(bits // 8, np.uint8), "#codebook": np.zeros(1), "#size": np.array([1, bits])}
     return {name + part: values for part, values in parts.items()}
 
@@ -218,8 +218,8 @@ def sparse(bits, *, name="x"):
 
 @pytest.mark.parametrize("form", [coded, sparse])
 @pytest.mark.parametrize("names", ["x", "abcd"])
-def test_a_small_file_does_not_stand_for_more_than_a_model_has(form, names, monkeypatch):
-    """8 kB of an archive were half a GB in memory, and 4 MB more than any machine has."""
+def test_a_small_file_may_not_expand_beyond_the_limit_of_a_model(form, names, monkeypatch):
+    """8 kB in an archive became half a GB in memory, and 4 MB more than any machine has."""
     data = save({key: value for name in names for key, value in form(8000 // len(names), name=name).items()})
     assert sum(tensor.nbytes for tensor in tensors_from_bytes(data).values()) == 64_000
     monkeypatch.setattr(module, "LARGEST_FILE", 63_999)

@@ -1,4 +1,4 @@
-"""Training messages with values of lookup tables and synonyms, and which values are not learnt."""
+"""Training messages that are filled with values of lookup tables and synonyms, and the values that are left out."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from rasa_compressed_bert.data.known_values import KnownValues
 
 
 def message(text, intent="order"):
-    """`i like [pizza](dish)` as an example."""
+    """The example of a message in Rasa's format, such as `i like [pizza](dish)`."""
     plain, spans = "", []
     for part in text.split("["):
         value, found, rest = part.partition("](")
@@ -78,7 +78,7 @@ def test_spans_are_the_values_whatever_these_are(before, values, seed):
         assert [span.entity for span in example.entities] == [span.entity for span in spans]
 
 
-def test_there_are_as_many_as_messages_evenly_over_types_values_and_messages():
+def test_as_many_are_made_as_there_are_messages_evenly_over_types_values_and_messages():
     examples = [message(f"number {index}: a [pizza](dish) at [home](place)") for index in range(20)]
     known = lookups(dish=[f"dish{index}" for index in range(5)], place=[f"place{index}" for index in range(5)])
     made = filled_messages(examples, known, seed=1)
@@ -100,17 +100,17 @@ def test_few_values_are_not_learnt_by_heart():
     assert len(filled_messages(examples, lookups(dish=["risotto"]), seed=1)) == 10
 
 
-def test_what_a_type_with_few_values_leaves_goes_to_others():
+def test_messages_that_a_type_with_few_values_cannot_fill_go_to_other_types():
     examples = [message(f"number {index}: a [pizza](dish) at [home](place)") for index in range(50)]
     known = lookups(dish=["risotto"], place=[f"place{index}" for index in range(40)])
     assert len(filled_messages(examples, known, seed=1)) == 50
 
 
-def test_nothing_is_known():
+def test_without_known_values_nothing_is_filled():
     assert filled_messages(EXAMPLES, KnownValues(), seed=1) == []
 
 
-def test_names_of_intents_are_no_carriers():
+def test_names_of_intents_are_not_filled():
     examples = [*EXAMPLES, Example("order pizza", "order", annotated=False)]
     made = filled_messages(examples, lookups(dish=["risotto"]), seed=1)
     assert {one.source for one in made} == {0, 1}

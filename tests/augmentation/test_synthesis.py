@@ -28,8 +28,8 @@ def synthetic(texts=TEXTS, *, seed=0, near=None, **options):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("texts", [["same"] * 3, list("abcdefgh"), [f"{letter} x" for letter in "abcdefghijkl"]])
-def test_words_that_are_all_alike_have_one_class(texts):
-    """scikit-learn's warnings of that are not for users."""
+def test_indistinguishable_words_are_one_cluster(texts):
+    """scikit-learn's warning about too few distinct points must not reach users."""
     assert len({tags_of(texts).of_message(number)[0] for number in range(len(texts))}) == 1
 
 
@@ -92,7 +92,7 @@ def test_same_seed_gives_the_same_messages_and_another_seed_others():
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6), st.integers(0, 5))
 def test_any_text(texts, seed):
-    """Nothing is repeated, nothing is blank, and what was not changed is still well-formed where it was."""
+    """No synthetic message is repeated, blank or a training message; each has the index of its source."""
     messages = synthetic(texts, mask=0.2, pos=0.3, ngram=0.3, sentence=0.3, n_iter=3, seed=seed)
     found = [message.text for message in messages]
     assert len(set(found)) == len(found) and not set(found) & set(texts)

@@ -1,4 +1,4 @@
-"""The benchmark of answers: rows are trained once, and measured on other questions."""
+"""The script `answers`: each row is trained once, and measured on other questions."""
 
 import json
 import sys

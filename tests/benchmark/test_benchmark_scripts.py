@@ -168,7 +168,7 @@ def test_featurizers_are_measured_alone(tiny_weights, tmp_path):
     assert all(0 < times[name]["p50_ms"] <= times[name]["p95_ms"] for name in (LMF, QUANTIZED))
     near = measured("similarity", str(tiny_weights), **folders)
     assert (near["words"]["rows"], near["sentence"]["rows"]) == (14, 4)
-    assert near["words"]["mean"] > 0.98  # sentences differ: Rasa takes the ids 101 and 102 for [CLS] and [SEP]
+    assert near["words"]["mean"] > 0.98  # not of sentences: Rasa hard-codes the ids of [CLS] and [SEP]
 
 
 def test_published_command_names_no_folder_outside(monkeypatch):
@@ -194,7 +194,7 @@ def test_bits_are_those_of_the_post_and_every_setting_is_valid():
 
 
 def scored_cells():
-    """Scores that fall with the bits."""
+    """Scores that fall with the number of bits."""
     others = {"accuracy": 0.5, "stored": 100, "archived": 50}
     return {s: {**s._asdict(), "macro_f1": 0.1 * (s.encoder_bits + s.embedding_bits) / 2, **others} for s in SETTINGS}
 
@@ -233,7 +233,7 @@ def test_bits_as_markdown_and_plot(tmp_path):
 
 @pytest.fixture
 def dense():
-    """A model that knows nothing; its archive is not there."""
+    """A dense model with random weights, whose archive does not exist."""
     options = {"max_length": 32, "pruning": {"method": "none"}, "quantization": {"method": "none"}}
     artifact = small_artifact(shape=DENSE, int8=False)
     manifest = {**artifact.manifest, "config": PrunedBertIntentClassifierConfig.from_dict(options).to_dict()}
@@ -337,7 +337,7 @@ def test_distillation_as_markdown_and_plot(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_graphs")
 def test_students_alone_and_distilled(tiny_weights, tmp_path, monkeypatch):
-    """The whole script with tiny weights, on a few messages; a second run trains nothing."""
+    """Runs the whole script with tiny weights on a few messages; a second run trains nothing."""
     monkeypatch.setattr("rasa_compressed_bert.config.distilled_classifier._WEIGHTS", str(tiny_weights))
     texts = {"a": "hello hi hey morning".split(), "b": "rain sun warm cold".split()}
     data = [

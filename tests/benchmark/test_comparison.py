@@ -22,7 +22,7 @@ OUTSIDE = "nobody asks this"
 
 
 class FakeWorker:
-    """Says the last word of a message, after a millisecond, and is sure of all but one."""
+    """Predicts the last word of a message as its intent, with a confidence of 0.8, or 0.1 for `OUTSIDE`."""
 
     order = []
 
@@ -82,7 +82,7 @@ def test_confidences_are_measured_with_messages_out_of_scope_and_without(two_mod
     assert result["out_of_scope_auroc"] == pytest.approx(0.75)
     assert result["fallback_f1"] == pytest.approx(2 / 3)
     (result, _) = compare_models(two_models, MESSAGES, out_of_scope=["this is out_of_scope", OUTSIDE])
-    assert result["out_of_scope_auroc"] == result["fallback_f1"] == pytest.approx(1.0)  # answered with that intent
+    assert result["out_of_scope_auroc"] == result["fallback_f1"] == pytest.approx(1.0)  # predicted as out_of_scope
     assert result["best_fallback_f1"] >= result["fallback_f1"] and 0 <= result["best_fallback_threshold"] <= 1
 
 
@@ -111,7 +111,7 @@ CITY = EntitySpan(0, 4, "city")
 
 
 class FakeExtractor(FakeWorker):
-    """Finds the first four characters of every message."""
+    """Extracts the first four characters of every message."""
 
     def parse(self, texts, pause=0.0):
         return {**super().parse(texts), "entities": [[[0, 4, "city", None, None]] for _ in texts]}

@@ -1,4 +1,4 @@
-"""The script `few_shot`: a few messages of each intent, frozen features, tables and a whole run."""
+"""The script `few_shot`: sampling a few messages of each intent, frozen features, tables and a whole run."""
 
 import json
 import sys
@@ -162,7 +162,7 @@ def test_what_was_trained_before_an_interruption_is_kept(data, monkeypatch):
 
 @pytest.mark.slow
 def test_models_are_trained_and_scored(data, tiny_weights, monkeypatch):
-    """The whole script with tiny weights, all kinds of rows; a second run trains nothing."""
+    """Runs the whole script with tiny weights and every kind of row; a second run trains nothing."""
     row_config = rows.row_config
 
     def tiny(row, **epochs):

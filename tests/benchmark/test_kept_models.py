@@ -1,4 +1,4 @@
-"""Models that scripts keep are measured again only if they would be trained the same way."""
+"""Scripts reuse a model only if it would be trained the same way again."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def data(tmp_path):
     return folder
 
 
-def test_answers_of_other_questions_options_or_code_are_of_another_model(tmp_path, monkeypatch):
+def test_a_model_for_other_questions_options_or_code_is_trained_anew(tmp_path, monkeypatch):
     trainings = []
 
     def train(config, artifact):
@@ -47,7 +47,7 @@ def test_answers_of_other_questions_options_or_code_are_of_another_model(tmp_pat
     assert len(trainings) == 4
 
 
-def test_students_of_another_sample_or_code_have_another_teacher(data, tmp_path, monkeypatch, capsys):
+def test_a_teacher_for_another_sample_or_code_is_trained_anew(data, tmp_path, monkeypatch, capsys):
     folders = []
 
     def teacher(work, name, examples, quantization):

@@ -1,4 +1,4 @@
-"""The script `languages`: rows, tokenizers of Rasa's, tables, and a whole run without trainings."""
+"""The script `languages`: rows, Rasa's tokenizers, tables, and a whole run without training."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def run(monkeypatch, *options):
 
 @pytest.fixture
 def data(tmp_path):
-    """Folders of data: with entities, without, and of several languages."""
+    """Folders with data: with entities, without, and in several languages."""
     for name, messages in {"cities": CITIES, "chinese": CHINESE}.items():
         (tmp_path / name).mkdir()
         for file in ("train", "test"):
@@ -41,7 +41,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Replaces what takes minutes; the configurations that were trained, by folder, and the comparisons."""
+    """Replaces training and comparison by stubs; records the trained configurations by folder, and the comparisons."""
     configs, compared = {}, []
 
     def train(folder, config, nlu, *, reuse):
@@ -155,7 +155,7 @@ def test_jieba_segments_chinese_where_it_is_installed(monkeypatch):
     assert with_tokenizer(row_config("joint_60"), rasa_tokenizers.JIEBA) == row_config("joint_60")
 
 
-def test_the_tokenizer_of_rasas_bert_reads_word_pieces_alone():
+def test_rasas_bert_tokenizer_needs_a_wordpiece_vocabulary():
     assert lmf_error("multilingual-e5-small").startswith("TypeError: ")
 
 

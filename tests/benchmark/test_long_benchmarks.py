@@ -1,4 +1,4 @@
-"""Scripts that take minutes, with small models and without servers: what they keep, and what they call a failure."""
+"""Scripts that take minutes, run with small models and stubbed servers: results that they reuse, and failures."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ def test_growth_keeps_what_the_same_code_has_trained(run, tmp_path, monkeypatch)
     options = ("--most", 3000, "--work", tmp_path / "work")
     assert run(growth, *options) == 0 and trained == [(1000, 20), (3000, 20)]
     page = (tmp_path / "results" / "growth.md").read_text()
-    assert "| 3,000 | 20 | 300 | 1.00 |" in page and "| 1,000 | " in page  # characters of a message
+    assert "| 3,000 | 20 | 300 | 1.00 |" in page and "| 1,000 | " in page  # 1,000 characters
     assert run(growth, *options) == 0 and len(trained) == 2
     monkeypatch.setattr(growth, "model_code", lambda: "other code")
     assert run(growth, *options) == 2 and len(trained) == 2
@@ -74,7 +74,7 @@ SIZES = {"peak_memory_mb": 1000.0, "archive_mb": 10.0}
 
 
 class Served:
-    """A server that was seen to say something, and whose workers need so much memory minute by minute."""
+    """A stub of a server with given errors, and with the given memory of one worker minute by minute."""
 
     def __init__(self, *memory, errors=()):
         self._memory, self._errors = iter(memory), list(errors)
@@ -101,7 +101,7 @@ def test_load_fails_where_answers_or_memory_do(run, tmp_path, monkeypatch, capsy
     write_archive(tmp_path / "model.tar.gz", {NODE: small_artifact()})
     write_nlu([LabelledMessage("oh it is hot", "a")], tmp_path / "nlu.yml")
     monkeypatch.setattr(load, "serve", lambda model, workers: contextlib.nullcontext(served))
-    monkeypatch.setattr(load, "quiet_rasa", lambda: None)  # Rasa's logging drops what was said before
+    monkeypatch.setattr(load, "quiet_rasa", lambda: None)  # it would discard the log captured so far
     monkeypatch.setattr(load, "_intents", lambda model, texts: dict.fromkeys(texts, "a"))
     assert run(load, tmp_path / "model.tar.gz", "--nlu", tmp_path / "nlu.yml", "--minutes", 2) == status
     assert words in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The benchmark of lookup tables: what is taken out of the training data, and how its values are counted."""
+"""The script `lookups`: the values that are removed from the training data, and how they are scored."""
 
 import pytest
 

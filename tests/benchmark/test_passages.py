@@ -1,4 +1,4 @@
-"""The benchmark of passages: documents are put together from SQuAD's paragraphs, and answers found in them again."""
+"""The script `passages`: documents are joined from SQuAD's paragraphs, and answers are located in them."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The script `real_bots`: data of HINT3, decisions of Rasa's FallbackClassifier, figures, tables and a whole run."""
+"""The script `real_bots`: HINT3's data, the decisions of Rasa's FallbackClassifier, figures, tables and a whole run."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ def write_bot(folder, *, published=True, csv=True):
 
 
 def answer(intent, confidence, *others):
-    """A classifier's answer, with the confidences of other intents."""
+    """A classifier's prediction, with the confidences of the other intents."""
     ranking = [[intent, confidence], *([f"other{index}", value] for index, value in enumerate(others))]
     return {"intent": intent, "confidence": confidence, "ranking": ranking if intent else []}
 
@@ -89,7 +89,7 @@ def test_data_that_cannot_be_measured_are_refused(tmp_path):
 
 
 def test_decisions_are_those_of_rasas_fallback_classifier():
-    """Rasa's component, called as its graph does, on each message alone and with its default ambiguity threshold."""
+    """Rasa's component gets one message at a time, as from its graph, and has its default ambiguity threshold."""
     pairs = [(top, second) for top, second in product([0.0, 0.05, 0.1, 0.25, 0.3, 0.31, 0.5, 0.9, 1.0], repeat=2)]
     answers = [answer("a", top, second) for top, second in pairs if second <= top] + [
         answer("a", 0.4),
@@ -131,7 +131,7 @@ def test_figures_are_those_of_a_worked_example():
 
 
 def test_scores_of_answers():
-    """In scope 0.9 right, 0.6 wrong, 0.2 right; out of scope 0.4 and 0.95."""
+    """Confidences: in scope 0.9 (right), 0.6 (wrong) and 0.2 (right), out of scope 0.4 and 0.95."""
     expected = ["a", "b", "a", OUT_OF_SCOPE, OUT_OF_SCOPE]
     answers = [answer(*pair) for pair in (("a", 0.9), ("a", 0.6), ("a", 0.2), ("b", 0.4), ("b", 0.95))]
     found = scores(expected, answers)
@@ -282,7 +282,7 @@ def test_what_was_measured_before_an_interruption_is_kept(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_models_are_trained_and_served_by_rasa(tiny_weights, tmp_path, monkeypatch):
-    """The whole script with tiny weights and one epoch of DIET; a second run trains and measures nothing."""
+    """Runs the whole script with tiny weights and one epoch of DIET; a second run trains and measures nothing."""
     row_config = rows.row_config
 
     def tiny(row, **epochs):

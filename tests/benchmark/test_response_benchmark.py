@@ -1,4 +1,4 @@
-"""The benchmark of responses: rows, scores, and a whole run without trainings."""
+"""The script `responses`: rows, scores, and a whole run without training."""
 
 import argparse
 import json
@@ -43,7 +43,7 @@ def run(data, monkeypatch):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Replaces what takes minutes; the configurations that were trained, by folder."""
+    """Replaces training and comparison by stubs; records the trained configurations by folder."""
     configs = {}
 
     def train(folder, config, nlu, *, reuse):
@@ -127,7 +127,7 @@ def test_rows():
     assert names == ["WhitespaceTokenizer", "LanguageModelFeaturizer", "DIETClassifier", "ResponseSelector"]
 
 
-def test_what_a_worker_says_of_responses():
+def test_responses_that_a_worker_reports():
     entry = {"response": {"intent_response_key": "faq/voice", "confidence": 0.5}, "ranking": []}
     parsed = {"response_selector": {"all_retrieval_intents": ["faq"], "faq": entry, "default": entry}}
     assert _responses(parsed) == {"faq": "faq/voice", "default": "faq/voice"}

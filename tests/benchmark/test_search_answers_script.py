@@ -1,4 +1,4 @@
-"""The study of the fourth seed: it samples passages, searches, goes on, and measures on other questions."""
+"""The script `search_answers`: it samples passages, searches, resumes, and measures on other questions."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The script `side_by_side`, without trainings and servers: what it keeps, what it measures again, what it writes."""
+"""The script `side_by_side` without training and servers: results that it reuses, measures again and writes."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ NAMES = {"keyword": "keyword", "60": "pruned_60_int8", "dense_int8": "dense_int8
 
 
 class Bench:
-    """The script with what takes minutes replaced; counts what was done, and lets some of it fail."""
+    """Runs the script with stubs in place of training and serving; counts their calls, and makes some of them fail."""
 
     def __init__(self, folder, monkeypatch):
         self.folder, self.done, self.failures = folder, [], {}
@@ -33,7 +33,7 @@ class Bench:
             write_nlu(messages, folder / "data" / f"{name}.yml")
 
     def run(self, rows="keyword,60,dense_int8", **more):
-        """Exit status, and what was done."""
+        """Runs the script; returns its exit status and the calls of the stubs."""
         self.done = []
         options = {"--data": f"tiny={self.folder / 'data'}", "--rows": rows, "--work": "work", "--results": "results"}
         options = {**options, **more}

@@ -1,4 +1,4 @@
-"""Sub-commands on answer extractors: what is inside, exact match and F1 side by side, and part by part."""
+"""`inspect`, `benchmark` and `sensitivity` on answer extractors."""
 
 import json
 
@@ -16,7 +16,7 @@ from rasa_compressed_bert.tasks.answer_training import train_or_finetune
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, tiny_weights):
-    """Two tiny artifacts, in floats and in 8 bits, and the questions to ask."""
+    """Two tiny artifacts, in 32-bit floats and in 8 bits, and a file of questions."""
     folder = tmp_path_factory.mktemp("answer_commands")
     files = {"training_data": write_questions(folder / "a.json"), "documents": write_documents(folder / "documents")}
     options = {"model_weights": str(tiny_weights), "epochs": 2, "batch_size": 16, "max_length": 64, **files}

@@ -1,4 +1,4 @@
-"""Help and completion of every sub-command."""
+"""The help and the shell completion of every sub-command."""
 
 import os
 import pty
@@ -84,7 +84,7 @@ def test_bash_completes(tmp_path, capsys):
 
 
 def on_a_terminal(arguments, *, columns, **environment):
-    """What a sub-command writes to a terminal of that width."""
+    """The output of a sub-command on a terminal of a given width."""
     terminal, end = pty.openpty()
     ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environ = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
@@ -96,7 +96,7 @@ def on_a_terminal(arguments, *, columns, **environment):
         while select.select([terminal], [], [], 60)[0]:
             try:
                 part = os.read(terminal, 65536)
-            except OSError:  # Linux's word for the end
+            except OSError:  # Linux raises it at the end of the output
                 break
             if not part:
                 break

@@ -1,4 +1,4 @@
-"""`init`: every choice makes a config.yml that our options and Rasa's accept."""
+"""`init`: every choice makes a config.yml that passes our validation and Rasa's."""
 
 import itertools
 import re
@@ -50,13 +50,13 @@ def test_every_choice_has_options_that_we_accept(wanted, language, prefer, tmp_p
 @pytest.mark.parametrize(
     "folder, name", [("2024", "bot-2024"), ("0x1f", "bot-0x1f"), ("Null", "bot-null"), ("№", "bot"), ("a1", "a1")]
 )
-def test_the_name_of_a_bot_is_a_text(folder, name, tmp_path):
-    """YAML reads some names of folders as numbers."""
+def test_the_assistant_id_is_a_string(folder, name, tmp_path):
+    """Without quotes, YAML would read some folder names as numbers."""
     (tmp_path / "config.yml").write_text(config_text(Wishes(("intents",), "en", "balance"), name=folder))
     assert read_yaml(tmp_path / "config.yml")["assistant_id"] == name
 
 
-def test_a_pruned_share_that_is_called_the_default_is_the_default():
+def test_balance_has_the_default_sparsity():
     assert f"final_sparsity: {PruningConfig().final_sparsity}\n" in config_text(
         Wishes(("intents",), "en", "balance"), name="x"
     )
@@ -94,7 +94,7 @@ def test_without_a_terminal_nothing_is_asked(tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments", [["--wanted", "x"], ["--wanted", ""], ["--language", "German"], ["--prefer", "x"]]
 )
-def test_what_cannot_be_wanted(arguments):
+def test_invalid_choices_are_refused(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(["init", "--yes", *arguments])
     assert stopped.value.code == 2
@@ -102,7 +102,7 @@ def test_what_cannot_be_wanted(arguments):
 
 @pytest.fixture
 def answered(monkeypatch, tmp_path):
-    """Runs `init` on a terminal where keys are pressed."""
+    """Runs `init` on a terminal with the given key presses."""
 
     def run(keys, *options):
         for stream in (sys.stdin, sys.stdout):
@@ -115,7 +115,7 @@ def answered(monkeypatch, tmp_path):
 
 
 def test_answers_make_the_file(answered, tmp_path, capsys):
-    keys = DOWN + SPACE + ENTER + DOWN + ENTER + "fr" + ENTER + DOWN + ENTER  # entities too; another language; speed
+    keys = DOWN + SPACE + ENTER + DOWN + ENTER + "fr" + ENTER + DOWN + ENTER  # with entities, French, for speed
     assert answered(keys) == 0
     text = (tmp_path / "config.yml").read_text(encoding="utf-8")
     assert "JointBertClassifier" in text and "language: fr" in text and "final_sparsity: 0.8" in text
@@ -160,6 +160,6 @@ def test_what_is_written_trains(tmp_path, tiny_weights):
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     assert "JointBertClassifier is trained.\n  score " in said and re.search("Stage 2 of 3, prune .neuron.: .* s", said)
-    assert "DeprecationWarning: distutils" not in said  # of tfmot, which we import
+    assert "DeprecationWarning: distutils" not in said  # it would come from importing tfmot
     summary = said[said.index("JointBertClassifier is trained.") :].partition("\n20")[0]
     assert max(map(len, summary.splitlines()[1:])) <= 80

@@ -1,4 +1,4 @@
-"""What the commands that train take from a config.yml and its data."""
+"""What `search` and `package-spacy` read from a config.yml and its training data."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ KNOWN = KnownValues({"food": ["pizza", "spicy food"]}, {"hot food": "curry"})
 
 @pytest.fixture
 def files(tmp_path):
-    """Makes a config.yml with a component, and has NLU data beside it."""
+    """Writes a config.yml with a component, and NLU data."""
 
     def write(component, *options, nlu=NLU):
         (tmp_path / "nlu.yml").write_text("\n".join(nlu), encoding="utf-8")
@@ -46,7 +46,7 @@ def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, compon
     assert read_project(*files(component, "lookups: false")).known is None
 
 
-def test_what_finds_no_entities_learns_none(files):
+def test_a_component_without_entities_learns_no_lookup_values(files):
     assert read_project(*files("PrunedBertIntentClassifier")).known is None
 
 
@@ -74,8 +74,8 @@ def test_a_search_trains_with_them(files, tmp_path, monkeypatch, pruning):
     assert given["known"] == KnownValues()
 
 
-def test_a_search_learns_no_synonym_that_held_out_messages_tell(files, tmp_path, monkeypatch):
-    """Rasa reads one in every annotation with a value."""
+def test_a_search_learns_no_synonym_from_held_out_messages(files, tmp_path, monkeypatch):
+    """Rasa derives a synonym from every annotation with a value."""
     given = []
     monkeypatch.setattr(bert_training, "train_bert", lambda examples, _, known: given.append((examples, known)))
     monkeypatch.setattr(MessageTask, "measured", lambda *_: Measured({}, 0.0, 0.0, 0))
@@ -91,7 +91,7 @@ def test_a_search_learns_no_synonym_that_held_out_messages_tell(files, tmp_path,
 
 
 def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
-    """Rasa fills in environment variables when it reads one."""
+    """Rasa substitutes environment variables when it reads a config.yml."""
     monkeypatch.setenv("API_KEY", "s3cret")
     config, nlu = files("PrunedBertIntentClassifier", "epochs: 3", "# that many", "pruning:", "  final_sparsity: 0.5")
     other = ["- name: other.Extractor", "  url: http://me:${API_KEY}@host", "  tolerance: 1e-3", "language: 'no'"]
@@ -110,7 +110,7 @@ def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("language", ["de", ["de"], {"de": 1}, 5, None])
-def test_the_language_of_a_stranger(tmp_path, monkeypatch, language):
+def test_the_language_in_the_metadata_may_be_of_any_type(tmp_path, monkeypatch, language):
     model = write_archive(tmp_path / "model.tar.gz", {})
     monkeypatch.setattr(archives, "metadata", lambda folder: {"language": language})
     assert package_spacy._read(model, None) == ("de" if language == "de" else None, {})

@@ -1,4 +1,4 @@
-"""No line of a library that nobody asked: what our commands write is theirs alone."""
+"""Our commands print nothing but their own lines: no warnings or logs of libraries."""
 
 import os
 import re
@@ -38,10 +38,10 @@ OURS = re.compile(
     r"|This model is compressed already .*|\d+ messages? cannot be right, .*"
     r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
 )
-"""What our commands say on standard error."""
+"""The lines that our commands print to standard error."""
 
 
-COMMANDS = (  # the first ones import the least
+COMMANDS = (  # those that import least come first
     "init --yes --out new/config.yml",
     "inspect artifact --latency",
     "augment --nlu nlu.yml --out texts.csv --n-iter 2",
@@ -65,7 +65,7 @@ for command in sys.argv[1:]:
 
 
 def said_by(arguments, folder):
-    """Standard output and error of a Python in an environment where nothing is silenced beforehand."""
+    """Standard output and error of a Python process whose environment variables silence nothing."""
     quiet = ("TF_CPP_MIN_LOG_LEVEL", "RASA_TELEMETRY_ENABLED", "SQLALCHEMY_SILENCE_UBER_WARNING", "PYTHONWARNINGS")
     environment = {name: value for name, value in os.environ.items() if name not in quiet}
     environment.update(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES="-1")
@@ -78,7 +78,7 @@ def said_by(arguments, folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An artifact, and NLU data."""
+    """A folder with an artifact and NLU data."""
     path = tmp_path_factory.mktemp("silence")
     write_artifact(small_artifact(), path / "artifact")
     (path / "nlu.yml").write_text(NLU, encoding="utf-8")
@@ -87,7 +87,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(folder):
-    """What each command says in a process that runs one after the other; libraries speak when they are imported."""
+    """Standard output and error of each command; one process runs them all, in order."""
     out, error = (text.split(f"{END}\n") for text in said_by(["-c", IN_ONE_PROCESS, *COMMANDS], folder))
     assert len(out) == len(error) == len(COMMANDS) + 1
     return dict(zip(COMMANDS, zip(out, error)))

@@ -1,6 +1,6 @@
 """Runs one component through Rasa's graph interfaces, without the rest of a pipeline.
 
-As a program it loads trained components from storage folders and prints what they say to messages, see
+As a program it loads trained components from storage folders and prints their predictions for messages, see
 `predict_elsewhere`.
 """
 
@@ -38,21 +38,21 @@ STUDENT = {
     "augmentation": {"n_iter": 4},
 }
 BERT = {"epochs": 4, "batch_size": 8, "learning_rate": 6e-3, "max_length": 32, "pruning": {"frequency": 2}}
-WITHOUT_VALIDATION = {**BERT, "validation_split": 0.0}  # of the components with BERT, one has messages held out
-CLASSIFIERS = {  # options with which a component trains within seconds; a new component is one more line
+WITHOUT_VALIDATION = {**BERT, "validation_split": 0.0}  # only one component with BERT holds messages out
+CLASSIFIERS = {  # options with which a component trains within seconds; add a new component here
     "PrunedBertIntentClassifier": WITHOUT_VALIDATION,
     "JointBertClassifier": BERT,
     "DistilledIntentClassifier": {**STUDENT, "student": {"embedding_size": 16, "hidden_size": 16, "dense_size": 32}},
     "DistilledIntentClassifier spacy": {**STUDENT, "student": {"architecture": "spacy_textcat"}},
 }
 WORDPIECES = [name for name in CLASSIFIERS if "spacy" not in name]
-"""Classifiers that read text as the weights' own tokenizer does."""
+"""Classifiers that read text with the tokenizer of the weights."""
 FEATURIZERS = {
     "QuantizedBertFeaturizer": {"max_length": 32},
 }
 EXTRACTORS = {"BertEntityExtractor": WITHOUT_VALIDATION, "JointBertClassifier": BERT}
 ANSWERERS = {"BertAnswerExtractor": {**BERT, "max_length": 64, "epochs": 2}}
-"""What learns questions and answers from files, which the fixture `case` writes."""
+"""Components that learn from files of questions and documents, which the fixture `case` writes."""
 CASES = {**CLASSIFIERS, **EXTRACTORS, **FEATURIZERS, **ANSWERERS}
 RUNTIMES = {
     f"{name} {runtime}": {**config, "runtime": runtime}
@@ -62,7 +62,7 @@ RUNTIMES = {
         "PrunedBertIntentClassifier": {**BERT, "epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.0},
     }.items()
 }
-"""Components with the graphs of other runtimes, for tests of the files of a model."""
+"""Components exported for the other runtimes, for tests of the files of a model."""
 
 EXAMPLES = {
     "greet": ["hello", "hi", "hey", "good morning", "hello you", "hi hi", "oh hello", "hey good morning"],
@@ -71,41 +71,41 @@ EXAMPLES = {
     "music": ["play a song", "play music", "stop the music", "play the song", "turn the music off", "music please"],
 }
 ENTITIES = {"pizza": "dish", "curry": "dish", "song": "sound", "music": "sound"}
-"""Words of the examples that are entities wherever they are."""
+"""Words that are annotated wherever they occur in the examples, and their entity types."""
 MESSAGES = ["oh it is hot", "hello", "the curry is very hot", "zzz qqq xxx", "play it", "?", ""]
 
 
 def component_of(case: str) -> Any:
-    """The component of a case, whose name is the first word of the case's."""
+    """The component class of a case, named by the first word of the case."""
     return getattr(rasa_compressed_bert, case.split()[0])
 
 
 def weights_of(config: Dict[str, Any]) -> str:
-    """The pretrained weights that a configuration names."""
+    """The pretrained weights that a configuration, or that of its teacher, names."""
     return config["teacher"]["model_weights"] if "teacher" in config else config["model_weights"]
 
 
 def with_weights(config: Dict[str, Any], weights: Any) -> Dict[str, Any]:
-    """The configuration with other pretrained weights, which a student's teacher has."""
+    """The configuration with other pretrained weights; a distilled classifier's are those of its teacher."""
     if "teacher" in config:
         return {**config, "teacher": {**config["teacher"], "model_weights": str(weights)}}
     return {**config, "model_weights": str(weights)}
 
 
 def needs_words(component: Any) -> bool:
-    """Whether there must be a tokenizer before it."""
+    """Whether the component requires a tokenizer before it."""
     return Tokenizer in component.required_components()
 
 
 def training_data(examples: Dict[str, Iterable[str]] = EXAMPLES, *, words: bool = False) -> TrainingData:
-    """NLU data; a name such as `faq/ask_name` is a retrieval intent with its response key."""
+    """Training data of texts by intent; an intent such as `faq/ask_name` is a retrieval intent with a response key."""
     pairs = [(text, intent) for intent, texts in examples.items() for text in texts]
     data = TrainingData([Message.build(text, intent, entities_of(text)) for text, intent in pairs])
     return WORDS.process_training_data(data) if words else data
 
 
 def entities_of(text: str) -> List[Dict[str, Any]]:
-    """The annotations of a text: its words that are entities."""
+    """The annotated entities of a text, in Rasa's format."""
     return [
         {"start": word.start(), "end": word.end(), "value": word[0], "entity": ENTITIES[word[0]]}
         for word in re.finditer(r"\w+", text)
@@ -119,31 +119,31 @@ def make_storage(folder: Path) -> LocalModelStorage:
 
 
 def create(component: Any, config: Dict[str, Any], storage: LocalModelStorage) -> Any:
-    """An untrained component, configured as Rasa configures it."""
+    """An untrained component; its configuration is merged with the defaults, as in Rasa."""
     return component.create({**component.get_default_config(), **config}, storage, RESOURCE, CONTEXT)
 
 
 def load(component: Any, config: Dict[str, Any], storage: LocalModelStorage, *, resource: Resource = RESOURCE) -> Any:
-    """A trained component, as Rasa loads it to serve it or to train it further."""
+    """A trained component, loaded as Rasa loads it for serving or finetuning."""
     return component.load({**component.get_default_config(), **config}, storage, resource, CONTEXT)
 
 
 def train(component: Any, config: Dict[str, Any], data: TrainingData, storage: LocalModelStorage) -> Any:
-    """Creates, trains and loads."""
+    """Creates and trains a component, and returns it loaded."""
     resource = create(component, config, storage).train(data)
     return load(component, config, storage, resource=resource)
 
 
 def predict(component: Any, texts: Sequence[Optional[str]]) -> List[Dict[str, Any]]:
-    """What each message carries out of the component, features included; None is a message without a text."""
+    """The output properties and features of each message after the component; None is a message without a text."""
     messages = [Message({} if text is None else {TEXT: text}) for text in texts]
     if needs_words(component):
         WORDS.process(messages)
-    return [carried(message) for message in component.process(messages)]
+    return [output_of(message) for message in component.process(messages)]
 
 
-def carried(message: Message) -> Dict[str, Any]:
-    """What a message has to say, as JSON values."""
+def output_of(message: Message) -> Dict[str, Any]:
+    """The output properties and features of a message, as JSON values."""
     features = [
         {"type": item.type, "attribute": item.attribute, "origin": item.origin, "values": item.features.tolist()}
         for item in message.features
@@ -152,7 +152,7 @@ def carried(message: Message) -> Dict[str, Any]:
 
 
 def rankings(component: Any, texts: Sequence[str]) -> List[List[Tuple[str, float]]]:
-    """Names and confidences of the ranking of each message."""
+    """The intent ranking of each message, as pairs of name and confidence."""
     return [
         [(entry["name"], entry["confidence"]) for entry in prediction["intent_ranking"]]
         for prediction in predict(component, texts)
@@ -160,7 +160,7 @@ def rankings(component: Any, texts: Sequence[str]) -> List[List[Tuple[str, float
 
 
 def assert_well_formed(prediction: Dict[str, Any], *, labels: Iterable[str], ranking_length: int = 10) -> None:
-    """Checks what Rasa's policies, channels and trackers rely on."""
+    """Asserts what Rasa's policies, channels and trackers rely on."""
     json.dumps(prediction, allow_nan=False)
     best, ranking = prediction["intent"], prediction["intent_ranking"]
     names = [entry["name"] for entry in ranking]
@@ -177,7 +177,7 @@ def assert_well_formed(prediction: Dict[str, Any], *, labels: Iterable[str], ran
 
 
 def predict_elsewhere(stored: Sequence[Tuple[Any, Dict[str, Any], Path]], texts: Sequence[str]) -> List[List[Any]]:
-    """`predict` of components, given with their configurations and storage folders, that one new process loads."""
+    """`predict` in one new process, of components given by class, configuration and storage folder."""
     named = [(component.__module__, component.__name__, config, str(folder)) for component, config, folder in stored]
     finished = subprocess.run(
         [sys.executable, __file__],

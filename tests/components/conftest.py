@@ -1,4 +1,4 @@
-"""What the tests of components share: one trained tiny model of each component."""
+"""Fixtures of the components' tests: one trained tiny model of each component."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ QUICK = {"epochs": 1, "batch_size": 32, "pruning": {"method": "none"}, "validati
 
 
 class Case(NamedTuple):
-    """A component and options with which it trains within seconds."""
+    """A component class, and options with which it trains within seconds."""
 
     name: str
     component: Any
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A component that was trained and loaded; its storage is shared by all tests and must not be changed."""
+    """A trained and loaded component; its storage is shared by all tests and must not be changed."""
 
     case: Case
     component: Any
@@ -47,13 +47,13 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_cache_of_the_checkout(cache_folder, monkeypatch):
-    """What training keeps for the next one is kept for the tests alone."""
+    """Training uses a cache folder of the tests, not that of the checkout."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
 
 
 @pytest.fixture(scope="session")
 def answer_files(tmp_path_factory):
-    """Options that name questions to learn and documents to answer from."""
+    """Options that name files of training questions and of documents."""
     folder = tmp_path_factory.mktemp("answers")
     questions, documents = write_questions(folder / "questions.json"), write_documents(folder / "documents")
     return {"training_data": questions, "documents": documents}
@@ -61,7 +61,7 @@ def answer_files(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def case_of(tiny_weights, answer_files):
-    """The case of a name."""
+    """Makes the `Case` of a name."""
 
     def case_of(name):
         config = with_weights({**CASES, **RUNTIMES}[name], tiny_weights)
@@ -72,13 +72,13 @@ def case_of(tiny_weights, answer_files):
 
 @pytest.fixture(scope="session", params=CASES)
 def case(request, case_of):
-    """Every component; a test of some of them says so by `parametrize("case", CLASSIFIERS, indirect=True)`."""
+    """Every component; for some of them only, write `parametrize("case", CLASSIFIERS, indirect=True)`."""
     return case_of(request.param)
 
 
 @pytest.fixture(scope="session")
 def trained_of(cache_folder, tmp_path_factory):
-    """What was trained of a case; it is kept, as pytest forgets a fixture when it comes to another parameter."""
+    """Trains the component of a case once; pytest itself tears a fixture down when its parameter changes."""
     trainings = {}
 
     def trained_of(case):
@@ -97,7 +97,7 @@ def trained(case, trained_of):
 
 
 def shared_folder(tmp_path_factory):
-    """One folder for all processes of a run; pytest-xdist gives each of them one below it."""
+    """One folder for all processes of a run; pytest-xdist gives each process a folder inside it."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "trained"
     folder.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def shared_folder(tmp_path_factory):
 
 
 def trained_once(case, folder, cache_folder):
-    """The storage of a component that the first process to come trains; the others wait for it."""
+    """The storage of a component that one process trains, while the others wait for it."""
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
@@ -120,7 +120,7 @@ def trained_once(case, folder, cache_folder):
 
 @pytest.fixture
 def data(case):
-    """Messages of four intents, with words where the component needs them."""
+    """Training data of four intents, tokenized if the component needs it."""
     return training_data(words=needs_words(case.component))
 
 
@@ -131,7 +131,7 @@ def storage(tmp_path):
 
 @pytest.fixture
 def quick(case, without_graphs):
-    """The case with the shortest training that there is: two steps."""
+    """The case with a training of two steps."""
     options = case.component.get_default_config()
     quick = {name: QUICK[name] for name in QUICK if name in options}
     if "teacher" in case.config:

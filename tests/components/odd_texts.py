@@ -1,4 +1,4 @@
-"""What people and programs send to a bot, beside messages."""
+"""Odd texts that people and programs send to a bot, with or without anything to read."""
 
 NOTHING_TO_READ = {
     "empty": "",

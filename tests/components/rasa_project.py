@@ -1,4 +1,4 @@
-"""A small Rasa project in a folder, and Rasa's own command line on it."""
+"""A small Rasa project in a folder, on which Rasa's own command line is run."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ class Project(NamedTuple):
     options: Dict[str, Any]
 
     def write_config(self, name: str, *more: Dict[str, Any], **options: Any) -> None:
-        """A configuration with a trainable component before ours, to see what trains when, and `more` behind it."""
+        """Writes a configuration: a trainable component, to see what is trained again, then ours and `more`."""
         pipeline = [
             {"name": "WhitespaceTokenizer"},
             {"name": "CountVectorsFeaturizer"},
@@ -57,19 +57,19 @@ class Project(NamedTuple):
         )
 
     def run(self, *arguments: str, seconds: float = 300, first: str = "") -> Tuple[int, str]:
-        """Runs a command to its end; returns its status and what it says. Its process runs the code `first` before."""
+        """Runs a command, and the code `first` before it in its process; returns its exit status and its output."""
         environment = {"RASA_CACHE_DIRECTORY": self.cache, "COLUMNS": "200", "NO_COLOR": "1"}
         return run_rasa(arguments, self.folder, environment=environment, seconds=seconds, first=first)
 
     def rasa(self, *arguments: str, fails: bool = False, seconds: float = 300) -> str:
-        """Runs a command to its end; returns what it says."""
+        """Runs a command that must succeed, or fail if `fails`; returns its output."""
         status, said = self.run(*arguments, seconds=seconds)
         assert (status != 0) == fails, said
         return said
 
     @property
     def cache(self) -> str:
-        """Where Rasa keeps what it has trained."""
+        """Rasa's cache folder."""
         return str(self.folder / ".rasa" / "cache")
 
     def train(self, name: str, *arguments: str, fails: bool = False) -> str:
@@ -81,7 +81,7 @@ class Project(NamedTuple):
 
 @contextlib.contextmanager
 def ended(process):
-    """Ends the process and its children, by their own group, whatever happens."""
+    """Kills the process and its children, by their process group, at the end of the block."""
     try:
         yield process
     finally:
@@ -93,7 +93,7 @@ def ended(process):
 
 
 def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
-    """Reads until `pattern` was said; fails after `seconds`, or when nothing more can come."""
+    """Reads until the output has `pattern`; fails after `seconds`, or at the end of the output."""
     said, deadline = "", time.monotonic() + seconds
     while not re.search(pattern, said):
         assert time.monotonic() < deadline, f"waited for {pattern!r}: {said}"
@@ -101,7 +101,7 @@ def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
             continue
         try:
             piece = os.read(descriptor, 65536)
-        except OSError:  # what a pseudo-terminal gives when its program ended
+        except OSError:  # raised by a pseudo-terminal after its program has ended
             piece = b""
         assert piece, f"ended before {pattern!r}: {said}"
         said += piece.decode("utf-8", "replace")
@@ -109,7 +109,7 @@ def wait_for(descriptor: int, pattern: str, *, seconds: float) -> str:
 
 
 def parse_over_http(url: str, text: str) -> Dict[str, Any]:
-    """What a server makes of a message."""
+    """A server's parse of a message."""
     request = urllib.request.Request(
         f"{url}/model/parse",
         data=json.dumps({"text": text}).encode(),

@@ -1,4 +1,4 @@
-"""What users of `BertAnswerExtractor` may expect of it, besides what all components do."""
+"""What `BertAnswerExtractor` guarantees besides what all components do."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ WORDS = st.sampled_from(["hot", "pizza", "the", "rain", "[SEP]", "\u200d", "\u03
 
 @pytest.fixture
 def certain(trained):
-    """The trained component, whatever the confidence of its answers."""
+    """The trained component with a confidence threshold of 0."""
     decoder = trained.component._predictor.decoder
     before, decoder.threshold = decoder.threshold, 0.0
     yield trained.component
@@ -55,7 +55,7 @@ def test_no_answer_is_null_which_rasa_leaves_out(trained):
         assert "answer" not in message.as_dict(only_output_properties=True)
 
 
-def test_an_answer_that_is_not_certain_is_none(trained):
+def test_an_answer_below_the_threshold_is_no_answer(trained):
     decoder = trained.component._predictor.decoder
     before, decoder.threshold = decoder.threshold, 1.1
     try:
@@ -75,7 +75,7 @@ def test_other_intents_are_not_answered(certain, case, trained):
     assert [message.get("answer") for message in [*messages[1:], last]] == [None] * 3
 
 
-def test_intents_that_there_are_not(case, storage, caplog):
+def test_unknown_intents_are_warned_of(case, storage, caplog):
     caplog.set_level(logging.WARNING)
     config = {**case.config, "intents": ["ask", "greet", "nlu_fallback"], "training_data": None}
     component = create(case.component, config, storage)
@@ -108,7 +108,7 @@ def test_the_cache_is_renewed_by_other_files(case, tmp_path, monkeypatch, folder
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_graphs")
 def test_finetuning(case, trained, tmp_path):
-    """`--finetune` goes on with the model, which stays as small as it is, and reads the documents anew."""
+    """`--finetune` continues with the model, which stays as small as it is, and reads the documents again."""
     storage = make_storage(Path(shutil.copytree(trained.folder, tmp_path / "finetuned")))
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "music.md").write_text("the song is good . please play the music today .")

@@ -1,4 +1,4 @@
-"""Responses that say an answer: the values that they may use, and which of them is said."""
+"""Responses with an answer: the variables they may use, and which response is chosen."""
 
 import asyncio
 
@@ -39,11 +39,11 @@ def said(*events):
         ({}, "I don't know, Ada."),
     ],
 )
-def test_what_is_said_of_a_message(parse_data, expected):
+def test_responses_with_and_without_an_answer(parse_data, expected):
     assert said(UserUttered("when", parse_data=parse_data)) == expected
 
 
-def test_an_answer_is_said_of_the_last_message_alone():
+def test_only_the_answer_to_the_last_message_counts():
     assert said(UserUttered("when", parse_data={"answer": FOUND}), UserUttered("who")) == "I don't know, Ada."
 
 

@@ -1,4 +1,4 @@
-"""Answers out of documents through `rasa train`, in a Rasa project of its own."""
+"""Answers from documents in a Rasa project: trained by `rasa train`, then asked."""
 
 import json
 import os
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, tiny_weights, answer_files):
-    """A project whose answer extractor is as certain of every answer as it has to be."""
+    """A project whose answer extractor accepts every answer (a threshold of 0)."""
     project = make_project(tmp_path_factory.mktemp("answers_in_rasa"), tiny_weights)
     options = {"model_weights": str(tiny_weights), "epochs": 1, "max_length": 64, "no_answer_threshold": 0.0}
     answers = {"name": "rasa_compressed_bert.BertAnswerExtractor", **options, **answer_files}

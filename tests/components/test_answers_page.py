@@ -1,4 +1,4 @@
-"""The guide of answers from documents: its bot trains, finds answers, and says them as the page has it."""
+"""The guide to answers from documents: its bot trains, finds answers, and gives them as the page shows."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ CONFIG, ENDPOINTS, RULES, RESPONSES = map(yaml.safe_load, snippets("yaml")[:4])
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory, tiny_weights):
-    """The bot of the page, with tiny weights, and as certain of every answer as it has to be."""
+    """The bot of the page with tiny weights and a threshold that accepts every answer."""
     folder = tmp_path_factory.mktemp("answers_page")
     classifier, _, answers = CONFIG["pipeline"]
     for component in (classifier, answers):
@@ -70,7 +70,7 @@ def test_without_an_answer_it_says_so(agent):
 
 @pytest.mark.parametrize(("answer", "said"), [({"text": "at nine"}, "at nine"), (None, "I don't know.")])
 def test_the_custom_action(answer, said):
-    """As an action server runs it: Rasa leaves out of a message what is null."""
+    """Run as on an action server; Rasa leaves null values out of a message."""
     (code,) = snippets("python")
     names = {}
     exec(code, names)

@@ -1,4 +1,4 @@
-"""Pretrained weights are compressed once for each folder of weights and each setting, in Rasa's own training cache."""
+"""Pretrained weights are compressed once per weights folder and settings, and kept in Rasa's own training cache."""
 
 import logging
 import os
@@ -31,14 +31,14 @@ compression = pytest.mark.parametrize("case", FEATURIZERS, indirect=True)
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """Where compressed weights are kept; empty before the test."""
+    """The folder of the cached compressed weights, empty at first."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     return tmp_path / "kept" / "rasa_compressed_bert"
 
 
 @pytest.fixture
 def compressed(kept, monkeypatch):
-    """The options of each compression, which is done as ever."""
+    """The configurations of all compressions so far, which are really done."""
     calls, compress = [], featurization.compress_encoder
     monkeypatch.setattr(
         featurization, "compress_encoder", lambda messages, config: calls.append(config) or compress(messages, config)
@@ -48,16 +48,16 @@ def compressed(kept, monkeypatch):
 
 @pytest.fixture
 def pretended(kept, monkeypatch):
-    """The options of each compression, which is left out."""
+    """The configurations of all compressions so far, which are replaced by a stub."""
     calls = []
     monkeypatch.setattr(featurization, "compress_encoder", lambda _, config: calls.append(config) or WHATEVER)
-    monkeypatch.setattr(featurization, "warn_of_unknown_words", lambda *_: None)  # of a tokenizer that is none
+    monkeypatch.setattr(featurization, "warn_of_unknown_words", lambda *_: None)  # the stub has no tokenizer
     return calls
 
 
 @pytest.fixture
 def train_with(case, tmp_path):
-    """Trains in a new storage each time."""
+    """Trains the component, each time in a new storage."""
 
     def train_with(examples={"greet": ["hello", "hi"]}, **options):  # noqa: B006
         storage = make_storage(tmp_path / f"storage{len(list(tmp_path.glob('storage*')))}")
@@ -103,7 +103,7 @@ def test_each_other_setting_is_compressed_once(train_with, pretended, kept):
 
 @compression
 @pytest.mark.parametrize("options", [{"vocabulary": "trim"}, {"quantization": {"method": "static_int8"}}], ids=str)
-def test_messages_matter_where_they_are_looked_at(train_with, pretended, options):
+def test_messages_matter_to_formats_that_read_them(train_with, pretended, options):
     for examples in ({"a": ["hot"]}, {"b": ["hot"]}, {"a": ["cold"]}, {"a": ["hot"]}):
         train_with(examples, **options)
     assert len(pretended) == 2
@@ -174,8 +174,8 @@ def test_full_disk_is_one_warning_and_leaves_nothing_half_done(train_with, prete
 
 
 @compression
-def test_entry_of_somebody_else_is_read(train_with, pretended, monkeypatch, caplog):
-    """As in an image whose cache was written by another user."""
+def test_entry_of_another_user_is_read(train_with, pretended, monkeypatch, caplog):
+    """As in a container image whose cache was written by another user."""
     train_with()
 
     def refuse(*_, **__):
@@ -189,7 +189,7 @@ def test_entry_of_somebody_else_is_read(train_with, pretended, monkeypatch, capl
 
 @compression
 @pytest.mark.parametrize("size", ["0", "0.0"])
-def test_rasas_switch_is_ours(train_with, pretended, kept, monkeypatch, size):
+def test_rasas_switch_turns_our_cache_off(train_with, pretended, kept, monkeypatch, size):
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", size)
     train_with()
     train_with()
@@ -208,7 +208,7 @@ def keep(folder, key, made, *, most):
     return cache.cached(folder, key, lambda: made.append(key) or WHATEVER, most=most)
 
 
-def test_those_that_were_used_last_are_kept(tmp_path):
+def test_the_least_recently_used_are_evicted(tmp_path):
     keep(tmp_path / "one", "a", [], most=0)
     size = sum(path.stat().st_size for path in (tmp_path / "one" / "a").iterdir())
     made, folder = [], tmp_path / "some"
@@ -224,17 +224,17 @@ def test_those_that_were_used_last_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("stray", [".DS_Store", "Thumbs.db"])
-def test_a_stray_file_does_not_stop_it_from_forgetting(tmp_path, caplog, stray):
+def test_a_stray_file_does_not_prevent_eviction(tmp_path, caplog, stray):
     tmp_path.joinpath(stray).write_bytes(b"x")
-    os.utime(tmp_path / stray, (2**32, 2**32))  # newer than what is written: it must not be kept in its place
+    os.utime(tmp_path / stray, (2**32, 2**32))  # newer than all entries, but it must not be kept instead of one
     for age, key in enumerate("abc"):
         keep(tmp_path, key, [], most=0)
         os.utime(tmp_path / key, (1000 + age, 1000 + age))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([stray, "c"]) and not caplog.records
 
 
-def test_what_a_killed_write_left_is_forgotten(tmp_path):
-    """It lies one folder deeper than what was written in full."""
+def test_what_a_killed_write_left_is_evicted(tmp_path):
+    """It lies one folder deeper than a complete entry."""
     left = tmp_path / "tmpkilled" / "a"
     left.mkdir(parents=True)
     (left / "weights.safetensors").write_bytes(bytes(1_000_000))
@@ -244,7 +244,7 @@ def test_what_a_killed_write_left_is_forgotten(tmp_path):
 
 
 def test_rasa_keeps_its_own_cache_beside_ours(tmp_path, monkeypatch):
-    """It drops its entries until the whole folder is within its limit."""
+    """Rasa evicts its own entries until the whole folder is within its limit."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "2")
     large = Artifact({"kind": "featurizer"}, {"tokenizer.json": b"x" * 400_000})
@@ -253,8 +253,8 @@ def test_rasa_keeps_its_own_cache_beside_ours(tmp_path, monkeypatch):
     assert sum(file.stat().st_size for file in tmp_path.rglob("*.*")) <= 1024**2
 
 
-def test_processes_that_make_the_same_do_not_disturb_each_other(tmp_path):
-    """They make, read, damage and forget the same entries; nobody is told of it."""
+def test_concurrent_processes_do_not_disturb_each_other(tmp_path):
+    """They write, read, damage and evict the same entries, without any error or warning."""
     script = """
 import sys
 from pathlib import Path
@@ -281,7 +281,7 @@ for turn in range(150):
 
 @pytest.mark.parametrize("name", ["tensorflow-macos", "tensorflow-intel", "tensorflow-cpu-aws", "onnxruntime-gpu"])
 def test_fingerprint_follows_a_library_under_another_name(name, monkeypatch):
-    """Rasa installs TensorFlow under the name of its platform."""
+    """On some platforms Rasa installs TensorFlow under another package name."""
     monkeypatch.setattr(config_io, "_version", config_io._version.__wrapped__)
     monkeypatch.setattr(config_io.metadata, "PackageNotFoundError", KeyError)
     fingerprints = set()

@@ -1,4 +1,4 @@
-"""A stored model that lost something: its file is named, and it never passes for an untrained model."""
+"""A damaged model: the error names the file, and the model is never taken for an untrained one."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ GRAPHS = {"tflite": "model.tflite", "tensorflow": "model.pb"}
 
 
 def files_of(case):
-    """The names of the files of a case's model."""
+    """The file names of a case's model."""
     graph = GRAPHS.get(ALL[case].get("runtime"), "model.onnx")
     own = ["spacy.msgpack"] if "spacy" in case else [graph, "tokenizer.json", "weights.safetensors"]
     views = ["views.safetensors"] if case.split()[0] in [name.split()[0] for name in CLASSIFIERS] else []
@@ -34,7 +34,7 @@ each_file = pytest.mark.parametrize(
     "case, name",
     [
         *((case, name) for case in CASES for name in files_of(case)),
-        *((case, GRAPHS[config["runtime"]]) for case, config in RUNTIMES.items()),  # they share the other files
+        *((case, GRAPHS[config["runtime"]]) for case, config in RUNTIMES.items()),  # their other files are the same
     ],
     indirect=["case"],
 )
@@ -48,7 +48,7 @@ def copied(trained, tmp_path):
 
 
 def assert_load_fails(case, storage, *words, resource=RESOURCE):
-    """With an exception whose words Rasa shows."""
+    """Asserts that loading raises an exception whose message Rasa shows."""
     with pytest.raises(RasaException) as caught:
         load(case.component, case.config, storage, resource=resource)
     assert isinstance(caught.value.__cause__, ArtifactError)
@@ -57,7 +57,7 @@ def assert_load_fails(case, storage, *words, resource=RESOURCE):
 
 
 @pytest.mark.parametrize("case", ALL, indirect=True)
-def test_these_are_all_files(case, trained):
+def test_a_model_has_exactly_these_files(case, trained):
     found = [path.name for path in (trained.folder / RESOURCE.name).iterdir()]
     assert sorted(found) == sorted(files_of(case.name))
 
@@ -112,7 +112,7 @@ def test_resource_that_was_never_written(case, storage):
 def test_missing_inference_library_is_named_with_what_to_install(trained, monkeypatch):
     library = "spacy" if "spacy" in trained.case.name else "onnxruntime"
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.setattr(engines, "_OPEN", {})  # what another component of the process serves needs nothing new
+    monkeypatch.setattr(engines, "_OPEN", {})  # an engine that is already open needs no library
     with pytest.raises(RasaException, match=f"'{library}' is not installed: pip install {library}") as caught:
         load(trained.case.component, trained.case.config, trained.storage)
     assert isinstance(caught.value.__cause__, RuntimeMissingError)
@@ -130,7 +130,7 @@ def test_model_of_another_release_says_so(case, copied, change, words):
 
 @pytest.fixture
 def other(copied):
-    """An artifact that shares no file with the one that is stored."""
+    """An artifact with no file in common with the stored one."""
     artifact = read_artifact(copied[1])
     return Artifact(artifact.manifest, {name: data + b" " for name, data in artifact.files.items()})
 
@@ -138,7 +138,7 @@ def other(copied):
 @each_case
 @pytest.mark.parametrize("missing", range(1, 6))
 def test_half_written_model_is_never_loaded(case, other, storage, monkeypatch, missing):
-    """The process dies, or the disk is full, before the last `missing` files, the manifest and its digest included."""
+    """The process dies, or the disk is full, before the last `missing` files; the manifest and its digest come last."""
     save_and_fail(other, storage, monkeypatch, max(0, len(other.files) + 2 - missing))
     assert_load_fails(case, storage, "manifest")
 
@@ -146,7 +146,7 @@ def test_half_written_model_is_never_loaded(case, other, storage, monkeypatch, m
 @each_case
 @pytest.mark.parametrize("missing", range(1, 6))
 def test_half_overwritten_model_is_never_loaded(case, other, copied, monkeypatch, missing):
-    """`--finetune` writes where the model lies that it started from."""
+    """`--finetune` overwrites the model that it started from."""
     storage, _ = copied
     save_and_fail(other, storage, monkeypatch, max(0, len(other.files) + 2 - missing))
     name = "manifest.json" if missing <= 2 else next(iter(other.files))
@@ -163,7 +163,7 @@ def test_training_after_an_interrupted_one(quick, other, data, storage, monkeypa
 
 
 def save_and_fail(artifact, storage, monkeypatch, count):
-    """What every training ends with; `count` files can be written, and half of the next one."""
+    """Saves the artifact, as every training does, onto a disk that fills up in the middle of file `count` + 1."""
     write, done = Path.write_bytes, []
 
     def write_bytes(path, data):

@@ -14,7 +14,7 @@ classifiers = pytest.mark.parametrize("case", CLASSIFIERS, indirect=True)
 
 
 @classifiers
-@pytest.mark.parametrize("text", NOTHING_TO_READ.values(), ids=NOTHING_TO_READ.keys())
+@pytest.mark.parametrize("text", [*NOTHING_TO_READ.values(), None], ids=[*NOTHING_TO_READ, "no text"])
 def test_text_without_a_wordpiece_is_no_intent(trained, text):
     (prediction,) = predict(trained.component, [text])
     assert prediction["intent"] == {"name": None, "confidence": 0.0}
@@ -39,16 +39,16 @@ def test_long_text_is_answered_quickly(trained, text):
 
 
 @classifiers
-def test_long_text_is_what_its_beginning_is(trained):
+def test_long_text_is_predicted_by_its_beginning(trained):
     beginning, whole = predict(trained.component, ["oh it is hot " * 100, "oh it is hot " * 7_700])
     assert beginning["intent_ranking"] == whole["intent_ranking"]
 
 
 @pytest.mark.parametrize("case", WORDPIECES, indirect=True)
 def test_case_accents_and_control_characters_do_not_matter(trained):
-    """The tokenizer of the weights is an uncased one; it drops accents and control characters.
+    """The tokenizer of the weights is uncased and drops accents and control characters.
 
-    The view of characters has no tokenizer: it passes over case alone, but does not change the intent.
+    The character view has no tokenizer: it ignores case alone, but does not change the intent here.
     """
     texts = ["hello you", "HELLO You", "héllo you", "hel\x00lo \u200byou"]
     artifact = read_artifact(trained.folder / RESOURCE.name)

@@ -1,4 +1,4 @@
-"""Training data of intents that is small, odd or not there, and training on from a trained model."""
+"""Intent training data that is small, odd or missing, and finetuning."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""Pretrained weights that are not there or not what they should be: one clear sentence, as early as possible."""
+"""Missing or unsuitable pretrained weights: one clear sentence, as early as possible."""
 
 import json
 import shutil
@@ -14,13 +14,13 @@ from rasa_compressed_bert.errors import WeightsError
 
 @pytest.fixture
 def copied(case, tmp_path):
-    """A copy of the tiny weights that a test may damage, and the configuration that names it."""
+    """A copy of the tiny weights that a test may damage, and a configuration that names it."""
     folder = shutil.copytree(weights_of(case.config), tmp_path / "weights")
     return folder, with_weights(case.config, folder)
 
 
 def assert_train_fails(case, config, storage, match):
-    """Rasa shows the words of its own exceptions only."""
+    """Asserts that training raises one of Rasa's exceptions: Rasa shows the messages of these alone."""
     with pytest.raises(RasaException, match=match) as caught:
         create(case.component, config, storage).train(training_data(words=needs_words(case.component)))
     assert isinstance(caught.value.__cause__, WeightsError)
@@ -70,7 +70,7 @@ def test_fewer_positions_than_max_length(case, data, storage):
 
 
 def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):
-    """transformers tries six times with growing pauses: 23 seconds until a user learns that there is no network."""
+    """transformers would retry six times with growing pauses: 23 seconds until users learn that there is no network."""
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(
         huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/{repo_id}/{revision}/{filename}"

@@ -1,4 +1,4 @@
-"""What Rasa, its users and their bots may expect of every component of this package."""
+"""What every component of this package guarantees to Rasa, its users and their bots."""
 
 import importlib.metadata
 import json
@@ -36,13 +36,13 @@ PACKAGE = Path(rasa_compressed_bert.__file__).parent
 
 def test_is_registered_under_the_name_that_a_config_says(case):
     name = f"rasa_compressed_bert.{case.component.__name__}"
-    registered = DefaultV1Recipe._from_registry(name)  # what the recipe does with a name of config.yml
+    registered = DefaultV1Recipe._from_registry(name)  # how the recipe resolves a name in config.yml
     assert registered.clazz is case.component
     assert registered.is_trainable
 
 
 def test_graph_accepts_it(case):
-    """Rasa's own validation of the training and the prediction graph: annotations, needs, required packages."""
+    """Rasa's own validation of the training and the prediction graph: annotations, inputs, required packages."""
     pipeline = [{"name": f"rasa_compressed_bert.{case.component.__name__}", **case.config}]
     if needs_words(case.component):
         pipeline.insert(0, {"name": "WhitespaceTokenizer"})
@@ -65,7 +65,7 @@ def test_default_config_is_accepted_as_it_is(case, storage):
 
 
 def test_default_config_is_json_and_sections_may_be_null(case, storage):
-    """Rasa hashes it, and would merge a section that is a map into the user's, one level deep."""
+    """Rasa hashes it, and would merge a default section that is a map into the user's, but only one level deep."""
     config = case.component.get_default_config()
     assert json.loads(json.dumps(config, allow_nan=False)) == config
     assert config["quantization"] is None
@@ -73,7 +73,7 @@ def test_default_config_is_json_and_sections_may_be_null(case, storage):
 
 
 def calls(component, storage):
-    """Every way in which a configuration comes in."""
+    """The functions that take a configuration from Rasa."""
     return [
         lambda config: component.fingerprint_addon({**component.get_default_config(), **config}),
         lambda config: create(component, config, storage),
@@ -120,7 +120,7 @@ def test_fingerprint_follows_the_content_of_the_weights(case, tmp_path):
 
 
 def test_fingerprint_follows_the_source_of_the_package(case, tmp_path, monkeypatch):
-    """Rasa's own key holds the component class only: any other module that trains must renew the cache as well."""
+    """Rasa's own key covers the component's class alone; a change to any training module must invalidate the cache."""
     copy = tmp_path / "rasa_compressed_bert"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     before = case.component.fingerprint_addon(case.config)
@@ -138,7 +138,7 @@ def test_fingerprint_follows_the_source_of_the_package(case, tmp_path, monkeypat
 
 
 def test_fingerprint_follows_the_heads_that_are_registered(case):
-    """Else a model that was trained before a head was registered would be restored from the cache, without it."""
+    """Otherwise a model trained before a head was registered would be restored from the cache, without that head."""
     before, layer = case.component.fingerprint_addon(case.config), HeadLayer("tone", output="tone_logits")
     LAYERS.append(layer)
     try:
@@ -148,7 +148,7 @@ def test_fingerprint_follows_the_heads_that_are_registered(case):
 
 
 def test_fingerprint_of_what_was_restored_from_the_cache(case):
-    """Rasa asks with the configuration of its `PrecomputedValueProvider`; refusing it fails every second training."""
+    """Rasa passes the configuration of its `PrecomputedValueProvider`; refusing it would fail every second training."""
     assert case.component.fingerprint_addon({"output": RESOURCE}) is None
 
 
@@ -170,7 +170,7 @@ def test_a_moved_folder_gives_the_same_predictions(trained, tmp_path):
 
 @pytest.mark.slow
 def test_another_process_gives_the_same_predictions(case_of, trained_of, tmp_path):
-    """And it has no pretrained weights: the models carry all that they need."""
+    """It has no pretrained weights: the models are self-contained."""
     every = [trained_of(case_of(name)) for name in CASES]
     stored = [
         (

@@ -1,4 +1,4 @@
-"""The bot that answers from documents: its data is sound, and trained it answers in the shell."""
+"""The bot that answers from documents: its data is consistent, and once trained it answers in the shell."""
 
 import asyncio
 import importlib.util
@@ -23,7 +23,7 @@ from rasa_compressed_bert.data.squad import read_questions
 ROOT = Path(rasa_compressed_bert.__file__).resolve().parents[1]
 BOT = ROOT / "example_bot_documents"
 ASKED = (BOT / "sample_questions.txt").read_text(encoding="utf-8").splitlines()
-DEMO = bool(os.environ.get("DEMO"))  # `make test-demo`: six minutes of a processor, for the answers that the bot gives
+DEMO = bool(os.environ.get("DEMO"))  # `make test-demo`: a real training of six minutes on one core
 SAID = ["at nine in the morning", "a hat, sun cream and a warm jacket", "at the reception", "I don't know."]
 
 
@@ -65,7 +65,7 @@ def test_the_documents_and_their_questions_are_not_learnt(learnt):
     ("answer", "said"), [({"text": "at nine", "document": "trips.md"}, "at nine (trips.md)"), (None, "I don't know.")]
 )
 def test_the_custom_action(answer, said):
-    """As `rasa run actions` runs it: Rasa leaves out of a message what is null."""
+    """Run as by `rasa run actions`; Rasa leaves null values out of a message."""
     spec = importlib.util.spec_from_file_location("documents_actions", BOT / "actions" / "actions.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -79,7 +79,7 @@ def test_the_custom_action(answer, said):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A copy of the bot with a model of its own configuration and the shipped weights; a short one without `DEMO`."""
+    """A copy of the bot, trained with its own configuration and the shipped weights; briefly unless `DEMO` is set."""
     ignored = shutil.ignore_patterns("models", ".rasa")
     bot = Project(shutil.copytree(BOT, tmp_path_factory.mktemp("copy") / "documents_bot", ignore=ignored), {})
     if not DEMO:
@@ -95,7 +95,7 @@ def trained(tmp_path_factory):
 
 @pytest.mark.slow
 def test_questions_are_answered_in_the_shell(trained):
-    """With `DEMO` three of them are answered rightly, and the fourth is not."""
+    """With `DEMO` three of them are answered correctly; the fourth has no answer."""
     master, slave = pty.openpty()
     process = trained.start("shell", "-m", str(trained.model("tested")), stdin=slave, stdout=slave, stderr=slave)
     with ended(process):
@@ -108,8 +108,8 @@ def test_questions_are_answered_in_the_shell(trained):
 
 
 @pytest.mark.slow
-def test_what_a_message_is_given(trained):
-    """As `rasa shell nlu` shows it, and as `/model/parse` and custom actions get it."""
+def test_the_parsed_message_has_the_answer(trained):
+    """What `rasa shell nlu` shows, and `/model/parse` and custom actions get."""
     agent = Agent.load(str(trained.model("tested")))
     found = [asyncio.run(agent.parse_message(question)).get("answer") for question in ASKED]
     texts = {one.name: one.text for one in read_documents(str(BOT / "documents"), option="documents")}

@@ -1,4 +1,4 @@
-"""What Rasa, its users and their bots may expect of every component that finds entities."""
+"""What every component that extracts entities guarantees to Rasa, its users and their bots."""
 
 import json
 
@@ -33,12 +33,12 @@ TEXTS = [text for texts in EXAMPLES.values() for text in texts]
 
 
 def found(component, text):
-    """Start, end and type of the entities of a text."""
+    """The entities found in a text, as start, end and type."""
     return [(entity["start"], entity["end"], entity["entity"]) for entity in predict(component, [text])[0]["entities"]]
 
 
 def annotated(text, *entities, intent="a"):
-    """A message with entities, given as what is found in the text and more keys."""
+    """A message with entities, each given as a value that occurs in the text and further keys."""
     values = [{"start": text.index(value), "end": text.index(value) + len(value), **keys} for value, keys in entities]
     return Message.build(text, intent, values)
 
@@ -97,7 +97,7 @@ def test_synonyms_are_mapped_behind_it(trained):
 
 
 def test_rasa_test_finds_words_to_compare(trained):
-    """`rasa test nlu` compares entities word by word; without a tokenizer in the pipeline there would be none."""
+    """`rasa test nlu` compares entities word by word; without a tokenizer in the pipeline we must provide the words."""
     name = TOKENS_NAMES[TEXT]
     alone, behind = Message({TEXT: "order a pizza!"}), Message({TEXT: "order a pizza!"})
     WORDS.process([behind])
@@ -130,7 +130,7 @@ def test_roles_and_groups(case, storage):
 
 
 def learnt_entities(component):
-    """What the manifest of a component's artifact says of the entities."""
+    """The entry `entities` in the manifest of a component's artifact."""
     return resource_io.load(component._model_storage, component._resource).manifest["entities"]
 
 

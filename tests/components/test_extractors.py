@@ -1,4 +1,4 @@
-"""Rasa's validator knows our extractors, also those of entities with roles and groups."""
+"""Rasa's validator knows our extractors, including that they learn roles and groups."""
 
 import subprocess
 import sys
@@ -20,13 +20,13 @@ OURS = ["BertEntityExtractor", "JointBertClassifier"]
 
 
 def warnings_of(*pipeline, data=DATA):
-    """What Rasa warns of before it trains."""
+    """The warnings of Rasa's validator before training."""
     config = {"language": "en", "pipeline": [{"name": name} for name in pipeline], "policies": []}
     graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         for name in pipeline:
-            if name.startswith("rasa_compressed_bert"):  # what importing it does; pytest has filters of its own
+            if name.startswith("rasa_compressed_bert"):  # as on import, whose warning filter pytest replaces
                 component = DefaultV1Recipe._from_registry(name).clazz
                 register = known_to_validator if issubclass(component, EntityExtractorMixin) else selects_responses
                 register(component)
@@ -40,7 +40,7 @@ def test_nothing_is_said_of_a_pipeline_with_our_extractor(name):
     assert warnings_of(f"rasa_compressed_bert.{name}") == ""
 
 
-def test_a_pipeline_without_an_extractor_is_warned_of_with_ours_among_those_that_there_are():
+def test_a_pipeline_without_an_extractor_is_warned_of():
     found = warnings_of("WhitespaceTokenizer", "CountVectorsFeaturizer", "LogisticRegressionClassifier")
     assert "does not include an entity extractor" in found and "roles/groups" in found
 

@@ -1,4 +1,4 @@
-"""The featurizer in front of everything of Rasa's that learns from dense features."""
+"""The featurizer before each of Rasa's components and policies that learns from dense features."""
 
 import asyncio
 import json
@@ -59,13 +59,13 @@ with open(sys.argv[2], "w") as said:
 
 
 class Project(NamedTuple):
-    """A Rasa project in a folder of its own, and weights that it may delete."""
+    """A Rasa project in a folder, and a copy of the weights that may be deleted."""
 
     folder: Path
     weights: Path
 
     def train(self, name: str, *components: Dict[str, Any], policies: Any = (), **arguments: Any) -> Path:
-        """Trains whatever the configuration needs; the featurizer stands before `components`."""
+        """Trains a model with the featurizer before `components`, and with policies if there are any."""
         import rasa.model_training
 
         options = {"model_weights": str(self.weights), "max_length": 32, "alias": "bert"}
@@ -114,7 +114,7 @@ def make_project(folder, tiny_weights) -> Project:
 
 
 def parse(model: Path, texts) -> List[Dict[str, Any]]:
-    """What Rasa says to messages, in this process."""
+    """Rasa's parse of each message, in this process."""
     from rasa.core.agent import Agent
     from rasa.utils.log_utils import configure_structlog
 
@@ -128,7 +128,7 @@ def parse(model: Path, texts) -> List[Dict[str, Any]]:
 
 
 def right(parsed) -> float:
-    """As `rasa test nlu`, on the training data: the share of messages whose intent is right."""
+    """Intent accuracy on the training data, as of `rasa test nlu`."""
     intents = [name.split("/")[0] for name, texts in INTENTS.items() for _ in texts]
     found = [said["intent"]["name"] for said in parsed]
     return sum(one == other for one, other in zip(found, intents)) / len(intents)
@@ -142,7 +142,7 @@ ODD_TEXTS = [*NOTHING_TO_READ.values(), *SOMETHING_TO_READ.values(), "hot \u200b
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory, tiny_weights):
-    """What DIET beside another featurizer, ResponseSelector on ours alone and TED say, when the weights are gone."""
+    """Predictions of DIET (two featurizers), ResponseSelector (ours alone) and TED after the weights were deleted."""
     folder = tmp_path_factory.mktemp("whole")
     project = make_project(folder, tiny_weights)
     with pytest.MonkeyPatch.context() as patch:
@@ -168,7 +168,7 @@ def test_diet_learns_intents(said):
 
 
 def test_any_text_is_parsed(said):
-    """DIET pairs the rows of all featurizers with the words of the message."""
+    """DIET needs as many rows of features from each featurizer as the message has words."""
     odd = said["parsed"][len(TEXTS) :]
     assert len(odd) == len(ODD_TEXTS)
     for parsed in odd:
@@ -217,7 +217,7 @@ def test_every_classifier_learns_from_it(project, classifier, pooling):
     if ours:
         classifier = {**classifier, "model_weights": str(project.weights)}
     model = project.train(f"{classifier['name']}_{pooling}", classifier, options={"pooling": pooling})
-    assert right(parse(model, TEXTS)) > (0.3 if ours else 0.4)  # of 5 intents, with random weights
+    assert right(parse(model, TEXTS)) > (0.3 if ours else 0.4)  # there are 5 intents, and the weights are random
 
 
 def files_of(archive: Path, folder: Path):
@@ -240,7 +240,7 @@ def test_finetuning_keeps_the_features_and_trains_the_rest(project, caplog, tmp_
 
 @pytest.fixture
 def finished(caplog):
-    """What was trained since the last call, and what came from Rasa's cache."""
+    """The nodes that were trained since the last call, and those that came from Rasa's cache."""
 
     def finished():
         text = caplog.text
@@ -255,7 +255,7 @@ def finished(caplog):
 
 
 def test_rasas_cache_knows_when_features_are_others(tmp_path, tiny_weights, finished, monkeypatch):
-    """A stale classifier on new features would be wrong without a word."""
+    """A stale classifier on new features would silently be wrong."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "cache"))
     project = make_project(tmp_path, tiny_weights)
     logistic = {"name": "LogisticRegressionClassifier"}

@@ -1,4 +1,4 @@
-"""A featurizer's training: every text is encoded once, and what is served is what others were trained on."""
+"""Training of a featurizer: every text is encoded once, and served features equal those that others trained on."""
 
 import itertools
 import json
@@ -42,13 +42,13 @@ METHODS = {
 
 
 def cosines(found, expected):
-    """Of the rows of two matrices."""
+    """Cosine similarities between the rows of two matrices."""
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
     return np.sum(found * expected, axis=1) / norms
 
 
 def features(data):
-    """Words and sentence of each message."""
+    """The word features and the sentence features of each message."""
     return [tuple(part.features for part in message.get_dense_features(TEXT)) for message in data.training_examples]
 
 
@@ -63,7 +63,7 @@ def test_words_that_the_vocabulary_does_not_know_are_named(case, storage, caplog
 
 
 def test_training_features_are_those_that_are_served(trained, data):
-    """Messages are featurized one at a time: those of a batch would share the scale of 8-bit activations."""
+    """Messages are featurized one at a time: in a batch they would share the scale of 8-bit activations."""
     assert trained.component.process_training_data(data) is data
     served = training_data(words=True)
     trained.component.process(served.training_examples)
@@ -84,7 +84,7 @@ def test_training_features_in_floats_are_those_that_are_served(case, data, stora
 
 
 def test_many_messages_of_many_lengths_stay_in_their_order(trained, monkeypatch):
-    """More than one batch: features belong to their messages, whichever batch is ready first."""
+    """With several batches, features belong to their messages, whichever batch is ready first."""
     words = ["hot", "cold", "rain", "sun", "pizza", "hothot", "\u200b"]
     texts = [" ".join(words) for words in itertools.product(words, repeat=3)] + ["play " * n for n in range(1, 40)]
     data = WORDS.process_training_data(TrainingData([Message({TEXT: text}) for text in texts]))
@@ -111,7 +111,7 @@ def test_repeated_text_is_encoded_once_and_its_features_are_shared(trained, monk
     trained.component.process_training_data(data)
     assert len(seen) == 2
     arrays = [[part.features for part in message.features] for message in messages]
-    assert [len(parts) for parts in arrays] == [6] * 5  # words and sentence of three texts
+    assert [len(parts) for parts in arrays] == [6] * 5  # word and sentence features of three texts
     for index in (2, 3):
         assert arrays[index][0] is arrays[0][0] and arrays[index][1] is arrays[0][1]
     hello = arrays[1]
@@ -133,7 +133,7 @@ def test_interruption_does_not_wait_for_all_other_messages(trained, monkeypatch)
 
     def stop(words):
         begun.append(words)
-        time.sleep(0.1)  # the process has this long to notice, also on a busy machine
+        time.sleep(0.1)  # gives the process time to notice, also on a busy machine
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trained.component._featurizer, "features", stop)
@@ -205,7 +205,7 @@ def test_trimmed_vocabulary_writes_every_text_and_is_smaller(case, trained, data
     config = {**case.config, "vocabulary": "trim", "vocabulary_size": 100}
     component = train(case.component, config, data, storage)
     assert len(contents(storage)["tokenizer.json"]) < len(contents(trained.storage)["tokenizer.json"])
-    texts = ["oh it is hot", "goodbye"]  # the second one is no training message
+    texts = ["oh it is hot", "goodbye"]  # the second is not a training message
     for found, expected in zip(predict(component, texts), predict(trained.component, texts)):
         shapes = [[np.shape(part["values"]) for part in said["features"]] for said in (found, expected)]
         assert shapes[0] == shapes[1]
@@ -221,7 +221,7 @@ def test_training_again_gives_the_same_features(case, trained, data, storage, mo
 
 
 def test_finetuning_leaves_the_features_as_they_are(case, data, storage, monkeypatch, tmp_path):
-    """Even where the pretrained weights are gone, or are others by now."""
+    """Even if the pretrained weights have been deleted or changed."""
     before = train(case.component, case.config, data, storage)
     files = contents(storage)
     monkeypatch.setattr(featurization, "compress_encoder", lambda *_: pytest.fail("compressed again"))

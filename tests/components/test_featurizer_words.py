@@ -1,4 +1,4 @@
-"""One row of features a word, whatever the words and the text are."""
+"""Every word has one row of features, whatever the words and the text are."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.parametrize("case", FEATURIZERS, indirect=True)
 
 @pytest.fixture(scope="module")
 def exact(case, cache_folder, tmp_path_factory):
-    """The featurizer in floats."""
+    """The featurizer in 32-bit floats."""
     config = {**case.config, "quantization": {"method": "none"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RASA_CACHE_DIRECTORY", str(cache_folder))
@@ -46,13 +46,13 @@ def exact(case, cache_folder, tmp_path_factory):
 
 
 def message_of(words, *, text=None, attribute=TEXT):
-    """A message whose words are these, whatever its text is."""
+    """A message with these words, whatever its text is."""
     tokens = [Token(word, 0) for word in words]
     return Message({attribute: " ".join(words) or "-" if text is None else text, TOKENS_NAMES[attribute]: tokens})
 
 
 def features_of(component, message, attribute=TEXT):
-    """Features of the words and of the sentence."""
+    """The word features and the sentence features of a message."""
     component.process([message])
     words, sentence = message.get_dense_features(attribute)
     return words.features, sentence.features
@@ -83,7 +83,7 @@ def test_word_without_a_wordpiece_is_a_row_of_zeros_and_shifts_no_other(exact, n
 @settings(max_examples=150, deadline=None)
 @given(words=st.lists(st.text(st.characters(codec=None, exclude_categories=()), max_size=8), min_size=1, max_size=12))
 def test_any_words_give_one_row_each(exact, words):
-    """Of the first 30 wordpieces; the rest of a message has rows of zeros."""
+    """Words beyond the first 30 wordpieces have rows of zeros."""
     found, sentence = features_of(exact, message_of(words))
     assert found.shape == (len(words), HIDDEN) and sentence.shape == (1, HIDDEN)
     (encoded,) = exact._featurizer.encode_words([words])
@@ -91,7 +91,7 @@ def test_any_words_give_one_row_each(exact, words):
 
 
 def test_row_of_a_word_is_the_mean_of_its_wordpieces(exact):
-    """`hothot` is written as `hot`, `##h`, `##o`, `##t`."""
+    """The wordpieces of `hothot` are `hot`, `##h`, `##o`, `##t`."""
     (encoded,) = exact._featurizer.encode_words([["oh", "hothot", "is"]])
     assert encoded.words.tolist() == [-1, 0, 1, 1, 1, 1, 2, -1]
     hidden = exact._featurizer._engine.run(encoded.input_ids[np.newaxis], np.ones((1, 8), np.int64))[0][0]
@@ -128,7 +128,7 @@ def test_words_of_another_text_are_featurized_as_they_are(exact):
 
 
 def test_words_beyond_max_length_are_rows_of_zeros(exact, caplog):
-    """32 wordpieces are kept, the two special ones included; the word that is cut has what is left of it."""
+    """32 wordpieces are kept, two special ones included; a word that is cut has the mean of its kept wordpieces."""
     with caplog.at_level(logging.WARNING):
         fits, _ = features_of(exact, message_of(["hot"] * 30))
         assert not caplog.records
@@ -212,11 +212,11 @@ def test_threads_that_parse_at_once_do_not_disturb_each_other(trained):
 
 
 def test_features_are_those_of_language_model_featurizer(exact, tiny_weights, monkeypatch):
-    """Where every word has wordpieces; its sentence is the first hidden state."""
+    """This holds if every word has wordpieces. Rasa's sentence features are the first hidden state."""
     from rasa.nlu.featurizers.dense_featurizer.lm_featurizer import LanguageModelFeaturizer
     from rasa.nlu.utils.hugging_face import registry
 
-    # it knows the two special ids of BERT's own vocabulary only
+    # Rasa hard-codes the two special ids of BERT's own vocabulary
     monkeypatch.setitem(registry.model_special_tokens_pre_processors, "bert", lambda ids: [2, *ids, 3])
     options = {"model_name": "bert", "model_weights": str(tiny_weights), "alias": None}
     theirs = LanguageModelFeaturizer({**LanguageModelFeaturizer.get_default_config(), **options}, CONTEXT)

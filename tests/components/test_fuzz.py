@@ -1,6 +1,6 @@
-"""Generated texts, and models with parts that were changed on purpose: an answer or one clear error, nothing else.
+"""Generated texts, and models with one part altered, lead to a prediction or one clear error, nothing else.
 
-`FUZZ=60` asks sixty times as much: 108,000 messages, and 7,200 models at most.
+`FUZZ=60` runs sixty times as many cases: 108,000 messages, and up to 7,200 models.
 """
 
 import copy
@@ -72,7 +72,7 @@ def test_a_model_with_a_changed_part_answers_or_is_refused(case, trained, part, 
         rng = random.Random(seed)
         storage = LocalModelStorage.create(tmp_path_factory.mktemp("fuzz"))
         with storage.write_to(RESOURCE) as folder:
-            write_artifact(changed(artifact, part, rng), folder)  # with digests that are right
+            write_artifact(changed(artifact, part, rng), folder)  # with valid digests
         try:
             component = load(case.component, case.config, storage)
             answers = predict(component, ["oh it is hot", "a pizza please", "😀 x" * 30])
@@ -85,7 +85,7 @@ def test_a_model_with_a_changed_part_answers_or_is_refused(case, trained, part, 
 
 
 def changed(artifact, part, rng):
-    """The same with one thing changed: a value of the manifest or the tokenizer, or bytes of any file."""
+    """The artifact with one change: to a value of the manifest or the tokenizer, or to bytes of any file."""
     manifest = {key: value for key, value in artifact.manifest.items() if key != "files"}
     files = dict(artifact.files)
     if part == "manifest":
@@ -109,7 +109,7 @@ def with_junk(value, rng):
 
 
 def places(value):
-    """Every place of a JSON value at which there is something; of long lists the first few."""
+    """The path of every value within a JSON value; of long lists, the first few items."""
     keys = list(value) if isinstance(value, dict) else range(min(len(value), 5)) if isinstance(value, list) else ()
     for key in keys:
         yield value, key
@@ -129,5 +129,5 @@ def with_other_bytes(data, rng):
     return bytes(data)
 
 
-def test_every_component_is_asked():
+def test_every_component_with_predictions_is_fuzzed():
     assert set(CASES) - {*CLASSIFIERS, *EXTRACTORS, *ANSWERERS} == {"QuantizedBertFeaturizer"}, "it gives features"

@@ -1,4 +1,4 @@
-"""Lookup tables and synonyms as Rasa's training data has them."""
+"""Lookup tables and synonyms in Rasa's training data."""
 
 import pytest
 from component_harness import CONTEXT, RESOURCE, make_storage

@@ -1,4 +1,4 @@
-"""Annotations of messages: which are learnt, and what is said of the others."""
+"""Annotations of messages: which are learnt, and warnings of the others."""
 
 import re
 
@@ -15,7 +15,7 @@ PIZZA = {"start": 8, "end": 13, "entity": "dish"}
 
 
 def learnt(*entities, copies=1, **options):
-    """The annotations of one message that are learnt, as text, type, role and group."""
+    """The learnt annotations of one message, as text, type, role and group."""
     data = TrainingData([Message.build(TEXT, f"food{index}", list(entities)) for index in range(copies)])
     examples = entity_examples(data, extractor="JointBertClassifier", **options)
     assert [example.text for example in examples] == [TEXT] * copies, "the message itself is always learnt"

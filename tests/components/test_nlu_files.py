@@ -52,7 +52,7 @@ NO_NLU_DATA = {
 
 @pytest.mark.parametrize("name", NO_NLU_DATA)
 def test_what_rasa_fails_to_read_is_one_clear_error(tmp_path, name):
-    """Rasa's readers raise whatever a file leads to; one of its errors cannot even be shown."""
+    """Rasa's readers raise all kinds of exceptions; one of them cannot even be printed."""
     (tmp_path / name).write_text(NO_NLU_DATA[name], encoding="utf-8")
     with pytest.raises(DataError, match=name):
         load_messages(tmp_path / name)

@@ -1,4 +1,4 @@
-"""What does not go together with the rest of config.yml: a threshold, a language, stories without features."""
+"""Warnings of what does not fit the rest of config.yml: a threshold, a language, stories without features."""
 
 import logging
 
@@ -28,7 +28,7 @@ from rasa_compressed_bert.config import (
 
 
 def context(*configs):
-    """The graph of a pipeline with these FallbackClassifiers."""
+    """The execution context of a pipeline with these FallbackClassifiers."""
     nodes = {
         f"run_FallbackClassifier{index}": SchemaNode({}, FallbackClassifier, "load", "process", config)
         for index, config in enumerate(configs)
@@ -64,7 +64,7 @@ def test_intents_that_are_predicted_later(caplog, order, warned):
         before = f"run_{name}"
     with caplog.at_level(logging.WARNING):
         warn_of_missing_intents(ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
-        warn_of_missing_intents(context(), component="any")  # of a graph that trains
+        warn_of_missing_intents(context(), component="any")  # without the component's node, as in training
     assert ("Put it after the intent classifier" in caplog.text) == warned
 
 
@@ -79,7 +79,7 @@ OURS = "rasa_compressed_bert.PrunedBertIntentClassifier"
 
 
 def training_context(*names, language="en", training_type=TrainingType.NLU):
-    """What Rasa gives the components of a pipeline to train in."""
+    """The execution context that Rasa gives the components of a pipeline in training."""
     policies = [{"name": "MemoizationPolicy"}]
     config = {"language": language, "pipeline": [{"name": name} for name in names], "policies": policies}
     graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=training_type)
@@ -132,7 +132,7 @@ END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "an
         (TrainingData([Message.build("hello", "greet")]), (OURS,), False),
     ],
 )
-def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, caplog):
+def test_text_of_stories_without_a_featurizer_is_warned_of(data, names, warned, caplog):
     warn_of_unused_text(data, training_context(*names))
     assert not caplog.records, "`rasa train nlu` has no stories"
     warn_of_unused_text(data, training_context(*names, training_type=TrainingType.END_TO_END))
@@ -153,13 +153,13 @@ def test_text_of_stories_that_nothing_makes_features_of(data, names, warned, cap
         ),
     ],
 )
-def test_expressions_whose_features_nothing_reads(names, warned, caplog):
+def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, warned, caplog):
     messages = [Message.build("hello", "greet")]
     expressions = [{"name": "zip", "pattern": "[0-9]{5}"}]
     graph = training_context("WhitespaceTokenizer", *names)
     for data in (TrainingData(messages), TrainingData([*messages, Message({"text": "a"})], regex_features=expressions)):
         warn_of_unused_expressions(data, graph, component="Ours")
-    assert caplog.text == ""  # the policies of end-to-end stories read features
+    assert caplog.text == ""  # no regular expressions; end-to-end stories, whose policies read features
     warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
     assert ("expressions (zip), and nothing in the pipeline reads" in caplog.text) == warned
     assert not warned or "Ours reads the text alone. Take RegexEntityExtractor in its place" in caplog.text

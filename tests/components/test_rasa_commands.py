@@ -1,4 +1,4 @@
-"""Rasa's own life with our components, through its real command line: train, finetune, test, shell, server."""
+"""Our components in Rasa's real command line: train, finetune, test, shell, server."""
 
 import json
 import os
@@ -33,13 +33,13 @@ def project(tmp_path_factory, tiny_weights):
 
 @pytest.fixture(scope="module")
 def first(project):
-    """What the first training said; its model is `models/first.tar.gz`."""
+    """The output of the first training; its model is `models/first.tar.gz`."""
     return project.train("first")
 
 
 @pytest.fixture(scope="module")
 def expected(project, first, tmp_path_factory):
-    """What the component alone says to each of the messages, taken out of the archive of the first training."""
+    """Predictions of the component alone for each message, loaded from the archive of the first training."""
     component = component_of(project.model("first"), tmp_path_factory.mktemp("unpacked"))
     return dict(zip(MESSAGES, predict(component, MESSAGES)))
 
@@ -130,7 +130,7 @@ def test_shell_gives_the_answers_of_the_component(project, first, expected):
 
 
 def test_server_gives_the_answers_of_the_component_and_of_those_behind_it(project, first, expected):
-    """With ResponseSelector for retrieval intents; ours has been trained already."""
+    """The pipeline also has ResponseSelector; our component comes from the cache."""
     project.write_config("selector.yml", SELECTOR)
     said = project.train("selector", "--config", "selector.yml")
     assert RESTORED in said and "Finished training component 'ResponseSelector'" in said
@@ -166,7 +166,7 @@ def test_damaged_weights_are_one_clear_sentence(project, tiny_weights, tmp_path)
 
 
 def test_damaged_model_names_its_file(project, first, tmp_path):
-    """Rasa's server starts without a model then, and says why."""
+    """Rasa's server then starts without a model, and logs why."""
     with tarfile.open(project.model("first")) as tar:
         tar.extractall(tmp_path / "unpacked")
     (damaged,) = (tmp_path / "unpacked").rglob("weights.safetensors")

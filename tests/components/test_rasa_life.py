@@ -1,4 +1,4 @@
-"""Months of a bot's life in minutes: several workers, models swapped under load, processes killed, a full disk."""
+"""Operating a bot: several workers, models replaced under load, killed processes, a full disk."""
 
 import asyncio
 import ctypes
@@ -26,8 +26,8 @@ from rasa_compressed_bert.errors import CompressedBertError
 
 pytestmark = pytest.mark.slow
 TEXTS = ["oh it is hot", "hello", "the curry is spicy", "zzz qqq", "😀", "שלום", "?", "play the song"]
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of Linux's prctl.h and capability.h
-OTHERS = [  # several of ours in one pipeline
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # from Linux's prctl.h and capability.h
+OTHERS = [  # further components of ours in the same pipeline
     {"name": "rasa_compressed_bert.BertEntityExtractor"},
     {"name": "rasa_compressed_bert.QuantizedBertFeaturizer"},
 ]
@@ -39,7 +39,7 @@ def project(tmp_path_factory, tiny_weights):
     path = project.folder / "data" / "nlu.yml"
     path.write_text(path.read_text().replace("pizza", "[pizza](dish)"))
     config = yaml.safe_load((project.folder / "config.yml").read_text())
-    options = {**project.options, "validation_split": 0.0}  # test_rasa_commands.py trains with one
+    options = {**project.options, "validation_split": 0.0}  # test_rasa_commands.py trains with a split
     extractor, featurizer = OTHERS
     words, _, classifier = config["pipeline"]
     config["pipeline"] = [
@@ -72,14 +72,14 @@ def other(project, one):
 
 
 def intents_of(archive):
-    """What an agent in this process says to the texts: intent and confidence."""
+    """The intent and the confidence that an agent in this process predicts for each text."""
     agent = Agent.load(str(archive))
     parsed = [asyncio.run(agent.parse_message(text)) for text in TEXTS]
     return {text: (said["intent"]["name"], said["intent"]["confidence"]) for text, said in zip(TEXTS, parsed)}
 
 
 def agrees_with(*models, seen=None):
-    """Whether an answer is that of one of some models; `seen` gets the numbers of those."""
+    """A check that a prediction is that of one of the models; it adds the index of that model to `seen`."""
     expected = [intents_of(model) for model in models]
 
     def right(answer):
@@ -105,7 +105,7 @@ def test_four_workers_give_one_answer(one):
 
 @pytest.fixture(scope="module")
 def server(one):
-    """One server for what does not change it for good."""
+    """One server for all tests that leave it as it was."""
     with serve(one) as server:
         yield server
 
@@ -164,7 +164,7 @@ def request(url, content, *, method="POST"):
 
 
 def test_a_conversation_is_led_step_by_step_through_the_api(server):
-    """What `rasa interactive` does: a message, what the bot would do, doing it."""
+    """As `rasa interactive` does: send a message, predict the next action, execute it."""
     conversation = f"{server.url}/conversations/someone"
     tracker = request(f"{conversation}/messages", {"text": "hello you", "sender": "user"})
     assert tracker["latest_message"]["intent"]["name"] == "greet"
@@ -176,14 +176,14 @@ def test_a_conversation_is_led_step_by_step_through_the_api(server):
 
 
 def without_privileges():
-    """Before a program starts: it may write where permissions say so, though it is the superuser's."""
+    """Run before a program starts: makes file permissions hold for it even if it runs as root."""
     if os.geteuid() == 0:
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
 @pytest.fixture
 def read_only(tmp_path):
-    """A folder that nobody may write to."""
+    """A folder without write permission."""
     folder = tmp_path / "read_only"
     folder.mkdir()
     folder.chmod(0o500)
@@ -192,7 +192,7 @@ def read_only(tmp_path):
 
 
 def test_forked_and_spawned_processes_give_the_answers_of_a_model_that_is_read_only(one, read_only, tmp_path):
-    """In a process of its own, as a fork takes over what this one has loaded."""
+    """Run in a new process, as a fork would inherit what this one has loaded."""
     read_only.chmod(0o700)
     model = Path(shutil.copy(one, read_only / "model.tar.gz"))
     model.chmod(0o400)
@@ -266,7 +266,7 @@ def test_two_configurations_are_compared(project, tmp_path):
     assert all(0.0 < scores[0][0] <= 1.0 for scores in results.values())
 
 
-DEATHS = {  # what the process does instead of it
+DEATHS = {  # moment: module or class, function that kills the process instead, code that runs before
     "pruning": ("rasa_compressed_bert.tasks.bert_training", "prune", ""),
     "export": ("rasa_compressed_bert.tasks.bert_training", "export", ""),
     "saving": (
@@ -300,12 +300,12 @@ setattr(owner, "{function}", die)
 
 
 def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(project):
-    """The process ends at each moment, all with one cache; the training after them all is as good as one without it."""
+    """The process is killed at each moment, with a shared cache; a later training equals one without a cache."""
     for moment, (owner, function, half) in DEATHS.items():
         dies = DIES.format(owner=owner, function=function, half=half)
         status, said = project.run("train", "nlu", "--fixed-model-name", moment, "--config", "quick.yml", first=dies)
         assert status == -signal.SIGKILL, said
-        if moment == "archiving":  # Rasa writes it in place
+        if moment == "archiving":  # Rasa writes the archive in place
             with pytest.raises((EOFError, tarfile.ReadError)):
                 Agent.load(str(project.model(moment)))
         else:
@@ -318,7 +318,7 @@ def test_killed_trainings_leave_nothing_that_loads_and_the_next_one_works(projec
 
 
 def test_a_full_disk_is_one_clear_sentence(project, monkeypatch):
-    """No file may be larger than 20 kB: the model cannot be written. Rasa's cache, a database, is switched off."""
+    """Files are limited to 20 kB, so the model cannot be written. Rasa's cache, a database, is switched off."""
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
     status, said = project.run("train", "nlu", "--fixed-model-name", "full", "--config", "quick.yml", first=limit)
@@ -329,7 +329,7 @@ def test_a_full_disk_is_one_clear_sentence(project, monkeypatch):
 
 
 def test_training_into_a_folder_that_is_read_only(project, read_only, monkeypatch):
-    """Rasa says so, and there is no model then, nor half of one."""
+    """Rasa reports it, and leaves no model, not even half of one."""
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")
     arguments = ("train", "nlu", "--fixed-model-name", "read_only", "--config", "quick.yml", "--out", str(read_only))
     process = project.start(*arguments, stdin=subprocess.DEVNULL, preexec_fn=without_privileges)

@@ -1,4 +1,4 @@
-"""The options of Rasa's components that are named to people who bring them along are all that there are."""
+"""All options of Rasa's components that ours may replace are recognised and explained in the error."""
 
 import pytest
 from rasa.nlu.classifiers.diet_classifier import DIETClassifier

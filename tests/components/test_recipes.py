@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, followed from outside of the package: registered, trained, exported and served."""
+"""The recipes of CONTRIBUTING.md, followed from outside the package: registered, trained, exported and served."""
 
 import re
 from pathlib import Path
@@ -27,11 +27,11 @@ BERT = {**QUICK, "distillation": {"enabled": False}, "quantization": {"method": 
 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch):
-    """As they were, after each test."""
+    """Restores all registries after each test."""
     registered = ((students, "_STUDENTS"), (families, "_FAMILIES"), (criteria, "_CRITERIA"), (decoders, "_DECODERS"))
     for module, name in registered:
         monkeypatch.setattr(module, name, {**getattr(module, name)})
-    # the choices that options have, and the heads with their layers
+    # choices of options, and heads with their layers
     lists = (students.ARCHITECTURES, pruning_options.IMPORTANCE, heads._HEADS, head_layer.LAYERS)
     before = [list(names) for names in lists]
     yield
@@ -44,7 +44,7 @@ def follow(recipe):
 
 
 def trained(component, config, folder):
-    """The artifact of a model that Rasa's own calls have trained, exported and asked."""
+    """The artifact of a component that was trained, loaded and run through Rasa's interfaces."""
     loaded = train(getattr(rasa_compressed_bert, component), config, training_data(), make_storage(folder))
     for prediction in predict(loaded, ["hello you", "is it hot today"]):
         assert_well_formed(prediction, labels=EXAMPLES)

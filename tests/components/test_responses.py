@@ -1,4 +1,4 @@
-"""Responses of retrieval intents: what Rasa's `utter_faq`, its reports and its own selectors find in a message."""
+"""Responses of retrieval intents: what Rasa's `utter_faq`, reports and selectors read from a message."""
 
 import json
 from types import SimpleNamespace
@@ -136,7 +136,7 @@ def test_the_default_weighs_retrieval_intents_by_their_confidences():
     found = {entry["intent_response_key"]: entry["confidence"] for entry in entries}
     assert found == pytest.approx({"faq/music": 0.75 * 0.75, "chitchat/food": 0.25, "faq/weather": 0.75 * 0.25})
     message = Message({TEXT: "hello"})
-    writer().write(message, prediction(faq=0.0, chitchat=0.0))  # a threshold may leave nothing
+    writer().write(message, prediction(faq=0.0, chitchat=0.0))  # a threshold may make all confidences 0
     assert message.get("response_selector")["default"]["ranking"][0]["confidence"] == 0.5
 
 
@@ -156,7 +156,7 @@ def test_what_rasas_selectors_answer_is_left_to_them():
     assert set(written(left_out=["faq", "chitchat"])) == {"all_retrieval_intents"}
 
 
-def test_a_response_that_nobody_wrote_is_its_name():
+def test_a_response_without_a_text_is_its_name():
     message = Message({TEXT: "hello"})
     ResponseWriter(["faq/music"], {}, left_out=(), ranking_length=10).write(
         message, Prediction({"intents": [("faq", 1.0)], "responses": {"faq": [("faq/music", 1.0)]}})
@@ -176,7 +176,7 @@ QUICK = {**BERT, "epochs": 1, "batch_size": 32, "validation_split": 0.0, "prunin
 
 @pytest.fixture
 def quick_training(tmp_path, tiny_weights, caplog, without_graphs):
-    """Trains a component as quickly as possible; the component and what it warned of."""
+    """Trains a component in two steps; returns it and the warnings."""
 
     def make(data, component=PrunedBertIntentClassifier, **options):
         config = with_weights({**QUICK, **options}, tiny_weights)
@@ -230,7 +230,7 @@ def test_a_message_with_two_responses_is_named(quick_training):
 
 
 @pytest.mark.slow
-def test_switched_off_somebody_else_has_to_select(quick_training):
+def test_without_response_selection_a_missing_selector_is_warned_of(quick_training):
     component, warned = quick_training(faq_data(), response_selection=False)
     assert "response_selector" not in predict(component, ["hello"])[0]
     assert "nothing selects their responses" in warned and "chitchat, faq" in warned

@@ -1,4 +1,4 @@
-"""What a teacher said is kept in Rasa's own training cache, for as long as nothing that it depends on changes."""
+"""A teacher's predictions stay in Rasa's own training cache until anything that they depend on changes."""
 
 import pytest
 from component_harness import create, make_storage, training_data, weights_of
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("case", ["DistilledInten
 
 @pytest.fixture
 def asked(quick, tmp_path, monkeypatch):
-    """Trains in a new storage; returns how many teachers were trained, asked, and asked about wordpieces for it."""
+    """Trains in a new storage; returns how often teachers were trained, run on messages, and run on wordpieces."""
     monkeypatch.setenv("RASA_CACHE_DIRECTORY", str(tmp_path / "kept"))
     calls = []
     names = {"train_bert": teacher, "outputs_of_messages": teacher, "encoded_wordpieces": keras_students}
@@ -34,18 +34,18 @@ def asked(quick, tmp_path, monkeypatch):
     return train
 
 
-def test_second_training_asks_nothing(asked):
+def test_second_training_does_not_run_the_teacher(asked):
     assert asked() == (1, 1, 1)
     assert asked() == asked(epochs=2, learning_rate=1e-3) == (0, 0, 0)
 
 
-def test_other_messages_are_asked_about(asked):
+def test_other_messages_run_the_teacher_again(asked):
     assert asked() == (1, 1, 1)
     assert asked(augmentation={"n_iter": 2}) == (0, 1, 0)
     assert asked(examples={"greet": ["hello", "hi", "hey"], "bye": ["bye", "goodbye", "good night"]}) == (1, 1, 1)
 
 
-def test_another_teacher_is_asked(asked, quick):
+def test_another_teacher_is_trained_and_run(asked, quick):
     assert asked() == (1, 1, 1)
     slower = {**quick.config["teacher"], "learning_rate": 1e-3}
     assert weights_of(quick.config) and asked(teacher=slower) == (1, 1, 1)

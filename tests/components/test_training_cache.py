@@ -1,4 +1,4 @@
-"""Rasa's own cache of trainings: used for the same again, and for nothing else."""
+"""Rasa's own training cache is used if nothing has changed, and only then."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def train(quick, tiny_weights, tmp_path, monkeypatch, caplog):
-    """Trains with Rasa, and says whether the component was trained or restored."""
+    """Trains with Rasa; returns, for the component, "Finished training" or "Restored" (from the cache)."""
     import rasa.model_training
 
     weights = shutil.copytree(tiny_weights, tmp_path / "weights")

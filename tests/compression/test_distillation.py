@@ -14,7 +14,7 @@ from rasa_compressed_bert.compression.distillation import (
     probability_loss,
 )
 
-# softmax of log(p) is p: the student says 1/4, 3/4, the teacher 1/2, 1/2, the label is class 0
+# softmax(log p) = p: the student predicts (1/4, 3/4), the teacher (1/2, 1/2), and the label is class 0
 STUDENT = np.log(np.array([[0.25, 0.75]], np.float32))
 TEACHER = np.log(np.array([[0.5, 0.5]], np.float32))
 HARD = math.log(4)
@@ -33,7 +33,7 @@ def test_mixture_at_temperature_1(alpha, expected):
 
 
 def test_temperature_softens_both_and_its_square_is_the_factor():
-    """At T = 2 the student's odds 1 : 3 become 1 : sqrt(3)."""
+    """At T = 2 the student's odds of 1 : 3 become 1 : sqrt(3)."""
     student = np.array([1.0, math.sqrt(3.0)]) / (1.0 + math.sqrt(3.0))
     expected = 4.0 * sum(0.5 * math.log(0.5 / p) for p in student)
     assert loss(STUDENT, TEACHER, 0.0, 2.0).numpy() == pytest.approx([expected], abs=1e-6)
@@ -43,7 +43,7 @@ def test_labels_are_not_softened():
     assert loss(STUDENT, TEACHER, 1.0, 7.0).numpy() == pytest.approx([HARD], abs=1e-6)
 
 
-def test_teacher_is_not_looked_at_when_labels_are_all():
+def test_the_teacher_is_not_read_if_alpha_is_1():
     np.testing.assert_allclose(loss(STUDENT, np.zeros((1, 1), np.float32), 1.0, 2.0), [HARD], atol=1e-6)
 
 
@@ -64,7 +64,7 @@ def test_a_student_that_equals_its_teacher_has_nothing_to_learn():
 
 
 def test_gradient_keeps_its_size_when_temperature_rises():
-    """For high T it is the difference of the centred logits over C, whatever T is (Hinton et al., eq. 4)."""
+    """At high T it is the difference of the centred logits divided by C, whatever T is (Hinton et al., eq. 4)."""
     rng = np.random.default_rng(1)
     student, teacher = (rng.normal(size=(1, 5)).astype(np.float32) for _ in range(2))
     difference = student - teacher

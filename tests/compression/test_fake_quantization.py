@@ -1,4 +1,4 @@
-"""What training sees is what is served, and gradients pass through."""
+"""Fake-quantized weights and activations equal the served ones, and gradients pass through."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ EVERY_FORMAT = pytest.mark.parametrize("options", FORMATS.values(), ids=FORMATS)
 
 
 def extremes_for(parameters):
-    """Channels of activations of very different sizes."""
+    """Extremes of activations, whose channels have very different sizes."""
     rng = np.random.default_rng(0)
     kernels = {name: value for name, value in parameters.items() if name.endswith(".kernel") and value.size}
     rows = {stored_name(name)[: -len(".kernel")]: len(value) for name, value in kernels.items()}
@@ -37,7 +37,7 @@ def extremes_for(parameters):
 
 
 def quantizer_for(parameters, options, extremes=None):
-    """A quantizer, what it knows, and the parameters that are served."""
+    """A quantizer, its calibration, and the parameters that are served."""
     config = QuantizationConfig(**options)
     calibration = calibration_for(parameters, config, extremes or {})
     served = unpack(SHAPE, pack(SHAPE, parameters, config, calibration))
@@ -207,7 +207,7 @@ def test_gradients_of_activations_pass_within_a_known_range():
 
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (0.0, 1e-30), (-1e-30, 0.0)])
 def test_a_known_range_of_nothing_but_zero(ends):
-    """The neurons of a layer may all be off on every calibration message."""
+    """All neurons of a layer may be 0 on every calibration message."""
     quantizer = FakeQuantizer(QuantizationConfig(method="static_int8"), known_range(*ends))
     served = quantizer.activation("layers.0.output", tf.zeros([1, 2, 3])).numpy()
     np.testing.assert_array_equal(served, np.zeros((1, 2, 3)))
@@ -217,7 +217,7 @@ def test_a_known_range_of_nothing_but_zero(ends):
 @pytest.mark.parametrize("pooler_size", [0, 16])
 def test_a_message_does_not_depend_on_its_batch(name, pooler_size):
     parameters = random_parameters(SHAPE, pooler_size=pooler_size, num_tags=5)
-    parameters[WORD][0] = 1000.0 * (np.arange(SHAPE.hidden_size) == 3)  # padding has the largest activations of all
+    parameters[WORD][0] = 1000.0 * (np.arange(SHAPE.hidden_size) == 3)  # padding has the largest activations
     quantizer, *_ = quantizer_for(parameters, FORMATS[name], extremes_for(parameters))
     model = TaskModel(SHAPE, parameters, quantizer=quantizer)
     lengths = (8, 8, 3, 1)

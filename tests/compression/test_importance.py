@@ -31,7 +31,7 @@ def test_taylor_scores_equal_a_loop_over_examples():
     expected = [dict.fromkeys(("attention_heads", "intermediate", "query_key", "value"), 0.0) for _ in SHAPE.layers]
     for row, length in enumerate((9, 4, 2, 6)):
         one = slice(row, row + 1)
-        with tf.GradientTape() as tape:  # the message alone, without padding, and the gates as they are: not copied
+        with tf.GradientTape() as tape:  # one unpadded message, and the gates themselves, not copies
             ungated = [{kind: gate[tf.newaxis] for kind, gate in layer.items()} for layer in variables]
             loss = loss_of(model, ids[one, :length], mask[one, :length], classes[one], ungated)
         for layer, gradients in zip(expected, tape.gradient(loss, variables)):

@@ -1,4 +1,4 @@
-"""`select_units` reaches its share of weights and keeps the units that matter most."""
+"""`select_units` removes the wanted share of weights and keeps the most important units."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from rasa_compressed_bert.compression.neuron_pruning import (
 RANKED_KINDS = (HEADS, INTERMEDIATE)
 HIDDEN = 32
 SHAPE = random_shape(((4, 8, 8, 64), (4, 8, 16, 96), (2, 16, 16, 32)), hidden_size=HIDDEN)
-LARGEST_STEP = 2 * HIDDEN * 16 * 2 + 2 * HIDDEN * 8 * 3  # a head of 16 + 16, and 7 neurons of rounding a layer
+LARGEST_STEP = 2 * HIDDEN * 16 * 2 + 2 * HIDDEN * 8 * 3  # a head of 16 + 16, and 7 rounded neurons per layer
 
 sparsities = st.floats(0.0, 1.0)
 seeds = st.integers(0, 2**32 - 1)
@@ -111,7 +111,7 @@ def test_no_ranking_keeps_all():
 
 
 def test_units_compete_by_score_per_weight():
-    """A head of 16 + 16 dimensions holds 1,024 x 2 weights, a neuron 64: 32 neurons of score 1 are a head of 32."""
+    """A head of 16 + 16 dimensions has 1,024 x 2 weights, a neuron 64: 32 neurons of score 1 equal a head of 32."""
     shape = random_shape(((2, 16, 16, 64),), hidden_size=HIDDEN)
     scores = [
         {HEADS: np.array([31.0, 33.0]), INTERMEDIATE: np.ones(64), QUERY_KEY: np.ones((2, 16)), VALUE: np.ones((2, 16))}
@@ -167,7 +167,7 @@ def test_widths_that_are_no_multiples_of_8_are_not_rounded():
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_equal_scores_still_reach_the_sparsity(value):
-    """With one intent, or once the loss is 0, all Taylor scores are 0: that is no reason to keep all units."""
+    """All Taylor scores are 0 if there is one intent or the loss is 0; units must be removed all the same."""
     scores = [{kind: np.full_like(values, value) for kind, values in layer.items()} for layer in random_scores(0)]
     left = weights_left(select_units(SHAPE, scores, [Ranking(UNIT_KINDS, 0.6)]))
     wanted = 0.4 * SHAPE.encoder_size()

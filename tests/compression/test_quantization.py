@@ -1,4 +1,4 @@
-"""Code books are as good as k-means' and as theory says; quantized matrices are the nearest of what they may be."""
+"""Code books are as good as those of k-means and as theory predicts; weights are rounded to the nearest value."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from rasa_compressed_bert.config import QuantizationConfig
 
 BITS = range(1, 9)
 LLOYD_MAX = {1: 0.3634, 2: 0.1175, 3: 0.03454, 4: 0.009497}
-"""Smallest mean squared error of 2^bits values for a normal distribution of variance 1 (Max 1960, table I)."""
+"""The smallest mean squared error with 2^bits values for a normal distribution of variance 1 (Max 1960, table I)."""
 LLOYD_MAX_LAPLACE = {1: 0.5, 2: 0.1762, 3: 0.0545, 4: 0.0154}
 """The same for a Laplace distribution of variance 1 (Paez and Glisson 1972)."""
 
@@ -40,7 +40,7 @@ def normal(*shape, seed=0):
 
 
 def distortion(values, codebook):
-    """Mean squared distance to the nearest value, by a naive loop over the values of the code book."""
+    """Mean squared distance to the nearest code book value, by a naive loop."""
     return np.min([np.square(values - value) for value in codebook], axis=0).mean()
 
 
@@ -71,7 +71,7 @@ def test_as_good_as_k_means(name, bits):
     values = DISTRIBUTIONS[name]
     reference = KMeans(2**bits, n_init=2, random_state=0).fit(values[:, np.newaxis])
     theirs = distortion(values, reference.cluster_centers_[:, 0])
-    rounding = (np.abs(values).max() / LEVELS) ** 2 / 12  # of the centres, to the grid of 8 bits
+    rounding = (np.abs(values).max() / LEVELS) ** 2 / 12  # of rounding the centres to 8 bits
     assert distortion(values, fit_codebook(values, bits)) <= 1.03 * theirs + rounding
 
 
@@ -103,7 +103,7 @@ def test_codebook_grows_with_its_values(bits):
 
 @pytest.mark.parametrize("values", [[-1.0, 1.0], [-2.0, 0.0, 2.0], [0.5], [0.0, 0.0, 0.0], [-3.0, -3.0, 9.0, 9.0], []])
 def test_a_few_distinct_values_are_found(values):
-    """To half a bin of the histogram that they are counted in."""
+    """They are found up to the bin width of the histogram that they are counted in."""
     bins = (np.ptp(values) if np.ptp(np.array([*values, *values[:1]] or [0.0])) else 1.0) / 4096
     codebook = fit_codebook(np.array(values, np.float32), 2)
     assert np.isfinite(codebook).all()
@@ -227,7 +227,7 @@ def test_one_codebook_for_query_key_and_value_and_none_for_the_head(per_channel)
     shape = random_shape(UNEVEN)
     codebooks = codebooks_for(random_parameters(shape, pooler_size=16), config_of(per_channel=per_channel))
     parts = ("query_key_value", "attention_output", "intermediate", "output")
-    there = {0: parts, 1: parts, 2: parts[2:], 3: parts[:2]}  # what pruning left
+    there = {0: parts, 1: parts, 2: parts[2:], 3: parts[:2]}  # parts that pruning left, by layer
     assert set(codebooks) == {
         *("embeddings.word", "embeddings.position"),
         *(f"layers.{index}.{part}.kernel" for index, names in there.items() for part in names),

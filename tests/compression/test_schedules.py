@@ -1,4 +1,4 @@
-"""Schedules are tfmot's, and reach their end whatever the number of steps."""
+"""Schedules equal tfmot's, and reach their final sparsity whatever the number of steps."""
 
 import pytest
 from hypothesis import assume, given, settings
@@ -14,7 +14,7 @@ def config(**options):
 
 
 def updates(schedule, steps):
-    """(step, sparsity) of every update of the masks; train steps count from 1."""
+    """(step, sparsity) of every mask update; train steps are counted from 1."""
     due = [(step, schedule(step)) for step in range(1, steps + 1)]
     return [(step, float(sparsity)) for step, (should_prune, sparsity) in due if bool(should_prune)]
 

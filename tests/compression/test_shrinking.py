@@ -1,4 +1,4 @@
-"""Gates remove units, and shrinking removes the same units from the matrices."""
+"""Closed gates switch units off, and shrinking removes the same units from the matrices."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def gated(gates):
 
 
 def random_gates(seed, shares):
-    """Gates that are open with a probability; shares of 0 and 1 close and open all of a kind."""
+    """Gates that are open with a given probability per kind; 0 closes and 1 opens all of a kind."""
     rng = np.random.default_rng(seed)
     return [
         {kind: (rng.random(gate.shape) < shares[kind]).astype(np.float32) for kind, gate in layer.items()}
@@ -126,7 +126,7 @@ def test_shrinking_does_not_touch_what_it_was_given():
 
 @pytest.mark.parametrize("kind", ["query_key", "value", "intermediate"])
 def test_a_gate_of_zero_equals_weights_of_zero(kind):
-    """The definition of a unit, spelled out once without `shrink`."""
+    """The definition of a unit, independent of `shrink`."""
     gates = open_gates(SHAPE)
     gates[1][kind][..., 1] = 0
     parameters = {name: value.copy() for name, value in PARAMETERS.items()}

@@ -1,4 +1,4 @@
-"""Smoothed channels bring 8-bit products near those in floats, and a calibration holds what its method needs."""
+"""Smoothing brings 8-bit products close to those in floats, and a calibration has what its method needs."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def normal(*shape, seed=0):
 
 
 def extremes_of(*, outlier=20.0, names=("layers.0.query_key_value", "layers.0.output", "classifier")):
-    """Activations between -1 and 2, but for one channel."""
+    """Extremes of activations: -1 and 2, except for one channel."""
     channels = np.tile([[-1.0], [2.0]], 32)
     channels[:, 5] *= outlier
     return dict.fromkeys(names, channels)

@@ -55,7 +55,7 @@ def test_two_of_four_equals_tfmot(rows, columns):
 
 
 def test_equals_tfmot_wrapped_around_a_layer():
-    """The public way into tfmot, once, so that the reference above is the right one."""
+    """tfmot's public API, once: it confirms the reference of the tests above."""
     layer = prune_low_magnitude(tf.keras.layers.Dense(16), ConstantSparsity(0.7, 0, frequency=1))
     model = tf.keras.Sequential([layer])
     model.build((None, 24))

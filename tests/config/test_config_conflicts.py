@@ -1,4 +1,4 @@
-"""Options that are valid one by one and contradict each other, and epochs that follow each other."""
+"""Options that are valid one by one but contradict each other, and the order of epochs."""
 
 import pytest
 
@@ -106,7 +106,7 @@ def test_weight_pruning_does_not_complain_about_the_default_importance():
 
 
 @pytest.mark.parametrize("name, value", [("threshold", 0.5), ("in_scope_recall", 0.9), ("messages", "other.txt")])
-def test_what_sets_the_detector_needs_it(name, value):
+def test_options_of_the_detector_need_the_detector(name, value):
     assert getattr(read({"out_of_scope": {name: value}}).out_of_scope, name) == value
     (problem,) = problems_of({"out_of_scope": {"detector": "none", name: value}})
     assert problem.startswith(f"out_of_scope.{name}: ")
@@ -158,7 +158,7 @@ def test_the_end_of_pruning_follows_epochs_unless_set(epochs, end_epoch, pruning
 
 
 def test_begin_and_end_follow_the_epoch_fraction_that_rasa_applied_to_epochs():
-    # `rasa train nlu --finetune --epoch-fraction 0.25` on `epochs: 8`
+    # `rasa train nlu --finetune --epoch-fraction 0.25` with `epochs: 8`
     rasa = {"epochs": 2, "finetuning_epoch_fraction": 0.25}
     config = read({**rasa, "pruning": {"begin_epoch": 2, "end_epoch": 6}})
     assert (config.pruning.begin_epoch, config.pruning.end_epoch) == (0.5, 1.5)

@@ -1,4 +1,4 @@
-"""Options of the distilled classifier: what follows from the architecture, and what contradicts it."""
+"""Options of the distilled classifier: defaults that depend on the architecture, and contradictions."""
 
 import json
 from dataclasses import asdict
@@ -41,7 +41,7 @@ def test_every_architecture_survives_the_round_trip(architecture):
 
 
 def test_another_student_has_the_same_teacher():
-    """Which is not trained again then."""
+    """So the cached teacher is reused."""
     students = [read(student={"architecture": name}) for name in ("bilstm", "transformer", "ngrams", "spacy_textcat")]
     assert len({json.dumps(config.teacher_options().to_dict()) for config in students}) == 1
 
@@ -61,13 +61,13 @@ def test_layers_say_how_many_there_are():
     assert (student.num_layers, student.layers) == (3, (0, 2, 5))
 
 
-def test_null_gives_a_student_its_default_and_is_nothing_to_others():
+def test_null_is_the_default_of_an_own_option_and_ignored_for_others():
     student = {"architecture": "ngrams", "buckets": None, "hidden_size": None}
     assert read(student=student).student == read(student={"architecture": "ngrams"}).student
     assert read(student=student).student.buckets == 20_000
 
 
-def test_students_of_manifests_with_the_options_of_all_are_read():
+def test_students_from_manifests_with_options_of_all_architectures_are_read():
     unused = dict.fromkeys(["hidden_size", "dense_size", "pooling", "num_layers", "layers", "language"])
     stored = {**unused, "architecture": "ngrams", "vocabulary_size": 9, "embedding_size": 8, "buckets": 7}
     assert asdict(student_options(stored)) == {name: value for name, value in stored.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Options of the quantized featurizer, and the contradictions that quantization and vocabulary can hold."""
+"""Options of the quantized featurizer, and contradictions within `quantization` and `vocabulary`."""
 
 import json
 

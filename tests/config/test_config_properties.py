@@ -1,4 +1,4 @@
-"""What holds for every configuration, valid or not."""
+"""Properties of every configuration, valid or not."""
 
 import json
 
@@ -36,7 +36,7 @@ garbage = st.recursive(
 
 
 def maps_of(component):
-    """Maps with names of a component's options and of its sections', and with others."""
+    """Maps whose keys are options of a component, of its sections, or unknown."""
     sections = sections_of(component)
     names = [name for cls in (component, *sections.values()) for name in options_of(cls)]
     keys = st.sampled_from([*names, *sections, "finetuning_epoch_fraction"]) | st.text(max_size=8) | scalars
@@ -44,7 +44,7 @@ def maps_of(component):
 
 
 def values_of(option):
-    """Accepted values of an option, from its own declaration."""
+    """The accepted values of an option, from its declaration."""
     if option.choices:
         values = st.sampled_from(option.choices)
     elif option.kind is bool:
@@ -68,7 +68,7 @@ def declared(cls):
 
 @st.composite
 def valid_options(draw, component=PrunedBertIntentClassifierConfig):
-    """Options of every section, with the ones that depend on each other made to fit."""
+    """Options of every section, with dependent options adjusted to each other."""
     options = draw(st.fixed_dictionaries({}, optional=declared(component)))
     sections = {
         name: st.none() | st.fixed_dictionaries({}, optional=declared(cls))
@@ -118,7 +118,7 @@ def test_a_valid_config_keeps_what_the_user_set_and_survives_the_round_trip(opti
     config = PrunedBertIntentClassifierConfig.from_dict({**options, "finetuning_epoch_fraction": fraction})
     dump = json.loads(json.dumps(config.to_dict()))
     assert PrunedBertIntentClassifierConfig.from_dict(dump) == config
-    dump = PrunedBertIntentClassifierConfig.from_dict(options).to_dict()  # the fraction shortens what was set
+    dump = PrunedBertIntentClassifierConfig.from_dict(options).to_dict()  # the fraction reduces epochs that were set
     given_sections = {name: options.get(name) or {} for name in SECTIONS}
     assert all(dump[name] == value for name, value in options.items() if name not in SECTIONS and value is not None)
     for section, values in given_sections.items():

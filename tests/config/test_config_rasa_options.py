@@ -1,4 +1,4 @@
-"""A config.yml that was written for DIETClassifier: what is accepted of it, and what is said of the rest."""
+"""A config.yml that was written for DIETClassifier: options that are accepted, and the errors for the others."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_switches_that_say_what_a_component_learns_are_accepted(config, intents,
     assert all("BertEntityExtractor learns entities, and JointBertClassifier both" in problem for problem in problems)
 
 
-def test_batches_that_grow_are_told_what_to_do():
+def test_a_growing_batch_size_is_refused_with_advice():
     assert problem_of(PrunedBertIntentClassifierConfig, {"batch_size": [64, 256]}) == (
         "batch_size: [64, 256] is not an integer >= 1; batches do not grow as those of Rasa's DIETClassifier do; give "
         "one number or leave it out"

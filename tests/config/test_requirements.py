@@ -1,4 +1,4 @@
-"""Options that require values of others: declared, checked for every component, and no default breaks them."""
+"""Requirements between options: declared, checked for every component, and met by all defaults."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from scripts.options import COMPONENTS
 
 
 def declared(component):
-    """Every option that requires another one, by its dotted name."""
+    """All options of a component that require others, by dotted name."""
     parts = {"": component, **{f"{name}.": part for name, part in sections_of(component).items()}}
     return {
         prefix + name: option

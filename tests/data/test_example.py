@@ -1,4 +1,4 @@
-"""Labels and the split into training and validation."""
+"""Labels, and the split into training and validation messages."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_split_is_complete_disjoint_and_stratified(classes, share, seed):
     assert {*classes[training]} == {*classes}, "every class keeps one for training"
     sizes = np.bincount(classes, minlength=6) if len(classes) else np.zeros(6, int)
     held = np.bincount(classes[validation], minlength=6) if len(validation) else np.zeros(6, int)
-    several = np.where(sizes > 1, sizes, 0)  # the only one of its class is always learnt
+    several = np.where(sizes > 1, sizes, 0)  # a class with one message keeps it for training
     if share and several.any():
         assert np.all(np.abs(held - several * share) < 1 + 1e-9) and np.all(held[several == 0] == 0)
         assert 1 <= held.sum() < several.sum() * share + 1 + 1e-9 and held.sum() > several.sum() * share - 1 - 1e-9

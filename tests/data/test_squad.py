@@ -54,7 +54,7 @@ def test_what_an_unanswerable_question_might_have_is_no_answer(tmp_path):
 
 
 def test_a_file_of_the_first_version(tmp_path):
-    """SQuAD 1.1 does not say what is impossible."""
+    """SQuAD 1.1 has no `is_impossible`."""
     with_answer, without = entry(1), entry(2, answers=())
     del with_answer["is_impossible"], without["is_impossible"]
     assert [question.answer_texts for question in read(write(tmp_path, [with_answer, without]))] == [["Warsaw"], []]
@@ -69,7 +69,7 @@ def test_a_misplaced_answer_is_left_out(tmp_path, caplog, start):
 
 
 def test_a_question_without_an_answer_in_its_place_is_left_out(tmp_path, caplog):
-    """It would otherwise be learnt that the passage does not answer it."""
+    """Otherwise the model would learn that the passage does not answer it."""
     caplog.set_level(logging.WARNING)
     path = write(tmp_path, [entry(1, answers=[(0, "Warsaw")]), entry(2)])
     assert [question.id for question in read(path)] == ["2"]

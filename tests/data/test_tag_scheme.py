@@ -1,4 +1,4 @@
-"""Tags stand for spans, and the best tags are the best of all valid ones."""
+"""Tags encode spans, and decoding finds the best of all valid tag sequences."""
 
 import itertools
 
@@ -16,14 +16,14 @@ either = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=["bilou", "plai
 
 @st.composite
 def tag_spans(draw, length=12, labels=2):
-    """Spans in their order, some of which touch."""
+    """Spans in order, some of them adjacent."""
     edges = sorted(draw(st.sets(st.integers(0, length))))
     spans = [TagSpan(first, end, draw(st.integers(0, labels - 1))) for first, end in zip(edges, edges[1:])]
     return [span for span in spans if draw(st.booleans())]
 
 
 def joined(spans):
-    """What is left without BILOU: entities of one label that touch are one."""
+    """The spans without BILOU: adjacent entities of the same label are merged."""
     merged = []
     for span in spans:
         if merged and (merged[-1].end, merged[-1].label) == (span.first, span.label):
@@ -65,7 +65,7 @@ def test_labels_are_sorted_with_and_without_roles():
 
 
 def valid(scheme, length, continues):
-    """Every valid sequence of tags, found the slow way."""
+    """Every valid tag sequence, by exhaustive search."""
     for tags in itertools.product(range(scheme.num_tags), repeat=length):
         spans, position, right = [], 0, True
         while position < length and right:

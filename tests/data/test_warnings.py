@@ -1,4 +1,4 @@
-"""What is said of training data: counts, and the first ones."""
+"""Warnings of training data: each counts the affected messages and names the first ones."""
 
 import pytest
 
@@ -44,14 +44,14 @@ def test_messages_with_unknown_wordpieces_are_counted(caplog):
     assert "set teacher.model_weights to multilingual-e5-small, or to a BERT of that language" in said(caplog)
 
 
-def test_messages_that_only_differ_for_people_are_named_with_their_intents(caplog):
+def test_messages_with_equal_wordpieces_are_named_with_their_intents(caplog):
     examples = examples_of(("ma", "a"), ("má", "b"), ("ma", "a"), ("rain", "c"), ("m\u00e3", None))
     warn_of_vocabulary(examples, [[2, 7, 3], [2, 7, 3], [2, 7, 3], [2, 8, 3], [2, 7, 3]], unknown=None, option="x")
     assert "3 have the same wordpieces as a message of another intent" in said(caplog)
     assert "'ma' (a); 'má' (b). If" in said(caplog)
 
 
-def test_responses_that_only_differ_for_people_are_named(caplog):
+def test_responses_with_equal_wordpieces_are_named(caplog):
     up, down = (Example(text, "faq", response=f"faq/{text}") for text in ("👍", "👎"))
     warn_of_vocabulary([up, down, up], [[2, 7, 3]] * 3, unknown=None, option="x")
     assert "3 have the same wordpieces as a message of another intent" in said(caplog)
@@ -62,7 +62,7 @@ def test_responses_that_only_differ_for_people_are_named(caplog):
     "examples",
     [
         examples_of(("ma", "a"), ("má", "a")),  # one intent
-        examples_of(("ma ma", "a"), ("Ma  ma ", "b")),  # one text, which is warned of as a contradiction
+        examples_of(("ma ma", "a"), ("Ma  ma ", "b")),  # the same text, which another warning calls a contradiction
         examples_of(("ma", "a"), ("má", None)),
     ],
 )

@@ -1,4 +1,4 @@
-"""The serving graph gives the logits of the model that it was written from."""
+"""The serving graph computes the logits of the model that it was exported from."""
 
 from functools import lru_cache
 
@@ -82,13 +82,13 @@ FORMATS = {
 
 
 def extremes_for(name, shape_name, pooler_size=0):
-    """What a format has to know of the activations of the random model of a shape."""
+    """The activation extremes of the random model of a shape, if the format needs them."""
     return observed_extremes(shape_name, pooler_size) if "static" in name or "smoothed" in name else {}
 
 
 @lru_cache(maxsize=None)
 def observed_extremes(shape_name, pooler_size):
-    """What activations are on other messages than those that are served."""
+    """Activation extremes on other messages than the tests serve."""
     shape = random_shape(**SHAPES[shape_name])
     model, rng = TaskModel(shape, random_parameters(shape, pooler_size=pooler_size)), np.random.default_rng(5)
     calls = [rng.integers(1, shape.vocab_size, length).astype(np.int32) for length in range(1, 30)]
@@ -100,7 +100,7 @@ def observed_extremes(shape_name, pooler_size):
 @pytest.mark.parametrize("shape_name", ["dense", "uneven", "no heads at all"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_quantized_graph_is_close_to_the_model_of_its_own_weights(name, shape_name, pooler_size):
-    """What is left of the difference is the rounding of activations; the weights are exactly those of `unpack`."""
+    """The remaining difference is the rounding of activations; the weights are exactly those of `unpack`."""
     shape = random_shape(**SHAPES[shape_name])
     parameters = random_parameters(shape, pooler_size=pooler_size)
     extremes = extremes_for(name, shape_name, pooler_size)
@@ -113,7 +113,7 @@ def test_quantized_graph_is_close_to_the_model_of_its_own_weights(name, shape_na
 
 
 def tolerance():
-    """A rounding more or less; on processors without VNNI 8-bit products saturate and say little."""
+    """The accepted difference: one rounding step, or more on processors without VNNI, where 8-bit products saturate."""
     values = [helper.make_tensor_value_info(*each) for each in (("a", 2, [1, 2]), ("b", 3, [2, 1]), ("c", 6, [1, 1]))]
     graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["c"])], "one", values[:2], values[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -127,7 +127,7 @@ def tolerance():
 )
 @pytest.mark.parametrize("name", FORMATS)
 def test_graph_equals_the_model_that_is_trained_for_it(name, shape_name, pooler_size):
-    """Quantization-aware training sees what is served: weights, activations and where they are rounded."""
+    """Quantization-aware training has the weights, activations and rounding of the served graph."""
     shape = random_shape(**SHAPES[shape_name])
     parameters, config = random_parameters(shape, pooler_size=pooler_size), QuantizationConfig(**FORMATS[name])
     extremes = extremes_for(name, shape_name, pooler_size)

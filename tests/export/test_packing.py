@@ -1,4 +1,4 @@
-"""Packing keeps the parameters, up to the rounding of the quantization, and archives shrink by the bits promised."""
+"""Packing keeps the parameters up to quantization, and archives shrink as their bits promise."""
 
 import numpy as np
 import pytest
@@ -156,7 +156,7 @@ def test_unsigned_8_bits_cover_the_range_and_hold_zero(low, high):
 
 
 def pruned(parameters, shape, share):
-    """Parameters whose smallest weights are gone."""
+    """The parameters with a share of the smallest weights set to zero."""
     result = dict(parameters)
     for name in shape.kernel_names():
         kernel = parameters[name]
@@ -174,7 +174,7 @@ def test_pruned_weights_stay_pruned(options):
 
 
 LARGE = random_shape(((4, 32, 32, 512), (4, 32, 32, 512)), hidden_size=128, vocab_size=2000)
-"""Matrices of which the scales are few."""
+"""Matrices so large that their scales take a negligible share."""
 
 
 def bytes_of(tensors):
@@ -191,7 +191,7 @@ def test_an_archive_shrinks_by_the_bits_promised(encoder_bits, embedding_bits):
     floats = sum(tensor.nbytes for tensor in tensors.values() if tensor.ndim == 1)  # scales, biases and norms
     head = tensors["classifier.kernel"].nbytes
     stored = tensors_to_bytes(tensors)
-    header = 8 + int.from_bytes(stored[:8], "little")  # names, shapes and places: the same for large models
+    header = 8 + int.from_bytes(stored[:8], "little")  # names, shapes and offsets: no larger for large models
     assert weights + floats <= len(stored) - header <= 1.03 * weights + floats + head
     assert header < 300 * len(tensors)
 
@@ -202,7 +202,7 @@ def test_pruned_and_clustered_weights_are_smaller_still():
         bytes_of(packed(pruned(parameters, LARGE, share), shape=LARGE, method="kmeans", encoder_bits=4))
         for share in (0.0, 0.5, 0.9)
     )
-    weights = LARGE.encoder_size() / 8  # bytes a bit of each
+    weights = LARGE.encoder_size() / 8  # bytes per bit of each weight
     assert dense - half >= 0.95 * (4 - 1 - 0.5 * 4) * weights
     assert dense - most >= 0.95 * (4 - 1 - 0.1 * 4) * weights
 
@@ -212,8 +212,8 @@ def test_int8_archives_are_a_quarter_of_those_in_floats():
     assert bytes_of(packed(parameters, shape=LARGE)) < 0.27 * bytes_of(packed(parameters, shape=LARGE, method="none"))
 
 
-def test_a_tagger_that_reads_no_neighbours_goes_on_as_one_that_weighs_them_with_zeros():
-    """Of a model of format 3."""
+def test_a_tagger_without_neighbours_is_read_with_zero_weights_for_them():
+    """Models of format 3 have such a tagger."""
     parameters = random_parameters(SHAPE, num_tags=5)
     alone = parameters["tagger.kernel"][: SHAPE.hidden_size]
     tensors = packed({**parameters, "tagger.kernel": alone}, method="none")

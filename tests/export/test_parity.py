@@ -1,4 +1,4 @@
-"""An export that disagrees is refused."""
+"""An export whose outputs differ from the model's is refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A model becomes an artifact that an engine serves, or an error."""
+"""A model is exported to an artifact that an engine serves, or an error is raised."""
 
 import json
 
@@ -131,10 +131,10 @@ def test_export_that_disagrees_is_refused():
         export(random_parameters(SHAPE), logits=wrong)
 
 
-def test_logits_that_mean_nothing_are_not_compared():
+def test_only_the_given_logits_are_compared():
     right = export(random_parameters(SHAPE), method="none").manifest["parity"]
     kept = np.zeros((6, 5), bool)
-    kept[:2, :3] = True  # of two messages, three of five classes
+    kept[:2, :3] = True  # two messages, three of five classes
     parameters, mixed = random_parameters(SHAPE), np.eye(5, dtype=np.float32)[[4] * 6] * 20.0
     with pytest.raises(ExportError, match="disagrees"):
         export(parameters, logits=mixed)

@@ -116,8 +116,8 @@ def test_an_artifact_that_does_not_say_what_it_is(key):
 
 
 @pytest.mark.parametrize("method", ["none", "dynamic_int8"])
-def test_a_tagger_that_reads_no_neighbours_tags_as_it_did(method):
-    """Of a model of format 3: the same as one that weighs them with zeros."""
+def test_a_tagger_without_neighbours_tags_as_before(method):
+    """Models of format 3 have one; it equals a tagger with zero weights for the neighbours."""
     shape = random_shape(UNEVEN)
     own, parameters = slice(shape.hidden_size, 2 * shape.hidden_size), random_parameters(shape, num_tags=7)
     weighed = np.zeros_like(parameters["tagger.kernel"])

@@ -55,8 +55,8 @@ def test_hidden_states():
     np.testing.assert_allclose(states, BertEncoder(shape, parameters)(ids, mask)[-1], atol=1e-5)
 
 
-def test_as_many_rows_as_columns():
-    """A scale of a row of the word embeddings is not taken for that of a column."""
+def test_a_square_embedding_matrix():
+    """The scales of its rows are not taken for scales of columns."""
     shape = random_shape(vocab_size=32)
     tensors = pack(shape, random_parameters(shape), QuantizationConfig(method="dynamic_int8"))
     ids, mask = random_batch(shape)

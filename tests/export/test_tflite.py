@@ -1,4 +1,4 @@
-"""A TFLite model gives what the Keras model gives that it was made from."""
+"""A TFLite model computes what the Keras model computes that it was converted from."""
 
 from functools import lru_cache
 
@@ -30,7 +30,7 @@ SHAPES = {
     "no heads at all": {"layers": ((0, 0, 0, 16), (0, 0, 0, 0))},
 }
 INT8 = ("dynamic_int8", "static_int8")
-FARTHEST = {"none": 1e-4, "dynamic_int8": 0.1, "static_int8": 0.4}  # of logits whose mean size is 0.5 to 0.8
+FARTHEST = {"none": 1e-4, "dynamic_int8": 0.1, "static_int8": 0.4}  # the mean absolute logit is 0.5 to 0.8
 ON_AVERAGE = {"none": 1e-5, "dynamic_int8": 0.02, "static_int8": 0.04}
 
 
@@ -97,7 +97,7 @@ def test_hidden_states(quantization):
 
 @pytest.mark.parametrize("quantization", INT8)
 def test_columns_and_rows_of_very_different_size(quantization):
-    """One scale a matrix would round most of these to nothing, and biases are larger than all else."""
+    """One scale per matrix would round most of these to 0, and biases are larger than everything else."""
     shape = random_shape()
     parameters = random_parameters(shape)
     parameters["embeddings.word"] *= np.geomspace(0.01, 10, shape.vocab_size, dtype=np.float32)[:, np.newaxis]
@@ -113,7 +113,7 @@ def test_columns_and_rows_of_very_different_size(quantization):
 
 @pytest.mark.parametrize("quantization", INT8)
 def test_zeros(quantization):
-    """The converter joins equal matrices and leaves zero biases out."""
+    """The converter merges equal matrices and drops zero biases."""
     shape = random_shape()
     parameters = random_parameters(shape)
     for name in parameters:
@@ -148,7 +148,7 @@ def test_every_operator_is_builtin_and_no_floats_are_left_over(quantization):
     assert not any(code.customCode for code in parsed.operatorCodes)
     weights = sum(value.size for value in model.values().values())
     assert sum(len(buffer.data) for buffer in parsed.buffers if buffer.data is not None) < weights * (
-        4.2 if quantization == "none" else 1.7  # this model has positions and norms, in floats, for a sixth of its size
+        4.2 if quantization == "none" else 1.7  # positions and norms stay in floats, a sixth of this model
     )
 
 

@@ -1,4 +1,4 @@
-"""The head of the responses: what is compared, learnt, fitted again and measured is one retrieval intent at a time."""
+"""The response head compares, learns, refits and measures responses within their retrieval intent."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_loss_is_the_cross_entropy_within_the_retrieval_intent(label, seed):
     own = INTENTS == INTENTS[label]
     expected = np.log(np.exp(logits[0, own]).sum()) - logits[0, label]
     assert loss_of(logits, [label]).numpy() == pytest.approx([expected], abs=1e-5)
-    others = np.where(own, logits, logits + 7.0).astype(np.float32)  # those of other retrieval intents do not matter
+    others = np.where(own, logits, logits + 7.0).astype(np.float32)  # logits of other retrieval intents do not matter
     assert loss_of(others, [label]).numpy() == pytest.approx([expected], abs=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_a_teacher_teaches_within_the_retrieval_intent():
 
 
 def separable(count=120, seed=0):
-    """Features of messages, whose responses a linear layer can tell apart."""
+    """Features of messages whose responses are linearly separable."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 6, count)
     features = rng.normal(size=(6, 8))[classes] + 0.05 * rng.normal(size=(count, 8))
@@ -98,7 +98,7 @@ def test_layers_are_fitted_to_one_retrieval_intent_at_a_time(fit):
 
 def test_scores_are_those_within_the_retrieval_intents():
     logits = np.full((3, 6), -5.0, np.float32)
-    logits[:, 0] = 9.0  # of `chat/a`, which the second message has nothing to do with
+    logits[:, 0] = 9.0  # `chat/a` is of another retrieval intent than the second message
     logits[1, 3] = 1.0
     score = HEAD.score(logits, np.array([0, 3, NO_LABEL]), None)
     assert score.to_dict()["responses_accuracy"] == 1.0

@@ -1,4 +1,4 @@
-"""Answers of a model, given by a test."""
+"""A fixture that replaces a model's predictions by those of a test."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 @pytest.fixture
 def predicted(monkeypatch):
-    """Gives the components of a model answers of a test: of a text, intent, confidence and entities."""
+    """Replaces the predictions of a model's components: intent, confidence and entities by text."""
 
     def use(answers):
         class Predictor:

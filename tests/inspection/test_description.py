@@ -39,8 +39,8 @@ def test_parameters_and_sizes_count_the_head():
 
 
 @pytest.mark.parametrize("layer", [TAGGER, HALFWAY_TAGGER, ANSWERER])
-def test_what_nothing_is_pruned_of_has_as_many_parameters_as_before(layer):
-    """A tagger reads three wordpieces; format 3's reads one."""
+def test_an_unpruned_model_has_as_many_parameters_as_the_dense_one(layer):
+    """A tagger reads three wordpieces, that of format 3 only one."""
     artifact = small_artifact(shape=DENSE, int8=False)
     for rows in (layer.rows(16, 16), 16):
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])

@@ -1,4 +1,4 @@
-"""Inspecting what is no intent classifier, and what is not served in the default way."""
+"""Inspecting components that are not intent classifiers, and models that are not served in the default way."""
 
 import json
 
@@ -27,7 +27,7 @@ KMEANS = QuantizationConfig(method="kmeans", encoder_bits=2, embedding_bits=3)
 
 
 def featurizer_artifact(quantization=QuantizationConfig(), *, runtime="onnxruntime"):  # noqa: B008
-    """As the featurizer's training writes it, of random weights."""
+    """A featurizer's artifact with random weights."""
     rng = np.random.default_rng(0)
     parameters = {
         name: rng.normal(0.0, 0.05, size).astype(np.float32) + name.endswith("gamma")

@@ -1,4 +1,4 @@
-"""The figures of `report`, and what it advises, from answers that a test gives."""
+"""The figures and the advice of `report`, from given predictions."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 
 def extractor():
-    """A model of random weights that finds entities alone; answers come from `predicted`."""
+    """An entity extractor with random weights; `predicted` gives its predictions."""
     scheme = TagScheme((EntityLabel("dish"), EntityLabel("city")))
     entities = {"temperature": 1.0, "inside_words": False, "comma_separated": [], "cuts": {}, **scheme.to_dict()}
     random = random_artifact(PRUNED, int8=True, classes=0, tags=scheme.num_tags)
@@ -52,7 +52,7 @@ def test_figures_are_those_of_the_answers(predicted):
     assert (intents.unknown, intents.unknown_messages) == (["z"], 1)
     scope = intents.scope
     assert (scope.threshold, scope.rejected, scope.found, scope.outside_messages) == (0.3, 2 / 5, 0.5, 2)
-    assert scope.auroc == pytest.approx(5 / 10)  # of ten pairs, in how many the message in scope is the surer one
+    assert scope.auroc == pytest.approx(5 / 10)  # in half of ten pairs the message in scope has the higher confidence
     assert sum(scope.inside) == pytest.approx(1.0) and scope.inside[18] == pytest.approx(1 / 5)
     assert [(one.answers, one.accuracy) for one in intents.bins] == [(1, 0), (1, 1), (1, 0), (1, 1), (1, 1)]
 

@@ -1,4 +1,4 @@
-"""The HTML page of `report`: what is on it, and that nothing in names and messages is run."""
+"""The HTML page of `report`: its content, and that nothing in names and messages is executed."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ HEBREW = "שלום עולם"
 
 
 def nlu(path, intents):
-    """NLU data in Rasa's JSON, in which any name and text can be."""
+    """Writes NLU data in Rasa's JSON format, which can hold any name and text."""
     examples = [{"text": text, "intent": intent, "entities": entities} for intent, text, entities in intents]
     path.write_text(json.dumps({"rasa_nlu_data": {"common_examples": examples}}), encoding="utf-8")
     return path
@@ -29,7 +29,7 @@ def nlu(path, intents):
 
 @pytest.fixture
 def report(tmp_path, capsys):
-    """Writes a page; returns its text, or what was refused."""
+    """Writes a page; returns its text, or the error message."""
 
     def write(model, intents, *, outside=()):
         arguments = ["report", str(model), "--nlu", str(nlu(tmp_path / "test.json", intents))]
@@ -46,7 +46,7 @@ def report(tmp_path, capsys):
 
 
 class Page(HTMLParser):
-    """The tags of a page, and its text; a tag that is not closed is an error."""
+    """Collects the tags and the text of a page; a tag that is not closed is an error."""
 
     EMPTY = ("meta", "rect", "line", "polyline", "circle")
 
@@ -136,7 +136,7 @@ def test_a_student_has_no_layers(tmp_path, report):
     assert "Layers" not in page.text and "MB before compression" not in page.text and "Try pruning" not in page.text
 
 
-def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
+def test_an_answer_extractor_is_named_but_not_measured(tmp_path, report):
     artifact = small_artifact()
     changed = {"kind": "answer_extractor", "labels": [], "answers": {"threshold": 0.4}, "held_out": {"exact": 0.5}}
     manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}
@@ -166,7 +166,7 @@ def test_five_hundred_intents_are_bounded_the_worst_first(archive, report, predi
     messages = [(name, f"message {name} {place}", []) for name in names for place in range(2)]
     wrong = {name: "a" for name in names[::2]}
     answers = {text: (wrong.get(name, name), 0.9) for name, text, _ in messages}
-    answers[messages[4][1]] = ("intent_002", 0.9)  # one of two: an F1 of 2/3, after all that are 0
+    answers[messages[4][1]] = ("intent_002", 0.9)  # one of two is right: listed after the F1 of 0
     predicted(answers)
     text = report(archive, messages)
     page = Page(text)

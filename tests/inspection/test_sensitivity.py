@@ -50,7 +50,7 @@ def artifact_of(shape, parameters, **manifest):
 
 
 def logits_of(parameters):
-    """What the whole model with these parameters says.  # (n, C)"""
+    """The logits of the whole model with these parameters.  # (n, C)"""
     input_ids = WordpieceTokenizer(TOKENIZER, 32).encode_all(TEXTS)
     return TaskModel(SHAPE, parameters)(*pad(input_ids)).heads["logits"].numpy()
 
@@ -61,7 +61,7 @@ def answers(parameters):
 
 rng = np.random.default_rng(1)
 TEXTS = [" ".join(rng.choice(WORDS, size=rng.integers(1, 9))) for _ in range(60)]
-PARAMETERS["classifier.bias"] -= logits_of(PARAMETERS).mean(axis=0)  # so that every intent is met
+PARAMETERS["classifier.bias"] -= logits_of(PARAMETERS).mean(axis=0)  # so that every intent is predicted
 ARTIFACT = artifact_of(SHAPE, PARAMETERS)
 MESSAGES = [LabelledMessage(text, intent) for text, intent in zip(TEXTS, answers(PARAMETERS))]
 
@@ -87,7 +87,7 @@ def pruned(matrix, sparsity):
 
 
 def one_bit(matrix, axis):
-    """Two centres, by brute force over where values are parted; each channel in units of its root mean square."""
+    """The matrix with two values: the best split by brute force, each channel in units of its root mean square."""
     size = np.sqrt(np.mean(matrix**2, axis=axis, keepdims=True))
     values = np.sort((matrix / size).ravel())
     cuts = range(1, len(values))
@@ -159,7 +159,7 @@ def test_parts_are_every_component_layer_and_the_whole():
     assert by_name["layer 1"] == set().union(*(by_name[f"layer 1, {component}"] for component in COMPONENTS))
 
 
-def test_what_pruning_has_left_nothing_of_is_no_part(tmp_path):
+def test_parts_that_pruning_removed_are_left_out(tmp_path):
     shape = random_shape(UNEVEN, hidden_size=16, vocab_size=9)
     names = [part.name for part in targets(shape)]
     assert "layer 2, value" not in names and "layer 3, output" not in names and "layer 2, output" in names
@@ -170,7 +170,7 @@ def test_what_pruning_has_left_nothing_of_is_no_part(tmp_path):
 
 
 class Interrupted:
-    """Scores of a model that the user stops while a certain one is computed."""
+    """Counts the scored models, and raises KeyboardInterrupt after some of them."""
 
     def __init__(self, monkeypatch, after):
         self.calls, self.after, self.score = 0, after, sensitivity.Probe.score
@@ -227,7 +227,7 @@ def test_fresh_starts_over_whatever_is_there(tmp_path):
     assert len(measure(path, sweep, fresh=True)["cells"]) == 2 * len(targets(SHAPE))
 
 
-def test_messages_of_unknown_intents_are_wrong_and_said(tmp_path, caplog):
+def test_messages_of_unknown_intents_are_wrong_and_reported(tmp_path, caplog):
     strange = [message._replace(intent="strange") for message in MESSAGES[:6]]
     content = measure(tmp_path / "r.json", Sweep((8,), (0.0,)), messages=[*strange, *MESSAGES[6:]])
     assert content["uncompressed"]["accuracy"] == pytest.approx(54 / 60)
@@ -287,7 +287,7 @@ def test_table_and_document_show_the_changes(content):
 
 
 def scored(changes):
-    """Results of an invented model: for each part, points of macro F1 that 8 bits and a sparsity of 60 % cost."""
+    """Made-up results: for each part, the drop in macro F1 from 8 bits and from 60 % sparsity."""
     settings = (("bits", 8), ("sparsity", 0.6))
     cells = [
         {"target": f"part {number}", "kind": kind, "value": value, "macro_f1": 0.9 + change / 100}

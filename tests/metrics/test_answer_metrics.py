@@ -21,8 +21,8 @@ TEXTS = st.text(st.sampled_from("aAntheTHE .,'-’é\u00a0\t1🌍"), max_size=20
         ("an apple, a day", "apple day"),
         ("theatre", "theatre"),
         ("U.S.A.", "usa"),
-        ("the-end", "theend"),  # punctuation goes first
-        ("l’été", "l’été"),  # ASCII punctuation alone
+        ("the-end", "theend"),  # punctuation is removed first
+        ("l’été", "l’été"),  # ASCII punctuation only
         ("$3.5\u00a0million\n", "35 million"),
         ("A", ""),
         ("", ""),
@@ -34,7 +34,7 @@ def test_normalization(text, normalized):
 
 @given(TEXTS, TEXTS)
 def test_scores_are_those_of_the_published_script(gold, predicted):
-    """transformers carries SQuAD's evaluation script."""
+    """transformers includes SQuAD's evaluation script."""
     from transformers.data.metrics import squad_metrics
 
     assert normalized_answer(gold) == squad_metrics.normalize_answer(gold)
@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_published_script(gold, predicted):
         (["Warsaw"], "", 0, 0),
         ([], "", 1, 1),
         ([], "Warsaw", 0, 0),
-        (["the"], "", 1, 1),  # an answer without words is none
+        (["the"], "", 1, 1),  # articles alone normalize to no answer
         (["the", "Warsaw"], "", 0, 0),
     ],
 )
@@ -83,7 +83,7 @@ def test_answerable_and_unanswerable_questions_apart():
         ([3.0, 1.0], [1, 1], [0, 0], 0.0),  # everything is answered
         ([3.0, 1.0], [0, 0], [1, 1], 4.0),  # nothing is
         ([-3.0, -1.0], [1, 1], [0, 0], -4.0),
-        ([1.0, 1.0], [1, 0], [0, 1], 0.0),  # equal margins are not told apart
+        ([1.0, 1.0], [1, 0], [0, 1], 0.0),  # equal margins cannot be separated
         ([], [], [], 0.0),
     ],
 )

@@ -18,8 +18,8 @@ FROM = EntitySpan(0, 4, "city", role="from")
         ([[CITY], [MUSIC]], [[CITY], []], 2 / 3),
         ([[CITY, MUSIC]], [[CITY, EntitySpan(5, 8, "music")]], 1 / 2),  # another end
         ([[CITY]], [[EntitySpan(0, 4, "country")]], 0.0),
-        ([[CITY], []], [[], [CITY]], 0.0),  # of another message
-        ([[CITY]], [[CITY, CITY]], 1.0),  # two extractors
+        ([[CITY], []], [[], [CITY]], 0.0),  # in another message
+        ([[CITY]], [[CITY, CITY]], 1.0),  # found by two extractors
         ([[CITY]], [[FROM, FROM._replace(role="to")]], 1.0),  # the test data has no role there
         ([[FROM]], [[CITY]], 0.0),
         ([[FROM]], [[FROM._replace(group="1")]], 1.0),

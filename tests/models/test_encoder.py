@@ -38,7 +38,7 @@ def padded_batch(vocab_size, lengths):
 
 
 def differences(reference, name, lengths):
-    """Largest distance of hidden states over the positions that are no padding."""
+    """Largest differences of hidden states over all positions that are not padding."""
     checkpoint = load_pretrained(name)
     encoder = BertEncoder(checkpoint.shape, checkpoint.parameters)
     ids, mask = padded_batch(checkpoint.shape.vocab_size, lengths)

@@ -1,4 +1,4 @@
-"""Every family of encoders computes what transformers' class computes: as it is, pruned, and exported."""
+"""Every family of encoders computes what transformers' class computes: dense, pruned and exported."""
 
 import json
 from functools import lru_cache
@@ -54,14 +54,14 @@ EXPORTED = {
     "electra": ("gelu", 24, 0),
     "mpnet": ("gelu", None, 32),
 }
-"""One family of each graph, with all that decides it; each other family has the graph of one of these."""
+"""One family per kind of graph, with what determines it; every other family has the graph of one of these."""
 OFFSET = {"mpnet", "roberta", "xlm-roberta", "camembert"}
-"""Families of which two rows of the position embeddings belong to no position of a message."""
+"""Families whose position embeddings have two rows that no message uses."""
 LENGTHS = (40, 9, 4, 1)
 
 
 def reference_model(name):
-    """A random model of transformers, always the same one; no parameter has the value that it starts from."""
+    """A random transformers model, always the same one; no parameter has its initial value."""
     config_class, model_class, options = FAMILIES[name]
     model, rng = model_class(config_class(**{**SIZES, **options})), np.random.default_rng(3)
     model(np.array([[2, 3]]))
@@ -79,7 +79,7 @@ def copy_tokenizer(tiny_weights, folder):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, tiny_weights):
-    """By the name of a family: the name, its model of transformers, and what we read of its folder."""
+    """By name of a family: the name, its transformers model, and the checkpoint that we load from its folder."""
 
     @lru_cache(maxsize=None)
     def save(name):
@@ -102,11 +102,11 @@ def exported(request, saved):
 
 def batch(shape):
     ids, mask = random_batch(shape, lengths=LENGTHS)
-    return np.where(ids == 1, 5, ids), mask  # 1 is RoBERTa's padding, which no message holds
+    return np.where(ids == 1, 5, ids), mask  # 1 is RoBERTa's padding, which no message contains
 
 
 def random_gates(shape):
-    """Half of all units closed, one head and all neurons of a layer among them."""
+    """Gates that close half of all units, among them a head and all neurons of a layer."""
     rng = np.random.default_rng(5)
     gates = [
         {kind: (rng.random(gate.shape) < 0.5).astype(np.float32) for kind, gate in layer.items()}
@@ -118,7 +118,7 @@ def random_gates(shape):
 
 
 def close_units(model, gates):
-    """Zeros in the variables of transformers' model, where the gates are zero."""
+    """Sets the weights of closed units to zero in a transformers model."""
     family = family_of(model.config.model_type)
     variables = {_short_name(variable.name): variable for variable in model.variables}
     for index, gate in enumerate(gates):
@@ -157,7 +157,7 @@ def test_hidden_states_equal_those_of_transformers(family):
 
 
 def test_pruned_hidden_states_equal_those_of_transformers(family):
-    """With closed gates, and with the units cut out, against zeros in the weights of transformers' model."""
+    """Closed gates, and removed units, both equal zero weights in transformers' model."""
     name, _, checkpoint = family
     model, gates = reference_model(name), random_gates(checkpoint.shape)
     ids, mask = batch(checkpoint.shape)

@@ -1,4 +1,4 @@
-"""Weights in 4 bits: what is read is what was written, and what is shipped knows languages."""
+"""Weights in 4 bits are read as written, and the shipped ones suit several languages."""
 
 import importlib.util
 import json
@@ -24,7 +24,7 @@ MATRICES = {"q": "query", "k": "key", "v": "value", "ao": "attention_output", "f
 
 
 def four_bits(matrix):
-    """Blocks of 32 weights, one weight after the other; and the weights that they stand for."""
+    """The bytes of a matrix in blocks of 32 weights, and the weights that they encode."""
     data, values = b"", np.zeros(matrix.size, np.float32)
     for start in range(0, matrix.size, 32):
         block = matrix.reshape(-1)[start : start + 32]
@@ -36,7 +36,7 @@ def four_bits(matrix):
 
 
 def tensors(rng):
-    """Names, and tensors as they are stored: one row an output."""
+    """Tensors by name in their stored layout: one row per output."""
     sizes = {"q": (HIDDEN, HIDDEN), "k": (HIDDEN, HIDDEN), "v": (HIDDEN, HIDDEN), "ao": (HIDDEN, HIDDEN)}
     sizes.update(fi=(INTERMEDIATE, HIDDEN), fo=(HIDDEN, INTERMEDIATE))
     shapes = {"emb.word": (VOCABULARY, HIDDEN), "emb.pos": (POSITIONS, HIDDEN), "emb.type": (2, HIDDEN)}
@@ -50,7 +50,7 @@ def tensors(rng):
 
 @pytest.fixture(scope="module")
 def written():
-    """The bytes of a file, and its tensors after they were quantized."""
+    """The bytes of a file, and its tensors after quantization."""
     stored, blobs = tensors(np.random.default_rng(3)), {}
     for name, value in stored.items():
         is_matrix = value.ndim == 2 and name not in ("emb.pos", "emb.type")
@@ -176,7 +176,7 @@ def test_translations_are_nearer_to_each_other_than_to_other_sentences(shipped):
 
 @needs_weights
 def test_ids_are_those_of_the_published_tokenizer(shipped):
-    """As `XLMRobertaTokenizer` gives them for these texts."""
+    """`XLMRobertaTokenizer` gives these ids for these texts."""
     tokenizer = WordpieceTokenizer(shipped.tokenizer, 32)
     assert tokenizer.encode("Hello world").tolist() == [0, 35378, 8999, 2]
     assert tokenizer.encode("").tolist() == [0, 2]

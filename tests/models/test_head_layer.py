@@ -1,4 +1,4 @@
-"""What the linear layers of heads multiply."""
+"""The inputs of the heads' linear layers."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_window_holds_both_neighbours_and_no_padding(lengths, seed):
 
 @pytest.mark.parametrize("num_layers, half", [(1, 1), (2, 1), (3, 2), (6, 3), (12, 6)])
 def test_which_hidden_states_are_read(num_layers, half):
-    states = list(range(num_layers + 1))  # those of the embeddings first
+    states = list(range(num_layers + 1))  # the embeddings' output is the first
     assert halfway(num_layers) == half == HALFWAY_TAGGER.hidden(states)
     assert TAGGER.hidden(states) == CLASSIFIER.hidden(states) == num_layers
 

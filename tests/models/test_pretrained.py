@@ -1,4 +1,4 @@
-"""Pretrained weights: where they are found, and what is said when they are not what they should be."""
+"""Pretrained weights: where they are found, and errors if they are unsuitable."""
 
 import contextlib
 import hashlib
@@ -66,8 +66,8 @@ def test_a_model_with_a_head_of_its_own_loads_like_the_bare_one(copied, tiny_wei
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
 
 
-def test_a_pooler_that_the_weights_lack_is_not_made_up(copied, tiny_weights):
-    """transformers would make one up by chance: another one in each training."""
+def test_a_pooler_that_the_weights_lack_is_not_initialised_at_random(copied, tiny_weights):
+    """transformers would initialise one at random, differently in each training."""
     whole = load_pretrained(str(tiny_weights))
     model = transformers.TFBertForMaskedLM.from_pretrained(str(tiny_weights))
     model.save_pretrained(copied, safe_serialization=True)
@@ -97,7 +97,7 @@ def test_hub_name_without_a_network_names_the_shipped_weights(monkeypatch):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path, copied):
-    """What the hub has under the name `someone/weights`, as a folder; transformers finds it in its cache."""
+    """A folder that stands for `someone/weights` on the hub; transformers finds it in its cache."""
     repository = tmp_path / "cache" / "models--someone--weights"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("0" * 40)
@@ -117,7 +117,7 @@ def test_a_hub_name_is_read(hub, tiny_weights):
 
 @pytest.mark.parametrize("family", ["albert", "modernbert"])
 def test_hub_name_of_another_family_is_not_supported(hub, family):
-    """transformers 4.36 knows the first one and not the second one."""
+    """transformers 4.36 knows the first family but not the second."""
     change_json(hub / "config.json", model_type=family)
     with pytest.raises(WeightsError, match=f"'{family}', which is not supported; use one of 'bert'"):
         load_pretrained("someone/weights")
@@ -133,7 +133,7 @@ def test_what_the_hub_gave_is_not_called_missing(hub):
 @pytest.mark.parametrize("family", ["bert", "evil", None])
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
-    """transformers would ask whether to run it, even where nobody can answer."""
+    """transformers would ask whether to run it, even without a terminal."""
     asked = []
     monkeypatch.setattr("builtins.input", lambda question="": asked.append(question) or "y")
     (copied / "evil.py").write_text("raise SystemExit('This code ran.')")
@@ -152,7 +152,7 @@ def test_weights_run_no_code_of_their_own(copied, monkeypatch, family, file):
 @pytest.mark.parametrize("entry", ["vocab_file", "tokenizer_file"])
 @pytest.mark.parametrize("settings", ["tokenizer_config.json", "special_tokens_map.json"])
 def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept, entry, settings):
-    """It would end up in the trained model."""
+    """Its content would end up in the trained model."""
     secret = tmp_path / "secret"
     secret.write_bytes((copied / kept).read_bytes())
     (copied / ("vocab.txt" if kept == "tokenizer.json" else "tokenizer.json")).unlink()
@@ -169,7 +169,7 @@ def test_a_tokenizer_may_name_its_own_file_and_those_of_other_machines(copied, t
 
 
 def as_hdf5(folder, change):
-    """Weights of a folder in TensorFlow's own format, with the embeddings of token types as `change` writes them."""
+    """Converts the weights of a folder to TensorFlow's HDF5 format; `change` edits the token type embeddings."""
     transformers.TFBertModel.from_pretrained(str(folder)).save_pretrained(folder, safe_serialization=False)
     (folder / "model.safetensors").unlink()
     with h5py.File(folder / "tf_model.h5", "r+") as file:
@@ -252,7 +252,7 @@ def test_folder_without_a_tokenizer(copied):
 
 
 def save_unigram(folder, pieces):
-    """A fast tokenizer of so many pieces."""
+    """Saves a fast Unigram tokenizer with `pieces` pieces."""
     vocabulary = [("<unk>", 0.0), *((f"\u2581word{index}", -float(index)) for index in range(1, pieces))]
     tokenizer = Tokenizer(models.Unigram(vocabulary, 0))
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -418,7 +418,7 @@ def test_what_is_no_shape_is_refused(values):
 @pytest.mark.parametrize("name", ["vocab_size", "hidden_size", "max_position_embeddings", "embedding_size"])
 @pytest.mark.parametrize("size", [10**12, -(10**12), math.inf])
 def test_a_shape_that_is_larger_than_any_of_ours_is_refused(name, size):
-    """`inspect --latency` makes a model with random weights of the shape that a stranger's manifest has."""
+    """`inspect --latency` builds a random model of the shape in the manifest, which may be untrusted."""
     with pytest.raises(ArtifactError, match="has at most 1073741824 parameters"):
         EncoderShape.from_dict({**random_shape().to_dict(), name: size})
 

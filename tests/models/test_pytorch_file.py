@@ -1,4 +1,4 @@
-"""Weights in PyTorch's format are read by PyTorch, in its safe way, or not at all; a stand-in has its calls here."""
+"""Weights in PyTorch's format are read safely by PyTorch, or not at all; a stub stands for PyTorch here."""
 
 import pickle
 import shutil
@@ -16,7 +16,7 @@ from rasa_compressed_bert.models.pretrained import load_pretrained, weights_dige
 
 
 class Tensor:
-    """The calls of a PyTorch tensor that are made."""
+    """A stub with the used methods of a PyTorch tensor."""
 
     def __init__(self, values):
         self._values = values
@@ -35,7 +35,7 @@ class Tensor:
 
 
 def load(path, *, map_location, weights_only):
-    """In place of `torch.load`: the test's files hold arrays."""
+    """A stub of `torch.load`: the files of the tests hold arrays."""
     assert map_location == "cpu" and weights_only is True
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -46,7 +46,7 @@ def load(path, *, map_location, weights_only):
 
 @pytest.fixture
 def pytorch(monkeypatch):
-    """A stand-in for the installed PyTorch, whose version may be changed."""
+    """A stub of the installed PyTorch, whose version can be changed."""
     module = types.ModuleType("torch")
     module.__version__, module.load = "2.6.0+cpu", load
     module.is_tensor = lambda value: isinstance(value, Tensor)
@@ -56,11 +56,11 @@ def pytorch(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, tiny_weights):
-    """The tiny weights as PyTorch's file alone."""
+    """A folder with the tiny weights in PyTorch's format only."""
     copied = shutil.copytree(tiny_weights, tmp_path / "weights")
     (copied / "model.safetensors").unlink()
     tensors = pytorch_tensors(transformers.TFBertModel.from_pretrained(str(tiny_weights)))
-    tensors["embeddings.position_ids"] = np.arange(160)[np.newaxis]  # files of old versions have it
+    tensors["embeddings.position_ids"] = np.arange(160)[np.newaxis]  # in files of old versions
     with (copied / "pytorch_model.bin").open("wb") as file:
         np.savez(file, **tensors)
     return copied
@@ -92,9 +92,9 @@ def test_of_a_hub(pytorch, folder, tiny_weights, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("version", ["2.5.1", "1.13.0", None])
 def test_without_a_safe_pytorch_it_is_not_read(pytorch, folder, monkeypatch, version):
-    """Before 2.6, files could run code in spite of `weights_only`."""
+    """Before 2.6, files could run code despite `weights_only`."""
     if version is None:
-        monkeypatch.setitem(sys.modules, "torch", None)  # what cannot be imported
+        monkeypatch.setitem(sys.modules, "torch", None)  # makes the import fail
     else:
         pytorch.__version__ = version
     message = "PyTorch's pickle format alone, .* Install PyTorch 2.6 or newer, .* safe_serialization=True"

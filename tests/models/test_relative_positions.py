@@ -1,4 +1,4 @@
-"""Relative positions have the buckets that transformers gives them."""
+"""Relative positions are put into the same buckets as in transformers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pairs of texts with token types: what transformers' classes compute, in our encoder and in every engine."""
+"""Pairs of texts with token types: our encoder and every engine compute what transformers computes."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ PAIRS = [
 
 
 def batch_of(tokenizer):
-    """Ids, mask and token types as the tokenizers library gives them.  # (B, T) each"""
+    """Ids, mask and token types from the tokenizers library.  # (B, T) each"""
     tokenizer.enable_padding()
     encodings = tokenizer.encode_batch(PAIRS)
     return (
@@ -41,7 +41,7 @@ def state_of(folder):
 
 @pytest.fixture(params=["bert", "electra"])
 def weights(request, tiny_weights, tiny_electra_weights):
-    """A model of transformers, and its folder."""
+    """A transformers model and its folder."""
     name, folder = {
         "bert": (transformers.TFBertModel, tiny_weights),
         "electra": (transformers.TFElectraModel, tiny_electra_weights),
@@ -80,7 +80,7 @@ def test_engines_serve_pairs(tiny_weights, runtime, method, farthest):
 
 
 def test_a_message_alone_is_the_first_text(tiny_weights):
-    """Its last wordpiece is the separator, and nothing is behind it."""
+    """Its separator is the last wordpiece, so there is no second text."""
     state, checkpoint = state_of(tiny_weights), load_pretrained(str(tiny_weights))
     ids = np.array([Tokenizer.from_str(state.tokenizer).encode("the weather is good").ids])
     typed = BertEncoder(state.shape, state.parameters)(ids, np.ones_like(ids))[-1]
@@ -98,5 +98,5 @@ def test_models_of_messages_have_none(tiny_weights):
     checkpoint = load_pretrained(str(tiny_weights))
     assert checkpoint.shape.separator is None and TOKEN_TYPE not in checkpoint.encoder_parameters
     stored = checkpoint.shape.to_dict()
-    del stored["separator"]  # of a model of before
+    del stored["separator"]  # as in an older model
     assert EncoderShape.from_dict(stored) == checkpoint.shape

@@ -1,4 +1,4 @@
-"""How far some work is: a bar on a terminal, lines elsewhere, nothing where nothing is asked for."""
+"""Progress: a bar on a terminal, lines elsewhere, nothing with `--quiet`."""
 
 import io
 import logging

@@ -37,7 +37,7 @@ def test_a_pipe_has_a_line_for_each_row_with_units_in_heads_and_numbers_aligned(
     )
 
 
-def test_names_of_strangers_do_not_command_the_terminal():
+def test_untrusted_names_cannot_control_the_terminal():
     evil = "a\x1b]0;b\x07\x9b31m\rc"
     shown = as_text([Heading(evil), Prose(evil), Lines([evil]), Facts({evil: evil}), Table([["", evil], [evil, ""]])])
     assert shown.replace("\n", "").isprintable() and shown.count(r"a\x1b]0;b\x07\x9b31m\x0dc") == 7

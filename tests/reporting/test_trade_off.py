@@ -1,4 +1,4 @@
-"""Plots of score against cost: the frontier, looks that differ, and names at points."""
+"""Plots of score against cost: the frontier, distinct markers, and names at points."""
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,7 @@ def test_names_of_rows(row, name):
     assert name_of(row) == name
 
 
-def test_the_headline_says_what_is_seen():
+def test_the_headline_names_what_is_shown():
     rows = [
         {"model": "pruned_60_int8", "latency_p50_ms": 1.0, "macro_f1": 0.9},
         {"model": "diet", "latency_p50_ms": 8.0, "macro_f1": 0.95},
@@ -77,7 +77,7 @@ def test_the_headline_says_what_is_seen():
 
 @pytest.mark.parametrize("name", ["a$x_{b$c", "$", "\u6a21\u578b \U0001f336"])
 def test_names_of_files_are_shown_as_they_are(name, tmp_path, recwarn):
-    """matplotlib reads a formula between dollar signs, and fails; and warns of every letter that it does not have."""
+    """matplotlib would parse text between dollar signs as a formula, and warn of every missing glyph."""
     result = {"macro_f1": 0.5, "latency_p50_ms": 1.0, "archive_mb": 2.0}
     plot_comparison(
         [{"model": name, **result}, {"model": "b", **result}], tmp_path / "a.png", title=f"20 of {name}.yml"

@@ -71,7 +71,7 @@ def test_answers_are_whole_words():
     (window,) = windows_of("antidisestablishmentarianism of it")
     assert len(window.starts) > 5 and not window.begins[1]
     logits = np.zeros((len(window.input_ids), 2), np.float32)
-    logits[window.first + 1] = 3.0  # inside of the first word
+    logits[window.first + 1] = 3.0  # a wordpiece inside the first word
     logits[window.first, START] = 1.0
     span = best([window], [logits], max_answer_length=10)
     assert (span.start, span.end) == (0, 28) and span.margin == 1.0
@@ -95,7 +95,7 @@ def test_confidence(margin, confidence):
 
 
 @pytest.mark.parametrize("logits", [np.zeros((3, 2)), np.zeros((8, 3)), "nan"])
-def test_what_is_no_logits(logits):
+def test_invalid_logits_are_refused(logits):
     windows = windows_of("Warsaw")
     if isinstance(logits, str):
         logits = np.full((len(windows[0].input_ids), 2), np.nan)
@@ -104,7 +104,7 @@ def test_what_is_no_logits(logits):
 
 
 @pytest.mark.parametrize("changed", [{"slope": 0.0}, {"slope": float("nan")}, {"max_answer_length": 0}])
-def test_what_is_no_manifest(changed):
+def test_invalid_manifest_entries_are_refused(changed):
     with pytest.raises(ArtifactError, match="Train it again"):
         AnswerDecoder({**ANSWERS, **changed})
 
@@ -112,7 +112,7 @@ def test_what_is_no_manifest(changed):
 @settings(max_examples=40)
 @given(WORDS, st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(10, 30))
 def test_the_best_of_all_spans(passage, seed, longest, max_length):
-    """The span that a search through all of them finds, in the text as it is."""
+    """The same span as an exhaustive search finds, in the original text."""
     windows = windows_of(passage, max_length=max_length, stride=7)
     rng = np.random.default_rng(seed)
     logits = [rng.normal(size=(len(window.input_ids), 2)) for window in windows]

@@ -1,4 +1,4 @@
-"""Tags of pieces that have no length, or lie in one character, become no entities of their own."""
+"""Pieces without length, or of parts of one character, make no entities of their own."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ MANIFEST = {**SCHEME.to_dict(), "temperature": 1.0, "cuts": {}, "inside_words": 
 
 
 def decoded(text, places, *spans):
-    """The entities whose tags are given, as places and types; each span is first piece, piece behind and label."""
+    """The entities decoded from spans of pieces, each given as first piece, end piece (excluded) and label."""
     starts, ends = np.array(places).T
     pieces = Pieces(np.arange(len(places) + 2), starts, ends, np.zeros(len(places), bool), False)
     tags = SCHEME.tags([TagSpan(*span) for span in spans], len(places))
@@ -23,7 +23,7 @@ def decoded(text, places, *spans):
 
 
 def test_a_mark_alone_is_no_entity_and_may_begin_one():
-    places = [(0, 3), (4, 4), (4, 5), (5, 6)]  # the second one is the mark of the second word
+    places = [(0, 3), (4, 4), (4, 5), (5, 6)]  # the second is the word mark of the second word
     assert decoded("das 天气", places, (1, 2, 0)) == []
     assert decoded("das 天气", places, (1, 3, 0)) == [(4, 5, "a")]
     assert decoded("das 天气", places, (1, 2, 0), (2, 4, 1)) == [(4, 6, "b")]

@@ -1,6 +1,5 @@
-"""Text to a ranking, through ONNX Runtime alone."""
+"""From text to an intent ranking through ONNX Runtime alone."""
 
-import builtins
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +14,13 @@ from random_models import UNEVEN, random_parameters, random_shape
 from rasa_compressed_bert.artifact.artifact import GRAPH, VIEWS, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import OutOfScopeConfig, QuantizationConfig
-from rasa_compressed_bert.errors import ArtifactError, DataError, RuntimeMissingError
+from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
 from rasa_compressed_bert.export.serving import Format
 from rasa_compressed_bert.export.task_model import TrainedOutput, export_task_model
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.runtime import engines
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
 from rasa_compressed_bert.runtime.ranking import softmax
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
@@ -103,20 +101,6 @@ def test_threads_give_the_same_answers(artifact):
         assert together == alone * 40
 
 
-def test_missing_onnx_runtime_is_named(artifact, monkeypatch):
-    original = builtins.__import__
-
-    def without_onnxruntime(name, *args, **kwargs):
-        if name.split(".")[0] == "onnxruntime":
-            raise ImportError("No module named 'onnxruntime'")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_onnxruntime)
-    monkeypatch.setattr(engines, "_OPEN", {})
-    with pytest.raises(RuntimeMissingError, match="pip install onnxruntime"):
-        MessagePredictor(artifact)
-
-
 @pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
 @pytest.mark.parametrize("data", [b"", b"no model", None])
 def test_damaged_files_are_refused(artifact, name, data):
@@ -149,7 +133,7 @@ def test_softmax_by_hand():
 
 
 def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_path):
-    """Its graph gives logits alone, and its manifest knows neither outputs nor views."""
+    """Its graph outputs logits alone, and its manifest has neither outputs nor views."""
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     graph = onnx_model(EncoderShape.from_dict(artifact.manifest["encoder"]), tensors)
     manifest = {name: value for name, value in artifact.manifest.items() if name != "outputs"}
@@ -168,7 +152,7 @@ def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
     write_artifact(viewed, tmp_path)
     served = MessagePredictor(read_artifact(tmp_path))
     for text, label in zip(TEXTS, classes):
-        assert served.predict(text).ranking[0][0] == LABELS[label]  # which the random model does not know
+        assert served.predict(text).ranking[0][0] == LABELS[label]  # not predicted by the random model itself
     assert served.predict("xqzj wvkk").ranking[0][1] < max(served.predict(text).ranking[0][1] for text in TEXTS)
     nothing = with_views(artifact, TEXTS, classes, OutOfScopeConfig(detector="none"), voting=Voting(), seed=0)
     assert VIEWS not in nothing.files

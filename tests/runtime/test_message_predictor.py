@@ -1,4 +1,4 @@
-"""Text to intents and entities, through ONNX Runtime alone."""
+"""From text to intents and entities through ONNX Runtime alone."""
 
 import re
 
@@ -25,7 +25,7 @@ ENTITIES = {**SCHEME.to_dict(), "temperature": 2.0, "cuts": {}, "inside_words": 
 
 
 class Scripted:
-    """An engine that says what a test wants to hear of each wordpiece."""
+    """A stub of an engine with given tag logits."""
 
     def __init__(self, logits):
         self.tag_logits = np.concatenate([np.zeros((1, SCHEME.num_tags)), logits, np.zeros((1, SCHEME.num_tags))])
@@ -45,7 +45,7 @@ def artifact():
 
 @pytest.fixture
 def told(artifact):
-    """What the predictor makes of a text in which the engine finds a part of it, or nothing."""
+    """Predicts a text of which the engine tags a part as an entity, or nothing."""
 
     def predict(text, part, label=FRUIT, *, sure=5.0):
         predictor = MessagePredictor(artifact)
@@ -80,10 +80,10 @@ def test_a_list_is_several_entities(told, part, expected):
 
 
 def test_blanks_within_an_entity_are_read_once(told):
-    """A million of them would take days, if all that follow were looked through from each."""
+    """If all following characters were searched from each blank, a million blanks would take days."""
     part = f"new{' ' * 1_000_000}york"
     assert COMMA.search(part) is None
-    part = f"new{' ' * 3000}york"  # within what is read of a text
+    part = f"new{' ' * 3000}york"  # within the part of a text that is read
     text = f"buy {part} now"
     assert values(text, told(text, part)) == [(part, "fruit")]
 
@@ -119,14 +119,14 @@ def test_nothing_to_read(artifact, text):
     assert MessagePredictor(artifact).predict(text) == NOTHING
 
 
-def test_the_engine_is_asked_as_the_model_was_trained(artifact):
+def test_predictions_of_a_random_model_are_well_formed(artifact):
     prediction = MessagePredictor(artifact).predict("from rome to oslo")
     assert [round(sum(confidence for _, confidence in prediction.ranking), 6)] == [1.0]
     assert all(0 <= entity.start < entity.end <= 17 for entity in prediction.entities)
 
 
 @pytest.mark.parametrize("places", [["x"], [1.5], 1])
-def test_split_points_that_are_none_are_refused_before_a_message_has_the_word(artifact, places):
+def test_invalid_split_points_are_refused_when_the_model_is_opened(artifact, places):
     entities = {**ENTITIES, "cuts": {"rome": places}}
     with pytest.raises(TypeError):
         MessagePredictor(Artifact({**artifact.manifest, "entities": entities}, artifact.files))

@@ -28,7 +28,7 @@ def index():
 @pytest.mark.parametrize(
     "question, document",
     [
-        ("When does the cafe open?", "hours.md"),  # without the accent, in another form
+        ("When does the cafe open?", "hours.md"),  # without the accent, in another normal form
         ("vegetarians", "menu.md"),
         ("what is PARAGRAPH 7 about", "long.txt"),
     ],
@@ -49,13 +49,13 @@ def test_passages_are_parts_of_their_documents(index):
 
 
 @pytest.mark.parametrize("question", ["", "  ", "zzzz", "🌍", "\ud800"])
-def test_nothing_is_like_the_question(index, question):
+def test_a_question_without_a_similar_passage(index, question):
     assert index.find(question, 3) == []
 
 
 @pytest.mark.parametrize("text", ["open hours " * 100_000, "\u0301\u0323" * 10_000], ids=["words", "marks"])
 def test_a_long_question_costs_no_more_than_a_shorter_one(index, text):
-    """Of 20,000 marks that are put in order, each would be compared with all before it."""
+    """Unicode normalization sorts 20,000 marks, comparing each with all before it."""
     begun = time.process_time()
     found = index.find(text, 3)
     assert time.process_time() - begun < 0.3
@@ -121,7 +121,7 @@ def test_damaged_files(index, name):
     ids=["no weight", "no idf", "nothing", "long", "many"],
 )
 def test_damaged_passages(index, name, values):
-    """A row takes next to no room in an archive, and a long passage takes long to read."""
+    """An empty row takes almost no space in an archive, and a long passage takes long to read."""
     files = index.files()
     tensors = tensors_from_bytes(files[PASSAGES])
     rest = tensors[name][len(values) :]

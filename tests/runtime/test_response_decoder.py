@@ -1,4 +1,4 @@
-"""Logits of responses as rankings of each retrieval intent."""
+"""From logits of responses to a ranking per retrieval intent."""
 
 import numpy as np
 import pytest
@@ -41,12 +41,12 @@ def test_of_equal_responses_the_first_comes_first():
 
 
 @pytest.mark.parametrize("logits", [np.zeros(3), np.zeros((1, 4)), np.full(4, np.nan)])
-def test_logits_that_are_none_are_refused(logits):
+def test_invalid_logits_are_refused(logits):
     with pytest.raises(ArtifactError):
         decoder().decode(logits.astype(np.float32))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
-def test_a_temperature_that_is_none_is_refused(temperature):
+def test_an_invalid_temperature_is_refused(temperature):
     with pytest.raises(ArtifactError):
         decoder(temperature)

@@ -1,4 +1,4 @@
-"""Text to a ranking, by spaCy."""
+"""From text to an intent ranking through spaCy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A search without any training: figures are formulas of the options. As a program it is one worker of a study.
+"""A search without training: figures are formulas of the options. As a program it is one worker of a study.
 
 `python search_harness.py STORAGE TRIALS LOG SECONDS`
 """
@@ -28,7 +28,7 @@ def goal(thresholds=(), made_from="data", costs=COSTS):
 
 
 def measure(options, *, quick=False, split=0):
-    """The best learning rate is 1e-3; a sparsity above 0.85 fails; other splits are harder."""
+    """Figures of options: the best learning rate is 1e-3, a sparsity above 0.85 fails, and other splits are harder."""
     from math import log10
 
     sparsity, rate = options.get("pruning.final_sparsity", 0.6), options.get("learning_rate", 1e-4)

@@ -1,4 +1,4 @@
-"""`rasa-compressed-bert search --questions` on tiny weights: exact match against size, and what is refused."""
+"""`rasa-compressed-bert search --questions` on tiny weights: exact match against size, and refused options."""
 
 import csv
 import itertools
@@ -41,7 +41,7 @@ def questions(tmp_path):
 
 @pytest.fixture
 def project(tmp_path, tiny_weights, questions):
-    """Writes a config.yml, with an extractor behind a classifier, and a space; returns the command's arguments."""
+    """Writes a config.yml with a classifier and an extractor, and a search space; returns the command's arguments."""
 
     def write(space=None, *, pipeline=None, **options):
         own = {"name": "rasa_compressed_bert.BertAnswerExtractor", "model_weights": str(tiny_weights), **QUICK}
@@ -56,7 +56,7 @@ def project(tmp_path, tiny_weights, questions):
     return write
 
 
-def test_passages_that_are_measured_on_are_not_learnt(questions):
+def test_held_out_passages_are_not_learnt(questions):
     task = AnswerTask(read_questions([questions], option="test"))
     splits = [[{question.passage for question in part} for part in task.split(split)] for split in range(6)]
     for learnt, held_out in splits:
@@ -126,7 +126,7 @@ def test_a_default_space(caplog):
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_graphs")
 def test_a_study_of_answers(project, tmp_path, capsys):
-    """A trial that cannot be trained is marked; the study goes on where it stopped; choices have their config.yml."""
+    """A trial that cannot train is marked as failed, a study resumes where it stopped, and picks have a config.yml."""
     space = {"pruning.final_sparsity": [0.2, 0.8], "max_length": [64, 256]}  # the weights have 160 positions
     arguments = [*project(space, pruning={"final_sparsity": 0.2, "frequency": 1}), "--minimize", "parameters"]
     limits = ["--splits", "1", "--within", "1.0"]
@@ -151,7 +151,7 @@ def test_a_study_of_answers(project, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("without_graphs")
-def test_what_misses_the_threshold_is_learnt_from(project, tmp_path, capsys):
+def test_a_trial_that_misses_the_threshold_is_complete(project, tmp_path, capsys):
     assert main([*project(), "--trials", "1", "--splits", "1", "--threshold", "exact >= 1"]) == 2
     assert "search: no model meets exact >= 1. The nearest ones:\n" in capsys.readouterr().err
     (row,) = list(csv.DictReader((tmp_path / "study" / "trials.csv").read_text().splitlines()))[1:]
@@ -222,7 +222,7 @@ def test_an_extractor_alone_needs_questions(project, tmp_path, capsys):
 
 @pytest.mark.parametrize("page", ["search.md", "answers.md"])
 def test_the_commands_of_the_pages(page, project, tmp_path, monkeypatch):
-    """They get as far as the first training."""
+    """They run until the first training."""
     text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", "")
     (command,) = re.findall(r"^rasa-compressed-bert (search .*--questions.*)$", text, flags=re.MULTILINE)
     project()

@@ -1,4 +1,4 @@
-"""The frontier against its definition, and what is picked from it."""
+"""The Pareto frontier against its definition, and the picks from it."""
 
 import itertools
 
@@ -74,7 +74,7 @@ def test_picks():
 
 
 def test_picks_by_parameters():
-    """As megabytes are compared, unless parameters alone are minimised."""
+    """Size is compared in megabytes unless only parameters are minimised."""
     assert size_of(("latency_ms", "parameters")) == "parameters"
     assert size_of(("latency_ms",)) == size_of(("parameters", "size_mb")) == "size_mb"
     points = [point(0, 0.95, 1.0, 5.0, parameters=30), point(1, 0.92, 1.0, 30.0, parameters=9)]
@@ -88,12 +88,12 @@ def test_finalists_are_the_first_of_each_choice():
     assert {one.number for one in finalists(POINTS, BASELINE)} == {0, 1, 2, 3}
     many = [point(index, 0.95, 1.0 + index, 5.0 + index) for index in range(20)]
     assert {one.number for one in finalists(many, BASELINE)} == {0, 1}
-    missed = point(6, 0.885, 0.2, 20.0)  # by half a point, on one split
+    missed = point(6, 0.885, 0.2, 20.0)  # half a point below the limit, on one split
     assert {one.number for one in finalists([*POINTS, missed], BASELINE)} == {0, 1, 2, 3, 6}
 
 
 def test_figures_of_other_splits():
-    """The split that a model was found on has no part in its score."""
+    """The split that a model was found on does not count in its score."""
     found, others = point(0, 0.99, 1.0, 10.0), [point(0, 0.9, 2.0, 10.0), point(0, 0.8, 1.5, 11.0)]
     mean = averaged(found.figures, [other.figures for other in others])
     assert mean["score"] == mean["macro_f1"] == pytest.approx(0.85)

@@ -1,4 +1,4 @@
-"""What a search tells of its choices."""
+"""The report of a search on its picks."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_scores_of_different_messages_share_no_axis(tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 1000
     page = (tmp_path / "plot.html").read_text(encoding="utf-8")
     assert "other splits" in page and "milliseconds a message (less is better)" in page and "latency_ms" not in page
-    assert page.count('"showlegend":true') == 3  # one colour and one entry of the legend for each kind of model
+    assert page.count('"showlegend":true') == 3  # one colour and one legend entry per kind of model
     report.write_frontier(confirmed, tmp_path / "pareto.json")
     content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))
     assert content["picked"] == {"best": None} and content["reported"]["baseline"]["score"] == 0.5

@@ -1,4 +1,4 @@
-"""`rasa-compressed-bert search` on tiny weights: tries, measures, picks and trains; and what it refuses."""
+"""`rasa-compressed-bert search` on tiny weights: it runs trials, picks and trains; and refused options."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ JOINT, STUDENT = "rasa_compressed_bert.JointBertClassifier", "rasa_compressed_be
 
 @pytest.fixture
 def project(tmp_path):
-    """Writes a config.yml of a component, a space and data; returns the command's arguments."""
+    """Writes a config.yml with a component, a search space and data; returns the command's arguments."""
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
 
     def write(component, space, *, nlu="nlu.yml"):
@@ -37,7 +37,7 @@ def project(tmp_path):
 
 
 def tiny(tiny_weights, **options):
-    quick = {"epochs": 4, "learning_rate": 0.003, "validation_split": 0.0}  # search has splits of its own
+    quick = {"epochs": 4, "learning_rate": 0.003, "validation_split": 0.0}  # the search makes its own splits
     return {"name": JOINT, "model_weights": str(tiny_weights), **quick, **options}
 
 
@@ -91,7 +91,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     said = capsys.readouterr().err
     assert len(taught) == 1
     assert "search: no model meets size_mb <= 1e-06. The nearest ones:" in said
-    assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the heading and the baseline
+    assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the header and the baseline
 
 
 @pytest.mark.slow

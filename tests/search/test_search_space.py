@@ -1,4 +1,4 @@
-"""What a user may write below `search:`, and what is refused."""
+"""Search spaces, costs and thresholds that users may write, and those that are refused."""
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -117,7 +117,7 @@ def test_lists_as_choices_are_text_for_a_storage():
         ({3: [1, 2]}, "is not the name of an option"),
     ],
 )
-def test_what_is_refused(values, message):
+def test_invalid_spaces_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         read_space(values, PRUNED)
 
@@ -158,7 +158,7 @@ def test_thresholds():
         (["macro_f1 >= 0.9", "macro_f1 <= 0.8"], "contradict each other"),
     ],
 )
-def test_thresholds_that_are_none(texts, message):
+def test_invalid_thresholds_are_refused(texts, message):
     with pytest.raises(ConfigError, match=message):
         read_thresholds(texts)
 

@@ -1,4 +1,4 @@
-"""What one split is measured on, it does not train on, and no other split is measured on."""
+"""A split's held-out messages are neither among its training messages nor held out in another split."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from rasa_compressed_bert.search.message_task import MessageTask
 
 
 def splits_of(examples, tmp_path, count=9):
-    """Texts to train on, and to measure on, of each split."""
+    """The training texts and the held-out texts of each split."""
     task = MessageTask(examples, cache=tmp_path)
     return [[{example.text for example in part} for part in task.split(split)] for split in range(count)]
 

@@ -1,4 +1,4 @@
-"""Trials are proposed, run once, marked and kept, by one worker or by several."""
+"""Trials are proposed, run once, marked and stored, by one or several workers."""
 
 import collections
 import csv
@@ -110,8 +110,8 @@ def test_what_cannot_be_trained_on_another_split_is_left_out(caplog):
         )
 
 
-def test_what_failed_is_learnt_from():
-    """Chosen at random, more than half of the trials would fail."""
+def test_the_sampler_learns_from_failed_trials():
+    """With random sampling more than half of the trials would fail."""
 
     def fragile(options, *, quick=False):
         if options["pruning.final_sparsity"] > 0.4:
@@ -123,7 +123,7 @@ def test_what_failed_is_learnt_from():
 
 
 def test_a_model_whose_parameters_are_not_counted_is_not_the_smallest():
-    """One of spaCy's own, where the space has it and the config.yml another student."""
+    """spaCy models have no count; the space may have one while the config.yml has another student."""
 
     def uncounted(options, *, quick=False):
         found = measure(options, quick=quick)
@@ -136,7 +136,7 @@ def test_a_model_whose_parameters_are_not_counted_is_not_the_smallest():
 
 
 def test_importance_is_that_for_good_scores():
-    """What makes the best scores is the learning rate; what makes the worst ones, or a failure, is another option."""
+    """The learning rate decides the best scores; other options decide the worst ones and failures."""
 
     def one_matters(options, *, quick=False):
         if options["pruning.final_sparsity"] > 0.5:
@@ -187,8 +187,8 @@ def test_what_misses_a_threshold_is_marked(tmp_path):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_goes_on_where_it_stopped(sampler, tmp_path, monkeypatch):
-    """As if it had not been stopped: nothing is drawn again. Its folder is relative, as a user gives it."""
+def test_a_study_resumes_where_it_stopped(sampler, tmp_path, monkeypatch):
+    """No sample is drawn twice, as if it had not been stopped. The folder is relative, as users give it."""
     monkeypatch.chdir(tmp_path)
     for trials in (4, 9, 9):
         study = open_study(open_storage("folder/journal.log"), goal(), name="test")
@@ -256,7 +256,7 @@ def test_nothing_works():
         searched(50, run=fails)
 
 
-def test_options_that_kill_their_workers_do_not_come_for_ever():
+def test_options_that_kill_their_workers_are_not_retried_for_ever():
     study = open_study(MEMORY(), goal(), name="test")
     for _ in range(2):
         trial = study.ask(dict(goal().space))
@@ -269,7 +269,7 @@ def test_options_that_kill_their_workers_do_not_come_for_ever():
 
 
 def test_a_search_waits_for_the_trials_of_others(monkeypatch):
-    """The other one falls silent: its trial is not lost."""
+    """The other worker falls silent, and its trial is run again."""
     monkeypatch.setattr(workers, "_SILENCE", 0.3)
     monkeypatch.setattr(running, "_POLL", 0.1)
     study = open_study(MEMORY(), goal(), name="test")
@@ -309,7 +309,7 @@ def test_the_sampler_knows_the_baseline():
 
 
 def test_a_search_begins_with_each_choice_of_each_list():
-    """Options that a choice brings with it are in it, and what contradicts itself is left out."""
+    """A start includes options that its choice requires; contradictory starts are left out."""
     lists = {"pruning.schedule": ["polynomial_decay", "constant"], "vocabulary": ["full", "trim"]}
     own = goal()._replace(space=read_space({**SPACE, **lists}, PrunedBertIntentClassifierConfig))
     values = {"pruning.final_sparsity": 0.6, "learning_rate": 1e-4, "epochs": 8}
@@ -335,7 +335,7 @@ FIGURES = measure({}).to_dict()
 
 
 def planted(params, distributions, state=TrialState.COMPLETE, figures=FIGURES):
-    """A trial that something else has written to a study."""
+    """A study with a trial that another program has written."""
     values = [0.9, 1.0, 1.0] if state == TrialState.COMPLETE else None
     attributes = {studies.FIGURES: figures} if state == TrialState.COMPLETE else {}
     return optuna.create_trial(
@@ -343,8 +343,8 @@ def planted(params, distributions, state=TrialState.COMPLETE, figures=FIGURES):
     )
 
 
-def test_options_that_are_none_of_the_space_are_never_trained():
-    """Whoever can write to a storage could have any weights trained on."""
+def test_options_outside_the_space_are_never_trained():
+    """Otherwise anyone who can write to a storage could choose the weights to train."""
     study = searched(4)
     own = {name: study.get_trials()[-1].params[name] for name in SPACE}
     wide = {**goal().space, "epochs": optuna.distributions.IntDistribution(1, 1000)}
@@ -362,7 +362,7 @@ def test_options_that_are_none_of_the_space_are_never_trained():
 
 
 @pytest.mark.parametrize("params", [{"epochs": 1000}, {"epochs": "attacker/bert"}])
-def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
+def test_waiting_options_outside_the_space_are_never_trained(params):
     study, asked = searched(2), []
     study.enqueue_trial(params)
     with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
@@ -382,7 +382,7 @@ def test_options_that_wait_and_are_none_of_the_space_are_never_trained(params):
         {**FIGURES, "score": math.nan},
     ],
 )
-def test_figures_that_are_none_are_refused(figures):
+def test_invalid_figures_are_refused(figures):
     study = searched(4)
     study.add_trial(planted(study.get_trials()[-1].params, goal().space, figures=figures))
     for read in (points_of, lambda study: search(study, goal(), measure, trials=9)):
@@ -394,8 +394,8 @@ def test_figures_that_are_none_are_refused(figures):
         baseline_of(study, measure)
 
 
-def test_figures_of_a_trial_that_failed_are_refused_too():
-    """With --pick no trial is run before."""
+def test_invalid_figures_of_a_failed_trial_are_refused_too():
+    """With --pick no trial runs before, so stored figures are read first."""
     study = open_study(MEMORY(), goal(), name="test")
     trial = study.ask(dict(goal().space))
     trial.set_user_attr("figures", "0.9")
@@ -491,7 +491,7 @@ SECRET = {
 
 @pytest.mark.parametrize("address", SECRET)
 def test_user_and_password_are_never_shown(address, caplog):
-    """By no message: some libraries repeat the address, or parts of it, in theirs."""
+    """Not in any message: libraries repeat the address, or parts of it, in theirs."""
     place, password = SECRET[address]
     assert shown(address) == place
     with pytest.raises(CompressedBertError, match=f"--storage: '{re.escape(place)}' cannot be reached") as first:
@@ -504,7 +504,7 @@ def test_user_and_password_are_never_shown(address, caplog):
     assert "s3cret" not in caplog.text
 
 
-def test_of_a_short_secret_no_words_are_hidden():
+def test_a_short_secret_hides_no_other_words():
     address = f"postgresql://u:pw@{PLACE}"
     with pytest.raises(CompressedBertError, match=r"connection refused, as user \*\*\* with '\*\*\*'\. "):
         with storage_errors(address):
@@ -513,7 +513,7 @@ def test_of_a_short_secret_no_words_are_hidden():
 
 @pytest.mark.parametrize("address", ["alice:p@s3cret@host/db", "alice:a/s3cret@host/db", "host/db?password=x@s3cret"])
 def test_an_address_that_is_not_clear_is_refused(address):
-    """A part of the password would be taken for the host."""
+    """Part of the password would be taken for the host."""
     with pytest.raises(CompressedBertError, match="not clear; write @, /, . and # .* as %40") as refused:
         open_storage(f"postgresql://{address}")
     assert "s3cret" not in str(refused.value)
@@ -537,13 +537,13 @@ def test_a_storage_that_cannot_be_reached(storage):
 
 @pytest.fixture
 def postgresql():
-    """The address of a PostgreSQL server of this test's own."""
+    """The address of a PostgreSQL server that is started for the test."""
     initdb, server = shutil.which("initdb"), shutil.which("postgres")
     if initdb is None or server is None:
         pytest.skip("no PostgreSQL server is installed here (initdb and postgres are not on the PATH)")
     with tempfile.TemporaryDirectory() as data:
         unprivileged = {"user": "nobody"} if os.geteuid() == 0 else {}
-        if unprivileged:  # PostgreSQL refuses to be run by root
+        if unprivileged:  # PostgreSQL refuses to run as root
             shutil.chown(data, "nobody")
         command = [initdb, "-D", data, "-A", "trust", "-U", "test"]
         made = subprocess.run(command, capture_output=True, text=True, check=False, **unprivileged)
@@ -563,7 +563,7 @@ def postgresql():
 
 
 def reached(storage, seconds=30):
-    """The same address, when a server answers."""
+    """The address, returned when its server answers."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -580,7 +580,7 @@ def worker(storage, trials, log, seconds):
 
 
 def check_workers(storage, tmp_path):
-    """Three workers on a storage, of which one is killed in the middle of a trial: the others do what it had."""
+    """Runs three workers on a storage; one is killed during a trial, which the others then run again."""
     log = tmp_path / "measured.txt"
     processes = [worker(storage, 12, log, 0.3) for _ in range(3)]
     while not log.exists() or len(log.read_text().splitlines()) < 6:
@@ -596,7 +596,7 @@ def check_workers(storage, tmp_path):
     assert 12 <= len(kept) <= 14 and len(lost) <= 1
     sparsities = [trial.params["pruning.final_sparsity"] for trial in kept]
     assert len(set(sparsities)) == len(kept)
-    begun = [trial for trial in lost if "pruning.final_sparsity" in trial.params]  # it may be killed before that, too
+    begun = [trial for trial in lost if "pruning.final_sparsity" in trial.params]  # it may have been killed earlier
     assert all(trial.params["pruning.final_sparsity"] in sparsities for trial in begun)
     whole = collections.Counter(line for line in log.read_text().splitlines() if line.startswith("whole"))
     again = {f"whole {trial.params['pruning.final_sparsity']!r}" for trial in begun}

@@ -1,4 +1,4 @@
-"""What the tests of spaCy pipelines share: random models as artifacts."""
+"""Helpers of the tests of spaCy pipelines: random models as artifacts."""
 
 from random_models import random_parameters, random_shape
 from shipped_tokenizer import minilm_tokenizer

@@ -1,4 +1,4 @@
-"""A spaCy pipeline with a compressed BERT says what our components say, and its vectors keep what they learnt."""
+"""A spaCy pipeline with a compressed BERT predicts as our components do, and its vectors are the model's features."""
 
 import json
 import tracemalloc
@@ -36,7 +36,7 @@ def close(a, b, tolerance=1e-5):
 
 
 def logits(artifact, vector):
-    """What the linear layer of the intents makes of a vector."""
+    """The logits of the intents for a vector."""
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     return vector @ tensors["classifier.kernel"] + tensors["classifier.bias"]
 
@@ -79,7 +79,7 @@ def test_the_mean_of_words_is_the_vector(nlp, text):
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text.strip()])
 def test_words_are_the_means_of_their_wordpieces(artifact, text):
-    """But for the same distance, against a plain loop."""
+    """Up to one shift of all words that makes their mean the document's vector; compared with a plain loop."""
     predictor, doc = DocumentPredictor(document_artifact(artifact)), spacy.blank("en")(text)
     words = [(token.idx, token.idx + len(token)) for token in doc if token.text.strip()]
     document = predictor.predict_document(text, words)
@@ -238,7 +238,7 @@ def test_any_text(nlp, text):
 
 
 def test_words_that_the_model_does_not_see_cost_nothing_but_their_vectors(artifact):
-    """Of a long document few have wordpieces."""
+    """In a long document only few words have wordpieces."""
     predictor = DocumentPredictor(document_artifact(artifact))
     text, seen, count = "hot " * 100_000, 38, 100_000
     words = [(start, start + 3) for start in range(0, len(text), 4)]

@@ -1,4 +1,4 @@
-"""The pipelines with a spaCy package train and answer, and docs/spacy.md does what it says."""
+"""The pipelines with a spaCy package train and predict, and the commands of docs/spacy.md work."""
 
 import json
 import os
@@ -33,11 +33,11 @@ for model in {MODELS}:
     answers[model] = {{text: asyncio.run(agent.parse_message(text)) for text in {TEXTS}}}
 print(json.dumps(answers))
 """
-OTHER = "en_core_web_md"  # a small pipeline that is made here stands in for it
+OTHER = "en_core_web_md"  # replaced by a small pipeline that is made here
 
 
 def environment(folder):
-    """Packages are installed into a folder of the test's own, without a registry."""
+    """Environment variables that make packages install into a folder of the test, without a registry."""
     site = str(folder / "site")
     pip = {"PIP_TARGET": site, "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     tools = str(Path(sys.executable).parent)
@@ -46,7 +46,7 @@ def environment(folder):
 
 
 def run(command, folder):
-    """A command that has to succeed; Rasa's are forked from a process that has imported it, and finds packages too."""
+    """Runs a command that must succeed; Rasa's run in forked processes, which find the installed packages too."""
     if command.startswith("rasa "):
         found = f"import sys; sys.path.insert(0, {str(folder / 'site')!r})"
         status, said = run_rasa(
@@ -63,7 +63,7 @@ def run(command, folder):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, tiny_weights):
-    """A project in which all commands of docs/spacy.md were run, with tiny weights."""
+    """A project in which all commands of docs/spacy.md have been run with tiny weights."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "data").mkdir()
     (folder / "data" / "nlu.yml").write_text(NLU, encoding="utf-8")
@@ -85,7 +85,7 @@ def project(tmp_path_factory, tiny_weights):
 
 @pytest.fixture(scope="module")
 def answers(project):
-    """What the models say in another process, by model and text."""
+    """The predictions of the models in another process, by model and text."""
     (project / "say.py").write_text(SAY, encoding="utf-8")
     return json.loads(run(f'"{sys.executable}" say.py', project).splitlines()[-1])
 
@@ -105,7 +105,7 @@ def test_intents_and_entities(answers, model):
         assert ("pizza", "dish", extractor) in found
 
 
-def test_both_pipelines_of_a_package_speak(answers):
+def test_both_pipelines_of_a_package_find_entities(answers):
     found = {(entity["value"], entity["entity"]) for entity in answers["everything"][TEXTS[1]]["entities"]}
     assert {("table", "TABLE"), ("pizza", "dish")} <= found
 
@@ -118,7 +118,7 @@ def test_the_snippet_runs(project):
 
 
 def test_rasa_gives_all_components_the_first_spacy_model():
-    """Why a second pipeline has to be in the same package."""
+    """This is why a second pipeline must be in the same package."""
     from rasa.engine.recipes.default_recipe import DefaultV1Recipe
     from rasa.shared.data import TrainingType
 

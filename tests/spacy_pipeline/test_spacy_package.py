@@ -1,4 +1,4 @@
-"""Packages install, load and say what the model said; what is wrong is told before anything is written."""
+"""Packages install, load and predict as the model does; errors are raised before anything is written."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def student():
-    """A `spacy_textcat` student that is not sure of itself."""
+    """A `spacy_textcat` student with small random weights."""
     nlp = textcat_pipeline("en", LABELS)
     nlp.initialize()
     last = nlp.get_pipe("textcat").model.layers[-1]
@@ -103,7 +103,7 @@ def test_names():
 @pytest.mark.parametrize(
     "name", ["my-bert", "1bert", "", "_bert", "bert_", "Bert", "bärt", "a b", "../x", "de_", "a__b"]
 )
-def test_names_that_are_none(folder, tmp_path, name, capsys):
+def test_invalid_names_are_refused(folder, tmp_path, name, capsys):
     arguments = ["--name", name, "--language", "de", "--out", str(tmp_path / "out")]
     assert main(["package-spacy", str(folder), *arguments]) == 2
     assert f"--name: '{name}' is not a valid package name" in capsys.readouterr().err
@@ -134,8 +134,8 @@ def test_other_bad_input(folder, tmp_path, options, message, capsys):
 
 
 @pytest.mark.parametrize("meta", ["{", "{}", '{"lang": "qqq"}'])
-def test_a_pipeline_beside_it_that_is_none(folder, tmp_path, meta, capsys):
-    """Whatever spaCy raises for it."""
+def test_an_invalid_second_pipeline_is_refused(folder, tmp_path, meta, capsys):
+    """Whatever spaCy raises when it loads it."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "meta.json").write_text(meta)
@@ -144,7 +144,7 @@ def test_a_pipeline_beside_it_that_is_none(folder, tmp_path, meta, capsys):
     assert f"--beside: spaCy cannot load '{other}'" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_the_work(folder, tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(folder, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     work = "rasa_compressed_bert.spacy_pipeline.package.write_package"
     monkeypatch.setattr(work, lambda *_, **__: pytest.fail("It works first."))
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(folder, tmp_path, 
     assert f"--out: the folder '{tmp_path / 'file'}' cannot be made: File exists." in capsys.readouterr().err
 
 
-def test_annotations_that_are_none_are_told(tmp_path, caplog):
+def test_invalid_annotations_are_warned_of(tmp_path, caplog):
     (tmp_path / "nlu.yml").write_text('version: "3.1"\nnlu:\n- intent: buy\n  examples: |\n    - buy [ ](fruit) now\n')
     options = ["--weights", "any", "--nlu", str(tmp_path / "nlu.yml"), "--name", "fruit", "--language", "en"]
     assert main(["package-spacy", *options, "--out", str(tmp_path / "out")]) == 2

@@ -1,4 +1,4 @@
-"""Students in Keras, and what is served of them."""
+"""Students in Keras, and their served graphs."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_values_can_be_put_back(name):
 
 @pytest.mark.parametrize("pooling", ["max", "last"])
 def test_bilstm_is_that_of_keras(pooling):
-    """Keras orders the gates i, f, c, o and ours are ONNX's i, o, f, c."""
+    """Keras orders the gates i, f, c, o; we use ONNX's order i, o, f, c."""
     _, model = student(f"bilstm {pooling}")
     values, size = model.values(), 6
     states = []

@@ -1,4 +1,4 @@
-"""Synthetic messages know the mask and the words of any vocabulary."""
+"""Synthetic messages use the mask and the words of any vocabulary."""
 
 import numpy as np
 import pytest

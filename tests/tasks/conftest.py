@@ -1,4 +1,4 @@
-"""What the tasks' tests share: options with which tiny weights train within seconds."""
+"""Fixture of the tasks' tests: options with which tiny weights train within seconds."""
 
 import pytest
 

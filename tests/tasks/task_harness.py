@@ -1,4 +1,4 @@
-"""What the tasks' tests share: a toy problem and what to look at in an artifact."""
+"""Helpers of the tasks' tests: a toy problem and checks of artifacts."""
 
 import json
 
@@ -52,7 +52,7 @@ def accuracy(artifact, examples=EXAMPLES):
 
 
 def check(artifact, config):
-    """What holds for every artifact."""
+    """Asserts what holds for every artifact."""
     manifest = json.loads(json.dumps(artifact.manifest))
     assert manifest["labels"] == sorted(WORDS) and manifest["max_length"] == config.max_length
     assert manifest["config"] == json.loads(json.dumps(config.to_dict())) and manifest["temperature"] > 0

@@ -15,7 +15,7 @@ def test_nothing_to_do():
     assert on_all_cores(len, [], name="test") == []
 
 
-def test_who_stops_in_between_does_not_wait_for_the_rest():
+def test_an_early_stop_does_not_wait_for_the_rest():
     begun = []
 
     def stopped(place):

@@ -1,4 +1,4 @@
-"""From questions and documents to an artifact that answers, with tiny weights."""
+"""From questions and documents to an artifact that gives answers, with tiny weights."""
 
 import logging
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_answers_are_in_their_documents(trained, files):
     assert predictor.answer("how is the pizza ?") is None
 
 
-def test_words_on_a_training():
+def test_a_training_in_words():
     scores = {"questions": 1, "exact": 0.5, "f1": 2 / 3}
     artifact = Artifact({"held_out": scores}, {"a": b"x" * 200_000})
     assert in_words(artifact) == "exact match 50.0 %, F1 66.7 % on 1 held-out question; 0.2 MB"
@@ -93,7 +93,7 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     assert questions_for(config) == (learnt, held_out)
 
 
-def test_a_training_that_goes_on_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
+def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
     config = config_of(tiny_weights, files)
     more = write_questions(tmp_path / "more.json", 60, seed=9)
     before, now = (questions_for(replace(config, training_data=(*config.training_data, *new))) for new in ((), (more,)))
@@ -105,7 +105,7 @@ def test_a_training_that_goes_on_is_measured_on_nothing_that_was_learnt_before(t
 
 
 def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):
-    """On one passage every answer is wrong, on the other right, and nothing else tells them apart."""
+    """All answers on one passage are wrong and all on the other right, with the same margins."""
     answers = ServedAnswers([[]] * 30 + [["hot"]] * 30, ["hot"] * 60, np.ones(60), np.repeat([0, 1], 30))
     monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions: answers)
     config, artifact = trained
@@ -132,7 +132,7 @@ def test_windows_of_questions(tiny_weights, files):
     separator = run.start.shape.separator
     for ids, labels in zip(messages.learnt.input_ids, messages.learnt.labels["answers"]):
         assert len(ids) == len(labels) <= 24
-        assert np.flatnonzero(ids == separator).size == 2  # which keeps its id among those that are used
+        assert np.flatnonzero(ids == separator).size == 2  # its id is kept by trimming
 
 
 def test_a_question_whose_answer_no_window_has(tiny_weights, files, caplog):
@@ -194,8 +194,8 @@ def test_runtimes(tiny_weights, files, runtime, method):
 
 
 @pytest.mark.slow
-def test_what_is_in_a_passage_is_learnt(tiny_weights, tmp_path, files):
-    """Questions on other passages are answered, or said to have no answer."""
+def test_whether_a_passage_has_the_answer_is_learnt(tiny_weights, tmp_path, files):
+    """Questions on new passages are answered, or recognised as unanswerable."""
     training = {**files, "training_data": write_questions(tmp_path / "many.json", 400)}
     options = {"pruning": {"method": "none"}, "epochs": 6, "learning_rate": 3e-3, "unanswerable_questions": 0.0}
     artifact = train_or_finetune(config_of(tiny_weights, training, **options), None)

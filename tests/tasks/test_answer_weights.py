@@ -1,4 +1,4 @@
-"""Weights that were trained to answer questions: training starts from their head, however they are stored."""
+"""Weights fine-tuned for question answering: training starts from their head, whatever their file format."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def save_h5(model, folder):
 
 
 def save_pytorch_safetensors(model, folder):
-    """With the names and the axes of PyTorch's class, as most of the hub has them."""
+    """Saves a model with the names and axes of PyTorch's class, as most weights on the hub have."""
     model.config.architectures = [type(model).__name__[2:]]
     model.config.save_pretrained(folder)
     save_file(pytorch_tensors(model), folder / "model.safetensors", metadata={"format": "pt"})
@@ -48,7 +48,7 @@ def bases(tiny_weights, tiny_distilbert_weights, tiny_electra_weights):
 
 
 def trained_to_answer(base, family, save, folder):
-    """A model of transformers with a head of answers, and the folder that it is saved in."""
+    """A transformers model with a question answering head, and the folder that it is saved in."""
     model = FAMILIES[family].from_pretrained(str(base))
     rng = np.random.default_rng(4)
     for variable in model.qa_outputs.variables:
@@ -108,8 +108,8 @@ def test_weights_without_a_head_start_from_a_random_one(tiny_weights, tmp_path, 
     assert "trained to answer questions" not in caplog.text
 
 
-def test_a_head_that_the_file_lacks_is_not_made_up(tiny_weights, tmp_path):
-    """transformers would make one up by chance: another one in each training."""
+def test_a_head_that_the_file_lacks_is_not_initialised_at_random(tiny_weights, tmp_path):
+    """transformers would initialise one at random, differently in each training."""
     model, weights = trained_to_answer(tiny_weights, "bert", save_safetensors, tmp_path / "weights")
     bare = transformers.TFBertForMaskedLM.from_pretrained(str(tiny_weights))
     bare.save_pretrained(tmp_path / "bare", safe_serialization=True)

@@ -1,4 +1,4 @@
-"""Every format ends in an artifact that predicts and that can be trained further."""
+"""Every format gives an artifact that predicts and can be finetuned."""
 
 import json
 
@@ -36,7 +36,7 @@ AWARE = {
 
 @pytest.fixture(scope="module")
 def floats(configure):
-    """A trained model that loses nothing to its format."""
+    """A trained model in 32-bit floats."""
     config = configure(pruning=NO_PRUNING, epochs=12, quantization={"method": "none"}, validation_split=0.2)
     return train_bert(EXAMPLES, config)
 
@@ -86,7 +86,7 @@ def test_few_bits_are_exported_as_they_were_scored(floats, configure, encoder_bi
     assert artifact.manifest["parity"]["distance"] < 0.01
 
 
-def test_what_held_out_messages_told_is_kept_whatever_the_messages_are_now(floats, configure):
+def test_results_of_held_out_messages_are_kept_with_other_messages(floats, configure):
     config = configure(quantization=KMEANS, validation_split=0)
     artifact = requantize_bert(examples_of(size=1), config, floats)
     check(artifact, config)
@@ -111,14 +111,14 @@ def test_a_static_format_knows_the_ranges_of_every_product(floats, configure):
 
 
 def loss(artifact):
-    """Of the labels, in nats."""
+    """Mean cross-entropy of the labels, in nats."""
     predictor = MessagePredictor(artifact)
     return -np.mean([np.log(dict(predictor.predict(example.text).ranking)[example.intent]) for example in EXAMPLES])
 
 
 @pytest.mark.parametrize("name", AWARE)
 def test_training_for_a_format_lowers_its_loss(floats, configure, name):
-    """Of the linear layer that was trained with the rest: no other takes its place, and no temperature hides it."""
+    """Measured without refitting the linear layer and without temperature scaling, which would hide it."""
     options = {"epochs": 10, "distillation": {"enabled": False}, "out_of_scope": {"detector": "none"}}
     told = {**floats.manifest["cross_fitted"], "refit": False, "temperature": 1.0}
     trained = Artifact({**floats.manifest, "cross_fitted": told}, floats.files)
@@ -146,7 +146,7 @@ TRAINED = {
 
 
 def check_finetuning(artifact, config):
-    """What holds for a model that is trained further with the same options."""
+    """Asserts what holds for a model that is finetuned with the same options."""
     tuned = finetune_bert(EXAMPLES, config, artifact)
     check(tuned, config)
     scores = tuned.manifest["training_scores"]

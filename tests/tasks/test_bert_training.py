@@ -1,4 +1,4 @@
-"""From messages to an artifact and back, on tiny weights."""
+"""Training, pruning and finetuning of classifiers with tiny weights."""
 
 import logging
 
@@ -8,7 +8,7 @@ from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, p
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.data.example import Example, class_indices
-from rasa_compressed_bert.errors import ArtifactError, ConfigError, DataError, WeightsError
+from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
@@ -39,7 +39,7 @@ def neuron_pruned(configure):
 
 def test_dense(dense, configure, tmp_path):
     check(dense, configure(pruning={"method": "none"}, epochs=6))
-    assert accuracy(dense) > 0.5  # of three intents, with random weights
+    assert accuracy(dense) > 0.5  # three intents, random weights
     assert dense.manifest["dense_encoder"] == dense.manifest["encoder"]
     assert list(dense.manifest["training_scores"]) == ["dense", "final"]
     write_artifact(dense, tmp_path)
@@ -186,8 +186,8 @@ def test_compressing_leaves_the_dense_model_as_it_is(configure, method):
 @pytest.mark.parametrize("stage", ["pruned", "final"])
 @few_steps
 def test_score_of_the_pruned_model_is_that_of_the_pruned_model(configure, monkeypatch, stage):
-    """With one epoch there is no recovery, so that the score comes from the end of pruning itself."""
-    if stage == "pruned":  # with the linear layer that was pruned with the rest, not the one that takes its place
+    """With one epoch there is no recovery, so the score is taken at the end of pruning itself."""
+    if stage == "pruned":  # with the linear layer from pruning, before it is refitted
         monkeypatch.setattr(bert_training, "refit", lambda run: run)
     options = {"validation_split": 0, "pruning": {"final_sparsity": 0.9}, "quantization": {"method": "none"}}
     config = configure(epochs=1, **options)
@@ -224,13 +224,3 @@ def test_messages_that_are_hard_to_read(configure, caplog):
     assert [record.getMessage()[:17] for record in caplog.records if "max_length" in record.getMessage()] == [
         "1 of 14 messages "
     ]
-
-
-def test_more_wordpieces_than_the_weights_have_positions(configure):
-    with pytest.raises(ConfigError, match="max_length: 200 is more than the 160 positions"):
-        train_bert(EXAMPLES, configure(max_length=200))
-
-
-def test_missing_weights(configure):
-    with pytest.raises(WeightsError, match="does not exist"):
-        train_bert(EXAMPLES, configure(model_weights="/no/such/folder"))

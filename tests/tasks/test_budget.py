@@ -1,4 +1,4 @@
-"""A budget picks the pruning, in as few trainings as bisection needs."""
+"""A budget chooses the sparsity with as few trainings as bisection needs."""
 
 import dataclasses
 import logging
@@ -22,12 +22,12 @@ from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.budget import SPARSITIES, Tried, compress_within
 
 DENSE, HELD_OUT = 0.9, [Example("hello", "greet")]
-NOTHING = object()  # in the place of weights that nobody reads
+NOTHING = object()  # stands for weights that are not read
 
 
 @pytest.fixture
 def picked(monkeypatch):
-    """The sparsity that is picked, and those that were trained, where figures are formulas of the sparsity."""
+    """Chooses the sparsity for a budget, with stubbed training and figures that are formulas of the sparsity."""
 
     def measured(artifact, dense, held_out, sparsity):
         assert dense == DENSE
@@ -37,7 +37,7 @@ def picked(monkeypatch):
         trained = []
 
         def compress(config):
-            if config.quantization.method == "none":  # the model that the others are compared with
+            if config.quantization.method == "none":  # the dense reference
                 assert config.pruning.method == "none"
                 return Artifact({"sparsity": None}, {})
             trained.append(config.pruning.final_sparsity)
@@ -88,8 +88,8 @@ def test_a_budget_that_nothing_keeps_within(picked, budget):
         picked(**budget)
 
 
-def test_it_needs_messages_to_measure_on(configure):
-    """Which is said before anything is trained."""
+def test_a_budget_needs_held_out_messages(configure):
+    """The error is raised before any training."""
     config = configure(budget={"max_size_mb": 1}, validation_split=0.1)
     with pytest.raises(DataError, match="too few messages to hold some out"):
         train_bert([Example("hello", "greet"), Example("bye", "goodbye")], config, pretrained=NOTHING)
@@ -137,7 +137,7 @@ def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure
         ),
     ],
 )
-def test_what_a_budget_does_not_go_with(options, message):
+def test_options_that_contradict_a_budget(options, message):
     with pytest.raises(ConfigError, match=message):
         PrunedBertIntentClassifierConfig.from_dict({"budget": {"max_size_mb": 3}, **options})
 

@@ -1,4 +1,4 @@
-"""Every message is held out once from a model that has not seen it, and no message is left out of the final one."""
+"""Cross-fitting holds every message out once; the final model is trained on all messages."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def run_of(configure):
 
 @pytest.fixture
 def trained_on(monkeypatch):
-    """The texts that each model of cross-fitting was trained on; nothing is trained for long."""
+    """A list that gets the training texts of each model of cross-fitting."""
     seen = []
     fit_dense = cross_fitting.fit_dense
 
@@ -51,7 +51,7 @@ def test_each_message_is_held_out_once(run_of, trained_on):
 
 
 def test_messages_that_differ_in_case_and_blanks_are_held_out_together(run_of, trained_on):
-    """A model that was trained on the one knows the other."""
+    """A model trained on one of them has seen the other."""
     spelt = [replace(one, text=f" {one.text.upper()}") for one in EXAMPLES]
     rare = [Example(text, "rare") for text in ("nobody says this twice", "Nobody says  this twice")]
     found = cross_fit(run_of([*EXAMPLES, *spelt, *rare])).cross_fitted
@@ -75,7 +75,7 @@ def test_of_many_messages_one_part_is_held_out(run_of, trained_on, monkeypatch):
 
 
 def test_texts_are_not_listed_again_for_each_message(run_of, monkeypatch):
-    """Twice as many messages would take four times as long."""
+    """Otherwise twice as many messages would take four times as long."""
     listed = []
     monkeypatch.setattr(
         Messages, "texts", property(lambda own: listed.append(own) or [example.text for example in own.examples])

@@ -1,4 +1,4 @@
-"""A teacher and its students, end to end."""
+"""Distillation from a teacher to its students, end to end."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def configure(tiny_weights):
 
 @pytest.fixture(scope="module")
 def cache():
-    """What teachers have said, for all tests of the module."""
+    """A cache of teachers' predictions, shared by all tests of the module."""
     kept = {}
 
     def take(key, make):
@@ -71,13 +71,13 @@ def cache():
 
 
 def untouched(key, make):
-    """A cache for trainings that are refused before a teacher is trained."""
+    """A cache that fails the test if a teacher is trained."""
     pytest.fail("a teacher is trained")
 
 
 @pytest.fixture(scope="module")
 def cache_of_repeated():
-    """As `cache`, of trainings that repeat what others have done: their teacher is trained again, once."""
+    """A second cache, for trainings that repeat others: their teacher is trained once more."""
     kept = {}
     return lambda key, make: kept[key] if key in kept else kept.setdefault(key, make())
 
@@ -144,7 +144,7 @@ def test_finetuning_with_other_intents_is_refused(students, configure):
         train_distilled_classifier([*EXAMPLES, Example("x", "other")], configure(), origin=students("bilstm"))
 
 
-def test_teacher_is_asked_once(configure, cache):
+def test_teacher_is_run_once(configure, cache):
     train_distilled_classifier(EXAMPLES, configure(), cache=cache)
     before = len(cache.kept)
     train_distilled_classifier(EXAMPLES, configure("ngrams"), cache=cache)
@@ -189,7 +189,7 @@ def test_no_teacher_there(configure, tmp_path):
 
 
 def write_predictions(path, texts):
-    """A black box that knows the words."""
+    """Writes the predictions of a black box that classifies by words."""
     labels = sorted(WORDS)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -233,7 +233,7 @@ def test_unlabelled_messages_that_are_not_there(configure, cache, tmp_path):
         train_distilled_classifier(EXAMPLES, config, cache=cache)
 
 
-def test_what_the_teacher_is_lost_on_is_dropped():
+def test_messages_with_an_unconfident_teacher_are_dropped():
     logits = np.log(np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]))
     kept = distillation._confident(logits, np.array([0, 1]), np.array([0, 0, -1]), 0.5)
     assert kept.tolist() == [0, 2], "an unlabelled message has no intent of its own"
@@ -259,7 +259,7 @@ def test_transformer_from_chosen_layers(configure, teacher_model, tmp_path):
 
 
 def test_hidden_states_are_matched_on_demand(configure, cache, teacher_model, tmp_path):
-    """After as many steps, the student's are nearer to those of the teacher's layer that it started from."""
+    """After equally many steps, the student's are closer to those of the teacher's layer that it started from."""
     write_artifact(teacher_model, tmp_path / "teacher")
     given = {"teacher": {"model": str(tmp_path / "teacher")}, "epochs": 2, "quantization": {"method": "none"}}
     encoder = state_of(teacher_model)
@@ -291,7 +291,7 @@ def test_teacher_with_fewer_positions(configure, teacher_model, tmp_path):
 
 
 def test_transformer_is_scored_as_it_is_served(configure, cache, monkeypatch):
-    """On held-out messages, after it was pruned."""
+    """On held-out messages, after pruning."""
     split, kept = distillation._with_held_out, []
     monkeypatch.setattr(distillation, "_with_held_out", lambda *a, **k: kept.append(split(*a, **k)) or kept[-1])
     config = configure("transformer", pruning={"final_sparsity": 0.9}, quantization={"method": "none"})
@@ -382,7 +382,7 @@ def test_teacher_is_neither_pruned_nor_quantized(configure):
 
 
 def test_export_for_other_programs(students):
-    """The file has the weights inside, and says what the artifact says."""
+    """The file includes the weights and predicts as the artifact does."""
     import onnxruntime
 
     for architecture in ("bilstm", "ngrams", "transformer"):
@@ -404,7 +404,7 @@ def test_what_cannot_be_exported(students, architecture, words):
 
 @every_student
 def test_inspection_says_what_a_student_is(students, architecture):
-    """Read from the artifact, and written for people."""
+    """In the description of the artifact and in its printed form."""
     report = describe(students(architecture))
     text = as_text(inspection_blocks({"archive": "model", "archive_bytes": 1, "components": {"student": report}}))
     assert "intents" in text and "MB" in text

@@ -1,4 +1,4 @@
-"""Students that select responses, as their teacher does."""
+"""Students that select responses as their teacher does."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""From annotated messages to artifacts that find entities, with every way of compressing them."""
+"""From annotated messages to artifacts that extract entities, with every compression method."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def joint(options, **more):
 
 
 def right(artifact, examples=EXAMPLES):
-    """Shares of the messages whose intent, and whose entities, are right."""
+    """The shares of messages with the right intent and with the right entities."""
     predictor = MessagePredictor(artifact)
     predictions = [predictor.predict(example.text) for example in examples]
     intents = [
@@ -103,7 +103,7 @@ def floats(trained, options):
 
 
 def test_hidden_states_of_wordpieces_are_not_kept_to_refit_intents(floats, options, monkeypatch):
-    """Those of 10,000 messages of 15 wordpieces would take 230 MB with MiniLM."""
+    """With MiniLM, those of 10,000 messages of 15 wordpieces would take 230 MB."""
     computed = []
     original = export_stage.predict_inputs
     monkeypatch.setattr(
@@ -118,7 +118,7 @@ def test_hidden_states_of_wordpieces_are_not_kept_to_refit_intents(floats, optio
 
 @pytest.mark.parametrize("words, most", [(90, 60_000), (10, 12_000)])
 def test_states_of_long_messages_take_no_more_memory_than_those_of_short_ones(options, monkeypatch, words, most):
-    """The linear layer of entities begins with the states of so many wordpieces; all those of short messages."""
+    """The linear probe of entities is fitted on the states of at most `most` wordpieces; of all in short messages."""
     texts = ["pizza " + " ".join(["the"] * (words - 1)) for _ in range(1000)]
     examples = [Example(text, None, (EntitySpan(0, 5, "dish"),)) for text in texts]
     config = BertEntityExtractorConfig.from_dict({**options, "max_length": 120})
@@ -193,7 +193,7 @@ def test_nothing_to_learn_is_an_error(options):
     ],
 )
 def test_types_that_end_at_commas(options, switch, separated):
-    """`a` is annotated with a comma in it, `b` with the one of a number."""
+    """An annotation of `a` has a comma between words, one of `b` the comma of a number."""
     text = "x, y is 1,000"
     examples = [Example(text, "i", (EntitySpan(0, 4, "a"), EntitySpan(8, 13, "b")))]
     config = BertEntityExtractorConfig.from_dict({**options, "split_entities_by_comma": switch})
@@ -207,7 +207,7 @@ def test_weight_of_the_entities_counts_without_pruning(options):
     assert np.abs(one - other).max() > 1e-4
 
 
-def test_what_max_length_cuts_an_entity_down_to_is_not_taught_as_outside(options):
+def test_an_entity_cut_by_max_length_is_not_learnt_as_outside(options):
     text = "please the please music pizza"
     examples = [Example(text, "a", (EntitySpan(11, 29, "x"),))] * 4
     config = joint(options, max_length=6)
@@ -243,7 +243,7 @@ def test_finetuning_goes_on(trained, options):
 
 
 @few_steps
-def test_finetuning_keeps_the_cuts_of_before(options):
+def test_finetuning_keeps_the_split_points(options):
     inside = [Example("hello now", "a", (EntitySpan(0, 2, "x"),))] * 8 + [Example("no", "b")] * 8
     before = train_bert(inside, joint(options, epochs=1))
     assert before.manifest["entities"]["cuts"] == {"hello": [2]}
@@ -254,7 +254,7 @@ def test_finetuning_keeps_the_cuts_of_before(options):
 
 @few_steps
 def test_one_annotation_that_is_off_does_not_decide_for_all(options, caplog):
-    """It is learnt as a whole word, once said, and no entity begins or ends inside of one."""
+    """It is moved to the whole word, with one warning, and no entity begins or ends inside a word."""
     first, *others = EXAMPLES
     (span,) = first.entities
     examples = [replace(first, entities=(span._replace(end=span.end - 1),)), *others]
@@ -269,7 +269,7 @@ def test_one_annotation_that_is_off_does_not_decide_for_all(options, caplog):
 
 @pytest.mark.parametrize("stage", ["train_bert", "finetune_bert"])
 def test_warnings_come_before_the_training(stage, trained, options, caplog, monkeypatch):
-    """A training of minutes can then be stopped, and the data be corrected."""
+    """So a user can stop a long training and correct the data."""
     heard = []
     monkeypatch.setattr(bert_training, stage, lambda *_, **__: heard.append([*caplog.records]) or trained)
     examples = [*EXAMPLES, Example("oh it is hot", "a"), Example("Oh it is hot", "b")]

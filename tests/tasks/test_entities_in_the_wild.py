@@ -1,4 +1,4 @@
-"""Entities glued to what is around them: tags of wordpieces that are all right give exactly the annotated spans."""
+"""Entities attached to surrounding text: correct tags of wordpieces decode to exactly the annotated spans."""
 
 import re
 
@@ -89,7 +89,7 @@ def pieces_of(head, examples):
 
 @pytest.fixture(scope="module", params=[True, False], ids=["BILOU", "without BILOU"])
 def decoded(request):
-    """The spans of each case, decoded from logits of the right tags."""
+    """The entities of each case, decoded from logits of the correct tags."""
     config = BertEntityExtractorConfig.from_dict({"BILOU_flag": request.param})
     head = EntityHead.learnt_from(EXAMPLES, config, TOKENIZER)
     pieces = pieces_of(head, EXAMPLES)

@@ -1,4 +1,4 @@
-"""From pretrained weights to features of messages."""
+"""From pretrained weights to the features of messages."""
 
 import json
 from functools import lru_cache
@@ -8,7 +8,7 @@ import pytest
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, read_artifact, write_artifact
 from rasa_compressed_bert.config import QuantizedBertFeaturizerConfig
-from rasa_compressed_bert.errors import ConfigError, DataError
+from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
@@ -38,7 +38,7 @@ def compress(tiny_weights):
 
 @pytest.fixture(scope="module")
 def compressed(compress):
-    """The artifact of a format, made once."""
+    """Makes the artifact of a format, once each."""
     return lru_cache(maxsize=None)(lambda method: compress(quantization=FORMATS[method]))
 
 
@@ -106,11 +106,6 @@ def test_a_trimmed_vocabulary(compress):
     assert featurize(WordFeaturizer(artifact), [["goodbye", "zebra"]])[0].words.any(axis=1).all()
 
 
-def test_more_positions_than_the_weights_have(compress):
-    with pytest.raises(ConfigError, match="160 positions"):
-        compress(max_length=200)
-
-
 def test_an_artifact_is_repeatable(compress):
     assert compress() == compress()
 
@@ -145,7 +140,7 @@ def test_a_message_is_encoded_once_and_features_come_in_their_order(exact, monke
     ],
 )
 def test_features_do_not_depend_on_other_messages(compress, method, runtime):
-    """What is trained on all messages at once is served with one at a time."""
+    """Components train on the features of all messages at once, but serve one message at a time."""
     messages = [*MESSAGES, *([f"{number}"] * (1 + number % 7) for number in range(60))]
     featurizer = WordFeaturizer(compress(quantization=FORMATS[method], runtime=runtime))
     for message, among in zip(messages, featurize(featurizer, messages)):

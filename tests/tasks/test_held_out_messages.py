@@ -1,4 +1,4 @@
-"""What a student is measured on, it learns nothing of, whatever file it is in."""
+"""A student learns nothing from held-out messages, whatever file they occur in."""
 
 import csv
 import logging
@@ -19,12 +19,12 @@ TEXTS = [example.text for example in EXAMPLES]
 
 
 class Taught(Exception):
-    """Ends a training where the student would begin."""
+    """Ends a training before the student's, and carries its data."""
 
 
 @pytest.fixture
 def lesson_of(tiny_weights, monkeypatch):
-    """What a student would learn of examples; a teacher that is trained says nothing in particular."""
+    """The distillation data that a student would be trained on."""
 
     def begin(self, data, *arguments, **options):
         raise Taught(data)
@@ -68,7 +68,7 @@ def test_unlabelled_messages_that_are_held_out_are_not_learnt(tiny_weights, tmp_
     assert [text for text, source in zip(texts, sources) if source < 0] == ["Something  else"]
 
 
-def test_what_epochs_are_compared_on_was_not_learnt_in_the_training_that_is_continued():
+def test_held_out_messages_were_not_learnt_before_finetuning():
     def part(count, **options):
         texts = [f"message {number}" for number in range(count)]
         nothing = np.full(count, -1, np.int32), np.zeros((count, 2), np.float32)
@@ -86,7 +86,7 @@ def test_what_epochs_are_compared_on_was_not_learnt_in_the_training_that_is_cont
     assert len(everything.texts) == 1000, "a first training of so few messages learns all of them"
 
 
-def test_what_epochs_are_compared_on_is_not_learnt_in_another_spelling():
+def test_held_out_messages_are_not_learnt_in_another_spelling():
     texts = ["hello", *(f"message {number // 2}" if number % 2 else f"MESSAGE  {number // 2}" for number in range(200))]
     classes = np.array([0, *[-1] * 200], np.int32)
     data = DistillationData(

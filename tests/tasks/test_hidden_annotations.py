@@ -1,4 +1,4 @@
-"""What is hidden of messages that are held out."""
+"""Annotations of held-out messages are hidden from training."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from rasa_compressed_bert.tasks.preparation import begin, prepare, pretrained_fo
 
 WORDS = "weather pizza curry spice music song food rain sun warm".split()
 EXAMPLES = [Example(f"please {word} now", None, (EntitySpan(8, 7 + len(word), "inner"),)) for word in WORDS]
-"""Every annotation begins and ends inside a word, which no other message has."""
+"""Every annotation begins and ends inside a word that no other message has."""
 
 
 @pytest.fixture
@@ -46,15 +46,15 @@ def test_words_are_not_split_where_held_out_messages_are_annotated(run):
     assert same == [place not in (0, 3) for place in range(len(EXAMPLES))]
 
 
-def test_whether_entities_lie_inside_words_is_not_told_by_held_out_messages(run_of):
+def test_held_out_messages_do_not_reveal_entities_inside_words(run_of):
     of_wordpieces = Example("please qqq now", None, (EntitySpan(7, 8, "inner"),))  # q ##q ##q
     run = run_of([of_wordpieces, *EXAMPLES])
     assert run.heads[0].inside_words and without_annotations(run, np.array([1])).heads[0].inside_words
     assert not without_annotations(run, np.array([0])).heads[0].inside_words
 
 
-def test_whether_entities_have_commas_is_not_told_by_held_out_messages(run_of):
-    """Of a type with commas, lists are not split: a model that has never seen one does."""
+def test_held_out_messages_do_not_reveal_commas_in_entities(run_of):
+    """Entities of a type are split at commas unless one with a comma is in the training messages."""
     with_commas = Example("please pizza, curry now", None, (EntitySpan(7, 19, "inner"),))
     run = run_of([with_commas, *EXAMPLES])
     assert run.heads[0].comma_separated == without_annotations(run, np.array([1])).heads[0].comma_separated == ()
@@ -68,7 +68,7 @@ def test_without_entities_there_is_nothing_to_hide(configure):
 
 
 def test_models_of_cross_fitting_do_not_see_where_held_out_entities_lie(run, monkeypatch):
-    """Even a model that tags every wordpiece right cannot find an entity that ends inside of one."""
+    """So even a model that tags every wordpiece correctly cannot find an entity that ends inside a wordpiece."""
     seen = []
 
     def fine_tuned(part, name, **options):

@@ -1,4 +1,4 @@
-"""The names of intents are learnt as messages, where they help."""
+"""Names of intents are learnt as messages if they help."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WORDS = "weather rain sun warm cold spicy food pizza curry table music song stop
 
 
 def few_messages(name_of):
-    """Two messages of each intent that have nothing in common but one's word for it, which the name has or has not."""
+    """Two messages per intent that share only its word; `name_of` makes a name with or without that word."""
     return [
         Example(text, name_of(word))
         for place, word in enumerate(WORDS)

@@ -1,4 +1,4 @@
-"""Encoders that differ from BERT in more than names are trained, pruned, quantized, served and trained further."""
+"""Encoders that differ from BERT in more than names are trained, pruned, quantized, served and finetuned."""
 
 import pytest
 from task_harness import EXAMPLES, check, parameters_of

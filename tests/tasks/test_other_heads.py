@@ -1,4 +1,4 @@
-"""Heads from outside of the package, of which the recipe in CONTRIBUTING.md is one."""
+"""Heads from outside the package, such as that of the recipe in CONTRIBUTING.md."""
 
 from dataclasses import dataclass, replace
 
@@ -30,7 +30,7 @@ class MeasuredTones:
 
 
 class ToneHead(MessageHead):
-    """A head that measures what the intents measure too."""
+    """A head whose measured values have the same names as those of the intents."""
 
     name, what, layer = "tones", "a tone", HeadLayer("tone", output="tone_logits")
 
@@ -44,7 +44,7 @@ class ToneHead(MessageHead):
 
 
 class TopicHead(Head):
-    """A head with several labels of each message."""
+    """A head with several labels per message."""
 
     name, what, layer = "topics", "a topic", HeadLayer("topic", output="topic_logits")
     label_names, size = TOPICS, len(TOPICS)
@@ -83,7 +83,7 @@ class TopicHead(Head):
 
 @pytest.fixture(autouse=True)
 def registries():
-    """As they were, after each test."""
+    """Restores the registries after each test."""
     lists = (heads._HEADS, head_layer.LAYERS)
     before = [list(names) for names in lists]
     yield
@@ -115,7 +115,7 @@ def test_a_head_that_is_not_registered_is_not_dropped_by_finetuning(configure):
 
 
 def test_artifacts_without_other_heads_are_trained_further():
-    for outputs in ({}, {"outputs": ["logits", "features"]}, {"outputs": ["logits"]}):  # version 2 has none
+    for outputs in ({}, {"outputs": ["logits", "features"]}, {"outputs": ["logits"]}):  # version 2 has no outputs
         require_registered({"labels": ["a", "b"], **outputs})
 
 

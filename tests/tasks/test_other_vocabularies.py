@@ -1,4 +1,4 @@
-"""BERTs with Unigram and byte-level BPE vocabularies are trained, distilled and served like any other."""
+"""BERT models with Unigram and byte-level BPE vocabularies are trained, distilled and served like any other."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ PLACES = ["München", "Kairo", "北京", "दिल्ली"]
 
 
 def examples():
-    """Weather somewhere, which is an entity after a blank or inside of a word; or a table for some persons."""
+    """Questions about the weather with a place as entity, after a blank or inside a word, and table bookings."""
     found = []
     for place in PLACES:
         for before, after in (("Wetter in ", " morgen"), ("Regen: ", "wetter"), ("wie ist es in ", "?")):

@@ -1,4 +1,4 @@
-"""Responses of retrieval intents in every runtime and format, and through pruning, of one tiny model."""
+"""Responses of retrieval intents of one tiny model in every runtime and format, and after pruning."""
 
 import json
 
@@ -81,7 +81,7 @@ def test_formats_and_runtimes(options, floats, more):
     artifact = requantize_bert(EXAMPLES, config, floats)
     assert artifact.manifest["runtime"] == config.runtime
     assert right(artifact) >= 0.9
-    if config.quantization.method == "none":  # the same numbers as in ONNX Runtime
+    if config.quantization.method == "none":  # the same numbers as from ONNX Runtime
         for ours, theirs in zip(rankings(floats), rankings(artifact)):
             for intent, ranking in ours.items():
                 assert dict(theirs[intent]) == pytest.approx(dict(ranking), abs=1e-3)

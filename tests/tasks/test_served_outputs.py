@@ -1,4 +1,4 @@
-"""What later stages of a training learn from a served model does not depend on how many messages it is asked for."""
+"""Outputs of a served model for later stages of training do not depend on the number of messages."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_message_alone_and_among_others(tokenizer, runtime):
 
 
 def test_a_model_that_gives_no_features(tokenizer):
-    """Artifacts of version 2, of teachers too, have logits alone."""
+    """Artifacts of format version 2, including teachers, output logits alone."""
     artifact = artifact_of(tokenizer)
     artifact.manifest["outputs"] = ["logits"]
     logits, features = served_outputs(artifact, TEXTS[:2], name="test")

@@ -1,4 +1,4 @@
-"""What training starts from has as many positions and wordpieces as the options keep."""
+"""The initial state of training, with as many positions and wordpieces as the options keep."""
 
 import importlib.util
 
@@ -55,7 +55,7 @@ def test_as_many_positions_as_messages_may_have(start, tiny_weights, max_length)
 
 
 def test_entities_alone_are_learnt_by_the_first_half(tiny_weights):
-    """And beside intents by the hidden states there; what is trained further goes on with the same ones."""
+    """Beside intents they are learnt from the hidden states in the middle; finetuning reads the same layer."""
     whole = load_pretrained(str(tiny_weights)).shape
     examples = [Example("the weather", "a", (EntitySpan(0, 3, "x"),)), Example("good music", "b")] * 4
     options = {"model_weights": str(tiny_weights), "max_length": 8}
@@ -69,12 +69,12 @@ def test_entities_alone_are_learnt_by_the_first_half(tiny_weights):
         assert run.start.parameters[layer.kernel].shape[0] == 3 * whole.hidden_size
         assert EntityHead.from_manifest(head.to_manifest(None)).layer == layer
     before = head.to_manifest(None)["entities"]
-    del before["layer"]  # of a model of format 3
+    del before["layer"]  # as in a model of format 3
     assert EntityHead.from_manifest({"entities": before}).layer == TAGGER
 
 
 def test_the_pooler_comes_with_pooling_cls(tiny_weights):
-    """That of the weights, and below it linear layers of zeros; without it features are a mean."""
+    """The pooler is that of the weights, and the linear layer above it is zero; without it, features are a mean."""
     checkpoint = load_pretrained(str(tiny_weights))
     options = {"model_weights": str(tiny_weights), "max_length": 8}
     for pooling, added in (("mean", set()), ("cls", {"pooler.kernel", "pooler.bias"})):
@@ -156,7 +156,7 @@ def test_the_shipped_multilingual_weights_are_trimmed_to_the_language_of_the_tex
 
 
 @pytest.mark.parametrize("method", ["none", "dynamic_int8", "kmeans"])
-def test_an_artifact_gives_back_what_it_stands_for(method):
+def test_an_artifact_gives_its_state_back(method):
     shape, config = random_shape(UNEVEN), QuantizationConfig(method=method)
     parameters = random_parameters(shape, pooler_size=16)
     calibration = calibration_for(parameters, config, {})

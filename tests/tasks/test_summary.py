@@ -1,4 +1,4 @@
-"""What a training ends with."""
+"""The summary at the end of a training."""
 
 import pytest
 from small_archives import SCORES, small_artifact
@@ -56,7 +56,7 @@ def test_a_long_name_of_an_intent_is_wrapped_too():
 
 
 def test_a_model_that_is_trained_further_names_no_message_of_the_first_training():
-    """Its messages are others, or in another order."""
+    """The new messages are others, or in another order."""
     cross_fitted = {**small_artifact().manifest["cross_fitted"], "weakest": WEAKEST, "confused": CONFUSED}
     text = summary_of(cross_fitted=cross_fitted, training_scores={"dense": SCORES, "finetuned": SCORES})
     words = " ".join(text.split())

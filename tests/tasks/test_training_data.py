@@ -1,4 +1,4 @@
-"""What is said of training data is a matter of what a component learns of it."""
+"""Warnings of training data depend on what a component learns from it."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from rasa_compressed_bert.tasks.training_data import warn_of_data
 
 
 @pytest.mark.parametrize("selects, warned", [(True, True), (False, False)])
-def test_of_responses_that_are_not_selected_no_words_are_lost(tiny_weights, caplog, selects, warned):
+def test_equal_responses_are_warned_of_only_if_they_are_selected(tiny_weights, caplog, selects, warned):
     examples = [Example(text, "faq", response=f"faq/{number}") for number, text in enumerate(("ma", "má"))]
     config = PrunedBertIntentClassifierConfig.from_dict({"response_selection": selects})
     warn_of_data(examples, config, tokenizer=load_pretrained(str(tiny_weights)).tokenizer, max_length=8)

@@ -1,4 +1,4 @@
-"""Lookup tables in training: messages with their values are learnt, and nothing is measured on them."""
+"""Lookup tables in training: messages with their values are learnt but never measured on."""
 
 import numpy as np
 import pytest
@@ -73,11 +73,11 @@ def test_models_of_cross_fitting_learn_nothing_of_held_out_messages(run_of, monk
 
 
 INLINE = KnownValues(lookups={"dish": ["soup"]}, synonyms={"pizza": "a pie", "soup": "a broth", "stew": "a pie"})
-"""As Rasa reads `[pizza]{"entity": "dish", "value": "a pie"}`, and a section of synonyms."""
+"""What Rasa reads from `[pizza]{"entity": "dish", "value": "a pie"}` and from a section of synonyms."""
 
 
-def test_models_of_cross_fitting_learn_no_synonym_that_held_out_messages_tell(run_of):
-    run = run_of([EXAMPLES[0], *EXAMPLES[1::2]], INLINE)  # one pizza among curries
+def test_models_of_cross_fitting_learn_no_synonym_from_held_out_messages(run_of):
+    run = run_of([EXAMPLES[0], *EXAMPLES[1::2]], INLINE)  # the only one with pizza
 
     def values(messages):
         return {message.example.text.rsplit(" ", 1)[1] for message in messages.filled}
@@ -87,7 +87,7 @@ def test_models_of_cross_fitting_learn_no_synonym_that_held_out_messages_tell(ru
     assert values(without_annotations(run, np.array([1])).messages) == {"pizza", "soup", "stew"}
 
 
-def test_a_budget_is_not_kept_by_synonyms_that_held_out_messages_tell(run_of, monkeypatch):
+def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, monkeypatch):
     learnt = []
     monkeypatch.setattr(bert_training, "fine_tune_bert", lambda examples, config, *, known: learnt.append(known))
     monkeypatch.setattr(bert_training, "compress_within", lambda held_out, *_: held_out)
@@ -103,7 +103,7 @@ def test_stages_tokenize_nothing_anew(run_of, monkeypatch):
 
 
 def test_an_annotation_inside_of_a_word_keeps_its_bounds_in_synthetic_messages(run_of):
-    """`pizzas` with the entity `pizza` makes `noodless` with the entity `noodles`."""
+    """`pizzas` with the entity `pizza` becomes `noodless` with the entity `noodles`."""
     examples = [
         Example(f"{word} {dish}s please", "order", (EntitySpan(len(word) + 1, len(word) + 6, "dish"),))
         for word in WORDS

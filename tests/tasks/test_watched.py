@@ -1,4 +1,4 @@
-"""What a training needs in its later stages is looked for before the first one."""
+"""Files that later stages of a training need are checked before the first stage."""
 
 import pytest
 

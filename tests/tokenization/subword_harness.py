@@ -26,9 +26,9 @@ def _finished(tokenizer):
 
 
 def unigram(*, splits_at_blanks=True, size=420):
-    """SentencePiece's Unigram: as XLM-R has it, or, with the marks alone, as ALBERT has it."""
+    """SentencePiece's Unigram as in XLM-R or, with separate word marks, as in ALBERT."""
     tokenizer = Tokenizer(models.Unigram())
-    blanks = normalizers.Replace(Regex(r"\s"), " ")  # as SentencePiece's nmt_nfkc writes a line break
+    blanks = normalizers.Replace(Regex(r"\s"), " ")  # SentencePiece's nmt_nfkc makes a line break a blank
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), blanks])
     marks = pre_tokenizers.Metaspace()
     tokenizer.pre_tokenizer = (
@@ -42,7 +42,7 @@ def unigram(*, splits_at_blanks=True, size=420):
 
 
 def byte_level_bpe(*, begins_with_blank=False, size=520):
-    """GPT-2's and RoBERTa's BPE."""
+    """The BPE of GPT-2 and RoBERTa."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=begins_with_blank)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,7 +57,7 @@ def byte_level_bpe(*, begins_with_blank=False, size=520):
 
 
 def wordpiece(*, size=300):
-    """BERT's."""
+    """BERT's WordPiece."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -29,6 +29,6 @@ def test_pairs_are_joined_as_the_library_does(kind, processor, between, separato
 
 
 def test_pairs_with_nothing_between():
-    """What a tokenizer has that was made for single texts."""
+    """As in a tokenizer that was made for single texts."""
     with pytest.raises(WeightsError, match="nothing between the two texts of a pair"):
         pair_template(KINDS["WordPiece"])

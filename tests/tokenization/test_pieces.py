@@ -1,4 +1,4 @@
-"""Entities are found again where they were annotated, whatever the text."""
+"""Entities of any text, encoded as tags, are decoded at the annotated positions."""
 
 import unicodedata
 
@@ -17,7 +17,7 @@ SINGLE = WordpieceTokenizer(JSON, 64)
 
 
 def round_trip(text, entities, *, max_length=512):
-    """Spans, split_points, wordpieces, tags, and back to spans."""
+    """From spans to split points, wordpieces and tags, and back to spans."""
     tokenizer = PieceTokenizer(JSON, max_length, split_points_for([text], [entities], JSON, before={}))
     pieces, labels = tokenizer.encode(text), entity_labels(entities)
     spans, _, lost = align_entities(entities, pieces, {label: index for index, label in enumerate(labels)})
@@ -59,13 +59,13 @@ def test_round_trip(text, places):
 
 
 def has_wordpiece(character):
-    """Whether it is seen at all: blanks, control characters and marks are not."""
+    """Whether a character has a wordpiece: blanks, control characters and marks have none."""
     return not character.isspace() and unicodedata.category(character)[0] not in "CMZ" and character != "\ufffd"
 
 
 @st.composite
 def annotated(draw):
-    """Any text with any entities that begin and end with what can be seen, and do not cut what belongs together."""
+    """Any text with any entities that begin and end with visible characters and split no grapheme."""
     parts = st.sampled_from(
         ["berlin", "don't", "café", "e\u0301", "🌶", "👨‍👩‍👧", "❤️", " ", "  ", ", ", "今", "ᚠ", "\u200b", "1,5"]
     )
@@ -101,14 +101,14 @@ def test_any_entities_of_any_text_are_found_again(case):
     assert round_trip(text, entities) == (entities, [])
 
 
-def test_what_is_cut_off_is_lost_and_told():
+def test_what_is_cut_off_is_lost_and_reported():
     entities = entities_at((0, 1), (2, 5))
     assert round_trip("a bcd", entities, max_length=3) == (entities[:1], entities[1:])
     assert round_trip("pneumonoultramicroscopic", entities_at((0, 24)), max_length=4) == ([], entities_at((0, 24)))
 
 
 @pytest.mark.parametrize("text, places", [("a \u200b b", [(2, 3)]), ("\x00", [(0, 1)])])
-def test_an_entity_without_a_wordpiece_is_lost_and_told(text, places):
+def test_an_entity_without_a_wordpiece_is_lost_and_reported(text, places):
     assert round_trip(text, entities_at(*places)) == ([], entities_at(*places))
 
 
@@ -193,7 +193,7 @@ def test_parts_are_cut_where_there_are_more_than_fit():
 
 
 def spans_of(*pairs):
-    """Texts and their entities, given as parts of the texts."""
+    """Examples of texts with their entities, which are given as parts of the texts."""
     return [text for text, *_ in pairs], [
         tuple(EntitySpan(text.index(part), text.index(part) + len(part), "dish") for part in parts)
         for text, *parts in pairs

@@ -1,4 +1,4 @@
-"""Whatever the vocabulary: pieces lie where their characters do, and words are cut where annotations begin and end."""
+"""With any vocabulary, pieces have the offsets of their characters, and annotations inside words split them."""
 
 import unicodedata
 
@@ -63,8 +63,8 @@ LONG = {
 
 @each_marked
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_the_library_is_given_no_long_words(name, text, monkeypatch):
-    """It keeps the first 10,000 that it meets, for as long as it lives: 4 GB of words of 12,800 characters."""
+def test_no_long_words_are_passed_to_the_library(name, text, monkeypatch):
+    """It caches the first 10,000 words for its lifetime: with 12,800 characters each, that takes 4 GB."""
     tokenizer = WordpieceTokenizer(KINDS[name], 4096)
     library, given = tokenizer._tokenizer, []
 
@@ -76,7 +76,7 @@ def test_the_library_is_given_no_long_words(name, text, monkeypatch):
 
     monkeypatch.setattr(tokenizer, "_tokenizer", Listening())
     ids = tokenizer.encode(text)
-    assert given and max(map(len, given)) <= 4 * 100 + 1  # a character is up to four bytes to byte-level BPE
+    assert given and max(map(len, given)) <= 4 * 100 + 1  # byte-level BPE has up to four bytes a character
     assert tokenizer.encode_with_offsets(text)[0].tolist() == ids.tolist()
     assert tokenizer.encode_words([[text.strip()]])[0].input_ids.tolist() == tokenizer.encode(text.strip()).tolist()
     assert max(map(len, given)) <= 4 * 100 + 1
@@ -84,8 +84,8 @@ def test_the_library_is_given_no_long_words(name, text, monkeypatch):
 
 @pytest.mark.parametrize("name", ["Unigram", "Unigram, marks alone"])
 @pytest.mark.parametrize("words", [["\ufdfa" * 100_000], ["\ufdfa" * 700] * 100, ["a\ufdfa "] * 5000])
-def test_characters_that_stand_for_many_cost_no_more_than_others(name, words, monkeypatch):
-    """NFKC makes 18 of one: such a message took twenty times as long."""
+def test_characters_that_normalize_to_many_cost_no_more_than_others(name, words, monkeypatch):
+    """NFKC expands one to 18 characters: such a message took twenty times as long."""
     tokenizer = WordpieceTokenizer(KINDS[name], 128)
     library, given = tokenizer._tokenizer, []
 
@@ -198,7 +198,7 @@ def test_words(name, text, words):
 
 @each
 def test_pieces_of_scripts_without_blanks_are_words(name):
-    """A piece of bytes may end inside of a character, and the next one belongs to its word."""
+    """A byte-level piece may end inside a character; the next piece belongs to the same word."""
     _, pieces = parts_of(name, "明天天气")
     words = pieces.words
     assert len(words) > 1 and [0, *(end for _, end in words)] == [*(start for start, _ in words), 4]
@@ -226,7 +226,7 @@ def test_annotations_are_moved_to_whole_words(name):
     words=st.lists(st.tuples(st.text(st.sampled_from("aeß天मé🌧"), min_size=1, max_size=4), st.booleans()), max_size=5)
 )
 def test_rows_are_those_of_the_words(name, words):
-    """Of words that are given, with and without blanks between them."""
+    """Each row has the wordpieces of its word, with or without blanks between the words."""
     given_words = [JOINED + word if joined and place else word for place, (word, joined) in enumerate(words)]
     tokenizer = WordpieceTokenizer(KINDS[name], 512)
     (encoded,) = tokenizer.encode_words([given_words])

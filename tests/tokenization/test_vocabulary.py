@@ -1,4 +1,4 @@
-"""A trimmed vocabulary keeps its ids dense, its order, and every text writable, whatever its kind."""
+"""A trimmed vocabulary of any kind has consecutive ids in the old order, and can encode every text."""
 
 import json
 import string
@@ -25,14 +25,14 @@ CHARACTERS = [*string.ascii_lowercase, *string.digits, *"!?.,'-[]", *"天热🌶
 SINGLE = [*CHARACTERS, *(f"##{character}" for character in CHARACTERS)]
 WORDS = "the of and in it is hot weather ##ing rain order spice ##er chilli pizza unusual".split()
 BERT = [*SPECIAL[:1], *UNUSED[:99], *SPECIAL[1:], *UNUSED[99:], *SINGLE, *WORDS]
-"""As Google wrote it: padding, placeholders around the special ones, characters, then pieces by falling frequency."""
+"""In Google's order: padding, placeholders around the special pieces, characters, then pieces by falling frequency."""
 
 ALWAYS = len(SPECIAL) + len(SINGLE)
 TEXTS = ["It is HOT, hot chilli!", "raining spicy chillis"]
 
 
 def bert_json(vocabulary, template=True, special=SPECIAL, added=(), lowercase=True):
-    """A BERT tokenizer's JSON; `vocabulary` is a list of pieces or a dict with ids."""
+    """The JSON of a BERT tokenizer; `vocabulary` is a list of pieces or a dict with ids."""
     ids = vocabulary if isinstance(vocabulary, dict) else {piece: index for index, piece in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
@@ -46,7 +46,7 @@ def bert_json(vocabulary, template=True, special=SPECIAL, added=(), lowercase=Tr
 
 
 def pieces_of(tokenizer_json):
-    """All pieces, added ones included, in the order of their ids, which must be dense."""
+    """All pieces, including added ones, in the order of their ids, which must be consecutive."""
     ids = Tokenizer.from_str(tokenizer_json).get_vocab()
     assert sorted(ids.values()) == list(range(len(ids)))
     return sorted(ids, key=ids.get)
@@ -211,7 +211,7 @@ def test_tokenizers_of_transformers(kind, tmp_path):
 
 
 def words_of(encoding):
-    """The pieces of each word of an encoding; special wordpieces aside."""
+    """The pieces of each word of an encoding, without special wordpieces."""
     words = {}
     for word, piece in zip(encoding.word_ids, encoding.tokens):
         if word is not None:
@@ -234,7 +234,7 @@ MESSAGES = st.one_of(
 
 @st.composite
 def vocabularies(draw):
-    """Pieces in any order, in which every piece can be spelled in single characters, as trained ones are."""
+    """Vocabularies in any order with, as in trained ones, a piece for every single character of the others."""
     pieces = {*draw(st.sets(STRINGS, max_size=30)), *(f"##{piece}" for piece in draw(st.sets(STRINGS, max_size=30)))}
     initial = {piece[0] for piece in pieces if not piece.startswith("##")}
     later = {f"##{c}" for piece in pieces for c in (piece[2:] if piece.startswith("##") else piece[1:])}
@@ -243,7 +243,7 @@ def vocabularies(draw):
 
 @st.composite
 def trims(draw):
-    """A tokenizer's JSON, its vocabulary, texts and a size."""
+    """The JSON of a tokenizer, its vocabulary, texts and a size to trim to."""
     vocabulary = draw(vocabularies())
     whole = bert_json(vocabulary, lowercase=draw(st.booleans()))
     return whole, vocabulary, draw(st.lists(MESSAGES, max_size=5)), draw(st.integers(0, len(vocabulary) + 2))
@@ -263,13 +263,13 @@ def test_rows_are_the_same_pieces_in_the_same_order(case):
 
 @settings(max_examples=150, deadline=None)
 @given(trims(), st.lists(MESSAGES, min_size=1, max_size=5))
-def test_every_word_is_written_as_before_or_in_shorter_pieces(case, messages):
+def test_every_word_is_encoded_as_before_or_in_shorter_pieces(case, messages):
     whole, _, texts, size = case
     trimmed = trim(whole, texts, size).tokenizer
     kept = set(pieces_of(trimmed))
     for message in [*texts, *messages]:
         before, after = words_of(encode(whole, message)), words_of(encode(trimmed, message))
-        assert list(map(spelled, before)) == list(map(spelled, after))  # so [UNK] is where it was, and nowhere else
+        assert list(map(spelled, before)) == list(map(spelled, after))  # so no [UNK] is added or lost
         for old, new in zip(before, after):
             assert old == new if kept.issuperset(old) else len(new) > 1
 
@@ -336,7 +336,7 @@ NEAR_TEXTS = st.one_of(
 
 
 def originals(trimmed, text):
-    """The old ids of a text's pieces, as the trimmed vocabulary splits it."""
+    """The original ids of a text's pieces from the trimmed vocabulary."""
     return trimmed.rows[WordpieceTokenizer(trimmed.tokenizer, 512).encode(text)].tolist()
 
 
@@ -397,8 +397,8 @@ def test_a_text_in_a_script_that_is_left_out_is_unknown_and_no_error():
     assert "<unk>" in tokens or any("天" in token for token in tokens)
 
 
-def test_pieces_that_are_like_those_of_the_texts_come_first():
-    """Two languages, of which one has the first column of the embeddings."""
+def test_pieces_similar_to_those_of_the_texts_come_first():
+    """Of two languages, one is marked by the first column of the embeddings."""
     words = [f"\u2581{a}{b}{c}" for a in "kmt" for b in "aei" for c in "rsn"]
     pieces = ["<s>", "<pad>", "</s>", "<unk>", "\u2581", *"kmtaeirsn", *words]
     tokenizer = Tokenizer(models.Unigram([(piece, -0.01 * place) for place, piece in enumerate(pieces)], 3))
@@ -431,7 +431,7 @@ def test_a_few_letters_do_not_make_a_script():
 
 @pytest.mark.parametrize("normalizer", [normalizers.NFKC(), normalizers.Sequence([normalizers.NFKC()])])
 def test_scripts_are_those_of_normalized_texts(normalizer):
-    """That of half-width katakana is katakana, also for weights with several normalizers, as multilingual-e5-small."""
+    """Half-width katakana is katakana, also for weights with several normalizers such as multilingual-e5-small."""
     library = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     library.normalizer = normalizer
     assert vocabulary._normalized(library, ["\uff76"]) == ["\u30ab"]

@@ -1,4 +1,4 @@
-"""Windows cover their passage, and every wordpiece knows where it lies in it."""
+"""Windows cover their passage, and every wordpiece has its offsets in the passage."""
 
 import numpy as np
 import pytest

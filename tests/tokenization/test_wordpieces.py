@@ -1,4 +1,4 @@
-"""Wordpieces equal transformers', whatever the text."""
+"""Wordpieces of any text equal those of transformers."""
 
 import json
 import logging
@@ -128,7 +128,7 @@ READ = 100 * MAX_LENGTH
 
 
 class Counting:
-    """The library, and how many characters it was given."""
+    """The library's tokenizer, which counts the characters that it gets."""
 
     def __init__(self, library):
         self._library, self.characters = library, 0
@@ -151,7 +151,7 @@ def counted(monkeypatch):
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_a_long_message_costs_no_more_than_a_shorter_one(counted, text):
-    """Of 100 characters a wordpiece, as a longer word is unknown anyway."""
+    """At most 100 characters per wordpiece are read, as a longer word is unknown anyway."""
     expected = TOKENIZER.encode(text[: 2 * READ]).tolist()
     for encode in (
         lambda: TOKENIZER.encode(text),
@@ -179,7 +179,7 @@ def test_words_that_are_not_read_have_rows_of_zeros_and_cost_nothing():
 
 
 def test_one_message_starts_no_threads():
-    """A process may fork while it serves; threads stay behind, with the locks that they hold."""
+    """A serving process may fork; threads would stay behind, holding their locks."""
     code = """
 import sys, psutil
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
@@ -235,7 +235,7 @@ def test_what_is_no_tokenizer_is_refused(damaged):
 
 @pytest.mark.parametrize("replacements", [["b " * 100], ["bb"] * 7])
 def test_a_tokenizer_that_makes_a_short_message_very_long_is_refused(replacements):
-    """Of a stranger's model: 3,200 characters took 10 GB where each stands for 200,000."""
+    """A model may be untrusted: 3,200 characters took 10 GB if each was replaced by 200,000."""
     state = json.loads(minilm_tokenizer())
     steps = [{"type": "Replace", "pattern": {"String": "b"}, "content": content} for content in replacements]
     for count, refused in ((len(steps), True), (0, False)):

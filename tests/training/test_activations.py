@@ -1,4 +1,4 @@
-"""Extremes of activations are those that a plain forward pass shows."""
+"""Activation extremes equal those of a plain forward pass."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def messages(*lengths):
 
 
 class Recorder(Quantizer):
-    """Keeps all activations of an eager forward pass."""
+    """Records all activations of an eager forward pass."""
 
     def __init__(self):
         self.seen = {}

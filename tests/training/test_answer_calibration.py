@@ -23,7 +23,7 @@ def test_the_slope_and_the_intercept_of_the_data(slope, intercept):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_mean_confidence_is_the_share_of_right_answers(share):
-    """Without a mistake it is (n + 1) / (n + 2), never 1."""
+    """If all n answers are right it is (n + 1) / (n + 2), never 1."""
     margins = np.linspace(-4, 4, 50)
     right = np.arange(50) % 10 < 10 * share
     confidences, fitted = confidences_of(margins, right)
@@ -34,7 +34,7 @@ def test_the_mean_confidence_is_the_share_of_right_answers(share):
 
 def test_larger_margins_are_never_less_certain():
     margins = np.linspace(-4, 4, 50)
-    confidences, _ = confidences_of(margins, margins < 0)  # the other way round
+    confidences, _ = confidences_of(margins, margins < 0)  # larger margins are wrong more often
     assert (np.diff(confidences) >= 0).all()
 
 

@@ -1,4 +1,4 @@
-"""Labels, loss and score of the head of the answers, and its parity check."""
+"""Labels, loss, score and parity check of the answer head."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ RNG = np.random.default_rng(0)
 LABELS = np.array(
     [
         [0, -1, -1, 1, 0, 2, 0, -1],  # an answer of three wordpieces
-        [3, -1, -1, 0, 0, -1, -1, -1],  # none, and padding
-        [0, -1, 3, -1, -1, -1, -1, -1],  # one of one wordpiece
+        [3, -1, -1, 0, 0, -1, -1, -1],  # no answer, and padding
+        [0, -1, 3, -1, -1, -1, -1, -1],  # an answer of one wordpiece
     ],
     np.int32,
 )
@@ -55,11 +55,11 @@ def test_a_teacher_is_followed_within_the_passage():
 
     np.testing.assert_allclose(losses(logits), 0.0, atol=1e-5)
     assert (losses(teacher)[:1] > 0.01).all()
-    elsewhere = np.where(LABELS[..., np.newaxis] >= 0, logits, teacher)  # the question and padding
+    elsewhere = np.where(LABELS[..., np.newaxis] >= 0, logits, teacher)  # the question and padding do not count
     np.testing.assert_allclose(losses(elsewhere), 0.0, atol=1e-5)
 
 
-def test_gradients_are_numbers():
+def test_gradients_are_finite():
     logits = tf.Variable(RNG.normal(size=(3, 8, 2)).astype(np.float32))
     with tf.GradientTape() as tape:
         loss = HEAD.losses(logits, tf.constant(LABELS), LabelLoss([HEAD]), None)
@@ -131,7 +131,7 @@ def test_an_export_is_compared_over_the_wordpieces():
     logits = [RNG.normal(size=(length, 2)) * 3 for length in (9, 4, 12) * 10]
     report = _compared(TrainedOutput("answer_logits", logits, 1.0), logits)
     assert (report["messages"], report["changed"], report["distance"]) == (60, 0, 0.0)
-    shifted = [rows + 7.0 for rows in logits]  # the same distributions
+    shifted = [rows + 7.0 for rows in logits]  # shifted logits are the same distributions
     assert _compared(TrainedOutput("answer_logits", logits, 1.0), shifted)["distance"] < 1e-9
     with pytest.raises(ExportError, match="disagrees"):
         _compared(TrainedOutput("answer_logits", logits, 1.0), [rows[::-1] for rows in logits])

@@ -1,4 +1,4 @@
-"""Batches hold every example once, and vocabularies give their rows back."""
+"""Batches contain every example once, and renumbered wordpieces map back to their rows."""
 
 import numpy as np
 import pytest

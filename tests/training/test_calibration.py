@@ -1,4 +1,4 @@
-"""Temperature scaling finds the temperature that was put in."""
+"""Temperature scaling recovers the temperature of the samples."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from rasa_compressed_bert.training.calibration import calibration_temperature
 
 
 def draw(temperature, size=4000, classes=6):
-    """Logits and labels that are drawn from their softmax at a temperature."""
+    """Logits, and labels sampled from their softmax at a temperature."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0.0, 3.0, (size, classes)).astype(np.float32)
     probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
@@ -38,8 +38,8 @@ def test_few_examples_and_single_classes_say_nothing():
     assert calibration_temperature(logits[:, :1], np.zeros(4000, int)) == 1.0
 
 
-def test_a_perfect_model_is_not_made_infinitely_sure():
-    """One answer more, a wrong one, is counted: 100 right ones of 100 are 100 of 101."""
+def test_a_perfect_model_has_no_infinite_confidence():
+    """One wrong prediction is added to the count: 100 of 100 right ones become 100 of 101."""
     logits = 10.0 * np.eye(4, dtype=np.float32)[np.arange(100) % 4]
     temperature = calibration_temperature(logits, np.arange(100) % 4)
     assert softmax(logits / temperature, axis=1).max() == pytest.approx(100 / 101, abs=1e-4)

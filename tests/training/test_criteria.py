@@ -1,4 +1,4 @@
-"""A criterion of pruning that is registered from outside is used by its name."""
+"""A pruning criterion that is registered from outside the package is used by name."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ PARAMETERS = random_parameters(SHAPE)
 
 
 class LastUnitsCriterion:
-    """The later a unit comes in its layer, the less it matters."""
+    """Units are less important the later they are in their layer."""
 
     def __init__(self, model):
         self._scores = magnitude_scores(model.encoder.shape, model.values())

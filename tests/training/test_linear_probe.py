@@ -1,4 +1,4 @@
-"""The probe is a classifier of its own before the encoder is trained."""
+"""The linear probe classifies before the encoder is trained."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The training loop learns, repeats itself, keeps the best epoch and prunes on the way."""
+"""The training loop learns, is reproducible, keeps the best epoch and prunes."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ SHAPE = random_shape(((4, 8, 8, 32),), hidden_size=16, vocab_size=12)
 
 
 def toy_examples(size, *, classes=3, seed=0):
-    """Messages of random wordpieces of which one, 1 to `classes`, is the label."""
+    """Messages of random wordpieces, one of which, between 1 and `classes`, decides the label."""
     rng = np.random.default_rng(seed)
     labels = (np.arange(size) % classes).astype(np.int32)
     input_ids = []
@@ -90,7 +90,7 @@ def test_same_seed_gives_the_same_model():
 @pytest.mark.parametrize("method", [None, "neuron", "weight"])
 def test_a_graph_trains_as_python_does(monkeypatch, method):
     trained = []
-    for few in (0, 10):  # of 10 steps
+    for few in (0, 10):  # thresholds for 10 steps: with a graph, and without
         monkeypatch.setattr(loop, "_FEW_STEPS", few)
         model, traced = new_model(), []
         monkeypatch.setattr(loop.TrainStep, "_update", noted(loop.TrainStep._update, traced))
@@ -104,7 +104,7 @@ def test_a_graph_trains_as_python_does(monkeypatch, method):
 
 
 def noted(update, traced):
-    """The update of a train step, which notes whether a graph is made of it."""
+    """Wraps the update of a train step to record whether it is traced into a graph."""
 
     def update_and_note(*given):
         traced.append(not tf.executing_eagerly())
@@ -114,7 +114,7 @@ def noted(update, traced):
 
 
 def scripted(monkeypatch, model, f1_scores):
-    """Scores of the epochs as a test wants them, and the classifier's bias at the end of each."""
+    """Replaces the scores of the epochs; returns a list that gets the classifier's bias at the end of each."""
     biases, scores = [], iter(f1_scores)
     original = loop._in_batches
 
@@ -177,7 +177,7 @@ def test_predictions_are_in_the_order_of_the_examples():
 
 
 def test_teacher_is_imitated():
-    """With alpha 0 only the teacher is followed, whatever the labels say."""
+    """With alpha 0 only the teacher counts, not the labels."""
     teacher = new_model(dropout=0.0)
     wrong = replace(TRAINING, labels={HEAD.name: np.zeros(len(TRAINING), np.int32)})
     model = TaskModel(SHAPE, random_parameters(SHAPE, num_classes=3, seed=5))
@@ -195,8 +195,8 @@ def test_teacher_is_imitated():
     np.testing.assert_array_equal(logits_of(teacher, TRAINING), expected)
 
 
-def test_a_student_of_some_layers_is_compared_with_what_enters_these():
-    """Both give the same logits, so that the distance of hidden states is all."""
+def test_a_student_of_some_layers_is_compared_with_the_inputs_of_these_layers():
+    """Both have the same logits, so the loss is the distance of hidden states."""
     two = random_shape(((4, 8, 8, 32), (4, 8, 8, 32)), hidden_size=16, vocab_size=12)
     teacher = TaskModel(two, random_parameters(two, num_classes=3))
     ids, mask = pad(TRAINING.input_ids[:4])
@@ -221,7 +221,7 @@ def config(method, **options):
 
 
 def pruned_without_training(options, model):
-    """What the masks become when no step changes the weights."""
+    """The masks after pruning without any change to the weights."""
     pruning = pruning_for(options, model, 5)
     for step in range(1, 11):
         pruning.after_step(step)
@@ -266,7 +266,7 @@ def test_pooler_is_pruned_only_when_asked(sparsity, left):
 
 
 def test_neuron_pruning_closes_what_does_nothing():
-    """Neurons whose output weights are zero, and that cannot recover, have a gradient of zero at their gates."""
+    """Neurons whose output weights are zero and cannot recover have a gate gradient of zero."""
     model = new_model(dropout=0.0)
     values = model.values()
     values["layers.0.output.kernel"][:16] = 0.0

@@ -1,4 +1,4 @@
-"""AdamW and its schedule equal their formulas."""
+"""AdamW and its learning rate schedule equal their formulas."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_equals_numpy():
             clipped = gradient * min(1.0, 1.0 / norm)
             first[index] = 0.9 * first[index] + 0.1 * clipped
             second[index] = 0.999 * second[index] + 0.001 * clipped**2
-            # Keras' epsilon is added to the root of the second moment before its bias is corrected
+            # Keras adds epsilon to the root of the second moment before the bias correction
             correction = np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
             values[index] = values[index] - rate * correction * first[index] / (np.sqrt(second[index]) + 1e-7)
             if values[index].ndim == 2:

@@ -1,4 +1,4 @@
-"""Scores equal those by hand, of intents, of entities and of both."""
+"""Scores of intents, of entities and of both equal those computed by hand."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SCHEME = TagScheme((EntityLabel("a"), EntityLabel("b")))
 
 
 def tags_of(*spans):
-    """Four wordpieces between the special ones."""
+    """The tags of four wordpieces between the special ones."""
     return np.concatenate([[NO_LABEL], SCHEME.tags(spans, 4), [NO_LABEL]]).astype(np.int32)
 
 
@@ -31,7 +31,7 @@ INTENTS, ENTITIES = IntentHead(("x", "y")), EntityHead(SCHEME)
 
 
 def score(*, logits=None, classes=(-1, -1, -1), found=None, annotated=ANNOTATED):
-    """Of the heads whose logits, or tags, are given."""
+    """The score of the heads whose logits, or tags, are given."""
     predictions, labels, heads = {}, {}, []
     if logits is not None:
         predictions["logits"], labels["intents"] = logits, np.array(classes, np.int32)
@@ -59,7 +59,7 @@ def test_no_example_with_an_intent_has_no_score():
 
 
 def test_macro_f1_is_that_of_the_benchmark():
-    """Over the intents of the messages: one that is predicted alone has no F1 of its own."""
+    """It averages over the intents of the messages, without intents that are only predicted."""
     expected, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])
     found = score(logits=np.eye(3)[predicted], classes=expected).f1["macro_f1"]
     assert found == pytest.approx((1.0 + 2 / 3) / 2)

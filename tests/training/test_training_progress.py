@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs."""
+"""The progress that a training shows while it runs."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 def on_terminal(monkeypatch, caplog, columns=100):
-    """A terminal in the place of standard error; within a test, as pytest puts its own there before it."""
+    """Replaces standard error by a terminal; called within a test, because pytest replaces it before."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", str(columns))
     caplog.set_level(logging.INFO, LOGGER)
@@ -54,10 +54,10 @@ def test_time_that_is_left_is_that_of_all_stages(monkeypatch):
     whole = progress.Whole([1.0, 3.0])
     assert whole.begin() == 1 and whole.seconds_left(1, 0.0) is None
     now[0] += 10.0
-    assert whole.seconds_left(1, 1.0) == pytest.approx(30.0)  # a quarter took 10 seconds
+    assert whole.seconds_left(1, 1.0) == pytest.approx(30.0)  # a quarter of the work took 10 seconds
     assert whole.begin() == 2
     now[0] += 10.0
-    assert whole.seconds_left(2, 1 / 3) == pytest.approx(20.0)  # the halves of all
+    assert whole.seconds_left(2, 1 / 3) == pytest.approx(20.0)  # half of the work took 20 seconds
 
 
 def test_stages_beyond_those_that_are_known_have_no_number(monkeypatch, caplog):

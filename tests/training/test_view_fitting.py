@@ -1,4 +1,4 @@
-"""What training messages alone tell about the views of a message."""
+"""Fitting the views of a message on training messages alone."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def messages():
 
 
 def observed(texts, classes, num_classes=2, seed=0):
-    """Features that are clustered by class, and logits that follow them."""
+    """Observations with features clustered by class and logits to match."""
     rng = np.random.default_rng(seed)
     centres = 3.0 * np.eye(8)[:num_classes]
     features = (centres[classes] + rng.normal(size=(len(classes), 8))).astype(np.float32)
@@ -41,7 +41,7 @@ def observed(texts, classes, num_classes=2, seed=0):
 
 
 def certain(classes, right, num_classes=3):
-    """Evidence of a view that is right of some messages, and names the next class for the others."""
+    """The evidence of a view that is right for some messages and predicts the next class for the others."""
     found = []
     for label, is_right in zip(classes, right):
         row = np.full(num_classes, 0.1)
@@ -66,7 +66,7 @@ def test_a_clear_gain_is_more_than_two_standard_errors():
     few, many = usual.copy(), usual.copy()
     few[50:53] = True
     many[50:70] = True
-    assert clear_gain(few, usual) == 0  # 3 of 3, and 2 sqrt(3) is more
+    assert clear_gain(few, usual) == 0  # a gain of 3 is less than 2 sqrt(3)
     assert clear_gain(many, usual) == 20
     assert clear_gain(usual, many) == 0
 
@@ -188,7 +188,7 @@ def test_folds_spread_each_class():
 
 
 def test_another_spelling_of_a_message_does_not_make_it_familiar():
-    """Each message is compared with the others, and two that differ in case alone would be the same twice."""
+    """Each message is compared with the others; two that differ only in case count as the same message."""
     texts, classes, *_ = messages()
     spelt = [*texts, *(text.upper() for text in texts)]
     folds = message_folds(spelt, np.tile(classes, 2), 5, seed=0)

@@ -1,4 +1,4 @@
-"""The view of characters against a slow reference, and its stored form."""
+"""The character view against a slow reference, and its stored form."""
 
 import time
 import unicodedata
@@ -18,7 +18,7 @@ CLASSES = np.array([0, 0, 1, 1, 2, 2])
 
 
 def ngrams(text):
-    """All n-grams of 2 to 4 characters of the words, with a blank on both sides."""
+    """All n-grams of 2 to 4 characters of the words, each padded with blanks."""
     seen = "".join(character for character in text[:LONGEST_TEXT] if character.isprintable() or character.isspace())
     words = [f" {word} " for word in unicodedata.normalize("NFC", seen).lower().split()]
     return Counter(
@@ -34,7 +34,7 @@ def read(text):
 def test_as_many_ngrams_as_there_are(text):
     places, counts = hashed_ngrams(text)
     assert counts.sum() == sum(ngrams(text).values())
-    assert len(places) <= len(ngrams(text))  # two may share a place
+    assert len(places) <= len(ngrams(text))  # two n-grams may have the same hash
     assert np.all(np.diff(places) > 0)
 
 
@@ -76,7 +76,7 @@ def test_the_nearest_message_is_that_of_a_slow_search():
     assert view._messages.nearest(places, weights, [0, 1, 2]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_stored_and_read_again_it_says_nearly_the_same():
+def test_stored_and_read_again_it_gives_nearly_the_same():
     view = fit_characters(TEXTS, CLASSES, 3, seed=0)
     again = CharacterView.from_tensors(view.tensors(), 3)
     for text in [*TEXTS, "a rainy table", "nothing"]:

@@ -1,4 +1,4 @@
-"""The map from views to the confidences that Rasa sees, its two rules included."""
+"""The map from views to the confidences that Rasa gets, including its two rules."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_a_more_familiar_message_is_never_less_confident(mapped, probabilities, 
 
 @given(MAPS, PROBABILITIES, st.floats(-2.0, 3.0))
 def test_differences_are_those_of_the_probabilities_unless_nothing_is_left(mapped, probabilities, familiarity):
-    """Rasa's rule of ambiguity looks at them: it must not depend on how familiar a message is."""
+    """Rasa's ambiguity rule compares them, and must not depend on the familiarity of a message."""
     familiar = mapped.confidences(Pooled(probabilities, 1e9))
     confidences = mapped.confidences(Pooled(probabilities, familiarity))
     lost = familiar.max() - confidences.max()
@@ -60,7 +60,7 @@ def test_differences_are_those_of_the_probabilities_unless_nothing_is_left(mappe
 
 
 def test_a_message_that_is_just_familiar_enough_is_not_below_the_threshold():
-    """Of training messages, it is the one that the threshold was found with."""
+    """Such a training message determined the threshold."""
     mapped = ConfidenceMap(power=1.0, familiarity=0.5, scale=0.1, threshold=0.3)
     for best in np.linspace(0.5, 1.0, 50):
         assert mapped.confidences(Pooled(np.array([best, 1.0 - best, 0.0]), 0.5)).max() == 0.3
@@ -101,7 +101,7 @@ def test_stored_and_read_again():
 
 
 def decision_of_four():
-    """Manifest entry and tensors of a decision between four intents, itself, and messages to ask it about."""
+    """The manifest entry and tensors of a decision between four intents, the decision, and messages for it."""
     rng = np.random.default_rng(0)
     features, classes = rng.normal(size=(8, 6)), np.repeat(np.arange(4), 2)
     texts = ["red apples", "red pears", "green fish", "green frogs", "blue sky", "blue sea", "old man", "old dog"]
@@ -117,7 +117,7 @@ def decision_of_four():
 
 
 def changed(place, value):
-    """A tensor with another value in a place, of a type that holds it."""
+    """Returns a function that changes one value of a tensor, with a type that can hold it."""
 
     def change(tensor):
         other = tensor.astype(np.promote_types(tensor.dtype, np.min_scalar_type(value)))
@@ -188,8 +188,8 @@ def test_an_entry_that_is_no_decision_is_refused(entries):
         decision.read({**described, **entries}, tensors, 4)
 
 
-def test_a_small_file_does_not_stand_for_a_table_of_very_many_intents():
-    """A table of n-grams of which none occurs has no bytes, whatever the number of intents."""
+def test_a_small_file_may_not_expand_to_a_table_of_very_many_intents():
+    """A table without any n-gram takes no bytes, whatever the number of intents."""
     count, nothing = 10**6, np.zeros((0, 10**6), np.int8)
     tensors = {
         **{"places": np.zeros(0, np.uint16), "frequency": np.zeros(0, np.float16), "bias": np.zeros(count, np.float32)},

@@ -1,4 +1,4 @@
-"""The view of neighbours against a plain search, and its stored form."""
+"""The neighbour view against a plain search, and its stored form."""
 
 import time
 
@@ -34,7 +34,7 @@ def test_a_model_without_features_is_refused(training):
 
 
 def test_what_lies_outside_of_the_training_messages_is_unfamiliar():
-    features = np.eye(300)[:5] + 0.01  # five directions of 300
+    features = np.eye(300)[:5] + 0.01  # they span five of 300 dimensions
     view = fit_neighbours(features, np.arange(5), 5, seed=0)
     inside = features[0]
     outside = inside + 3.0 * np.eye(300)[250]
@@ -56,10 +56,10 @@ def test_very_many_messages_are_represented_by_some(training, monkeypatch):
 
 
 def test_those_that_are_kept_represent_the_others(monkeypatch):
-    """Eleven messages of one kind, two of another and one of a third: one of each."""
+    """Eleven messages of one kind, two of another and one of a third: one of each is kept."""
     kinds = np.eye(3)[np.repeat(np.arange(3), [11, 2, 1])]
     features = np.concatenate([kinds + 0.05 * np.random.default_rng(0).normal(size=kinds.shape), 9.0 * np.eye(3)])
-    monkeypatch.setattr(view_fitting, "_STORED", 4)  # of 17 messages: three of the first intent
+    monkeypatch.setattr(view_fitting, "_STORED", 4)  # of 17 messages, three of them of the first intent
     view = fit_neighbours(features, np.repeat([0, 1], [14, 3]), 2, seed=0)
     assert view.size == 4
     assert min(view.nearest(row)[0] for row in features) > 0.95
@@ -72,7 +72,7 @@ def test_of_a_hundred_thousand_messages_some_are_chosen_in_linear_time_and_memor
     assert view.size == 4_000 and time.perf_counter() - start < 10.0
 
 
-def test_stored_and_read_again_it_says_nearly_the_same(training):
+def test_stored_and_read_again_it_gives_nearly_the_same(training):
     features, classes = training
     view = fit_neighbours(features, classes, 4, seed=0)
     again = NeighbourView.from_tensors(view.tensors(), 4)
