@@ -83,9 +83,9 @@ class ConfidenceMap:
         most_probable = int(pooled.probabilities.argmax())
         sharpened = (pooled.probabilities / pooled.probabilities[most_probable]) ** self.power
         best = 1.0 / float(np.add.reduce(sharpened))
-        lowered = best if most_probable == self.out_of_scope_class else self.best(best, pooled.familiarity)
-        if math.isnan(lowered):
+        if math.isnan(best + pooled.familiarity):
             raise ArtifactError("The confidences are not numbers: the model's weights are damaged. Train it again.")
+        lowered = best if most_probable == self.out_of_scope_class else self.best(best, pooled.familiarity)
         sharpened = sharpened * best - best  # subtracted first, so that the best intent gets exactly `lowered`
         return np.maximum(sharpened + lowered, 0.0)
 
