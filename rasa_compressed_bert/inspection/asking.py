@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence
@@ -41,7 +40,7 @@ class AskedModel:
     """The components of this package in one model, on one thread; other components of the pipeline are not asked.
 
     Args:
-        artifacts: of the components, by their names in the archive.
+        artifacts: of the components by their names in the archive, in the order of the pipeline.
 
     Attributes:
         classifier: the name of the component that decides the intent, the last one of the pipeline; None without any.
@@ -55,7 +54,7 @@ class AskedModel:
     def __init__(self, artifacts: Mapping[str, Artifact]):
         trained = {name: artifact.manifest for name, artifact in artifacts.items() if artifact.files}
         classifiers = [name for name, manifest in trained.items() if manifest.get("labels")]
-        self.classifier = max(classifiers, key=_place) if classifiers else None
+        self.classifier = classifiers[-1] if classifiers else None
         self.extractors = [name for name, manifest in trained.items() if "entities" in manifest]
         asked = dict.fromkeys([*([self.classifier] if self.classifier else []), *self.extractors])
         self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in asked}
@@ -91,9 +90,3 @@ class AskedModel:
 
     def _found(self, text: str) -> Dict[str, Prediction]:
         return {name: predictor.predict(text) for name, predictor in self._predictors.items()}
-
-
-def _place(name: str) -> int:
-    """The position in the pipeline, with which Rasa's names of components end."""
-    number = re.search(r"\d+$", name)
-    return int(number.group()) if number else -1
