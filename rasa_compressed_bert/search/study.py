@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
 from rasa_compressed_bert.search.goals import SCORE, Threshold, are_figures
+from rasa_compressed_bert.search.signals import TooLong, interruptible
 from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
@@ -46,10 +47,6 @@ class Goal(NamedTuple):
 
 class TrialFailed(Exception):
     """A trial failed; the message is the reason."""
-
-
-class TooLong(Exception):
-    """A trial's time is over. No `TimeoutError`: that is an `OSError`, which a cache takes for its own."""
 
 
 def digest(*parts: Any) -> str:
@@ -108,7 +105,8 @@ def foreign(name: str) -> ConfigError:
 def baseline_of(study: optuna.Study, measure: Measure) -> Point:
     """What the config.yml gives as it is: measured by the first worker, and read by the others."""
     if BASELINE not in study.user_attrs:
-        figures = measure({}).to_dict()
+        with interruptible():
+            figures = measure({}).to_dict()
         if BASELINE not in study.user_attrs:  # of a worker that was quicker
             study.set_user_attr(BASELINE, figures)
     return Point(-1, _figures(study, study.user_attrs[BASELINE]), {})
@@ -264,7 +262,8 @@ def confirmed(
 def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> Any:
     """What is measured, as JSON values; None of a quick training that is left out."""
     try:
-        found = measure(options, **given)
+        with interruptible():
+            found = measure(options, **given)
     except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
         kind = "" if isinstance(error, TooLong) else f"{type(error).__name__}: "
         raise TrialFailed(" ".join(f"{kind}{error}".split())) from error
