@@ -1,7 +1,8 @@
 """Signals that end a training: Ctrl-C, and the alarm of a time limit.
 
 Python raises their exceptions anywhere, also in callbacks of libraries (JAX has one for the garbage collector), where
-they are ignored, and in TensorFlow's C code, which raises a `TypeError` instead: they must not get lost there.
+they are ignored, in TensorFlow's C code, which raises a `TypeError` instead, and in layers of Keras, which raises another
+one with all arguments in its message.
 """
 
 from __future__ import annotations
@@ -26,18 +27,28 @@ def limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
     Args:
         end: as `time.monotonic` has it; None for no limit.
         seconds: the limit, for the message.
+
+    Raises:
+        TooLong: instead of whatever is raised after the alarm.
     """
     if end is None or not hasattr(signal, "setitimer") or not _in_main_thread():
         yield
         return
 
-    def ring(*_: Any) -> None:
-        raise TooLong(f"It took longer than {seconds:g} seconds.")
+    rung: List[int] = []
+
+    def ring(number: int, _: Any) -> None:
+        rung.append(number)
+        raise TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3), _AGAIN)
     try:
         yield
+    except Exception:
+        if not rung:
+            raise
+        raise TooLong(f"It took longer than {seconds:g} seconds.") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
 from rasa_compressed_bert.search.goals import SCORE, Threshold, are_figures
-from rasa_compressed_bert.search.signals import TooLong, interruptible
+from rasa_compressed_bert.search.signals import interruptible
 from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
@@ -265,8 +265,7 @@ def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> An
         with interruptible():
             found = measure(options, **given)
     except Exception as error:  # of the options, of TensorFlow, of the machine: the next ones may work
-        kind = "" if isinstance(error, TooLong) else f"{type(error).__name__}: "
-        raise TrialFailed(" ".join(f"{kind}{error}".split())) from error
+        raise TrialFailed(" ".join(f"{type(error).__name__}: {error}".split())) from error
     return None if found is None else found.to_dict()
 
 

@@ -506,12 +506,15 @@ def test_an_interruption_that_a_library_swallows_is_none_of_the_trial(failure):
     assert list(study.user_attrs) == ["made_from", "costs", "maximize"] and signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_limit_that_a_library_swallows_comes_again(monkeypatch):
+@pytest.mark.parametrize("failure", [None, RuntimeError("Exception encountered when calling layer 'encoder'")])
+def test_a_limit_that_a_library_swallows_comes_again(failure, monkeypatch):
     monkeypatch.setattr(signals, "_AGAIN", 0.2)
 
     def swallowing(options, *, quick=False):
         with contextlib.suppress(signals.TooLong):
             time.sleep(5.0)
+        if failure:
+            raise failure
         time.sleep(5.0)
         return measure(options, quick=quick)
 
