@@ -1,8 +1,8 @@
 """Signals that end a training: Ctrl-C, and the alarm of a time limit.
 
-Python raises their exceptions anywhere, also in callbacks of libraries (JAX has one for the garbage collector), where
-they are ignored, in TensorFlow's C code, which raises a `TypeError` instead, and in layers of Keras, which raises another
-one with all arguments in its message.
+Python raises their exceptions anywhere: also in callbacks of libraries (JAX has one for the garbage collector), where
+they are ignored; in TensorFlow's C code, which raises a `TypeError` instead; and in layers of Keras, which raises one
+with all arguments in its message.
 """
 
 from __future__ import annotations
