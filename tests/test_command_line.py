@@ -149,6 +149,16 @@ def test_names_of_components_cannot_control_the_terminal(tmp_path, capsys):
     assert r"out/a\x1b[2J/model.onnx" in said and "\x1b" not in said
 
 
+def test_a_component_that_cannot_be_exported_is_named_and_the_others_are(tmp_path, capsys):
+    nodes = {"train_empty1": Artifact({"kind": "untrained"}, {}), "train_found2": small_artifact()}
+    archive = write_archive(tmp_path / "model.tar.gz", nodes)
+    assert main(["export", str(archive), "--out", str(tmp_path / "out")]) == 2
+    error = "Component 'train_empty1': The model had no training data: there is nothing to export.\n"
+    assert capsys.readouterr().err == error
+    files = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("out/**/*") if path.is_file()}
+    assert files == {f"train_found2/{name}" for name in ("model.onnx", "tokenizer.json", "manifest.json")}
+
+
 def test_messages_that_nothing_is_calibrated_on_are_refused(artifact, capsys):
     given = ["export", str(artifact), "--format", "tflite", "--nlu", "nlu.yml"]
     assert main(given) == 2 and main([*given, "--quantization", "none"]) == 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Dict, Iterator, Set, cast
+from typing import IO, Any, Dict, Iterator, Set, Tuple, cast
 
 from rasa_compressed_bert.artifact.artifact import (
     LARGEST_DESCRIPTION,
@@ -94,12 +95,12 @@ def metadata(folder: Path) -> Dict[str, Any]:
 
 
 def artifacts_in(folder: Path) -> Dict[str, Artifact]:
-    """Reads the artifacts of our components in an unpacked archive, by Rasa's names of their nodes.
+    """Reads the artifacts of our components in an unpacked archive, by Rasa's names of their nodes, in their order.
 
     Raises:
         ArtifactError: if a file of one of them is missing or damaged.
     """
-    parts = sorted(path for path in (folder / _COMPONENTS).glob("*") if is_artifact(path))
+    parts = sorted((path for path in (folder / _COMPONENTS).glob("*") if is_artifact(path)), key=_order)
     found: Dict[str, Artifact] = {}
     for path in parts:
         try:
@@ -107,6 +108,12 @@ def artifacts_in(folder: Path) -> Dict[str, Artifact]:
         except ArtifactError as error:
             raise ArtifactError(f"Component '{path.name}': {error}") from error
     return found
+
+
+def _order(component: Path) -> Tuple[int, str]:
+    """The position in the pipeline, with which Rasa's names of nodes end, and the name."""
+    number = re.search(r"[0-9]+$", component.name)
+    return int(number.group()) if number else -1, component.name
 
 
 def artifacts_of(model: Path) -> Dict[str, Artifact]:

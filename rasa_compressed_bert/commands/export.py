@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
-from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.errors import CompressedBertError, ExportError
 from rasa_compressed_bert.reporting.printable import as_printable
 
 _CALIBRATION_MESSAGES = 300
@@ -41,7 +41,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Writes a trained model for other programs."""
+    """Writes a trained model for other programs.
+
+    Raises:
+        CompressedBertError: if options contradict each other, if there is no model, or if a component cannot be
+            exported, after all others were written.
+    """
     from rasa_compressed_bert.artifact.archives import artifacts_of
     from rasa_compressed_bert.artifact.artifact import MANIFEST, TOKENIZER
     from rasa_compressed_bert.components.nlu_files import load_messages
@@ -64,11 +69,18 @@ def run(arguments: argparse.Namespace) -> None:
     folders = {name: arguments.out / name if len(found) > 1 else arguments.out for name in found}
     for folder in folders.values():
         make_folder(folder, files=[f"model.{arguments.format}", TOKENIZER, MANIFEST])
+    failed = []
     for name, artifact in found.items():
-        if arguments.format == "onnx":
-            files = onnx_files(artifact)
-        else:
-            files = tflite_files(artifact, quantization=arguments.quantization or "dynamic_int8", texts=texts)
+        try:
+            if arguments.format == "onnx":
+                files = onnx_files(artifact)
+            else:
+                files = tflite_files(artifact, quantization=arguments.quantization or "dynamic_int8", texts=texts)
+        except ExportError as error:  # the other components are still exported
+            failed.append(f"Component '{name}': {error}")
+            continue
         for file, data in files.items():
             (folders[name] / file).write_bytes(data)
             write(as_printable(f"Written: {folders[name] / file} ({len(data) / 1e6:.2f} MB)\n"))
+    if failed:
+        raise ExportError("\n".join(failed))

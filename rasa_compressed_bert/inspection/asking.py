@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence
@@ -41,7 +40,7 @@ class AskedModel:
     """The components of this package in one model, run on one thread, without other components of the pipeline.
 
     Args:
-        artifacts: artifact of each component, by the component's name in the archive.
+        artifacts: artifact of each component, by the component's name in the archive, in the order of the pipeline.
 
     Attributes:
         classifier: the name of the component that decides the intent, the last classifier of the pipeline, or None.
@@ -56,7 +55,7 @@ class AskedModel:
     def __init__(self, artifacts: Mapping[str, Artifact]):
         trained = {name: artifact.manifest for name, artifact in artifacts.items() if artifact.files}
         classifiers = [name for name, manifest in trained.items() if manifest.get("labels")]
-        self.classifier = max(classifiers, key=_place) if classifiers else None
+        self.classifier = classifiers[-1] if classifiers else None
         self.extractors = [name for name, manifest in trained.items() if "entities" in manifest]
         asked = dict.fromkeys([*([self.classifier] if self.classifier else []), *self.extractors])
         self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in asked}
@@ -92,9 +91,3 @@ class AskedModel:
 
     def _found(self, text: str) -> Dict[str, Prediction]:
         return {name: predictor.predict(text) for name, predictor in self._predictors.items()}
-
-
-def _place(name: str) -> int:
-    """The position in the pipeline, which is the number at the end of Rasa's name of a component."""
-    number = re.search(r"\d+$", name)
-    return int(number.group()) if number else -1

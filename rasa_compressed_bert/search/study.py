@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.search.frontier import Point, averaged
 from rasa_compressed_bert.search.goals import SCORE, Threshold, are_figures
+from rasa_compressed_bert.search.signals import interruptible
 from rasa_compressed_bert.search.space import Space, decoded, encoded
 from rasa_compressed_bert.search.workers import REASON
 
@@ -46,10 +47,6 @@ class Goal(NamedTuple):
 
 class TrialFailed(Exception):
     """A trial failed; the message is the reason."""
-
-
-class TooLong(Exception):
-    """The time of a trial is over. Not a `TimeoutError`, which is an `OSError` and would be handled by the cache."""
 
 
 def digest(*parts: Any) -> str:
@@ -108,7 +105,8 @@ def foreign(name: str) -> ConfigError:
 def baseline_of(study: optuna.Study, measure: Measure) -> Point:
     """The figures of the unchanged config.yml, measured by the first worker and read by the others."""
     if BASELINE not in study.user_attrs:
-        figures = measure({}).to_dict()
+        with interruptible():
+            figures = measure({}).to_dict()
         if BASELINE not in study.user_attrs:  # else another worker was quicker
             study.set_user_attr(BASELINE, figures)
     return Point(-1, _figures(study, study.user_attrs[BASELINE]), {})
@@ -268,10 +266,10 @@ def figures_of(measure: Measure, options: Mapping[str, Any], **given: Any) -> An
         TrialFailed: if measuring fails in any way.
     """
     try:
-        found = measure(options, **given)
+        with interruptible():
+            found = measure(options, **given)
     except Exception as error:  # due to the options, TensorFlow or the machine: the next trial may work
-        kind = "" if isinstance(error, TooLong) else f"{type(error).__name__}: "
-        raise TrialFailed(" ".join(f"{kind}{error}".split())) from error
+        raise TrialFailed(" ".join(f"{type(error).__name__}: {error}".split())) from error
     return None if found is None else found.to_dict()
 
 

@@ -5,12 +5,9 @@ Every worker gets its next trial from a shared storage, and writes the result th
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
-import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import optuna
@@ -19,12 +16,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import dominates
 from rasa_compressed_bert.search.goals import COSTS, SCORE
+from rasa_compressed_bert.search.signals import TooLong, limited
 from rasa_compressed_bert.search.study import (
     FIGURES,
     QUICK,
     Goal,
     Measure,
-    TooLong,
     TrialFailed,
     figures_of,
     foreign,
@@ -129,7 +126,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
     try:
         figures = _known(study, trial)
         if figures is None:
-            with _limited(end, trial_timeout):
+            with limited(end, trial_timeout):
                 quick = figures_of(measure, options, quick=True)
             if quick is not None:
                 _require_counted(quick, goal)
@@ -140,7 +137,7 @@ def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_
                     _mark(trial, goal, quick, only=COSTS)
                     _end(study, trial, state=TrialState.PRUNED)
                     return
-            with _limited(end, trial_timeout):
+            with limited(end, trial_timeout):
                 figures = figures_of(measure, options, quick=False)
             _require_counted(figures, goal)
     except (TrialFailed, TooLong) as failure:
@@ -194,25 +191,6 @@ def _require_no_end_of_failures(trials: Sequence[FrozenTrial]) -> None:
     if len(finished) < _STARTUP or any(FIGURES in trial.user_attrs or QUICK in trial.user_attrs for trial in finished):
         return
     raise CompressedBertError(f"search: the first {len(finished)} trials have failed. {reasons_of(finished)}")
-
-
-@contextlib.contextmanager
-def _limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
-    """A context manager that raises `TooLong` when the time is over, except on Windows and in other threads."""
-    if end is None or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(*_: Any) -> None:
-        raise TooLong(f"It took longer than {seconds:g} seconds.")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _hopeless(study: optuna.Study, quick: Mapping[str, Any], goal: Goal) -> Optional[str]:

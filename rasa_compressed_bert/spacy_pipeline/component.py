@@ -116,6 +116,16 @@ class CompressedBert:
         self.set_artifact(Artifact(json.loads(parts.pop(_MANIFEST)), parts))
         return self
 
+    def __getstate__(self) -> Dict[str, Any]:
+        """Pickles the artifact and no engine, as `nlp.pipe(n_process=2)` does where processes do not fork."""
+        return {**vars(self), "_model": self._model and self._model[0]}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        artifact = state.pop("_model")
+        vars(self).update(state, _model=None)
+        if artifact:
+            self.set_artifact(artifact)
+
     def _require_model(self) -> Tuple[Artifact, DocumentPredictor]:
         if self._model is None:
             raise ArtifactError(

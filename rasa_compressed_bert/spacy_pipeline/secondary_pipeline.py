@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 from rasa_compressed_bert.spacy_pipeline.component import add_entity
 
 NAME = "rasa_compressed_bert_secondary_pipeline"  # spaCy allows no dot in it
-WRITES = ["doc.ents", "token.ent_type", "token.ent_iob", "token.tag", "token.pos", "token.lemma", "token.dep"]
+WRITES = ["doc.ents", "token.ent_type", "token.ent_iob", "token.tag", "token.pos", "token.lemma"]
 
 
 @Language.factory(NAME, assigns=WRITES)

@@ -5,9 +5,10 @@ import tarfile
 from contextlib import nullcontext
 
 import pytest
-from small_archives import NODE, write_archive
+from small_archives import NODE, small_artifact, write_archive
 
 from rasa_compressed_bert.artifact import archives
+from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.errors import CompressedBertError
 
 
@@ -24,6 +25,15 @@ def test_unpacks_what_rasa_packed(archive):
         assert (folder / "components" / NODE / "manifest.json").is_file()
         assert list(archives.artifacts_in(folder)) == [NODE]
     assert not folder.exists()
+
+
+def test_components_are_in_the_order_of_the_pipeline(tmp_path):
+    """Of several, Rasa's last one decides; the eleventh is not the second, and an earlier letter not an earlier one."""
+    names = ["train_z.Pruned2", "train_z.Pruned9", "train_z.Pruned10", "train_a.Distilled11"]
+    artifacts = {name: Artifact({**small_artifact().manifest, "own": name}, small_artifact().files) for name in names}
+    archive = write_archive(tmp_path / "model.tar.gz", artifacts)
+    assert list(archives.artifacts_of(archive)) == names
+    assert archives.last_with(archive, "labels", component="Pruned").manifest["own"] == names[-1]
 
 
 @pytest.mark.parametrize("name", ["../escaped.txt", "/tmp/escaped.txt", "components/../../escaped.txt"])

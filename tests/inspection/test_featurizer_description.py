@@ -90,8 +90,8 @@ def test_archive_with_a_featurizer_and_a_classifier(tmp_path, capsys):
     classifier = small_artifact()
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: featurizer_artifact(), "train_classifier2": classifier})
     assert [part["kind"] for part in inspect_model(archive)["components"].values()] == [
-        "intent_classifier",
         "featurizer",
+        "intent_classifier",
     ]
     assert main(["inspect", "--latency", str(archive)]) == 0
     text = capsys.readouterr().out

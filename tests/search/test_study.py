@@ -1,6 +1,7 @@
 """Trials are proposed, run once, marked and stored, by one or several workers."""
 
 import collections
+import contextlib
 import csv
 import errno
 import functools
@@ -30,10 +31,10 @@ from benchmarks.search_samplers import hypervolume
 from rasa_compressed_bert.commands import search_results
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, ExportError
+from rasa_compressed_bert.search import signals, workers
 from rasa_compressed_bert.search import study as studies
 from rasa_compressed_bert.search import trials as running
-from rasa_compressed_bert.search import workers
-from rasa_compressed_bert.search.frontier import pareto, picks
+from rasa_compressed_bert.search.frontier import Point, pareto, picks
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.report import importances, write_trials
 from rasa_compressed_bert.search.space import read_space
@@ -478,6 +479,50 @@ def test_interrupted_options_come_again():
     assert asked[3] == lost
     kept = [trial for trial in study.get_trials() if trial.state != TrialState.FAIL]
     assert len(kept) == 5 and len({trial.params["learning_rate"] for trial in kept}) == 5
+
+
+@pytest.mark.parametrize("failure", [None, TypeError("Was eager Context initialized?")])
+def test_an_interruption_that_a_library_swallows_is_none_of_the_trial(failure):
+    """As in a callback of the garbage collector, or in TensorFlow's own code."""
+
+    def swallowing(options, *, quick=False):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5.0)
+        if failure:
+            raise failure
+        return measure(options, quick=quick)
+
+    study = open_study(MEMORY(), goal(), name="test")
+    before = signal.getsignal(signal.SIGINT)
+    for call in (
+        lambda: search(study, goal(), swallowing, trials=1),
+        lambda: baseline_of(study, swallowing),
+        lambda: confirmed(study, [Point(0, {}, {})], lambda *_, **__: swallowing({}), splits=[1], on_measured=list),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    assert [trial.user_attrs.get(REASON) for trial in study.get_trials()] == ["interrupted", None]
+    assert list(study.user_attrs) == ["made_from", "costs", "maximize"] and signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("Exception encountered when calling layer 'encoder'")])
+def test_a_limit_that_a_library_swallows_comes_again(failure, monkeypatch):
+    monkeypatch.setattr(signals, "_AGAIN", 0.2)
+
+    def swallowing(options, *, quick=False):
+        with contextlib.suppress(signals.TooLong):
+            time.sleep(5.0)
+        if failure:
+            raise failure
+        time.sleep(5.0)
+        return measure(options, quick=quick)
+
+    study = open_study(MEMORY(), goal(), name="test")
+    start = time.monotonic()
+    search(study, goal(), swallowing, trials=1, trial_timeout=0.2)
+    assert time.monotonic() - start < 4.0
+    assert study.get_trials()[0].user_attrs[REASON] == "It took longer than 0.2 seconds."
 
 
 PLACE = "127.0.0.1:1/none"

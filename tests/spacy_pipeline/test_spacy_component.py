@@ -1,6 +1,8 @@
 """A spaCy pipeline with a compressed BERT predicts as our components do, and its vectors are the model's features."""
 
+import copy
 import json
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -164,6 +166,17 @@ def test_save_and_load(nlp, tmp_path):
     for other in (loaded, in_bytes):
         assert other.get_pipe("compressed_bert").labels == tuple(LABELS)
         assert close(other(TEXTS[1]).tensor, nlp(TEXTS[1]).tensor) and other(TEXTS[1]).cats == nlp(TEXTS[1]).cats
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))], ids=["copy", "pickle"])
+def test_a_pipeline_is_copied_and_pickled(nlp, copied):
+    """As for processes that do not fork: those of Windows and macOS, and of Spark."""
+    again, text = copied(nlp), TEXTS[1]
+    assert again.get_pipe("compressed_bert").vocab is again.vocab
+    assert again(text).cats == nlp(text).cats and (again(text).tensor == nlp(text).tensor).all()
+    empty = spacy.blank("en")
+    empty.add_pipe("compressed_bert")
+    assert copied(empty).get_pipe("compressed_bert").labels == ()
 
 
 def test_a_damaged_file_is_named(nlp, tmp_path):
