@@ -1,8 +1,8 @@
 """Signals that end a training: Ctrl-C, and the alarm of a time limit.
 
 Python may raise their exceptions anywhere, and libraries change or lose them: they are ignored in callbacks (JAX has
-one for the garbage collector), TensorFlow's C code raises a `TypeError` instead, and Keras adds all arguments of a layer to
-the message.
+one for the garbage collector), TensorFlow's C code raises a `TypeError` instead, and Keras adds all arguments of a
+layer to the message.
 """
 
 from __future__ import annotations
