@@ -161,5 +161,5 @@ def test_expressions_whose_features_nothing_reads(names, warned, caplog):
         warn_of_unused_expressions(data, graph, component="Ours")
     assert caplog.text == ""  # the policies of end-to-end stories read features
     warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
-    assert ("expressions (zip), and nothing in the pipeline reads" in caplog.text) == warned
-    assert not warned or "Ours reads the text alone. Take RegexEntityExtractor in its place" in caplog.text
+    assert ("expressions (zip), but nothing in the pipeline reads" in caplog.text) == warned
+    assert not warned or "Ours reads only the text. Replace RegexFeaturizer with RegexEntityExtractor" in caplog.text
