@@ -133,7 +133,7 @@ CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.
 @pytest.mark.parametrize(
     "parity, lines",
     [
-        ({"tags": CHANGES}, ["parity of tags 1 of 10 labels changed by the export, confidences moved by 0.0200"]),
+        ({"tags": CHANGES}, ["parity of tags 1 of 10 labels changed by the export, confidences by 0.0200 on average"]),
         ({**CHANGES, "accuracy": None}, ["parity 1 of 10 labels changed by the export"]),
         (
             {**CHANGES, "accuracy": 0.9, "tones": {**CHANGES, "changed": 2, "accuracy": 0.8}},

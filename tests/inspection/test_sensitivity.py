@@ -231,7 +231,7 @@ def test_messages_of_unknown_intents_are_wrong_and_said(tmp_path, caplog):
     strange = [message._replace(intent="strange") for message in MESSAGES[:6]]
     content = measure(tmp_path / "r.json", Sweep((8,), (0.0,)), messages=[*strange, *MESSAGES[6:]])
     assert content["uncompressed"]["accuracy"] == pytest.approx(54 / 60)
-    assert "6 messages cannot be right" in caplog.text and "(strange)" in caplog.text
+    assert "6 messages have intents that the model does not know" in caplog.text and "(strange)" in caplog.text
     assert "6 messages have intents that the model does not know" in sensitivity_markdown(content)
 
 
@@ -311,7 +311,7 @@ def test_a_terminal_shows_the_worst_parts_first_and_how_many_others_lose_nothing
     *_, table, others = sensitivity_blocks(content, all_parts=Path("results.md"))
     assert table.rows[0] == ["part", "million weights", "8 bits (default)", "60 % (default)"]
     assert [row[0] for row in table.rows[1:4]] == ["part 3", "part 1", "part 0"] and len(table.rows) == 6
-    assert others.text == "5 parts lose nothing in any of these settings; 'results.md' has them all."
+    assert others.text == "5 parts lose nothing in any of these settings; 'results.md' lists all parts."
     *_, table, others = sensitivity_blocks(scored(40 * [(-1.0, 0.0)]), all_parts=Path("results.md"))
     assert len(table.rows) == 16 and others.text.startswith("25 parts lose at most 1.0 points in any")
 
