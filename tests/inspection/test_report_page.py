@@ -148,7 +148,7 @@ def test_a_model_that_answers_questions_is_not_asked(tmp_path, report):
 
 def test_a_model_without_components_of_ours_is_refused(tmp_path, report):
     error = report(write_archive(tmp_path / "model.tar.gz", {}), WEATHER)
-    assert "holds no component of rasa_compressed_bert" in error and "benchmark" in error
+    assert "has no component of rasa_compressed_bert" in error and "benchmark" in error
 
 
 def test_no_test_messages_are_refused(archive, report):
