@@ -94,7 +94,7 @@ def test_options_of_rasas_components_are_to_be_left_out(config, options, problem
 def test_an_option_of_another_component_says_whose_it_is(config, options, owners):
     owners = owners or "DistilledIntentClassifier, JointBertClassifier, PrunedBertIntentClassifier"
     problem = problem_of(config, options)
-    assert f"it is one of {owners}: leave it out, or use a component that has it" in problem
+    assert f"it is an option of {owners}: leave it out, or use a component that has it" in problem
     assert "did you mean" not in problem
 
 
