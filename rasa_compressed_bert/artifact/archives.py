@@ -69,7 +69,9 @@ def unpacked(archive: Path) -> Iterator[Path]:
                         _require_inside(member, folder, archive=archive)
                         parents.update(PurePosixPath(member.name).parents)
                         if number == _MOST_MEMBERS or len(parents) > _MOST_MEMBERS:
-                            raise CompressedBertError(f"'{archive}' has more than {_MOST_MEMBERS} files: not unpacked.")
+                            raise CompressedBertError(
+                                f"'{archive}' has more than {_MOST_MEMBERS} files, so it was not unpacked."
+                            )
                         if member.isfile():
                             _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
@@ -90,7 +92,7 @@ def metadata(folder: Path) -> Dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} cannot be read ({error}).") from error
     if not isinstance(values, dict):
-        raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} is no JSON object.")
+        raise CompressedBertError(f"This is not a trained Rasa model: {_METADATA} is not a JSON object.")
     return values
 
 
@@ -176,19 +178,23 @@ class _Bounded:
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise CompressedBertError(f"'{self._archive}' unpacks to more than {LARGEST_FILE} bytes: not unpacked.")
+            raise CompressedBertError(
+                f"'{self._archive}' has more than {LARGEST_FILE} bytes of files, so it was not unpacked."
+            )
         return data
 
 
 def _require_inside(member: tarfile.TarInfo, folder: Path, *, archive: Path) -> None:
     """Refuses a member outside of the folder or nested too deeply; the root of Rasa's own archives is named '/'."""
     if len(PurePosixPath(member.name).parts) > _DEEPEST:
-        raise CompressedBertError(f"'{archive}' has more than {_DEEPEST} folders within each other: not unpacked.")
+        raise CompressedBertError(f"'{archive}' has more than {_DEEPEST} nested folders, so it was not unpacked.")
     target = (folder / member.name.lstrip("/")).resolve()
     plain = (member.isfile() or member.isdir()) and member.size >= 0 and not member.issparse()
     absolute = member.name.startswith("/") and member.name != "/"
     if not plain or absolute or (target != folder and folder not in target.parents):
-        raise CompressedBertError(f"'{archive}' is not safe to unpack: its member '{member.name}' leaves its folder.")
+        raise CompressedBertError(
+            f"'{archive}' is not safe to unpack: its member '{member.name}' would be written outside of its folder."
+        )
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, *, folder: Path) -> None:

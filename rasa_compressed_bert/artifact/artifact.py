@@ -113,7 +113,7 @@ def read_artifact(folder: Path) -> Artifact:
         manifest = json.loads(text)
         version = manifest.get("format_version")
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ArtifactError(f"'{MANIFEST}' in '{folder}' is no JSON object: {error}") from error
+        raise ArtifactError(f"'{MANIFEST}' in '{folder}' is not a JSON object: {error}") from error
     if version not in READABLE_VERSIONS:
         raise ArtifactError(_other_version(version, written_by=manifest.get("written_by"), folder=folder))
     try:
@@ -148,7 +148,7 @@ def _read(folder: Path, name: str, *, most: Optional[int] = None) -> bytes:
     try:
         size = (folder / name).stat().st_size
         if size > min(LARGEST_FILE, most or LARGEST_FILE):
-            raise ArtifactError(f"'{name}' in '{folder}' has {size} bytes: no model of ours is that large.")
+            raise ArtifactError(f"'{name}' in '{folder}' has {size} bytes, more than any model of {_PACKAGE} has.")
         return (folder / name).read_bytes()
     except OSError as error:
         raise ArtifactError(f"'{name}' in '{folder}' cannot be read: {error}. The model is incomplete.") from error

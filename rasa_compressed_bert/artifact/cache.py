@@ -46,7 +46,7 @@ def cached(folder: Path, key: str, make: Callable[[], Artifact], *, most: float)
         _forget(folder, most)
     except OSError as error:
         if error.errno not in _BY_OTHERS:
-            logger.warning(f"The compressed weights cannot be kept for the next training in '{folder}': {error}")
+            logger.warning(f"The compressed weights cannot be cached in '{folder}' for the next training: {error}")
     return artifact
 
 

@@ -93,14 +93,14 @@ def _require_size(name: str, size: int) -> None:
         ValueError: if it is too large.
     """
     if _BYTE * size > LARGEST_FILE:
-        raise ValueError(f"'{name}' has {size} elements")
+        raise ValueError(f"'{name}' has {size} elements, which is too many")
 
 
 def _decoded(name: str, stored: Mapping[str, np.ndarray]) -> np.ndarray:
     bits, *shape = stored[name + _SIZE].tolist()
     size = math.prod(shape)
     if stored[name + _CODEBOOK].ndim != 1:  # otherwise each index would stand for many values
-        raise ValueError(f"the code book of '{name}' is no list of values")
+        raise ValueError(f"the code book of '{name}' is not a list of values")
     if min(shape, default=0) < 0 or not 0 < bits <= _BYTE or len(stored[name + _INDICES]) != -(-size * bits // 8):
         raise ValueError(f"the indices of '{name}' do not fit its shape {tuple(shape)}")
     _require_size(name, size)

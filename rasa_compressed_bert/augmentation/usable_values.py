@@ -45,11 +45,10 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
     for kind in sorted(tables):
         listed = [tables[kind][place] for place in rng.permutation(len(tables[kind]))]
         if kind not in usage.annotated:
-            what = "is annotated in no message, so that it cannot be learnt"
-            problems[f"lookup tables of an entity that {what}"].append(f"{kind} ({len(listed)})")
+            problems["lookup tables of an entity that no message annotates"].append(f"{kind} ({len(listed)})")
             continue
         if len(listed) > _MOST_CHECKED:
-            logger.info(f"Of the {len(listed)} values of {kind}, {_MOST_CHECKED} random ones may be learnt.")
+            logger.info(f"Only {_MOST_CHECKED} of the {len(listed)} values of {kind}, chosen at random, can be learnt.")
         usable[kind] = []
         for value in listed[:_MOST_CHECKED]:
             problem = usage.problem_of(value, kind)
@@ -92,10 +91,10 @@ class _Usage(NamedTuple):
             return "empty values"
         own = self.annotated[kind][key]
         if self.outside[key] > own:
-            return "values that messages have outside of entities"
+            return "values that occur more often outside of entities"
         for other, counts in self.annotated.items():
             if other != kind and counts[key] > own and not self._exchangeable(kind, other, key):
-                return "values that are annotated as another entity"
+                return "values that are annotated more often as another entity"
         return ""
 
     def _exchangeable(self, kind: str, other: str, key: str) -> bool:
@@ -174,7 +173,7 @@ def _warn(problems: Dict[str, List[str]]) -> None:
     """Logs one warning of all values that are left out, with counts and examples."""
     if problems:
         found = [
-            f"{len(values)} {problem}: {', '.join(values[:_LISTED])}{' ...' if len(values) > _LISTED else ''}"
+            f"{problem} ({len(values)}): {', '.join(values[:_LISTED])}{' ...' if len(values) > _LISTED else ''}"
             for problem, values in problems.items()
         ]
         count = sum(map(len, problems.values()))

@@ -12,9 +12,9 @@ from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_o
 
 _COSTS = {"latency_p50_ms": "milliseconds a question on its passage (median)", "extractor_mb": "size, MB"}
 LEGEND = (
-    "Exact match and F1 as SQuAD 2.0 has them; of a question without an answer, both are 1 if none is given. p50, p95: "
-    "milliseconds of a question on its own passage, without Rasa and without the search in documents. MB: the files of "
-    "the extractor, as the archive compresses them."
+    "Exact match and F1 as in SQuAD 2.0: for an unanswerable question, both are 1 if the model gives no answer. p50, "
+    "p95: milliseconds per question on its own passage, without Rasa and without the search in the documents. MB: the "
+    "files of the extractor, compressed as in the archive."
 )
 
 
@@ -31,7 +31,7 @@ _COLUMNS = (
     _Column("exact, answerable", "answerable_exact", percent),
     _Column("F1, answerable", "answerable_f1", percent),
     _Column("exact, unanswerable", "unanswerable_exact", percent),
-    _Column("least confidence", "threshold", "{:.2f}".format),
+    _Column("min. confidence", "threshold", "{:.2f}".format),
     _Column("p50 ms", "latency_p50_ms", "{:.2f}".format),
     _Column("p95 ms", "latency_p95_ms", "{:.2f}".format),
     _Column("MB", "extractor_mb", "{:.1f}".format),

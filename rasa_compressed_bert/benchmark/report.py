@@ -63,17 +63,16 @@ IN_SHORT = {
 }
 """The most important columns to choose a model."""
 _EXPLAINED = {
-    "latency_p50_ms": "p50, p95, p99: milliseconds of a whole message through Rasa's Agent.parse_message; components: "
-    "without what Rasa does around the components of the pipeline.",
-    "apart_p50_ms": "apart: of messages with a pause before each, when caches have gone cold.",
+    "latency_p50_ms": "p50, p95, p99: milliseconds per message in Rasa's Agent.parse_message; components: only in the "
+    "components of the pipeline, without Rasa's own work.",
+    "apart_p50_ms": "apart: with a pause before each message, in which caches go cold.",
     "calibration_error": "ECE: expected calibration error.",
-    "out_of_scope_auroc": "OOS: of telling messages out of scope apart by their confidence, F1 at a fallback threshold "
-    f"of {FALLBACK_THRESHOLD} and at the best one.",
-    "answers_per_second_1": "HTTP/s: answers a second that eight clients on the same machine get.",
-    "memory_mb": "memory: what the model adds to a worker's resident memory after all messages, on top of Rasa's own "
-    "modules.",
-    "load_s": "load: on top of Rasa's own imports.",
-    "accuracy": "A fallback is undone, as `rasa test nlu` does.",
+    "out_of_scope_auroc": "OOS: how well confidences separate messages out of scope from others: AUROC, and F1 at a "
+    f"fallback threshold of {FALLBACK_THRESHOLD} and at the best one.",
+    "answers_per_second_1": "HTTP/s: answers per second to eight clients on the same machine.",
+    "memory_mb": "memory: resident memory that the model adds to that of Rasa's own modules, after all messages.",
+    "load_s": "load: seconds to load the model, without Rasa's own imports.",
+    "accuracy": "Where FallbackClassifier rejects an intent, that intent is scored, as in `rasa test nlu`.",
 }
 
 

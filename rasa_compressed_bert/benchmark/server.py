@@ -225,7 +225,7 @@ def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: 
             server.load(texts, seconds=_WARM_UP_S)
             seen = server.load(texts, seconds=seconds)
             if seen.errors or not seen.milliseconds:
-                raise CompressedBertError(f"'{archive}' behind its server: {[*seen.errors, 'no answer'][0]}")
+                raise CompressedBertError(f"'{archive}', served by Rasa: {[*seen.errors, 'no answer'][0]}")
             details[workers] = {**seen.summary(), "worker_memory_mb": max(server.memory_mb().values())}
     return {
         **{f"answers_per_second_{count}": seen["answers_per_second"] for count, seen in details.items()},
@@ -241,13 +241,13 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, worker
     while not problem:
         logged = log.read_text(encoding="utf-8", errors="replace")
         if process.poll() is not None or time.monotonic() > deadline:
-            problem = f"did not come up with {workers} workers"
+            problem = f"did not start with {workers} workers"
         elif logged.count(_READY) >= workers:
             try:
                 with opener.open(f"{url}/status", timeout=_REQUEST_S):
                     return
             except urllib.error.HTTPError:
-                problem = "came up without the model"
+                problem = "started without the model"
             except OSError:  # the server does not listen yet
                 pass
         time.sleep(0.2)

@@ -96,7 +96,9 @@ class WorkerProcess:
         answer: Optional[Dict[str, Any]] = json.loads(line) if line else None
         if answer is None:
             code = self._process.wait()
-            raise CompressedBertError(f"'{self._archive}' ended its worker (exit status {code}):\n{self._last_words()}")
+            raise CompressedBertError(
+                f"The worker of '{self._archive}' ended (exit status {code}):\n{self._last_words()}"
+            )
         if "error" in answer:
             raise CompressedBertError(f"'{self._archive}' cannot be measured: {answer['error']}")
         return answer

@@ -54,10 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.format == "onnx" and (arguments.quantization or arguments.nlu):
         raise CompressedBertError(
-            "--quantization and --nlu are for --format tflite: ONNX keeps the model's own format."
+            "--quantization and --nlu are only for --format tflite: ONNX keeps the model's own quantization."
         )
     if arguments.nlu and arguments.quantization != "static_int8":
-        raise CompressedBertError("--nlu is what static_int8 is calibrated on: add --quantization static_int8.")
+        raise CompressedBertError("--nlu is only used to calibrate static_int8: add --quantization static_int8.")
     if arguments.quantization == "static_int8" and not arguments.nlu:
         raise CompressedBertError("--quantization static_int8 is calibrated on messages: add --nlu.")
     texts = []

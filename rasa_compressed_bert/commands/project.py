@@ -122,14 +122,14 @@ def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers
         component = getattr(rasa_compressed_bert, name, None)
         if component is None:
             known = ", ".join(rasa_compressed_bert.__all__)
-            raise CompressedBertError(f"--config: there is no component '{item['name']}'; there are: {known}.")
+            raise CompressedBertError(f"--config: there is no component '{item['name']}'; known components: {known}.")
         options = component.options_class
         learns_messages = options.learns_intents or options.learns_entities
         if (options.learns_answers and learns_answers) or (learns_messages and not learns_answers):
             found[place] = component
     if len(found) != 1:
-        what = "that learn answers" if learns_answers else "with a score of messages"
-        hint = "search needs one" if learns_answers else "search needs one, or --questions for BertAnswerExtractor"
+        what = "that learn answers" if learns_answers else "that learn intents or entities"
+        hint = "search needs exactly one" + ("" if learns_answers else ", or --questions for BertAnswerExtractor")
         raise CompressedBertError(
             f"--config: '{path}' has {len(found)} components of rasa_compressed_bert {what}; {hint}."
         )

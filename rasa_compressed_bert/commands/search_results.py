@@ -18,7 +18,7 @@ _NONE = {
     "best": "no model is at most as large as the baseline",
     "smaller_and_better": "no model is both smaller and better than the baseline",
     "smallest": "no model keeps the score of the baseline",
-    "fastest": "no model keeps the score of the baseline, less --within",
+    "fastest": "no model is within --within of the score of the baseline",
 }
 """The choices, each with the reason why a search may have no model for it."""
 PICKS = tuple(_NONE)
@@ -106,7 +106,7 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
                 if arguments.nlu:
                     _train(trained, arguments.nlu)
             _move(Path(shutil.copytree(str(trained), str(own / name))), shared / name)
-            files = "config.yml and model.tar.gz" if arguments.nlu else "config.yml; with --nlu a model is trained too"
+            files = "config.yml and model.tar.gz" if arguments.nlu else "config.yml; add --nlu to train a model, too"
             write(f"Written: {shared / name}, {files}\n")
     finally:
         shutil.rmtree(str(own), ignore_errors=True)

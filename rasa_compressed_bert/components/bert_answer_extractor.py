@@ -66,7 +66,9 @@ class BertAnswerExtractor(ArtifactComponent):
         known = {*training_data.intents, DEFAULT_NLU_FALLBACK_INTENT_NAME}  # which FallbackClassifier predicts
         unknown = sorted(set(self._options.intents or ()) - known)
         if unknown:
-            logger.warning(f"intents: {listed(unknown)} of BertAnswerExtractor are not intents of the training data.")
+            logger.warning(
+                f"intents: BertAnswerExtractor names intents that are not in the training data: {listed(unknown)}."
+            )
         return []
 
     def _can_learn(self, examples: Sequence[Example]) -> bool:

@@ -45,7 +45,7 @@ def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str
     if training_data.lookup_tables and not _USERS.intersection(pipeline):
         names = sorted({table["name"] for table in training_data.lookup_tables})
         logger.warning(
-            f"The training data has lookup tables ({listed(names)}), and nothing in the pipeline uses them. Set "
+            f"The training data has lookup tables ({listed(names)}), but nothing in the pipeline uses them. Set "
             f"lookups: true, or add {' or '.join(sorted(_USERS))} to the pipeline."
         )
 

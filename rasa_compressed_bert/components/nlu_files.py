@@ -47,7 +47,7 @@ def load_training_data(path: Path) -> Any:
     from rasa.shared.nlu.training_data.loading import load_data
 
     if not path.exists():
-        raise CompressedBertError(f"There is no NLU data '{path}'.")
+        raise CompressedBertError(f"There is no file or folder '{path}' with NLU data.")
     try:
         data = load_data(str(path))
     except Exception as error:  # Rasa's readers raise any kind of exception for a malformed file

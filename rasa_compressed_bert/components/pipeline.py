@@ -47,8 +47,8 @@ def warn_of_other_threshold(options: ComponentConfig, execution_context: Executi
         threshold = node.config.get(_THRESHOLD, _DEFAULT)
         if threshold != ours:
             logger.warning(
-                f"{_FALLBACK} has the threshold {threshold:g}, and the confidences of {component} are made for "
-                f"{ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "
+                f"{_FALLBACK} has the threshold {threshold:g}, but the confidences of {component} are calibrated "
+                f"for {ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "
                 f"{_FALLBACK} to {ours:g}."
             )
 
@@ -65,7 +65,7 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
     theirs = only_language(weights) if weights else None
     if theirs and language and not language.lower().startswith(theirs):
         logger.warning(
-            f"The language in config.yml is '{language}', and the weights '{weights}' of {component} support only "
+            f"The language in config.yml is '{language}', but the weights '{weights}' of {component} support only "
             f"'{theirs}': {other_weights(options.weights_option)}."
         )
 
@@ -104,7 +104,7 @@ def warn_of_unused_text(training_data: TrainingData, execution_context: Executio
     has_policy, has_featurizer = (any(issubclass(used, kind) for used in uses) for kind in (Policy, Featurizer))
     if training_data.has_e2e_examples() and has_policy and not has_featurizer:
         logger.warning(
-            "Stories have messages as text (end-to-end), and the pipeline has no featurizer: no policy learns from "
+            "Stories have messages as text (end-to-end), but the pipeline has no featurizer, so no policy learns from "
             "that text. Add a tokenizer and a featurizer, such as WhitespaceTokenizer and "
             "rasa_compressed_bert.QuantizedBertFeaturizer, or write the stories with intents and actions."
         )
@@ -130,9 +130,9 @@ def warn_of_unused_expressions(
         return
     named = listed(sorted({str(expression["name"]) for expression in training_data.regex_features}))
     logger.warning(
-        f"The training data has regular expressions ({named}), and nothing in the pipeline reads the features that "
-        f"{_REGEX_FEATURIZER} makes of them: {component} reads the text alone. Take RegexEntityExtractor in its place, "
-        "which finds entities by them, or leave it out."
+        f"The training data has regular expressions ({named}), but nothing in the pipeline reads the features that "
+        f"{_REGEX_FEATURIZER} makes of them: {component} reads only the text. Replace {_REGEX_FEATURIZER} with "
+        "RegexEntityExtractor, which finds entities by them, or leave it out."
     )
 
 

@@ -28,7 +28,7 @@ def save(artifact: Optional[Artifact], storage: ModelStorage, resource: Resource
         with storage.write_to(resource) as folder:
             write_artifact(artifact or _UNTRAINED, folder)
     except OSError as error:
-        raise ArtifactError(f"The model cannot be written: {error}. Nothing of it is kept.") from error
+        raise ArtifactError(f"The model cannot be written: {error}. Nothing was saved.") from error
 
 
 def load(storage: ModelStorage, resource: Resource) -> Optional[Artifact]:

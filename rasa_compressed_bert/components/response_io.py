@@ -127,7 +127,7 @@ def writer_of(
     selectors = _selectors(execution_context)
     if None in selectors:
         logger.warning(
-            f"The pipeline has a {_SELECTOR} for all retrieval intents, and {component} leaves the responses to it. "
+            f"The pipeline has a {_SELECTOR} for all retrieval intents, and {component} leaves responses to it. "
             f"Remove {_SELECTOR} from the pipeline, or set its retrieval_intent, or set response_selection: false."
         )
         return None
@@ -159,8 +159,8 @@ def warn_of_responses(
         if not _selectors(execution_context):
             logger.warning(
                 f"The training data has retrieval intents ({listed(sorted(training_data.retrieval_intents))}), and "
-                f"nothing selects their responses. Set response_selection: true (DistilledIntentClassifier also needs "
-                "another student than spacy_textcat, and a teacher that selects these responses), or add a "
+                "no component selects their responses. Set response_selection: true (DistilledIntentClassifier also "
+                "needs another student than spacy_textcat, and a teacher that selects these responses), or add a "
                 f"{_SELECTOR} to the pipeline."
             )
         return
@@ -177,5 +177,5 @@ def warn_of_responses(
     if mixed:
         logger.warning(
             f"Some messages of the retrieval intents {listed(mixed)} have no response key, and one of the responses is "
-            f"selected for them, too. Write their intent as {mixed[0]}/KEY, or give them an intent of another name."
+            f"selected for them, too. Write their intent as {mixed[0]}/KEY, or rename their intent."
         )

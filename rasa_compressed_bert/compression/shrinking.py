@@ -66,7 +66,7 @@ def require_layers(layers: Optional[Sequence[int]], shape: EncoderShape) -> None
     count = len(shape.layers)
     if layers is not None and max(layers) >= count:
         raise ConfigError(
-            f"pruning.layers: {list(layers)} names layers that are not there; the weights have 0 to {count - 1}"
+            f"pruning.layers: {list(layers)} names layers that do not exist; the weights have layers 0 to {count - 1}"
         )
 
 

@@ -71,7 +71,7 @@ class AugmentationConfig:
         if total > 1 + _ROUNDING:
             yield Problem(
                 ("augmentation.mask", "augmentation.pos", "augmentation.neighbours"),
-                f"augmentation.mask, pos and neighbours are {total:g} together; make them 1 at most",
+                f"augmentation.mask, pos and neighbours add up to {total:g}; their sum must be at most 1",
             )
         if self.spacy_model is not None and self.pos == 0:
             yield Problem(

@@ -59,7 +59,7 @@ class BudgetConfig:
             if value != getattr(defaults, name):
                 yield Problem(
                     ("budget", f"pruning.{name}"),
-                    f"pruning.{name}: {shown(value)} is what a budget chooses; leave it or the budget out",
+                    f"pruning.{name}: {shown(value)} is set, but a budget chooses it; leave it or the budget out",
                 )
         if pruning.method not in ("neuron", "head"):
             yield Problem(

@@ -195,7 +195,7 @@ def _owners(prefix: str, key: Any, cls: type) -> Optional[str]:
     owners = [owner for owner, part in parts.items() if part and key in {*declared_options(part), *sections_of(part)}]
     if owners:
         names = ", ".join(sorted(owner.component() for owner in owners))
-        return f"it is one of {names}: leave it out, or use a component that has it"
+        return f"it is an option of {names}: leave it out, or use a component that has it"
     return None if section else rasa_options.advice(key)
 
 

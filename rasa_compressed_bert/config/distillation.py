@@ -79,5 +79,5 @@ class StudentDistillationConfig:
         if self.targets == "logits" and self.loss == "kl":
             yield Problem(
                 ("distillation.loss", "distillation.targets"),
-                "distillation.loss: kl is a distance of probabilities; set distillation.targets to probabilities",
+                "distillation.loss: kl is a distance between probabilities; set distillation.targets to probabilities",
             )

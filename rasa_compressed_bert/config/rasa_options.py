@@ -37,12 +37,12 @@ def advice(name: str) -> Optional[str]:
     for component, names in _OPTIONS.items():
         if name in names:
             instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
-            return f"it is one of Rasa's {component}: leave it out{instead}"
+            return f"it is an option of Rasa's {component}: leave it out{instead}"
     return None
 
 
 def advice_on_value(name: str, value: Any) -> Optional[str]:
     """Return what to do with a value that only Rasa's option of the same name accepts; None for other values."""
     if name == "batch_size" and isinstance(value, (list, tuple)):
-        return "batches do not grow as those of Rasa's DIETClassifier do; give one number or leave it out"
+        return "batches do not grow in training, unlike those of Rasa's DIETClassifier; give one number or leave it out"
     return None

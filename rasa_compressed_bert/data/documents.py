@@ -64,13 +64,15 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
     """
     root = Path(os.path.expanduser(folder))  # unlike Path.expanduser, keeps the name of an unknown user
     if not root.is_dir():
-        raise DataError(f"{option}: '{folder}' is not a folder. Give one with files that end with {_endings()}.")
+        raise DataError(
+            f"{option}: '{folder}' is not a folder. Give a folder of files whose names end with {_endings()}."
+        )
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
     texts = [path for path in files if path.suffix.lower() in SUFFIXES]
     others = [path.relative_to(root).as_posix() for path in files if path not in texts]
     if others:
         logger.warning(
-            f"{option}: {counted(len(others), 'file is', 'files are')} not read, as the names do not end with "
+            f"{option}: {counted(len(others), 'file is', 'files are')} not read, as their names do not end with "
             f"{_endings()}: {listed(others)}."
         )
     size = sum(path.stat().st_size for path in texts)
@@ -85,7 +87,7 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
     if empty:
         logger.warning(f"{option}: {counted(len(empty), 'document has', 'documents have')} no text: {listed(empty)}.")
     if not found:
-        raise DataError(f"{option}: '{folder}' has no file with a text whose name ends with {_endings()}.")
+        raise DataError(f"{option}: '{folder}' has no file with text whose name ends with {_endings()}.")
     return found
 
 

@@ -24,5 +24,5 @@ def read_lines(path: str, *, option: str) -> List[str]:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not found:
-        raise DataError(f"{option}: '{path}' has no message; write one a line, or leave the option out.")
+        raise DataError(f"{option}: '{path}' has no message; write one per line, or leave the option out.")
     return found

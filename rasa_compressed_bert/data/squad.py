@@ -21,11 +21,11 @@ from rasa_compressed_bert.errors import DataError
 logger = logging.getLogger(__name__)
 
 _FORMAT = (
-    'It has to be in the format of SQuAD 2.0: {"data": [{"title": ..., "paragraphs": [{"context": ..., "qas": '
+    'It must be in the format of SQuAD 2.0: {"data": [{"title": ..., "paragraphs": [{"context": ..., "qas": '
     '[{"id": ..., "question": ..., "answers": [{"text": ..., "answer_start": ...}]}]}]}]}'
 )
-_NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "has no passage", "has no text", "has no answer, but is_impossible is not true"
-_MISPLACED, _DUPLICATE = "has no answer at its answer_start", "has the id of an earlier question"
+_NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "without a passage", "without text", "without an answer or is_impossible: true"
+_MISPLACED, _DUPLICATE = "without an answer at its answer_start", "with the id of an earlier question"
 
 
 def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
@@ -116,6 +116,5 @@ def _warn(path: str, faults: Mapping[str, Sequence[str]], misplaced: int) -> Non
         total = sum(map(len, faults.values()))
         reasons = "; ".join(f"{len(ids)} {fault} ({listed(ids)})" for fault, ids in faults.items())
         logger.warning(
-            f"'{path}': {counted(total, 'question is', 'questions are')} left out, as each of them cannot be learnt: "
-            f"{reasons}. Correct the file."
+            f"'{path}': {counted(total, 'question is', 'questions are')} left out: {reasons}. Correct the file."
         )

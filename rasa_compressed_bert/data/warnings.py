@@ -25,7 +25,7 @@ class Moved(NamedTuple):
 def other_weights(option: str) -> str:
     """The advice to use other weights for a language that the present ones do not support."""
     return (
-        f"set {option} to multilingual-e5-small, or to a BERT of that language: a local folder, or a name on the "
+        f"set {option} to multilingual-e5-small, or to a BERT for that language: a local folder, or a name on the "
         "Hugging Face hub"
     )
 
@@ -150,7 +150,7 @@ def warn_of_moved_annotations(moved: Sequence[Moved], count: int) -> None:
         ]
         logger.warning(
             f"{len(moved)} of {counted(count, 'annotation', 'annotations')} "
-            f"{'begins or ends' if len(moved) == 1 else 'begin or end'} inside a word, and whole words are learnt: "
+            f"{'begins or ends' if len(moved) == 1 else 'begin or end'} inside a word; the whole words are learnt: "
             f"{_first(found)}. Correct the training data. (Parts of words are learnt if more than one annotation of a "
             "type, and at least a tenth of them, begin or end inside a word.)"
         )

@@ -55,7 +55,7 @@ def check_confidences(parity: Parity) -> None:
     allowed = max(1, int(MAX_CHANGED * parity.messages))
     if parity.decisively_changed > allowed or not parity.distance <= MAX_DISTANCE:
         raise ExportError(
-            f"The exported model disagrees with the trained one: {parity.decisively_changed} of {parity.messages} "
+            f"The exported model differs from the trained one: {parity.decisively_changed} of {parity.messages} "
             f"labels changed (allowed: {allowed}), confidences moved by {parity.distance:.3f} on average (allowed: "
             f"{MAX_DISTANCE}). "
             "Nothing was saved. Set quantization.per_channel to true, or quantization.method to none."
@@ -73,7 +73,7 @@ def check_features(trained: Sequence[np.ndarray], exported: Sequence[np.ndarray]
     similarity = float(np.mean(np.sum(ours * theirs, axis=1) / np.maximum(norms, 1e-12)))
     if not similarity >= MIN_SIMILARITY:
         raise ExportError(
-            f"The exported encoder disagrees with the one that it was made from: their hidden states have a mean "
+            f"The exported encoder differs from the one that it was made from: their hidden states have a mean "
             f"cosine similarity of {similarity:.3f} (at least {MIN_SIMILARITY} is needed). Nothing was saved. Set "
             "quantization.method to dynamic_int8 or none."
         )

@@ -70,7 +70,9 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
 
     tensors = _tensors(artifact)
     if "encoder" not in artifact.manifest:
-        raise ExportError("This student is no BERT, and only ONNX Runtime can serve it: export it with --format onnx.")
+        raise ExportError(
+            "This student is not a BERT, and only ONNX Runtime can serve it: export it with --format onnx."
+        )
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)

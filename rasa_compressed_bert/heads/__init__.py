@@ -123,7 +123,7 @@ def require_same_labels(before: Sequence[str], now: Sequence[str], *, what: str 
     if added or removed:
         raise DataError(
             f"The {what} are not those that the model was trained on. New: {added or 'none'}; "
-            f"gone: {removed or 'none'}. Train without --finetune."
+            f"removed: {removed or 'none'}. Train without --finetune."
         )
 
 

@@ -24,10 +24,10 @@ class Advice(NamedTuple):
 def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_scope: bool) -> List[Advice]:
     """Recommended steps, the most important first.
 
-        Args:
-            description: as `inspect_model` returns it.
-    evaluation: scores of the same model.
-            tested_scope: whether messages out of scope were given.
+    Args:
+        description: as `inspect_model` returns it.
+        evaluation: scores of the same model.
+        tested_scope: whether messages out of scope were given.
     """
     steps: List[Advice] = []
     if evaluation.intents:
@@ -47,7 +47,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
     if found.unknown:
         why = (
             f"{counted(found.unknown_messages, 'test message has', 'test messages have')} an intent that the model has "
-            "not learnt, and cannot be right:"
+            "not learnt, so it cannot get them right:"
         )
         step = "Add these intents to the training data, or take them out of the test data."
         yield Advice(step, why, list(found.unknown[:_NAMED]))
@@ -67,7 +67,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         )
         yield Advice("Collect more test messages before you decide.", why, [])
     if found.calibration_error > _UNRELIABLE:
-        why = f"Confidences are {percent(found.calibration_error)} away from the share of right answers, on average."
+        why = f"Confidences differ from the share of right answers by {percent(found.calibration_error)} on average."
         step = (
             "Add messages like these to the training data: confidences were calibrated on other kinds of messages."
             if calibrated
@@ -83,7 +83,7 @@ def _of_scope(found: IntentResults, *, tested_scope: bool, detects: bool) -> Ite
         option = "raise `out_of_scope.in_scope_recall`" if detects else "lower the threshold of FallbackClassifier"
         yield Advice(f"Add training messages, or {option}.", why, [])
     if not tested_scope:
-        why = "It was not tested what happens to messages that no intent is right for."
+        why = "The model was not tested on messages that belong to no intent."
         yield Advice("Collect some and add `--out-of-scope FILE`.", why, [])
     elif scope.found is not None and scope.found < _FOUND:
         why = f"Only {percent(scope.found)} of the messages out of scope are below the threshold."

@@ -66,9 +66,9 @@ class AskedModel:
     def ask(self, texts: Sequence[str], *, name: str) -> Answers:
         """Predictions for messages.
 
-            Args:
-        texts: texts of the messages.
-                name: the label of the progress bar.
+        Args:
+            texts: texts of the messages.
+            name: the label of the progress bar.
         """
         answers = Answers()
         for text in texts[:_WARM_UP]:

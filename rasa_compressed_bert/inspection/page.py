@@ -114,7 +114,7 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
     if "student" in component:
         sentences.append(f"A student ({component['student']['architecture']}) that learnt from a larger model.")
     elif "layers" in component:
-        made = "A BERT as it comes," if component["kind"] == "featurizer" else "A BERT fine-tuned from"
+        made = "A pretrained BERT:" if component["kind"] == "featurizer" else "A BERT fine-tuned from"
         sentences.append(f"{made} {component['model_weights'] or 'unnamed weights'}.")
         if component["sparsity"]:
             sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are pruned.")
@@ -147,7 +147,7 @@ def _layer(layer: Mapping[str, Any]) -> Dict[str, Any]:
     for key, name in _WIDTHS.items():
         before, now = layer[key]
         widths.append((name, before, now, now / before if before else 0.0))
-    return {"widths": widths, "gone": layer["sparsity"]}
+    return {"widths": widths, "pruned": layer["sparsity"]}
 
 
 def _code(text: str) -> Markup:

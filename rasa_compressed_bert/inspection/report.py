@@ -21,8 +21,8 @@ _SCORES = {
     "exact": "exact match",
     "f1": "F1",
     "answerable_exact": "exact match of answerable questions",
-    "answerable_f1": "their F1",
-    "unanswerable_exact": "share of the others without an answer",
+    "answerable_f1": "F1 of answerable questions",
+    "unanswerable_exact": "unanswerable questions without an answer",
 }
 _ALSO_SHOWN = {"unanswerable_f1"}  # equals `unanswerable_exact`, which is shown
 
@@ -75,7 +75,7 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
 
 
 def _layers(component: Mapping[str, Any]) -> Table:
-    rows = [["layer", "heads", "query/key size", "value size", "neurons", "gone"]]
+    rows = [["layer", "heads", "query/key size", "value size", "neurons", "pruned"]]
     for index, layer in enumerate(component["layers"]):
         widths = [
             f"{layer[key][0]} -> {layer[key][1]}"
@@ -154,7 +154,7 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
         values[name] = _score(score)
     if component["weakest"]:
         values["weakest intents"] = ", ".join(
-            f"{one['intent']} (F1 {percent(one['f1'])} of {counted(one['messages'], 'message', 'messages')})"
+            f"{one['intent']} (F1 {percent(one['f1'])} on {counted(one['messages'], 'message', 'messages')})"
             for one in component["weakest"]
         )
     if component["confused"]:
@@ -190,7 +190,7 @@ def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
         counted(answers["documents"], "document", "documents"),
         counted(answers["passages"], "passage", "passages"),
     ]
-    return f"least confidence {answers['threshold']:.2f} ({source}); {', '.join(counts)}"
+    return f"minimum confidence {answers['threshold']:.2f} ({source}); {', '.join(counts)}"
 
 
 def _format(quantization: Mapping[str, Any]) -> str:
@@ -236,7 +236,7 @@ def _changes(parity: Mapping[str, Any]) -> str:
     """How the export changed one output; accuracy is only there for labelled messages."""
     text = (
         f"{parity['changed']} of {parity['messages']} labels changed by the export, "
-        f"confidences moved by {parity['distance']:.4f}"
+        f"confidences by {parity['distance']:.4f} on average"
     )
     if parity.get("accuracy") is None:
         return text

@@ -39,11 +39,13 @@ def intent_artifact(model: Path) -> Artifact:
     """
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if not found:
-        raise CompressedBertError(f"'{model}' holds no trained PrunedBertIntentClassifier: a sweep needs one.")
+        raise CompressedBertError(
+            f"'{model}' holds no trained PrunedBertIntentClassifier, which is what this command measures."
+        )
     if "encoder" not in found[-1].manifest:
         raise CompressedBertError(
-            f"The intent classifier in '{model}' is a student that is not a BERT, without layers to compress. Give the "
-            "model of a PrunedBertIntentClassifier."
+            f"The intent classifier in '{model}' is a student, not a BERT, and has no layers to compress. Give "
+            "the model of a PrunedBertIntentClassifier."
         )
     return _not_compressed(found[-1])
 
@@ -66,8 +68,8 @@ def _not_compressed(artifact: Artifact) -> Artifact:
     if set(used.values()) != {"none"}:
         methods_used = ", ".join(f"{name}: {method}" for name, method in used.items())
         logger.warning(
-            f"This model is compressed already ({methods_used}): what is measured comes on top of that. "
-            "`pruning: {method: none}` and `quantization: {method: none}` train one that shows more."
+            f"This model is already compressed ({methods_used}), and changes are measured on top of that. Models "
+            "trained with `pruning: {method: none}` and `quantization: {method: none}` show more."
         )
     return artifact
 
@@ -121,7 +123,7 @@ def measure_sensitivity(
                 work.advance()
     except KeyboardInterrupt:
         done = f"{len(results)} of {total} scores are in '{path}'"
-        raise KeyboardInterrupt(f"{done}; the same command goes on from there.") from None
+        raise KeyboardInterrupt(f"{done}; the same command continues from there.") from None
     return results.content
 
 
@@ -130,8 +132,8 @@ def _score_uncompressed(probe: Probe, results: Results) -> None:
     unknown = probe.unknown()
     if unknown:
         names = ", ".join(sorted(set(unknown)))
-        messages = counted(len(unknown), "message", "messages")
-        logger.warning(f"{messages} cannot be right, with intents that the model does not know ({names}).")
+        messages = counted(len(unknown), "message has an intent", "messages have intents")
+        logger.warning(f"{messages} that the model does not know ({names}): these are scored as wrong.")
     if "main_score" not in results.content:
         parts = targets(probe.shape)
         results.update(

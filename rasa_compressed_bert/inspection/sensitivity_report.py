@@ -42,7 +42,7 @@ def sensitivity_blocks(content: Mapping[str, Any], *, all_parts: Path) -> List[B
         lost = -worst[others].min()
         parts = counted(len(others), "part loses", "parts lose")
         what = f"at most {lost:.1f} points" if lost > 0 else "nothing"
-        blocks.append(Prose(f"{parts} {what} in any of these settings; '{all_parts}' has them all."))
+        blocks.append(Prose(f"{parts} {what} in any of these settings; '{all_parts}' lists all parts."))
     return blocks
 
 
@@ -75,10 +75,10 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
     scale = "each output channel" if content["made_from"]["settings"]["per_channel"] else "each matrix"
     lines = [
         f"Uncompressed: {name} {percent(before[first])}, {_SCORES[second]} {percent(before[second])} on "
-        f"{_asked(content)}; one of them is {100 / content['messages']:.2g} points of {_SCORES[second]}.",
-        f"Each column has the change of {name}, in percentage points, where that part alone is compressed "
-        "and nothing is trained afterwards: by k-means to so many bits (a code book for each matrix, a scale for "
-        f"{scale}), or by setting that share of each matrix to zero, the smallest weights first.",
+        f"{_asked(content)}; each of them is {100 / content['messages']:.2g} points of {_SCORES[second]}.",
+        f"Columns show the change of {name}, in percentage points, if only that part is compressed, without "
+        "further training: by k-means to that many bits (a code book for each matrix, a scale for "
+        f"{scale}), or by setting that share of the weights of each matrix to zero, the smallest first.",
     ]
     if unknown:
         lines.append(f"{counted(unknown, 'message has', 'messages have')} intents that the model does not know.")

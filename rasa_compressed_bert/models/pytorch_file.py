@@ -14,8 +14,8 @@ from rasa_compressed_bert.errors import WeightsError
 
 PYTORCH_FILE = "pytorch_model.bin"
 PICKLED = (
-    "holds weights in PyTorch's pickle format alone, which may run any code when it is read. Install PyTorch 2.6 or "
-    f"newer, which reads {PYTORCH_FILE} without running code; or, if you trust them, write them anew where PyTorch is "
+    "holds weights only in PyTorch's pickle format, which may run any code when it is read. Install PyTorch 2.6 or "
+    f"newer, which reads {PYTORCH_FILE} without running code; or, if you trust them, convert them where PyTorch is "
     "installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
 )
 _SAFE = (2, 6)  # in earlier versions, a file could run code in spite of `weights_only` (CVE-2025-32434)

@@ -118,9 +118,9 @@ class EncoderShape:
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
         if shape.hidden_act not in ACTIVATIONS:
-            raise ArtifactError(f"An encoder of ours has no activation {shape.hidden_act!r}.")
+            raise ArtifactError(f"The activation {shape.hidden_act!r} of the encoder is not supported.")
         if not is_possible:
-            raise ArtifactError(f"An encoder has at most {_MOST_PARAMETERS} parameters, and this one has more.")
+            raise ArtifactError(f"The encoder has more than {_MOST_PARAMETERS} parameters, which is not supported.")
         return shape
 
 

@@ -64,7 +64,7 @@ class Results:
             raise CompressedBertError(f"'{self._path}' cannot be read ({error}); start over with --fresh.") from error
         if different:
             raise CompressedBertError(
-                f"'{self._path}' was made from other {' and '.join(different)}: choose another --out, or start over "
-                "with --fresh."
+                f"'{self._path}' is from a run that differs in {' and '.join(different)}: choose another --out, or "
+                "start over with --fresh."
             )
         return content

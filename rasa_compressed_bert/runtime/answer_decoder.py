@@ -48,7 +48,7 @@ class AnswerDecoder:
         self._slope, self._intercept = float(answers["slope"]), float(answers["intercept"])
         self.threshold = float(answers["threshold"])
         if self._longest < 1 or not self._slope > 0 or not all(map(math.isfinite, (self._slope, self._intercept))):
-            raise ArtifactError("The model's settings of answers are not valid: it is damaged. Train it again.")
+            raise ArtifactError("The model's settings for answers are not valid: it is damaged. Train it again.")
 
     def best_span(self, windows: Sequence[Window], logits: Sequence[np.ndarray]) -> Optional[Span]:
         """The span of whole words with the largest margin; None if there is none.

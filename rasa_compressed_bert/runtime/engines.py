@@ -46,7 +46,7 @@ def open_engine(artifact: Artifact, *, num_threads: int = 1) -> Engine:
     """
     runtime = artifact.manifest["runtime"]
     if runtime not in _ENGINES:
-        raise ArtifactError(f"The model is for the runtime '{runtime}'; known here: {', '.join(_ENGINES)}.")
+        raise ArtifactError(f"The model needs the unknown runtime '{runtime}'; known ones: {', '.join(_ENGINES)}.")
     key = (runtime, num_threads, artifact.digest, *artifact.manifest.get("graph_weights", ()))
     engine = _OPEN.get(key)
     if engine is None:

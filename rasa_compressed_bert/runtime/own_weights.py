@@ -96,7 +96,7 @@ def require_own_weights(graph: bytes, weights: Sequence[str]) -> None:
     names = [tensor.get("name") for tensor in external]
     own = [{"key": [b"location"], "value": [WEIGHTS.encode()]}]
     if names != [[name.encode()] for name in weights] or any(tensor.get("external_data") != own for tensor in external):
-        raise ArtifactError("The graph takes weights from a file that is not the model's own; train it again.")
+        raise ArtifactError("The graph reads weights from a file outside of the model. Train it again.")
 
 
 def _parsed(data: bytes, message: str) -> Dict[str, List[Any]]:
@@ -105,7 +105,9 @@ def _parsed(data: bytes, message: str) -> Dict[str, List[Any]]:
     for number, wire_type, value in _fields(data):
         field = _FIELDS[message].get(number)
         if field is None or (field.message and wire_type != _LENGTH_DELIMITED):
-            raise ArtifactError(f"The graph has a field that no graph of ours has: {number} of {message}.")
+            raise ArtifactError(
+                f"The graph has a field that no graph of rasa_compressed_bert has: {number} of {message}."
+            )
         if field.name in values and not field.repeated:
             raise ArtifactError(f"The graph has the field '{field.name}' of {message} twice: it was altered.")
         values.setdefault(field.name, []).append(_parsed(value, field.message) if field.message else value)

@@ -142,11 +142,11 @@ def _parts(rows: np.ndarray, documents: Sequence[Document]) -> List[Passage]:
     """The passages of a tensor of shape `(N, 3)`, checked against the documents.
 
     Raises:
-        ValueError: if a document is not a text, if a passage is not a part of one or is longer than `LONGEST_PASSAGE`,
+        ValueError: if a document is not text, if a passage is not a part of one or is longer than `LONGEST_PASSAGE`,
             or if there are more passages than the documents can have: compressed, rows of zeros take almost no space.
     """
     if not all(isinstance(part, str) for document in documents for part in document):
-        raise ValueError("a document is not a text")
+        raise ValueError("a document is not text")
     if len(rows) > len(documents) + sum(len(document.text) for document in documents) // _FEWEST_CHARACTERS:
         raise ValueError(f"the documents have {len(rows)} passages")
     passages = [Passage(*row) for row in rows.tolist()]

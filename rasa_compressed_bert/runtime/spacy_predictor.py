@@ -114,7 +114,7 @@ def blank_pipeline(language: str, *, option: str) -> Any:
     try:
         return spacy.blank(language)
     except (ImportError, AttributeError) as error:  # AttributeError: a module that is not a language
-        raise ConfigError(f"{option}: spaCy does not know '{language}', or lacks a package for it") from error
+        raise ConfigError(f"{option}: spaCy does not support '{language}', or lacks a package for it") from error
 
 
 def log_probabilities(nlp: Any, texts: Sequence[str], *, max_length: int) -> np.ndarray:

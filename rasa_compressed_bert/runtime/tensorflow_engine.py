@@ -75,7 +75,7 @@ class TensorflowEngine:
 def _require_known(graph: Any) -> None:
     unknown = {node.op for node in graph.node} - _OPERATORS
     if unknown or len(graph.library.function):
-        raise ValueError(f"it has operators that are none of a forward pass: {sorted(unknown) or 'functions'}")
+        raise ValueError(f"it has operators that no forward pass needs: {sorted(unknown) or 'functions'}")
 
 
 def _read(floats: Mapping[str, np.ndarray], placeholder: str) -> np.ndarray:

@@ -115,10 +115,12 @@ def _require_harmless(model: bytes) -> None:
     except Exception as error:  # anything may happen if it is not a flatbuffer
         raise ArtifactError(f"The TFLite model cannot be read: {type(error).__name__}: {error}") from error
     if elsewhere:
-        raise ArtifactError("The TFLite model takes weights from a file that is not the model's own; train it again.")
+        raise ArtifactError("The TFLite model reads weights from a file outside of the model. Train it again.")
     if names or _CUSTOM in numbers:
         shown = ", ".join(name.decode("utf-8", "replace") for name in names)
-        raise ArtifactError(f"The TFLite model has operators that no model of ours has: {shown or 'custom'}.")
+        raise ArtifactError(
+            f"The TFLite model has operators that no model of rasa_compressed_bert has: {shown or 'custom'}."
+        )
 
 
 def _tables(root: Any, field: int) -> List[Any]:
@@ -141,5 +143,7 @@ def _interpreter() -> Any:
             from tensorflow.lite.python.interpreter import Interpreter
         except ImportError as error:
             raise RuntimeMissingError("The runtime 'tflite' is not installed: pip install ai-edge-litert") from error
-        logger.warning("TensorFlow's own TFLite interpreter is many times slower than: pip install ai-edge-litert")
+        logger.warning(
+            "TensorFlow's own TFLite interpreter is many times slower than LiteRT: pip install ai-edge-litert"
+        )
     return Interpreter

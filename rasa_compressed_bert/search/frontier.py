@@ -121,9 +121,9 @@ def require_some(
 
     nearest = sorted(points, key=miss)[:_SHOWN]
     lines = [
-        f"  {'the config.yml as it is' if point.number < 0 else f'trial {point.number}'}: "
+        f"  {'the unchanged config.yml' if point.number < 0 else f'trial {point.number}'}: "
         + ", ".join(f"{item.metric} {point.figures[item.metric]:.4g}" for item in thresholds)
         for point in nearest
     ]
     asked = ", ".join(map(str, thresholds))
-    raise CompressedBertError("\n".join([f"search: no model meets {asked}{where}. The nearest ones:", *lines]))
+    raise CompressedBertError("\n".join([f"search: no model meets {asked}{where}. The closest ones:", *lines]))

@@ -19,7 +19,7 @@ from rasa_compressed_bert.search.workers import REASON, comes_again
 
 matplotlib.use("Agg")
 _AXES = {"latency_ms": "milliseconds a message", "size_mb": "size of the archive, MB", "parameters": "parameters"}
-_TRIALS, _MISSED, _FRONTIER, _BASELINE = "trials", "miss a threshold", "Pareto frontier", "config.yml as it is"
+_TRIALS, _MISSED, _FRONTIER, _BASELINE = "trials", "miss a threshold", "Pareto frontier", "unchanged config.yml"
 _LOOKS = {
     _TRIALS: ("#9aa0a6", "circle", "o"),
     _MISSED: ("#dadce0", "circle", "o"),
@@ -131,10 +131,10 @@ def legend(rows: Sequence[Sequence[str]]) -> str:
     """An explanation of the columns of `picked_rows`."""
     deviations = any("±" in cell for row in rows for cell in row)
     return (
-        "baseline: your config.yml as it is. score: what --maximize names, else macro F1 of intents, F1 of entities, "
-        "their mean where there are both, or exact match of answers, on splits that had no part in the choice"
+        "baseline: your unchanged config.yml. score: the one that --maximize names, else macro F1 of intents, F1 of "
+        "entities, their mean if there are both, or exact match of answers, on splits that were not used to choose"
         f"{', ± its standard deviation' if deviations else ''}. ms: one message, or one question on its passage, "
-        "median, one thread. The last three columns are differences to the baseline."
+        "median, one thread. The last three columns are differences from the baseline."
     )
 
 
@@ -165,7 +165,7 @@ def plot_frontier(tried: Tried, confirmed: Confirmed, costs: Sequence[str], path
                 spread = deviations if any(deviations) else None
                 axes.errorbar(x, y, yerr=spread, fmt=marker, color=colour, markersize=size, capsize=3, label=label)
             axes.set_title(title)
-            axes.set_xlabel(f"{_AXES[cost]} (less is better)")
+            axes.set_xlabel(f"{_AXES[cost]} (lower is better)")
             axes.set_ylabel("score, %")
             axes.legend()
             axes.grid(alpha=0.3)
@@ -230,7 +230,7 @@ def write_html(
                 )
                 shown.add(label)
                 figure.add_trace(trace, row=row, col=column)
-            figure.update_xaxes(title_text=f"{_AXES[cost]} (less is better)", row=row, col=column)
+            figure.update_xaxes(title_text=f"{_AXES[cost]} (lower is better)", row=row, col=column)
         figure.update_yaxes(title_text=f"score, %<br>{title}", row=row, col=1)
     if shares:
         bars = plotly.Bar(x=list(shares.values())[::-1], y=list(shares)[::-1], orientation="h", showlegend=False)

@@ -56,7 +56,7 @@ def shown(storage: str) -> str:
     found = _ADDRESS.fullmatch(storage)
     if not found:
         raise CompressedBertError(
-            "--storage: the address of the database is not clear; write @, /, ? and # in user, password and parameters "
+            "--storage: the address of the database is ambiguous; write @, /, ? and # in user, password and parameters "
             "as %40, %2F, %3F and %23."
         )
     return found["scheme"] + found["place"]

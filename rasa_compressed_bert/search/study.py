@@ -86,10 +86,13 @@ def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:
             "choose another --out or --name"
         )
     if costs != list(goal.costs):
-        raise ConfigError(f"--minimize: the study '{name}' minimises {','.join(map(str, costs))}")
+        raise ConfigError(
+            f"--minimize: the study '{name}' minimises {','.join(map(str, costs))}; choose these, or another --name"
+        )
     maximized = study.user_attrs.get(_MAXIMIZE)
     if maximized != goal.maximize:
-        raise ConfigError(f"--maximize: the study '{name}' maximises {maximized or 'the score of the component'}")
+        theirs = maximized or "the score of the component"
+        raise ConfigError(f"--maximize: the study '{name}' maximises {theirs}; choose this, or another --name")
     if [direction.name.lower() for direction in study.directions] != directions:
         raise foreign(name)
     return study
@@ -250,7 +253,7 @@ def confirmed(
         try:
             figures = [_on_split(study, point, split, measure, on_measured) for split in splits]
         except TrialFailed as failure:
-            name = "the config.yml as it is" if point.number < 0 else f"trial {point.number}"
+            name = "the unchanged config.yml" if point.number < 0 else f"trial {point.number}"
             if point.number < 0:
                 raise CompressedBertError(f"search: {name} cannot be trained on another split: {failure}") from failure
             logger.warning(f"search: {name} cannot be trained on another split, and is left out: {failure}")

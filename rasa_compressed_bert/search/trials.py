@@ -111,7 +111,7 @@ def search(
             with Alive(trial):
                 _run(study, trial, goal, measure, trial_timeout)
         except optuna.exceptions.UpdateFinishedTrialError:
-            logger.warning(f"search: another worker took trial {trial.number} over; the result of this one is dropped.")
+            logger.warning(f"search: another worker took over trial {trial.number}; the result of this one is dropped.")
         except KeyboardInterrupt:
             give_back(study, _frozen(study, trial), "interrupted")
             raise

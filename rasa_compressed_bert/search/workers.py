@@ -47,7 +47,7 @@ class Alive:
                 return  # another worker has taken the trial over, which is noticed at its end
             except Exception as error:  # the storage fails; a full disk must not get more incomplete lines
                 # only the name: the message may contain the address of a database with its password
-                logger.warning(f"search: the storage cannot be written ({type(error).__name__}).")
+                logger.warning(f"search: the storage cannot be written to ({type(error).__name__}).")
                 return
 
 
@@ -67,7 +67,7 @@ class Watch:
             if trial.number not in self._seen or written != before:
                 self._seen[trial.number] = (written, now)
             elif now - since >= _SILENCE:
-                give_back(self._study, trial, "its worker fell silent", deaths=1)
+                give_back(self._study, trial, "its worker stopped responding", deaths=1)
 
 
 def give_back(study: optuna.Study, trial: FrozenTrial, reason: str, *, deaths: int = 0) -> None:
@@ -83,7 +83,7 @@ def give_back(study: optuna.Study, trial: FrozenTrial, reason: str, *, deaths: i
     again = deaths < _MOST_DEATHS
     storage, trial_id = study._storage, trial._trial_id
     try:
-        storage.set_trial_user_attr(trial_id, REASON, reason if again else f"{reason}, as one before")
+        storage.set_trial_user_attr(trial_id, REASON, reason if again else f"{reason}, as an earlier one did")
         storage.set_trial_user_attr(trial_id, _AGAIN, again)
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
     except optuna.exceptions.UpdateFinishedTrialError:  # another worker was quicker, or the trial has finished

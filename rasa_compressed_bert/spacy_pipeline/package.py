@@ -183,6 +183,8 @@ def _wheel(pipeline: Path, folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         output = done.stdout + done.stderr
         if "wheel to be installed" in output:
-            raise RuntimeMissingError("What is written is a wheel, and `wheel` is not installed: pip install wheel")
-        raise ExportError("\n".join(["spaCy cannot make the package:", *output.splitlines()[-12:]]))
+            raise RuntimeMissingError(
+                "The package is built as a wheel, and `wheel` is not installed: pip install wheel"
+            )
+        raise ExportError("\n".join(["spaCy cannot build the package:", *output.splitlines()[-12:]]))
     return wheels[0]

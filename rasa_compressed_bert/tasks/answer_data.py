@@ -108,7 +108,7 @@ def encode_questions(
     if lost:
         logger.warning(
             f"{counted(len(lost), 'question is', 'questions are')} not learnt, as no window of {max_length} wordpieces "
-            f"has all of the answer: {'; '.join(lost[:3])}. Raise max_length if there are many."
+            f"contains the whole answer: {'; '.join(lost[:3])}. Raise max_length if there are many."
         )
     if not input_ids:
         raise DataError("training_data: no question is left to learn: none has a window with its answer.")

@@ -134,7 +134,7 @@ def _run(
 def with_documents(artifact: Artifact, documents: Sequence[Document]) -> Artifact:
     """Adds the documents that an artifact answers from, and their index."""
     if not documents:
-        logger.warning("documents: there is no folder to answer from: BertAnswerExtractor will answer nothing.")
+        logger.warning("documents: no folder is set, so BertAnswerExtractor will not answer any question.")
         return artifact
     _warn_of_vocabulary(artifact, documents)
     return Artifact(artifact.manifest, {**artifact.files, **PassageIndex.of(documents).files()})
@@ -147,6 +147,6 @@ def _warn_of_vocabulary(artifact: Artifact, documents: Sequence[Document]) -> No
     share = float(np.mean(WordpieceTokenizer(json, _LOOKED_AT).encode(text) == unknown))
     if share > _MANY_UNKNOWN:
         logger.warning(
-            f"documents: {share:.0%} of the wordpieces are not in the vocabulary of the weights. Where the documents "
+            f"documents: {share:.0%} of the wordpieces are not in the vocabulary of the weights. If the documents "
             f"are in a language that the weights do not know, {other_weights('model_weights')}."
         )

@@ -155,7 +155,7 @@ def choose_sparsity(examples: Sequence[Example], config: BertOptions, *, known: 
     split = stratified_split(classes, config.validation_split, seed=config.random_seed, texts=texts)
     training, held_out = ([examples[place] for place in part] for part in split)
     if not held_out:
-        raise DataError("budget: there are too few messages to hold some out, which a budget is measured on.")
+        raise DataError("budget: there are too few messages to hold some out and measure a budget on them.")
     known = without_held_out_synonyms(known, held_out, training)
     dense = fine_tune_bert(training, replace(config, validation_split=0.0, budget=BudgetConfig()), known=known)
     return compress_within(held_out, config, lambda options: compress_bert(dense, options))

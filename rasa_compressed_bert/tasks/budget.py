@@ -82,7 +82,7 @@ def compress_within(
     if not 0 <= place < len(SPARSITIES) or not affordable(attempt(place)):
         asked = ", ".join(f"{name}: {limit:g}" for name, limit in asdict(budget).items() if limit is not None)
         lines = [f"  - {found}" for _, found in sorted(tried.items())]
-        raise DataError("\n".join([f"budget: no compression keeps within {asked}. Tried:", *lines, "Raise a limit."]))
+        raise DataError("\n".join([f"budget: no compression meets {asked}. Tried:", *lines, "Raise a limit."]))
     chosen = attempt(place)
     why = "the weakest that is cheap enough" if limit is None else "the strongest that is good enough"
     logger.info(f"budget: {100 * chosen.sparsity:.0f} % is chosen, {why}.")
@@ -95,9 +95,9 @@ def warn_of_size(artifact: Artifact, budget: BudgetConfig) -> None:
     size = artifact.archived_size / MB
     if not _within(size, budget.max_size_mb):
         logger.warning(
-            f"budget: the model that learnt all messages has {size:.4g} MB, more than max_size_mb: "
-            f"{budget.max_size_mb:g}; those that were measured had learnt a part of them. Lower max_size_mb by the "
-            "difference, and train again."
+            f"budget: the final model, trained on all messages, has {size:.4g} MB, more than max_size_mb: "
+            f"{budget.max_size_mb:g}; those that were measured had learnt only a part of them. Lower max_size_mb by "
+            "the difference, and train again."
         )
 
 

@@ -73,7 +73,7 @@ def helpful_names(examples: Sequence[Example], labels: Sequence[str], state: Mod
     if not helpful:
         return []
     learnt = counted(len(names), "name of an intent is", "names of intents are")
-    logger.info(f"{learnt} learnt as messages, which helps to tell the intents apart.")
+    logger.info(f"{learnt} learnt as messages, which helps to distinguish the intents.")
     return names
 
 

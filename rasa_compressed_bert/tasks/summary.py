@@ -74,14 +74,14 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
     """The score on held-out messages, and how it was estimated."""
     found, student = manifest.get("cross_fitted"), manifest.get("validation", {}).get("student")
     if student:
-        return f"{_percent(student)} against the teacher's intents, on synthetic messages that were held out"
+        return f"{_percent(student)} against the teacher's intents, on held-out synthetic messages"
     if not found:
         return "not estimated: no messages were held out"
     models = counted(found["folds"], "model", "models")
     messages = counted(found["messages"], "message", "messages")
     first = " in the first training" if _is_trained_further(manifest) else ""
     return (
-        f"{_percent(found['score'])}, before compression; cross-fitted{first}: {models} asked about {messages} that "
+        f"{_percent(found['score'])}, before compression; cross-fitted{first}: {models} tested on {messages} that "
         "they were not trained on"
     )
 
@@ -119,7 +119,7 @@ def _speed(artifact: Artifact, examples: Sequence[Example], num_threads: int) ->
     texts = [examples[place].text for place in evenly_spaced(len(examples), _TIMED)]
     milliseconds = quietest_median(predict, texts, rounds=_ROUNDS)
     messages = counted(len(texts), "training message", "training messages")
-    return f"{milliseconds:.2f} ms a message, without Rasa (median of {messages}, {_threads(num_threads)})"
+    return f"{milliseconds:.2f} ms per message, without Rasa (median of {messages}, {_threads(num_threads)})"
 
 
 def _threads(count: int) -> str:
@@ -152,15 +152,15 @@ def _out_of_scope(manifest: Mapping[str, Any]) -> List[str]:
     calibrated = "" if found["calibrated"] else "; not calibrated, as no messages were held out"
     stored = counted(found["stored_messages"], "training message is", "training messages are")
     return [
-        f"confidence below {views['confidence']['threshold']:g}, which {100 * found['in_scope_recall']:.0f} % of the "
-        f"training messages keep{calibrated}; {stored} stored to compare with"
+        f"confidence below {views['confidence']['threshold']:g}; {100 * found['in_scope_recall']:.0f} % of the "
+        f"training messages reach it{calibrated}; {stored} stored to compare with"
     ]
 
 
 def _weakest(manifest: Mapping[str, Any]) -> List[str]:
     found = (manifest.get("cross_fitted") or {}).get("weakest", ())
     return [
-        f"{one['intent']}: F1 {100 * one['f1']:.0f} % of {counted(one['messages'], 'message', 'messages')}"
+        f"{one['intent']}: F1 {100 * one['f1']:.0f} % on {counted(one['messages'], 'message', 'messages')}"
         for one in found[:_SHOWN]
     ]
 

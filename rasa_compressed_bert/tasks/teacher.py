@@ -52,13 +52,13 @@ def given_teacher(model: Path, labels: Sequence[str]) -> Artifact:
     found = [artifact for artifact in artifacts_of(model).values() if artifact.manifest["kind"] == INTENT_CLASSIFIER]
     if len(found) != 1:
         raise CompressedBertError(
-            f"teacher.model: '{model}' holds {len(found) or 'no'} trained classifiers of intents alone, such as "
-            "PrunedBertIntentClassifier; a teacher is exactly one."
+            f"teacher.model: '{model}' holds {len(found) or 'no'} trained components that learn only intents, such "
+            "as PrunedBertIntentClassifier; it must hold exactly one."
         )
     if "student" in found[0].manifest and "encoder" not in found[0].manifest:
         raise CompressedBertError(
-            f"teacher.model: the intent classifier in '{model}' is a student itself; a teacher is a BERT, such as "
-            "PrunedBertIntentClassifier trains."
+            f"teacher.model: the intent classifier in '{model}' is a student itself; a teacher must be a BERT, such as "
+            "that of a PrunedBertIntentClassifier."
         )
     theirs = found[0].manifest["labels"]
     missing, unknown = sorted(set(labels) - set(theirs)), sorted(set(theirs) - set(labels))

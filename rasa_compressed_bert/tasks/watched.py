@@ -52,9 +52,9 @@ def _require_folder(name: str) -> None:
     try:
         Path(name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CompressedBertError(f"tensorboard_log_directory: '{name}' cannot be made: {error}") from error
+        raise CompressedBertError(f"tensorboard_log_directory: '{name}' cannot be created: {error}") from error
     if not os.access(name, os.W_OK):
-        raise CompressedBertError(f"tensorboard_log_directory: nothing can be written in '{name}'.")
+        raise CompressedBertError(f"tensorboard_log_directory: the folder '{name}' cannot be written to.")
 
 
 def _expected_works(config: ComponentConfig, messages: int) -> List[float]:

@@ -55,8 +55,8 @@ def pair_template(json: str) -> PairTemplate:
     first, second = ([place for place, own in enumerate(sequences) if own == number] for number in range(_PLACES))
     if not first or not second or not first[-1] < second[0] - 1:
         raise WeightsError(
-            "The tokenizer of the weights has nothing between the two texts of a pair. Use other weights to answer "
-            "questions."
+            "The tokenizer of the weights puts no separator between the two texts of a pair. Use other weights to "
+            "answer questions."
         )
     types = encoding.type_ids
     is_typed = types[first[-1] : second[0] + 1] == [0, *[0] * (second[0] - first[-1] - 1), 1]

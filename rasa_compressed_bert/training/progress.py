@@ -94,7 +94,7 @@ class Stage:
             else self._whole.seconds_left(self._number, self._done / self._steps)
         )
         if left is not None:
-            self._bar.set_postfix_str(f"{tqdm.format_interval(left)} left in all", refresh=False)
+            self._bar.set_postfix_str(f"{tqdm.format_interval(left)} left in total", refresh=False)
         if self._whole is not None and self._whole.log_directory:
             self._record(self._whole.log_directory, number, values)
 

@@ -38,5 +38,5 @@ class ClassifierView:
         """
         require_tensors(tensors, {"temperature": (1,)})
         if not tensors["temperature"][0] > 0.0:
-            raise ValueError(f"{tensors['temperature'][0]} is no temperature")
+            raise ValueError(f"{tensors['temperature'][0]} is not a temperature")
         return cls(float(tensors["temperature"][0]))

@@ -173,8 +173,8 @@ def _require_decision(weights: Mapping[str, float], mapped: ConfidenceMap) -> No
     """
     shares = list(weights.values())
     if not all(share >= 0.0 for share in shares) or not math.isclose(sum(shares), 1.0, abs_tol=_ROUNDED):
-        raise ValueError(f"the weights of the views are no shares: {dict(weights)}")
+        raise ValueError(f"the weights of the views are not shares: {dict(weights)}")
     if not (0.0 < mapped.power < math.inf and 0.0 < mapped.scale < math.inf and math.isfinite(mapped.familiarity)):
         raise ValueError(f"{mapped} gives no confidences")
     if not 0.0 <= mapped.threshold <= 1.0:
-        raise ValueError(f"{mapped.threshold} is no confidence")
+        raise ValueError(f"{mapped.threshold} is not a confidence")

@@ -77,7 +77,7 @@ def require_tensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Tupl
         if tensors[name].shape != shape:
             raise ValueError(f"'{name}' has the shape {tensors[name].shape} instead of {shape}")
         if not np.isfinite(tensors[name]).all():
-            raise ValueError(f"'{name}' has values that are no numbers")
+            raise ValueError(f"'{name}' has values that are not numbers")
 
 
 def require_bounds(name: str, bounds: np.ndarray, end: int) -> None:

@@ -64,7 +64,7 @@ def test_no_archive_and_a_truncated_one_are_refused(tmp_path, archive):
 def test_an_archive_that_fills_the_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST_FILE", 30_000)
     path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 20_000) for name in "ab"))
-    with pytest.raises(CompressedBertError, match="unpacks to more than 30000 bytes"), archives.unpacked(path):
+    with pytest.raises(CompressedBertError, match="more than 30000 bytes of files"), archives.unpacked(path):
         pass
 
 
@@ -133,7 +133,7 @@ def test_archive_of_something_else_is_refused(tmp_path):
     with pytest.raises(CompressedBertError, match="not a trained Rasa model"):
         archives.require_nlu(other)
     listed = make_tar(tmp_path / "list.tar.gz", (tarfile.TarInfo("metadata.json"), b"[]"))
-    with pytest.raises(CompressedBertError, match="metadata.json is no JSON object"):
+    with pytest.raises(CompressedBertError, match="metadata.json is not a JSON object"):
         archives.require_nlu(listed)
 
 
@@ -141,7 +141,7 @@ def test_folders_count_towards_the_limit_of_files_and_their_depth_is_limited(tmp
     """One archive member can create two thousand folders, and very deep folders cannot even be removed."""
     members = ((tarfile.TarInfo("a/" * depth + "f"), b"") for depth in (400, 800, 1200))
     deep = make_tar(tmp_path / "deep.tar.gz", *members)
-    with pytest.raises(CompressedBertError, match="folders within each other"), archives.unpacked(deep):
+    with pytest.raises(CompressedBertError, match="nested folders"), archives.unpacked(deep):
         pass
     monkeypatch.setattr(archives, "_MOST_MEMBERS", 20)
     members = ((tarfile.TarInfo(f"{number}/a/a/a/a/a/a/a/f"), b"") for number in range(5))

@@ -161,7 +161,7 @@ def test_an_index_stands_for_one_value():
     data = damaged(size=np.array([8, 200_000]), **rows)
     tracemalloc.start()
     try:
-        with pytest.raises(ArtifactError, match="the code book of 'w' is no list"):
+        with pytest.raises(ArtifactError, match="the code book of 'w' is not a list"):
             tensors_from_bytes(data)
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:

@@ -123,7 +123,7 @@ def test_100000_values_take_no_longer(caplog):
     with caplog.at_level(logging.INFO):
         made = filled_messages(examples, known, seed=1)
     assert time.process_time() - start < 10 and len(made) == 200
-    assert "Of the 100000 values of dish, 20000 random ones may be learnt" in caplog.text
+    assert "Only 20000 of the 100000 values of dish, chosen at random, can be learnt" in caplog.text
     assert "200 synthetic messages have such values" in caplog.text
 
 
@@ -134,9 +134,9 @@ def usable(examples, known):
 @pytest.mark.parametrize(
     "values, problem",
     [
-        (["", "  "], "1 empty values: '' (dish)"),
-        (["rice", "Bring", "to"], "3 values that messages have outside of entities: "),
-        (["the beach"], "1 values that are annotated as another entity: 'the beach' (dish)"),
+        (["", "  "], "empty values (1): '' (dish)"),
+        (["rice", "Bring", "to"], "values that occur more often outside of entities (3): "),
+        (["the beach"], "values that are annotated more often as another entity (1): 'the beach' (dish)"),
     ],
     ids=["empty", "everyday words", "another entity"],
 )
@@ -160,7 +160,7 @@ def test_types_with_common_values_are_told_apart_by_their_context():
 def test_an_entity_without_an_example_is_warned_of(caplog):
     assert usable(EXAMPLES, lookups(colour=["red", "blue"])) == {}
     (record,) = caplog.records
-    assert "an entity that is annotated in no message" in record.getMessage() and "colour (2)" in record.getMessage()
+    assert "an entity that no message annotates" in record.getMessage() and "colour (2)" in record.getMessage()
 
 
 def test_values_that_differ_in_case_are_one():

@@ -263,7 +263,7 @@ def test_bits_that_were_measured_before_an_interruption_are_kept(dense, tmp_path
     first, *others = content["cells"]
     assert first["encoder_bits"] == 8 and 0 < first["archived"] <= first["stored"] < content["dense"]["stored"]
     assert [cell["refused"] for cell in others] == ["no", "no"]
-    with pytest.raises(CompressedBertError, match="other test messages"):
+    with pytest.raises(CompressedBertError, match="differs in test messages"):
         kmeans_bits.measure(dense, messages[:1], path=tmp_path / "bits.json")
 
 

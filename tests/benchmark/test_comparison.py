@@ -150,7 +150,7 @@ def test_a_worker_that_was_killed_while_it_waited_is_named(tmp_path, monkeypatch
         assert worker.parse(["hello"]) == {}
         worker._process.kill()
         worker._process.wait()
-        with pytest.raises(CompressedBertError, match=r"'.*model.tar.gz' ended its worker \(exit status -9\)"):
+        with pytest.raises(CompressedBertError, match=r"The worker of '.*model.tar.gz' ended \(exit status -9\)"):
             worker.parse(["hello"] * 100_000)
 
 

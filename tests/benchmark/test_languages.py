@@ -120,8 +120,8 @@ def test_what_cannot_be_run_is_refused(monkeypatch, capsys, options, words):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--data", "nothing"], "There is no NLU data 'nothing/train.yml'"),
-        (["--cross-lingual", "nothing"], "There is no NLU data 'nothing/train_5k.yml'"),
+        (["--data", "nothing"], "There is no file or folder 'nothing/train.yml'"),
+        (["--cross-lingual", "nothing"], "There is no file or folder 'nothing/train_5k.yml'"),
         (["--cross-lingual", "english"], "holds no test_LANGUAGE.yml of another language than en"),
     ],
 )

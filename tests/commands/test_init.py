@@ -82,7 +82,8 @@ def test_a_file_that_is_there_is_not_replaced_without_force(tmp_path, capsys):
 def test_without_a_terminal_nothing_is_asked(tmp_path, capsys):
     assert main(["init", "--out", str(tmp_path / "config.yml")]) == 2
     assert (
-        capsys.readouterr().err == "init: there is no terminal to ask on. Add --yes, and options for what you want.\n"
+        capsys.readouterr().err
+        == "init: there is no terminal for questions. Add --yes, and options for what you want.\n"
     )
     command = [sys.executable, "-m", "rasa_compressed_bert", "init"]
     root = Path(__file__).parents[2]

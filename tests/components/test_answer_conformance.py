@@ -80,7 +80,7 @@ def test_unknown_intents_are_warned_of(case, storage, caplog):
     config = {**case.config, "intents": ["ask", "greet", "nlu_fallback"], "training_data": None}
     component = create(case.component, config, storage)
     component.train(training_data())
-    assert "intents: ask of BertAnswerExtractor are not intents of the training data." in caplog.text
+    assert "intents: BertAnswerExtractor names intents that are not in the training data: ask." in caplog.text
     assert "no examples with an answer: BertAnswerExtractor learns nothing" in caplog.text
     loaded = load(case.component, case.config, storage)
     assert predict(loaded, QUESTIONS[:1]) == [{"text": QUESTIONS[0]}]
@@ -128,7 +128,7 @@ def test_a_model_without_documents(case, tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     config = {**case.config, "documents": None, "epochs": 1, "pruning": {"method": "none"}}
     component = train(case.component, config, training_data(), make_storage(tmp_path))
-    assert "documents: there is no folder to answer from" in caplog.text
+    assert "documents: no folder is set" in caplog.text
     assert "answer" not in predict(component, QUESTIONS)[0]
 
 

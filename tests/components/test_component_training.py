@@ -136,8 +136,8 @@ def test_finetuning_keeps_the_model_as_small_as_it_is(trained, quick, finetuned_
 @pytest.mark.parametrize(
     "examples, word",
     [
-        ({**EXAMPLES, "pay": ["bank card"]}, r"New: \['pay'\]; gone: none"),
-        ({"greet": EXAMPLES["greet"]}, r"New: none; gone: \['food', 'music', 'weather'\]"),
+        ({**EXAMPLES, "pay": ["bank card"]}, r"New: \['pay'\]; removed: none"),
+        ({"greet": EXAMPLES["greet"]}, r"New: none; removed: \['food', 'music', 'weather'\]"),
     ],
     ids=["added", "removed"],
 )

@@ -76,7 +76,7 @@ def test_tables_that_nothing_uses_are_warned_of(user, caplog):
     warn_of_unused_lookups(data, {"JointBertClassifier", user})
     assert caplog.text == ""
     warn_of_unused_lookups(data, {"JointBertClassifier"})
-    assert "lookup tables (dish), and nothing in the pipeline uses them" in caplog.text
+    assert "lookup tables (dish), but nothing in the pipeline uses them" in caplog.text
     assert "Set lookups: true, or add RegexEntityExtractor or RegexFeaturizer" in caplog.text
 
 

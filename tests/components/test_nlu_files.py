@@ -29,7 +29,7 @@ def test_entities_of_rasa_yaml_are_kept_where_they_are_asked_for(tmp_path):
 
 
 def test_bad_test_data_is_one_clear_error(tmp_path):
-    with pytest.raises(CompressedBertError, match="There is no NLU data"):
+    with pytest.raises(CompressedBertError, match="There is no file or folder .* with NLU data"):
         load_messages(tmp_path / "none.yml")
     lookup = write_nlu(tmp_path / "lookup.yml", "- lookup: city", "  examples: |", "    - Rome")
     with pytest.raises(DataError, match="no message with an intent"):

@@ -161,5 +161,5 @@ def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, w
         warn_of_unused_expressions(data, graph, component="Ours")
     assert caplog.text == ""  # no regular expressions; end-to-end stories, whose policies read features
     warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
-    assert ("expressions (zip), and nothing in the pipeline reads" in caplog.text) == warned
-    assert not warned or "Ours reads the text alone. Take RegexEntityExtractor in its place" in caplog.text
+    assert ("expressions (zip), but nothing in the pipeline reads" in caplog.text) == warned
+    assert not warned or "Ours reads only the text. Replace RegexFeaturizer with RegexEntityExtractor" in caplog.text

@@ -120,7 +120,7 @@ def test_throughput_of_a_model_by_its_relative_path(one, monkeypatch):
 
 def test_no_model_is_no_server(tmp_path):
     (tmp_path / "model.tar.gz").write_bytes(b"nothing")
-    with pytest.raises(CompressedBertError, match="came up without the model"), serve(tmp_path / "model.tar.gz"):
+    with pytest.raises(CompressedBertError, match="started without the model"), serve(tmp_path / "model.tar.gz"):
         pass
 
 

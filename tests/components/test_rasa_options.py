@@ -24,4 +24,4 @@ def test_every_option_of_rasas_component_is_known(theirs, ours):
     with pytest.raises(ConfigError) as caught:
         ours.from_dict(brought)
     assert len(caught.value.problems) == len(brought) > 0
-    assert all("it is one of Rasa's" in problem for problem in caught.value.problems)
+    assert all("it is an option of Rasa's" in problem for problem in caught.value.problems)

@@ -72,7 +72,7 @@ def test_layers_that_are_kept_compute_what_they_did():
 def test_layers_that_are_not_there():
     require_layers(None, SHAPE)
     require_layers([1, 0], SHAPE)
-    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that are not there; .* 0 to 1"):
+    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that do not exist; .* 0 to 1"):
         require_layers([0, 2], SHAPE)
 
 

@@ -57,7 +57,7 @@ def test_layers_are_left_out_by_pruning_alone():
     (problem,) = problems_of({"pruning": {"method": "none", "layers": [0, 2]}})
     assert problem.startswith("pruning.layers: [0, 2] is only for pruning.method: neuron, head or weight, not none")
     (problem,) = problems_of({"pruning": {"layers": [0, 2]}, "budget": {"max_size_mb": 5}})
-    assert problem == "pruning.layers: [0, 2] is what a budget chooses; leave it or the budget out"
+    assert problem == "pruning.layers: [0, 2] is set, but a budget chooses it; leave it or the budget out"
 
 
 @pytest.mark.parametrize("name", OWN_SPARSITIES)

@@ -110,7 +110,7 @@ def test_epochs_of_finetuning():
         ({"student": {"num_layers": 3}}, "only for student.architecture: transformer, not bilstm"),
         (
             {"student": {"architecture": "transformer", "layers": [0, 1], "num_layers": 3}},
-            "are not student.num_layers: 3",
+            "contradicts student.num_layers: 3",
         ),
         ({"student": {"architecture": "transformer", "layers": [1, 1]}}, "not a list of different integers >= 0"),
         ({"student": {"architecture": "transformer", "layers": "0,1"}}, "not a list of different integers >= 0"),
@@ -149,7 +149,7 @@ def test_epochs_of_finetuning():
             "quantization is not for student.architecture: spacy_text",
         ),
         ({"teacher": {"predictions": "b"}, "student": {"architecture": "transformer"}}, "choose another architecture"),
-        ({"distillation": {"targets": "logits", "loss": "kl"}}, "kl is a distance of probabilities"),
+        ({"distillation": {"targets": "logits", "loss": "kl"}}, "kl is a distance between probabilities"),
         (
             {"distillation": {"loss": "kl"}, "student": {"architecture": "spacy_textcat"}},
             "learns probabilities by their mse",
@@ -157,10 +157,10 @@ def test_epochs_of_finetuning():
         ({**TRANSFORMER, "pruning": {"end_epoch": 20}}, "pruning.end_epoch: 20.0 is after the end of training"),
         (
             {**TRANSFORMER, "pruning": {"layers": [0, 2]}},
-            "pruning.layers: [0, 2] are not all layers of the student: student.num_layers is 2; name those from 0",
+            "names layers that the student does not have: student.num_layers is 2; name those from 0",
         ),
         ({**TRANSFORMER, "pruning": {"pooler": 0.5}}, "is for a pooler, which a student does not have"),
-        ({"augmentation": {"mask": 0.6, "pos": 0.6}}, "are 1.3 together; make them 1 at most"),
+        ({"augmentation": {"mask": 0.6, "pos": 0.6}}, "add up to 1.3; their sum must be at most 1"),
         ({"augmentation": {"pos": 0, "spacy_model": "en_core_web_sm"}}, "'en_core_web_sm' is only for pos"),
         ({"augmentation": {"n_iters": 2}}, "did you mean 'n_iter'"),
     ],

@@ -50,18 +50,30 @@ def test_switches_that_say_what_a_component_learns_are_accepted(config, intents,
 
 def test_a_growing_batch_size_is_refused_with_advice():
     assert problem_of(PrunedBertIntentClassifierConfig, {"batch_size": [64, 256]}) == (
-        "batch_size: [64, 256] is not an integer >= 1; batches do not grow as those of Rasa's DIETClassifier do; give "
-        "one number or leave it out"
+        "batch_size: [64, 256] is not an integer >= 1; batches do not grow in training, unlike those of Rasa's "
+        "DIETClassifier; give one number or leave it out"
     )
 
 
 @pytest.mark.parametrize(
     "config, options, problem",
     [
-        (JointBertClassifierConfig, {"constrain_similarities": True}, "true); it is one of Rasa's DIETClassifier"),
-        (JointBertClassifierConfig, {"model_confidence": "softmax"}, "'softmax'); it is one of Rasa's DIETClassifier"),
-        (BertEntityExtractorConfig, {"max_iterations": 50}, "50); it is one of Rasa's CRFEntityExtractor"),
-        (QuantizedBertFeaturizerConfig, {"cache_dir": None}, "null); it is one of Rasa's LanguageModelFeaturizer"),
+        (
+            JointBertClassifierConfig,
+            {"constrain_similarities": True},
+            "true); it is an option of Rasa's DIETClassifier",
+        ),
+        (
+            JointBertClassifierConfig,
+            {"model_confidence": "softmax"},
+            "'softmax'); it is an option of Rasa's DIETClassifier",
+        ),
+        (BertEntityExtractorConfig, {"max_iterations": 50}, "50); it is an option of Rasa's CRFEntityExtractor"),
+        (
+            QuantizedBertFeaturizerConfig,
+            {"cache_dir": None},
+            "null); it is an option of Rasa's LanguageModelFeaturizer",
+        ),
     ],
 )
 def test_options_of_rasas_components_are_to_be_left_out(config, options, problem):
@@ -82,7 +94,7 @@ def test_options_of_rasas_components_are_to_be_left_out(config, options, problem
 def test_an_option_of_another_component_says_whose_it_is(config, options, owners):
     owners = owners or "DistilledIntentClassifier, JointBertClassifier, PrunedBertIntentClassifier"
     problem = problem_of(config, options)
-    assert f"it is one of {owners}: leave it out, or use a component that has it" in problem
+    assert f"it is an option of {owners}: leave it out, or use a component that has it" in problem
     assert "did you mean" not in problem
 
 

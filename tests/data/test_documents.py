@@ -37,7 +37,9 @@ def test_markdown_and_text_files(tmp_path, caplog):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "c.md").write_text("hidden")
     assert read(folder) == [Document("b.md", "# Hours\n9 to 5"), Document("sub/a.txt", "Café")]
-    assert "documents: 2 files are not read, as the names do not end with .md or .txt: hidden/x, notes." in caplog.text
+    assert (
+        "documents: 2 files are not read, as their names do not end with .md or .txt: hidden/x, notes." in caplog.text
+    )
 
 
 def test_empty_documents_are_left_out(tmp_path, caplog):
@@ -53,7 +55,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("files", [{}, {"a": "text"}, {"a_md": ""}])
 def test_a_folder_without_a_text(tmp_path, files):
-    with pytest.raises(DataError, match="has no file with a text whose name ends with .md or .txt"):
+    with pytest.raises(DataError, match="has no file with text whose name ends with .md or .txt"):
         read(write(tmp_path, **files))
 
 

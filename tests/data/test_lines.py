@@ -26,5 +26,5 @@ def test_what_is_no_text_names_the_option(tmp_path):
 @pytest.mark.parametrize("content", ["", " \n\n"])
 def test_a_file_without_messages_is_refused(content, tmp_path):
     (tmp_path / "lines.txt").write_text(content)
-    with pytest.raises(DataError, match="^augmentation.unlabelled: .*lines.txt' has no message; write one a line"):
+    with pytest.raises(DataError, match="^augmentation.unlabelled: .*lines.txt' has no message; write one per line"):
         read_lines(str(tmp_path / "lines.txt"), option="augmentation.unlabelled")

@@ -79,17 +79,17 @@ def test_a_question_without_an_answer_in_its_place_is_left_out(tmp_path, caplog)
 @pytest.mark.parametrize(
     "faulty, reason",
     [
-        (entry(1, text=" "), "has no text"),
-        (entry(1, text=None), "has no text"),
-        (entry(1, answers=(), is_impossible=False), "has no answer, but is_impossible is not true"),
-        (entry(2), "has the id of an earlier question"),
+        (entry(1, text=" "), "without text"),
+        (entry(1, text=None), "without text"),
+        (entry(1, answers=(), is_impossible=False), "without an answer or is_impossible: true"),
+        (entry(2), "with the id of an earlier question"),
     ],
 )
 def test_faulty_questions_are_left_out(tmp_path, caplog, faulty, reason):
     caplog.set_level(logging.WARNING)
     path = write(tmp_path, [entry(2), faulty])
     assert [question.id for question in read(path)] == ["2"]
-    assert f"'{path}': 1 question is left out, as each of them cannot be learnt: 1 {reason}" in caplog.text
+    assert f"'{path}': 1 question is left out: 1 {reason}" in caplog.text
 
 
 @pytest.mark.parametrize("context", [None, "", "  \n", 7])
@@ -98,7 +98,7 @@ def test_questions_without_a_passage(tmp_path, caplog, context):
     path = write(tmp_path, [entry(1), entry(2)], context=context)
     with pytest.raises(DataError, match="has no question that can be used"):
         read(path)
-    assert "2 questions are left out" in caplog.text and "2 has no passage ('1', '2')" in caplog.text
+    assert "2 questions are left out" in caplog.text and "2 without a passage ('1', '2')" in caplog.text
 
 
 def test_ids_of_several_files(tmp_path, caplog):

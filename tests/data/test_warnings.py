@@ -41,7 +41,7 @@ def test_messages_with_unknown_wordpieces_are_counted(caplog):
         "does not fit all of the 9 messages: 5 have words that it does not know: 'text 0'; 'text 1'; 'text 2' ...."
         in (said(caplog))
     )
-    assert "set teacher.model_weights to multilingual-e5-small, or to a BERT of that language" in said(caplog)
+    assert "set teacher.model_weights to multilingual-e5-small, or to a BERT for that language" in said(caplog)
 
 
 def test_messages_with_equal_wordpieces_are_named_with_their_intents(caplog):

@@ -127,7 +127,7 @@ def test_export_says_how_it_compares():
 
 def test_export_that_disagrees_is_refused():
     wrong = np.eye(5, dtype=np.float32)[[0, 1, 2, 3, 4, 0]] * 20.0
-    with pytest.raises(ExportError, match="disagrees"):
+    with pytest.raises(ExportError, match="differs"):
         export(random_parameters(SHAPE), logits=wrong)
 
 
@@ -136,7 +136,7 @@ def test_only_the_given_logits_are_compared():
     kept = np.zeros((6, 5), bool)
     kept[:2, :3] = True  # two messages, three of five classes
     parameters, mixed = random_parameters(SHAPE), np.eye(5, dtype=np.float32)[[4] * 6] * 20.0
-    with pytest.raises(ExportError, match="disagrees"):
+    with pytest.raises(ExportError, match="differs"):
         export(parameters, logits=mixed)
     mixed[:2, :3] = trained_logits(parameters)[:2, :3]
     parity = export(parameters, logits=mixed, compared=kept, method="none").manifest["parity"]

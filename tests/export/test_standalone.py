@@ -111,7 +111,7 @@ def test_an_artifact_that_does_not_say_what_it_is(key):
     damaged = Artifact({name: value for name, value in whole.manifest.items() if name != key}, whole.files)
     for export in (onnx_files, lambda damaged: tflite_files(damaged, quantization="none", texts=[])):
         if key == "encoder" or export is not onnx_files:
-            with pytest.raises((ArtifactError, ExportError), match="do not fit each other|no BERT"):
+            with pytest.raises((ArtifactError, ExportError), match="do not fit each other|not a BERT"):
                 export(damaged)
 
 

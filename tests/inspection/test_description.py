@@ -112,7 +112,7 @@ def test_weak_and_confused_intents_of_held_out_messages_are_listed():
     report = describe(Artifact({**small.manifest, "cross_fitted": cross_fitted}, small.files))
     text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     words = " ".join(text.split())
-    assert "weakest intents a (F1 50.0 % of 12 messages), b (F1 75.0 % of 1 message)" in words
+    assert "weakest intents a (F1 50.0 % on 12 messages), b (F1 75.0 % on 1 message)" in words
     assert "most confused a taken for c 7 times" in words
 
 
@@ -133,7 +133,7 @@ CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.
 @pytest.mark.parametrize(
     "parity, lines",
     [
-        ({"tags": CHANGES}, ["parity of tags 1 of 10 labels changed by the export, confidences moved by 0.0200"]),
+        ({"tags": CHANGES}, ["parity of tags 1 of 10 labels changed by the export, confidences by 0.0200 on average"]),
         ({**CHANGES, "accuracy": None}, ["parity 1 of 10 labels changed by the export"]),
         (
             {**CHANGES, "accuracy": 0.9, "tones": {**CHANGES, "changed": 2, "accuracy": 0.8}},

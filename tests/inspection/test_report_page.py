@@ -112,7 +112,7 @@ def test_a_model_without_intents_has_a_page_of_its_entities(tmp_path, report, pr
 def test_a_model_that_decides_nothing_says_so(tmp_path, report):
     page = Page(report(write_archive(tmp_path / "model.tar.gz", {NODE: featurizer_artifact()}), WEATHER))
     assert "None of these components finds intents or entities" in page.text and "Layers" in page.text
-    assert "A BERT as it comes, tiny." in page.text and "fine-tuned" not in page.text
+    assert "A pretrained BERT: tiny." in page.text and "fine-tuned" not in page.text
     assert "pruning" not in page.text, "a featurizer has no such option"
 
 

@@ -202,11 +202,14 @@ def test_interruption_keeps_what_is_done_and_the_next_call_does_the_rest(content
 @pytest.mark.parametrize(
     "change, named",
     [
-        ({"artifact": artifact_of(SHAPE, random_parameters(SHAPE, num_classes=4, seed=9))}, "other model:"),
-        ({"artifact": artifact_of(SHAPE, PARAMETERS, labels=LABELS[::-1])}, "other model:"),
-        ({"messages": MESSAGES[1:]}, "other test messages:"),
-        ({"sweep": replace(SWEEP, bits=(2,))}, "other settings:"),
-        ({"sweep": replace(SWEEP, per_channel=False), "messages": MESSAGES[1:]}, "other test messages and settings:"),
+        ({"artifact": artifact_of(SHAPE, random_parameters(SHAPE, num_classes=4, seed=9))}, "differs in model:"),
+        ({"artifact": artifact_of(SHAPE, PARAMETERS, labels=LABELS[::-1])}, "differs in model:"),
+        ({"messages": MESSAGES[1:]}, "differs in test messages:"),
+        ({"sweep": replace(SWEEP, bits=(2,))}, "differs in settings:"),
+        (
+            {"sweep": replace(SWEEP, per_channel=False), "messages": MESSAGES[1:]},
+            "differs in test messages and settings:",
+        ),
     ],
 )
 def test_results_of_something_else_are_not_gone_on_with(content, tmp_path, change, named):
@@ -231,7 +234,7 @@ def test_messages_of_unknown_intents_are_wrong_and_reported(tmp_path, caplog):
     strange = [message._replace(intent="strange") for message in MESSAGES[:6]]
     content = measure(tmp_path / "r.json", Sweep((8,), (0.0,)), messages=[*strange, *MESSAGES[6:]])
     assert content["uncompressed"]["accuracy"] == pytest.approx(54 / 60)
-    assert "6 messages cannot be right" in caplog.text and "(strange)" in caplog.text
+    assert "6 messages have intents that the model does not know" in caplog.text and "(strange)" in caplog.text
     assert "6 messages have intents that the model does not know" in sensitivity_markdown(content)
 
 
@@ -269,7 +272,7 @@ def test_model_without_our_intent_classifier_is_refused(tmp_path, components):
 def test_a_student_that_is_no_bert_is_refused(tmp_path):
     student = Artifact({"kind": INTENT_CLASSIFIER, "student": {"architecture": "ngrams"}, "quantization": {}}, {})
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: student})
-    with pytest.raises(CompressedBertError, match="is a student that is not a BERT"):
+    with pytest.raises(CompressedBertError, match="is a student, not a BERT"):
         intent_artifact(archive)
 
 
@@ -311,7 +314,7 @@ def test_a_terminal_shows_the_worst_parts_first_and_how_many_others_lose_nothing
     *_, table, others = sensitivity_blocks(content, all_parts=Path("results.md"))
     assert table.rows[0] == ["part", "million weights", "8 bits (default)", "60 % (default)"]
     assert [row[0] for row in table.rows[1:4]] == ["part 3", "part 1", "part 0"] and len(table.rows) == 6
-    assert others.text == "5 parts lose nothing in any of these settings; 'results.md' has them all."
+    assert others.text == "5 parts lose nothing in any of these settings; 'results.md' lists all parts."
     *_, table, others = sensitivity_blocks(scored(40 * [(-1.0, 0.0)]), all_parts=Path("results.md"))
     assert len(table.rows) == 16 and others.text.startswith("25 parts lose at most 1.0 points in any")
 

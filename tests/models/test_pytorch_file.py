@@ -97,7 +97,7 @@ def test_without_a_safe_pytorch_it_is_not_read(pytorch, folder, monkeypatch, ver
         monkeypatch.setitem(sys.modules, "torch", None)  # makes the import fail
     else:
         pytorch.__version__ = version
-    message = "PyTorch's pickle format alone, .* Install PyTorch 2.6 or newer, .* safe_serialization=True"
+    message = "only in PyTorch's pickle format, .* Install PyTorch 2.6 or newer, .* safe_serialization=True"
     for read in (load_pretrained, weights_digest, hugging_face.read_checkpoint):
         with pytest.raises(WeightsError, match=message):
             read(str(folder))

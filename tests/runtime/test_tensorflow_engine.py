@@ -87,7 +87,7 @@ def test_no_other_operator_runs(artifact, operator):
 
     graph = tf.compat.v1.GraphDef.FromString(artifact.files[TENSORFLOW_GRAPH])
     graph.node.add(name="other", op=operator)
-    with pytest.raises(ArtifactError, match=f"operators that are none of a forward pass: .*{operator}"):
+    with pytest.raises(ArtifactError, match=f"operators that no forward pass needs: .*{operator}"):
         TensorflowEngine(Artifact({}, {**artifact.files, TENSORFLOW_GRAPH: graph.SerializeToString()}))
 
 

@@ -147,13 +147,13 @@ def test_a_study_of_answers(project, tmp_path, capsys):
     chosen = yaml.safe_load((fastest / "config.yml").read_text())["pipeline"]
     assert chosen[0] == {"name": "rasa_compressed_bert.PrunedBertIntentClassifier"}
     assert chosen[1]["training_data"] == [str(tmp_path / "questions.json")] and chosen[1]["epochs"] == 1
-    assert not (fastest / "model.tar.gz").exists() and "with --nlu a model is trained too" in output.out
+    assert not (fastest / "model.tar.gz").exists() and "add --nlu to train a model, too" in output.out
 
 
 @pytest.mark.usefixtures("without_graphs")
 def test_a_trial_that_misses_the_threshold_is_complete(project, tmp_path, capsys):
     assert main([*project(), "--trials", "1", "--splits", "1", "--threshold", "exact >= 1"]) == 2
-    assert "search: no model meets exact >= 1. The nearest ones:\n" in capsys.readouterr().err
+    assert "search: no model meets exact >= 1. The closest ones:\n" in capsys.readouterr().err
     (row,) = list(csv.DictReader((tmp_path / "study" / "trials.csv").read_text().splitlines()))[1:]
     assert (row["state"], row["reason"]) == ("COMPLETE", "misses exact >= 1")
     assert main([*project(), "--maximize", "f1", "--resume", "--trials", "1"]) == 2
@@ -199,9 +199,11 @@ def test_bad_input_is_one_sentence_before_anything_trains(project, tmp_path, cap
     assert "max_length: 8 is not an integer" in said(max_length=8)
     assert "documents: 'nowhere' is not a folder" in said(documents="nowhere")
     classifier = [{"name": "rasa_compressed_bert.PrunedBertIntentClassifier"}]
-    assert "has 0 components of rasa_compressed_bert that learn answers; search needs one" in said(pipeline=classifier)
+    assert "has 0 components of rasa_compressed_bert that learn answers; search needs exactly one" in said(
+        pipeline=classifier
+    )
     assert main([*project()[:3], "--nlu", str(tmp_path / "nlu.yml")]) == 2
-    assert "There is no NLU data" in capsys.readouterr().err
+    assert "with NLU data" in capsys.readouterr().err
     assert main(project()[:3]) == 2
     assert capsys.readouterr().err == "search: give --nlu, or --questions for BertAnswerExtractor.\n"
     entry = {"id": "1", "question": "how ?", "answers": [{"text": "hot", "answer_start": 0}]}
@@ -217,7 +219,7 @@ def test_an_extractor_alone_needs_questions(project, tmp_path, capsys):
     pipeline = [{"name": "rasa_compressed_bert.BertAnswerExtractor"}]
     (tmp_path / "nlu.yml").write_text("version: '3.1'\n")
     assert main([*project(pipeline=pipeline)[:3], "--nlu", str(tmp_path / "nlu.yml")]) == 2
-    assert "search needs one, or --questions for BertAnswerExtractor." in capsys.readouterr().err
+    assert "search needs exactly one, or --questions for BertAnswerExtractor." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("page", ["search.md", "answers.md"])

@@ -117,8 +117,8 @@ def test_thresholds_that_nothing_meets():
     thresholds = read_thresholds(["score >= 0.99", "size_mb <= 5"])
     require_some(POINTS, POINTS, thresholds)
     with pytest.raises(
-        CompressedBertError, match="no model meets score >= 0.99, size_mb <= 5. The nearest ones:\n  trial 2"
+        CompressedBertError, match="no model meets score >= 0.99, size_mb <= 5. The closest ones:\n  trial 2"
     ):
         require_some([], POINTS, thresholds)
-    with pytest.raises(CompressedBertError, match="size_mb <= 5 on other splits. The nearest ones:"):
+    with pytest.raises(CompressedBertError, match="size_mb <= 5 on other splits. The closest ones:"):
         require_some([], POINTS, thresholds, where=" on other splits")

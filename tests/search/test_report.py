@@ -47,7 +47,7 @@ def test_trials_that_miss_a_threshold_are_shown_apart():
     tried = report.Tried(POINTS, BASELINE, read_thresholds(["score >= 0.94"]))
     shown = report._panels(tried, report.Confirmed([], BASELINE, {}))["the search's split"]
     numbers = {label: [point.number for point in group] for label, group in shown.items()}
-    assert numbers == {"trials": [0, 5], "miss a threshold": [1, 2, 3, 4], "config.yml as it is": [-1]}
+    assert numbers == {"trials": [0, 5], "miss a threshold": [1, 2, 3, 4], "unchanged config.yml": [-1]}
 
 
 def test_a_single_split_has_no_deviation():
@@ -60,14 +60,14 @@ def test_scores_of_different_messages_share_no_axis(tmp_path):
     front, baseline = [on_splits(POINTS[0], 0.7)], on_splits(BASELINE, 0.6)
     confirmed = report.Confirmed(front, baseline, {"baseline": on_splits(BASELINE, 0.5), "best": None})
     assert report._panels(tried, confirmed) == {
-        "the search's split": {"trials": POINTS, "config.yml as it is": [BASELINE]},
-        "other splits": {"Pareto frontier": front, "config.yml as it is": [baseline]},
+        "the search's split": {"trials": POINTS, "unchanged config.yml": [BASELINE]},
+        "other splits": {"Pareto frontier": front, "unchanged config.yml": [baseline]},
     }
     report.plot_frontier(tried, confirmed, COSTS, tmp_path / "plot.png")
     report.write_html(tried, confirmed, COSTS, {"epochs": 1.0}, tmp_path / "plot.html")
     assert (tmp_path / "plot.png").stat().st_size > 1000
     page = (tmp_path / "plot.html").read_text(encoding="utf-8")
-    assert "other splits" in page and "milliseconds a message (less is better)" in page and "latency_ms" not in page
+    assert "other splits" in page and "milliseconds a message (lower is better)" in page and "latency_ms" not in page
     assert page.count('"showlegend":true') == 3  # one colour and one legend entry per kind of model
     report.write_frontier(confirmed, tmp_path / "pareto.json")
     content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))

@@ -90,7 +90,7 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     assert main([*arguments, "--trials", "2", "--threshold", "size_mb <= 1e-6", "--splits", "1"]) == 2
     said = capsys.readouterr().err
     assert len(taught) == 1
-    assert "search: no model meets size_mb <= 1e-06. The nearest ones:" in said
+    assert "search: no model meets size_mb <= 1e-06. The closest ones:" in said
     assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the header and the baseline
 
 
@@ -116,10 +116,12 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     contradictory = {"quantization.method": ["none", "dynamic_int8"], "quantization.encoder_bits": [2, 4]}
     assert "search: no trial can be valid: quantization" in said(space=contradictory)
     assert "there is no component 'rasa_compressed_bert.Jont'" in said(component={"name": "rasa_compressed_bert.Jont"})
-    assert "There is no NLU data" in said(nlu="missing.yml")
-    assert "has 0 components of rasa_compressed_bert with a score" in said(component={"name": "DIETClassifier"})
+    assert "missing.yml' with NLU data" in said(nlu="missing.yml")
+    assert "has 0 components of rasa_compressed_bert that learn intents or entities" in said(
+        component={"name": "DIETClassifier"}
+    )
     featurizer = {"name": "rasa_compressed_bert.QuantizedBertFeaturizer"}
-    assert "has 0 components of rasa_compressed_bert with a score" in said(component=featurizer)
+    assert "has 0 components of rasa_compressed_bert that learn intents or entities" in said(component=featurizer)
     assert "epochs: 0 is not an integer" in said(component=tiny(tiny_weights, epochs=0))
     assert "cannot be reached" in said("--storage", "postgresql://nobody@127.0.0.1:1/none")
     (tmp_path / "config.yml").write_text("pipeline: 3")

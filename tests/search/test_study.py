@@ -105,7 +105,9 @@ def test_what_cannot_be_trained_on_another_split_is_left_out(caplog):
 
     assert [point.number for point in confirm(first)] == [-1, second.number]
     assert f"trial {first.number} cannot be trained on another split, and is left out: " in caplog.text
-    with pytest.raises(CompressedBertError, match="the config.yml as it is cannot be trained on another split: Export"):
+    with pytest.raises(
+        CompressedBertError, match="the unchanged config.yml cannot be trained on another split: Export"
+    ):
         confirmed(
             searched(8), [baseline], functools.partial(run, failing=baseline), splits=(1,), on_measured=lambda: None
         )
@@ -262,11 +264,11 @@ def test_options_that_kill_their_workers_are_not_retried_for_ever():
     for _ in range(2):
         trial = study.ask(dict(goal().space))
         frozen = study.get_trials()[trial.number]
-        workers.give_back(study, frozen, "its worker fell silent", deaths=1)
+        workers.give_back(study, frozen, "its worker stopped responding", deaths=1)
         assert [workers.comes_again(item) for item in study.get_trials()][-1] is False
     first, second = study.get_trials()
     assert first.params == second.params and workers.comes_again(first) and not workers.comes_again(second)
-    assert second.user_attrs[REASON] == "its worker fell silent, as one before"
+    assert second.user_attrs[REASON] == "its worker stopped responding, as an earlier one did"
 
 
 def test_a_search_waits_for_the_trials_of_others(monkeypatch):
@@ -458,7 +460,7 @@ def test_a_trial_that_was_taken_over_is_left_to_the_other(caplog):
 
     search(study, goal(), robbed, trials=1)
     lost, kept = study.get_trials()
-    assert "another worker took trial" in caplog.text and lost.params == kept.params
+    assert "another worker took over trial" in caplog.text and lost.params == kept.params
     assert (lost.state, kept.state) == (TrialState.FAIL, TrialState.COMPLETE)
 
 
@@ -559,7 +561,7 @@ def test_a_short_secret_hides_no_other_words():
 @pytest.mark.parametrize("address", ["alice:p@s3cret@host/db", "alice:a/s3cret@host/db", "host/db?password=x@s3cret"])
 def test_an_address_that_is_not_clear_is_refused(address):
     """Part of the password would be taken for the host."""
-    with pytest.raises(CompressedBertError, match="not clear; write @, /, . and # .* as %40") as refused:
+    with pytest.raises(CompressedBertError, match="ambiguous; write @, /, . and # .* as %40") as refused:
         open_storage(f"postgresql://{address}")
     assert "s3cret" not in str(refused.value)
 

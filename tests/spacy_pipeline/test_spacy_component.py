@@ -235,7 +235,7 @@ def test_students_without_words_are_refused():
 
 
 def test_a_language_that_spacy_does_not_know():
-    with pytest.raises(ConfigError, match="--language: spaCy does not know 'qqq'"):
+    with pytest.raises(ConfigError, match="--language: spaCy does not support 'qqq'"):
         bert_pipeline(random_artifact(), "qqq")
 
 

@@ -120,8 +120,8 @@ def test_a_folder_that_exists_is_left_alone(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--language", "en.examples"], "--language: spaCy does not know 'en.examples'"),
-        (["--language", "qqq"], "--language: spaCy does not know 'qqq'"),
+        (["--language", "en.examples"], "--language: spaCy does not support 'en.examples'"),
+        (["--language", "qqq"], "--language: spaCy does not support 'qqq'"),
         (["--version", "one"], "--version: 'one' is not a valid version; write it as in 1.0.0."),
         (["--beside", "en_missing"], "--beside: spaCy cannot load 'en_missing'"),
         (["--weights", "all-MiniLM-L6-v2"], "Give either a trained MODEL, or --weights and --nlu"),
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(folder, tmp_pat
     work = "rasa_compressed_bert.spacy_pipeline.package.write_package"
     monkeypatch.setattr(work, lambda *_, **__: pytest.fail("It works first."))
     assert package(folder, tmp_path / "file" / "out") == 2
-    assert f"--out: the folder '{tmp_path / 'file'}' cannot be made: File exists." in capsys.readouterr().err
+    assert f"--out: the folder '{tmp_path / 'file'}' cannot be created: File exists." in capsys.readouterr().err
 
 
 def test_invalid_annotations_are_warned_of(tmp_path, caplog):
@@ -196,5 +196,5 @@ def test_another_version_of_spacy(tmp_path, monkeypatch):
 def test_what_fails_leaves_nothing_half_written(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert package(folder, tmp_path / "out") == 2
-    assert "spaCy cannot make the package" in capsys.readouterr().err
+    assert "spaCy cannot build the package" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -173,7 +173,7 @@ def test_some_layers_of_the_weights(tiny_weights, files):
 
 def test_layers_that_the_weights_have_not(tiny_weights, files, monkeypatch):
     monkeypatch.setattr(answer_training, "fine_tune", lambda run: pytest.fail("It trains first."))
-    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that are not there"):
+    with pytest.raises(ConfigError, match=r"pruning.layers: \[0, 2\] names layers that do not exist"):
         train_or_finetune(config_of(tiny_weights, files, pruning={"layers": [0, 2]}), None)
 
 

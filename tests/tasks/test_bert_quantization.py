@@ -96,7 +96,7 @@ def test_results_of_held_out_messages_are_kept_with_other_messages(floats, confi
 
 
 def test_formats_for_other_labels_are_refused(floats, configure):
-    with pytest.raises(DataError, match="gone: .'music'."):
+    with pytest.raises(DataError, match="removed: .'music'."):
         requantize_bert(examples_of(intents=("weather", "spice")), configure(), floats)
     with pytest.raises(DataError, match="no examples"):
         requantize_bert([], configure(), floats)

@@ -118,7 +118,7 @@ def test_finetuning_a_shrunk_model_keeps_its_widths(configure):
 
 @pytest.mark.parametrize(
     "intents, message",
-    [(("weather", "spice"), "New: none; gone: .'music'."), (("weather",), "gone: .'music', 'spice'.")],
+    [(("weather", "spice"), "New: none; removed: .'music'."), (("weather",), "removed: .'music', 'spice'.")],
 )
 def test_finetuning_with_other_labels_is_refused(dense, configure, intents, message):
     with pytest.raises(DataError, match=message):
@@ -126,7 +126,7 @@ def test_finetuning_with_other_labels_is_refused(dense, configure, intents, mess
 
 
 def test_finetuning_with_new_labels_is_refused(dense, configure):
-    with pytest.raises(DataError, match="New: .'greet'.; gone: none. Train without --finetune"):
+    with pytest.raises(DataError, match="New: .'greet'.; removed: none. Train without --finetune"):
         finetune_bert([*EXAMPLES, Example("hello", "greet")], configure(), dense)
 
 

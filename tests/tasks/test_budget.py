@@ -84,7 +84,7 @@ def test_what_is_picked(picked, budget, sparsity):
 
 @pytest.mark.parametrize("budget", [{"max_latency_ms": 0.01}, {"max_score_drop": 0.01, "max_size_mb": 6.0}])
 def test_a_budget_that_nothing_keeps_within(picked, budget):
-    with pytest.raises(DataError, match=r"budget: no compression keeps within .*\. Tried:\n  - \d+ % pruned: "):
+    with pytest.raises(DataError, match=r"budget: no compression meets .*\. Tried:\n  - \d+ % pruned: "):
         picked(**budget)
 
 
@@ -125,8 +125,8 @@ def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"pruning": {"final_sparsity": 0.5}}, "pruning.final_sparsity: 0.5 is what a budget chooses"),
-        ({"pruning": {"intermediate": 0.5}}, "pruning.intermediate: 0.5 is what a budget chooses"),
+        ({"pruning": {"final_sparsity": 0.5}}, "pruning.final_sparsity: 0.5 is set, but a budget chooses it"),
+        ({"pruning": {"intermediate": 0.5}}, "pruning.intermediate: 0.5 is set, but a budget chooses it"),
         ({"pruning": {"method": "none"}}, "pruning.method: none cannot be combined with a budget"),
         ({"pruning": {"method": "weight"}}, "pruning.method: weight cannot be combined with a budget"),
         ({"validation_split": 0.0}, "validation_split: 0.0 holds out no messages"),

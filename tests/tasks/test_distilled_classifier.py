@@ -171,7 +171,7 @@ def test_a_student_as_the_teacher(configure, students, tmp_path):
 @pytest.mark.parametrize(
     "manifest, words",
     [
-        ({"kind": "featurizer"}, "no trained classifiers of intents alone"),
+        ({"kind": "featurizer"}, "no trained components that learn only intents"),
         ({"labels": ["music", "spice"]}, "Missing: \\['weather'\\]; unknown: none"),
         ({"labels": ["music", "other", "spice", "weather"]}, "Missing: none; unknown: \\['other'\\]"),
         ({"format_version": 1}, "format version 1"),
@@ -338,7 +338,7 @@ def test_no_examples(configure):
 
 def test_spacy_does_not_know_the_language(configure):
     config = configure("spacy_textcat", student={"architecture": "spacy_textcat", "language": "qqq"})
-    with pytest.raises(ConfigError, match="student.language: spaCy does not know 'qqq'"):
+    with pytest.raises(ConfigError, match="student.language: spaCy does not support 'qqq'"):
         train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 

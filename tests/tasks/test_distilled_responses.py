@@ -104,13 +104,13 @@ def test_finetuning_goes_on_with_the_same_responses(configure, cache):
     again = train_distilled_classifier(EXAMPLES, configure(epochs=1), cache=cache, origin=artifact)
     assert right(again) >= 0.9
     more = [*EXAMPLES, *(example("faq/music", f"play music {word}") for word in ("now", "today"))]
-    with pytest.raises(DataError, match=r"The responses are not .* New: \['faq/music'\]; gone: none"):
+    with pytest.raises(DataError, match=r"The responses are not .* New: \['faq/music'\]; removed: none"):
         train_distilled_classifier(more, configure(epochs=1), cache=cache, origin=artifact)
 
 
 def test_finetuning_does_not_begin_to_select_responses(configure, cache):
     artifact = train_distilled_classifier(EXAMPLES, configure(response_selection=False), cache=cache)
-    with pytest.raises(DataError, match=r"The responses are not .* New: \['chat/bank', .*; gone: none"):
+    with pytest.raises(DataError, match=r"The responses are not .* New: \['chat/bank', .*; removed: none"):
         train_distilled_classifier(EXAMPLES, configure(epochs=1), cache=cache, origin=artifact)
 
 

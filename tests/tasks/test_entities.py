@@ -224,7 +224,7 @@ def test_pooler_without_intents_is_an_error(options):
 
 def test_roles_and_groups_of_one_name_are_told_apart():
     role, group = (EntityHead(TagScheme((EntityLabel("c", *more),))) for more in (("x",), (None, "x")))
-    with pytest.raises(DataError, match="New: .'c, group x'.; gone: .'c, role x'."):
+    with pytest.raises(DataError, match="New: .'c, group x'.; removed: .'c, role x'."):
         continued_heads([role], [group])
 
 
@@ -232,7 +232,7 @@ def test_roles_and_groups_of_one_name_are_told_apart():
 def test_finetuning_without_the_labels_of_before_is_an_error(trained, options, missing):
     left = {"intents": {"intent": None}, "entities": {"entities": ()}}[missing]
     examples = [replace(example, **left) for example in EXAMPLES]
-    with pytest.raises(DataError, match=f"The {missing} are not those .* New: none; gone: .'dish"):
+    with pytest.raises(DataError, match=f"The {missing} are not those .* New: none; removed: .'dish"):
         finetune_bert(examples, joint(options), trained)
 
 

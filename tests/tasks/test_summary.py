@@ -29,12 +29,12 @@ def test_every_line_has_at_most_80_columns_and_no_escape_codes():
     assert text.splitlines()[0] == "Pruned is trained."
     words = " ".join(text.split())
     for part in (
-        "score macro F1 71.0 %, accuracy 92.0 %, before compression; cross-fitted: 2 models asked about 40 messages "
+        "score macro F1 71.0 %, accuracy 92.0 %, before compression; cross-fitted: 2 models tested on 40 messages "
         "that they were not trained on",
         "compression macro F1 90.0 -> 88.0 %, accuracy 92.0 -> 92.0 %, on the training messages",
-        "ms a message, without Rasa (median of 6 training messages, 1 thread)",
-        "out of scope confidence below 0.3, which 95 % of the training messages keep; 39 training messages are stored",
-        "weakest intents a: F1 50 % of 12 messages b: F1 75 % of 1 message",
+        "ms per message, without Rasa (median of 6 training messages, 1 thread)",
+        "out of scope confidence below 0.3; 95 % of the training messages reach it; 39 training messages are stored",
+        "weakest intents a: F1 50 % on 12 messages b: F1 75 % on 1 message",
         "most confused a taken for c 7 times, as 'oh oh'",
         "training data 6 messages, 1 with several intents, 1 more than once",
         "next rasa-compressed-bert inspect models rasa test nlu --nlu TEST.yml",

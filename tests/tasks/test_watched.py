@@ -39,7 +39,7 @@ def test_unlabelled_messages_that_are_no_text(tmp_path):
 def test_a_folder_of_curves_that_cannot_be_made(config, tmp_path):
     (tmp_path / "file").write_text("")
     options = {"tensorboard_log_directory": str(tmp_path / "file" / "curves")}
-    with pytest.raises(CompressedBertError, match="tensorboard_log_directory: .*curves' cannot be made"):
+    with pytest.raises(CompressedBertError, match="tensorboard_log_directory: .*curves' cannot be created"):
         begin(config.from_dict(options))
 
 

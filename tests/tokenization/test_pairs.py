@@ -30,5 +30,5 @@ def test_pairs_are_joined_as_the_library_does(kind, processor, between, separato
 
 def test_pairs_with_nothing_between():
     """As in a tokenizer that was made for single texts."""
-    with pytest.raises(WeightsError, match="nothing between the two texts of a pair"):
+    with pytest.raises(WeightsError, match="no separator between the two texts of a pair"):
         pair_template(KINDS["WordPiece"])

@@ -45,7 +45,7 @@ def test_a_bar_has_the_score_first_and_drops_what_does_not_fit(monkeypatch, capl
         run("fine-tune", {"loss": 12.0, "macro_f1": 0.931})
     line = last_of(terminal)
     assert line.startswith("macro F1 93.1 % fine-tune 1/2"[: columns - 1]) and "12" not in line and len(line) <= columns
-    assert ("left in all" in line) is (columns == 100)
+    assert ("left in total" in line) is (columns == 100)
 
 
 def test_time_that_is_left_is_that_of_all_stages(monkeypatch):

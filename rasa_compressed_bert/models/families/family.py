@@ -56,7 +56,7 @@ class Family:
         if getattr(config, "position_embedding_type", "absolute") != "absolute":
             return "relative positions"
         if getattr(config, "is_decoder", False):
-            return "attention to earlier wordpieces alone (is_decoder: true)"
+            return "attention only to earlier wordpieces (is_decoder: true)"
         padding = getattr(config, "pad_token_id", None)
         if self.first_position and padding != self.first_position - 1:
             return (

@@ -36,7 +36,7 @@ class TransformerConfig(StudentConfig):
         if self.layers is not None and self.num_layers != len(self.layers):
             yield Problem(
                 ("student.layers", "student.num_layers"),
-                f"student.layers: {list(self.layers)} are not student.num_layers: {self.num_layers}; leave one out",
+                f"student.layers: {list(self.layers)} contradicts student.num_layers: {self.num_layers}; leave one out",
             )
 
     def conflicts_with(self, config: Any) -> Iterator[Problem]:
@@ -49,7 +49,7 @@ class TransformerConfig(StudentConfig):
         if kept is not None and self.num_layers is not None and max(kept) >= self.num_layers:
             yield Problem(
                 ("pruning.layers", "student.num_layers"),
-                f"pruning.layers: {list(kept)} are not all layers of the student: student.num_layers is "
+                f"pruning.layers: {list(kept)} names layers that the student does not have: student.num_layers is "
                 f"{self.num_layers}; name those from 0 to {self.num_layers - 1}",
             )
         if config.teacher.predictions is not None:

@@ -39,7 +39,7 @@ def subword_model(library: Tokenizer) -> SubwordModel:
         normalizer is not None
         and math.prod(_replacement_lengths(json.loads(normalizer.__getstate__()))) > _MOST_CHARACTERS
     ):
-        raise WeightsError("The tokenizer writes very many characters for one, which no vocabulary needs.")
+        raise WeightsError("The tokenizer replaces a character with very many others, which no vocabulary needs.")
     model: Type[SubwordModel] = importlib.import_module(_MODELS[kind]).MODEL
     return model(library)
 
