@@ -106,7 +106,7 @@ def test_a_language_that_the_default_weights_do_not_read(options, option, langua
     warn_of_other_language(options, training_context(OURS, language=language), component="Ours")
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     if warned:
-        assert f"is '{language}', and the weights 'all-MiniLM-L6-v2' of Ours support only 'en'" in caplog.text
+        assert f"is '{language}', but the weights 'all-MiniLM-L6-v2' of Ours support only 'en'" in caplog.text
         assert option in caplog.text
 
 

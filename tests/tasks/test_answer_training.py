@@ -143,7 +143,7 @@ def test_a_question_whose_answer_no_window_has(tiny_weights, files, caplog):
     long = question.__class__("1", "how ?", "hot " * 60, ((0, 200),))
     messages = encode_questions([question, long], AnswerHead(30, 128), start, max_length=32)
     assert len(messages.learnt) == 1
-    assert "1 question is not learnt, as no window of 32 wordpieces has all of the answer: 'how ?'" in caplog.text
+    assert "1 question is not learnt, as no window of 32 wordpieces contains the whole answer: 'how ?'" in caplog.text
 
 
 def test_questions_without_an_answer(tiny_weights, files, tmp_path):
