@@ -195,3 +195,12 @@ def test_questions_are_answered_and_new_dishes_found_as_in_the_shell(trained):
     assert answered >= 0.9 * len(questions())
     parsed = asyncio.run(agent.parse_message("the fish and chips were cold again"))
     assert [(entity["entity"], entity["value"]) for entity in parsed["entities"]] == [("dish", "fish and chips")]
+
+
+@pytest.mark.slow
+def test_a_first_try_of_a_newcomer(trained):
+    agent = Agent.load(str(trained / "models" / "tested.tar.gz"))
+    found = {text: asyncio.run(agent.parse_message(text))["intent"]["name"] for text in ("asdkjh qwe", "🤷", QUESTION)}
+    assert found == {"asdkjh qwe": "nlu_fallback", "🤷": "nlu_fallback", QUESTION: "complain_weather_hot"}
+    capital = asyncio.run(agent.parse_message("what is the capital of Peru"))
+    assert capital["intent"]["name"] in ("nlu_fallback", "out_of_scope")

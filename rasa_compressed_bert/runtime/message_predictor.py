@@ -12,7 +12,7 @@ from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
 from rasa_compressed_bert.runtime.ranking import Ranking, outputs_of
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
 
 _FEWEST = 3  # wordpieces of a message that is not empty; two are the special ones
 
@@ -45,6 +45,9 @@ NOTHING = Prediction({})
 class MessagePredictor:
     """Tokenizer, engine and decoders of one artifact; safe to call from several threads.
 
+    A model that detects messages out of scope gives confidence 0 to all intents of a message that consists of unknown
+    wordpieces only, such as an emoji, unless it was trained on such a message: to the model, all of them are the same.
+
     Args:
         artifact: a BERT or a student with any heads.
         num_threads: the number of threads of the engine; 0 means all cores.
@@ -62,6 +65,9 @@ class MessagePredictor:
             self._tokenizer: Any = PieceTokenizer(json, manifest["max_length"], split_points)
         else:
             self._tokenizer = WordpieceTokenizer(json, manifest["max_length"])
+        rejects_unknown = not manifest.get("out_of_scope", {}).get("has_unknown_messages", True)
+        self._unknown = unknown_id(json) if rejects_unknown else None
+        self._rejected = Prediction({INTENTS: [(label, 0.0) for label in manifest["labels"]]})
 
     def predict(self, text: str) -> Prediction:
         """The predictions of all heads for a text."""
@@ -70,6 +76,8 @@ class MessagePredictor:
         input_ids = encoded if pieces is None else pieces.input_ids
         if len(input_ids) < _FEWEST:
             return NOTHING
+        if self._unknown is not None and (input_ids[1:-1] == self._unknown).all():
+            return self._rejected
         return self._decoded(text, pieces, run_message(self._engine, input_ids))
 
     def _decoded(self, text: str, pieces: Optional[Pieces], outputs: Sequence[np.ndarray]) -> Prediction:

@@ -6,7 +6,7 @@ from typing import Sequence
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
+from rasa_compressed_bert.artifact.artifact import TOKENIZER, VIEWS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_to_bytes
 from rasa_compressed_bert.config import IntentConfig, OutOfScopeConfig
 from rasa_compressed_bert.data.example import NO_CLASS, OUT_OF_SCOPE
@@ -14,6 +14,7 @@ from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
 from rasa_compressed_bert.tasks.training_run import TrainingRun
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.training.voting import Voting
@@ -76,11 +77,25 @@ def with_views(
         seed=seed,
     )
     described, tensors = decision.stored(fitted.views, fitted.weights, fitted.confidence_map)
-    report = {**fitted.report, "calibrated": voting.calibrated}
+    report = {
+        **fitted.report,
+        "calibrated": voting.calibrated,
+        "has_unknown_messages": _has_unknown_messages(artifact, known),
+    }
     return Artifact(
         {**artifact.manifest, "views": described, "out_of_scope": report},
         {**artifact.files, VIEWS: tensors_to_bytes(tensors)},
     )
+
+
+def _has_unknown_messages(artifact: Artifact, texts: Sequence[str]) -> bool:
+    """Whether a message consists of unknown wordpieces only; true for a model that does not tokenize by wordpieces."""
+    if TOKENIZER not in artifact.files:
+        return True
+    json = artifact.files[TOKENIZER].decode("utf-8")
+    unknown = unknown_id(json)
+    encoded = WordpieceTokenizer(json, artifact.manifest["max_length"]).encode_all(texts)
+    return any(len(input_ids) > 2 and (input_ids[1:-1] == unknown).all() for input_ids in encoded)
 
 
 def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:

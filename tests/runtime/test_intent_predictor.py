@@ -153,6 +153,9 @@ def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
     served = MessagePredictor(read_artifact(tmp_path))
     for text, label in zip(TEXTS, classes):
         assert served.predict(text).ranking[0][0] == LABELS[label]  # not predicted by the random model itself
+    assert viewed.manifest["out_of_scope"]["has_unknown_messages"] is False
+    emoji = with_views(artifact, ["🤷", *TEXTS[1:]], classes, OutOfScopeConfig(), voting=Voting(), seed=0)
+    assert emoji.manifest["out_of_scope"]["has_unknown_messages"] is True
     assert served.predict("xqzj wvkk").ranking[0][1] < max(served.predict(text).ranking[0][1] for text in TEXTS)
     nothing = with_views(artifact, TEXTS, classes, OutOfScopeConfig(detector="none"), voting=Voting(), seed=0)
     assert VIEWS not in nothing.files

@@ -130,3 +130,14 @@ def test_invalid_split_points_are_refused_when_the_model_is_opened(artifact, pla
     entities = {**ENTITIES, "cuts": {"rome": places}}
     with pytest.raises(TypeError):
         MessagePredictor(Artifact({**artifact.manifest, "entities": entities}, artifact.files))
+
+
+@pytest.mark.parametrize("text, unknown", [("🤷", True), ("🤷 🤷", True), ("apples 🤷", False), ("apples", False)])
+def test_unknown_wordpieces_alone_have_no_intent_unless_they_were_learnt(artifact, text, unknown):
+    def confidences(**out_of_scope):
+        manifest = {**artifact.manifest, "out_of_scope": out_of_scope} if out_of_scope else artifact.manifest
+        ranking = MessagePredictor(Artifact(manifest, artifact.files)).predict(text).ranking
+        return [confidence for _, confidence in ranking]
+
+    assert confidences(has_unknown_messages=False) == ([0.0, 0.0] if unknown else confidences())
+    assert sum(confidences()) == sum(confidences(has_unknown_messages=True)) == pytest.approx(1.0)

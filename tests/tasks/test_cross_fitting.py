@@ -120,5 +120,6 @@ def test_nonsense_is_below_the_threshold_of_the_fallback(artifact):
     predictor = MessagePredictor(artifact)
     for text in ("asdkjh qwe", "zzzz xx", "1234567"):
         assert predictor.predict(text).ranking[0][1] < 0.3
+    assert predictor.predict("🤷").ranking == [(label, 0.0) for label in artifact.manifest["labels"]]
     kept = [predictor.predict(example.text).ranking[0][1] >= 0.3 for example in EXAMPLES]
     assert np.mean(kept) >= 0.95
