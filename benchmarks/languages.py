@@ -16,7 +16,7 @@ from benchmarks.common import rows as row_definitions
 from benchmarks.common.commands import command_line, exit_status, named_folder, publish, work_folder
 from benchmarks.common.comparing import Row, compare_rows, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
-from benchmarks.common.language_pages import plot, to_markdown
+from benchmarks.common.language_pages import plot_all, to_markdown
 from benchmarks.common.rasa_tokenizers import is_chinese, lmf_error, rasa_tokenizer, with_tokenizer
 from rasa_compressed_bert.components.nlu_files import load_messages
 from rasa_compressed_bert.data.example import LabelledMessage
@@ -32,7 +32,7 @@ TRAINED_LANGUAGE = "en"
 
 
 def main() -> int:
-    """Trains and measures what is missing, and writes `languages_NAME.json`, `.md` and `.png` of each data set."""
+    """Trains and measures what is missing; writes `languages_NAME.json` and `.md` of each data set."""
     arguments = _arguments()
     return exit_status(lambda: run(arguments))
 
@@ -63,7 +63,7 @@ def _publish(kind: str, found: Dict[str, Any], arguments: argparse.Namespace) ->
         kind: found,
     }
     publish(title, content, to_markdown, folder=arguments.results)
-    plot(content, arguments.results / f"{title}.png", title=title)
+    plot_all(arguments.results, title=TITLE)
 
 
 def _one_language(

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.common.language_pages import summary
+from benchmarks.common.language_pages import plot_all, results_in, summary
 from benchmarks.common.names import name_of
 from benchmarks.common.pages import to_markdown, write_pages
 from rasa_compressed_bert.reporting.tables import markdown_table, percent
@@ -22,7 +22,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results"
 COMPARISONS = ("benchmarks.side_by_side", "benchmarks.run_spacy")
 DRAWN = (
-    *("benchmarks.real_bots", "benchmarks.few_shot", "benchmarks.languages", "benchmarks.seeds"),
+    *("benchmarks.real_bots", "benchmarks.few_shot", "benchmarks.seeds"),
     *("benchmarks.run_distillation", "benchmarks.run_quantization", "benchmarks.run_featurizer"),
 )
 """Scripts with their own function `plot` of results, path and title."""
@@ -72,8 +72,8 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 def _languages(title: str, results: Path) -> str:
     """The table with a row for each data set in one language whose result has a name with this prefix."""
-    contents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob(f"{title}_*.json"))]
-    table = markdown_table(summary([content["data"] for content in contents if "data" in content]))
+    data_sets = [content["data"] for content in results_in(results, title) if "data" in content]
+    table = markdown_table(summary(data_sets))
     return f"<!-- intents and entities: {title}_* -->\n{table}\n"
 
 
@@ -106,6 +106,7 @@ if __name__ == "__main__":
             importlib.import_module(_script(result)).plot(result, RESULTS / f"{name}.png", title=name)
         if name not in UNNAMED:
             (RESULTS / f"{name}.md").write_text(page(name, result), encoding="utf-8")
+    plot_all(RESULTS, title="languages")
     for path in PAGES:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -131,17 +132,32 @@ def _by_row(results: Cells) -> List[Cells]:
     return [[cell for cell in results if cell["row"] == row] for row in rows]
 
 
-def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: intent accuracy of each model, and for each language if there are several."""
-    if "data" in content:
-        groups = {content["data"]["name"]: _accuracies(content["data"]["results"])}
-    else:
-        groups = {language: _accuracies(found) for language, found in content["cross_lingual"]["results"].items()}
+def results_in(folder: Path, title: str) -> List[Dict[str, Any]]:
+    """The results of all data sets in a folder, by name.
+
+    Args:
+        folder: the folder of results.
+        title: the beginning of their file names.
+    """
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{title}_*.json"))]
+
+
+def plot_all(folder: Path, *, title: str) -> None:
+    """Writes `<title>.png`: intent accuracy of each model, for each data set and each language asked in another one."""
+    groups: Dict[str, Dict[str, float]] = {}
+    for content in results_in(folder, title):
+        if "data" in content:
+            groups[content["data"]["name"]] = _accuracies(content["data"]["results"])
+        else:
+            for language, found in content["cross_lingual"]["results"].items():
+                groups[f"{content['cross_lingual']['name']} {language}"] = _accuracies(found)
     series = list(dict.fromkeys(name for accuracies in groups.values() for name in accuracies))
     width = 0.8 / len(series)
     size = (max(8.0, 4 + 0.7 * len(groups)), 5.0)
     labels = ("data", "intent accuracy, %")
-    with panel(path, title=f"{title}: accuracy of intents", labels=labels, size=size) as axes:
+    with panel(
+        folder / f"{title}.png", title="Intent accuracy, data in several languages", labels=labels, size=size
+    ) as axes:
         for index, name in enumerate(series):
             places = [place for place, accuracies in enumerate(groups.values()) if name in accuracies]
             heights = [accuracies[name] for accuracies in groups.values() if name in accuracies]
