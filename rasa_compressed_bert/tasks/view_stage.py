@@ -94,7 +94,8 @@ def _has_unknown_messages(artifact: Artifact, texts: Sequence[str]) -> bool:
         return True
     json = artifact.files[TOKENIZER].decode("utf-8")
     unknown = unknown_id(json)
-    encoded = WordpieceTokenizer(json, artifact.manifest["max_length"]).encode_all(texts)
+    tokenizer = WordpieceTokenizer(json, artifact.manifest["max_length"])
+    encoded = (tokenizer.encode(text) for text in texts)
     return any(len(input_ids) > 2 and (input_ids[1:-1] == unknown).all() for input_ids in encoded)
 
 
