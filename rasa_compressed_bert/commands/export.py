@@ -9,6 +9,7 @@ from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
 from rasa_compressed_bert.errors import CompressedBertError, ExportError
 from rasa_compressed_bert.reporting.printable import as_printable
+from rasa_compressed_bert.units import MB
 
 _CALIBRATION_MESSAGES = 300
 
@@ -81,6 +82,6 @@ def run(arguments: argparse.Namespace) -> None:
             continue
         for file, data in files.items():
             (folders[name] / file).write_bytes(data)
-            write(as_printable(f"Written: {folders[name] / file} ({len(data) / 1e6:.2f} MB)\n"))
+            write(as_printable(f"Written: {folders[name] / file} ({len(data) / MB:.2f} MB)\n"))
     if failed:
         raise ExportError("\n".join(failed))

@@ -12,7 +12,7 @@ from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
 from rasa_compressed_bert.runtime.ranking import Ranking, outputs_of
 from rasa_compressed_bert.tokenization.pieces import Pieces, PieceTokenizer
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, is_unknown, unknown_id
 
 _FEWEST = 3  # wordpieces of a message that is not empty; two are the special ones
 
@@ -76,7 +76,7 @@ class MessagePredictor:
         input_ids = encoded if pieces is None else pieces.input_ids
         if len(input_ids) < _FEWEST:
             return NOTHING
-        if self._unknown is not None and (input_ids[1:-1] == self._unknown).all():
+        if is_unknown(input_ids, self._unknown):
             return self._rejected
         return self._decoded(text, pieces, run_message(self._engine, input_ids))
 

@@ -11,7 +11,7 @@ import contextlib
 import signal
 import threading
 import time
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional, Type
 
 _AGAIN = 1.0  # seconds
 
@@ -34,24 +34,16 @@ def limited(end: Optional[float], seconds: Optional[float]) -> Iterator[None]:
     if end is None or not hasattr(signal, "setitimer") or not _in_main_thread():
         yield
         return
-
-    rung: List[int] = []
-
-    def ring(number: int, _: Any) -> None:
-        rung.append(number)
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3), _AGAIN)
-    try:
-        yield
-    except Exception:
-        if not rung:
-            raise
-        raise TooLong(f"It took longer than {seconds:g} seconds.") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+    with _raising(signal.SIGALRM, TooLong) as received:
+        signal.setitimer(signal.ITIMER_REAL, max(end - time.monotonic(), 1e-3), _AGAIN)
+        try:
+            yield
+        except Exception:
+            if not received:
+                raise
+            raise TooLong(f"It took longer than {seconds:g} seconds.") from None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 @contextlib.contextmanager
@@ -64,22 +56,30 @@ def interruptible() -> Iterator[None]:
     if not _in_main_thread():
         yield
         return
-    pressed: List[int] = []
-
-    def press(number: int, _: Any) -> None:
-        pressed.append(number)
+    with _raising(signal.SIGINT, KeyboardInterrupt) as received:
+        try:
+            yield
+        except Exception:
+            if not received:
+                raise
+    if received:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, press)
+
+@contextlib.contextmanager
+def _raising(number: signal.Signals, error: Type[BaseException]) -> Iterator[List[int]]:
+    """A context manager that raises an error at a signal; gives the list of the signals that were received."""
+    received: List[int] = []
+
+    def receive(number: int, _: Any) -> None:
+        received.append(number)
+        raise error
+
+    before = signal.signal(number, receive)
     try:
-        yield
-    except Exception:
-        if not pressed:
-            raise
+        yield received
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+        signal.signal(number, before)
 
 
 def _in_main_thread() -> bool:

@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
 from rasa_compressed_bert.tasks.training_run import TrainingRun
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, is_unknown, unknown_id
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.training.voting import Voting
@@ -95,8 +95,7 @@ def _has_unknown_messages(artifact: Artifact, texts: Sequence[str]) -> bool:
     json = artifact.files[TOKENIZER].decode("utf-8")
     unknown = unknown_id(json)
     tokenizer = WordpieceTokenizer(json, artifact.manifest["max_length"])
-    encoded = (tokenizer.encode(text) for text in texts)
-    return any(len(input_ids) > 2 and (input_ids[1:-1] == unknown).all() for input_ids in encoded)
+    return any(is_unknown(tokenizer.encode(text), unknown) for text in texts)
 
 
 def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:

@@ -184,6 +184,16 @@ def unknown_id(json_text: str) -> Optional[int]:
     return model["vocab"].get(model["unk_token"])
 
 
+def is_unknown(input_ids: np.ndarray, unknown: Optional[int]) -> bool:
+    """Whether a text consists of unknown wordpieces only, and of at least one.
+
+    Args:
+        input_ids: the ids of its wordpieces, with a special one on both sides, `(T,)`.
+        unknown: the id of the unknown wordpiece; None if there is none.
+    """
+    return len(input_ids) > 2 and input_ids[1] == unknown and bool((input_ids[1:-1] == unknown).all())
+
+
 class Words(NamedTuple):
     """A message that was given as words, encoded as wordpieces."""
 
