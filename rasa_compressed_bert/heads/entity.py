@@ -11,12 +11,14 @@ import tensorflow as tf
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
 from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme, TagSpan, entity_labels
-from rasa_compressed_bert.data.example import Example, evenly_spaced
+from rasa_compressed_bert.data.example import Example, evenly_spaced, intent_labels
+from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
 from rasa_compressed_bert.runtime.decoders import ENTITIES
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
+from rasa_compressed_bert.runtime.ranking import LOGITS
 from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints, align_entities, split_points_for
 from rasa_compressed_bert.training.batches import NO_LABEL, Labels
 from rasa_compressed_bert.training.calibration import calibration_temperature
@@ -60,6 +62,7 @@ class EntityHead(Head):
         split_points: split points of the words in which annotations begin or end.
         inside_words: whether an entity may begin or end between the wordpieces of a word.
         comma_separated: types whose entities end at a comma, so that a list is several entities.
+        by_intent: which labels the messages of each intent have; None in a model without intents.
         loss_weight: weight of its loss.
         layer: its linear layer; in a model with intents, one that reads the hidden states halfway through the encoder.
     """
@@ -68,6 +71,7 @@ class EntityHead(Head):
     split_points: SplitPoints = field(default_factory=dict)
     inside_words: bool = False
     comma_separated: Tuple[str, ...] = ()
+    by_intent: Optional[LabelCounts] = None
     loss_weight: float = 1.0
     layer: HeadLayer = TAGGER
 
@@ -95,8 +99,10 @@ class EntityHead(Head):
         separated = _comma_separated(known, texts, entities, config)
         split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})
         scheme = TagScheme(known, config.BILOU_flag)
-        weight, layer = config.entity_loss_weight, HALFWAY_TAGGER if config.learns_intents else TAGGER
-        return cls(scheme, split_points, comma_separated=separated, loss_weight=weight, layer=layer)
+        head = cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
+        if not config.learns_intents:
+            return head
+        return replace(head, by_intent=LabelCounts.of(examples, known), layer=HALFWAY_TAGGER)
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Optional[EntityHead]:
@@ -104,8 +110,10 @@ class EntityHead(Head):
         if entities is None:
             return None
         scheme, separated = TagScheme.from_dict(entities), tuple(entities["comma_separated"])
+        counts = entities.get("by_intent")
+        by_intent = None if counts is None else LabelCounts.from_dict(counts, len(scheme.labels))
         layer = HALFWAY_TAGGER if entities.get("layer") == HALFWAY_TAGGER.name else TAGGER
-        return cls(scheme, entities["cuts"], entities["inside_words"], separated, layer=layer)
+        return cls(scheme, entities["cuts"], entities["inside_words"], separated, by_intent, layer=layer)
 
     def to_manifest(self, measured: Optional[MeasuredEntities]) -> Dict[str, Any]:
         entities = {
@@ -116,16 +124,19 @@ class EntityHead(Head):
             "temperature": self.temperature(measured),
             "layer": self.layer.name,
         }
+        if self.by_intent is not None:
+            entities["by_intent"] = self.by_intent.to_dict()
         return {"entities": entities}
 
     def temperature(self, measured: Optional[MeasuredEntities]) -> float:
         return measured.tag_temperature if measured else 1.0
 
     def continued(self, now: Head) -> EntityHead:
-        """This head, with the split points of `now`, and with only those comma-separated types that both have."""
+        """This head, with what `now` learnt from its annotations, but only the comma-separated types that both have."""
         now = cast(EntityHead, now)
         separated = tuple(name for name in self.comma_separated if name in now.comma_separated)
-        return replace(self, split_points=now.split_points, comma_separated=separated, loss_weight=now.loss_weight)
+        learnt = replace(self, split_points=now.split_points, by_intent=now.by_intent, loss_weight=now.loss_weight)
+        return replace(learnt, comma_separated=separated)
 
     @property
     def label_names(self) -> Sequence[str]:
@@ -180,14 +191,18 @@ class EntityHead(Head):
     def without_annotations(
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
     ) -> EntityHead:
-        """The head without what it learnt from the annotations of the hidden examples: split points, inside of words
-        and commas in entities.
+        """The head without what it learnt from the annotations of the hidden examples: split points, inside of words,
+        commas in entities and the labels of each intent.
         """
         texts = [example.text for example in examples]
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
         split_points = split_points_for(texts, known, tokenizer, before={})
         separated = _comma_separated(self.scheme.labels, texts, known, cast(EntityConfig, config))
-        return replace(self, split_points=split_points, inside_words=False, comma_separated=separated)
+        seen = [example for place, example in enumerate(examples) if place not in hidden]
+        by_intent = self.by_intent and LabelCounts.of(seen, self.scheme.labels)
+        return replace(
+            self, split_points=split_points, inside_words=False, comma_separated=separated, by_intent=by_intent
+        )
 
     def losses(
         self, logits: tf.Tensor, labels: tf.Tensor, loss: ElementLoss, soft_targets: Optional[tf.Tensor]
@@ -224,8 +239,12 @@ class EntityHead(Head):
         return places[: max(1, int(np.searchsorted(ends, _PROBED_WORDPIECES, side="right")))]
 
     def observe(self, fold: Fold) -> _Observed:
-        decoder = EntityDecoder(self.to_manifest(None)["entities"])
-        logits = fold.predictions[self.layer.output]
+        decoder = EntityDecoder(self.to_manifest(None)["entities"], intent_labels(fold.examples))
+        tag_logits, intent_logits = fold.predictions[self.layer.output], fold.predictions.get(LOGITS)
+        logits = [
+            decoder.adjusted(rows, None if intent_logits is None else intent_logits[number])
+            for number, rows in enumerate(tag_logits)
+        ]
         examples = [fold.examples[place] for place in fold.held_out]
         found = [
             decoder.decode(example.text, fold.pieces[place], rows[1:-1])

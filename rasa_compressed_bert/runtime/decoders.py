@@ -53,10 +53,12 @@ def _intents(artifact: Artifact) -> Optional[Decode]:
 def _entities(artifact: Artifact) -> Optional[Decode]:
     if "entities" not in artifact.manifest:
         return None
-    decoder = EntityDecoder(artifact.manifest["entities"])
+    decoder = EntityDecoder(artifact.manifest["entities"], artifact.manifest["labels"])
 
     def decode(text: str, pieces: Optional[Pieces], outputs: Mapping[str, np.ndarray]) -> List[FoundEntity]:
-        return decoder.decode(text, pieces, outputs[TAG_LOGITS][1:-1]) if pieces is not None else []
+        if pieces is None:
+            return []
+        return decoder.decode(text, pieces, outputs[TAG_LOGITS][1:-1], outputs.get(LOGITS))
 
     return decode
 

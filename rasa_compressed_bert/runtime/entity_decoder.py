@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
+from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.ranking import positive
+from rasa_compressed_bert.runtime.ranking import positive, softmax
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
 _AROUND = ", "  # stripped from the items of a list
@@ -33,29 +34,52 @@ class FoundEntity(NamedTuple):
 class EntityDecoder:
     """Decodes the tags of a model.
 
+    Labels that are rare with the likely intents of a message are less likely in it. To the logits of the tags of label
+    `l` it adds
+
+        min(0, sum_i p_i log(P(l | i) / P(l)))
+
+    where `p_i` is the probability of intent `i`, and the logarithm the pointwise mutual information of `i` and `l` in
+    the training messages, see `LabelCounts.log_ratios`. Only its negative part is used: what makes a label likely is
+    known from the text itself.
+
     Args:
-        entities: the manifest entry of the head: tags, `temperature`, `inside_words` and `comma_separated`.
+        entities: the manifest entry of the head: tags, `temperature`, `inside_words`, `comma_separated` and, in a model
+            with intents, `by_intent`.
+        intents: the intents, in the order of their logits; empty if the model has none.
+
+    Raises:
+        ValueError: if a value of the entry is invalid.
     """
 
-    def __init__(self, entities: Mapping[str, Any]):
+    def __init__(self, entities: Mapping[str, Any], intents: Sequence[str] = ()):
         self.scheme = TagScheme.from_dict(entities)
+        self._log_ratios: Optional[np.ndarray] = None  # (I, K - 1), the tags of a label have the same value
+        if intents and "by_intent" in entities:
+            size = len(self.scheme.labels)
+            counts = LabelCounts.from_dict(entities["by_intent"], size)
+            self._log_ratios = np.repeat(counts.log_ratios(intents), (self.scheme.num_tags - 1) // size, axis=1)
         self._temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
 
-    def decode(self, text: str, pieces: Pieces, logits: np.ndarray) -> List[FoundEntity]:
+    def decode(
+        self, text: str, pieces: Pieces, logits: np.ndarray, intent_logits: Optional[np.ndarray] = None
+    ) -> List[FoundEntity]:
         """The entities of a text.
 
         Args:
             text: the text of a message.
             pieces: its wordpieces.
             logits: the logits of the tags of its wordpieces, without the special ones, `(T, K)`.
+            intent_logits: the logits of the intents of the message, `(I,)`; None if the model has none.
 
         Raises:
             ArtifactError: if the logits do not fit the tags of the model.
         """
         if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
             raise ArtifactError("The model's outputs are not logits of its tags: it is damaged. Train it again.")
+        logits = self.adjusted(logits, intent_logits)
         tags = self.scheme.viterbi_decode(logits, None if self._inside_words else pieces.continues)
         spans = self.scheme.spans(tags)
         if not spans:
@@ -76,6 +100,18 @@ class EntityDecoder:
             parts = _between_commas(text, start, end) if label.entity in self._comma_separated else [(start, end)]
             found.extend(FoundEntity(*part, label, confidence) for part in parts)
         return found
+
+    def adjusted(self, logits: np.ndarray, intent_logits: Optional[np.ndarray]) -> np.ndarray:
+        """Logits of tags, lowered where their label is rare with the likely intents.  # (T, K)
+
+        Args:
+            logits: see `decode`.
+            intent_logits: see `decode`.
+        """
+        if self._log_ratios is None or intent_logits is None:
+            return logits
+        expected = softmax(intent_logits, 1.0) @ self._log_ratios  # (K - 1,)
+        return logits + np.concatenate([[0.0], np.minimum(expected, 0.0)])
 
 
 def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:

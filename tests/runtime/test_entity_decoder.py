@@ -1,4 +1,6 @@
-"""Pieces without length, or of parts of one character, make no entities of their own."""
+"""Decoding of tags: places of entities, and what the intent of a message says about them."""
+
+import math
 
 import numpy as np
 
@@ -32,3 +34,32 @@ def test_a_mark_alone_is_no_entity_and_may_begin_one():
 def test_bytes_of_one_character_do_not_make_two_entities():
     places = [(0, 1), (0, 2), (2, 3)]
     assert decoded("明天气", places, (0, 1, 0), (1, 3, 1)) == [(0, 1, "a")]
+
+
+def test_labels_that_are_rare_with_the_likely_intents_are_less_likely():
+    """The tags of label b lose log(10) with intent `greet`, which never has it in nine messages; a loses nothing."""
+    decoder = EntityDecoder({**MANIFEST, "by_intent": {"greet": [9, 9, 0], "buy": [9, 9, 9]}}, ["buy", "greet"])
+    logits = np.zeros((3, SCHEME.num_tags))
+    greet, undecided = np.array([-40.0, 40.0]), np.zeros(2)
+    lowered = decoder.adjusted(logits, greet)
+    np.testing.assert_allclose(lowered[:, :5], 0.0)
+    np.testing.assert_allclose(lowered[:, 5:], -math.log(10), atol=1e-6)
+    expected = (math.log((9 + 0.5) / 10 / 0.5) - math.log(10)) / 2
+    np.testing.assert_allclose(decoder.adjusted(logits, undecided)[:, 5:], expected, atol=1e-6)
+
+
+def test_an_entity_is_found_or_not_depending_on_the_intent():
+    decoder = EntityDecoder({**MANIFEST, "by_intent": {"greet": [9, 9, 0], "buy": [9, 9, 9]}}, ["buy", "greet"])
+    pieces = Pieces(np.arange(3), np.array([0]), np.array([4]), np.zeros(1, bool), False)
+    logits = np.zeros((1, SCHEME.num_tags))
+    logits[0, SCHEME.tags([TagSpan(0, 1, 1)], 1)[0]] = 2.0  # b
+    logits[0, SCHEME.tags([TagSpan(0, 1, 0)], 1)[0]] = 1.0  # a
+    for intents, entity in (([9.0, -9.0], "b"), ([-9.0, 9.0], "a"), (None, "b")):
+        given = None if intents is None else np.array(intents)
+        assert [found.label.entity for found in decoder.decode("rome", pieces, logits, given)] == [entity]
+
+
+def test_models_without_counts_or_intents_decode_tags_alone():
+    logits = np.zeros((1, SCHEME.num_tags))
+    assert EntityDecoder(MANIFEST, ["greet"]).adjusted(logits, np.zeros(1)) is logits
+    assert EntityDecoder({**MANIFEST, "by_intent": {"greet": [9, 9, 0]}}).adjusted(logits, None) is logits

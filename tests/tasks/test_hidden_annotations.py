@@ -1,9 +1,11 @@
 """Annotations of held-out messages are hidden from training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rasa_compressed_bert.config import BertEntityExtractorConfig
+from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
@@ -59,6 +61,14 @@ def test_held_out_messages_do_not_reveal_commas_in_entities(run_of):
     run = run_of([with_commas, *EXAMPLES])
     assert run.heads[0].comma_separated == without_annotations(run, np.array([1])).heads[0].comma_separated == ()
     assert without_annotations(run, np.array([0])).heads[0].comma_separated == ("inner",)
+
+
+def test_held_out_messages_do_not_reveal_the_entities_of_an_intent(tiny_weights):
+    examples = [replace(example, intent="buy" if place % 2 else "ask") for place, example in enumerate(EXAMPLES)]
+    config = JointBertClassifierConfig.from_dict({"model_weights": str(tiny_weights), "max_length": 32})
+    run = prepare(examples, config, known=NO_VALUES)
+    assert run.heads[1].by_intent.to_dict() == {"ask": [5, 5], "buy": [5, 5]}
+    assert without_annotations(run, np.array([0, 2, 3])).heads[1].by_intent.to_dict() == {"ask": [3, 3], "buy": [4, 4]}
 
 
 def test_without_entities_there_is_nothing_to_hide(configure):
