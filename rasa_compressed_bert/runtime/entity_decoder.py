@@ -9,8 +9,9 @@ import numpy as np
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.errors import ArtifactError
-from rasa_compressed_bert.runtime.ranking import positive, softmax
+from rasa_compressed_bert.runtime.ranking import positive
 from rasa_compressed_bert.tokenization.pieces import Pieces
+from rasa_compressed_bert.views.view import softmax
 
 _AROUND = ", "  # stripped from the items of a list
 
@@ -54,11 +55,11 @@ class EntityDecoder:
 
     def __init__(self, entities: Mapping[str, Any], intents: Sequence[str] = ()):
         self.scheme = TagScheme.from_dict(entities)
-        self._log_ratios: Optional[np.ndarray] = None  # (I, K - 1), the tags of a label have the same value
+        self._log_ratios: Optional[np.ndarray] = None  # (I, K): the same for all tags of a label, 0 for the tag outside
         if intents and "by_intent" in entities:
-            size = len(self.scheme.labels)
-            counts = LabelCounts.from_dict(entities["by_intent"], size)
-            self._log_ratios = np.repeat(counts.log_ratios(intents), (self.scheme.num_tags - 1) // size, axis=1)
+            counts = LabelCounts.from_dict(entities["by_intent"], len(self.scheme.labels))
+            of_tags = np.repeat(counts.log_ratios(intents), 4 if self.scheme.bilou else 1, axis=1)
+            self._log_ratios = np.pad(of_tags, ((0, 0), (1, 0)))
         self._temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
@@ -110,8 +111,8 @@ class EntityDecoder:
         """
         if self._log_ratios is None or intent_logits is None:
             return logits
-        expected = softmax(intent_logits, 1.0) @ self._log_ratios  # (K - 1,)
-        return logits + np.concatenate([[0.0], np.minimum(expected, 0.0)])
+        expected = softmax(intent_logits) @ self._log_ratios  # (K,)
+        return logits + np.minimum(expected, 0.0)
 
 
 def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:

@@ -8,15 +8,16 @@ import pytest
 from shipped_tokenizer import minilm_tokenizer
 from task_harness import parameters_of
 
-from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER
+from rasa_compressed_bert.artifact.artifact import ENTITY_EXTRACTOR, INTENT_CLASSIFIER, JOINT_CLASSIFIER, Artifact
 from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
 from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagScheme
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
-from rasa_compressed_bert.errors import DataError
+from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.heads import EntityHead, continued_heads, learnt_heads
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
+from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.tasks import bert_training, dense_stage, export_stage
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert, train_or_finetune
 from rasa_compressed_bert.tasks.preparation import prepare
@@ -240,6 +241,21 @@ def test_finetuning_goes_on(trained, options):
     tuned = finetune_bert(EXAMPLES, joint(options, epochs=1, learning_rate=1e-5), trained)
     assert tuned.manifest["entities"]["labels"] == trained.manifest["entities"]["labels"]
     assert min(right(tuned)) >= 0.9
+
+
+def test_the_entities_of_each_intent_are_those_of_the_last_training(trained, options):
+    """Messages of each intent, then those with a dish and with a sound."""
+    assert trained.manifest["entities"]["by_intent"] == {"dishs": [20, 20, 0], "sounds": [20, 0, 20]}
+    tuned = finetune_bert([*EXAMPLES, EXAMPLES[0]], joint(options, epochs=1, learning_rate=1e-5), trained)
+    assert tuned.manifest["entities"]["by_intent"] == {"dishs": [21, 21, 0], "sounds": [20, 0, 20]}
+
+
+@pytest.mark.parametrize("counts", [[], {"a": []}, {"a": [1, 2, 3]}, {"a": "many"}])
+def test_damaged_counts_of_entities_are_refused(trained, counts):
+    entities = {**trained.manifest["entities"], "by_intent": counts}
+    damaged = Artifact({**trained.manifest, "entities": entities}, trained.files)
+    with pytest.raises(ArtifactError, match="parts of the model do not fit each other"), as_artifact_error():
+        MessagePredictor(damaged)
 
 
 @few_steps
