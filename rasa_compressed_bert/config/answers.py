@@ -56,7 +56,7 @@ class BertAnswerExtractorConfig(BertOptions):
         low=0,
         high=1,
         help="Number of unanswerable questions to generate, as a share of the answerable ones, by pairing questions "
-        "with another passage of their document.",
+        "with another passage of their document, in the documents with the smallest share of them first.",
     )
     stride: int = option(
         128, int, low=1, high=512, help="Number of wordpieces between the beginnings of two windows over a passage."

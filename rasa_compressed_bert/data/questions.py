@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -41,6 +42,9 @@ class Question:
 def unanswerable_questions(questions: Sequence[Question], count: int, *, seed: int) -> List[Question]:
     """Unanswerable questions: answerable ones, each paired with another passage of the same document.
 
+    They are made for the documents with the smallest share of unanswerable questions first, until all have the same:
+    otherwise a model learns in which documents questions are unanswerable, and that says nothing about other documents.
+
     Of up to 20 random passages that contain none of the answers, the one that shares the most rare words with the
     question is chosen: a passage on another subject would be too easy to distinguish.
 
@@ -52,31 +56,55 @@ def unanswerable_questions(questions: Sequence[Question], count: int, *, seed: i
     Returns:
         Questions without answers, with new ids.
     """
-    passages: Dict[str, Dict[str, None]] = defaultdict(dict)  # of each document, in order and without duplicates
-    for question in questions:
-        passages[question.document][question.passage] = None
-    documents = {name: list(own) for name, own in passages.items()}
-    words = {passage: _words(passage) for own in documents.values() for passage in own}
-    counts = Counter(word for own in words.values() for word in own)
-    rarity = {word: math.log(len(words) / number) for word, number in counts.items()}
     rng = np.random.default_rng(seed)
-    made: List[Question] = []
+    others = _OtherPassages(questions, rng)
     answerable = [question for question in questions if question.answers]
+    left: Dict[str, List[Question]] = defaultdict(list)  # of each document, in random order
     for place in rng.permutation(len(answerable)):
-        if len(made) >= count:
-            break
-        question = answerable[place]
-        own = documents[question.document]
-        drawn = [own[index] for index in rng.permutation(len(own))[: _CANDIDATES + 1]]
+        left[answerable[place].document].append(answerable[place])
+    size = Counter(question.document for question in questions)
+    unanswerable = Counter(question.document for question in questions if not question.answers)
+    shares = [(unanswerable[name] / size[name], name) for name in left]
+    heapq.heapify(shares)
+    made: List[Question] = []
+    while shares and len(made) < count:
+        _, name = heapq.heappop(shares)
+        question = left[name].pop()
+        passage = others.nearest(question)
+        if passage is not None:
+            made.append(replace(question, id=f"{question.id}-unanswerable", passage=passage, answers=()))
+            size[name] += 1
+            unanswerable[name] += 1
+        if left[name]:
+            heapq.heappush(shares, (unanswerable[name] / size[name], name))
+    return made
+
+
+class _OtherPassages:
+    """Finds passages of the same document that are similar to a question and do not contain its answers."""
+
+    def __init__(self, questions: Sequence[Question], rng: np.random.Generator):
+        passages: Dict[str, Dict[str, None]] = defaultdict(dict)  # of each document, in order and without duplicates
+        for question in questions:
+            passages[question.document][question.passage] = None
+        self._documents = {name: list(own) for name, own in passages.items()}
+        self._words = {passage: _words(passage) for own in self._documents.values() for passage in own}
+        counts = Counter(word for own in self._words.values() for word in own)
+        self._rarity = {word: math.log(len(self._words) / number) for word, number in counts.items()}
+        self._rng = rng
+
+    def nearest(self, question: Question) -> Optional[str]:
+        """The passage, of at most 20 random ones, that shares the most rare words with a question; None without any."""
+        own = self._documents[question.document]
+        drawn = [own[index] for index in self._rng.permutation(len(own))[: _CANDIDATES + 1]]
         answers = [answer.casefold() for answer in question.answer_texts]
         others = [passage for passage in drawn if not any(answer in passage.casefold() for answer in answers)]
-        if others:
-            asked = _words(question.text)
-            nearest = max(
-                others[:_CANDIDATES], key=lambda passage: math.fsum(rarity[word] for word in asked & words[passage])
-            )
-            made.append(replace(question, id=f"{question.id}-unanswerable", passage=nearest, answers=()))
-    return made
+        asked = _words(question.text)
+
+        def shared(passage: str) -> float:
+            return math.fsum(self._rarity[word] for word in asked & self._words[passage])
+
+        return max(others[:_CANDIDATES], key=shared) if others else None
 
 
 def _words(text: str) -> Set[str]:

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from rasa_compressed_bert.data.questions import Question, unanswerable_questions
@@ -37,3 +39,21 @@ def test_count_and_seed(count):
     assert first == unanswerable_questions(documents, count, seed=1)
     assert all(not made.answers and made.document == "doc" for made in first)
     assert all(made.text[11:-1] not in made.passage.split() for made in first)
+
+
+def questions_of(document, answerable, unanswerable):
+    names = [f"{document}{number}" for number in range(answerable + unanswerable)]
+    return [
+        Question(name, f"What of {name}?", f"Here is {name}.", ((8, 8 + len(name)),) * (place < answerable), document)
+        for place, name in enumerate(names)
+    ]
+
+
+@pytest.mark.parametrize(
+    "count, expected", [(6, {"b": 3, "c": 3}), (12, {"b": 6, "c": 6}), (18, {"b": 8, "c": 8, "a": 2}), (99, None)]
+)
+def test_documents_with_few_unanswerable_questions_get_more_of_them(count, expected):
+    """Of eight questions of `a` four have no answer; those of `b` and `c` all have one."""
+    questions = [*questions_of("a", 4, 4), *questions_of("b", 8, 0), *questions_of("c", 8, 0)]
+    made = Counter(question.document for question in unanswerable_questions(questions, count, seed=0))
+    assert made == (expected or {"a": 4, "b": 8, "c": 8}), "each answerable question is used at most once"
