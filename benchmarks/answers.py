@@ -63,10 +63,11 @@ def run(arguments: argparse.Namespace) -> None:
     """
     questions = read_questions([str(arguments.test)], option="--test")
     content = {"command": command_line("benchmarks.answers"), "environment": environment(), "rows": {}}
-    shared = {"training_data": [str(path) for path in arguments.train], **arguments.options}
-    dense = trained(arguments.work / DENSE, {**shared, **ROWS[DENSE]})
+    data = {"training_data": [str(path) for path in arguments.train]}
+    options = {name: {**data, **row, **arguments.options} for name, row in ROWS.items()}
+    dense = trained(arguments.work / DENSE, options[DENSE])
     for name in arguments.rows:
-        row = dense if name == DENSE else trained(arguments.work / name, {**shared, **ROWS[name]}, dense["artifact"])
+        row = dense if name == DENSE else trained(arguments.work / name, options[name], dense["artifact"])
         content["rows"][name] = measured(row, questions)
     publish("answers", content, to_markdown, folder=arguments.results)
 
