@@ -27,8 +27,10 @@ _MOST_MEMBERS = 10_000
 _DEEPEST = 30
 """The largest depth of nested folders; a trained bot has about five."""
 _LARGEST_HEADER = 2**14
-"""The largest number of bytes between the contents of two members: a header, a long name, attributes, what tarfile reads
-ahead. It keeps them in memory several times, and takes quadratic time for some in Python before 3.10.15."""
+"""The largest number of bytes between the contents of two members: headers, and what tarfile reads ahead.
+
+tarfile keeps headers in memory, several times, and in Python before 3.10.15 takes quadratic time for some.
+"""
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as in rasa.engine.storage.local_model_storage
 
 
