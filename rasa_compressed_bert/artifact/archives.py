@@ -26,6 +26,11 @@ _MOST_MEMBERS = 10_000
 """The largest number of files and folders of an archive, as each takes time to create; a bot has some hundred."""
 _DEEPEST = 30
 """The largest depth of nested folders; a trained bot has about five."""
+_LARGEST_HEADER = 2**14
+"""The largest number of bytes between the contents of two members: headers, and what tarfile reads ahead.
+
+tarfile keeps headers in memory, several times, and in Python before 3.10.15 takes quadratic time for some.
+"""
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as in rasa.engine.storage.local_model_storage
 
 
@@ -62,8 +67,8 @@ def unpacked(archive: Path) -> Iterator[Path]:
         folder = Path(name).resolve()
         try:
             with gzip.open(archive) as stream:
-                bounded = cast(IO[bytes], _Bounded(stream, archive))  # tarfile only calls `read`
-                with tarfile.open(fileobj=bounded, mode="r|") as tar:
+                bounded = _Bounded(stream, archive)
+                with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|") as tar:  # it only calls `read`
                     parents: Set[PurePosixPath] = set()
                     for number, member in enumerate(tar):
                         _require_inside(member, folder, archive=archive)
@@ -72,6 +77,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
                             raise CompressedBertError(
                                 f"'{archive}' has more than {_MOST_MEMBERS} files, so it was not unpacked."
                             )
+                        bounded.expect(member.size if member.isfile() else 0)
                         if member.isfile():
                             _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
@@ -159,7 +165,7 @@ def require_nlu(archive: Path) -> None:
 
 
 class _Bounded:
-    """Reads a limited number of bytes from a stream, as a small archive may unpack to any size.
+    """Reads a limited number of bytes from a stream, as a small archive, or one header of it, may unpack to any size.
 
     Args:
         stream: the stream of decompressed bytes.
@@ -168,18 +174,29 @@ class _Bounded:
 
     def __init__(self, stream: gzip.GzipFile, archive: Path):
         self._stream, self._archive, self._left = stream, archive, LARGEST_FILE
+        self.expect(0)
+
+    def expect(self, size: int) -> None:
+        """Allows to read the content of a member, of which `size` bytes are in the archive, and the next header."""
+        self._left_of_member = size + _LARGEST_HEADER
 
     def read(self, size: int) -> bytes:
         """The next bytes.
 
         Raises:
-            CompressedBertError: if the limit is exceeded.
+            CompressedBertError: if a limit is exceeded.
         """
         data = self._stream.read(size)
         self._left -= len(data)
+        self._left_of_member -= len(data)
         if self._left < 0:
             raise CompressedBertError(
                 f"'{self._archive}' has more than {LARGEST_FILE} bytes of files, so it was not unpacked."
+            )
+        if self._left_of_member < 0:
+            raise CompressedBertError(
+                f"'{self._archive}' is not a readable Rasa model: the header of a file has more than {_LARGEST_HEADER} "
+                "bytes."
             )
         return data
 

@@ -93,7 +93,8 @@ class WorkerProcess:
 
     def _answer(self) -> Dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
-        answer: Optional[Dict[str, Any]] = json.loads(line) if line else None
+        whole = line.endswith("\n")  # unless the process was killed while it wrote
+        answer: Optional[Dict[str, Any]] = json.loads(line) if whole else None
         if answer is None:
             code = self._process.wait()
             raise CompressedBertError(

@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     given = [arguments.model is not None, arguments.weights is not None, arguments.nlu is not None]
     if given not in ([True, False, False], [False, True, True]):
         raise ConfigError("Give either a trained MODEL, or --weights and --nlu to fine-tune them on.")
+    if arguments.model is None and arguments.component is not None:
+        raise ConfigError("--component is only for a trained MODEL: leave it out with --weights.")
     language: Optional[str] = arguments.language
     choices: Dict[str, Artifact] = {}
     if arguments.model is not None:
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not language:
         raise ConfigError("--language is missing: name the language of the training data, as in --language de.")
     package = Package(arguments.name, language, arguments.version)
-    check(package, arguments.out)
+    check(package, arguments.out, other=arguments.beside)
     make_folder(arguments.out.parent)
     if arguments.model is None:
         artifact = _trained(arguments.weights, arguments.nlu)

@@ -11,7 +11,7 @@ from rasa_compressed_bert.config import PruningConfig, QuantizationConfig
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.blocks import Block, Prose, Table
 from rasa_compressed_bert.reporting.environment import in_words
-from rasa_compressed_bert.reporting.plots import drawn
+from rasa_compressed_bert.reporting.plots import as_written, drawn
 from rasa_compressed_bert.reporting.tables import markdown_table, percent, points
 from rasa_compressed_bert.units import MB
 
@@ -148,8 +148,10 @@ def plot_sensitivity(content: Mapping[str, Any], path: Path) -> None:
         bar.set_label(f"change of {_main_score(content)}, percentage points")
         before = 100 * content["uncompressed"][content["main_score"]]
         figure.suptitle(
-            f"{content['model']}: one part compressed at a time\n"
-            f"{_main_score(content)} uncompressed: {before:.1f} %, {_asked(content)}"
+            as_written(
+                f"{content['model']}: one part compressed at a time\n"
+                f"{_main_score(content)} uncompressed: {before:.1f} %, {_asked(content)}"
+            )
         )
 
 

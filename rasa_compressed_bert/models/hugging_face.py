@@ -16,7 +16,7 @@ from rasa_compressed_bert.models.families.family import Family
 from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.own_files import require_own_values, require_own_vocabulary
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import MOST_LAYERS, EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ _NO_FAST_TOKENIZER = (
 )
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
 _SPARE_ROWS = 1000
-_MOST_LAYERS = 1000
 _ANSWERS = "ForQuestionAnswering"  # classes of transformers whose names end so have a layer of this name:
 _ANSWER_LAYER = "qa_outputs"
 
@@ -74,7 +73,7 @@ def _possible_shape(family: Family, config: Any) -> EncoderShape:
     Raises:
         WeightsError: if the model is larger than what is supported.
     """
-    if config.num_hidden_layers <= _MOST_LAYERS:
+    if config.num_hidden_layers <= MOST_LAYERS:
         shape = family.shape(config)
         if shape.is_possible:
             return shape

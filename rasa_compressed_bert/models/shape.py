@@ -20,6 +20,8 @@ POSITION_BIAS = "position_bias"
 """Biases of the attention scores of each head of a layer, by bucket of distances (`models.relative_positions`)."""
 _MOST_PARAMETERS = 2**30
 """The largest supported size; BERT-large has a third of it, XLM-R large a half."""
+MOST_LAYERS = 1000
+"""The largest supported number of layers; each has eighteen parameters, of which even empty ones take memory."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
@@ -112,6 +114,8 @@ class EncoderShape:
             ArtifactError: if the values do not describe an encoder, or if it has more parameters than are supported.
         """
         try:
+            if len(values["layers"]) > MOST_LAYERS:
+                raise ArtifactError(f"The encoder has more than {MOST_LAYERS} layers, which is not supported.")
             layers = tuple(LayerShape(**layer) for layer in values["layers"])
             shape = cls(**{**values, "layers": layers})
             is_possible = shape.is_possible

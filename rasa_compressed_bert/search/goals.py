@@ -18,6 +18,7 @@ SCORES = (*_OF_INTENTS, *_OF_ENTITIES, *_OF_ANSWERS, *_APART)
 """All scores that components can have; see `metrics`."""
 _MAIN = ("macro_f1", "entity_f1", "exact")
 COSTS = ("latency_ms", "size_mb", "parameters")
+_MOST = 1e15  # of a cost
 _THRESHOLD = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+.\deE]+)\s*")
 
 
@@ -71,12 +72,17 @@ def are_figures(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and {SCORE, *COSTS} <= set(value) <= {SCORE, *SCORES, *COSTS}
-        and all(_is_finite(figure) or name in SCORES and figure is None for name, figure in value.items())
+        and all(_is_figure(name, figure) for name, figure in value.items())
     )
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _is_figure(name: str, value: Any) -> bool:
+    """Whether a value is a share or, for a cost, a positive number; spaCy's models count as having no parameters."""
+    if not isinstance(value, (int, float)):
+        return value is None and name in SCORES
+    if name not in COSTS:
+        return 0 <= value <= 1
+    return 0 < value <= _MOST or (name == "parameters" and value == 0)
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,18 @@ def digest(*parts: Any) -> str:
 
 
 def has_study(storage: BaseStorage, name: str) -> bool:
-    """Whether a storage has a study of that name with at least one measurement or trial."""
-    if name not in optuna.get_all_study_names(storage):
-        return False
-    study = optuna.load_study(study_name=name, storage=storage)
-    return BASELINE in study.user_attrs or bool(study.get_trials(deepcopy=False))
+    """Whether a storage has a study of that name with at least one measurement or trial.
+
+    Raises:
+        ConfigError: if Optuna cannot read the study.
+    """
+    try:
+        if name not in optuna.get_all_study_names(storage):
+            return False
+        study = optuna.load_study(study_name=name, storage=storage)
+        return BASELINE in study.user_attrs or bool(study.get_trials(deepcopy=False))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:  # invalid JSON or parameters
+        raise foreign(name) from error
 
 
 def open_study(storage: BaseStorage, goal: Goal, *, name: str) -> optuna.Study:

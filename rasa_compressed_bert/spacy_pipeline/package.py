@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 import shutil
@@ -73,7 +74,7 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
         RuntimeMissingError: if spaCy has another version, or if the package `wheel` is missing.
         ExportError: if the model has no vectors, or if spaCy cannot build the package.
     """
-    check(package, out)
+    check(package, out, other=other)
     if SPACY_MODEL in artifact.files:
         nlp = textcat_pipeline_of(artifact, package.language)
     else:
@@ -137,14 +138,15 @@ def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     return nlp
 
 
-def check(package: Package, out: Path) -> None:
+def check(package: Package, out: Path, *, other: Optional[str] = None) -> None:
     """Checks arguments of `write_package` before any work is done.
 
     Raises:
-        ConfigError: if the name is invalid, the folder exists, or spaCy does not know the language.
-        RuntimeMissingError: if spaCy has another version.
+        ConfigError: if the name is invalid, the folder exists, or spaCy does not know the language or the other
+            pipeline.
+        RuntimeMissingError: if spaCy has another version, or if the package `wheel` is missing.
     """
-    blank_pipeline(package.language, option="--language")
+    nlp = blank_pipeline(package.language, option="--language")
     name = package.name
     if not (name.isascii() and name.isidentifier() and name.strip("_") == name and name == name.lower()):
         raise ConfigError(
@@ -161,6 +163,10 @@ def check(package: Package, out: Path) -> None:
             f"spaCy {spacy.__version__} is installed, and packages are for spaCy {_SPACY}, the last that Rasa 3.6 "
             f"allows: pip install 'spacy>={_SPACY},<3.5'"
         )
+    if importlib.util.find_spec("wheel") is None:  # which spaCy uses in another process
+        raise RuntimeMissingError("The package is built as a wheel, and `wheel` is not installed: pip install wheel")
+    if other is not None:
+        _add_other(nlp, other)
 
 
 def _add_other(nlp: Language, other: str) -> None:
@@ -181,10 +187,6 @@ def _wheel(pipeline: Path, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*/dist/*.whl"))
     if done.returncode or len(wheels) != 1:
-        output = done.stdout + done.stderr
-        if "wheel to be installed" in output:
-            raise RuntimeMissingError(
-                "The package is built as a wheel, and `wheel` is not installed: pip install wheel"
-            )
-        raise ExportError("\n".join(["spaCy cannot build the package:", *output.splitlines()[-12:]]))
+        output = (done.stdout + done.stderr).splitlines()[-12:]
+        raise ExportError("\n".join(["spaCy cannot build the package:", *output]))
     return wheels[0]

@@ -87,6 +87,49 @@ def test_very_many_headers_of_one_member_are_refused(tmp_path):
         pass
 
 
+LARGE = 2**22
+
+
+@pytest.mark.parametrize(
+    "kind, content",
+    [(tarfile.GNUTYPE_LONGNAME, b"\0"), (tarfile.XHDTYPE, b"0"), (tarfile.XGLTYPE, b"0")],
+    ids=["name", "attributes", "attributes of all files"],
+)
+def test_a_large_header_is_refused(tmp_path, kind, content):
+    """It would take several times its size in memory; attributes, in Python before 3.10.15, also hours."""
+    header = tarfile.TarInfo("a")
+    header.type, header.size = kind, LARGE
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf() + content * LARGE, 1))
+    with pytest.raises(CompressedBertError, match="the header of a file has more than"), archives.unpacked(path):
+        pass
+
+
+def test_a_large_map_of_a_sparse_file_is_refused(tmp_path):
+    """tarfile reads it as part of the header, number by number."""
+    map_of_zeros = f"{LARGE}\n".encode() + b"0\n" * (LARGE // 2)
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("components/file")
+        member.size, member.pax_headers = len(map_of_zeros), {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        tar.addfile(member, io.BytesIO(map_of_zeros))
+    with pytest.raises(CompressedBertError, match="the header of a file has more than"), archives.unpacked(path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["a" * 200, "\u00fc" * 90, "folder/" * 20 + "file"])
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_are_unpacked(tmp_path, name, form):
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz", format=form) as tar:
+        for number in range(3):
+            member = tarfile.TarInfo(f"{name}{number}")
+            member.size, member.mtime = 100_000, 1.5
+            tar.addfile(member, io.BytesIO(bytes(100_000)))
+    with archives.unpacked(path) as folder:
+        assert all((folder / f"{name}{number}").stat().st_size == 100_000 for number in range(3))
+
+
 @pytest.mark.parametrize("headers", [{"GNU.sparse.realsize": "-9000"}, {"size": "-512"}])
 def test_headers_that_lie_about_the_size_are_refused(tmp_path, headers):
     path = tmp_path / "model.tar.gz"

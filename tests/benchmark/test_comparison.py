@@ -154,6 +154,16 @@ def test_a_worker_that_was_killed_while_it_waited_is_named(tmp_path, monkeypatch
             worker.parse(["hello"] * 100_000)
 
 
+def test_a_worker_that_was_killed_while_it_answered_is_named(tmp_path, monkeypatch):
+    half = "import os; print('{}', flush=True); input(); print('{\"intents\": [', end='', flush=True)"
+    answers = f"{half}; os.kill(os.getpid(), 9)"
+    process = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: process([sys.executable, "-c", answers], **options))
+    with WorkerProcess(tmp_path / "model.tar.gz", threads=1) as worker:
+        with pytest.raises(CompressedBertError, match=r"The worker of '.*model.tar.gz' ended \(exit status -9\)"):
+            worker.parse(["hello"])
+
+
 def test_tables_leave_out_what_no_model_has():
     results = [{"model": "a", "accuracy": 0.5}, {"model": "long name", "accuracy": 0.25, "training_s": 12.3}]
     rows = report.comparison_rows(results)

@@ -324,8 +324,9 @@ def test_settings_have_names():
     assert [setting_name("sparsity", 0.2), setting_name("sparsity", 0.575)] == ["20 %", "57.5 %"]
 
 
-def test_plot_is_a_png(content, tmp_path):
-    plot_sensitivity(content, tmp_path / "new" / "plot.png")
+@pytest.mark.parametrize("name", ["test.yml", "a$x_{$.yml"])
+def test_plot_is_a_png(content, tmp_path, name):
+    plot_sensitivity({**content, "model": name, "nlu": name}, tmp_path / "new" / "plot.png")
     assert (tmp_path / "new" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

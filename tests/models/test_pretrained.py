@@ -423,6 +423,15 @@ def test_a_shape_that_is_larger_than_any_of_ours_is_refused(name, size):
         EncoderShape.from_dict({**random_shape().to_dict(), name: size})
 
 
+def test_a_shape_of_very_many_layers_is_refused():
+    """Each empty layer takes a hundred bytes of a manifest, and several kilobytes in memory."""
+    values = random_shape().to_dict()
+    empty = dict.fromkeys(values["layers"][0], 0)
+    assert len(EncoderShape.from_dict({**values, "layers": [empty] * 1000}).layers) == 1000
+    with pytest.raises(ArtifactError, match="has more than 1000 layers"):
+        EncoderShape.from_dict({**values, "layers": [empty] * 1001})
+
+
 def test_encoder_size_counts_the_matrices_of_the_layers():
     shape = random_shape(UNEVEN)
     shapes = shape.parameter_shapes()

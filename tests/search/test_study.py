@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -383,6 +384,11 @@ def test_waiting_options_outside_the_space_are_never_trained(params):
         "0.9",
         {**FIGURES, "more": 1},
         {**FIGURES, "score": math.nan},
+        {**FIGURES, "score": 10**400},  # larger than any float
+        {**FIGURES, "macro_f1": -0.1},
+        {**FIGURES, "latency_ms": 0.0},  # others are shares of it
+        {**FIGURES, "size_mb": math.inf},
+        {**FIGURES, "parameters": 10**400},
     ],
 )
 def test_invalid_figures_are_refused(figures):
@@ -405,6 +411,20 @@ def test_invalid_figures_of_a_failed_trial_are_refused_too():
     study.tell(trial, state=TrialState.FAIL)
     with pytest.raises(ConfigError, match="was made or changed by another program"):
         search_results.conclude(study, goal(), None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "table, column", [("study_user_attributes", "value_json"), ("trial_params", "distribution_json")]
+)
+@pytest.mark.parametrize("value", ["{", '{"name": "FloatDistribution"}'])
+def test_a_database_that_optuna_cannot_read_is_refused(tmp_path, table, column, value):
+    address = f"sqlite:///{tmp_path / 'study.db'}"
+    search(open_study(open_storage(address), goal(), name="test"), goal(), measure, trials=1)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        database.commit()
+    with pytest.raises(ConfigError, match="study 'test' was made or changed by another program"):
+        open_study(open_storage(address), goal(), name="test")
 
 
 def test_reasons_that_are_no_texts_are_shown_all_the_same():

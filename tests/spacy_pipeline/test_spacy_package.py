@@ -152,6 +152,24 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(folder, tmp_pat
     assert f"--out: the folder '{tmp_path / 'file'}' cannot be created: File exists." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--beside", "en_missing"], "--beside: spaCy cannot load 'en_missing'"),
+        (["--component", "train_a"], "--component is only for a trained MODEL: leave it out with --weights."),
+        ([], "`wheel` is not installed: pip install wheel"),
+    ],
+)
+def test_nothing_is_trained_for_a_package_that_cannot_be_made(tmp_path, options, message, capsys, monkeypatch):
+    work = "rasa_compressed_bert.commands.package_spacy._trained"
+    monkeypatch.setattr(work, lambda *_: pytest.fail("It trains first."))
+    if not options:
+        monkeypatch.setitem(sys.modules, "wheel", None)
+    given = ["--weights", "any", "--nlu", "nlu.yml", "--name", "fruit", "--language", "en", "--out"]
+    assert main(["package-spacy", *given, str(tmp_path / "out"), *options]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_invalid_annotations_are_warned_of(tmp_path, caplog):
     (tmp_path / "nlu.yml").write_text('version: "3.1"\nnlu:\n- intent: buy\n  examples: |\n    - buy [ ](fruit) now\n')
     options = ["--weights", "any", "--nlu", str(tmp_path / "nlu.yml"), "--name", "fruit", "--language", "en"]
