@@ -93,7 +93,7 @@ def test_a_family(tiny_rembert_weights, tmp_path):
 @pytest.mark.slow
 def test_a_criterion_of_pruning(tiny_weights, tmp_path):
     follow("criterion")
-    pruning = {"importance": "random", "final_sparsity": 0.5, "frequency": 1}
+    pruning = {"importance": "gradient", "final_sparsity": 0.5, "frequency": 1}
     artifact = trained(
         "PrunedBertIntentClassifier", {**BERT, "model_weights": str(tiny_weights), "pruning": pruning}, tmp_path
     )
