@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`\n]+)`", PAGE)
-MADE = {".venv", "dist/", "build/site"}
+MADE = {".venv", "dist/", "build/site", ".rasa/cache"}
 """Folders that commands on the page make."""
 
 

@@ -20,24 +20,31 @@ from rasa_compressed_bert.compression.neuron_pruning import HEADS, INTERMEDIATE,
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
-def taylor_scores(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dict[str, tf.Tensor]]:
-    """Taylor scores of the units, for one batch.
+def with_head_gradients(gate_gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dict[str, tf.Tensor]]:
+    """Adds the gradient of each head, the sum of the gradients of its value dimensions.
 
     Args:
         gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`; one dictionary
             for each layer, and one for a pooler.
 
     Returns:
-        See `LayerScores`; the gradient of a head is the sum of the gradients of its value dimensions.
+        The gradients of all kinds of units, see `LayerScores`.
     """
-    return [_layer_taylor_scores(layer) for layer in gate_gradients]
+    return [
+        {**layer, HEADS: tf.reduce_sum(layer[VALUE], axis=-1)} if VALUE in layer else {**layer}
+        for layer in gate_gradients
+    ]
 
 
-def _layer_taylor_scores(gradients: Mapping[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
-    scores = {kind: tf.reduce_sum(tf.square(gradient), axis=0) for kind, gradient in gradients.items()}
-    if VALUE in gradients:
-        scores[HEADS] = tf.reduce_sum(tf.square(tf.reduce_sum(gradients[VALUE], axis=-1)), axis=0)
-    return scores
+def taylor_scores(gradients: Sequence[Mapping[str, tf.Tensor]]) -> List[Dict[str, tf.Tensor]]:
+    """Taylor scores of the units, for one batch; see `LayerScores`.
+
+    Args:
+        gradients: see `with_head_gradients`.
+    """
+    return [
+        {kind: tf.reduce_sum(tf.square(gradient), axis=0) for kind, gradient in layer.items()} for layer in gradients
+    ]
 
 
 def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) -> List[LayerScores]:

@@ -20,7 +20,8 @@ UNIT_KINDS = (HEADS, INTERMEDIATE, QUERY_KEY, VALUE)
 _MULTIPLE = 8
 
 LayerScores = Dict[str, np.ndarray]
-"""Scores of a layer's units: attention_heads (N,), intermediate (I,), query_key (N, K), value (N, V)."""
+"""Scores of a layer's units: attention_heads (N,), intermediate (I,), query_key (N, K), value (N, V); of a pooler's
+neurons: pooler (P,)."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ class StudentGraph(Graph):
 
     Args:
         tensors: its packed parameters.
+
+    Attributes:
+        mask: the name of the attention mask in floats, `(B, T)`.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray]):

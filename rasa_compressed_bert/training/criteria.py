@@ -27,7 +27,7 @@ class Criterion(Protocol):
 
         Args:
             gate_gradients: gradients of the summed loss with respect to each example's gates, `(B, *gate)`; one
-                dictionary for each layer, and one for a pooler.
+                dictionary for each layer, and one for a pooler, with the kinds of units of `LayerScores`.
         """
 
     def scores(self) -> List[LayerScores]:

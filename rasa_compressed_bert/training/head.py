@@ -62,7 +62,10 @@ class Fold:
 
 
 class Head(ABC):
-    """Labels of one kind, and everything that training does with them; immutable."""
+    """Labels of one kind, and everything that training does with them; immutable.
+
+    The parity check of an export compares the softmax of the logits, whatever the loss is.
+    """
 
     name: ClassVar[str]
     """The name of its labels, in the plural; a key of `EncodedExamples.labels`."""

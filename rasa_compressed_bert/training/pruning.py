@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Mapping, Tuple
 
 import tensorflow as tf
 
+from rasa_compressed_bert.compression.importance import with_head_gradients
 from rasa_compressed_bert.compression.neuron_pruning import (
     HEADS,
     POOLER,
@@ -113,7 +114,7 @@ class UnitPruning(ScheduledPruning):
         return per_example(self._gates, batch_size)
 
     def observe(self, gate_gradients: Gates) -> None:
-        self._criterion.observe(gate_gradients)
+        self._criterion.observe(with_head_gradients(gate_gradients))
 
     def after_step(self, step: int) -> None:
         due = {kinds: schedule(tf.constant(step)) for kinds, schedule in self._schedules.items()}

@@ -1,10 +1,14 @@
 """The recipes of CONTRIBUTING.md, followed from outside the package: registered, trained, exported and served."""
 
+import os
+import pty
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from component_harness import EXAMPLES, assert_well_formed, load, make_storage, predict, train, training_data
+from rasa_project import ended, make_project, wait_for
 
 import rasa_compressed_bert
 from rasa_compressed_bert import heads
@@ -69,6 +73,26 @@ def test_a_head(tiny_weights, tmp_path, runtime):
 
 
 @pytest.mark.slow
+def test_rasa_imports_the_module_of_a_component(tiny_weights, tmp_path):
+    project = make_project(tmp_path, tiny_weights)
+    (tmp_path / "tone.py").write_text(RECIPES["head"] + RECIPES["component"])
+    options = {**BERT, "model_weights": str(tiny_weights), "epochs": 6, "learning_rate": 5e-3}
+    config = {"recipe": "default.v1", "language": "en", "assistant_id": "tiny", "policies": [{"name": "RulePolicy"}]}
+    (tmp_path / "config.yml").write_text(
+        yaml.safe_dump({**config, "pipeline": [{"name": "tone.ToneClassifier", **options}]})
+    )
+    project.train("tones")
+    master, slave = pty.openpty()
+    process = project.start("shell", "nlu", "-m", str(project.model("tones")), stdin=slave, stdout=slave, stderr=slave)
+    with ended(process):
+        os.close(slave)
+        wait_for(master, "Next message", seconds=120)
+        os.write(master, b"is it hot today\n")
+        wait_for(master, r'"tones": "question"', seconds=60)
+    os.close(master)
+
+
+@pytest.mark.slow
 def test_a_student(tiny_weights, tmp_path):
     follow("student")
     student = {"architecture": "sum", "units": 8, "embedding_size": 8}
@@ -93,7 +117,7 @@ def test_a_family(tiny_rembert_weights, tmp_path):
 @pytest.mark.slow
 def test_a_criterion_of_pruning(tiny_weights, tmp_path):
     follow("criterion")
-    pruning = {"importance": "random", "final_sparsity": 0.5, "frequency": 1}
+    pruning = {"importance": "gradient", "final_sparsity": 0.5, "frequency": 1}
     artifact = trained(
         "PrunedBertIntentClassifier", {**BERT, "model_weights": str(tiny_weights), "pruning": pruning}, tmp_path
     )

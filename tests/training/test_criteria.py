@@ -8,6 +8,7 @@ from rasa_compressed_bert.compression.importance import magnitude_scores
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, PruningConfig
 from rasa_compressed_bert.config import pruning as pruning_options
 from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.models.gates import open_gates
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training import criteria
 from rasa_compressed_bert.training.pruning import pruning_for
@@ -32,11 +33,27 @@ class LastUnitsCriterion:
         ]
 
 
+class GradientCriterion:
+    """Scores units by the absolute gradients that it observed last."""
+
+    def __init__(self, model):
+        self._scores = []
+
+    def observe(self, gate_gradients):
+        self._scores = [
+            {kind: np.abs(values).sum(axis=0) for kind, values in layer.items()} for layer in gate_gradients
+        ]
+
+    def scores(self):
+        return self._scores
+
+
 @pytest.fixture
 def registered(monkeypatch):
     monkeypatch.setattr(criteria, "_CRITERIA", {**criteria._CRITERIA})
     names = list(pruning_options.IMPORTANCE)
     criteria.register_criterion("last_units", LastUnitsCriterion)
+    criteria.register_criterion("gradients", GradientCriterion)
     yield
     pruning_options.IMPORTANCE[:] = names
 
@@ -53,6 +70,21 @@ def test_it_decides_what_is_pruned(registered):
         left = smaller.values()[name].shape[1]
         assert left < SHAPE.layers[layer].intermediate_size
         np.testing.assert_array_equal(smaller.values()[name], PARAMETERS[name][:, :left])
+
+
+def test_it_observes_gradients_of_all_units_that_it_scores(registered):
+    options = PruningConfig(importance="gradients", final_sparsity=0.5, pooler=0.5, schedule="constant")
+    model = TaskModel(SHAPE, random_parameters(SHAPE, pooler_size=16))
+    pruning = pruning_for(options.resolved(4, 1.0), model, 10)
+    rng = np.random.default_rng(0)
+    pruning.observe(
+        [{kind: rng.random((3, *gate.shape)) for kind, gate in layer.items()} for layer in open_gates(SHAPE, 16)]
+    )
+    for step in range(1, 41):
+        pruning.after_step(step)
+    *layers, pooler = pruning.final_gates()
+    assert pooler["pooler"].sum() == 8
+    assert min(gate.min() for layer in layers for gate in layer.values()) == 0
 
 
 def test_an_option_knows_what_is_registered(registered):

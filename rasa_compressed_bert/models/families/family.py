@@ -28,7 +28,7 @@ class Family:
     Attributes:
         kernels: our names of a layer's matrices, and the paths of their variables within the layer.
         norms: the same for its layer normalisations.
-        layer: the path of a layer; `{}` is its number.
+        layer: the path of a layer; `{}` is its number. Layers with the same path share their weights in the checkpoint.
         settings: BERT's names in the configuration, and those of the family where they differ.
         token_types: whether there are token types; the embedding of the first is added to every position.
         first_position: the row of the position embeddings for the first wordpiece of a message. In RoBERTa and models
