@@ -11,7 +11,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.data.entities import TagScheme
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import shapes_of
 from rasa_compressed_bert.runtime.engines import open_engine
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.word_featurizer import WordFeaturizer
@@ -25,7 +25,7 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
 
     The dense models have random weights, which do not affect latency.
     """
-    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
+    dense, _ = shapes_of(artifact.manifest)
     tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
     input_ids = tokenizer.encode(text)[np.newaxis]  # (1, T)
     classes, entities = len(artifact.manifest.get("labels", ())), artifact.manifest.get("entities")

@@ -24,7 +24,7 @@ from rasa_compressed_bert.compression.quantization import (
 )
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.models.head_layer import TAGGER
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import EncoderShape, shapes_of
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 
@@ -100,8 +100,7 @@ def state_of(artifact: Artifact) -> ModelState:
     Raises:
         ArtifactError: if the parts of the artifact do not fit each other.
     """
-    shape = EncoderShape.from_dict(artifact.manifest["encoder"])
-    dense = EncoderShape.from_dict(artifact.manifest["dense_encoder"])
+    dense, shape = shapes_of(artifact.manifest)
     parameters = unpack(shape, packed_tensors(artifact))
     for name, dimensions in shape.parameter_shapes().items():
         if parameters[name].shape != dimensions:

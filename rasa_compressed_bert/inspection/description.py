@@ -15,7 +15,7 @@ from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.head_layer import layers_in
-from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape, shapes_of
 from rasa_compressed_bert.runtime.decoders import ANSWERS, RESPONSES
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.passage_index import PassageIndex
@@ -130,7 +130,7 @@ def _student(artifact: Artifact) -> Dict[str, Any]:
 def _compressed(artifact: Artifact) -> Dict[str, Any]:
     """Sizes, layers and bits of an encoder, before and after compression."""
     manifest = artifact.manifest
-    dense, now = EncoderShape.from_dict(manifest["dense_encoder"]), EncoderShape.from_dict(manifest["encoder"])
+    dense, now = shapes_of(manifest)
     tensors = tensors_from_bytes(artifact.files[WEIGHTS])
     config = manifest.get("config", {})
     return {

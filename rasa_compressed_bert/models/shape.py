@@ -120,12 +120,24 @@ class EncoderShape:
             shape = cls(**{**values, "layers": layers})
             is_possible = shape.is_possible
         except (KeyError, TypeError) as error:
-            raise ArtifactError(f"not the shape of an encoder: {values!r} ({error})") from error
+            raise ArtifactError(f"The model has no valid shape of an encoder ({error}). Train it again.") from error
         if shape.hidden_act not in ACTIVATIONS:
             raise ArtifactError(f"The activation {shape.hidden_act!r} of the encoder is not supported.")
         if not is_possible:
             raise ArtifactError(f"The encoder has more than {_MOST_PARAMETERS} parameters, which is not supported.")
         return shape
+
+
+def shapes_of(manifest: Mapping[str, Any]) -> Tuple[EncoderShape, EncoderShape]:
+    """The shapes of the encoder of a model before and after compression.
+
+    Raises:
+        ArtifactError: if one of them is not the shape of an encoder, or if their hidden sizes differ.
+    """
+    dense, now = (EncoderShape.from_dict(manifest[key]) for key in ("dense_encoder", "encoder"))
+    if dense.hidden_size != now.hidden_size:
+        raise ArtifactError("The hidden size of the encoder is not what it was before compression: train it again.")
+    return dense, now
 
 
 def _norm(name: str, size: int) -> Dict[str, Tuple[int, ...]]:

@@ -12,7 +12,7 @@ from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example, evenly_spaced, normal_form
 from rasa_compressed_bert.data.warnings import quoted
-from rasa_compressed_bert.models.shape import EncoderShape
+from rasa_compressed_bert.models.shape import shapes_of
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
 from rasa_compressed_bert.units import MB
@@ -109,8 +109,8 @@ def _size(artifact: Artifact) -> str:
     size = f"{artifact.size / MB:.1f} MB"
     if "dense_encoder" not in artifact.manifest:
         return size
-    shapes = EncoderShape.from_dict(artifact.manifest["dense_encoder"]).parameter_shapes()
-    before = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+    dense, _ = shapes_of(artifact.manifest)
+    before = 4 * sum(int(np.prod(shape)) for shape in dense.parameter_shapes().values())
     return f"{size}; the encoder before compression: {before / MB:.1f} MB"
 
 
@@ -130,7 +130,7 @@ def _pruned(manifest: Mapping[str, Any]) -> List[str]:
     pruning = manifest.get("config", {}).get("pruning", {})
     if pruning.get("method", "none") == "none" or "encoder" not in manifest:
         return []
-    dense, now = (EncoderShape.from_dict(manifest[key]).encoder_size() for key in ("dense_encoder", "encoder"))
+    dense, now = (shape.encoder_size() for shape in shapes_of(manifest))
     if pruning["method"] == "weight":
         share, what = pruning["final_sparsity"], "of the encoder's weights are zero"
     else:

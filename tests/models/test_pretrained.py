@@ -20,7 +20,7 @@ from rasa_compressed_bert.models import hugging_face, pretrained, pytorch_file
 from rasa_compressed_bert.models.encoder import BertEncoder
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
 from rasa_compressed_bert.models.pretrained import has_small_vocabulary, load_pretrained, local_folder, weights_digest
-from rasa_compressed_bert.models.shape import POOLER, EncoderShape
+from rasa_compressed_bert.models.shape import POOLER, EncoderShape, shapes_of
 
 
 @pytest.fixture
@@ -411,7 +411,7 @@ def test_shape_of_an_artifact_from_before_there_were_other_families():
 
 @pytest.mark.parametrize("values", [{}, {"layers": [{"heads": 1}]}, {"layers": 3}, {"layers": [], "colour": 1}])
 def test_what_is_no_shape_is_refused(values):
-    with pytest.raises(ArtifactError, match="not the shape of an encoder"):
+    with pytest.raises(ArtifactError, match="no valid shape of an encoder"):
         EncoderShape.from_dict(values)
 
 
@@ -430,6 +430,15 @@ def test_a_shape_of_very_many_layers_is_refused():
     assert len(EncoderShape.from_dict({**values, "layers": [empty] * 1000}).layers) == 1000
     with pytest.raises(ArtifactError, match="has more than 1000 layers"):
         EncoderShape.from_dict({**values, "layers": [empty] * 1001})
+
+
+def test_a_hidden_size_that_compression_cannot_have_changed_is_refused():
+    """It would be multiplied by the number of labels, of which a manifest may have millions."""
+    now = random_shape().to_dict()
+    dense, _ = shapes_of({"dense_encoder": now, "encoder": now})
+    assert dense == random_shape()
+    with pytest.raises(ArtifactError, match="hidden size .* train it again"):
+        shapes_of({"dense_encoder": {**now, "hidden_size": 2**20}, "encoder": now})
 
 
 def test_encoder_size_counts_the_matrices_of_the_layers():
