@@ -89,9 +89,14 @@ class TagScheme:
         return cls(labels, values["bilou"])
 
     @property
+    def tags_per_label(self) -> int:
+        """4 with BILOU and 1 without."""
+        return 4 if self.bilou else 1
+
+    @property
     def num_tags(self) -> int:
         """`K`: 1 + 4 L with BILOU and 1 + L without, for L labels."""
-        return 1 + (4 if self.bilou else 1) * len(self.labels)
+        return 1 + self.tags_per_label * len(self.labels)
 
     def tags(self, spans: Iterable[TagSpan], length: int) -> np.ndarray:
         """The tags of `length` wordpieces.  # (T,) int32"""

@@ -16,12 +16,10 @@ class LabelCounts:
     """The number of messages of each intent, and how many of them have an entity of each label.
 
     Attributes:
-        messages: the number of annotated messages, by intent.
-        labelled: how many of them have an entity of each label, `L` numbers, by intent.
+        counts: by intent, the number of annotated messages, followed by the number of those with each label, `1 + L`.
     """
 
-    messages: Mapping[str, int]
-    labelled: Mapping[str, Tuple[int, ...]]
+    counts: Mapping[str, Tuple[int, ...]]
 
     @classmethod
     def of(cls, examples: Iterable[Example], labels: Sequence[EntityLabel]) -> LabelCounts:
@@ -31,20 +29,17 @@ class LabelCounts:
             examples: the messages.
             labels: the labels to count, `L`.
         """
-        messages: Dict[str, int] = {}
-        labelled: Dict[str, np.ndarray] = {}
+        counts: Dict[str, np.ndarray] = {}
         for example in examples:
-            if example.intent is None or not example.annotated:
-                continue
-            found = {span.label for span in example.entities}
-            has = np.array([label in found for label in labels], int)
-            messages[example.intent] = messages.get(example.intent, 0) + 1
-            labelled[example.intent] = labelled.get(example.intent, 0) + has
-        return cls(messages, {intent: tuple(counts.tolist()) for intent, counts in labelled.items()})
+            if example.intent is not None and example.annotated:
+                found = {span.label for span in example.entities}
+                one = np.array([1, *(label in found for label in labels)])
+                counts[example.intent] = counts.get(example.intent, 0) + one
+        return cls({intent: tuple(own.tolist()) for intent, own in counts.items()})
 
     def to_dict(self) -> Dict[str, Any]:
-        """As JSON values: for each intent the number of messages, and those with each label."""
-        return {intent: [count, *self.labelled[intent]] for intent, count in self.messages.items()}
+        """As JSON values."""
+        return {intent: list(own) for intent, own in self.counts.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Sequence[int]], size: int) -> LabelCounts:
@@ -57,14 +52,11 @@ class LabelCounts:
         Raises:
             ValueError: if there are more or fewer counts than labels, or if some are impossible.
         """
-        for intent, counts in values.items():
-            possible = len(counts) == 1 + size and all(isinstance(count, int) for count in counts)
-            if not possible or counts[0] < 1 or not all(0 <= count <= counts[0] for count in counts[1:]):
+        for intent, own in values.items():
+            possible = len(own) == 1 + size and all(isinstance(count, int) for count in own)
+            if not possible or own[0] < 1 or not all(0 <= count <= own[0] for count in own[1:]):
                 raise ValueError(f"not {size} counts of labels: '{intent}'")
-        return cls(
-            {intent: counts[0] for intent, counts in values.items()},
-            {intent: tuple(counts[1:]) for intent, counts in values.items()},
-        )
+        return cls({intent: tuple(own) for intent, own in values.items()})
 
     def log_ratios(self, intents: Sequence[str]) -> np.ndarray:
         """`log(P(label | intent) / P(label))`: the pointwise mutual information of intents and labels.  # (I, L)
@@ -76,9 +68,9 @@ class LabelCounts:
         Args:
             intents: the intents, `I`, in the order of the rows.
         """
-        none = (0,) * len(next(iter(self.labelled.values()), ()))
-        messages = np.array([self.messages.get(intent, 0) for intent in intents], float)[:, np.newaxis]  # (I, 1)
-        labelled = np.array([self.labelled.get(intent, none) for intent in intents], float)  # (I, L)
+        none = (0,) * len(next(iter(self.counts.values()), (0,)))
+        counts = np.array([self.counts.get(intent, none) for intent in intents], float)
+        messages, labelled = counts[:, :1], counts[:, 1:]  # (I, 1) and (I, L)
         share = labelled.sum(axis=0) / max(messages.sum(), 1.0)  # P(label), (L,)
         known = share > 0
         ratios = np.ones_like(labelled)

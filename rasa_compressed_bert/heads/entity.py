@@ -135,8 +135,13 @@ class EntityHead(Head):
         """This head, with what `now` learnt from its annotations, but only the comma-separated types that both have."""
         now = cast(EntityHead, now)
         separated = tuple(name for name in self.comma_separated if name in now.comma_separated)
-        learnt = replace(self, split_points=now.split_points, by_intent=now.by_intent, loss_weight=now.loss_weight)
-        return replace(learnt, comma_separated=separated)
+        return replace(
+            self,
+            split_points=now.split_points,
+            comma_separated=separated,
+            by_intent=now.by_intent,
+            loss_weight=now.loss_weight,
+        )
 
     @property
     def label_names(self) -> Sequence[str]:

@@ -57,9 +57,10 @@ class EntityDecoder:
         self.scheme = TagScheme.from_dict(entities)
         self._log_ratios: Optional[np.ndarray] = None  # (I, K): the same for all tags of a label, 0 for the tag outside
         if intents and "by_intent" in entities:
-            counts = LabelCounts.from_dict(entities["by_intent"], len(self.scheme.labels))
-            of_tags = np.repeat(counts.log_ratios(intents), 4 if self.scheme.bilou else 1, axis=1)
-            self._log_ratios = np.pad(of_tags, ((0, 0), (1, 0)))
+            by_intent = LabelCounts.from_dict(entities["by_intent"], len(self.scheme.labels))
+            if by_intent.counts:
+                of_tags = np.repeat(by_intent.log_ratios(intents), self.scheme.tags_per_label, axis=1)
+                self._log_ratios = np.pad(of_tags, ((0, 0), (1, 0)))
         self._temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])

@@ -74,7 +74,7 @@ def write_package(artifact: Artifact, package: Package, out: Path, *, other: Opt
         RuntimeMissingError: if spaCy has another version, or if the package `wheel` is missing.
         ExportError: if the model has no vectors, or if spaCy cannot build the package.
     """
-    check(package, out, other=other)
+    check(package, out)
     if SPACY_MODEL in artifact.files:
         nlp = textcat_pipeline_of(artifact, package.language)
     else:
