@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 import numpy as np
 
 _WORD = re.compile(r"\w+")
-_CANDIDATES = 20  # passages to choose the one most similar to a question from
+_CANDIDATES = 1000  # passages to choose the one most similar to a question from
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def unanswerable_questions(questions: Sequence[Question], count: int, *, seed: i
     They are made for the documents with the smallest share of unanswerable questions first, until all have the same:
     otherwise a model learns in which documents questions are unanswerable, and that says nothing about other documents.
 
-    Of up to 20 random passages that contain none of the answers, the one that shares the most rare words with the
+    Of up to 1,000 random passages that contain none of the answers, the one that shares the most rare words with the
     question is chosen: a passage on another subject would be too easy to distinguish.
 
     Args:
@@ -88,24 +88,25 @@ class _OtherPassages:
         for question in questions:
             passages[question.document][question.passage] = None
         self._documents = {name: list(own) for name, own in passages.items()}
-        self._words = {passage: _words(passage) for own in self._documents.values() for passage in own}
+        self._casefolded = {passage: passage.casefold() for own in self._documents.values() for passage in own}
+        self._words = {passage: _words(text) for passage, text in self._casefolded.items()}
         counts = Counter(word for own in self._words.values() for word in own)
         self._rarity = {word: math.log(len(self._words) / number) for word, number in counts.items()}
         self._rng = rng
 
     def nearest(self, question: Question) -> Optional[str]:
-        """The passage, of at most 20 random ones, that shares the most rare words with a question; None without any."""
+        """The passage that shares the most rare words with a question, of up to 1,000 random ones; None without any."""
         own = self._documents[question.document]
-        drawn = [own[index] for index in self._rng.permutation(len(own))[: _CANDIDATES + 1]]
+        drawn = [own[index] for index in self._rng.permutation(len(own))[:_CANDIDATES]]
         answers = [answer.casefold() for answer in question.answer_texts]
-        others = [passage for passage in drawn if not any(answer in passage.casefold() for answer in answers)]
-        asked = _words(question.text)
+        asked = _words(question.text.casefold())
 
         def shared(passage: str) -> float:
             return math.fsum(self._rarity[word] for word in asked & self._words[passage])
 
-        return max(others[:_CANDIDATES], key=shared) if others else None
+        nearest_first = sorted(drawn, key=shared, reverse=True)
+        return next((one for one in nearest_first if not any(text in self._casefolded[one] for text in answers)), None)
 
 
-def _words(text: str) -> Set[str]:
-    return set(_WORD.findall(text.casefold()))
+def _words(casefolded: str) -> Set[str]:
+    return set(_WORD.findall(casefolded))

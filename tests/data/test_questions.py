@@ -19,6 +19,13 @@ def test_the_most_similar_passage_without_the_answer():
     assert made == Question("1-unanswerable", "What is the capital of Poland?", PASSAGES[1], (), "Warsaw")
 
 
+def test_the_most_similar_of_many_passages():
+    """A passage of a long document that only shares common words with the question would be too easy."""
+    fillers = [Question(f"f{number}", "Who?", f"Article {number} is the rest.", (), "Warsaw") for number in range(200)]
+    (made,) = unanswerable_questions([CAPITAL, *fillers, *OTHERS], 5, seed=0)
+    assert made.passage == PASSAGES[1]
+
+
 def test_questions_of_other_documents_are_not_paired():
     other = Question("9", "Who?", PASSAGES[1], (), "Harvard")
     assert unanswerable_questions([CAPITAL, other], 5, seed=0) == []
