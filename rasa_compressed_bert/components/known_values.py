@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Collection, Dict, List, Sequence
 
 from rasa.nlu.utils.pattern_utils import read_lookup_table_file
@@ -13,6 +14,8 @@ from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import listed
 
 logger = logging.getLogger(__name__)
+_PATH = re.compile(r"\S+\.(txt|csv|tsv|ya?ml|json)")
+_BYTE_ORDER_MARK = "\ufeff"
 _USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
 """Components of Rasa that use lookup tables."""
 
@@ -20,7 +23,8 @@ _USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
 def read_known_values(training_data: TrainingData) -> KnownValues:
     """Lookup tables by entity type, including those in files, and synonyms.
 
-    Tables of the same name are merged; tables without values are listed in a warning.
+    Tables of the same name are merged. Warnings list tables without values, and tables with the path of a file as their
+    only value: Rasa reads files of values in its JSON format only.
 
     Raises:
         ComponentError: if the file of a table cannot be read.
@@ -31,6 +35,14 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
     empty = sorted(name for name, values in lookups.items() if not values)
     if empty:
         logger.warning(f"Lookup tables without a value: {', '.join(empty)}. Add values, or remove the tables.")
+    paths = [
+        f"{values[0]} ({name})" for name, values in lookups.items() if len(values) == 1 and _PATH.fullmatch(values[0])
+    ]
+    if paths:
+        logger.warning(
+            f"Lookup tables have the path of a file as their only value: {listed(paths)}. In its YAML format, Rasa "
+            "reads no values from files: list them in the training data."
+        )
     synonyms = {str(text): str(value) for text, value in training_data.entity_synonyms.items()}
     return KnownValues({name: values for name, values in lookups.items() if values}, synonyms)
 
@@ -55,7 +67,8 @@ def _elements(name: str, elements: object) -> Sequence[str]:
     if isinstance(elements, list):
         return [str(value) for value in elements]
     try:
-        return read_lookup_table_file(str(elements))
+        values: Sequence[str] = read_lookup_table_file(str(elements))
+        return [value.lstrip(_BYTE_ORDER_MARK) for value in values]
     except (ValueError, OSError) as error:
         raise ComponentError(
             f"The lookup table '{name}' cannot be read: there is no UTF-8 text file '{elements}'. Correct its path, "

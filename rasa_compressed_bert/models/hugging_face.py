@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Optional, Set, Tuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _NO_FAST_TOKENIZER = (
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
+_TOKENIZER = "tokenizer.json"
 _SPARE_ROWS = 1000
 _ANSWERS = "ForQuestionAnswering"  # classes of transformers whose names end so have a layer of this name:
 _ANSWER_LAYER = "qa_outputs"
@@ -60,7 +61,7 @@ def read_checkpoint(name: str) -> ModelState:
     )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     parameters = family.parameters(variables, len(shape.layers))
-    _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
+    _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer)
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
     parameters = {**parameters, **family.token_type(variables), **pooler, **answerer}
@@ -97,13 +98,22 @@ def _require_supported(model_type: Any, name: str) -> None:
         )
 
 
-def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
+def _require_fit(name: str, rows: int, library: Any) -> None:
     """Refuses the tokenizer of another model; some rows of the embeddings may belong to no piece."""
-    needed = max(vocabulary.values(), default=0) + 1
+    needed = max(library.get_vocab().values(), default=0) + 1
     if needed > rows or rows - needed > max(_SPARE_ROWS, rows // 10):
         raise WeightsError(
             f"The tokenizer of model_weights '{name}' has {needed} wordpieces, and the weights have {rows} embeddings: "
             "it belongs to another model. Save this model's own tokenizer with save_pretrained, beside the weights."
+        )
+    encoding = library.encode("a")
+    added = [
+        special for special, own in zip(encoding.special_tokens_mask, encoding.attention_mask) if own
+    ]  # not padding
+    if sum(added) != 2 or not added[0] or not added[-1]:
+        raise WeightsError(
+            f"The tokenizer of model_weights '{name}' does not put one special wordpiece before a message and "
+            "one after it, such as [CLS] and [SEP]. Save this model's own tokenizer beside the weights."
         )
 
 
@@ -154,7 +164,12 @@ def _load_tokenizer(transformers: Any, name: str, **source: Any) -> Any:
         path = _file(transformers, name, file, local_files_only=source["local_files_only"])
         if path is not None:
             require_own_vocabulary(json.loads(Path(path).read_text(encoding="utf-8")), name, file=file)
-    return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source)
+    try:
+        return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source)
+    except (OSError, TypeError) as error:  # raised if files of the vocabulary are missing
+        if not os.path.isdir(name) or (Path(name) / _TOKENIZER).exists():
+            raise
+        raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}") from error
 
 
 def _load_model(transformers: Any, name: str, **arguments: Any) -> Tuple[Any, Set[str]]:

@@ -46,7 +46,8 @@ class MessagePredictor:
     """Tokenizer, engine and decoders of one artifact; safe to call from several threads.
 
     A model that detects messages out of scope gives confidence 0 to all intents of a message that consists of unknown
-    wordpieces only, such as an emoji, unless it was trained on such a message: to the model, all of them are the same.
+    wordpieces and punctuation, such as an emoji or another script, unless it was trained on such a message: to the
+    model, all of them are the same.
 
     Args:
         artifact: a BERT or a student with any heads.
@@ -65,8 +66,9 @@ class MessagePredictor:
             self._tokenizer: Any = PieceTokenizer(json, manifest["max_length"], split_points)
         else:
             self._tokenizer = WordpieceTokenizer(json, manifest["max_length"])
-        rejects_unknown = not manifest.get("out_of_scope", {}).get("has_unknown_messages", True)
-        self._unknown = unknown_id(json) if rejects_unknown else None
+        report = manifest.get("out_of_scope", {})
+        self._unknown = None if report.get("has_unknown_messages", True) else unknown_id(json)
+        self._punctuation = frozenset(map(int, report.get("punctuation", ())))  # older models have none
         self._rejected = Prediction({INTENTS: [(label, 0.0) for label in manifest["labels"]]})
 
     def predict(self, text: str) -> Prediction:
@@ -76,7 +78,7 @@ class MessagePredictor:
         input_ids = encoded if pieces is None else pieces.input_ids
         if len(input_ids) < _FEWEST:
             return NOTHING
-        if is_unknown(input_ids, self._unknown):
+        if is_unknown(input_ids, self._unknown, self._punctuation):
             return self._rejected
         return self._decoded(text, pieces, run_message(self._engine, input_ids))
 

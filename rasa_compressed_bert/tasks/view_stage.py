@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Dict, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.tasks.served_outputs import served_outputs
 from rasa_compressed_bert.tasks.training_run import TrainingRun
-from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, is_unknown, unknown_id
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, is_unknown, punctuation_ids, unknown_id
 from rasa_compressed_bert.training.scope import fit_decision
 from rasa_compressed_bert.training.view_fitting import Observations
 from rasa_compressed_bert.training.voting import Voting
@@ -77,25 +77,25 @@ def with_views(
         seed=seed,
     )
     described, tensors = decision.stored(fitted.views, fitted.weights, fitted.confidence_map)
-    report = {
-        **fitted.report,
-        "calibrated": voting.calibrated,
-        "has_unknown_messages": _has_unknown_messages(artifact, known),
-    }
+    report = {**fitted.report, "calibrated": voting.calibrated, **_unknown_messages(artifact, known)}
     return Artifact(
         {**artifact.manifest, "views": described, "out_of_scope": report},
         {**artifact.files, VIEWS: tensors_to_bytes(tensors)},
     )
 
 
-def _has_unknown_messages(artifact: Artifact, texts: Sequence[str]) -> bool:
-    """Whether a message consists of unknown wordpieces only; true for a model that does not tokenize by wordpieces."""
+def _unknown_messages(artifact: Artifact, texts: Sequence[str]) -> Dict[str, Any]:
+    """Whether a message consists of unknown wordpieces, apart from punctuation, and the ids of punctuation.
+
+    Of a model that does not tokenize by wordpieces this is not known, and it rejects no message for it.
+    """
     if TOKENIZER not in artifact.files:
-        return True
+        return {"has_unknown_messages": True}
     json = artifact.files[TOKENIZER].decode("utf-8")
-    unknown = unknown_id(json)
+    unknown, punctuation = unknown_id(json), punctuation_ids(json)
     tokenizer = WordpieceTokenizer(json, artifact.manifest["max_length"])
-    return any(is_unknown(tokenizer.encode(text), unknown) for text in texts)
+    found = any(is_unknown(tokenizer.encode(text), unknown, punctuation) for text in texts)
+    return {"has_unknown_messages": found, "punctuation": [] if found else sorted(punctuation)}
 
 
 def _observed(artifact: Artifact, texts: Sequence[str], classes: np.ndarray) -> Observations:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+import unicodedata
+from typing import AbstractSet, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -184,14 +185,36 @@ def unknown_id(json_text: str) -> Optional[int]:
     return model["vocab"].get(model["unk_token"])
 
 
-def is_unknown(input_ids: np.ndarray, unknown: Optional[int]) -> bool:
-    """Whether a text consists of unknown wordpieces only, and of at least one.
+def punctuation_ids(json_text: str) -> FrozenSet[int]:
+    """The ids of the wordpieces that have no letter, digit or symbol: punctuation, and the mark of a word alone.
+
+    Args:
+        json_text: the `tokenizers` library's own serialisation.
+    """
+    library = Tokenizer.from_str(json_text)
+    subwords = subword_model(library)
+    pieces = library.get_vocab(with_added_tokens=False)
+    return frozenset(index for piece, index in pieces.items() if _is_punctuation(subwords.spelling(piece)))
+
+
+def _is_punctuation(text: str) -> bool:
+    return all(unicodedata.category(character)[0] == "P" for character in text)
+
+
+def is_unknown(input_ids: np.ndarray, unknown: Optional[int], punctuation: AbstractSet[int] = frozenset()) -> bool:
+    """Whether a text consists of unknown wordpieces, and of at least one, apart from punctuation.
 
     Args:
         input_ids: the ids of its wordpieces, with a special one on both sides, `(T,)`.
         unknown: the id of the unknown wordpiece; None if there is none.
+        punctuation: see `punctuation_ids`.
     """
-    return len(input_ids) > 2 and input_ids[1] == unknown and bool((input_ids[1:-1] == unknown).all())
+    if unknown is None or len(input_ids) < 3:
+        return False
+    first = int(input_ids[1])
+    if first != unknown and first not in punctuation:  # as in nearly all messages
+        return False
+    return set(input_ids[1:-1].tolist()) - punctuation == {unknown}
 
 
 class Words(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from small_archives import DENSE, NODE, small_artifact, write_archive
 
-from benchmarks import growth, load, seeds, shapes
+from benchmarks import growth, large_vocabulary, load, seeds, shapes
 from benchmarks.common.commands import in_one_line
 from benchmarks.common.datasets import write_nlu
 from rasa_compressed_bert.benchmark.server import Load
@@ -123,3 +123,23 @@ def test_shapes_are_measured(run, tmp_path, monkeypatch):
     for result in results:
         assert set(result["p50_ms"]) == {"1/4", "1/8", "2/4", "2/8"} and all(result["p50_ms"].values())
         assert 0 < result["memory_mb"] < 200 and result["size_mb"] > 0
+
+
+@pytest.mark.slow
+def test_a_large_vocabulary_costs_what_a_trimmed_one_saves(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_vocabulary, "VOCABULARIES", {"whole": 60_000, "trimmed": 500})
+    monkeypatch.setattr(
+        large_vocabulary, "bert_base_shape", lambda *, vocab_size: replace(DENSE, vocab_size=vocab_size)
+    )
+    assert run(large_vocabulary) == 0
+    whole, trimmed = json.loads((tmp_path / "results" / "large_vocabulary.json").read_text())["results"]
+    assert (whole["wordpieces"], trimmed["wordpieces"]) == (60_000, 500)
+    assert all(whole[name] > trimmed[name] > 0 for name in ("size_mb", "memory_mb"))
+    assert all(result[name] > 0 for result in (whole, trimmed) for name in ("load_s", "p50_ms"))
+    page = (tmp_path / "results" / "large_vocabulary.md").read_text()
+    assert "| whole | 60,000 | " in page and "| trimmed | 500 | " in page
+
+
+def test_words_of_a_vocabulary_differ():
+    pieces = large_vocabulary.words(501_153)
+    assert len(set(pieces)) == len(pieces) == 501_153

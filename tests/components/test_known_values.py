@@ -34,7 +34,7 @@ def test_tables_and_synonyms_are_read():
 
 
 def test_a_file_has_a_value_in_each_line(tmp_path):
-    (tmp_path / "dishes.txt").write_text("risotto\n\n  gnocchi \n", encoding="utf-8")
+    (tmp_path / "dishes.txt").write_text("\ufeffrisotto\n\n  gnocchi \n", encoding="utf-8")  # as Windows writes it
     data = RasaYAMLReader().reads(NLU)
     data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}, *data.lookup_tables]
     assert read_known_values(data).lookups == {"dish": ["risotto", "gnocchi", "risotto", "lasagne al forno"]}
@@ -61,6 +61,18 @@ def test_a_file_without_values_is_warned_of(tmp_path, caplog):
     data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
     assert read_known_values(data).lookups == {}
     assert "without a value: dish" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "values, warned",
+    [(["data/dishes.txt"], True), (["dishes.yml"], True), (["a.txt", "b.txt"], False), (["soup no.5"], False)],
+)
+def test_a_path_in_place_of_the_values_is_warned_of(values, warned, caplog):
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": values}]
+    assert read_known_values(data).lookups == {"dish": values}
+    assert (f"path of a file as their only value: {values[0]} (dish). In its YAML format" in caplog.text) == warned
+    assert bool(caplog.records) == warned
 
 
 def test_of_contradictory_synonyms_the_last_counts_and_rasa_warns():

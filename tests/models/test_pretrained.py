@@ -13,7 +13,7 @@ import pytest
 import transformers
 from random_models import UNEVEN, pytorch_tensors, random_shape
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, processors
 
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.models import hugging_face, pretrained, pytorch_file
@@ -115,9 +115,9 @@ def test_a_hub_name_is_read(hub, tiny_weights):
     assert_same(load_pretrained("someone/weights"), load_pretrained(str(tiny_weights)))
 
 
-@pytest.mark.parametrize("family", ["albert", "modernbert"])
+@pytest.mark.parametrize("family", ["albert", "deberta-v2", "modernbert"])
 def test_hub_name_of_another_family_is_not_supported(hub, family):
-    """transformers 4.36 knows the first family but not the second."""
+    """transformers 4.36 knows the first two families but not the last."""
     change_json(hub / "config.json", model_type=family)
     with pytest.raises(WeightsError, match=f"'{family}', which is not supported; use one of 'bert'"):
         load_pretrained("someone/weights")
@@ -244,11 +244,33 @@ def test_truncated_file(copied, name, share):
         load_pretrained(str(copied))
 
 
-def test_folder_without_a_tokenizer(copied):
-    for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+@pytest.mark.parametrize("settings", [(), ("tokenizer_config.json", "special_tokens_map.json")])
+def test_folder_without_a_tokenizer(copied, settings):
+    for name in ("vocab.txt", "tokenizer.json", *settings):
         (copied / name).unlink()
-    with pytest.raises(WeightsError, match="tokenizer"):
+    with pytest.raises(WeightsError, match="has no tokenizer.json, and none can be made from its files"):
         load_pretrained(str(copied))
+
+
+@pytest.mark.parametrize("template", [None, "[CLS] $A", "[CLS] [SEP] $A", "[CLS] $A [SEP] [SEP]"])
+def test_a_tokenizer_without_a_special_wordpiece_at_each_end(copied, template):
+    """Otherwise the first and the last wordpiece of every message would be ignored, without an error."""
+    tokenizer = Tokenizer.from_file(str(copied / "tokenizer.json"))
+    ends = [(piece, tokenizer.token_to_id(piece)) for piece in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=template or "$A", special_tokens=ends)
+    state = json.loads(tokenizer.to_str())
+    (copied / "tokenizer.json").write_text(json.dumps(state if template else {**state, "post_processor": None}))
+    change_json(copied / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    with pytest.raises(WeightsError, match="does not put one special wordpiece before a message and one after it"):
+        load_pretrained(str(copied))
+
+
+def test_a_tokenizer_that_pads(copied, tiny_weights):
+    """The shipped weights have such a one."""
+    tokenizer = Tokenizer.from_file(str(copied / "tokenizer.json"))
+    tokenizer.enable_padding(length=16)
+    tokenizer.save(str(copied / "tokenizer.json"))
+    assert load_pretrained(str(copied)).shape == load_pretrained(str(tiny_weights)).shape
 
 
 def save_unigram(folder, pieces):

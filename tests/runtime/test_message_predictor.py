@@ -17,6 +17,7 @@ from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
 from rasa_compressed_bert.tokenization.pieces import align_entities
+from rasa_compressed_bert.tokenization.wordpieces import punctuation_ids
 
 SHAPE = random_shape(vocab_size=30522)
 FRUIT, CITY = EntityLabel("fruit"), EntityLabel("city", "from")
@@ -132,12 +133,19 @@ def test_invalid_split_points_are_refused_when_the_model_is_opened(artifact, pla
         MessagePredictor(Artifact({**artifact.manifest, "entities": entities}, artifact.files))
 
 
-@pytest.mark.parametrize("text, unknown", [("🤷", True), ("🤷 🤷", True), ("apples 🤷", False), ("apples", False)])
+PUNCTUATION = sorted(punctuation_ids(minilm_tokenizer()))
+
+
+@pytest.mark.parametrize(
+    "text, unknown",
+    [("🤷", True), ("🤷 🤷", True), ("¿🤷?!", True), ("apples 🤷", False), ("🤷 7", False), ("?", False)],
+)
 def test_unknown_wordpieces_alone_have_no_intent_unless_they_were_learnt(artifact, text, unknown):
     def confidences(**out_of_scope):
         manifest = {**artifact.manifest, "out_of_scope": out_of_scope} if out_of_scope else artifact.manifest
         ranking = MessagePredictor(Artifact(manifest, artifact.files)).predict(text).ranking
         return [confidence for _, confidence in ranking]
 
-    assert confidences(has_unknown_messages=False) == ([0.0, 0.0] if unknown else confidences())
+    found = confidences(has_unknown_messages=False, punctuation=PUNCTUATION)
+    assert found == ([0.0, 0.0] if unknown else confidences())
     assert sum(confidences()) == sum(confidences(has_unknown_messages=True)) == pytest.approx(1.0)

@@ -23,6 +23,7 @@ from rasa_compressed_bert.tasks import start
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.featurization import compress_encoder
+from rasa_compressed_bert.tokenization.wordpieces import unknown_id
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tokenization"))
 from subword_harness import KINDS  # noqa: E402
@@ -81,6 +82,8 @@ def test_intents_and_entities_are_learnt(weights, vocabulary):
         assert found.ranking[0][0] == example.intent
         assert [entity[:2] for entity in found.entities] == [span[:2] for span in example.entities]
     assert predictor.predict("\u0e1e\u0e23 ᚠᚡ \ud800").ranking, "a script that nothing was trained in"
+    runes = [confidence for _, confidence in predictor.predict("ᚠᚡ ᚠ?").ranking]
+    assert runes == [0.0, 0.0] or not unknown_id(artifact.files[TOKENIZER].decode("utf-8")), "out of scope"
     assert predictor.predict(" \u200b").entities == []
 
 

@@ -14,7 +14,15 @@ from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, split_points_for, whole_words
 from rasa_compressed_bert.tokenization.subwords import subword_model
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR
-from rasa_compressed_bert.tokenization.wordpieces import JOINED, WordpieceTokenizer, text_of, well_formed
+from rasa_compressed_bert.tokenization.wordpieces import (
+    JOINED,
+    WordpieceTokenizer,
+    is_unknown,
+    punctuation_ids,
+    text_of,
+    unknown_id,
+    well_formed,
+)
 
 MARKED = {name: json for name, json in KINDS.items() if name != "WordPiece"}
 each = pytest.mark.parametrize("name", KINDS)
@@ -234,6 +242,18 @@ def test_rows_are_those_of_the_words(name, words):
     assert encoded.words[0] == encoded.words[-1] == -1 and encoded.num_words == len(words)
     assert set(inside.tolist()) == set(range(len(words))) and np.all(np.diff(inside) >= 0)
     assert tokenizer.encode_words([given_words] * 2)[1].input_ids.tolist() == encoded.input_ids.tolist()
+
+
+@each
+@pytest.mark.parametrize(
+    "text, unknown",
+    [("ᚠ", True), ("ᚠᚡ ᚠ?", True), ("(ᚠ", True), ("? ᚠ", True), ("ᚠ Wetter", False), ("?", False), ("", False)],
+)
+def test_what_is_unknown_but_for_punctuation(name, text, unknown):
+    """Unigram encodes an unknown word as the mark of a word and the unknown piece; byte-level BPE knows all bytes."""
+    ids = WordpieceTokenizer(KINDS[name], 64).encode(text)
+    found = is_unknown(ids, unknown_id(KINDS[name]), punctuation_ids(KINDS[name]))
+    assert found == (unknown and "BPE" not in name)
 
 
 @each_marked
