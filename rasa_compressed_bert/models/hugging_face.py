@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Dict, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def read_checkpoint(name: str) -> ModelState:
     )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     parameters = family.parameters(variables, len(shape.layers))
-    _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer)
+    _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
+    _require_special_ends(name, tokenizer.backend_tokenizer)
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
     parameters = {**parameters, **family.token_type(variables), **pooler, **answerer}
@@ -98,18 +99,20 @@ def _require_supported(model_type: Any, name: str) -> None:
         )
 
 
-def _require_fit(name: str, rows: int, library: Any) -> None:
+def _require_fit(name: str, rows: int, vocabulary: Mapping[str, int]) -> None:
     """Refuses the tokenizer of another model; some rows of the embeddings may belong to no piece."""
-    needed = max(library.get_vocab().values(), default=0) + 1
+    needed = max(vocabulary.values(), default=0) + 1
     if needed > rows or rows - needed > max(_SPARE_ROWS, rows // 10):
         raise WeightsError(
             f"The tokenizer of model_weights '{name}' has {needed} wordpieces, and the weights have {rows} embeddings: "
             "it belongs to another model. Save this model's own tokenizer with save_pretrained, beside the weights."
         )
+
+
+def _require_special_ends(name: str, library: Any) -> None:
+    """Refuses a tokenizer that does not put one special wordpiece at each end of a message."""
     encoding = library.encode("a")
-    added = [
-        special for special, own in zip(encoding.special_tokens_mask, encoding.attention_mask) if own
-    ]  # not padding
+    added = [special for special, kept in zip(encoding.special_tokens_mask, encoding.attention_mask) if kept]
     if sum(added) != 2 or not added[0] or not added[-1]:
         raise WeightsError(
             f"The tokenizer of model_weights '{name}' does not put one special wordpiece before a message and "

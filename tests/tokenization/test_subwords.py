@@ -126,12 +126,14 @@ def test_a_long_word_is_one_word_whose_pieces_lie_where_its_characters_do(name, 
 @each_marked
 @settings(max_examples=100, deadline=None)
 @given(text=MESSAGES)
+@example(text="\u2581")
 def test_pieces_cover_all_that_is_seen(name, text):
     _, pieces = parts_of(name, text)
     covered = np.zeros(len(text), bool)
     for start, end in zip(pieces.starts, pieces.ends):
         covered[start:end] = True
-    seen = [not c.isspace() and unicodedata.category(c)[0] not in "MC" for c in text]
+    blanks = " \u2581"  # SentencePiece writes a blank as this character, and takes it for one in a message
+    seen = [not c.isspace() and c not in blanks and unicodedata.category(c)[0] not in "MC" for c in text]
     assert covered[np.flatnonzero(seen)].all()
 
 
