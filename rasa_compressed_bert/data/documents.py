@@ -69,7 +69,7 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
         )
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
     texts = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = [path.relative_to(root).as_posix() for path in files if path not in texts]
+    others = [path.relative_to(root).as_posix() for path in files if path.suffix.lower() not in SUFFIXES]
     if others:
         logger.warning(
             f"{option}: {counted(len(others), 'file is', 'files are')} not read, as their names do not end with "
