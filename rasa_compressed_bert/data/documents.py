@@ -67,7 +67,7 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
         raise DataError(
             f"{option}: '{folder}' is not a folder. Give a folder of files whose names end with {_endings()}."
         )
-    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not is_hidden(path.relative_to(root))]
     texts = [path for path in files if path.suffix.lower() in SUFFIXES]
     others = [path.relative_to(root).as_posix() for path in files if path.suffix.lower() not in SUFFIXES]
     if others:
@@ -149,7 +149,8 @@ def _text(path: Path, *, option: str) -> str:
     return without_html(text)
 
 
-def _is_hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
+    """Whether a file, or a folder that it is in, is hidden."""
     return any(part.startswith(".") for part in path.parts)
 
 
