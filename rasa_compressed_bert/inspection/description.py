@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
-        temperature=manifest.get("temperature"),
+        temperature=_temperature(manifest),
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),
         held_out=_held_out(manifest),
@@ -80,6 +80,16 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     )
     report.update(_compressed(artifact) if "encoder" in manifest else _student(artifact))
     return report
+
+
+def _temperature(manifest: Mapping[str, Any]) -> Optional[float]:
+    """The temperature of the intents or, in a model without any, of the entities; None for other models.
+
+    The manifests of all models have an entry for the intents.
+    """
+    if not manifest.get("labels") and "entities" in manifest:
+        return float(manifest["entities"]["temperature"])
+    return manifest.get("temperature") if manifest.get("labels") else None
 
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
