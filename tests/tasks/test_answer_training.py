@@ -107,6 +107,17 @@ def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, 
     assert {question.passage for question in other} != {question.passage for question in before.held_out}
 
 
+@pytest.mark.usefixtures("without_graphs")
+def test_finetuning_after_a_training_that_held_nothing_out(tiny_weights, files, tmp_path):
+    """Too few passages at first: all of them were learnt, so none can be measured on later."""
+    few, more = (write_questions(tmp_path / f"{count}.json", count) for count in (8, 40))
+    config = config_of(tiny_weights, {**files, "training_data": few}, epochs=1, pruning={"method": "none"})
+    first = train_or_finetune(config, None)
+    further = train_or_finetune(replace(config, training_data=(few, more)), first)
+    assert first.manifest["held_out"] is further.manifest["held_out"] is None
+    assert further.manifest["answers"]["threshold"] == 0.5 and further.manifest["config"]["validation_split"] == 0.1
+
+
 def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):
     """All answers on one passage are wrong and all on the other right, with the same margins."""
     answers = ServedAnswers([[]] * 30 + [["hot"]] * 30, ["hot"] * 60, np.ones(60), np.repeat([0, 1], 30))
