@@ -130,7 +130,7 @@ def _version(package: str) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    """A digest of a file, or of the files in a folder without hidden ones; else the version of the package of that name.
+    """A digest of a file, or of the visible files of a folder; else the version of the package of that name.
 
     Some systems write hidden files into every folder that is looked at, and no component reads them.
     """
