@@ -38,6 +38,7 @@ class BertAnswerExtractor(ArtifactComponent):
 
     options_class = BertAnswerExtractorConfig
     learns = "an answer"
+    advice = "Set training_data to questions with answers, in the format of SQuAD 2.0; documents alone are not enough."
 
     @staticmethod
     def get_default_config() -> Dict[str, Any]:
