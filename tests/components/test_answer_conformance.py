@@ -96,7 +96,7 @@ def test_unknown_intents_are_warned_of(case, storage, caplog):
     component = create(case.component, config, storage)
     component.train(training_data())
     assert "intents: BertAnswerExtractor names intents that are not in the training data: ask." in caplog.text
-    assert "no examples with an answer: BertAnswerExtractor learns nothing. Set training_data to questions" in caplog.text
+    assert "no examples with an answer: BertAnswerExtractor learns nothing. Set training_data to" in caplog.text
     loaded = load(case.component, case.config, storage)
     assert predict(loaded, QUESTIONS[:1]) == [{"text": QUESTIONS[0]}]
 
