@@ -77,7 +77,7 @@ def compare_models(
                 extracts = worker.report["extracts_entities"]
                 summary = {**_summary(answers[label], expected, extracts=extracts), **alone.get(label, {})}
                 result = {"model": label, **summary, **worker.report}
-                if out_of_scope:
+                if out_of_scope and _has_intents(answers[label]):
                     result.update(_out_of_scope(answers[label], expected, outside[label]))
                 results.append({**result, "archive_mb": models[label].stat().st_size / MB, "group": group})
     return results
@@ -108,14 +108,10 @@ def _apart(workers: Mapping[str, WorkerProcess], texts: List[str], pause: float)
 def _summary(
     answers: Sequence[Mapping[str, Any]], expected: Sequence[LabelledMessage], *, extracts: bool
 ) -> Dict[str, Any]:
-    intents, predicted = [message.intent for message in expected], _joined(answers, "intents")
-    right, confidences = [intent == found for intent, found in zip(intents, predicted)], _joined(answers, "confidences")
     milliseconds = 1000.0 * np.array(_joined(answers, "seconds"))
     components = 1000.0 * np.array(_joined(answers, "component_seconds"))
     summary: Dict[str, Any] = {
-        **intent_scores(intents, predicted),
-        "calibration_error": expected_calibration_error(confidences, right),
-        "below_threshold": float((np.array(confidences) < FALLBACK_THRESHOLD).mean()),
+        **_of_intents([message.intent for message in expected], answers),
         "messages": len(expected),
         **_percentiles("latency", milliseconds),
         "latency_mean_ms": float(milliseconds.mean()),
@@ -127,6 +123,22 @@ def _summary(
         score = entity_f1([message.entities for message in expected], _joined(answers, "entities"))
         summary["entity_f1"] = score if extracts else None
     return summary
+
+
+def _of_intents(expected: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Scores of intents and confidences; None for a model that predicts no intents, such as an entity extractor."""
+    predicted, confidences = _joined(answers, "intents"), _joined(answers, "confidences")
+    if not _has_intents(answers):
+        return dict.fromkeys(("accuracy", "macro_f1", "calibration_error", "below_threshold"))
+    return {
+        **intent_scores(expected, predicted),
+        "calibration_error": expected_calibration_error(confidences, [a == b for a, b in zip(expected, predicted)]),
+        "below_threshold": float((np.array(confidences) < FALLBACK_THRESHOLD).mean()),
+    }
+
+
+def _has_intents(answers: Sequence[Mapping[str, Any]]) -> bool:
+    return any(intent is not None for intent in _joined(answers, "intents"))
 
 
 def _out_of_scope(

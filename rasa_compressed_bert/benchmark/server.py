@@ -109,10 +109,19 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
 
     def memory_mb(self) -> Dict[int, float]:
-        """Resident memory of each worker in MB, by process id."""
-        parent = psutil.Process(self._process.pid)
-        members = parent.children(recursive=True) if self._workers > 1 else [parent]
-        sizes = {member.pid: member.memory_info().rss / MB for member in members}
+        """Resident memory of each worker in MB, by process id.
+
+        Raises:
+            CompressedBertError: if the server has ended.
+        """
+        try:
+            parent = psutil.Process(self._process.pid)
+            members = parent.children(recursive=True) if self._workers > 1 else [parent]
+        except psutil.NoSuchProcess:
+            members = []
+        sizes = {member.pid: _resident_mb(member) for member in members}
+        if not any(sizes.values()):
+            raise CompressedBertError("The server of Rasa ended before its memory was measured.")
         largest = sorted(sizes, key=sizes.__getitem__)[-self._workers :]  # the others are Python's helper processes
         return {pid: sizes[pid] for pid in sorted(largest)}
 
@@ -231,6 +240,14 @@ def throughput(archive: Path, texts: Sequence[str], *, seconds: float, threads: 
         **{f"answers_per_second_{count}": seen["answers_per_second"] for count, seen in details.items()},
         "http": details,
     }
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    """Resident memory of a process in MB; 0 if it has ended."""
+    try:
+        return process.memory_info().rss / MB
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, workers: int) -> None:

@@ -36,6 +36,8 @@ class ArtifactComponent(GraphComponent):
 
     options_class: ClassVar[Type[ComponentConfig]]
     learns: ClassVar[str]
+    advice: ClassVar[str] = ""
+    """What to do if there is nothing to learn, as a sentence."""
     with_pieces: ClassVar[bool] = False
     """Whether predictions contain the wordpieces of a message, which words are made from."""
 
@@ -142,7 +144,8 @@ class ArtifactComponent(GraphComponent):
                 if self._options.learns_intents:
                     response_io.warn_of_responses(training_data, artifact.manifest, self._execution_context)
             else:
-                logger.warning(f"There are no examples with {self.learns}: {type(self).__name__} learns nothing.")
+                nothing = f"There are no examples with {self.learns}: {type(self).__name__} learns nothing."
+                logger.warning(f"{nothing} {self.advice}".strip())
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

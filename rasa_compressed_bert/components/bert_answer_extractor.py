@@ -38,6 +38,7 @@ class BertAnswerExtractor(ArtifactComponent):
 
     options_class = BertAnswerExtractorConfig
     learns = "an answer"
+    advice = "Set training_data to questions with answers, in the format of SQuAD 2.0; documents alone are not enough."
 
     @staticmethod
     def get_default_config() -> Dict[str, Any]:
@@ -91,5 +92,8 @@ class BertAnswerExtractor(ArtifactComponent):
         return intents is None or (message.get(INTENT) or {}).get(INTENT_NAME_KEY) in intents
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
-        answer = prediction.found.get(ANSWERS)
-        message.set(ANSWER, None if answer is None else answer._asdict(), add_to_output=True)
+        """Writes the answer, unless an earlier extractor of the pipeline has given one and is at least as certain."""
+        answer, before = prediction.found.get(ANSWERS), message.get(ANSWER)
+        least = before["confidence"] if isinstance(before, dict) else -1.0
+        if before is None or (answer is not None and answer.confidence > least):
+            message.set(ANSWER, None if answer is None else answer._asdict(), add_to_output=True)

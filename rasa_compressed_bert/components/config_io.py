@@ -15,6 +15,7 @@ from rasa.engine.caching import Cacheable
 from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizerConfig
+from rasa_compressed_bert.data.documents import is_hidden
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
 from rasa_compressed_bert.models.head_layer import LAYERS
 from rasa_compressed_bert.models.pretrained import has_small_vocabulary, weights_digest
@@ -62,7 +63,8 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     holds the cached output, and does not use the result: None then.
 
     Raises:
-        InvalidConfigException: for options that are wrong and for missing weights, before any component is trained.
+        InvalidConfigException: for options that are wrong, for missing weights, and for files without read permission,
+            before any component is trained.
     """
     if isinstance(config.get("output"), Cacheable):
         return None
@@ -70,6 +72,10 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
         return environment_digest(parse_config(cls, config))
     except WeightsError as error:
         raise InvalidConfigException(str(error)) from error
+    except OSError as error:  # Rasa would show a traceback
+        raise InvalidConfigException(
+            f"A file or folder that the options of {cls.component()} name cannot be read: {error}."
+        ) from error
 
 
 def environment_digest(options: ComponentConfig) -> str:
@@ -124,8 +130,12 @@ def _version(package: str) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    """A digest of a file or of the files in a folder; otherwise the version of the package of that name."""
+    """A digest of a file, or of the visible files of a folder; else the version of the package of that name.
+
+    Some systems write hidden files into every folder that is looked at, and no component reads them.
+    """
     if path.is_dir():
-        inside = sorted(inner for inner in path.rglob("*") if inner.is_file())
+        visible = (inner for inner in path.rglob("*") if not is_hidden(inner.relative_to(path)))
+        inside = sorted(inner for inner in visible if inner.is_file())
         return digest(*(f"{inner.relative_to(path).as_posix()} {_file_digest(inner)}" for inner in inside))
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else _version(str(path))

@@ -60,16 +60,17 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
         option: name of the option with the folder, for errors.
 
     Raises:
-        DataError: if there are no documents with a text, if one is not a text file, or if they are too large.
+        DataError: if there are no documents with a text, if one is not a text file, if they are too large, or if one of
+            the folders cannot be read.
     """
     root = Path(os.path.expanduser(folder))  # unlike Path.expanduser, keeps the name of an unknown user
-    if not root.is_dir():
+    if not os.path.isdir(root):  # unlike Path.is_dir, also if a folder around it cannot be searched
         raise DataError(
             f"{option}: '{folder}' is not a folder. Give a folder of files whose names end with {_endings()}."
         )
-    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _is_hidden(path.relative_to(root))]
+    files = _files_below(root, option=option)
     texts = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = [path.relative_to(root).as_posix() for path in files if path not in texts]
+    others = [path.relative_to(root).as_posix() for path in files if path.suffix.lower() not in SUFFIXES]
     if others:
         logger.warning(
             f"{option}: {counted(len(others), 'file is', 'files are')} not read, as their names do not end with "
@@ -134,6 +135,26 @@ def _parts(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
             yield first, last
 
 
+def _files_below(root: Path, *, option: str) -> List[Path]:
+    """The files of a folder and its subfolders, sorted, without hidden ones.
+
+    Raises:
+        DataError: if one of the folders cannot be read, whose documents would be missing otherwise.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    inside: List[Path] = []
+    try:
+        for folder, below, names in os.walk(root, onerror=refuse):
+            below[:] = [name for name in below if not is_hidden(Path(name))]
+            inside += [Path(folder) / name for name in names if not is_hidden(Path(name))]
+        return sorted(path for path in inside if path.is_file())
+    except OSError as error:
+        raise DataError(f"{option}: '{error.filename}' cannot be read: {error.strerror}.") from error
+
+
 def _text(path: Path, *, option: str) -> str:
     """The text of a file.
 
@@ -149,7 +170,8 @@ def _text(path: Path, *, option: str) -> str:
     return without_html(text)
 
 
-def _is_hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
+    """Whether a file, or a folder that it is in, is hidden."""
     return any(part.startswith(".") for part in path.parts)
 
 

@@ -20,7 +20,7 @@ class Question:
     """A question about a passage.
 
     Attributes:
-        id: unique id of the question.
+        id: unique id of the question; may be empty.
         text: text of the question.
         passage: text of the passage, which may or may not contain the answer.
         answers: start and end of each annotated answer in the passage; empty if the passage has none.

@@ -26,13 +26,15 @@ _FORMAT = (
 )
 _NO_PASSAGE, _NO_TEXT, _NO_ANSWER = "without a passage", "without text", "without an answer or is_impossible: true"
 _MISPLACED, _DUPLICATE = "without an answer at its answer_start", "with the id of an earlier question"
+_NO_LIST = "whose answers are not a list"
 
 
 def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
     """The questions of some files, in order.
 
     Questions that cannot be used are left out, with one warning per file. An answer is left out if the passage has
-    another text at its position, and a question if none of its answers is left.
+    another text at its position, and a question if none of its answers is left. Questions need no id, but no two may
+    have the same.
 
     Args:
         paths: paths of files in UTF-8.
@@ -49,7 +51,7 @@ def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
         for title, context, entry in _entries(path, option=option):
             question, wrong, fault = _read_question(title, context, entry)
             misplaced += wrong
-            if fault is None and question.id in ids:
+            if fault is None and question.id and question.id in ids:
                 fault = _DUPLICATE
             if fault is not None:
                 faults[fault].append(quoted(question.id or question.text))
@@ -83,7 +85,8 @@ def _entries(path: str, *, option: str) -> List[Tuple[str, Any, Mapping[str, Any
 def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[Question, int, Optional[str]]:
     """A question, the number of its answers that are left out, and why it cannot be used; None if it can."""
     text, passage = entry.get("question"), context if isinstance(context, str) else ""
-    question = Question(str(entry.get("id", "")), text if isinstance(text, str) else "", passage, (), title)
+    given = entry.get("id")
+    question = Question("" if given is None else str(given), text if isinstance(text, str) else "", passage, (), title)
     if not passage.strip():
         return question, 0, _NO_PASSAGE
     if not question.text.strip():
@@ -91,6 +94,8 @@ def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[
     if entry.get("is_impossible") is True:
         return question, 0, None
     annotated = entry.get("answers") or []
+    if not isinstance(annotated, list):
+        return question, 0, _NO_LIST
     if not annotated:
         return question, 0, None if "is_impossible" not in entry and "answers" in entry else _NO_ANSWER
     spans = [_span(passage, answer) for answer in annotated]

@@ -26,7 +26,7 @@ class Answers:
         confidences: of these intents; 0 for None.
         entities: the entities of the message.
         responses: for each retrieval intent, its most probable response.
-        milliseconds: of all components of this package together, without Rasa.
+        milliseconds: of the components that are asked together, without Rasa.
     """
 
     intents: List[Optional[str]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Answers:
 
 
 class AskedModel:
-    """The components of this package in one model, run on one thread, without other components of the pipeline.
+    """The components of this package in one model that find intents, entities or responses, run on one thread.
 
     Args:
         artifacts: artifact of each component, by the component's name in the archive, in the order of the pipeline.
@@ -45,8 +45,11 @@ class AskedModel:
     Attributes:
         classifier: the name of the component that decides the intent, the last classifier of the pipeline, or None.
         extractors: the names of the components that extract entities.
+        selector: the name of the component that selects responses, or None. It is the first one that can, as later ones
+            keep its selection, see `ResponseWriter`.
+        asked: the names of all of these.
         intents: that the classifier can predict.
-        responses: that the classifier can select.
+        responses: that the selector can select.
 
     Raises:
         CompressedBertError: if one of them cannot be opened.
@@ -57,11 +60,12 @@ class AskedModel:
         classifiers = [name for name, manifest in trained.items() if manifest.get("labels")]
         self.classifier = classifiers[-1] if classifiers else None
         self.extractors = [name for name, manifest in trained.items() if "entities" in manifest]
-        asked = dict.fromkeys([*([self.classifier] if self.classifier else []), *self.extractors])
-        self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in asked}
-        known = trained[self.classifier] if self.classifier else {}
-        self.intents: List[str] = list(known.get("labels", ()))
-        self.responses: List[str] = list(known.get(RESPONSES, {}).get("labels", ()))
+        self.selector = next((name for name in classifiers if RESPONSES in trained[name]), None)
+        used = {self.classifier, self.selector, *self.extractors}
+        self.asked = [name for name in trained if name in used]
+        self._predictors: Dict[str, Predictor] = {name: open_predictor(artifacts[name]) for name in self.asked}
+        self.intents: List[str] = list(trained[self.classifier]["labels"]) if self.classifier else []
+        self.responses: List[str] = list(trained[self.selector][RESPONSES]["labels"]) if self.selector else []
 
     def ask(self, texts: Sequence[str], *, name: str) -> Answers:
         """Predictions for messages.
@@ -82,7 +86,7 @@ class AskedModel:
                 intent, confidence = decided.ranking[0] if decided.ranking else (None, 0.0)
                 answers.intents.append(intent)
                 answers.confidences.append(confidence)
-                selected: Mapping[str, Ranking] = decided.found.get(RESPONSES, {})
+                selected: Mapping[str, Ranking] = found[self.selector].found.get(RESPONSES, {}) if self.selector else {}
                 answers.responses.append({name: best for name, ((best, _), *_) in selected.items()})
                 entities = [one for extractor in self.extractors for one in found[extractor].entities]
                 answers.entities.append([EntitySpan(one.start, one.end, *one.label) for one in entities])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rasa_compressed_bert.models.shape import EncoderShape, LayerShape, shapes_o
 from rasa_compressed_bert.runtime.decoders import ANSWERS, RESPONSES
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.passage_index import PassageIndex
+from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
@@ -67,7 +68,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
-        temperature=manifest.get("temperature"),
+        temperature=_temperature(manifest),
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),
         held_out=_held_out(manifest),
@@ -82,10 +83,20 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     return report
 
 
+def _temperature(manifest: Mapping[str, Any]) -> Optional[float]:
+    """The temperature of the intents or, in a model without any, of the entities; None for other models.
+
+    The manifests of all models have an entry for the intents.
+    """
+    if not manifest.get("labels") and "entities" in manifest:
+        return float(manifest["entities"]["temperature"])
+    return manifest.get("temperature") if manifest.get("labels") else None
+
+
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
     """Whether confidences were calibrated on held-out messages; artifacts of version 2 are if they have scores."""
     if ANSWERS in manifest:
-        return bool(manifest["held_out"])
+        return bool(manifest["held_out"]) and manifest["held_out"]["questions"] >= MIN_QUESTIONS
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
         return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
     return bool(manifest.get("validation"))

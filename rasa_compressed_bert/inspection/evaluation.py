@@ -143,7 +143,8 @@ class Evaluation:
 
     Attributes:
         messages: number of test messages.
-        median_ms: median time of a message, all components of this package together, one thread, without Rasa.
+        median_ms: median time of a message in the components `timed` together, one thread, without Rasa.
+        timed: the components that find intents, entities or responses.
         classifier: the component that decides the intent.
         intents: results for intents.
         entities: results for entities.
@@ -152,6 +153,7 @@ class Evaluation:
 
     messages: int
     median_ms: Optional[float] = None
+    timed: Sequence[str] = ()
     classifier: Optional[str] = None
     intents: Optional[IntentResults] = None
     entities: Optional[EntityResults] = None
@@ -186,7 +188,7 @@ def evaluate(
     entities = _entities(messages, answers) if model.extractors else None
     responses = _responses(messages, answers) if model.responses else None
     median = float(np.median(answers.milliseconds))
-    return Evaluation(len(messages), median, model.classifier, intents, entities, responses)
+    return Evaluation(len(messages), median, model.asked, model.classifier, intents, entities, responses)
 
 
 def _threshold(artifact: Artifact) -> float:

@@ -88,7 +88,10 @@ def has_small_vocabulary(model_weights: str) -> bool:
 
 
 def weights_digest(model_weights: str) -> str:
-    """A digest that changes when the weights change; for a hub name it is that of the name."""
+    """A digest that changes when the weights change; for a hub name it is that of the name.
+
+    Hidden files of a folder are left out, as some systems write them into every folder that is looked at.
+    """
     digest = hashlib.sha256(model_weights.encode("utf-8", "replace"))
     shipped = _shipped(model_weights)
     if shipped and shipped.read:
@@ -97,7 +100,7 @@ def weights_digest(model_weights: str) -> str:
         return digest.hexdigest()
     folder = local_folder(model_weights)
     if folder is not None:
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
             digest.update(path.name.encode("utf-8", "replace"))
             digest.update(_sha256(path).encode("ascii"))
     return digest.hexdigest()

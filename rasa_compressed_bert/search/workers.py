@@ -79,7 +79,8 @@ def give_back(study: optuna.Study, trial: FrozenTrial, reason: str, *, deaths: i
         reason: stored with the trial.
         deaths: number of workers that died now; after `_MOST_DEATHS` in all, the options are not enqueued again.
     """
-    deaths += trial.user_attrs.get(_DEATHS, 0)
+    before = trial.user_attrs.get(_DEATHS, 0)
+    deaths += before if before in range(_MOST_DEATHS) else _MOST_DEATHS  # another value is not of this command
     again = deaths < _MOST_DEATHS
     storage, trial_id = study._storage, trial._trial_id
     try:

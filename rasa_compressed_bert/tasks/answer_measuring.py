@@ -22,7 +22,7 @@ from rasa_compressed_bert.runtime.answer_decoder import AnswerDecoder, Span
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
-from rasa_compressed_bert.training.answer_calibration import fit_confidences
+from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS, fit_confidences
 from rasa_compressed_bert.units import MB
 
 _FOLDS = 5  # folds of the held-out passages; each is scored with confidences and a threshold fitted on the others
@@ -118,13 +118,18 @@ def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswe
 
 
 def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, Any]:
-    """Updates a manifest entry with the confidences and the threshold that fit some answers."""
+    """Updates a manifest entry with the confidences and the threshold that fit some answers.
+
+    With fewer than 20 answers, both keep their defaults: a single wrong answer would otherwise set a threshold that no
+    other answer reaches.
+    """
     found = np.isfinite(answers.margins)
     fitted = {**entry, **fit_confidences(answers.margins[found], answers.right[found])._asdict()}
-    threshold = config.no_answer_threshold
-    if threshold is None:
-        threshold = AnswerDecoder(fitted).confidence(answers.best_threshold())
-    return {**fitted, "threshold": threshold}
+    if config.no_answer_threshold is not None:
+        return {**fitted, "threshold": config.no_answer_threshold}
+    if found.sum() < MIN_QUESTIONS:
+        return fitted
+    return {**fitted, "threshold": AnswerDecoder(fitted).confidence(answers.best_threshold())}
 
 
 def _scores(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, float]:

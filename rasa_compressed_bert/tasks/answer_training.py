@@ -48,7 +48,8 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
         ExportError: if the exported model disagrees with the trained one.
     """
     documents = read_documents(config.documents, option="documents") if config.documents else []
-    questions = questions_for(config)
+    all_learnt = artifact is not None and not artifact.manifest["held_out"]  # so none of them may be held out now
+    questions = questions_for(replace(config, validation_split=0.0) if all_learnt else config)
     if artifact is None:
         dense = fine_tune_extractor(questions.learnt, config, texts=[document.text for document in documents])
         trained = compress_extractor(dense, questions.held_out, config)

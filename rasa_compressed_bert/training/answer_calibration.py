@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
 
-_MIN_QUESTIONS = 20  # with fewer, there is no calibration
+MIN_QUESTIONS = 20
+"""The number of answers from which on confidences are calibrated and a threshold is chosen."""
 
 
 class Confidences(NamedTuple):
@@ -29,7 +30,7 @@ def fit_confidences(margins: np.ndarray, right: np.ndarray) -> Confidences:
         margins: the margin of the best answer to each question, see `AnswerDecoder.best_span`, `(n,)`.
         right: whether that answer is an annotated one, `(n,)`.
     """
-    if len(margins) < _MIN_QUESTIONS:
+    if len(margins) < MIN_QUESTIONS:
         return Confidences()
     count = int(right.sum())
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))

@@ -96,6 +96,23 @@ def test_messages_with_a_pause_before_each_are_timed_again(two_models):
     assert "apart:" not in report.legend(compare_models(two_models, MESSAGES))
 
 
+def test_a_model_that_predicts_no_intents_has_no_scores_of_them(two_models, monkeypatch):
+    """An extractor of entities alone; 0 % would look like a bad classifier."""
+
+    class NoIntents(FakeWorker):
+        def parse(self, texts, pause=0.0):
+            found = super().parse(texts)
+            nothing = {"intents": [None] * len(texts), "confidences": [0.0] * len(texts)}
+            return {**found, **(nothing if self.name == "one" else {})}
+
+    monkeypatch.setattr(comparison, "WorkerProcess", NoIntents)
+    extractor, classifier = compare_models(two_models, MESSAGES, out_of_scope=[OUTSIDE])
+    assert extractor["accuracy"] is extractor["macro_f1"] is extractor["below_threshold"] is None
+    assert "out_of_scope_auroc" not in extractor and classifier["out_of_scope_auroc"] == classifier["accuracy"] == 1.0
+    heading, row, _ = report.comparison_rows([extractor, classifier])
+    assert [row[heading.index(name)] for name in ("accuracy", "macro F1", "ECE", "OOS AUROC")] == [""] * 4
+
+
 def test_little_memory_means_one_after_the_other(two_models, monkeypatch):
     monkeypatch.setattr(comparison, "_MEMORY_PER_WORKER", 1e15)
     results = compare_models(two_models, MESSAGES, rounds=2)

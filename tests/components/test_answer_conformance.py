@@ -48,11 +48,26 @@ def test_answers(certain, case):
 
 def test_no_answer_is_null_which_rasa_leaves_out(trained):
     assert not any("answers" in said for said in predict(trained.component, [*MESSAGES, None]))
-    messages = [Message({TEXT: text, "answer": "of another component"}) for text in ("", "zzzz")]
+    messages = [Message({TEXT: text}) for text in ("", "zzzz")]
     trained.component.process(messages)
     for message in messages:
         assert message.get("answer", "absent") is None
         assert "answer" not in message.as_dict(only_output_properties=True)
+
+
+def test_of_several_extractors_the_most_certain_one_answers(certain, case, trained):
+    """Such as one for each folder of documents, with intents of its own."""
+    other = load(case.component, {**case.config, "intents": ["other"]}, trained.storage)
+    (own,) = predict(certain, QUESTIONS[:1])
+    certain.process([asked := Message({TEXT: QUESTIONS[0], "intent": {"name": "ask"}})])
+    other.process([asked])
+    assert asked.get("answer") == own["answer"], "the other one does not read this intent"
+    for confidence, is_kept in ((1.0, True), (0.0, False)):
+        before = {**own["answer"], "text": "of another extractor", "confidence": confidence}
+        asked = Message({TEXT: QUESTIONS[0], "answer": before})
+        certain.process([asked])
+        assert (asked.get("answer") == before) == is_kept
+        assert asked.get("answer") in (before, own["answer"])
 
 
 def test_an_answer_below_the_threshold_is_no_answer(trained):
@@ -81,7 +96,7 @@ def test_unknown_intents_are_warned_of(case, storage, caplog):
     component = create(case.component, config, storage)
     component.train(training_data())
     assert "intents: BertAnswerExtractor names intents that are not in the training data: ask." in caplog.text
-    assert "no examples with an answer: BertAnswerExtractor learns nothing" in caplog.text
+    assert "no examples with an answer: BertAnswerExtractor learns nothing. Set training_data to" in caplog.text
     loaded = load(case.component, case.config, storage)
     assert predict(loaded, QUESTIONS[:1]) == [{"text": QUESTIONS[0]}]
 

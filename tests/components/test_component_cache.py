@@ -17,11 +17,12 @@ from component_harness import (
     training_data,
     weights_of,
 )
+from rasa.shared.exceptions import InvalidConfigException
 
 from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
 from rasa_compressed_bert.components import config_io, resource_io
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import BertAnswerExtractorConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.tasks import featurization
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
@@ -289,3 +290,40 @@ def test_fingerprint_follows_a_library_under_another_name(name, monkeypatch):
         monkeypatch.setattr(config_io.metadata, "version", lambda package, version=version: {name: version}[package])
         fingerprints.add(config_io.fingerprint(PrunedBertIntentClassifierConfig, {"model_weights": "some/name"}))
     assert len(fingerprints) == 2
+
+
+def test_fingerprint_ignores_hidden_files(tmp_path, tiny_weights):
+    """A Finder that looks at a folder would otherwise start a training of an hour."""
+    weights, documents = tmp_path / "weights", tmp_path / "documents"
+    shutil.copytree(str(tiny_weights), str(weights))
+    documents.mkdir()
+    (documents / "a.md").write_text("a")
+    config = {"model_weights": str(weights), "documents": str(documents)}
+    before = config_io.fingerprint(BertAnswerExtractorConfig, config)
+    (documents / ".git").mkdir()
+    for path in (weights / ".DS_Store", documents / ".DS_Store", documents / ".git" / "index"):
+        path.write_text("hidden")
+    assert config_io.fingerprint(BertAnswerExtractorConfig, config) == before
+    (documents / "b.md").write_text("b")
+    assert config_io.fingerprint(BertAnswerExtractorConfig, config) != before
+
+
+@pytest.mark.parametrize("option", ["documents", "training_data", "model_weights"])
+def test_files_without_read_permission_are_one_sentence(option, tmp_path, tiny_weights, monkeypatch):
+    """Such as in a container, which runs as another user."""
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "documents").mkdir()
+    files = {"documents": tmp_path / "documents" / "a.md", "training_data": tmp_path / "questions.json"}
+    for path in files.values():
+        path.write_text("a")
+    config = {"documents": str(tmp_path / "documents"), "training_data": str(files["training_data"])}
+    config = {option: {**config, "model_weights": str(tiny_weights)}[option]}
+    config_io.fingerprint(BertAnswerExtractorConfig, config)  # reads our own source code, which is cached
+    for reading in ("open", "read_bytes"):
+        monkeypatch.setattr(config_io.Path, reading, refuse)
+    named = "A file or folder that the options of BertAnswerExtractor name cannot be read: .*Permission denied"
+    with pytest.raises(InvalidConfigException, match=named):
+        config_io.fingerprint(BertAnswerExtractorConfig, config)

@@ -31,6 +31,26 @@ def read(folder):
     return read_documents(str(folder), option="documents")
 
 
+@pytest.mark.parametrize("shut", ["", "sub", ".git"])
+def test_a_folder_without_read_permission(shut, tmp_path, monkeypatch):
+    """Its documents must not be missing without a word. Root, which may run the tests, can read everything."""
+    write(tmp_path, a_md="a", sub__b_md="b")
+    (tmp_path / ".git").mkdir()
+    scan = documents.os.scandir
+
+    def refuse(path):
+        if str(path) == str(tmp_path / shut):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(documents.os, "scandir", refuse)
+    if shut == ".git":
+        assert len(read(tmp_path)) == 2
+        return
+    with pytest.raises(DataError, match=f"documents: '{tmp_path / shut}' cannot be read: Permission denied."):
+        read(tmp_path)
+
+
 def test_markdown_and_text_files(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     folder = write(tmp_path, b_md="# Hours\n9 to 5", sub__a_txt="\ufeffCafé", notes="x", hidden__x="y")

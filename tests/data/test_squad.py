@@ -130,3 +130,22 @@ def test_what_is_no_file_of_questions(tmp_path, content, words):
 def test_a_file_that_is_not_there():
     with pytest.raises(DataError, match="training_data: 'nowhere.json' cannot be read"):
         read("nowhere.json")
+
+
+@pytest.mark.parametrize("given", [{}, {"id": None}, {"id": ""}])
+def test_questions_need_no_id(given, tmp_path, caplog):
+    entries = [entry(number, f"What is number {number}?") for number in range(3)]
+    for one in entries:
+        del one["id"]
+        one.update(given)
+    assert [question.text[-2] for question in read(write(tmp_path, entries))] == ["0", "1", "2"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("answers", [5, "Warsaw", {"text": "Warsaw", "answer_start": START}])
+def test_answers_that_are_not_a_list(answers, tmp_path, caplog):
+    path = write(tmp_path, [entry(1), {**entry(2), "answers": answers}])
+    assert [question.id for question in read(path)] == ["1"]
+    assert [record.message for record in caplog.records] == [
+        f"'{path}': 1 question is left out: 1 whose answers are not a list ('2'). Correct the file."
+    ]

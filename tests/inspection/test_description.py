@@ -90,6 +90,20 @@ def test_text_has_widths_scores_and_latency():
         assert part in text, text
 
 
+def test_the_temperature_is_that_of_what_the_model_predicts():
+    """Every manifest has a temperature of intents, also that of a model without any."""
+    small = small_artifact()
+    entities = {"labels": [["city", None, None]], "bilou": True, "temperature": 2.5}
+    manifest = {**small.manifest, "entities": entities}
+    assert describe(small)["temperature"] == describe(Artifact(manifest, small.files))["temperature"] == 1.5
+    assert describe(Artifact({**manifest, "labels": []}, small.files))["temperature"] == 2.5
+    answers = {**small.manifest, "labels": [], "answers": {"threshold": 0.5}, "held_out": {"exact": 0.5}}
+    report = describe(Artifact(answers, small.files))
+    assert report["temperature"] is None
+    blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    assert "temperature" not in as_text(blocks)
+
+
 def test_responses_are_counted_and_scored():
     small, scores = small_artifact(), {"accuracy": 0.9, "responses_macro_f1": 0.75, "responses_accuracy": 0.8}
     entry = {"labels": ["faq/a", "faq/b"], "temperature": 1.0}

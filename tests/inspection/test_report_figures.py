@@ -103,6 +103,26 @@ def test_responses_are_scored_given_the_intent_and_end_to_end(monkeypatch):
     assert evaluate({NODE: artifact}, [LabelledMessage("hello", "greet")]).responses is None
 
 
+def test_of_two_classifiers_the_last_decides_the_intent_and_the_first_selects_the_response(monkeypatch):
+    """As in Rasa, where a later component of ours replaces the intent, and keeps the selected response."""
+    small = small_artifact()
+    responses = {"labels": ["faq/age", "faq/name"], "temperature": 1.0}
+    first, last = (Artifact({**small.manifest, "responses": responses, "place": n}, small.files) for n in (0, 1))
+
+    class Predictor:
+        def __init__(self, artifact):
+            self.place = artifact.manifest["place"]
+
+        def predict(self, text):
+            best = ("faq/age", "faq/name")[self.place]
+            return Prediction({"intents": [(("other", "faq")[self.place], 0.9)], "responses": {"faq": [(best, 0.9)]}})
+
+    monkeypatch.setattr(asking, "open_predictor", Predictor)
+    found = evaluate({"a0": first, "b1": last}, [LabelledMessage("how old", "faq", response="faq/age")])
+    assert (found.classifier, list(found.timed)) == ("b1", ["a0", "b1"])
+    assert found.intents.accuracy == found.responses.accuracy == found.responses.end_to_end == 1.0
+
+
 @pytest.mark.parametrize(
     "answers, outside, calibrated, expected",
     [

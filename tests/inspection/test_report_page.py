@@ -204,3 +204,11 @@ def test_a_browser_opens_the_page_and_runs_nothing_in_it(browser, archive, repor
     page = Page(done.stdout)
     assert "<title>model.tar.gz: report</title>" in done.stdout and "script" not in page.tags
     assert page.tags.count("svg") >= 4 and HEBREW in page.text and HTML in page.text
+
+
+def test_the_time_names_the_components_that_were_run_if_there_are_others(report, tmp_path):
+    intents = [("a", "oh it is hot", [])]
+    alone = write_archive(tmp_path / "alone.tar.gz", {NODE: small_artifact()})
+    assert "for a test message (median; one thread, without Rasa)." in Page(report(alone, intents)).text
+    both = write_archive(tmp_path / "both.tar.gz", {"featurizer0": featurizer_artifact(), NODE: small_artifact()})
+    assert f"for a test message in {NODE} alone (median; one thread, without Rasa)." in Page(report(both, intents)).text

@@ -272,6 +272,15 @@ def test_options_that_kill_their_workers_are_not_retried_for_ever():
     assert second.user_attrs[REASON] == "its worker stopped responding, as an earlier one did"
 
 
+@pytest.mark.parametrize("deaths", ["1", None, [], -5, 2.5])
+def test_a_number_of_deaths_that_another_program_has_written(deaths):
+    study = open_study(MEMORY(), goal(), name="test")
+    trial = study.ask(dict(goal().space))
+    trial.set_user_attr("deaths", deaths)
+    workers.give_back(study, study.get_trials()[trial.number], "its worker stopped responding", deaths=1)
+    assert [workers.comes_again(item) for item in study.get_trials()] == [False]
+
+
 def test_a_search_waits_for_the_trials_of_others(monkeypatch):
     """The other worker falls silent, and its trial is run again."""
     monkeypatch.setattr(workers, "_SILENCE", 0.3)

@@ -51,7 +51,10 @@ def test_artifact(trained):
     assert set(manifest["training_scores"]) == {"dense", "pruned", "final"}
     assert {"questions", "exact", "f1"} <= set(manifest["held_out"])
     described = describe(artifact)
-    assert described["held_out"] == {"held out": manifest["held_out"]} and described["calibrated"]
+    assert described["held_out"] == {"held out": manifest["held_out"]}
+    assert manifest["held_out"]["questions"] < 20 and not described["calibrated"]
+    more = {**manifest, "held_out": {**manifest["held_out"], "questions": 20}}
+    assert describe(Artifact(more, artifact.files))["calibrated"]
     shape = EncoderShape.from_dict(manifest["encoder"])
     assert shape.separator == 3  # [SEP]
     assert TOKEN_TYPE in unpack(shape, tensors_from_bytes(artifact.files["weights.safetensors"]))
@@ -104,6 +107,17 @@ def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, 
     assert {question.passage for question in other} != {question.passage for question in before.held_out}
 
 
+@pytest.mark.usefixtures("without_graphs")
+def test_finetuning_after_a_training_that_held_nothing_out(tiny_weights, files, tmp_path):
+    """Too few passages at first: all of them were learnt, so none can be measured on later."""
+    few, more = (write_questions(tmp_path / f"{count}.json", count) for count in (8, 40))
+    config = config_of(tiny_weights, {**files, "training_data": few}, epochs=1, pruning={"method": "none"})
+    first = train_or_finetune(config, None)
+    further = train_or_finetune(replace(config, training_data=(few, more)), first)
+    assert first.manifest["held_out"] is further.manifest["held_out"] is None
+    assert further.manifest["answers"]["threshold"] == 0.5 and further.manifest["config"]["validation_split"] == 0.1
+
+
 def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):
     """All answers on one passage are wrong and all on the other right, with the same margins."""
     answers = ServedAnswers([[]] * 30 + [["hot"]] * 30, ["hot"] * 60, np.ones(60), np.repeat([0, 1], 30))
@@ -114,6 +128,20 @@ def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monke
         found = answer_measuring.measured(artifact, [None] * 60, options).manifest
         assert found["held_out"]["exact"] == found["held_out"]["f1"] == exact
         assert found["answers"]["threshold"] == fixed or fixed is None
+
+
+@pytest.mark.parametrize("margin", [-9.0, 9.0])
+@pytest.mark.parametrize("right", [False, True])
+def test_few_answers_choose_no_threshold(trained, monkeypatch, right, margin):
+    """Otherwise one right answer of a low margin, or a wrong one of a high margin, would decide for all messages."""
+    config, artifact = trained
+    for count, is_chosen in ((1, False), (19, False), (20, True)):
+        found = [["hot"] if right else ["cold"]] * count
+        answers = ServedAnswers(found, ["hot"] * count, np.full(count, margin), np.arange(count))
+        monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions, answers=answers: answers)
+        entry = answer_measuring.measured(artifact, [None] * count, config).manifest["answers"]
+        chosen = (entry["slope"], entry["intercept"], entry["threshold"]) != (1.0, 0.0, 0.5)
+        assert chosen == is_chosen
 
 
 def test_a_single_passage_that_is_held_out(trained, monkeypatch):
