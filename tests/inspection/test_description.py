@@ -97,7 +97,12 @@ def test_the_temperature_is_that_of_what_the_model_predicts():
     manifest = {**small.manifest, "entities": entities}
     assert describe(small)["temperature"] == describe(Artifact(manifest, small.files))["temperature"] == 1.5
     assert describe(Artifact({**manifest, "labels": []}, small.files))["temperature"] == 2.5
-    answers = {**small.manifest, "labels": [], "answers": {"threshold": 0.5}, "held_out": {"exact": 0.5}}
+    answers = {
+        **small.manifest,
+        "labels": [],
+        "answers": {"threshold": 0.5},
+        "held_out": {"exact": 0.5, "questions": 100},
+    }
     report = describe(Artifact(answers, small.files))
     assert report["temperature"] is None
     blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})

@@ -138,7 +138,12 @@ def test_a_student_has_no_layers(tmp_path, report):
 
 def test_an_answer_extractor_is_named_but_not_measured(tmp_path, report):
     artifact = small_artifact()
-    changed = {"kind": "answer_extractor", "labels": [], "answers": {"threshold": 0.4}, "held_out": {"exact": 0.5}}
+    changed = {
+        "kind": "answer_extractor",
+        "labels": [],
+        "answers": {"threshold": 0.4},
+        "held_out": {"exact": 0.5, "questions": 100},
+    }
     manifest = {name: value for name, value in artifact.manifest.items() if name not in ("views", "out_of_scope")}
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({**manifest, **changed}, artifact.files)})
     page = Page(report(archive, WEATHER))
