@@ -1,15 +1,18 @@
 """From questions and documents to an artifact that gives answers, with tiny weights."""
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from answer_harness import write_documents, write_questions
+from shipped_tokenizer import minilm_tokenizer
 
-from rasa_compressed_bert.artifact.artifact import DOCUMENTS, Artifact
+from rasa_compressed_bert.artifact.artifact import DOCUMENTS, TOKENIZER, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.data.documents import Document
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.export.packing import unpack
@@ -20,7 +23,7 @@ from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.tasks import answer_measuring, answer_training
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers, in_words
-from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune
+from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune, with_documents
 
 SMALL = {"epochs": 2, "batch_size": 16, "max_length": 64, "learning_rate": 1e-3}
 
@@ -209,6 +212,47 @@ def test_a_model_without_documents(trained, caplog):
     _, artifact = trained
     files = {name: data for name, data in artifact.files.items() if name != DOCUMENTS}
     assert AnswerPredictor(Artifact(artifact.manifest, files)).answer("how is the pizza ?") is None
+
+
+GERMAN = "Das Museum hat täglich von neun bis achtzehn Uhr geöffnet, außer montags. Der Eintritt ist für Kinder frei."
+RUSSIAN = "Музей открыт ежедневно с девяти до восемнадцати часов, кроме понедельника."
+CHINESE = "博物馆每天九点开门，星期一除外。"
+ENGLISH = "The museum is open from nine to six every day except Monday. Children have free entry. Ask Mr. Kowalczyk."
+
+
+@pytest.mark.parametrize(
+    "texts, language, warned",
+    [
+        ([GERMAN], "en", r"^documents: \d\d% of the words are not in the vocabulary .* which support only 'en'"),
+        ([RUSSIAN], "en", "of the words are not in the vocabulary"),
+        ([CHINESE], "en", r"documents: \d\d% of the wordpieces are not in the vocabulary of the weights"),
+        ([CHINESE], None, "of the wordpieces are not in the vocabulary"),
+        ([ENGLISH * 2000, *[GERMAN * 2000] * 3], "en", "of the words are not in the vocabulary"),
+        ([ENGLISH], "en", None),
+        ([ENGLISH, GERMAN[:20]], "en", None),
+        ([GERMAN], None, None),
+        (["\u200b"], "en", None),
+    ],
+)
+def test_documents_in_another_language_than_the_weights(texts, language, warned, caplog):
+    """Most languages of the Latin and some other scripts have no unknown wordpieces, but words in many pieces."""
+    caplog.set_level(logging.WARNING)
+    documents = [Document(f"{number}.md", text) for number, text in enumerate(texts)]
+    with_documents(Artifact({}, {TOKENIZER: minilm_tokenizer().encode("utf-8")}), documents, language=language)
+    assert len(caplog.messages) == (warned is not None)
+    assert warned is None or re.search(warned + ".*set model_weights to multilingual-e5-small", caplog.messages[0])
+
+
+def test_the_language_of_the_weights_is_that_of_the_option(tiny_weights, files, trained, monkeypatch):
+    """A vocabulary that was trimmed in an earlier training splits new words of any language."""
+    languages = []
+    monkeypatch.setattr(answer_training, "only_language", {str(tiny_weights): "en"}.get)
+    monkeypatch.setattr(answer_training, "with_documents", lambda *_, language: languages.append(language))
+    for name in ("fine_tune_extractor", "compress_extractor", "prepare_further", "fine_tune_further", "_finished"):
+        monkeypatch.setattr(answer_training, name, lambda *_, **__: None)
+    for artifact in (None, trained[1]):
+        train_or_finetune(config_of(tiny_weights, files), artifact)
+    assert languages == ["en", None]
 
 
 @pytest.mark.slow
