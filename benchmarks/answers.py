@@ -99,7 +99,7 @@ def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, 
     """Scores on all questions, and milliseconds of a question on a passage of 150 words."""
     artifact: Artifact = model["artifact"]
     predictor = AnswerPredictor(artifact)
-    passages = _passages_of(questions, WORDS)
+    passages = passages_of(questions, WORDS)
     asked = [(question.text, passages[place % len(passages)]) for place, question in enumerate(questions[:TIMED])]
     return {
         "test": ServedAnswers.of(artifact, questions).scores(predictor.decoder),
@@ -112,7 +112,7 @@ def measured(model: Dict[str, Any], questions: Sequence[Question]) -> Dict[str, 
     }
 
 
-def _passages_of(questions: Sequence[Question], words: int) -> List[str]:
+def passages_of(questions: Sequence[Question], words: int) -> List[str]:
     """Passages with exactly the given number of words, cut from longer ones."""
     passages = dict.fromkeys(question.passage for question in questions)
     cut = [" ".join(passage.split()[:words]) for passage in passages if len(passage.split()) >= words]

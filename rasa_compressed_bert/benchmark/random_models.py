@@ -42,11 +42,12 @@ def random_artifact(shape: EncoderShape, *, int8: bool, classes: int = 10, tags:
     from rasa_compressed_bert.export.serving import Format, serving_artifact  # only needed to write models
 
     form = Format(QuantizationConfig(method="dynamic_int8" if int8 else "none"))
-    model = ModelState(shape, _random_parameters(shape, classes, tags, seed=seed), tokenizer="")
+    model = ModelState(shape, random_parameters(shape, classes, tags, seed=seed), tokenizer="")
     return serving_artifact(model, form, kind="intent_classifier", manifest={})
 
 
-def _random_parameters(shape: EncoderShape, classes: int, tags: int, *, seed: int) -> Dict[str, np.ndarray]:
+def random_parameters(shape: EncoderShape, classes: int, tags: int, *, seed: int) -> Dict[str, np.ndarray]:
+    """Random parameters of an encoder, of a classifier of `classes` intents, and of a tagger; 0 for none."""
     rng = np.random.default_rng(seed)
     shapes = shape.parameter_shapes()
     for layer, width in ((CLASSIFIER, classes), (TAGGER, tags)):

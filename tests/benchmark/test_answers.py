@@ -1,4 +1,4 @@
-"""The script `answers`: each row is trained once, and measured on other questions."""
+"""The scripts `answers`: each row is trained once, and measured on other questions; and `answer_latency`."""
 
 import json
 import sys
@@ -6,7 +6,8 @@ import sys
 import pytest
 from answer_harness import write_questions
 
-from benchmarks import answers
+from benchmarks import answer_latency, answers
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 
 @pytest.mark.slow
@@ -29,9 +30,25 @@ def test_rows(tmp_path, monkeypatch, tiny_weights, capsys):
     assert "| 60 % pruned, int8 |" in capsys.readouterr().out
 
 
-def test_passages_of_so_many_words():
+def testpassages_of_so_many_words():
     from rasa_compressed_bert.data.questions import Question
 
     questions = [Question("1", "?", "one two three four"), Question("2", "?", "one two")]
-    assert answers._passages_of(questions, 3) == ["one two three"]
-    assert answers._passages_of(questions, 9) == ["one two three four", "one two"]
+    assert answers.passages_of(questions, 3) == ["one two three"]
+    assert answers.passages_of(questions, 9) == ["one two three four", "one two"]
+
+
+def test_latency_beside_bert_base(tmp_path, monkeypatch, capsys):
+    """With tiny shapes; the random model reads the same passages in both libraries."""
+    tiny = EncoderShape(30522, 16, 512, 8, 1e-12, "gelu", (LayerShape(2, 8, 8, 16),))
+    monkeypatch.setattr(answer_latency, "minilm_shape", lambda: tiny)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    monkeypatch.setattr(answer_latency, "BERT_BASE", sizes)
+    questions = write_questions(tmp_path / "a.json", 12)
+    words = ["--questions", questions, "--rounds", "1", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["answer_latency", *words])
+    assert answer_latency.main() == 0
+    content = json.loads((tmp_path / "answer_latency.json").read_text())
+    assert content["documents"] == 12 and len(content["passage_ms"]) == len(content["documents_ms"]) == 4
+    assert all(value > 0 for figures in (content["passage_ms"], content["documents_ms"]) for value in figures.values())
+    assert "| BERT-base, 32-bit, TensorFlow |  |" in capsys.readouterr().out
