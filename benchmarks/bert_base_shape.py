@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.common.commands import publish
 from benchmarks.common.datasets import floor_messages, stratified_sample, write_nlu
-from benchmarks.common.names import named
+from benchmarks.common.names import name_of, named
 from benchmarks.common.rows import OURS, language_model_featurizer, row_config
 from benchmarks.common.training import train_row
 from rasa_compressed_bert.artifact.archives import artifacts_in, unpacked
@@ -161,7 +161,8 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
             tables.markdown_table(comparison_rows(named(content["messages"]))),
         ]
         p50 = {result["model"]: result["latency_p50_ms"] for result in content["messages"]}
-        parts.append(f"lmf_diet / pruned int8: {p50['lmf_diet'] / p50['pruned int8']:.0f} times.")
+        times = p50["lmf_diet"] / p50["pruned int8"]
+        parts.append(f"{name_of('lmf_diet')} takes {times:.0f} times as long as pruned int8.")
     parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
     return "\n\n".join(parts) + "\n"
 

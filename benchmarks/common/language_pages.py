@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.common.names import colour_of, name_of
 from benchmarks.common.plots import panel
 from benchmarks.common.rasa_tokenizers import JIEBA, WHITESPACE
-from benchmarks.common.rows import BOTH, FULL, LMF, MULTILINGUAL, MULTILINGUAL_WEIGHTS, model_name
+from benchmarks.common.rows import BOTH, LMF, MULTILINGUAL_WEIGHTS, model_name
 from benchmarks.common.scores import mean_and_deviation, seeds_in_words
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import in_words
@@ -39,18 +39,28 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
 
 
 def _introduction(content: Mapping[str, Any]) -> str:
-    lines = f"""`{MULTILINGUAL}` rows have the weights `{MULTILINGUAL_WEIGHTS}`, other rows of ours the English default
-weights. `diet` is Rasa's default pipeline, `lmf_diet` {LMF} and DIET. {seeds_in_words(content["seeds"])}
+    lines = f"""Multilingual models have the weights `{MULTILINGUAL_WEIGHTS}`, our other models the English default
+weights. {seeds_in_words(content["seeds"])}
 All models are measured in one run, one message at a time, one thread. p50: milliseconds of a whole
 message through Rasa's Agent.parse_message; memory: what the model adds to a worker's resident memory after all
 messages, on top of Rasa's own modules; load: on top of Rasa's own imports; training: the whole `rasa train nlu`, on all
-cores. The archive of `lmf_diet` is without the BERT weights, which must be installed beside it."""
+cores."""
+    if not any(LMF in name_of(cell["model"]) for cell in _cells(content)):
+        return lines
+    lines += f" The archive of {LMF} + DIET is without the BERT weights, which must be installed beside it."
     if not content["lmf_error"]:
         return lines
     return f"""{lines}
 
 {LMF} cannot load `{MULTILINGUAL_WEIGHTS}`, whose tokenizer is not a WordPiece one:
-`{content["lmf_error"]}`. So `lmf_diet` has the English default weights."""
+`{content["lmf_error"]}`. So it has the English default weights."""
+
+
+def _cells(content: Mapping[str, Any]) -> Cells:
+    """The results of all models, in all languages."""
+    if "data" in content:
+        return list(content["data"]["results"])
+    return [cell for found in content["cross_lingual"]["results"].values() for cell in found]
 
 
 def summary(data_sets: Sequence[Mapping[str, Any]]) -> List[List[str]]:
@@ -92,7 +102,7 @@ def _models(results: Cells) -> List[List[str]]:
     scores = {key: name for key, name in SCORES.items() if any(cell.get(key) is not None for cell in results)}
     rows = [["model", *scores.values(), *(name for name, _ in COSTS.values())]]
     for cells in _by_row(results):
-        row = [cells[0]["model"]]
+        row = [name_of(cells[0]["model"])]
         for key in scores:
             values = [cell.get(key) for cell in cells]
             row.append("" if None in values else mean_and_deviation(values, unit=" %"))
@@ -105,15 +115,14 @@ def _models(results: Cells) -> List[List[str]]:
 def _languages_in_words(data: Mapping[str, Any]) -> str:
     own = f"`{data['trained_language']}`"
     return f"""Trained on {data["training_messages"]} messages in {own}, intents alone, and asked in each language.
-Rows with `{FULL}` in their names have `vocabulary: full`. Intent accuracy; the mean is over
-the languages other than {own}."""
+Full-vocabulary models have `vocabulary: full`. Intent accuracy; the mean is over the languages other than {own}."""
 
 
 def _languages(data: Mapping[str, Any]) -> str:
     by_language = {language: _by_row(results) for language, results in data["results"].items()}
     others = [language for language in by_language if language != data["trained_language"]]
     models = next(iter(by_language.values()))
-    rows = [["asked in", "test messages", *(cells[0]["model"] for cells in models)]]
+    rows = [["asked in", "test messages", *(name_of(cells[0]["model"]) for cells in models)]]
     for language, found in by_language.items():
         scores = [mean_and_deviation([cell["accuracy"] for cell in cells], unit=" %") for cells in found]
         rows.append([language, str(data["test_messages"][language]), *scores])

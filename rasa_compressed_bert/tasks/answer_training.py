@@ -140,7 +140,7 @@ def with_documents(artifact: Artifact, documents: Sequence[Document], *, languag
 
     Args:
         artifact: the trained model.
-        documents: the documents; none are warned of.
+        documents: the documents; without any, a warning is logged.
         language: the only language of the weights, if they have one, to warn of documents in another language.
     """
     if not documents:

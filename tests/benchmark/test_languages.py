@@ -84,7 +84,10 @@ def test_a_whole_run_is_written_and_the_next_one_measures_nothing(data, trained,
     assert (data / "results" / "languages.png").stat().st_size > 1000
     page = pages["cities"]
     assert "cannot load `multilingual-e5-small`" in page and "`TypeError: no vocab.txt`" in page
-    assert "| multilingual_joint_pruned_60_int8 | 80.0 % | 62.5 % | 2.50 | 10.0 | 70 | 0.35 | 9 |" in page
+    assert "| Multilingual joint pruned BERT (default) | 80.0 % | 62.5 % | 2.50 | 10.0 | 70 | 0.35 | 9 |" in page
+    assert "lmf" not in page and "pruned_60" not in page, "names of rows are for files"
+    assert "cannot load" not in pages["many"], "where no row has LanguageModelFeaturizer"
+    assert "| Multilingual full-vocabulary pruned BERT (default) | Rasa's default (DIET) |" in pages["many"]
     assert "| de | 4 | 50.0 % | 50.0 % |\n| en | 10 | 80.0 % | 80.0 % |" in pages["many"]
     assert "| mean of 2 |  | 65.0 % | 65.0 % |" in pages["many"], "of German and Chinese, not of English"
     assert run(monkeypatch, *options) == 0 and len(compared) == 5
