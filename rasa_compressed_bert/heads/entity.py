@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
-from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme, TagSpan, entity_labels
+from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels
 from rasa_compressed_bert.data.example import Example, evenly_spaced, intent_labels
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
+from rasa_compressed_bert.heads.comma_lists import comma_separated
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
 from rasa_compressed_bert.runtime.decoders import ENTITIES
@@ -96,7 +97,7 @@ class EntityHead(Head):
         if not known or not isinstance(config, EntityConfig):
             return None
         texts = [example.text for example in examples]
-        separated = _comma_separated(known, texts, entities, config)
+        separated = comma_separated(known, texts, entities, config)
         split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})
         scheme = TagScheme(known, config.BILOU_flag)
         head = cls(scheme, split_points, comma_separated=separated, loss_weight=config.entity_loss_weight)
@@ -202,7 +203,7 @@ class EntityHead(Head):
         texts = [example.text for example in examples]
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
         split_points = split_points_for(texts, known, tokenizer, before={})
-        separated = _comma_separated(self.scheme.labels, texts, known, cast(EntityConfig, config))
+        separated = comma_separated(self.scheme.labels, texts, known, cast(EntityConfig, config))
         seen = [example for place, example in enumerate(examples) if place not in hidden]
         by_intent = self.by_intent and LabelCounts.of(seen, self.scheme.labels)
         return replace(
@@ -273,24 +274,3 @@ class EntityHead(Head):
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> MeasuredEntities:
         return MeasuredEntities(Score(), values["tag_temperature"])
-
-
-def _comma_separated(
-    labels: Sequence[EntityLabel], texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], config: EntityConfig
-) -> Tuple[str, ...]:
-    """The types whose entities end at a comma; by default those whose annotations have no commas.
-
-    Args:
-        labels: labels of all entities.
-        texts: texts of the messages.
-        entities: entities of each message, as far as they are known.
-        config: options with the switches of the types.
-    """
-    commas = {
-        span.entity
-        for text, spans in zip(texts, entities)
-        for span in spans
-        if COMMA.search(text, span.start, span.end)
-    }
-    types = sorted({label.entity for label in labels})
-    return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))

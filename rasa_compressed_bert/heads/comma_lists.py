@@ -1,0 +1,29 @@
+"""Which entities end at a comma, so that the items of a list are entities of their own."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+from rasa_compressed_bert.config import EntityConfig
+from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan
+
+
+def comma_separated(
+    labels: Sequence[EntityLabel], texts: Sequence[str], entities: Sequence[Sequence[EntitySpan]], config: EntityConfig
+) -> Tuple[str, ...]:
+    """The types whose entities end at a comma; by default those whose annotations have no commas.
+
+    Args:
+        labels: labels of all entities.
+        texts: texts of the messages.
+        entities: entities of each message, as far as they are known.
+        config: options with the switches of the types.
+    """
+    commas = {
+        span.entity
+        for text, spans in zip(texts, entities)
+        for span in spans
+        if COMMA.search(text, span.start, span.end)
+    }
+    types = sorted({label.entity for label in labels})
+    return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
