@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -20,6 +19,7 @@ A match of whitespace starts only at its first character, so that the time is li
 """
 OUTSIDE = 0  # the tag of wordpieces outside of entities
 _B, _I, _L, _U = range(4)
+_NEGLIGIBLE = 6.0  # labels whose scores are lower by this than the best ones of all words are not considered
 
 
 class EntityLabel(NamedTuple):
@@ -111,6 +111,34 @@ class TagScheme:
                 tags[first], tags[end - 1] = 1 + 4 * label + _B, 1 + 4 * label + _L
         return tags
 
+    @property
+    def num_word_tags(self) -> int:
+        """`1 + 4 L`: the number of tags of words, which are BILOU in each scheme."""
+        return 1 + 4 * len(self.labels)
+
+    def tags_of_words(self, spans: Iterable[TagSpan], starts: np.ndarray) -> np.ndarray:
+        """The BILOU tags of words.  # (n,) int32
+
+        Args:
+            spans: entities, as wordpieces.
+            starts: the first wordpiece of each word, `(n,)`.
+        """
+        words = [
+            TagSpan(int(np.searchsorted(starts, first, "right")) - 1, int(np.searchsorted(starts, end)), label)
+            for first, end, label in spans
+        ]
+        return TagScheme(self.labels).tags(words, len(starts))
+
+    def valid_transitions(self) -> np.ndarray:
+        """Which BILOU tag can follow which, and begin and end a message.  # (4 L + 2, 4 L + 2) bool"""
+        tags = np.arange(self.num_word_tags + 1)
+        label, part = np.divmod(tags - 1, 4)
+        some = (tags != OUTSIDE) & (tags < self.num_word_tags)  # the last one is the edge of a message
+        opened = some & (part <= _I)  # its entity continues after it
+        entered = some & (part >= _I) & (part <= _L)  # its entity began before it
+        same = label[:, np.newaxis] == label
+        return (opened[:, np.newaxis] == entered) & (~opened[:, np.newaxis] | same)
+
     def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
         """The inverse of `tags`, for a valid sequence, as `viterbi_decode` returns it."""
         spans: List[TagSpan] = []
@@ -126,21 +154,31 @@ class TagScheme:
                 spans[-1] = spans[-1]._replace(end=position + 1)
         return spans
 
-    def viterbi_decode(self, scores: np.ndarray, continues: Optional[np.ndarray] = None) -> np.ndarray:
-        """The valid sequence of tags with the largest sum of scores (Viterbi 1967).  # (T,) int
+    def viterbi_decode(
+        self, scores: np.ndarray, continues: Optional[np.ndarray] = None, transitions: Optional[np.ndarray] = None
+    ) -> np.ndarray:
+        """The best tags, if they are a valid sequence; otherwise the valid one with the best sum (Viterbi 1967).
 
         Args:
             scores: scores of the tags of each wordpiece, such as logits, `(T, K)`.
             continues: for which wordpieces both they and the previous one are in the same entity, or neither is in
                 any, `(T,)`; None if an entity may begin and end anywhere.
+            transitions: scores of transitions between the tags of words, see `TagTransitions.scores`; without any, all
+                valid ones have the score 0.
+
+        Returns:
+            Tags `(T,)`.
         """
         best = scores.argmax(axis=1)
         if self._is_valid(best, continues):
             return best
-        starts = np.arange(len(scores)) if continues is None else np.flatnonzero(~continues)
-        units = self._best_units(*self._unit_scores(scores, starts))
+        starts = word_starts(len(scores), continues)
+        if transitions is None:
+            transitions = np.where(self.valid_transitions(), 0.0, -np.inf)
+        tags = _best_path(*self._likely(self._word_scores(scores, starts), transitions))
         ends = [*starts[1:], len(scores)]
-        return self.tags([TagSpan(starts[span.first], ends[span.end - 1], span.label) for span in units], len(scores))
+        words = TagScheme(self.labels).spans(tags)
+        return self.tags([TagSpan(starts[span.first], ends[span.end - 1], span.label) for span in words], len(scores))
 
     def _is_valid(self, tags: np.ndarray, continues: Optional[np.ndarray]) -> bool:
         if not tags.any():
@@ -156,50 +194,51 @@ class TagScheme:
             return False
         return continues is None or bool((entered[1:] | ~(some[1:] | some[:-1]))[continues[1:]].all())
 
-    def _unit_scores(self, scores: np.ndarray, starts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Scores of words as units: of being outside (n,), and of B, I, L and U of each label (4, n, L)."""
-        outside = np.add.reduceat(scores[:, OUTSIDE], starts)
+    def _word_scores(self, scores: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """The scores of the BILOU tags of words, sums over their wordpieces.  # (n, 4 L + 1)"""
+        outside = np.add.reduceat(scores[:, OUTSIDE], starts)[:, np.newaxis]
         if not self.bilou:
-            inside = np.add.reduceat(scores[:, 1:], starts)
-            return outside, np.stack([inside] * 4)
+            return np.hstack([outside, np.repeat(np.add.reduceat(scores[:, 1:], starts), 4, axis=1)])
         begin, inside, last, unit = (scores[:, 1 + part :: 4] for part in range(4))
         ends = np.append(starts[1:], len(scores)) - 1
         whole = np.add.reduceat(inside, starts)  # I I I
         from_begin, to_last = begin[starts] - inside[starts], last[ends] - inside[ends]
         single = (starts == ends)[:, np.newaxis]
-        return outside, np.stack(
-            [whole + from_begin, whole, whole + to_last, np.where(single, unit[starts], whole + from_begin + to_last)]
-        )
+        alone = np.where(single, unit[starts], whole + from_begin + to_last)
+        parts = np.stack([whole + from_begin, whole, whole + to_last, alone], axis=2)  # (n, L, 4)
+        return np.hstack([outside, parts.reshape(len(starts), -1)])
 
-    def _best_units(self, outside: np.ndarray, scores: np.ndarray) -> List[TagSpan]:
-        """The best-scoring entities, as spans of word indices.
+    def _likely(self, scores: np.ndarray, transitions: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The tags of labels that are not negligible, and the scores of these tags and their transitions."""
+        below = scores[:, 1:] - scores.max(axis=1, keepdims=True)
+        labels = np.flatnonzero(below.max(axis=0).reshape(-1, 4).max(axis=1) > -_NEGLIGIBLE)
+        tags = np.concatenate([[OUTSIDE], (1 + 4 * labels[:, np.newaxis] + np.arange(4)).ravel()])
+        both = np.append(tags, self.num_word_tags)
+        return tags, scores[:, tags], transitions[np.ix_(both, both)]
 
-        An entity from word `i` to word `j` scores `begin_i + sum of inside_k + last_j`; the sum over the words between
-        them is a difference of cumulative sums, so that all first words and labels are compared at once.
-        """
-        begin, inside, last, unit = scores.astype(np.float64)  # (n, L) each
-        n, count = begin.shape
-        before = np.cumsum(inside, axis=0) - inside  # sum over the words before each one
-        opening, closing = begin - inside - before, last + before
-        best_units = unit.argmax(axis=1).tolist()
-        free = np.zeros(n + 1)  # the best score of all words before each one
-        back: List[Tuple[int, int]] = []  # (first word, label) of an entity that ends at a word, or (-1, -1)
-        for word in range(n):
-            choices = [(free[word] + outside[word], (-1, -1))]
-            choices.append((free[word] + unit[word, best_units[word]], (word, best_units[word])))
-            if word:
-                longer = opening[:word] + closing[word]  # (i, L)
-                longer += free[:word, np.newaxis]
-                first, label = divmod(int(longer.argmax()), count)
-                choices.append((longer[first, label], (first, label)))
-            free[word + 1], entity = max(choices, key=itemgetter(0))
-            back.append(entity)
-        spans, word = [], n - 1
-        while word >= 0:
-            first, label = back[word]
-            if first < 0:
-                word -= 1
-                continue
-            spans.append(TagSpan(first, word + 1, label))
-            word = first - 1
-        return spans[::-1]
+
+def word_starts(length: int, continues: Optional[np.ndarray]) -> np.ndarray:
+    """The first wordpiece of each word; of each wordpiece, if an entity may begin anywhere.  # (n,)"""
+    return np.arange(length) if continues is None else np.flatnonzero(~continues)
+
+
+def _best_path(tags: np.ndarray, scores: np.ndarray, transitions: np.ndarray) -> List[int]:
+    """The tags with the largest sum of their scores and those of their transitions.
+
+    Args:
+        tags: possible tags, `(K,)`.
+        scores: their scores for each word, `(n, K)`.
+        transitions: by previous and next tag; the last row and column are those of the edge, `(K + 1, K + 1)`.
+    """
+    inner, place = transitions[:-1, :-1], np.arange(len(tags))
+    total = scores[0] + transitions[-1, :-1]
+    previous: List[np.ndarray] = []
+    for own in scores[1:]:
+        paths = total[:, np.newaxis] + inner
+        best = paths.argmax(axis=0)
+        previous.append(best)
+        total = paths[best, place] + own
+    path = [int((total + transitions[:-1, -1]).argmax())]
+    for best in reversed(previous):
+        path.append(int(best[path[-1]]))
+    return [int(tags[state]) for state in reversed(path)]

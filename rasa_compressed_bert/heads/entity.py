@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
-from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels
+from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels, word_starts
 from rasa_compressed_bert.data.example import Example, evenly_spaced, intent_labels
 from rasa_compressed_bert.data.label_counts import LabelCounts
+from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.heads.comma_lists import comma_separated
 from rasa_compressed_bert.metrics.entities import entity_f1
@@ -64,6 +65,7 @@ class EntityHead(Head):
         inside_words: whether an entity may begin or end between the wordpieces of a word.
         comma_separated: types whose entities end at a comma, so that a list is several entities.
         by_intent: which labels the messages of each intent have; None in a model without intents.
+        transitions: which tags of words follow each other; empty before `fitted`.
         loss_weight: weight of its loss.
         layer: its linear layer; in a model with intents, one that reads the hidden states halfway through the encoder.
     """
@@ -73,6 +75,7 @@ class EntityHead(Head):
     inside_words: bool = False
     comma_separated: Tuple[str, ...] = ()
     by_intent: Optional[LabelCounts] = None
+    transitions: TagTransitions = TagTransitions()
     loss_weight: float = 1.0
     layer: HeadLayer = TAGGER
 
@@ -113,8 +116,9 @@ class EntityHead(Head):
         scheme, separated = TagScheme.from_dict(entities), tuple(entities["comma_separated"])
         counts = entities.get("by_intent")
         by_intent = None if counts is None else LabelCounts.from_dict(counts, len(scheme.labels))
+        transitions = TagTransitions.from_list(entities.get("transitions", ()), scheme)
         layer = HALFWAY_TAGGER if entities.get("layer") == HALFWAY_TAGGER.name else TAGGER
-        return cls(scheme, entities["cuts"], entities["inside_words"], separated, by_intent, layer=layer)
+        return cls(scheme, entities["cuts"], entities["inside_words"], separated, by_intent, transitions, layer=layer)
 
     def to_manifest(self, measured: Optional[MeasuredEntities]) -> Dict[str, Any]:
         entities = {
@@ -124,6 +128,7 @@ class EntityHead(Head):
             "comma_separated": list(self.comma_separated),
             "temperature": self.temperature(measured),
             "layer": self.layer.name,
+            "transitions": self.transitions.to_list(),
         }
         if self.by_intent is not None:
             entities["by_intent"] = self.by_intent.to_dict()
@@ -171,14 +176,22 @@ class EntityHead(Head):
         return tags
 
     def fitted(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> EntityHead:
-        """The head, with `inside_words` if an entity of these examples begins or ends inside a word."""
-        inside = any(
+        """The head, with transitions, and `inside_words` if an entity of the examples begins or ends inside a word."""
+        spans = [self._aligned(example, message)[0] for example, message in zip(examples, pieces)]
+        inside = self.inside_words or any(
             place < len(message.continues) and bool(message.continues[place])
-            for example, message in zip(examples, pieces)
-            for span in self._aligned(example, message)[0]
+            for own, message in zip(spans, pieces)
+            for span in own
             for place in (span.first, span.end)
         )
-        return replace(self, inside_words=self.inside_words or inside)
+        tags = [
+            self.scheme.tags_of_words(
+                own, word_starts(len(message.starts), None if inside else message.continues)
+            ).tolist()
+            for own, example, message in zip(spans, examples, pieces)
+            if example.annotated
+        ]
+        return replace(self, inside_words=inside, transitions=TagTransitions.of(tags, self.scheme))
 
     def warn(self, examples: Sequence[Example], pieces: Sequence[Pieces]) -> None:
         """Warns of entities without wordpieces."""
@@ -198,7 +211,7 @@ class EntityHead(Head):
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
     ) -> EntityHead:
         """The head without what it learnt from the annotations of the hidden examples: split points, inside of words,
-        commas in entities and the labels of each intent.
+        commas in entities, the labels of each intent, and transitions, which are empty.
         """
         texts = [example.text for example in examples]
         known = [() if place in hidden else example.entities for place, example in enumerate(examples)]
@@ -207,7 +220,12 @@ class EntityHead(Head):
         seen = [example for place, example in enumerate(examples) if place not in hidden]
         by_intent = self.by_intent and LabelCounts.of(seen, self.scheme.labels)
         return replace(
-            self, split_points=split_points, inside_words=False, comma_separated=separated, by_intent=by_intent
+            self,
+            split_points=split_points,
+            inside_words=False,
+            comma_separated=separated,
+            by_intent=by_intent,
+            transitions=TagTransitions(),
         )
 
     def losses(
@@ -224,13 +242,13 @@ class EntityHead(Head):
 
     def _entity_f1(self, logits: Rows, labels: Labels, continues: Optional[Sequence[np.ndarray]]) -> float:
         """`2 right / (annotated + found)` over all spans; 1 if there are none and none are found."""
-        right = total = 0
+        right, total, transitions = 0, 0, self.transitions.scores(self.scheme)
         for index, (rows, tags) in enumerate(zip(logits, labels)):
             text = tags >= 0
             if not text.any():
                 continue
             inside = None if self.inside_words or continues is None else continues[index][text[1:-1]]
-            found = set(self.scheme.spans(self.scheme.viterbi_decode(rows[text], inside)))
+            found = set(self.scheme.spans(self.scheme.viterbi_decode(rows[text], inside, transitions)))
             annotated = set(self.scheme.spans(tags[text]))
             right, total = right + len(annotated & found), total + len(annotated) + len(found)
         return 2 * right / total if total else 1.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagScheme
 from rasa_compressed_bert.data.label_counts import LabelCounts
+from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.ranking import positive
 from rasa_compressed_bert.tokenization.pieces import Pieces
@@ -44,9 +45,12 @@ class EntityDecoder:
     the training messages, see `LabelCounts.log_ratios`. Only its negative part is used: what makes a label likely is
     known from the text itself.
 
+    If the best tags are not a valid sequence, the best valid one is searched for, by the sum of the logits and of the
+    scores of transitions, see `TagTransitions.scores`.
+
     Args:
-        entities: the manifest entry of the head: tags, `temperature`, `inside_words`, `comma_separated` and, in a model
-            with intents, `by_intent`.
+        entities: the manifest entry of the head: tags, `temperature`, `inside_words`, `comma_separated`, `transitions`
+            and, in a model with intents, `by_intent`.
         intents: the intents, in the order of their logits; empty if the model has none.
 
     Raises:
@@ -61,6 +65,8 @@ class EntityDecoder:
             if by_intent.counts:
                 of_tags = np.repeat(by_intent.log_ratios(intents), self.scheme.tags_per_label, axis=1)
                 self._log_ratios = np.pad(of_tags, ((0, 0), (1, 0)))
+        transitions = TagTransitions.from_list(entities.get("transitions", ()), self.scheme)  # older models have none
+        self._transitions = transitions.scores(self.scheme)
         self._temperature = positive(entities["temperature"])
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
@@ -82,7 +88,8 @@ class EntityDecoder:
         if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
             raise ArtifactError("The model's outputs are not logits of its tags: it is damaged. Train it again.")
         logits = self.adjusted(logits, intent_logits)
-        tags = self.scheme.viterbi_decode(logits, None if self._inside_words else pieces.continues)
+        continues = None if self._inside_words else pieces.continues
+        tags = self.scheme.viterbi_decode(logits, continues, self._transitions)
         spans = self.scheme.spans(tags)
         if not spans:
             return []

@@ -100,6 +100,33 @@ def test_best_tags_are_the_best_valid_ones(scheme, data):
     assert tuple(found) in set(valid(scheme, length, continues))
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_transitions_count_if_the_best_tags_are_not_valid(seed, length):
+    scheme, rng = SCHEMES[True], np.random.default_rng(seed)
+    scores, transitions = rng.normal(size=(length, 9)), rng.normal(size=(10, 10))
+
+    def total(tags):
+        return scores[range(length), tags].sum() + transitions[[9, *tags], [*tags, 9]].sum()
+
+    found, every = scheme.viterbi_decode(scores, None, with_invalid(scheme, transitions)), np.zeros(length, bool)
+    if tuple(scores.argmax(axis=1)) in set(valid(scheme, length, every)):
+        assert found.tolist() == scores.argmax(axis=1).tolist()
+    else:
+        assert total(found) == pytest.approx(max(total(tags) for tags in valid(scheme, length, every)))
+
+
+def with_invalid(scheme, transitions):
+    return np.where(scheme.valid_transitions(), transitions, -np.inf)
+
+
+def test_tags_of_words_are_those_of_their_wordpieces():
+    spans = [TagSpan(1, 3, 0), TagSpan(4, 7, 1)]  # two wordpieces of one word, and three of two words
+    starts = np.array([0, 1, 3, 4, 6])
+    for scheme in SCHEMES.values():
+        assert scheme.tags_of_words(spans, starts).tolist() == [OUTSIDE, 4, OUTSIDE, 5, 7]  # U-city, B-date, L-date
+
+
 @given(st.integers(0, 10**6), st.integers(1, 30), st.booleans())
 def test_best_tags_are_always_valid(seed, length, words):
     rng = np.random.default_rng(seed)

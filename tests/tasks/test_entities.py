@@ -250,9 +250,34 @@ def test_the_entities_of_each_intent_are_those_of_the_last_training(trained, opt
     assert tuned.manifest["entities"]["by_intent"] == {"dishs": [21, 21, 0], "sounds": [20, 0, 20]}
 
 
-@pytest.mark.parametrize("counts", [[], {"a": []}, {"a": [1, 2, 3]}, {"a": "many"}])
-def test_damaged_counts_of_entities_are_refused(trained, counts):
-    entities = {**trained.manifest["entities"], "by_intent": counts}
+def test_transitions_are_those_of_the_last_training(trained, options):
+    """After each message comes its edge, the last tag."""
+    edge = 1 + 4 * len(trained.manifest["entities"]["labels"])
+
+    def messages(artifact):
+        return sum(count for before, _, count in artifact.manifest["entities"]["transitions"] if before == edge)
+
+    assert messages(trained) == len(EXAMPLES)
+    tuned = finetune_bert([*EXAMPLES, EXAMPLES[0]], joint(options, epochs=1, learning_rate=1e-5), trained)
+    assert messages(tuned) == len(EXAMPLES) + 1
+
+
+def test_a_model_without_transitions_is_read(trained):
+    """Models of older versions have none."""
+    entities = {key: value for key, value in trained.manifest["entities"].items() if key != "transitions"}
+    older = Artifact({**trained.manifest, "entities": entities}, trained.files)
+    assert min(right(older)) >= 0.9
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"by_intent": counts} for counts in ([], {"a": []}, {"a": [1, 2, 3]}, {"a": "many"})),
+        *({"transitions": counts} for counts in (1, [1], [[0, 0, -1]], [[0, 99, 1]], [["O", 0, 1]])),
+    ],
+)
+def test_damaged_counts_of_entities_are_refused(trained, damage):
+    entities = {**trained.manifest["entities"], **damage}
     damaged = Artifact({**trained.manifest, "entities": entities}, trained.files)
     with pytest.raises(ArtifactError, match="parts of the model do not fit each other"), as_artifact_error():
         MessagePredictor(damaged)

@@ -71,6 +71,15 @@ def test_held_out_messages_do_not_reveal_the_entities_of_an_intent(tiny_weights)
     assert without_annotations(run, np.array([0, 2, 3])).heads[1].by_intent.to_dict() == {"ask": [3, 3], "buy": [4, 4]}
 
 
+def test_held_out_messages_do_not_reveal_transitions(run_of):
+    run, edge = run_of(EXAMPLES), 5
+    blind = without_annotations(run, np.array([0, 2, 3]))
+    first = [
+        sum(count for before, _, count in one.heads[0].transitions.counts if before == edge) for one in (run, blind)
+    ]
+    assert first == [len(EXAMPLES), len(EXAMPLES) - 3]
+
+
 def test_without_entities_there_is_nothing_to_hide(configure):
     examples = [Example(word, "a" if index % 2 else "b") for index, word in enumerate(WORDS)]
     intents = prepare(examples, configure(), known=NO_VALUES)
