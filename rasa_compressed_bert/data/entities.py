@@ -155,16 +155,15 @@ class TagScheme:
         return spans
 
     def viterbi_decode(
-        self, scores: np.ndarray, continues: Optional[np.ndarray] = None, transitions: Optional[np.ndarray] = None
+        self, scores: np.ndarray, transitions: np.ndarray, continues: Optional[np.ndarray] = None
     ) -> np.ndarray:
         """The best tags, if they are a valid sequence; otherwise the valid one with the best sum (Viterbi 1967).
 
         Args:
             scores: scores of the tags of each wordpiece, such as logits, `(T, K)`.
+            transitions: scores of transitions between the tags of words, see `TagTransitions.scores`.
             continues: for which wordpieces both they and the previous one are in the same entity, or neither is in
                 any, `(T,)`; None if an entity may begin and end anywhere.
-            transitions: scores of transitions between the tags of words, see `TagTransitions.scores`; without any, all
-                valid ones have the score 0.
 
         Returns:
             Tags `(T,)`.
@@ -173,8 +172,6 @@ class TagScheme:
         if self._is_valid(best, continues):
             return best
         starts = word_starts(len(scores), continues)
-        if transitions is None:
-            transitions = np.where(self.valid_transitions(), 0.0, -np.inf)
         tags = _best_path(*self._likely(self._word_scores(scores, starts), transitions))
         ends = [*starts[1:], len(scores)]
         words = TagScheme(self.labels).spans(tags)

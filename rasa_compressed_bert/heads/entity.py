@@ -248,7 +248,7 @@ class EntityHead(Head):
             if not text.any():
                 continue
             inside = None if self.inside_words or continues is None else continues[index][text[1:-1]]
-            found = set(self.scheme.spans(self.scheme.viterbi_decode(rows[text], inside, transitions)))
+            found = set(self.scheme.spans(self.scheme.viterbi_decode(rows[text], transitions, inside)))
             annotated = set(self.scheme.spans(tags[text]))
             right, total = right + len(annotated & found), total + len(annotated) + len(found)
         return 2 * right / total if total else 1.0

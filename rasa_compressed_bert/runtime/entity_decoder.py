@@ -89,7 +89,7 @@ class EntityDecoder:
             raise ArtifactError("The model's outputs are not logits of its tags: it is damaged. Train it again.")
         logits = self.adjusted(logits, intent_logits)
         continues = None if self._inside_words else pieces.continues
-        tags = self.scheme.viterbi_decode(logits, continues, self._transitions)
+        tags = self.scheme.viterbi_decode(logits, self._transitions, continues)
         spans = self.scheme.spans(tags)
         if not spans:
             return []

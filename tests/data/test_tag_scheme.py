@@ -64,6 +64,11 @@ def test_labels_are_sorted_with_and_without_roles():
     assert entity_labels([]) == ()
 
 
+def with_invalid(scheme, transitions):
+    """Scores of transitions, minus infinity for those that are in no valid sequence."""
+    return np.where(scheme.valid_transitions(), transitions, -np.inf)
+
+
 def valid(scheme, length, continues):
     """Every valid tag sequence, by exhaustive search."""
     for tags in itertools.product(range(scheme.num_tags), repeat=length):
@@ -95,7 +100,7 @@ def test_best_tags_are_the_best_valid_ones(scheme, data):
     continues = np.array([False] + data.draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1)))
     scores = np.random.default_rng(data.draw(st.integers(0, 10**6))).normal(size=(length, scheme.num_tags))
     best = max(valid(scheme, length, continues), key=lambda tags: scores[range(length), tags].sum())
-    found = scheme.viterbi_decode(scores, continues)
+    found = scheme.viterbi_decode(scores, with_invalid(scheme, 0.0), continues)
     assert scores[range(length), found].sum() == pytest.approx(scores[range(length), best].sum())
     assert tuple(found) in set(valid(scheme, length, continues))
 
@@ -109,15 +114,11 @@ def test_transitions_count_if_the_best_tags_are_not_valid(seed, length):
     def total(tags):
         return scores[range(length), tags].sum() + transitions[[9, *tags], [*tags, 9]].sum()
 
-    found, every = scheme.viterbi_decode(scores, None, with_invalid(scheme, transitions)), np.zeros(length, bool)
+    found, every = scheme.viterbi_decode(scores, with_invalid(scheme, transitions)), np.zeros(length, bool)
     if tuple(scores.argmax(axis=1)) in set(valid(scheme, length, every)):
         assert found.tolist() == scores.argmax(axis=1).tolist()
     else:
         assert total(found) == pytest.approx(max(total(tags) for tags in valid(scheme, length, every)))
-
-
-def with_invalid(scheme, transitions):
-    return np.where(scheme.valid_transitions(), transitions, -np.inf)
 
 
 def test_tags_of_words_are_those_of_their_wordpieces():
@@ -132,7 +133,7 @@ def test_best_tags_are_always_valid(seed, length, words):
     rng = np.random.default_rng(seed)
     continues = np.append(False, rng.random(length - 1) < 0.4) if words else None
     for scheme in SCHEMES.values():
-        tags = scheme.viterbi_decode(rng.normal(size=(length, scheme.num_tags)), continues)
+        tags = scheme.viterbi_decode(rng.normal(size=(length, scheme.num_tags)), with_invalid(scheme, 0.0), continues)
         spans = scheme.spans(tags)
         assert scheme.tags(spans, length).tolist() == tags.tolist()
         if words:
