@@ -28,7 +28,8 @@ def _finished(tokenizer):
 def unigram(*, splits_at_blanks=True, size=420):
     """SentencePiece's Unigram as in XLM-R or, with separate word marks, as in ALBERT."""
     tokenizer = Tokenizer(models.Unigram())
-    blanks = normalizers.Replace(Regex(r"\s"), " ")  # SentencePiece's nmt_nfkc makes a line break a blank
+    # SentencePiece's nmt_nfkc makes line breaks, and characters that are not drawn, blanks
+    blanks = normalizers.Replace(Regex("[\\s\u200b-\u200f\ufeff]"), " ")
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), blanks])
     marks = pre_tokenizers.Metaspace()
     tokenizer.pre_tokenizer = (

@@ -58,6 +58,21 @@ def test_places_are_in_order_and_have_no_blanks_at_their_ends(name, text):
     assert pieces.input_ids.tolist() == ids.tolist(), "places cost nothing"
 
 
+@each
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u200fWetter heute", ["Wetter", "heute"]),
+        ("\ufeffWetter \u200eheute", ["Wetter", "heute"]),
+        ("(\u200eWetter\u200e) heute", ["(", "Wetter", ")", "heute"]),
+    ],
+)
+def test_characters_that_are_not_drawn_do_not_join_words(name, text, expected):
+    """Texts in Arabic and Hebrew have them: after one, a word belonged to the word before it, or to none."""
+    words = PieceTokenizer(KINDS[name], 512, {}).encode(text).words
+    assert [text[start:end].strip("\u200e\u200f\ufeff") for start, end in words] == expected
+
+
 LONG = {
     "letters": "abcdefghijklmnopqrstuvwxyz" * 40,
     "chinese": "今天天气怎么样" * 150,

@@ -104,6 +104,7 @@ class SubwordModel:
         """The positions of pieces in a text, without whitespace at their ends; a mark alone has no length.
 
         Words are split at whitespace, at punctuation and symbols, and between the pieces of scripts without spaces.
+        Characters that are not drawn and that no piece has, such as a right-to-left mark, belong to no word.
 
         Args:
             text: the text that was encoded.
@@ -123,9 +124,8 @@ class SubwordModel:
                 end = start
             found.starts.append(start)
             found.ends.append(end)
-            found.continues.append(
-                start < before or (start not in split_points and start < end and _inside_word(text, start))
-            )
+            is_inside = start not in split_points and start < end and _inside_word(text, before, start)
+            found.continues.append(bool(found.continues) and (start < before or is_inside))
             before = end
         return found
 
@@ -164,11 +164,14 @@ class SubwordModel:
         model["vocab"] = dict(ids)
 
 
-def _inside_word(text: str, place: int) -> bool:
-    """Whether the characters before and after a position belong to the same word."""
-    if not place or text[place - 1].isspace():
+def _inside_word(text: str, before: int, place: int) -> bool:
+    """Whether the character at a position belongs to the word of the piece before it, which ends at `before`."""
+    last = place
+    while last > before and unicodedata.category(text[last - 1]) in ("Cc", "Cf") and not text[last - 1].isspace():
+        last -= 1
+    if not last or text[last - 1].isspace():
         return False
     if unicodedata.category(text[place])[0] == "M":
         return True
-    around = (text[place - 1], text[place])
+    around = (text[last - 1], text[place])
     return not any(unicodedata.category(near)[0] in "PSZ" or _SPACELESS.match(near) for near in around)
