@@ -11,6 +11,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, Artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.documents import Document, read_documents
+from rasa_compressed_bert.data.example import evenly_spaced
 from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.data.warnings import other_weights
 from rasa_compressed_bert.export.packing import state_of
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 _MANY_UNKNOWN = 0.05  # of the wordpieces of documents
 _MANY_SPLIT = 0.3  # of their words; with the English weights 0.02 to 0.16 in English, and 0.4 to 0.8 in other languages
 _LOOKED_AT = 100_000  # characters of all documents, to see whether the vocabulary covers them
+_LEAST = 1000  # characters of each document of these: a word that is cut has other wordpieces
 
 
 def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Artifact]) -> Artifact:
@@ -152,8 +154,9 @@ def with_documents(artifact: Artifact, documents: Sequence[Document], *, languag
 
 def _warn_of_vocabulary(artifact: Artifact, documents: Sequence[Document], *, language: Optional[str]) -> None:
     """Warns of documents that the vocabulary does not cover, such as those in another language."""
-    json, each = artifact.files[TOKENIZER].decode("utf-8"), max(1, _LOOKED_AT // len(documents))
-    text, tokenizer = "\n".join(document.text[:each] for document in documents), WordpieceTokenizer(json, _LOOKED_AT)
+    json, chosen = artifact.files[TOKENIZER].decode("utf-8"), evenly_spaced(len(documents), _LOOKED_AT // _LEAST)
+    each, tokenizer = _LOOKED_AT // len(chosen), WordpieceTokenizer(json, _LOOKED_AT)
+    text = "\n".join(documents[place].text[:each] for place in chosen)
     ids, _, continues, _ = tokenizer.encode_with_offsets(tokenizer.read(text))
     unknown = float(np.mean(ids == unknown_id(json)))
     split = float(np.mean(np.append(continues, False)[1:][~continues])) if len(continues) else 0.0
