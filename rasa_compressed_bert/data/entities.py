@@ -18,6 +18,8 @@ COMMA = re.compile(r"(?:(?<!\s)\s+)?,\s+")
 A match of whitespace starts only at its first character, so that the time is linear in the length of a blank message.
 """
 OUTSIDE = 0  # the tag of wordpieces outside of entities
+MOST_LABELS = 1000
+"""The largest number of labels: scores of transitions have 16 numbers for each pair, 130 MB for 1,000 labels."""
 _B, _I, _L, _U = range(4)
 _NEGLIGIBLE = 6.0  # labels whose scores are lower by this than the best ones of all words are not considered
 
@@ -79,8 +81,10 @@ class TagScheme:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: if a label is invalid.
+            ValueError: if a label is invalid, or if there are more than `MOST_LABELS`.
         """
+        if len(values["labels"]) > MOST_LABELS:
+            raise ValueError(f"there are {len(values['labels'])} labels of entities")
         labels = tuple(EntityLabel(*label) for label in values["labels"])
         names = [label.entity for label in labels]
         names += [part for label in labels for part in (label.role, label.group) if part is not None]

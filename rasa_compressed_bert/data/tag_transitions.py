@@ -10,6 +10,7 @@ import numpy as np
 
 from rasa_compressed_bert.data.entities import TagScheme
 
+_LARGEST_COUNT = 2**53  # the sum of larger ones may be infinite
 _WEIGHT = 0.3  # of 0.1 to 0.7, the best on average for five models of 300 to 800 messages
 
 
@@ -46,13 +47,14 @@ class TagTransitions:
         """The inverse of `to_list`.
 
         Raises:
-            ValueError: if there are other tags than those of the scheme, or if a count is not positive.
+            ValueError: if there are other tags than those of the scheme, or if a count is not positive or too large.
         """
         for row in values:
             if not all(isinstance(value, int) for value in row):
                 raise ValueError(f"not a count of a transition: {row}")
             previous, following, count = row
-            if not 0 <= min(previous, following) <= max(previous, following) <= scheme.num_word_tags or count < 1:
+            are_tags = 0 <= min(previous, following) <= max(previous, following) <= scheme.num_word_tags
+            if not are_tags or not 1 <= count <= _LARGEST_COUNT:
                 raise ValueError(f"not a count of a transition: {row}")
         return cls(tuple((previous, following, count) for previous, following, count in values))
 

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
-from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels, word_starts
+from rasa_compressed_bert.data.entities import MOST_LABELS, EntitySpan, TagScheme, TagSpan, entity_labels, word_starts
 from rasa_compressed_bert.data.example import Example, evenly_spaced, intent_labels
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
+from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads.comma_lists import comma_separated
 from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
@@ -99,6 +100,8 @@ class EntityHead(Head):
         known = entity_labels(span for spans in entities for span in spans)
         if not known or not isinstance(config, EntityConfig):
             return None
+        if len(known) > MOST_LABELS:
+            raise DataError(f"Entities have {len(known)} types, roles and groups; at most {MOST_LABELS} can be learnt.")
         texts = [example.text for example in examples]
         separated = comma_separated(known, texts, entities, config)
         split_points = split_points_for(texts, entities, tokenizer, before=before.split_points if before else {})

@@ -15,6 +15,7 @@ from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.views.view import softmax
 
 _AROUND = ", "  # stripped from the items of a list
+_MOST_RATIOS = 2**24  # of tags and intents, 130 MB
 
 
 class FoundEntity(NamedTuple):
@@ -61,6 +62,8 @@ class EntityDecoder:
         self.scheme = TagScheme.from_dict(entities)
         self._log_ratios: Optional[np.ndarray] = None  # (I, K): the same for all tags of a label, 0 for the tag outside
         if intents and "by_intent" in entities:
+            if len(intents) * self.scheme.num_tags > _MOST_RATIOS:
+                raise ValueError(f"there are {len(intents)} intents, with {len(self.scheme.labels)} labels of entities")
             by_intent = LabelCounts.from_dict(entities["by_intent"], len(self.scheme.labels))
             if by_intent.counts:
                 of_tags = np.repeat(by_intent.log_ratios(intents), self.scheme.tags_per_label, axis=1)

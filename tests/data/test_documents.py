@@ -66,7 +66,8 @@ def test_links_to_files_are_followed_and_others_are_named(tmp_path, caplog):
     """Documents that are missing must not be missing without a word."""
     caplog.set_level(logging.WARNING)
     write(tmp_path, docs__a_md="a", other__b_md="b")
-    for name, target in {"b.md": "../other/b.md", "faq": "../other", "lost.md": "nowhere.md", ".faq": "../other"}.items():
+    links = {"b.md": "../other/b.md", "faq": "../other", "lost.md": "nowhere.md", ".faq": "../other"}
+    for name, target in links.items():
         (tmp_path / "docs" / name).symlink_to(target)
     assert read(tmp_path / "docs") == [Document("a.md", "a"), Document("b.md", "b")]
     assert "documents: 2 links are not followed, as only links to files are: faq, lost.md." in caplog.text

@@ -87,7 +87,10 @@ def test_json(messages):
     assert not np.isnan(counts.scores(SCHEME)).any()
 
 
-@pytest.mark.parametrize("row", [[0, 1], [0, 1, 0], [-1, 0, 1], [0, 10, 1], [0, 0.5, 1], ["O", "O", 1], [0, 0, 1, 1]])
+@pytest.mark.parametrize(
+    "row",
+    [[0, 1], [0, 1, 0], [-1, 0, 1], [0, 10, 1], [0, 0.5, 1], ["O", "O", 1], [0, 0, 1, 1], [0, 0, 10**308]],
+)
 def test_impossible_counts_are_refused(row):
     with pytest.raises(ValueError):
         TagTransitions.from_list([[0, 0, 1], row], SCHEME)

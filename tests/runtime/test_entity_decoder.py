@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder
@@ -63,3 +64,16 @@ def test_models_without_counts_or_intents_decode_tags_alone():
     logits = np.zeros((1, SCHEME.num_tags))
     assert EntityDecoder(MANIFEST, ["greet"]).adjusted(logits, np.zeros(1)) is logits
     assert EntityDecoder({**MANIFEST, "by_intent": {"greet": [9, 9, 0]}}).adjusted(logits, None) is logits
+
+
+def described(count):
+    return {**MANIFEST, "labels": [[f"type{number}", None, None] for number in range(count)]}
+
+
+def test_labels_do_not_take_memory_without_limit():
+    """Scores of transitions of 12,000 labels would take 18 GB, and their manifest 0.3 MB."""
+    assert EntityDecoder(described(300)).scheme.num_word_tags == 1201
+    with pytest.raises(ValueError, match="there are 12000 labels of entities"):
+        EntityDecoder(described(12_000))
+    with pytest.raises(ValueError, match="there are 1000000 intents, with 5 labels of entities"):
+        EntityDecoder({**described(5), "by_intent": {"buy": [1] * 6}}, ["buy"] * 1_000_000)

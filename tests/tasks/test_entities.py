@@ -183,6 +183,13 @@ def test_nothing_to_learn_is_an_error(options):
         train_bert([Example("hello")], joint(options))
 
 
+def test_more_labels_than_can_be_served_are_not_learnt(options):
+    examples = [Example("hello", "i", (EntitySpan(0, 5, f"type{number}"),)) for number in range(1001)]
+    config = BertEntityExtractorConfig.from_dict(options)
+    with pytest.raises(DataError, match="^Entities have 1001 types, roles and groups; at most 1000 can be learnt.$"):
+        learnt_heads(examples, config, TOKENIZER)
+
+
 @pytest.mark.parametrize(
     "switch, separated",
     [
