@@ -53,7 +53,9 @@ class DocumentPredictor(MessagePredictor):
         if not len(pieces.starts):
             return Document(NOTHING, np.zeros((len(words), self.size), np.float32), np.zeros(self.size, np.float32))
         *outputs, states = run_message(self._engine, pieces.input_ids)
-        return Document(self._decoded(text, pieces, outputs), *self._vectors(states, pieces, words))
+        is_rejected = self._is_rejected(pieces.input_ids)
+        prediction = self._rejected if is_rejected else self._decoded(text, pieces, outputs)
+        return Document(prediction, *self._vectors(states, pieces, words))
 
     def _vectors(
         self, states: np.ndarray, pieces: Pieces, words: Sequence[Tuple[int, int]]

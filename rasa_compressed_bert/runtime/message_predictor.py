@@ -78,9 +78,13 @@ class MessagePredictor:
         input_ids = encoded if pieces is None else pieces.input_ids
         if len(input_ids) < _FEWEST:
             return NOTHING
-        if is_unknown(input_ids, self._unknown, self._punctuation):
+        if self._is_rejected(input_ids):
             return self._rejected
         return self._decoded(text, pieces, run_message(self._engine, input_ids))
+
+    def _is_rejected(self, input_ids: np.ndarray) -> bool:
+        """Whether a message consists of unknown wordpieces and punctuation, and has confidence 0 for it."""
+        return is_unknown(input_ids, self._unknown, self._punctuation)
 
     def _decoded(self, text: str, pieces: Optional[Pieces], outputs: Sequence[np.ndarray]) -> Prediction:
         """Decodes the outputs of the graph, given in its order."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy_harness import LABELS, SHAPE, TEXTS, random_artifact, random_pipeline
 
-from rasa_compressed_bert.artifact.artifact import WEIGHTS
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, ExportError
 from rasa_compressed_bert.export.documents import document_artifact
@@ -55,6 +55,12 @@ def test_intents_and_entities_are_those_of_the_model(artifact, nlp, text):
             said = found[entity.start, entity.end, entity.label.entity]
             assert (said["role"], said["group"]) == entity.label[1:]
             assert said["confidence"] == pytest.approx(entity.confidence, abs=1e-5)
+
+
+def test_unknown_wordpieces_alone_have_no_intent_if_they_have_none_in_rasa(artifact):
+    manifest = {**artifact.manifest, "out_of_scope": {"has_unknown_messages": False}}
+    doc = bert_pipeline(Artifact(manifest, artifact.files), "en")("⠿ ⠿")
+    assert doc.cats == dict.fromkeys(LABELS, 0.0) and not doc.ents and doc.vector.any()
 
 
 def test_an_entity_inside_of_a_token_is_widened(nlp):
