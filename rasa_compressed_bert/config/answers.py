@@ -48,7 +48,8 @@ class BertAnswerExtractorConfig(BertOptions):
         high=1,
         optional=True,
         help="Minimum confidence of an answer; below it, a question has no answer. null chooses the threshold that "
-        "gives the highest F1 over all held-out questions, or 0.5 with fewer than 20 of them.",
+        "gives the highest mean of the F1 of answerable and of unanswerable held-out questions, or 0.5 with fewer than "
+        "20 of them.",
     )
     unanswerable_questions: float = option(
         0.3,

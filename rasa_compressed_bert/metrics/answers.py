@@ -66,14 +66,14 @@ def answer_scores(expected: Sequence[Sequence[str]], predicted: Sequence[str]) -
 
 
 def best_no_answer_threshold(margins: np.ndarray, answered: np.ndarray, unanswered: np.ndarray) -> float:
-    """The threshold of margins with the highest mean score; questions with a margin below it are not answered.
+    """The threshold of margins with the highest sum of scores; questions with a margin below it are not answered.
 
     It lies midway between two margins. Of several equally good thresholds, it is the one nearest to 0.
 
     Args:
         margins: score of each question's best answer minus that of no answer, `(n,)`.
-        answered: the metric of each question if it is answered, `(n,)`.
-        unanswered: the metric of each question if it is not answered, `(n,)`.
+        answered: the score of each question if it is answered, `(n,)`.
+        unanswered: the score of each question if it is not answered, `(n,)`.
     """
     order = np.argsort(margins, kind="stable")
     gains = np.concatenate([[0.0], np.cumsum((unanswered - answered)[order])])  # from leaving the first k unanswered

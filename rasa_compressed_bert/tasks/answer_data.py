@@ -20,6 +20,7 @@ from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks.training_run import Messages
 from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
+from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS
 from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
@@ -47,6 +48,9 @@ def questions_for(config: BertAnswerExtractorConfig) -> Questions:
 def split_questions(questions: Sequence[Question], config: BertAnswerExtractorConfig) -> Questions:
     """Holds out the questions on the share `validation_split` of the passages, and adds unanswerable questions.
 
+    None are added to held-out questions if 20 of them are unanswerable already: those that people wrote are harder to
+    tell from answerable ones, and so are those of users.
+
     Raises:
         DataError: if no question with an answer is left to learn.
     """
@@ -55,7 +59,9 @@ def split_questions(questions: Sequence[Question], config: BertAnswerExtractorCo
     parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
-    return Questions(*(_with_unanswerable(part, config) for part in parts))
+    learnt, others = parts
+    have_enough = sum(not question.answers for question in others) >= MIN_QUESTIONS
+    return Questions(_with_unanswerable(learnt, config), others if have_enough else _with_unanswerable(others, config))
 
 
 def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:

@@ -13,6 +13,7 @@ from rasa_compressed_bert.artifact.artifact import DOCUMENTS, TOKENIZER, Artifac
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.documents import Document
+from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.errors import ConfigError, DataError
 from rasa_compressed_bert.export.packing import unpack
@@ -21,7 +22,7 @@ from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.models.shape import TOKEN_TYPE, EncoderShape
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.tasks import answer_measuring, answer_training
-from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
+from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for, split_questions
 from rasa_compressed_bert.tasks.answer_measuring import ServedAnswers, in_words
 from rasa_compressed_bert.tasks.answer_training import prepare, train_or_finetune, with_documents
 
@@ -97,6 +98,28 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     none = questions_for(config_of(tiny_weights, files, validation_split=0.0, unanswerable_questions=0.0))
     assert (len(none.learnt), none.held_out) == (80, [])
     assert questions_for(config) == (learnt, held_out)
+
+
+@pytest.mark.parametrize("unanswerable, made", [(0, True), (19, True), (20, False)])
+def test_enough_unanswerable_questions_of_people_choose_the_threshold_alone(tiny_weights, files, unanswerable, made):
+    config = config_of(tiny_weights, files, validation_split=0.5)
+    given = [Question(str(n), f"what is {n} ?", f"this is {n} .", ((8, 8 + len(str(n))),), "doc") for n in range(60)]
+    held_out = [one for one in split_questions(given, config).held_out if one.answers]
+    assert len(held_out) >= 20
+    without = {one.id for one in held_out[:unanswerable]}
+    questions = [replace(one, answers=()) if one.id in without else one for one in given]
+    found = split_questions(questions, config)
+    assert any(one.id.endswith("-unanswerable") for one in found.held_out) == made
+    assert any(one.id.endswith("-unanswerable") for one in found.learnt)
+
+
+def test_both_kinds_of_questions_weigh_the_same_in_the_threshold():
+    """Of ten answerable questions with margins 1 to 10 all are right; the two unanswerable ones have 4.5 and 8.5."""
+    margins = np.array([*range(1, 11), 4.5, 8.5])
+    expected, texts = [["hot"]] * 10 + [[]] * 2, ["hot"] * 12
+    assert ServedAnswers(expected, texts, margins, np.arange(12)).best_threshold() == 8.75
+    alone = ServedAnswers(expected[:10], texts[:10], margins[:10], np.arange(10))
+    assert alone.best_threshold() < 1, "without unanswerable questions, all are answered"
 
 
 def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
