@@ -64,14 +64,15 @@ def run(arguments: argparse.Namespace) -> None:
     texts = [question.text for question in questions if question.passage in set(passages)]
     asked = [texts[place] for place in np.linspace(0, len(texts) - 1, ASKED).astype(int)]
     long = passages_of(questions, WORDS)
-    models = {name: AnswerPredictor(with_index(artifact, documents)) for name, artifact in artifacts().items()}
+    built = artifacts()
+    models = {name: AnswerPredictor(with_index(artifact, documents)) for name, artifact in built.items()}
     models[TENSORFLOW] = in_tensorflow(next(iter(models.values())))
     pairs = [(text, long[place % len(long)]) for place, text in enumerate(asked)]
     content = {
         "command": command_line("benchmarks.answer_latency"),
         "environment": environment(),
         "documents": len(documents),
-        "size_mb": {name: artifact.size / MB for name, artifact in artifacts().items()},
+        "size_mb": {name: artifact.size / MB for name, artifact in built.items()},
         "passage_ms": in_turns(
             {name: _over(pairs, lambda pair, own=model: own.read(*pair)) for name, model in models.items()},
             rounds=arguments.rounds,

@@ -21,7 +21,7 @@ OUTSIDE = 0  # the tag of wordpieces outside of entities
 MOST_LABELS = 1000
 """The largest number of labels: scores of transitions have 16 numbers for each pair, 130 MB for 1,000 labels."""
 _B, _I, _L, _U = range(4)
-_NEGLIGIBLE = 6.0  # labels whose scores are lower by this than the best ones of all words are not considered
+_NEGLIGIBLE = 6.0  # a label is not considered if its scores are lower by this than the best one of every word
 
 
 class EntityLabel(NamedTuple):
@@ -135,12 +135,9 @@ class TagScheme:
 
     def valid_transitions(self) -> np.ndarray:
         """Which BILOU tag can follow which, and begin and end a message.  # (4 L + 2, 4 L + 2) bool"""
-        tags = np.arange(self.num_word_tags + 1)
-        label, part = np.divmod(tags - 1, 4)
-        some = (tags != OUTSIDE) & (tags < self.num_word_tags)  # the last one is the edge of a message
-        opened = some & (part <= _I)  # its entity continues after it
-        entered = some & (part >= _I) & (part <= _L)  # its entity began before it
-        same = label[:, np.newaxis] == label
+        tags = np.append(np.arange(self.num_word_tags), OUTSIDE)  # the edge of a message is like a tag outside
+        labels, (opened, entered) = (tags - 1) // 4, _opened_and_entered(tags)
+        same = labels[:, np.newaxis] == labels
         return (opened[:, np.newaxis] == entered) & (~opened[:, np.newaxis] | same)
 
     def spans(self, tags: Union[Sequence[int], np.ndarray]) -> List[TagSpan]:
@@ -186,9 +183,7 @@ class TagScheme:
             return True
         if not self.bilou:
             return continues is None or bool((tags[1:] == tags[:-1])[continues[1:]].all())
-        labels, parts, some = (tags - 1) // 4, (tags - 1) % 4, tags != OUTSIDE
-        opened = some & (parts <= _I)  # its entity continues after it
-        entered = some & (parts >= _I) & (parts <= _L)  # its entity began before it
+        labels, some, (opened, entered) = (tags - 1) // 4, tags != OUTSIDE, _opened_and_entered(tags)
         if entered[0] or opened[-1] or (opened[:-1] != entered[1:]).any():
             return False
         if (labels[1:] != labels[:-1])[entered[1:]].any():
@@ -216,6 +211,12 @@ class TagScheme:
         tags = np.concatenate([[OUTSIDE], (1 + 4 * labels[:, np.newaxis] + np.arange(4)).ravel()])
         both = np.append(tags, self.num_word_tags)
         return tags, scores[:, tags], transitions[np.ix_(both, both)]
+
+
+def _opened_and_entered(tags: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Whether the entity of each BILOU tag continues after it, and whether it began before it.  # (T,) bool each"""
+    parts, some = (tags - 1) % 4, tags != OUTSIDE
+    return some & (parts <= _I), some & (parts >= _I) & (parts <= _L)
 
 
 def word_starts(length: int, continues: Optional[np.ndarray]) -> np.ndarray:

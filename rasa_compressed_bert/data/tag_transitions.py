@@ -49,14 +49,12 @@ class TagTransitions:
         Raises:
             ValueError: if there are other tags than those of the scheme, or if a count is not positive or too large.
         """
+        last = scheme.num_word_tags
         for row in values:
-            if not all(isinstance(value, int) for value in row):
+            possible = len(row) == 3 and all(isinstance(value, int) for value in row)
+            if not possible or not 0 <= min(row[:2]) <= max(row[:2]) <= last or not 1 <= row[2] <= _LARGEST_COUNT:
                 raise ValueError(f"not a count of a transition: {row}")
-            previous, following, count = row
-            are_tags = 0 <= min(previous, following) <= max(previous, following) <= scheme.num_word_tags
-            if not are_tags or not 1 <= count <= _LARGEST_COUNT:
-                raise ValueError(f"not a count of a transition: {row}")
-        return cls(tuple((previous, following, count) for previous, following, count in values))
+        return cls(tuple((row[0], row[1], row[2]) for row in values))
 
     def scores(self, scheme: TagScheme) -> np.ndarray:
         """`0.3 log(P(next | previous) / P(next))`, minus infinity where no valid sequence has the transition.

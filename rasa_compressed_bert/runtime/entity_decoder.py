@@ -15,7 +15,7 @@ from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.views.view import softmax
 
 _AROUND = ", "  # stripped from the items of a list
-_MOST_RATIOS = 2**24  # of tags and intents, 130 MB
+_MOST_RATIOS = 2**24  # pairs of an intent and a tag; they take 130 MB
 
 
 class FoundEntity(NamedTuple):

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _MANY_UNKNOWN = 0.05  # of the wordpieces of documents
 _MANY_SPLIT = 0.3  # of their words; with the English weights 0.02 to 0.16 in English, and 0.4 to 0.8 in other languages
 _LOOKED_AT = 100_000  # characters of all documents, to see whether the vocabulary covers them
-_LEAST = 1000  # characters of each document of these: a word that is cut has other wordpieces
+_LEAST = 1000  # characters of each of these documents, so that few words are cut: their parts have other wordpieces
 
 
 def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Artifact]) -> Artifact:
