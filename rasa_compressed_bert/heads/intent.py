@@ -32,7 +32,7 @@ class MeasuredIntents(MeasuredLayer):
         weights: weights of the views; None without a detector.
         power: exponent of the views' pooled probabilities.
         pooled_accuracy: accuracy of all views together.
-        weakest: the intents with the lowest F1: `intent`, `f1`, and the number of held-out `messages`.
+        weakest: the intents with the most mistakes: `intent`, `f1`, and the number of held-out `messages`.
         confused: the intents that are confused most often: `intent`, `predicted`, the number of `messages`, and the
             index of an `example` among the messages of the training that measured this.
     """

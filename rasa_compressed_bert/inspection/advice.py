@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterator, List, Mapping, NamedTuple
 
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.inspection.evaluation import Evaluation, IntentResults
+from rasa_compressed_bert.inspection.evaluation import Evaluation, IntentResults, WeakLabel
 from rasa_compressed_bert.reporting.tables import percent
 
 _FEW_MESSAGES = 200  # below it, the 95 % interval of an accuracy of 90 % is wider than 8 points
@@ -37,7 +37,7 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
         steps += _of_scope(evaluation.intents, tested_scope=tested_scope, detects=detects)
     if evaluation.entities and evaluation.entities.weak:
         worst = evaluation.entities.weak[0]
-        why = f"The weakest type of entities has an F1 of {percent(worst.f1)}:"
+        why = f"{_of_mistakes(worst)} with this type of entities, whose F1 is {percent(worst.f1)}:"
         steps.append(Advice("Annotate more examples of it, and check those that are there.", why, [worst.name]))
     steps += _of_compression(description["components"])
     return steps
@@ -58,7 +58,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         step = "Compare their training messages; correct, separate or merge the two intents."
         yield Advice(step, why, [pair.intent, str(pair.predicted)])
     for worst in weak[:1]:
-        why = f"The weakest intent has an F1 of {percent(worst.f1)}:"
+        why = f"{_of_mistakes(worst)} with this intent, whose F1 is {percent(worst.f1)}:"
         yield Advice("Add training messages in the words that users write.", why, [worst.name])
     if messages < _FEW_MESSAGES:
         why = (
@@ -74,6 +74,10 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
             else "Train with `validation_split` above 0, so that they are calibrated."
         )
         yield Advice(step, why, [])
+
+
+def _of_mistakes(worst: WeakLabel) -> str:
+    return f"{counted(worst.mistakes, 'mistake is', 'mistakes are')} made"
 
 
 def _of_scope(found: IntentResults, *, tested_scope: bool, detects: bool) -> Iterator[Advice]:

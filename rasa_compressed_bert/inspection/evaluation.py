@@ -21,7 +21,7 @@ from rasa_compressed_bert.metrics.confidences import (
     out_of_scope_auroc,
     reliability,
 )
-from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.entities import entity_counts, entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.metrics.weaknesses import most_confused, weakest
 
@@ -32,9 +32,10 @@ _NO_INTENT = ""
 
 
 class WeakLabel(NamedTuple):
-    """An intent or entity type, its F1 as a share, and its number of examples in the test data."""
+    """An intent or entity type: its mistakes, its F1 as a share, and its number of examples in the test data."""
 
     name: str
+    mistakes: int
     f1: float
     examples: int
 
@@ -82,7 +83,7 @@ class IntentResults:
         interval: the 95 % confidence interval of the accuracy (Wilson 1927).
         macro_f1: over the intents of the test data.
         tested: number of intents in the test data.
-        weak: the intents with the lowest F1.
+        weak: the intents with the most mistakes.
         weak_count: number of intents that are not always right.
         pairs: the most frequent confusions.
         pair_count: number of pairs of intents that are confused.
@@ -126,7 +127,7 @@ class ResponseResults:
         messages: number of messages with a response.
         accuracy: share with the right response, given the intent.
         end_to_end: share with the right intent and the right response.
-        weak: the responses with the lowest F1, given the intent.
+        weak: the responses with the most mistakes, given the intent.
         weak_count: number of responses that are not always right.
     """
 
@@ -220,7 +221,7 @@ def _intents(
         **scores,
         interval=(float(interval.low), float(interval.high)),
         tested=len(set(expected)),
-        weak=[WeakLabel(str(names[one.label]), one.f1, one.examples) for one in weak[:MOST_INTENTS]],
+        weak=[WeakLabel(str(names[one.label]), one.mistakes, one.f1, one.examples) for one in weak[:MOST_INTENTS]],
         weak_count=len(weak),
         pairs=confused,
         pair_count=len(pairs),
@@ -262,10 +263,10 @@ def _entities(messages: Sequence[LabelledMessage], answers: Answers) -> EntityRe
     weak = []
     for name in sorted({span.entity for spans in expected for span in spans}):
         own, found = (_of_type(spans, name) for spans in (expected, answers.entities))
-        f1 = entity_f1(own, found)
-        if f1 is not None and f1 < 1.0:
-            weak.append(WeakLabel(name, f1, sum(map(len, own))))
-    weak.sort(key=lambda one: (one.f1, -one.examples))
+        counts = entity_counts(own, found)
+        if counts.mistakes:
+            weak.append(WeakLabel(name, counts.mistakes, counts.f1, counts.annotated))
+    weak.sort(key=lambda one: (-one.mistakes, one.f1))
     count = sum(map(len, expected))
     return EntityResults(entity_f1(expected, answers.entities), count, weak[:MOST_ENTITIES], len(weak))
 
@@ -280,6 +281,6 @@ def _responses(messages: Sequence[LabelledMessage], answers: Answers) -> Optiona
     intents_right = np.array([messages[place].intent == answers.intents[place] for place in asked])
     names, codes = np.unique([*expected, *selected], return_inverse=True)
     weak = weakest(codes[: len(asked)], codes[len(asked) :], most=len(names))
-    named = [WeakLabel(str(names[one.label]), one.f1, one.examples) for one in weak[:MOST_INTENTS]]
+    named = [WeakLabel(str(names[one.label]), one.mistakes, one.f1, one.examples) for one in weak[:MOST_INTENTS]]
     accuracy, end_to_end = float(right.mean()), float((right & intents_right).mean())
     return ResponseResults(len(asked), accuracy, end_to_end, named, len(weak))

@@ -28,6 +28,7 @@ _KINDS = {
     "featurizer": "Computes features for the components after it; it predicts nothing itself.",
     "answer_extractor": "Answers questions from documents.",
 }
+_RUNTIMES = {"onnxruntime": "ONNX Runtime", "tflite": "TensorFlow Lite", "tensorflow": "TensorFlow"}
 _SCORES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "entity_f1": "Entity F1"}
 
 
@@ -119,8 +120,8 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
         if component["sparsity"]:
             sentences.append(f"{percent(component['sparsity'])} of the weights of its encoder are pruned.")
     method = component["quantization"].get("method", "none")
-    sentences.append("Its weights are not quantized." if method == "none" else f"Its weights are quantized: {method}.")
-    return [*sentences, f"It runs in {component['runtime']}."]
+    sentences.append("Its weights are not quantized." if method == "none" else f"Its weights are quantized ({method}).")
+    return [*sentences, f"It runs in {_RUNTIMES.get(component['runtime'], component['runtime'])}."]
 
 
 def _scores(stages: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float, float]]:

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence, Set, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Set, Tuple
 
 from rasa_compressed_bert.data.entities import EntitySpan
 
 
+class EntityCounts(NamedTuple):
+    """Numbers of entities that are annotated, of those that are found, and of those that are both."""
+
+    annotated: int
+    found: int
+    right: int
+
+    @property
+    def mistakes(self) -> int:
+        """Number of entities that are missed, and of those that are found and not annotated."""
+        return self.annotated + self.found - 2 * self.right
+
+    @property
+    def f1(self) -> float:
+        """2 * right / (annotated + found)."""
+        return 2 * self.right / (self.annotated + self.found)
+
+
 def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> Optional[float]:
-    """Micro F1 of the entities of all messages, as a share: 2 * right / (expected + predicted).
+    """Micro F1 of the entities of all messages, as a share, or None if no entity is annotated; see `entity_counts`."""
+    counts = entity_counts(expected, predicted)
+    return counts.f1 if counts.annotated else None
+
+
+def entity_counts(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> EntityCounts:
+    """Counts the entities of all messages.
 
     A prediction is right if start, end and type are right, and role and group if the test data has them. An entity that
     several extractors find counts once.
@@ -16,16 +40,13 @@ def entity_f1(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequ
     Args:
         expected: annotated entities of each message.
         predicted: predicted entities of each message, with the fields of `EntitySpan` in their order.
-
-    Returns:
-        F1, or None if the test data has no entities.
     """
     gold, found = _numbered(expected), set()
     annotated = {span[:4]: span[4:] for span in gold}
     for span in _numbered(predicted):
         wanted = annotated.get(span[:4], (None, None))
         found.add((*span[:4], *(value if want else None for want, value in zip(wanted, span[4:]))))
-    return 2 * len(gold & found) / (len(gold) + len(found)) if gold else None
+    return EntityCounts(len(gold), len(found), len(gold & found))
 
 
 def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:

@@ -8,9 +8,10 @@ import numpy as np
 
 
 class Weak(NamedTuple):
-    """A class, its F1 as a share, and its number of examples."""
+    """A class, its mistakes (its examples that are missed, others taken for it), its F1 as a share and its examples."""
 
     label: int
+    mistakes: int
     f1: float
     examples: int
 
@@ -25,7 +26,9 @@ class Confused(NamedTuple):
 
 
 def weakest(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[Weak]:
-    """The classes with the lowest F1 below 1, the worst first; of equal ones, those with more examples first.
+    """The classes with the most mistakes, in descending order; of equal ones, those with a lower F1 first.
+
+    By F1 alone, classes with one or two examples would come first, whose F1 is 0 by chance.
 
     Args:
         classes: classes of the examples, `(n,)`.
@@ -35,10 +38,11 @@ def weakest(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[We
     found = []
     for label in np.unique(classes).tolist():
         own, given = classes == label, predicted == label
-        f1 = 2.0 * float((own & given).sum()) / float(own.sum() + given.sum())
-        if f1 < 1.0:
-            found.append(Weak(label, f1, int(own.sum())))
-    return sorted(found, key=lambda weak: (weak.f1, -weak.examples))[:most]
+        mistakes = int((own != given).sum())
+        if mistakes:
+            f1 = 2.0 * float((own & given).sum()) / float(own.sum() + given.sum())
+            found.append(Weak(label, mistakes, f1, int(own.sum())))
+    return sorted(found, key=lambda weak: (-weak.mistakes, weak.f1))[:most]
 
 
 def most_confused(classes: np.ndarray, predicted: np.ndarray, *, most: int) -> List[Confused]:

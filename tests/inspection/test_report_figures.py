@@ -44,7 +44,7 @@ def test_figures_are_those_of_the_answers(predicted):
     middle, wide = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     assert low == pytest.approx((middle - wide) / (1 + z * z / n), abs=1e-5)
     assert high == pytest.approx((middle + wide) / (1 + z * z / n), abs=1e-5)
-    assert [(one.name, one.examples) for one in intents.weak] == [("z", 1), ("b", 2), ("a", 2)]
+    assert [(one.name, one.mistakes, one.examples) for one in intents.weak] == [("z", 1, 1), ("b", 1, 2), ("a", 1, 2)]
     assert {(one.intent, one.predicted, one.messages, *one.texts) for one in intents.pairs} == {
         ("b", "a", 1, "four"),
         ("z", None, 1, "five"),
@@ -75,7 +75,7 @@ def test_entities_of_one_type_are_scored_alone(predicted):
     ]
     entities = evaluate({NODE: extractor()}, messages).entities
     assert entities.f1 == pytest.approx(6 / 7) and entities.count == 4
-    assert [(one.name, one.examples) for one in entities.weak] == [("city", 2)]
+    assert [(one.name, one.mistakes, one.examples) for one in entities.weak] == [("city", 1, 2)]
     assert entities.weak[0].f1 == pytest.approx(2 / 3)
 
 
@@ -98,7 +98,7 @@ def test_responses_are_scored_given_the_intent_and_end_to_end(monkeypatch):
     messages = [LabelledMessage(text, "faq", response=f"faq/{key}") for text, key in expected.items()]
     found = evaluate({NODE: artifact}, [*messages, LabelledMessage("hello", "greet")]).responses
     assert (found.messages, found.accuracy, found.end_to_end) == (5, 3 / 5, 2 / 5)
-    assert [(one.name, one.examples) for one in found.weak] == [("faq/age", 3), ("faq/name", 2)]
+    assert [(one.name, one.mistakes, one.examples) for one in found.weak] == [("faq/age", 2, 3), ("faq/name", 1, 2)]
     assert [one.f1 for one in found.weak] == pytest.approx([2 * 1 / (3 + 1), 2 * 2 / (2 + 3)])
     assert evaluate({NODE: artifact}, [LabelledMessage("hello", "greet")]).responses is None
 

@@ -10,10 +10,10 @@ CLASSES = np.array([0, 0, 0, 1, 1, 2, 2, 3])
 PREDICTED = np.array([0, 1, 1, 1, 0, 2, 2, 0])
 
 
-def test_the_worst_classes_come_first_and_those_without_a_mistake_are_left_out():
+def test_the_classes_with_most_mistakes_come_first_and_those_without_one_are_left_out():
     found = weakest(CLASSES, PREDICTED, most=5)
-    assert [(one.label, one.examples) for one in found] == [(3, 1), (0, 3), (1, 2)]
-    assert [one.f1 for one in found] == pytest.approx([0.0, 1 / 3, 2 / 5])
+    assert [(one.label, one.mistakes, one.examples) for one in found] == [(0, 4, 3), (1, 3, 2), (3, 1, 1)]
+    assert [one.f1 for one in found] == pytest.approx([1 / 3, 2 / 5, 0.0])
     assert weakest(CLASSES, CLASSES, most=5) == [] and len(weakest(CLASSES, PREDICTED, most=1)) == 1
 
 
@@ -32,4 +32,5 @@ def test_f1_is_that_of_scikit_learn(pairs):
     classes, predicted = map(np.array, zip(*pairs))
     for one in weakest(classes, predicted, most=9):
         assert one.f1 == pytest.approx(f1_score(classes == one.label, predicted == one.label))
+        assert one.mistakes == ((classes == one.label) != (predicted == one.label)).sum()
     assert sum(pair.examples for pair in most_confused(classes, predicted, most=99)) == (classes != predicted).sum()
