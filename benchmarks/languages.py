@@ -78,7 +78,7 @@ def _one_language(
     training = stratified_sample(training, arguments.sample)
     nlu, asked = _written(training, work / "data" / "train.yml"), _written(test, work / "data" / "test.yml")
     texts = [message.text for message in training]
-    tokenizer, names = rasa_tokenizer(texts), arguments.rows
+    tokenizer, names = rasa_tokenizer(texts), arguments.rows or ROWS
     if not any(message.entities for message in training):  # without entities, a joint row equals the classifier
         names = list(dict.fromkeys(row.replace(row_definitions.BOTH, "") for row in names))
     rows = _rows(names, nlu, tokenizer=tokenizer, arguments=arguments, work=work)
@@ -102,7 +102,8 @@ def _cross_lingual(
     training = stratified_sample(messages[CROSS_LINGUAL_TRAINING], arguments.sample)
     nlu = _written(training, work / "data" / "train.yml")
     tokenizer = rasa_tokenizer(message.text for message in training)
-    rows = _rows(CROSS_LINGUAL_ROWS, nlu, tokenizer=tokenizer, arguments=arguments, work=work)
+    names = arguments.rows or CROSS_LINGUAL_ROWS
+    rows = _rows(names, nlu, tokenizer=tokenizer, arguments=arguments, work=work)
     trainings = train_rows(rows, title=name, reuse=arguments.reuse)
     results, test_messages = {}, {}
     for language, test in messages.items():
@@ -110,7 +111,7 @@ def _cross_lingual(
             asked = _written(test, work / "data" / f"test_{language}.yml")
             chosen = load_messages(asked, arguments.max_messages)
             _, found = compare_rows(rows, asked, messages=chosen, outside=(), work=work)
-            results[language] = _labelled(CROSS_LINGUAL_ROWS, found, trainings, arguments.seeds)
+            results[language] = _labelled(names, found, trainings, arguments.seeds)
             test_messages[language] = len(chosen)
     return {
         "name": name,
@@ -174,7 +175,8 @@ def _arguments() -> argparse.Namespace:
         default=[],
         help=f"[NAME=]DIR with {CROSS_LINGUAL_TRAINING} in English and a test_LANGUAGE.yml for each language",
     )
-    parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help=",".join(ROWS))
+    defaults = f"{','.join(ROWS)}; cross-lingual: {','.join(CROSS_LINGUAL_ROWS)}"
+    parser.add_argument("--rows", type=lambda text: text.split(","), default=[], help=defaults)
     parser.add_argument("--sample", type=int, default=0, help="stratified training sample; 0 for all")
     parser.add_argument("--seeds", type=int, default=1, help="number of trainings of each row")
     parser.add_argument("--epochs", type=int, default=0, help="epochs of our rows; 0 for the default")

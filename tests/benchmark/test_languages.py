@@ -106,6 +106,15 @@ def test_several_seeds_and_a_sample(data, trained, monkeypatch):
     assert "4 training messages, 4 test messages" in page and "| 50.0 ± 0.0 % |" in page
 
 
+def test_rows_can_be_chosen_for_tests_in_other_languages(data, trained, monkeypatch):
+    configs, compared = trained
+    options = ["--cross-lingual", f"many={data / 'many'}", "--rows", "multilingual_full_dense_int8", "--epochs", 2]
+    assert run(monkeypatch, *options, "--work", data / "work", "--results", data / "results") == 0
+    assert {tuple(models) for models, _ in compared} == {("multilingual_full_dense_int8_1",)}
+    (ours,) = configs["cross_lingual_many/multilingual_full_dense_int8_1"]["pipeline"]
+    assert (ours["epochs"], ours["pruning"]) == (2, {"method": "none"})
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
