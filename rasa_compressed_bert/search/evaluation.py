@@ -105,7 +105,6 @@ class Evaluator:
             self._dense[key] = self._task.fine_tune(base, training, held_out)
         return self._task.compress(self._dense[key], config)
 
-
     def _start_of(self, config: BertOptions) -> Dict[str, Any]:
         """The options that affect the dense teacher, and which messages the pruned models learn besides the labelled.
 
