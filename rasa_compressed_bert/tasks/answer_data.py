@@ -10,7 +10,7 @@ import numpy as np
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import digest_place, evenly_spaced
-from rasa_compressed_bert.data.questions import Question, unanswerable_questions
+from rasa_compressed_bert.data.questions import Question, unanswerable_questions, with_single_blanks
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.errors import DataError
@@ -51,6 +51,8 @@ def split_questions(
 ) -> Questions:
     """Holds out the questions on the share `validation_split` of the passages, and adds unanswerable questions.
 
+    Passages that differ only in whitespace count as one.
+
     None are added to held-out questions if 20 of them are unanswerable already: those that people wrote are harder to
     tell from answerable ones, and so are those of users.
 
@@ -62,9 +64,11 @@ def split_questions(
     Raises:
         DataError: if no question with an answer is left to learn.
     """
-    passages = list(dict.fromkeys(question.passage for question in questions))
+    forms = {question.passage: with_single_blanks(question.passage) for question in questions}
+    passages = list(dict.fromkeys(forms.values()))
     held_out = _held_out(passages, config.validation_split, seed=config.random_seed, continued=continued)
-    parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
+    is_out = [forms[question.passage] in held_out for question in questions]
+    parts = [[one for one, out in zip(questions, is_out) if out == wanted] for wanted in (False, True)]
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
     learnt, others = parts

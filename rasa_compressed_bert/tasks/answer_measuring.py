@@ -10,7 +10,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.data.questions import Question, with_single_blanks
 from rasa_compressed_bert.metrics.answers import (
     NO_ANSWER,
     answer_f1,
@@ -37,7 +37,7 @@ class ServedAnswers:
         expected: the annotated answers to each question.
         texts: the best answers; `NO_ANSWER` if the question or its passage is empty.
         margins: the margins of the best answers, `(n,)`; minus infinity if the question or its passage is empty.
-        passages: the index of each question's passage, `(n,)`.
+        passages: the index of each question's passage, `(n,)`; the same for passages that differ only in whitespace.
     """
 
     expected: List[List[str]]
@@ -58,7 +58,7 @@ class ServedAnswers:
             NO_ANSWER if span is None else one.passage[span.start : span.end] for span, one in zip(spans, questions)
         ]
         margins = np.array([-np.inf if span is None else span.margin for span in spans])
-        _, passages = np.unique([question.passage for question in questions], return_inverse=True)
+        _, passages = np.unique([with_single_blanks(question.passage) for question in questions], return_inverse=True)
         return cls([question.answer_texts for question in questions], texts, margins, passages)
 
     def __getitem__(self, places: np.ndarray) -> ServedAnswers:

@@ -100,6 +100,15 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     assert questions_for(config) == (learnt, held_out)
 
 
+def test_passages_that_differ_in_blanks_are_held_out_together(tiny_weights, files):
+    """A model that was trained on one of them has seen the wordpieces of the other."""
+    given = [f"this{blank}is {number} .{blank}" for number in range(60) for blank in (" ", "\n", "  ")]
+    questions = [Question("", "what ?", passage, ((0, 4),)) for passage in given]
+    split = split_questions(questions, config_of(tiny_weights, files, validation_split=0.3))
+    learnt, held_out = ({" ".join(one.passage.split()) for one in part} for part in split)
+    assert held_out and not learnt & held_out and len(learnt | held_out) == 60
+
+
 @pytest.mark.parametrize("unanswerable, made", [(0, True), (19, True), (20, False)])
 def test_enough_unanswerable_questions_of_people_choose_the_threshold_alone(tiny_weights, files, unanswerable, made):
     config = config_of(tiny_weights, files, validation_split=0.5)
