@@ -1,10 +1,13 @@
-"""Which trials share a dense teacher, without training one."""
+"""Which trials share a dense teacher, without training one; and the number of parameters."""
 
 import pytest
+from random_models import random_shape
 
+from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.goals import Measured
+from rasa_compressed_bert.search.task import parameters_of
 
 
 class Task:
@@ -46,3 +49,9 @@ def test_options_that_decide_what_is_learnt_have_their_effect(method):
     for options in ({"pruning.final_sparsity": 0.5}, {"distillation.alpha": 0.9}, {"epochs": 3}):
         evaluator.measure({**tried[1], **options})
     assert len(task.dense) == 3, "the dense model does not depend on these"
+
+
+def test_a_format_changes_no_number_of_parameters():
+    """Else a model of the same widths would count as larger in int8, of which a search minimises parameters."""
+    floats, quantized = (parameters_of(random_artifact(random_shape(), int8=int8)) for int8 in (False, True))
+    assert floats == quantized
