@@ -138,7 +138,8 @@ def _parts(text: str, start: int, end: int) -> Iterator[Tuple[int, int]]:
 def _files_below(root: Path, *, option: str) -> List[Path]:
     """The files of a folder and its subfolders, sorted, without hidden ones.
 
-    Links to files are followed. Others are not, as folders could contain each other: a warning lists them.
+    Links to files of the folder are followed. Others are not: folders could contain each other, and a link from whoever
+    wrote the documents could make any file of this machine an answer of the bot. A warning lists them.
 
     Raises:
         DataError: if one of the folders cannot be read, whose documents would be missing otherwise.
@@ -152,16 +153,22 @@ def _files_below(root: Path, *, option: str) -> List[Path]:
         for folder, below, names in os.walk(root, onerror=refuse):
             below[:] = [name for name in below if not is_hidden(Path(name))]
             inside += [Path(folder) / name for name in [*below, *names] if not is_hidden(Path(name))]
-        files = sorted(path for path in inside if path.is_file())
-        links = sorted(path.relative_to(root).as_posix() for path in inside if path.is_symlink() and not path.is_file())
+        files = sorted(path for path in inside if path.is_file() and not _leads_out(path, root))
+        others = (path for path in inside if path.is_symlink() and (not path.is_file() or _leads_out(path, root)))
+        links = sorted(path.relative_to(root).as_posix() for path in others)
     except OSError as error:
         raise DataError(f"{option}: '{error.filename}' cannot be read: {error.strerror}.") from error
     if links:
         logger.warning(
-            f"{option}: {counted(len(links), 'link is', 'links are')} not followed, as only links to files are: "
-            f"{listed(links)}. Copy the files into the folder instead."
+            f"{option}: {counted(len(links), 'link is', 'links are')} not followed, as only links to files of the "
+            f"folder are: {listed(links)}. Copy the files into the folder instead."
         )
     return files
+
+
+def _leads_out(path: Path, root: Path) -> bool:
+    """Whether a file is a link to one outside of a folder."""
+    return path.is_symlink() and root.resolve() not in path.resolve().parents
 
 
 def _text(path: Path, *, option: str) -> str:

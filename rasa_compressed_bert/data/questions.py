@@ -39,6 +39,11 @@ class Question:
         return [self.passage[start:end] for start, end in self.answers]
 
 
+def with_single_blanks(passage: str) -> str:
+    """A passage with single spaces: equal for passages that a model reads in the same way."""
+    return " ".join(passage.split())
+
+
 def unanswerable_questions(questions: Sequence[Question], count: int, *, seed: int) -> List[Question]:
     """Unanswerable questions: answerable ones, each paired with another passage of the same document.
 

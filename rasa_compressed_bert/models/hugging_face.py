@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Set, Tuple
 
@@ -30,6 +31,8 @@ _TOKENIZER = "tokenizer.json"
 _SPARE_ROWS = 1000
 _ANSWERS = "ForQuestionAnswering"  # classes of transformers whose names end so have a layer of this name:
 _ANSWER_LAYER = "qa_outputs"
+_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
+"""User and password in the address of a mirror of the hub (HF_ENDPOINT), which errors of its client repeat."""
 
 
 def read_checkpoint(name: str) -> ModelState:
@@ -154,7 +157,9 @@ def _read(what: str, name: str, load: Any) -> Any:
                 "model_weights to a local folder, or to 'all-MiniLM-L6-v2' (English) or 'multilingual-e5-small', which "
                 "Python packages ship. The reason given"
             )
-        raise WeightsError(f"Cannot read {what} {where}: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        shown = _USER_INFO.sub("", reason)
+        raise WeightsError(f"Cannot read {what} {where}: {shown}") from (error if shown == reason else None)
 
 
 def _is_of_other_sizes(error: Exception) -> bool:

@@ -69,6 +69,10 @@ class DocumentPredictor(MessagePredictor):
         seen = np.flatnonzero(first < last)  # words with a wordpiece; in a truncated document, many have none
         places = np.arange(len(pieces.starts))
         members = (places >= first[seen, np.newaxis]) & (places < last[seen, np.newaxis])  # (words with a wordpiece, T)
-        rows = np.tile(vector, (len(words), 1))
-        rows[seen] = members.astype(np.float32) @ states[1:-1] / members.sum(axis=1, keepdims=True).astype(np.float32)
-        return rows + (vector - rows.mean(axis=0)), vector
+        own = members.astype(np.float32) @ states[1:-1] / members.sum(axis=1, keepdims=True).astype(np.float32)
+        # the rows of the other words are `vector`, so no mean over all rows is needed, and no copy of them
+        shift = (len(seen) * vector - own.sum(axis=0)) / np.float32(len(words))
+        rows = np.empty((len(words), len(vector)), np.float32)
+        rows[:] = vector + shift
+        rows[seen] = own + shift
+        return rows, vector

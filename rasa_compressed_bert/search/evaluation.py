@@ -22,7 +22,7 @@ _OF_COMPRESSION = (
     *("epochs", "batch_size", "learning_rate", "runtime"),
     *("pruning", "distillation", "quantization", "budget"),
 )
-"""Options that do not affect the dense teacher of a BERT."""
+"""Options that do not affect the dense teacher of a BERT, except for those in `Evaluator._start_of`."""
 
 
 class Evaluator:
@@ -96,7 +96,7 @@ class Evaluator:
     def _train(self, config: TrainedConfig, training: Sequence[Any], held_out: Sequence[Any], split: int) -> Artifact:
         if split or not isinstance(config, BertOptions) or config.pruning.method == "none":
             return self._task.train(config, training, held_out)
-        start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
+        start = self._start_of(config)
         key = json.dumps(start, sort_keys=True)
         if key not in self._dense:
             base = type(config).from_dict(merged(self._base, start))
@@ -104,6 +104,20 @@ class Evaluator:
                 del self._dense[next(iter(self._dense))]
             self._dense[key] = self._task.fine_tune(base, training, held_out)
         return self._task.compress(self._dense[key], config)
+
+    def _start_of(self, config: BertOptions) -> Dict[str, Any]:
+        """The options that affect the dense teacher, and which messages the pruned models learn besides the labelled.
+
+        Args:
+            config: all options of a trial that prunes.
+        """
+        start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
+        start["distillation.enabled"] = config.distillation.enabled
+        start["distillation.synthetic_messages"] = config.distillation.synthetic_messages
+        base: BertOptions = type(config).from_dict(self._base)
+        if base.pruning.method == "none":  # the dense model would be trained as one that is not pruned afterwards
+            start["pruning.method"] = config.pruning.method
+        return start
 
 
 def _shortened(config: TrainedConfig, epochs: int) -> Dict[str, Any]:

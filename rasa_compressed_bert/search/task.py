@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, Sequence, Tuple
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.dequantization import FORMAT
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.config import BertOptions, TrainedConfig
 from rasa_compressed_bert.search.goals import Measured
@@ -33,7 +34,11 @@ class SearchTask(Protocol):
 
 
 def parameters_of(artifact: Artifact) -> int:
-    """The number of stored parameters; 0 for spaCy's own models, whose parameters are not counted."""
+    """The number of stored parameters, as `inspect` counts them: quantized ones without the scales of their format.
+
+    It is 0 for spaCy's own models, whose parameters are not counted.
+    """
     if WEIGHTS not in artifact.files:
         return 0
-    return sum(int(value.size) for value in tensors_from_bytes(artifact.files[WEIGHTS]).values())
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    return sum(int(value.size) for name, value in tensors.items() if not name.endswith(FORMAT))

@@ -136,8 +136,11 @@ class CompressedBert:
 
     def _write(self, doc: Doc, words: List[int], document: Document) -> None:
         """Writes vectors, intents and entities; white-space tokens get the document's vector, which keeps the mean."""
-        doc.tensor = document.vector[None].repeat(len(doc), axis=0)
-        doc.tensor[words] = document.words
+        if len(words) == len(doc):
+            doc.tensor = document.words  # a copy of the vectors of a long document would take hundreds of megabytes
+        else:
+            doc.tensor = document.vector[None].repeat(len(doc), axis=0)
+            doc.tensor[words] = document.words
         doc.cats.update(document.prediction.ranking or self._no_intent)
         for start, end, label, confidence in document.prediction.entities:
             span = doc.char_span(start, end, label=label.entity, alignment_mode="expand")

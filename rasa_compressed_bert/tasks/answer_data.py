@@ -10,7 +10,7 @@ import numpy as np
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import digest_place, evenly_spaced
-from rasa_compressed_bert.data.questions import Question, unanswerable_questions
+from rasa_compressed_bert.data.questions import Question, unanswerable_questions, with_single_blanks
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.errors import DataError
@@ -36,27 +36,39 @@ class Questions(NamedTuple):
     held_out: List[Question]
 
 
-def questions_for(config: BertAnswerExtractorConfig) -> Questions:
+def questions_for(config: BertAnswerExtractorConfig, *, continued: bool = False) -> Questions:
     """Reads the questions of the option `training_data` and splits them, see `split_questions`.
 
     Raises:
         DataError: if a file cannot be read, or if no question is left to learn.
     """
-    return split_questions(read_questions(config.training_data or (), option="training_data"), config)
+    questions = read_questions(config.training_data or (), option="training_data")
+    return split_questions(questions, config, continued=continued)
 
 
-def split_questions(questions: Sequence[Question], config: BertAnswerExtractorConfig) -> Questions:
+def split_questions(
+    questions: Sequence[Question], config: BertAnswerExtractorConfig, *, continued: bool = False
+) -> Questions:
     """Holds out the questions on the share `validation_split` of the passages, and adds unanswerable questions.
+
+    Passages that differ only in whitespace count as one.
 
     None are added to held-out questions if 20 of them are unanswerable already: those that people wrote are harder to
     tell from answerable ones, and so are those of users.
 
+    Args:
+        questions: all questions.
+        config: all options.
+        continued: whether a model is trained further, which held out passages with the same options before.
+
     Raises:
         DataError: if no question with an answer is left to learn.
     """
-    passages = list(dict.fromkeys(question.passage for question in questions))
-    held_out = _held_out(passages, config.validation_split, seed=config.random_seed)
-    parts = [[one for one in questions if (one.passage in held_out) == is_held_out] for is_held_out in (False, True)]
+    forms = {question.passage: with_single_blanks(question.passage) for question in questions}
+    passages = list(dict.fromkeys(forms.values()))
+    held_out = _held_out(passages, config.validation_split, seed=config.random_seed, continued=continued)
+    is_out = [forms[question.passage] in held_out for question in questions]
+    parts = [[one for one, out in zip(questions, is_out) if out == wanted] for wanted in (False, True)]
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
     learnt, others = parts
@@ -64,16 +76,17 @@ def split_questions(questions: Sequence[Question], config: BertAnswerExtractorCo
     return Questions(_with_unanswerable(learnt, config), others if have_enough else _with_unanswerable(others, config))
 
 
-def _held_out(passages: Sequence[str], share: float, *, seed: int) -> Set[str]:
-    """The passages whose digest is small.
+def _held_out(passages: Sequence[str], share: float, *, seed: int, continued: bool) -> Set[str]:
+    """The passages whose digest is small; at least one in a first training.
 
-    Whether a passage is held out depends on itself alone, so that a training that is continued with more questions
+    Whether a passage is held out depends on itself alone, so that a training that is continued with other questions
     holds out none that was learnt before.
     """
     if not share or len(passages) < _FEWEST:
         return set()
     places = {passage: digest_place(passage, seed=seed) for passage in passages}
-    return {passage for passage, place in places.items() if place < share} or {min(passages, key=places.__getitem__)}
+    small = {passage for passage, place in places.items() if place < share}
+    return small if small or continued else {min(passages, key=places.__getitem__)}
 
 
 def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:

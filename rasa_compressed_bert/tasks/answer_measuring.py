@@ -10,7 +10,7 @@ import numpy as np
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.counts import counted
-from rasa_compressed_bert.data.questions import Question
+from rasa_compressed_bert.data.questions import Question, with_single_blanks
 from rasa_compressed_bert.metrics.answers import (
     NO_ANSWER,
     answer_f1,
@@ -22,9 +22,10 @@ from rasa_compressed_bert.runtime.answer_decoder import AnswerDecoder, Span
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
-from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS, fit_confidences
+from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS, fit_confidences, is_calibrated
 from rasa_compressed_bert.units import MB
 
+_OF_CONFIDENCES = ("slope", "intercept", "threshold")
 _FOLDS = 5  # folds of the held-out passages; each is scored with confidences and a threshold fitted on the others
 
 
@@ -36,7 +37,7 @@ class ServedAnswers:
         expected: the annotated answers to each question.
         texts: the best answers; `NO_ANSWER` if the question or its passage is empty.
         margins: the margins of the best answers, `(n,)`; minus infinity if the question or its passage is empty.
-        passages: the index of each question's passage, `(n,)`.
+        passages: the index of each question's passage, `(n,)`; the same for passages that differ only in whitespace.
     """
 
     expected: List[List[str]]
@@ -57,7 +58,7 @@ class ServedAnswers:
             NO_ANSWER if span is None else one.passage[span.start : span.end] for span, one in zip(spans, questions)
         ]
         margins = np.array([-np.inf if span is None else span.margin for span in spans])
-        _, passages = np.unique([question.passage for question in questions], return_inverse=True)
+        _, passages = np.unique([with_single_blanks(question.passage) for question in questions], return_inverse=True)
         return cls([question.answer_texts for question in questions], texts, margins, passages)
 
     def __getitem__(self, places: np.ndarray) -> ServedAnswers:
@@ -102,15 +103,26 @@ def in_words(artifact: Artifact) -> str:
     return f"{shares} on {counted(scores['questions'], 'held-out question', 'held-out questions')}; {size}"
 
 
-def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
+def measured(
+    artifact: Artifact,
+    held_out: Sequence[Question],
+    config: BertAnswerExtractorConfig,
+    *,
+    before: Optional[Artifact] = None,
+) -> Artifact:
     """Adds confidences, their threshold and scores to an artifact, from held-out questions.
 
     Args:
         artifact: the trained model.
-        held_out: questions that it has not learnt; without any, confidences are left unchanged.
+        held_out: questions that it has not learnt; with fewer than 20, confidences are left unchanged.
         config: all options.
+        before: the model whose training was continued, whose confidences are kept then.
     """
     entry: Dict[str, Any] = dict(artifact.manifest[ANSWERS])
+    earlier: Dict[str, Any] = {}
+    if before is not None:
+        entry.update({name: before.manifest[ANSWERS][name] for name in _OF_CONFIDENCES})
+        earlier = {"calibrated_before": is_calibrated(before.manifest)}
     scores: Optional[Dict[str, float]] = None
     if held_out:
         answers = ServedAnswers.of(artifact, held_out)
@@ -118,20 +130,22 @@ def measured(artifact: Artifact, held_out: Sequence[Question], config: BertAnswe
         entry = _fitted(answers, entry, config)
     elif config.no_answer_threshold is not None:
         entry["threshold"] = config.no_answer_threshold
-    return Artifact({**artifact.manifest, ANSWERS: entry, "held_out": scores}, artifact.files)
+    return Artifact({**artifact.manifest, **earlier, ANSWERS: entry, "held_out": scores}, artifact.files)
 
 
 def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, Any]:
     """Updates a manifest entry with the confidences and the threshold that fit some answers.
 
-    With fewer than 20 answers, both keep their defaults: a single wrong answer would otherwise set a threshold that no
+    With fewer than 20 answers, both are left unchanged: a single wrong answer would otherwise set a threshold that no
     other answer reaches.
     """
     found = np.isfinite(answers.margins)
-    fitted = {**entry, **fit_confidences(answers.margins[found], answers.right[found])._asdict()}
+    is_enough, fitted = found.sum() >= MIN_QUESTIONS, dict(entry)
+    if is_enough:
+        fitted.update(fit_confidences(answers.margins[found], answers.right[found])._asdict())
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
-    if found.sum() < MIN_QUESTIONS:
+    if not is_enough:
         return fitted
     return {**fitted, "threshold": AnswerDecoder(fitted).confidence(answers.best_threshold())}
 

@@ -53,14 +53,15 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
     """
     documents = read_documents(config.documents, option="documents") if config.documents else []
     all_learnt = artifact is not None and not artifact.manifest["held_out"]  # so none of them may be held out now
-    questions = questions_for(replace(config, validation_split=0.0) if all_learnt else config)
+    options = replace(config, validation_split=0.0) if all_learnt else config
+    questions = questions_for(options, continued=artifact is not None)
     if artifact is None:
         dense = fine_tune_extractor(questions.learnt, config, texts=[document.text for document in documents])
         trained = compress_extractor(dense, questions.held_out, config)
     else:
         run = prepare_further(questions.learnt, config, artifact)
         run = fine_tune_further(run)
-        trained = _finished(run, questions.held_out, config)
+        trained = _finished(run, questions.held_out, config, before=artifact)
     language = only_language(config.model_weights) if artifact is None else None  # a trimmed one splits new words
     return with_documents(trained, documents, language=language)
 
@@ -92,10 +93,16 @@ def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config:
     return _finished(run, held_out, config)
 
 
-def _finished(run: TrainingRun, held_out: Sequence[Question], config: BertAnswerExtractorConfig) -> Artifact:
-    """Runs the last stages, which all kinds of training share."""
+def _finished(
+    run: TrainingRun,
+    held_out: Sequence[Question],
+    config: BertAnswerExtractorConfig,
+    *,
+    before: Optional[Artifact] = None,
+) -> Artifact:
+    """Runs the last stages, which all kinds of training share; `before` is the model whose training is continued."""
     run = quantize(run)
-    return measured(export(run), held_out, config)
+    return measured(export(run), held_out, config, before=before)
 
 
 def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:

@@ -17,6 +17,7 @@ from rasa_compressed_bert.tasks.cross_fitted import CrossFitted
 from rasa_compressed_bert.tasks.dense_stage import fit_dense
 from rasa_compressed_bert.tasks.fitting import first_model
 from rasa_compressed_bert.tasks.messages import some_of, without_annotations
+from rasa_compressed_bert.tasks.preparation import start_without
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.head import Fold
 from rasa_compressed_bert.training.loop import predict
@@ -64,9 +65,9 @@ def cross_fit(run: TrainingRun) -> TrainingRun:
 def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, Any]:
     """Trains a model on the messages outside of a part, and returns what each head observes on the part."""
     outside = np.setdiff1d(np.arange(len(run.messages.encoded)), inside)
-    blind = without_annotations(run, inside)
+    blind = without_annotations(run, inside, start=start_without(run, inside))
     learnt = some_of(blind.messages, outside)
-    model, rng = first_model(run.start, learnt, run.config), np.random.default_rng(run.config.random_seed)
+    model, rng = first_model(blind.start, learnt, run.config), np.random.default_rng(run.config.random_seed)
     part = replace(blind, messages=learnt, model=model, rng=rng)
     fit_dense(part, name, halved=True)
     encoded = blind.messages.encoded

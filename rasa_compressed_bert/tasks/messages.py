@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Collection, List, Sequence, Tuple
+from typing import Collection, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def encode_messages(
     return heads, _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
 
 
-def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
+def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Optional[ModelState] = None) -> TrainingRun:
     """The run with its messages encoded as if the annotations of the held-out ones were unknown.
 
     No word is split where only annotations of held-out messages begin or end. Filled messages that were made from
@@ -56,8 +56,9 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
     Args:
         run: the training run.
         held_out: positions of the held-out messages; their own entities are tagged on the nearest wordpieces.
+        start: the weights that training starts from, if their vocabulary is not that of the run.
     """
-    hidden, messages, state = set(held_out.tolist()), run.messages, run.start
+    hidden, messages, state = set(held_out.tolist()), run.messages, start or run.start
     heads = tuple(
         head.without_annotations(messages.examples, hidden, state.tokenizer, config=run.config) for head in run.heads
     )
@@ -66,7 +67,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
         place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told
     ]
     filled = [messages.filled[place] for place in kept]
-    if heads == run.heads:
+    if heads == run.heads and start is None:
         if len(kept) == len(messages.filled):
             return run
         count = len(messages.examples)
@@ -78,7 +79,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray) -> TrainingRun:
         head.fitted([messages.examples[place] for place in seen], [pieces[place] for place in seen]) for head in heads
     )
     blind = _encoded(messages.examples, pieces, heads, state, run.config, filled=filled)
-    return replace(run, heads=heads, messages=blind)
+    return replace(run, heads=heads, messages=blind, start=state)
 
 
 def _apart(examples: Sequence[Example], hidden: Collection[int]) -> Tuple[List[Example], List[Example]]:

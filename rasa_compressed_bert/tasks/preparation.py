@@ -76,6 +76,28 @@ def prepare_further(
     return replace(run, scores=scores, cross_fitted=cross_fitted_of(artifact))
 
 
+def start_without(run: TrainingRun, held_out: np.ndarray) -> Optional[ModelState]:
+    """The weights that training starts from if its vocabulary is trimmed as if the held-out messages did not exist.
+
+    A trimmed vocabulary keeps the wordpieces of the training messages, and splits other words of users further.
+
+    Args:
+        run: a run that is prepared, but not trained.
+        held_out: positions of the held-out messages.
+
+    Returns:
+        The weights, with the layers of the heads; None if the vocabulary is not trimmed.
+
+    Raises:
+        WeightsError: if the pretrained weights cannot be read.
+    """
+    if run.start.shape.vocab_size == run.start.dense_shape.vocab_size:
+        return None
+    hidden = set(held_out.tolist())
+    seen = [example for place, example in enumerate(run.messages.examples) if place not in hidden]
+    return with_heads(pretrained_for(seen, run.config), run.heads, run.config)
+
+
 def begin(
     examples: Sequence[Example],
     heads: Sequence[Head],

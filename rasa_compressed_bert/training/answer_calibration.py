@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,6 +17,12 @@ class Confidences(NamedTuple):
 
     slope: float = 1.0
     intercept: float = 0.0
+
+
+def is_calibrated(manifest: Mapping[str, Any]) -> bool:
+    """Whether the confidences of an answer extractor were calibrated, in its last training or in an earlier one."""
+    held_out = manifest["held_out"]
+    return bool(manifest.get("calibrated_before") or (held_out and held_out["questions"] >= MIN_QUESTIONS))
 
 
 def fit_confidences(margins: np.ndarray, right: np.ndarray) -> Confidences:

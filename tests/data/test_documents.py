@@ -62,15 +62,25 @@ def test_markdown_and_text_files(tmp_path, caplog):
     )
 
 
-def test_links_to_files_are_followed_and_others_are_named(tmp_path, caplog):
-    """Documents that are missing must not be missing without a word."""
+def test_links_to_files_of_the_folder_are_followed_and_others_are_named(tmp_path, caplog):
+    """Documents that are missing must not be missing without a word, and no other file becomes an answer."""
     caplog.set_level(logging.WARNING)
-    write(tmp_path, docs__a_md="a", other__b_md="b")
-    links = {"b.md": "../other/b.md", "faq": "../other", "lost.md": "nowhere.md", ".faq": "../other"}
+    write(tmp_path, docs__a_md="a", secret__b_md="b", docs__sub__c_md="c")
+    (tmp_path / "docs" / "..data").mkdir()
+    (tmp_path / "docs" / "..data" / "d.md").write_text("d")  # as Kubernetes mounts files
+    links = {"d.md": "..data/d.md", "again.md": str(tmp_path / "docs" / "a.md"), "sub/up.md": "../a.md"}
+    links = {**links, "b.md": "../secret/b.md", "sub/b.md": str(tmp_path / "secret" / "b.md")}
+    links = {**links, "faq": "../secret", "lost.md": "nowhere.md", ".faq": "../secret", "loop.md": "loop.md"}
     for name, target in links.items():
         (tmp_path / "docs" / name).symlink_to(target)
-    assert read(tmp_path / "docs") == [Document("a.md", "a"), Document("b.md", "b")]
-    assert "documents: 2 links are not followed, as only links to files are: faq, lost.md." in caplog.text
+    (tmp_path / "link").symlink_to("docs")
+    for folder in ("docs", "link"):
+        caplog.clear()
+        found = dict(read(tmp_path / folder))
+        assert found == {"a.md": "a", "again.md": "a", "d.md": "d", "sub/c.md": "c", "sub/up.md": "a"}
+        assert (
+            "documents: 5 links are not followed, as only links to files of the folder are: b.md, faq, " in caplog.text
+        )
 
 
 def test_empty_documents_are_left_out(tmp_path, caplog):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rasa_compressed_bert.data import entities
 from rasa_compressed_bert.data.entities import OUTSIDE, EntityLabel, EntitySpan, TagScheme, TagSpan, entity_labels
 
 CITY, DATE = EntityLabel("city"), EntityLabel("date", "from", "1")
@@ -138,3 +139,21 @@ def test_best_tags_are_always_valid(seed, length, words):
         assert scheme.tags(spans, length).tolist() == tags.tolist()
         if words:
             assert not any(continues[edge] for span in spans for edge in (span.first, span.end) if edge < length)
+
+
+@pytest.mark.parametrize("bilou", [False, True])
+def test_time_is_bounded_with_very_many_likely_labels(bilou, monkeypatch):
+    """It is quadratic in the tags that are considered; those of the labels that come nearest to the best are kept."""
+    scheme = TagScheme(tuple(EntityLabel(str(number)) for number in range(300)), bilou)
+    scores = np.zeros((4, scheme.num_tags))
+    scores[[0, 3], OUTSIDE] = 0.5
+    first = 1 + scheme.tags_per_label * 299
+    scores[1:3, first : first + scheme.tags_per_label] = 1.0  # with BILOU, the best tags are not valid
+    considered = []
+    best_path = entities._best_path
+    monkeypatch.setattr(entities, "_best_path", lambda tags, *rest: considered.append(tags) or best_path(tags, *rest))
+    continues = np.array([False, False, True, False])
+    tags = scheme.viterbi_decode(scores, with_invalid(scheme, 0.0), continues)
+    assert scheme.spans(tags) == [TagSpan(1, 3, 299)]
+    if bilou:
+        assert len(considered[0]) == 401

@@ -95,6 +95,17 @@ def test_hub_name_without_a_network_names_the_shipped_weights(monkeypatch):
         load_pretrained("nobody/no-such-model")
 
 
+@pytest.mark.parametrize("user", ["user:s3cret@", "s3cret@", "user:s3/cr@et@s3cret@", ""])
+def test_the_password_of_a_mirror_of_the_hub_is_not_shown(monkeypatch, user):
+    """transformers repeats the address that HF_ENDPOINT sets."""
+    monkeypatch.setattr(transformers.utils.hub, "HUGGINGFACE_CO_RESOLVE_ENDPOINT", f"https://{user}mirror.example:1")
+    monkeypatch.setattr(hugging_face, "_hub_answers", lambda: False)
+    with pytest.raises(WeightsError, match="We couldn't connect to 'https://mirror.example:1' to load") as told:
+        load_pretrained("nobody/no-such-model")
+    assert "s3" not in str(told.value)
+    assert told.value.__suppress_context__ and bool(told.value.__cause__) != bool(user), "its text has the password"
+
+
 @pytest.fixture
 def hub(monkeypatch, tmp_path, copied):
     """A folder that stands for `someone/weights` on the hub; transformers finds it in its cache."""

@@ -108,6 +108,25 @@ def test_words_are_the_means_of_their_wordpieces(artifact, text):
     assert document.words.dtype == np.float32
 
 
+def test_vectors_of_a_long_document_are_not_copied(nlp, artifact, monkeypatch):
+    """spaCy needs a row for each token: with MiniLM 1.5 kB, 768 MB for a message of a million characters."""
+    predictor, seen, count = DocumentPredictor(document_artifact(artifact)), 10, 2000
+    pieces = predictor._tokenizer.encode("a " * seen)
+    words = [(2 * number, 2 * number + 1) for number in range(count)]
+    tracemalloc.start()
+    vectors, _ = predictor._vectors(np.ones((seen + 2, 1000), np.float32), pieces, words)
+    largest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert vectors.shape == (count, 1000) and largest < 1.3 * vectors.nbytes
+    found = []
+    predict = DocumentPredictor.predict_document
+    monkeypatch.setattr(
+        DocumentPredictor, "predict_document", lambda *given: found.append(predict(*given)) or found[-1]
+    )
+    for text, is_copied in (("a " * seen, False), ("a  " * seen, True)):  # white space in excess is a token
+        assert np.shares_memory(nlp(text).tensor, found[-1].words) != is_copied
+
+
 def test_words_differ(nlp):
     doc = nlp("An apple from Bonn")
     assert np.abs(doc[1].vector - doc[3].vector).max() > 0.1

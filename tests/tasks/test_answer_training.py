@@ -100,6 +100,15 @@ def test_held_out_passages_are_not_learnt(tiny_weights, files):
     assert questions_for(config) == (learnt, held_out)
 
 
+def test_passages_that_differ_in_blanks_are_held_out_together(tiny_weights, files):
+    """A model that was trained on one of them has seen the wordpieces of the other."""
+    given = [f"this{blank}is {number} .{blank}" for number in range(60) for blank in (" ", "\n", "  ")]
+    questions = [Question("", "what ?", passage, ((0, 4),)) for passage in given]
+    split = split_questions(questions, config_of(tiny_weights, files, validation_split=0.3))
+    learnt, held_out = ({" ".join(one.passage.split()) for one in part} for part in split)
+    assert held_out and not learnt & held_out and len(learnt | held_out) == 60
+
+
 @pytest.mark.parametrize("unanswerable, made", [(0, True), (19, True), (20, False)])
 def test_enough_unanswerable_questions_of_people_choose_the_threshold_alone(tiny_weights, files, unanswerable, made):
     config = config_of(tiny_weights, files, validation_split=0.5)
@@ -142,6 +151,29 @@ def test_finetuning_after_a_training_that_held_nothing_out(tiny_weights, files, 
     further = train_or_finetune(replace(config, training_data=(few, more)), first)
     assert first.manifest["held_out"] is further.manifest["held_out"] is None
     assert further.manifest["answers"]["threshold"] == 0.5 and further.manifest["config"]["validation_split"] == 0.1
+
+
+def test_passages_that_were_learnt_are_not_held_out_later(tiny_weights, files, tmp_path):
+    """A first training always holds one out, if need be that with the smallest digest; --finetune may hold out none."""
+    config = config_of(tiny_weights, {**files, "training_data": write_questions(tmp_path / "all.json", 100)})
+    questions = read_questions(config.training_data, option="test")
+    learnt = split_questions(questions, config).learnt
+    assert not split_questions(learnt, config, continued=True).held_out and split_questions(learnt, config).held_out
+
+
+@pytest.mark.usefixtures("without_graphs")
+def test_confidences_are_kept_where_too_few_questions_are_held_out(tiny_weights, files, tmp_path):
+    """8 questions, of which none is held out, and 40, of which fewer than 20 are."""
+    few, some, many = (write_questions(tmp_path / f"{count}.json", count, seed=count) for count in (8, 40, 400))
+    options = {"epochs": 1, "pruning": {"method": "none"}, "validation_split": 0.3}
+    config = config_of(tiny_weights, {**files, "training_data": many}, **options)
+    first = train_or_finetune(config, None)
+    chosen = first.manifest["answers"]
+    assert first.manifest["held_out"]["questions"] >= 20 and (chosen["slope"], chosen["threshold"]) != (1.0, 0.5)
+    for path, is_measured in ((few, False), (some, True)):
+        further = train_or_finetune(replace(config, training_data=(path,)), first)
+        assert further.manifest["answers"] == chosen and bool(further.manifest["held_out"]) == is_measured
+        assert describe(further)["calibrated"]
 
 
 def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monkeypatch):

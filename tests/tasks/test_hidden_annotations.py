@@ -5,7 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rasa_compressed_bert.config import BertEntityExtractorConfig, JointBertClassifierConfig
+from rasa_compressed_bert.config import (
+    BertEntityExtractorConfig,
+    JointBertClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+)
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
@@ -14,6 +18,7 @@ from rasa_compressed_bert.tasks import cross_fitting
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
 from rasa_compressed_bert.tasks.messages import without_annotations
 from rasa_compressed_bert.tasks.preparation import begin, prepare, pretrained_for, with_heads
+from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
 
 WORDS = "weather pizza curry spice music song food rain sun warm".split()
 EXAMPLES = [Example(f"please {word} now", None, (EntitySpan(8, 7 + len(word), "inner"),)) for word in WORDS]
@@ -22,9 +27,9 @@ EXAMPLES = [Example(f"please {word} now", None, (EntitySpan(8, 7 + len(word), "i
 
 @pytest.fixture
 def run_of(tiny_weights):
-    def make(examples):
+    def make(examples, **others):
         options = {"model_weights": str(tiny_weights), "max_length": 32, "epochs": 1, "validation_split": 0.2}
-        config = BertEntityExtractorConfig.from_dict(options)
+        config = BertEntityExtractorConfig.from_dict({**options, **others})
         pretrained = pretrained_for(examples, config)
         heads = learnt_heads(examples, config, pretrained.tokenizer)
         return begin(examples, heads, with_heads(pretrained, heads, config), config, known=NO_VALUES)
@@ -101,8 +106,8 @@ def test_models_of_cross_fitting_do_not_see_where_held_out_entities_lie(run, mon
 
     tags_of = []
 
-    def noted(run, held_out):
-        blind = without_annotations(run, held_out)
+    def noted(run, held_out, **options):
+        blind = without_annotations(run, held_out, **options)
         tags_of.append([blind.messages.encoded.labels["entities"][place] for place in held_out])
         return blind
 
@@ -112,3 +117,38 @@ def test_models_of_cross_fitting_do_not_see_where_held_out_entities_lie(run, mon
     found = cross_fit(run).cross_fitted
     assert found.folds == 2 and all(words == cuts and len(words) == 5 for words, cuts in seen)
     assert found.score["entity_f1"] == 0.0 and found.score["loss"] < 0.01
+
+
+@pytest.mark.parametrize("is_entity_model", [False, True])
+def test_a_trimmed_vocabulary_keeps_no_wordpieces_of_held_out_messages(
+    run_of, monkeypatch, tiny_weights, is_entity_model
+):
+    """Else these would be read as they were learnt, while new messages of users are split further."""
+    trimmed = {"vocabulary": "trim", "vocabulary_size": 96}
+    if is_entity_model:
+        run = run_of(EXAMPLES, **trimmed)
+    else:
+        options = {"model_weights": str(tiny_weights), "max_length": 32, "validation_split": 0.2, **trimmed}
+        examples = [Example(example.text, "ab"[place % 2]) for place, example in enumerate(EXAMPLES)]
+        run = prepare(examples, PrunedBertIntentClassifierConfig.from_dict(options), known=NO_VALUES)
+    assert all(f'"{word}"' in run.start.tokenizer for word in WORDS)
+    seen = []
+
+    def noted(part, name, **options):
+        known = [word for word in WORDS if f'"{word}"' in part.start.tokenizer]
+        seen.append((known, [word for word in WORDS if f"please {word} now" in part.messages.texts]))
+        vocabulary, tokenizer = (
+            part.messages.vocabulary,
+            PieceTokenizer(part.start.tokenizer, 32, part.heads[0].split_points),
+        )
+        for text, ids in zip(part.messages.texts, vocabulary.whole(part.messages.encoded.input_ids)):
+            assert np.array_equal(tokenizer.encode(text).input_ids, ids)
+        table = run.start.parameters["embeddings.word"]
+        assert part.start.parameters["embeddings.word"].shape == table.shape
+        raise StopIteration
+
+    monkeypatch.setattr(cross_fitting, "fit_dense", noted)
+    with pytest.raises(StopIteration):
+        cross_fit(run)
+    ((known, learnt),) = seen
+    assert known == learnt and len(learnt) < len(WORDS)
