@@ -8,6 +8,8 @@ from typing import Optional, Set
 from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
+from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
+from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.nlu.featurizers.featurizer import Featurizer
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
@@ -28,6 +30,12 @@ _WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
 def component_names(execution_context: ExecutionContext) -> Set[str]:
     """The names of all components of the graph."""
     return {node.uses.__name__ for node in execution_context.graph_schema.nodes.values()}
+
+
+def has_extractor(execution_context: ExecutionContext) -> bool:
+    """Whether a component of the pipeline extracts entities; Rasa's handler of `/intent{...}` is not one of it."""
+    uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
+    return any(issubclass(used, EntityExtractorMixin) and used is not RegexMessageHandler for used in uses)
 
 
 def warn_of_other_threshold(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
