@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Optional, Set
+from typing import Any, Optional, Set
 
 from rasa.core.policies.policy import Policy
-from rasa.engine.graph import ExecutionContext
+from rasa.engine.graph import ExecutionContext, SchemaNode
 from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
 from rasa.nlu.extractors.extractor import EntityExtractorMixin
@@ -121,27 +121,37 @@ def warn_of_unused_text(training_data: TrainingData, execution_context: Executio
 def warn_of_unused_expressions(
     training_data: TrainingData, execution_context: ExecutionContext, *, component: str
 ) -> None:
-    """Warns of regular expressions that RegexFeaturizer makes features of, where nothing reads features.
+    """Warns of regular expressions and lookup tables that RegexFeaturizer makes features of, where nothing reads them.
 
     Rasa itself warns where nothing makes features of them.
 
     Args:
-        training_data: with the expressions.
+        training_data: with the expressions and the tables.
         execution_context: with the graph that the component is trained in.
         component: its name; it reads text alone.
     """
     names = component_names(execution_context)
-    if not training_data.regex_features or _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
+    if _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
         return
     nodes = execution_context.graph_schema.nodes.values()
     if training_data.has_e2e_examples() or any(Featurizer in node.uses.required_components() for node in nodes):
         return
-    named = listed(sorted({str(expression["name"]) for expression in training_data.regex_features}))
-    logger.warning(
-        f"The training data has regular expressions ({named}), but nothing in the pipeline reads the features that "
-        f"{_REGEX_FEATURIZER} makes of them: {component} reads only the text. Replace {_REGEX_FEATURIZER} with "
-        "RegexEntityExtractor, which finds entities by them, or leave it out."
-    )
+    tables = [] if any(map(_learns_lookups, nodes)) else training_data.lookup_tables
+    kinds = {"regular expressions": training_data.regex_features, "lookup tables": tables}
+    named = {kind: listed(sorted({str(one["name"]) for one in found})) for kind, found in kinds.items() if found}
+    if named:
+        logger.warning(
+            f"The training data has {' and '.join(f'{kind} ({names})' for kind, names in named.items())}, but nothing "
+            f"in the pipeline reads the features that {_REGEX_FEATURIZER} makes of them: {component} reads only the "
+            f"text. Replace {_REGEX_FEATURIZER} with RegexEntityExtractor, which finds entities by them, or leave it "
+            "out."
+        )
+
+
+def _learns_lookups(node: SchemaNode) -> bool:
+    """Whether a component is one of ours that learns lookup tables."""
+    options: Any = getattr(node.uses, "options_class", None)
+    return options is not None and options.learns_entities and node.config.get("lookups", True) is not False
 
 
 def _language(execution_context: ExecutionContext) -> Optional[str]:

@@ -191,3 +191,27 @@ def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, w
     warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
     assert ("expressions (zip), but nothing in the pipeline reads" in caplog.text) == warned
     assert not warned or "Ours reads only the text. Replace RegexFeaturizer with RegexEntityExtractor" in caplog.text
+
+
+EXTRACTOR = "rasa_compressed_bert.BertEntityExtractor"
+
+
+@pytest.mark.parametrize(
+    "names, lookups, warned",
+    [
+        (("RegexFeaturizer", OURS), True, True),
+        (("RegexFeaturizer", OURS, EXTRACTOR), True, False),
+        (("RegexFeaturizer", OURS, EXTRACTOR), False, True),
+        (("RegexFeaturizer", OURS, EXTRACTOR, "RegexEntityExtractor"), False, False),
+        (("RegexFeaturizer", OURS, "DIETClassifier"), True, False),
+        ((OURS,), True, False),  # Rasa warns
+    ],
+)
+def test_lookup_tables_whose_features_nothing_reads_are_warned_of(names, lookups, warned, caplog):
+    graph = training_context("WhitespaceTokenizer", *names)
+    for node in graph.graph_schema.nodes.values():
+        if node.uses.__name__ == "BertEntityExtractor":
+            node.config["lookups"] = lookups
+    data = TrainingData([Message.build("hello", "greet")], lookup_tables=[{"name": "dish", "elements": ["soup"]}])
+    warn_of_unused_expressions(data, graph, component="Ours")
+    assert ("lookup tables (dish), but nothing in the pipeline reads the features" in caplog.text) == warned
