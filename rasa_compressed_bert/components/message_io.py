@@ -55,13 +55,14 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
 def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Collection[str] = ()) -> List[Example]:
     """Every NLU example that has a text, with its intent, and without entities that are for another extractor.
 
-    Warns of annotations that cannot be learnt, and of those for extractors that are not in the pipeline. Messages with
-    entities but without an intent are not included: Rasa takes them for parts of stories.
+    Warns of annotations that cannot be learnt, and of those for extractors that are not in the pipeline. (In training,
+    Rasa shows only those that are trained.) Messages with entities but without an intent are not included: Rasa takes
+    them for parts of stories.
 
     Args:
         training_data: Rasa's training data.
         extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are skipped.
-        pipeline: names of the other components.
+        pipeline: names of the other components, as far as they are known.
     """
     examples, problems = [], []
     others: Counter[str] = Counter()
