@@ -6,7 +6,7 @@ import logging
 from typing import Any, Optional, Set
 
 from rasa.core.policies.policy import Policy
-from rasa.engine.graph import ExecutionContext, SchemaNode
+from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
 from rasa.nlu.extractors.extractor import EntityExtractorMixin
@@ -23,6 +23,7 @@ _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 _MESSAGES = "messages"  # the input that a node of the serving graph takes from the one before it
 _REGEX_FEATURIZER = "RegexFeaturizer"
+_LOOKUPS = "lookups"  # an option of our components that extract entities
 _WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
 """Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
@@ -123,7 +124,8 @@ def warn_of_unused_expressions(
 ) -> None:
     """Warns of regular expressions and lookup tables that RegexFeaturizer makes features of, where nothing reads them.
 
-    Rasa itself warns where nothing makes features of them.
+    Rasa itself warns where nothing makes features of them, and of tables whose features nothing reads, unless the
+    pipeline has a component of ours that extracts entities, see `extractors`.
 
     Args:
         training_data: with the expressions and the tables.
@@ -136,7 +138,8 @@ def warn_of_unused_expressions(
     nodes = execution_context.graph_schema.nodes.values()
     if training_data.has_e2e_examples() or any(Featurizer in node.uses.required_components() for node in nodes):
         return
-    tables = [] if any(map(_learns_lookups, nodes)) else training_data.lookup_tables
+    switches = [node.config.get(_LOOKUPS, True) is not False for node in nodes if _learns_entities(node.uses)]
+    tables = training_data.lookup_tables if switches and not any(switches) else []
     kinds = {"regular expressions": training_data.regex_features, "lookup tables": tables}
     named = {kind: listed(sorted({str(one["name"]) for one in found})) for kind, found in kinds.items() if found}
     if named:
@@ -148,10 +151,10 @@ def warn_of_unused_expressions(
         )
 
 
-def _learns_lookups(node: SchemaNode) -> bool:
-    """Whether a component is one of ours that learns lookup tables."""
-    options: Any = getattr(node.uses, "options_class", None)
-    return options is not None and options.learns_entities and node.config.get("lookups", True) is not False
+def _learns_entities(component: Any) -> bool:
+    """Whether a component is one of ours that extracts entities."""
+    options = getattr(component, "options_class", None)
+    return options is not None and bool(options.learns_entities)
 
 
 def _language(execution_context: ExecutionContext) -> Optional[str]:
