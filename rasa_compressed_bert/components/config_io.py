@@ -87,7 +87,7 @@ def require_named(options: ComponentConfig) -> None:
         DataError: with the first one that does not.
     """
     for option, path in options.named_paths():
-        if not os.path.exists(path) and not os.path.exists(os.path.expanduser(path)):
+        if not os.path.exists(os.path.expanduser(path)):
             raise DataError(f"{option}: there is no file or folder '{path}'.")
 
 
