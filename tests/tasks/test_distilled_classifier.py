@@ -365,11 +365,12 @@ def test_spacy_model_is_not_installed(configure, monkeypatch, installed):
         train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
-def test_spacy_model_without_a_tagger(configure, cache, tmp_path):
+def test_spacy_model_without_a_tagger(configure, cache, tmp_path, monkeypatch):
     import spacy
 
+    monkeypatch.setenv("HOME", str(tmp_path))
     spacy.blank("en").to_disk(tmp_path / "model")
-    config = configure(augmentation={"n_iter": 1, "spacy_model": str(tmp_path / "model")})
+    config = configure(augmentation={"n_iter": 1, "spacy_model": "~/model"})
     with pytest.raises(ConfigError, match="has no tagger"):
         train_distilled_classifier(EXAMPLES, config, cache=cache)
 
