@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter, defaultdict
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -99,7 +100,7 @@ def load_tagger(model: str) -> Any:
     try:
         import spacy
 
-        return spacy.load(model, exclude=["ner", "parser", "lemmatizer", "textcat"])
+        return spacy.load(os.path.expanduser(model), exclude=["ner", "parser", "lemmatizer", "textcat"])
     except ImportError as error:
         raise ConfigError(
             f"augmentation.spacy_model: '{model}' needs spaCy, which is not installed: pip install spacy"

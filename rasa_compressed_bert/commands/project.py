@@ -39,12 +39,14 @@ class Project(NamedTuple):
     @property
     def data(self) -> List[Any]:
         """The component's training data, as JSON values, and digests of the weights and files that its options name."""
-        from rasa_compressed_bert.components.config_io import named_content
+        from rasa_compressed_bert.components.config_io import named_content, require_named
 
+        options = self.config_class.from_dict(self.options)
+        require_named(options)
         texts = [[example.text, example.intent, example.entities] for example in self.examples]
         questions = [[one.text, one.passage, one.answers, one.document] for one in self.questions]
         others = [*([questions] if questions else []), *([asdict(self.known)] if self.known else [])]
-        return [texts, *others, *named_content(self.config_class.from_dict(self.options))]
+        return [texts, *others, *named_content(options)]
 
     @property
     def environment_digest(self) -> str:
@@ -119,10 +121,10 @@ def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers
         package, _, name = str(item.get("name")).rpartition(".")
         if package != "rasa_compressed_bert":
             continue
-        component = getattr(rasa_compressed_bert, name, None)
-        if component is None:
+        if name not in rasa_compressed_bert.__all__:
             known = ", ".join(rasa_compressed_bert.__all__)
             raise CompressedBertError(f"--config: there is no component '{item['name']}'; known components: {known}.")
+        component = getattr(rasa_compressed_bert, name)
         options = component.options_class
         learns_messages = options.learns_intents or options.learns_entities
         if (options.learns_answers and learns_answers) or (learns_messages and not learns_answers):

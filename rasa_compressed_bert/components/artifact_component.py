@@ -109,6 +109,7 @@ class ArtifactComponent(GraphComponent):
         self._execution_context = execution_context
         self._predictor = predictor
         self._response_writer = response_writer
+        self._is_beside_extractor = pipeline.has_extractor(execution_context)
 
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> Any:
@@ -239,3 +240,5 @@ class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         message_io.set_intent(message, prediction.ranking, ranking_length=self._options.ranking_length)
+        if self._is_beside_extractor:  # some extractors, such as RegexEntityExtractor, need no tokenizer either
+            message_io.add_words(message, prediction.pieces)

@@ -16,7 +16,7 @@ from rasa.shared.exceptions import InvalidConfigException, RasaException
 
 from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.data.documents import is_hidden
-from rasa_compressed_bert.errors import CompressedBertError, ConfigError, WeightsError
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.head_layer import LAYERS
 from rasa_compressed_bert.models.pretrained import has_small_vocabulary, weights_digest
 
@@ -63,19 +63,32 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     holds the cached output, and does not use the result: None then.
 
     Raises:
-        InvalidConfigException: for options that are wrong, for missing weights, and for files without read permission,
-            before any component is trained.
+        InvalidConfigException: for options that are wrong, for missing weights and files, and for files without read
+            permission, before any component is trained.
     """
     if isinstance(config.get("output"), Cacheable):
         return None
     try:
-        return environment_digest(parse_config(cls, config))
-    except WeightsError as error:
+        options = parse_config(cls, config)
+        require_named(options)
+        return environment_digest(options)
+    except (WeightsError, DataError) as error:
         raise InvalidConfigException(str(error)) from error
     except OSError as error:  # Rasa would show a traceback
         raise InvalidConfigException(
             f"A file or folder that the options of {cls.component()} name cannot be read: {error}."
         ) from error
+
+
+def require_named(options: ComponentConfig) -> None:
+    """Checks that the files and folders that options name exist, before anything is trained.
+
+    Raises:
+        DataError: with the first one that does not.
+    """
+    for option, path in options.named_paths():
+        if not os.path.exists(os.path.expanduser(path)):
+            raise DataError(f"{option}: there is no file or folder '{path}'.")
 
 
 def environment_digest(options: ComponentConfig) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Optional, Set
+from typing import Any, Optional, Set
 
 from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
+from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
+from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.nlu.featurizers.featurizer import Featurizer
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
@@ -21,6 +23,7 @@ _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 _MESSAGES = "messages"  # the input that a node of the serving graph takes from the one before it
 _REGEX_FEATURIZER = "RegexFeaturizer"
+_LOOKUPS = "lookups"  # an option of our components that extract entities
 _WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
 """Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
@@ -28,6 +31,12 @@ _WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
 def component_names(execution_context: ExecutionContext) -> Set[str]:
     """The names of all components of the graph."""
     return {node.uses.__name__ for node in execution_context.graph_schema.nodes.values()}
+
+
+def has_extractor(execution_context: ExecutionContext) -> bool:
+    """Whether a component of the pipeline extracts entities; Rasa's handler of `/intent{...}` is not one of it."""
+    uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
+    return any(issubclass(used, EntityExtractorMixin) and used is not RegexMessageHandler for used in uses)
 
 
 def warn_of_other_threshold(options: ComponentConfig, execution_context: ExecutionContext, *, component: str) -> None:
@@ -113,27 +122,39 @@ def warn_of_unused_text(training_data: TrainingData, execution_context: Executio
 def warn_of_unused_expressions(
     training_data: TrainingData, execution_context: ExecutionContext, *, component: str
 ) -> None:
-    """Warns of regular expressions that RegexFeaturizer makes features of, where nothing reads features.
+    """Warns of regular expressions and lookup tables that RegexFeaturizer makes features of, where nothing reads them.
 
-    Rasa itself warns where nothing makes features of them.
+    Rasa itself warns where nothing makes features of them, and of tables whose features nothing reads, unless the
+    pipeline has a component of ours that extracts entities, see `extractors`.
 
     Args:
-        training_data: with the expressions.
+        training_data: with the expressions and the tables.
         execution_context: with the graph that the component is trained in.
         component: its name; it reads text alone.
     """
     names = component_names(execution_context)
-    if not training_data.regex_features or _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
+    if _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
         return
     nodes = execution_context.graph_schema.nodes.values()
     if training_data.has_e2e_examples() or any(Featurizer in node.uses.required_components() for node in nodes):
         return
-    named = listed(sorted({str(expression["name"]) for expression in training_data.regex_features}))
-    logger.warning(
-        f"The training data has regular expressions ({named}), but nothing in the pipeline reads the features that "
-        f"{_REGEX_FEATURIZER} makes of them: {component} reads only the text. Replace {_REGEX_FEATURIZER} with "
-        "RegexEntityExtractor, which finds entities by them, or leave it out."
-    )
+    switches = [node.config.get(_LOOKUPS, True) is not False for node in nodes if _learns_entities(node.uses)]
+    tables = training_data.lookup_tables if switches and not any(switches) else []
+    kinds = {"regular expressions": training_data.regex_features, "lookup tables": tables}
+    named = {kind: listed(sorted({str(one["name"]) for one in found})) for kind, found in kinds.items() if found}
+    if named:
+        logger.warning(
+            f"The training data has {' and '.join(f'{kind} ({names})' for kind, names in named.items())}, but nothing "
+            f"in the pipeline reads the features that {_REGEX_FEATURIZER} makes of them: {component} reads only the "
+            f"text. Replace {_REGEX_FEATURIZER} with RegexEntityExtractor, which finds entities by them, or leave it "
+            "out."
+        )
+
+
+def _learns_entities(component: Any) -> bool:
+    """Whether a component is one of ours that extracts entities."""
+    options = getattr(component, "options_class", None)
+    return options is not None and bool(options.learns_entities)
 
 
 def _language(execution_context: ExecutionContext) -> Optional[str]:

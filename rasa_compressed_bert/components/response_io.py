@@ -24,6 +24,7 @@ from rasa.shared.nlu.training_data.util import intent_response_key_to_template_k
 from rasa.utils.tensorflow.constants import RETRIEVAL_INTENT
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.config import IntentConfig
 from rasa_compressed_bert.data.example import retrieval_intent
 from rasa_compressed_bert.data.warnings import listed
 from rasa_compressed_bert.runtime.decoders import RESPONSES
@@ -142,6 +143,18 @@ def _selectors(execution_context: ExecutionContext) -> List[Optional[str]]:
     return [node.config.get(RETRIEVAL_INTENT) or None for node in nodes if node.uses.__name__ == _SELECTOR]
 
 
+def _others_select(execution_context: ExecutionContext) -> bool:
+    """Whether another component of ours in the graph selects responses; a student may have no teacher that does."""
+    others = [
+        node for name, node in execution_context.graph_schema.nodes.items() if name != execution_context.node_name
+    ]
+    return any(
+        issubclass(getattr(node.uses, "options_class", object), IntentConfig)
+        and node.config.get("response_selection", True) is not False
+        for node in others
+    )
+
+
 def warn_of_responses(
     training_data: TrainingData, manifest: Mapping[str, Any], execution_context: ExecutionContext
 ) -> None:
@@ -156,7 +169,7 @@ def warn_of_responses(
     if not messages:
         return
     if RESPONSES not in manifest:
-        if not _selectors(execution_context):
+        if not _selectors(execution_context) and not _others_select(execution_context):
             logger.warning(
                 f"The training data has retrieval intents ({listed(sorted(training_data.retrieval_intents))}), and "
                 "no component selects their responses. Set response_selection: true (DistilledIntentClassifier also "

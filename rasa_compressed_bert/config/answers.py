@@ -87,9 +87,10 @@ class BertAnswerExtractorConfig(BertOptions):
         "no_answer_threshold. The model is not trained on them. 0 disables this.",
     )
 
-    def files_to_read(self) -> Sequence[str]:
+    def named_paths(self) -> Sequence[Tuple[str, str]]:
         """The files of questions and the folder of documents."""
-        return [*(self.training_data or ()), *([self.documents] if self.documents else [])]
+        questions = [("training_data", path) for path in self.training_data or ()]
+        return [*questions, *([("documents", self.documents)] if self.documents else [])]
 
     def conflicts(self) -> Iterator[Problem]:
         """Yield the contradictions of all BERT components, and options that apply to intents or entities only."""

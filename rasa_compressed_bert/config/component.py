@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 from rasa_compressed_bert.config import rasa_options
 from rasa_compressed_bert.config.options import Option, declared_options, options_of, sections_of, variant_of
@@ -98,9 +98,13 @@ class ComponentConfig(ABC):
         section = getattr(self, "out_of_scope", None)
         return None if section is None or section.detector == "none" else section.threshold
 
-    def files_to_read(self) -> Sequence[str]:
-        """Paths, besides those of weights, whose content training depends on."""
+    def named_paths(self) -> Sequence[Tuple[str, str]]:
+        """The files and folders, besides those of weights, that training reads: the option and the path of each."""
         return ()
+
+    def files_to_read(self) -> Sequence[str]:
+        """Paths and names, besides those of weights, whose content training depends on."""
+        return [path for _, path in self.named_paths()]
 
 
 def _read(

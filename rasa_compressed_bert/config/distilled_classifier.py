@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass, replace
-from typing import ClassVar, Iterator, Mapping, Optional, Sequence
+from typing import ClassVar, Iterator, Mapping, Optional, Sequence, Tuple
 
 from rasa_compressed_bert.config.augmentation import AugmentationConfig
 from rasa_compressed_bert.config.bert import FINETUNING_EPOCH_FRACTION, SEED, seed_option, tensorboard_option
@@ -122,12 +122,20 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         """The option of the section `teacher` or, for a trained teacher, the one that it was trained with."""
         return "teacher.model_weights" if self.teacher.model is None else "model_weights of the teacher"
 
+    def named_paths(self) -> Sequence[Tuple[str, str]]:
+        """The teacher, unlabelled messages, and messages out of scope."""
+        named = {
+            "teacher.model": self.teacher.model,
+            "teacher.predictions": self.teacher.predictions,
+            "augmentation.unlabelled": self.augmentation.unlabelled,
+            "out_of_scope.messages": self.out_of_scope.messages,
+        }
+        return [(option, path) for option, path in named.items() if path is not None]
+
     def files_to_read(self) -> Sequence[str]:
-        """The teacher, unlabelled messages, the spaCy model, which may be a package, and messages out of scope."""
-        augmentation = self.augmentation
-        named = [self.teacher.model, self.teacher.predictions, augmentation.unlabelled, augmentation.spacy_model]
-        named.append(self.out_of_scope.messages)
-        return [name for name in named if name is not None]
+        """These, and the spaCy model, which may be a package."""
+        model = self.augmentation.spacy_model
+        return [*super().files_to_read(), *([] if model is None else [model])]
 
     @property
     def learns_responses(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Sequence
+from typing import ClassVar, Sequence, Tuple
 
 from rasa_compressed_bert.config.bert import BertOptions
 from rasa_compressed_bert.config.options import option, section
@@ -26,9 +26,9 @@ class IntentConfig(BertOptions):
     )
     out_of_scope: OutOfScopeConfig = section(OutOfScopeConfig)
 
-    def files_to_read(self) -> Sequence[str]:
+    def named_paths(self) -> Sequence[Tuple[str, str]]:
         """The file of messages out of scope, if there is one."""
-        return [self.out_of_scope.messages] if self.out_of_scope.messages else []
+        return [("out_of_scope.messages", self.out_of_scope.messages)] if self.out_of_scope.messages else []
 
 
 @dataclass(frozen=True)

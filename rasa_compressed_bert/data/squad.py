@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -68,7 +69,7 @@ def read_questions(paths: Sequence[str], *, option: str) -> List[Question]:
 def _entries(path: str, *, option: str) -> List[Tuple[str, Any, Mapping[str, Any]]]:
     """Title, passage and entry of each question of a file."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content = json.loads(Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     try:

@@ -107,7 +107,7 @@ def warn_of_faulty_annotations(problems: Sequence[str], *, component: str) -> No
 
 
 def warn_of_annotations_for_others(counts: Mapping[str, int], *, component: str) -> None:
-    """Warn of annotations for extractors that are not in the pipeline.
+    """Warn of annotations for extractors that learn nothing: they are not in the pipeline, or not trainable.
 
     Args:
         counts: numbers of annotations, by the extractor that they name.
@@ -117,7 +117,7 @@ def warn_of_annotations_for_others(counts: Mapping[str, int], *, component: str)
         named = ", ".join(f"{count} for {extractor}" for extractor, count in sorted(counts.items()))
         annotations = counted(sum(counts.values()), "annotation that names", "annotations that name")
         logger.warning(
-            f"{component} does not learn {annotations} an extractor which the pipeline does not have: {named}. "
+            f"{component} does not learn {annotations} an extractor that is not trained in this pipeline: {named}. "
             f'Remove "extractor" from these annotations, or name {component} there.'
         )
 

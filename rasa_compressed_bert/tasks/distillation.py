@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def _distillation_data(
     warned: List[str] = []  # keys that the cache did not hold: their training warned of long messages
     if config.teacher.predictions is not None:
         teacher = start_from_pretrained(config.teacher_options(), texts)
-        path = Path(config.teacher.predictions)
+        path = Path(os.path.expanduser(config.teacher.predictions))
         predictions = read_predictions(path, labels)
         require_all(predictions, [example.text for example in examples], path)
         labelled = {example.text for example in examples}

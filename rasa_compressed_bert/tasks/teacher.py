@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -33,7 +34,7 @@ def teacher_for(examples: Sequence[Example], config: DistilledIntentClassifierCo
         DataError: if its labels are not those of the examples.
     """
     if config.teacher.model is not None:
-        return given_teacher(Path(config.teacher.model), intent_labels(examples))
+        return given_teacher(Path(os.path.expanduser(config.teacher.model)), intent_labels(examples))
     options = config.teacher_options()
     labelled = [[example.text, example.intent, example.response] for example in examples]
     return cache(_key("teacher", options.to_dict(), labelled), lambda: train_bert(examples, options))

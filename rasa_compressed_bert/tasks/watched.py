@@ -31,20 +31,21 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
         DataError: if a file of messages that the options name cannot be read.
         CompressedBertError: if the folder of the curves cannot be written.
     """
+    directory = config.tensorboard_log_directory and os.path.expanduser(config.tensorboard_log_directory)
     _require_files(config)
+    if directory is not None:
+        _require_folder(directory)
     works = [] if continued else _expected_works(config, messages)
-    with whole_training(works, config.tensorboard_log_directory):
+    with whole_training(works, directory):
         yield
 
 
 def _require_files(config: Any) -> None:
-    """Checks the files and the folder that later stages read and write."""
+    """Checks the files that later stages read."""
     for section, name in _FILES:
         path = getattr(getattr(config, section, None), name, None)
         if path is not None:
             read_lines(path, option=f"{section}.{name}")
-    if config.tensorboard_log_directory is not None:
-        _require_folder(config.tensorboard_log_directory)
 
 
 def _require_folder(name: str) -> None:

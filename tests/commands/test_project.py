@@ -38,6 +38,18 @@ def files(tmp_path):
     return write
 
 
+@pytest.mark.parametrize("name", ["AnswerNaturalLanguageGenerator", "config", "__version__", "PrunedBert"])
+def test_what_is_not_a_component_is_named(files, name):
+    with pytest.raises(CompressedBertError, match=f"there is no component 'rasa_compressed_bert.{name}'; known"):
+        read_project(*files(name))
+
+
+def test_a_file_that_is_not_there_is_named_before_anything_is_trained(files):
+    project = read_project(*files("PrunedBertIntentClassifier", "out_of_scope: {messages: nowhere.txt}"))
+    with pytest.raises(CompressedBertError, match="out_of_scope.messages: there is no file or folder 'nowhere.txt'"):
+        project.data  # noqa: B018
+
+
 @pytest.mark.parametrize("component", ["JointBertClassifier", "BertEntityExtractor"])
 def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, component):
     read, other = read_project(*files(component)), read_project(*files(component, nlu=NLU[:-3]))

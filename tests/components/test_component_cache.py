@@ -22,7 +22,11 @@ from rasa.shared.exceptions import InvalidConfigException
 from rasa_compressed_bert.artifact import cache
 from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact
 from rasa_compressed_bert.components import config_io, resource_io
-from rasa_compressed_bert.config import BertAnswerExtractorConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
+    DistilledIntentClassifierConfig,
+    PrunedBertIntentClassifierConfig,
+)
 from rasa_compressed_bert.tasks import featurization
 
 FILES = ["manifest.json", "manifest.sha256", "model.onnx", "tokenizer.json", "weights.safetensors"]
@@ -327,3 +331,20 @@ def test_files_without_read_permission_are_one_sentence(option, tmp_path, tiny_w
     named = "A file or folder that the options of BertAnswerExtractor name cannot be read: .*Permission denied"
     with pytest.raises(InvalidConfigException, match=named):
         config_io.fingerprint(BertAnswerExtractorConfig, config)
+
+
+@pytest.mark.parametrize(
+    "config_class, config, option",
+    [
+        (BertAnswerExtractorConfig, {"documents": "nowhere"}, "documents"),
+        (BertAnswerExtractorConfig, {"training_data": ["nowhere"]}, "training_data"),
+        (PrunedBertIntentClassifierConfig, {"out_of_scope": {"messages": "nowhere"}}, "out_of_scope.messages"),
+        (DistilledIntentClassifierConfig, {"out_of_scope": {"messages": "nowhere"}}, "out_of_scope.messages"),
+        (DistilledIntentClassifierConfig, {"teacher": {"model": "nowhere"}}, "teacher.model"),
+        (DistilledIntentClassifierConfig, {"teacher": {"predictions": "nowhere"}}, "teacher.predictions"),
+        (DistilledIntentClassifierConfig, {"augmentation": {"unlabelled": "nowhere"}}, "augmentation.unlabelled"),
+    ],
+)
+def test_files_that_are_not_there_are_named_before_anything_is_trained(config_class, config, option):
+    with pytest.raises(InvalidConfigException, match=f"^{option}: there is no file or folder 'nowhere'.$"):
+        config_io.fingerprint(config_class, config)

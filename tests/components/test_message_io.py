@@ -59,7 +59,7 @@ def test_annotations_for_any_or_for_this_one_are_learnt(extractor, caplog):
 @pytest.mark.parametrize(
     "pipeline, named",
     [
-        ((), "3 annotations that name an extractor which the pipeline does not have: 1 for CRFE.*, 2 for DIETC"),
+        ((), "3 annotations that name an extractor that is not trained in this pipeline: 1 for CRFE.*, 2 for DIETC"),
         (("CRFEntityExtractor",), "2 annotations that name .*: 2 for DIETClassifier. Remove .extractor. from these"),
         (("CRFEntityExtractor", "DIETClassifier"), None),
     ],

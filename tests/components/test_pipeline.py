@@ -5,7 +5,9 @@ import logging
 import pytest
 from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
 from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier
+from rasa.nlu.constants import TOKENS_NAMES
 from rasa.shared.data import TrainingType
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
@@ -13,12 +15,14 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa_compressed_bert.components.bert_answer_extractor import BertAnswerExtractor
 from rasa_compressed_bert.components.pipeline import (
     component_names,
+    has_extractor,
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
     warn_of_unused_expressions,
     warn_of_unused_text,
 )
+from rasa_compressed_bert.components.pruned_bert_intent_classifier import PrunedBertIntentClassifier
 from rasa_compressed_bert.config import (
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
@@ -89,6 +93,30 @@ def training_context(*names, language="en", training_type=TrainingType.NLU):
 def test_the_names_of_the_pipeline_are_seen():
     names = component_names(training_context("WhitespaceTokenizer", "CRFEntityExtractor", OURS))
     assert {"WhitespaceTokenizer", "CRFEntityExtractor", "PrunedBertIntentClassifier"} <= names
+
+
+def serving_context(*names):
+    """The execution context that Rasa gives the components of a pipeline in serving."""
+    config = {"language": "en", "pipeline": [{"name": name} for name in names]}
+    graph = DefaultV1Recipe().graph_config_for_recipe(config, {}, training_type=TrainingType.NLU)
+    return ExecutionContext(graph.predict_schema)
+
+
+@pytest.mark.parametrize(
+    "others, found", [((), False), (("FallbackClassifier",), False), (("RegexEntityExtractor",), True)]
+)
+def test_rasa_test_finds_words_of_the_entities_of_other_extractors(others, found):
+    """Without words, `rasa test nlu` would give entities that were all found a score of 0."""
+    context = serving_context(OURS, *others)
+    assert has_extractor(context) == found
+    component = PrunedBertIntentClassifier.create({}, None, Resource("any"), context)
+    message, blank = Message({"text": "two pizzas, 我要披萨!"}), Message({"text": " "})
+    component.process([message, blank])
+    words = message.get(TOKENS_NAMES["text"])
+    assert (words is not None) == found and blank.get(TOKENS_NAMES["text"]) is None
+    if found:
+        assert [word.text for word in words] == ["two", "pizzas", ",", *"我要披萨", "!"]
+        assert all(message.get("text")[word.start : word.end] == word.text for word in words)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +191,27 @@ def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, w
     warn_of_unused_expressions(TrainingData(messages, regex_features=expressions), graph, component="Ours")
     assert ("expressions (zip), but nothing in the pipeline reads" in caplog.text) == warned
     assert not warned or "Ours reads only the text. Replace RegexFeaturizer with RegexEntityExtractor" in caplog.text
+
+
+EXTRACTOR = "rasa_compressed_bert.BertEntityExtractor"
+
+
+@pytest.mark.parametrize(
+    "names, lookups, warned",
+    [
+        (("RegexFeaturizer", OURS), True, False),  # Rasa warns
+        (("RegexFeaturizer", OURS, EXTRACTOR), True, False),
+        (("RegexFeaturizer", OURS, EXTRACTOR), False, True),
+        (("RegexFeaturizer", OURS, EXTRACTOR, "RegexEntityExtractor"), False, False),
+        (("RegexFeaturizer", OURS, "DIETClassifier"), True, False),
+        ((OURS,), True, False),  # Rasa warns
+    ],
+)
+def test_lookup_tables_whose_features_nothing_reads_are_warned_of(names, lookups, warned, caplog):
+    graph = training_context("WhitespaceTokenizer", *names)
+    for node in graph.graph_schema.nodes.values():
+        if node.uses.__name__ == "BertEntityExtractor":
+            node.config["lookups"] = lookups
+    data = TrainingData([Message.build("hello", "greet")], lookup_tables=[{"name": "dish", "elements": ["soup"]}])
+    warn_of_unused_expressions(data, graph, component="Ours")
+    assert ("lookup tables (dish), but nothing in the pipeline reads the features" in caplog.text) == warned

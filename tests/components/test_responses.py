@@ -25,7 +25,7 @@ from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 
 from rasa_compressed_bert import DistilledIntentClassifier, JointBertClassifier, PrunedBertIntentClassifier
-from rasa_compressed_bert.components.response_io import ResponseWriter
+from rasa_compressed_bert.components.response_io import ResponseWriter, warn_of_responses
 from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 FAQ = {
@@ -269,3 +269,22 @@ def test_selectors_of_rasas_own_in_the_pipeline(quick_training, tmp_path, tiny_w
         assert "response_selector" not in message and "leaves responses to it" in caplog.text
     else:
         assert set(selector(message)) == {"all_retrieval_intents", *kept}
+
+
+@pytest.mark.parametrize(
+    "other, options, warned",
+    [
+        (JointBertClassifier, {}, False),
+        (JointBertClassifier, {"response_selection": False}, True),
+        (DistilledIntentClassifier, {}, True),  # its teacher may select none
+        (ResponseSelector, {}, False),
+        (None, {}, True),
+    ],
+)
+def test_what_another_component_of_the_pipeline_selects_is_not_missing(other, options, warned, caplog):
+    config = {"response_selection": False}
+    nodes = {"own": SchemaNode({}, PrunedBertIntentClassifier, "create", "train", config)}
+    if other:
+        nodes["other"] = SchemaNode({}, other, "create", "train", options)
+    warn_of_responses(faq_data(), {}, ExecutionContext(GraphSchema(nodes), node_name="own"))
+    assert ("no component selects their responses" in caplog.text) == warned

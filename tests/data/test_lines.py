@@ -16,6 +16,12 @@ def test_each_message_is_read_once(content, tmp_path):
     assert read_lines(str(tmp_path / "lines.txt"), option="x") == ["hello", "play it"]
 
 
+def test_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "lines.txt").write_text("hello")
+    assert read_lines("~/lines.txt", option="x") == ["hello"]
+
+
 def test_what_is_no_text_names_the_option(tmp_path):
     (tmp_path / "lines.txt").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "lines.txt", tmp_path / "none.txt", tmp_path):

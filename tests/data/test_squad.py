@@ -43,6 +43,12 @@ def test_a_mark_at_the_beginning_of_a_file(tmp_path):
     assert len(read(str(path))) == 1
 
 
+def test_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, [entry(1)])
+    assert len(read("~/questions.json")) == 1
+
+
 def test_several_answers(tmp_path):
     (question,) = read(write(tmp_path, [entry(1, answers=[(START, "Warsaw"), (0, "Café 🌍 Warsaw")])]))
     assert question.answer_texts == ["Warsaw", "Café 🌍 Warsaw"]

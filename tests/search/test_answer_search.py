@@ -197,7 +197,7 @@ def test_bad_input_is_one_sentence_before_anything_trains(project, tmp_path, cap
     )
     assert "--maximize: BertAnswerExtractor has no accuracy; it has exact, f1" in said("--maximize", "accuracy")
     assert "max_length: 8 is not an integer" in said(max_length=8)
-    assert "documents: 'nowhere' is not a folder" in said(documents="nowhere")
+    assert "documents: there is no file or folder 'nowhere'" in said(documents="nowhere")
     classifier = [{"name": "rasa_compressed_bert.PrunedBertIntentClassifier"}]
     assert "has 0 components of rasa_compressed_bert that learn answers; search needs exactly one" in said(
         pipeline=classifier

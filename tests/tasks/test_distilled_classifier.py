@@ -188,6 +188,13 @@ def test_no_teacher_there(configure, tmp_path):
         train_distilled_classifier(EXAMPLES, configure(teacher={"model": str(tmp_path / "none.tar.gz")}))
 
 
+def test_a_teacher_in_the_home_folder(configure, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    with pytest.raises(CompressedBertError, match=str(tmp_path / "models")):  # is found, and empty
+        train_distilled_classifier(EXAMPLES, configure(teacher={"model": "~/models"}))
+
+
 def write_predictions(path, texts):
     """Writes the predictions of a black box that classifies by words."""
     labels = sorted(WORDS)
@@ -211,9 +218,10 @@ def test_predictions_of_a_black_box(configure, tiny_weights, tmp_path):
     assert artifact.manifest["teacher"]["other_messages"] > 0
 
 
-def test_predictions_that_lack_a_message(configure, tiny_weights, tmp_path):
-    path = write_predictions(tmp_path / "p.csv", [example.text for example in EXAMPLES[1:]])
-    config = configure(teacher={"predictions": str(path), "model_weights": str(tiny_weights)}, augmentation={})
+def test_predictions_that_lack_a_message(configure, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_predictions(tmp_path / "p.csv", [example.text for example in EXAMPLES[1:]])
+    config = configure(teacher={"predictions": "~/p.csv", "model_weights": str(tiny_weights)}, augmentation={})
     with pytest.raises(DataError, match=f"no row for 1 of 30 training messages, such as '{EXAMPLES[0].text}'"):
         train_distilled_classifier(EXAMPLES, config)
 
@@ -357,11 +365,12 @@ def test_spacy_model_is_not_installed(configure, monkeypatch, installed):
         train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
-def test_spacy_model_without_a_tagger(configure, cache, tmp_path):
+def test_spacy_model_without_a_tagger(configure, cache, tmp_path, monkeypatch):
     import spacy
 
+    monkeypatch.setenv("HOME", str(tmp_path))
     spacy.blank("en").to_disk(tmp_path / "model")
-    config = configure(augmentation={"n_iter": 1, "spacy_model": str(tmp_path / "model")})
+    config = configure(augmentation={"n_iter": 1, "spacy_model": "~/model"})
     with pytest.raises(ConfigError, match="has no tagger"):
         train_distilled_classifier(EXAMPLES, config, cache=cache)
 

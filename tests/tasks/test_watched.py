@@ -49,3 +49,12 @@ def test_files_and_folders_that_are_there(tmp_path):
     config = PrunedBertIntentClassifierConfig.from_dict({**options, "tensorboard_log_directory": str(tmp_path / "new")})
     with watched(config, messages=100, continued=False):
         assert (tmp_path / "new").is_dir()
+
+
+@pytest.mark.parametrize("config", TRAINED)
+def test_curves_in_the_home_folder(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with watched(config.from_dict({"tensorboard_log_directory": "~/new"}), messages=100, continued=False):
+        assert (tmp_path / "new").is_dir() and not list((tmp_path / "work").iterdir())
