@@ -20,7 +20,7 @@ from benchmarks.common.commands import command_line, named_folder, publish, run_
 from benchmarks.common.comparing import Row, compare_rows, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
 from benchmarks.common.rasa_tokenizers import is_chinese, rasa_tokenizer, with_tokenizer
-from benchmarks.common.scores import mean_and_deviation, seeds_in_words
+from benchmarks.common.scores import mean_and_deviation, reused_in_words, seeds_in_words
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.components.nlu_files import load_messages, load_training_data
 from rasa_compressed_bert.data.example import RESPONSE_DELIMITER, LabelledMessage, retrieval_intent
@@ -202,7 +202,9 @@ time on one thread; memory: what the model adds to a worker; training: the whole
             line.append(mean_and_deviation([cell[key] for cell in cells], digits=digits, scale=1.0))
         table.append(line)
     made = f"Made by `{content['command']}` on {in_words(content['environment'])}."
-    return "\n\n".join([f"# {name}", introduction, tables.markdown_table(table), made]) + "\n"
+    older = reused_in_words(content["results"], [LABELS[cell["row"]] for cell in content["results"]])
+    parts = [f"# {name}", introduction, older, tables.markdown_table(table), made]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _prefix(text: str) -> Tuple[str, str]:

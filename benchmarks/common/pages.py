@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
 from benchmarks.common.names import INCOMPLETE, LOOKS, headline, name_of, named
+from benchmarks.common.scores import reused_in_words
 from rasa_compressed_bert.benchmark.report import comparison_rows, legend, plot_comparison
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.blocks import Lines, Table
@@ -39,9 +40,8 @@ def to_markdown(title: str, content: Dict[str, Any]) -> str:
     """A page with the most important columns, then with all."""
     results = named(content["results"])
     rows, in_short = (comparison_rows(results, in_short=short) for short in (False, True))
-    older = [result["model"] for result in results if result.get("made_by_other_code")]
-    notes = [f"Trained by an earlier version of this package: {', '.join(older)}."] if older else []
-    notes = [content["note"]] if "note" in content else [*notes, *content.get("failed", ())]
+    older = reused_in_words(results, [result["model"] for result in results])
+    notes = [content["note"]] if "note" in content else [*([older] if older else []), *content.get("failed", ())]
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Union
+from typing import Any, Dict, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -47,3 +47,14 @@ def mean_and_deviation(
 def seeds_in_words(seeds: int) -> str:
     """A sentence that explains the figures of `mean_and_deviation`."""
     return "One seed." if seeds == 1 else f"Mean and sample standard deviation of {seeds} seeds."
+
+
+def reused_in_words(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """A sentence with the models that were trained with an earlier version of this package; empty without any.
+
+    Args:
+        results: the results of models, see `comparing.train_rows`.
+        names: the name of each in tables.
+    """
+    older = dict.fromkeys(name for name, result in zip(names, results) if result.get("made_by_other_code"))
+    return f"Trained with an earlier version of this package: {', '.join(older)}." if older else ""

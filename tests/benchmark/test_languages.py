@@ -96,6 +96,16 @@ def test_a_whole_run_is_written_and_the_next_one_measures_nothing(data, trained,
     assert "| chinese | 10 | 80.0 | 80.0 | 80.0 | 80.0 |" in filled and "many" not in filled
 
 
+def test_pages_name_reused_models(data, trained, monkeypatch):
+    options = ["--data", data / "cities", "--rows", "joint_60,diet"]
+    assert run(monkeypatch, *options, "--work", data / "work", "--results", data / "results") == 0
+    content = json.loads((data / "results" / "languages_cities.json").read_text(encoding="utf-8"))
+    assert "earlier version" not in to_markdown("languages_cities", content)
+    content["data"]["results"][1]["made_by_other_code"] = True
+    words = "Trained with an earlier version of this package: Rasa's default (DIET).\n"
+    assert words in to_markdown("languages_cities", content)
+
+
 def test_several_seeds_and_a_sample(data, trained, monkeypatch):
     configs, compared = trained
     options = ["--data", data / "cities", "--rows", "joint_60", "--seeds", 2, "--sample", 4, "--max-messages", 4]
