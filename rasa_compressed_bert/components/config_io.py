@@ -18,7 +18,7 @@ from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizer
 from rasa_compressed_bert.data.documents import is_hidden
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.head_layer import LAYERS
-from rasa_compressed_bert.models.pretrained import has_small_vocabulary, weights_digest
+from rasa_compressed_bert.models.pretrained import file_sha256, has_small_vocabulary, weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
 _LIBRARIES = (
@@ -151,4 +151,4 @@ def _file_digest(path: Path) -> str:
         visible = (inner for inner in path.rglob("*") if not is_hidden(inner.relative_to(path)))
         inside = sorted(inner for inner in visible if inner.is_file())
         return digest(*(f"{inner.relative_to(path).as_posix()} {_file_digest(inner)}" for inner in inside))
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else _version(str(path))
+    return file_sha256(path) if path.is_file() else _version(str(path))

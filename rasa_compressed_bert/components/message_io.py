@@ -184,7 +184,7 @@ def add_words(message: Message, pieces: Optional[Pieces]) -> None:
 
     Args:
         message: the message; Rasa's tokens of its text are set, unless it has some.
-        pieces: its wordpieces, if there are any; without them, the words are found by its characters.
+        pieces: its wordpieces, if there are any; without them, the first words are found by its characters.
     """
     text = message.get(TEXT)
     if text and message.get(TOKENS_NAMES[TEXT]) is None:

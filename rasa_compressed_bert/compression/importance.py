@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.compression.neuron_pruning import HEADS, INTERMEDIATE, POOLER, QUERY_KEY, VALUE, LayerScores
+from rasa_compressed_bert.models.head_layer import layers_on_features
 from rasa_compressed_bert.models.shape import EncoderShape
 
 
@@ -67,8 +68,9 @@ def magnitude_scores(shape: EncoderShape, parameters: Mapping[str, np.ndarray]) 
             }
         )
     if "pooler.kernel" in parameters:
-        into, out = (
-            np.square(np.asarray(parameters[name], np.float64)) for name in ("pooler.kernel", "classifier.kernel")
+        into, *out = (
+            np.square(np.asarray(parameters[name], np.float64))
+            for name in ("pooler.kernel", *(layer.kernel for layer in layers_on_features(parameters)))
         )
-        scores.append({POOLER: into.sum(axis=0) + out.sum(axis=1)})
+        scores.append({POOLER: into.sum(axis=0) + sum(energy.sum(axis=1) for energy in out)})
     return scores

@@ -13,6 +13,7 @@ import numpy as np
 
 from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.models.gates import LayerGates
+from rasa_compressed_bert.models.head_layer import layers_on_features
 from rasa_compressed_bert.models.shape import POSITION_BIAS, EncoderShape, LayerShape
 
 
@@ -49,7 +50,8 @@ def shrink(
         neurons = np.flatnonzero(gate["pooler"])
         parameters["pooler.kernel"] = parameters["pooler.kernel"][:, neurons]
         parameters["pooler.bias"] = parameters["pooler.bias"][neurons]
-        parameters["classifier.kernel"] = parameters["classifier.kernel"][neurons]
+        for head in layers_on_features(parameters):
+            parameters[head.kernel] = parameters[head.kernel][neurons]
     return replace(shape, layers=tuple(layers)), parameters
 
 

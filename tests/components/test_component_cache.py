@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from component_harness import (
@@ -348,3 +349,16 @@ def test_files_without_read_permission_are_one_sentence(option, tmp_path, tiny_w
 def test_files_that_are_not_there_are_named_before_anything_is_trained(config_class, config, option):
     with pytest.raises(InvalidConfigException, match=f"^{option}: there is no file or folder 'nowhere'.$"):
         config_io.fingerprint(config_class, config)
+
+
+def test_large_files_beside_documents_are_not_read_into_memory(tmp_path):
+    """Files that are no documents, such as videos, may lie in the same folder."""
+    with (tmp_path / "talk.mp4").open("wb") as file:
+        file.truncate(50 * 2**20)
+    options = BertAnswerExtractorConfig(documents=str(tmp_path), model_weights="a/name")
+    tracemalloc.start()
+    try:
+        config_io.named_content(options)
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -97,3 +97,11 @@ def test_scores_of_the_pooler():
     by_hand = features * (error @ parameters["classifier.kernel"].T)
     np.testing.assert_allclose(gradient, by_hand, atol=1e-5)
     np.testing.assert_allclose(taylor_scores([{"pooler": gradient}])[0]["pooler"], (by_hand**2).sum(axis=0), atol=1e-5)
+
+
+def test_scores_of_the_pooler_count_all_heads_that_read_it():
+    parameters = random_parameters(SHAPE, num_tags=3, pooler_size=12)
+    before = magnitude_scores(SHAPE, parameters)[-1]["pooler"]
+    selector = {"selector.kernel": np.arange(24.0).reshape(12, 2), "selector.bias": np.zeros(2)}
+    scores = magnitude_scores(SHAPE, {**parameters, **selector})[-1]["pooler"]
+    np.testing.assert_allclose(scores - before, (selector["selector.kernel"] ** 2).sum(axis=1), rtol=1e-5)

@@ -173,3 +173,18 @@ def test_shrunk_pooler_equals_the_gated_one(seed, open_share):
     assert shape == SHAPE and left.pooler_size == gates[-1]["pooler"].sum()
     expected = model(IDS, MASK, gates=per_example(gates, len(IDS))).heads["logits"]
     np.testing.assert_allclose(left(IDS, MASK).heads["logits"], expected, atol=1e-5)
+
+
+def test_a_shrunk_pooler_fits_all_heads_that_read_it():
+    """Responses of retrieval intents are selected from the same features as intents."""
+    parameters = random_parameters(SHAPE, num_tags=3, pooler_size=16)
+    rng = np.random.default_rng(5)
+    parameters["selector.kernel"] = rng.normal(0.0, 0.2, (16, 4)).astype(np.float32)
+    parameters["selector.bias"] = rng.normal(0.0, 0.2, 4).astype(np.float32)
+    gates = open_gates(SHAPE, pooler_size=16)
+    gates[-1]["pooler"] = (np.arange(16) % 3 == 0).astype(np.float32)
+    expected = TaskModel(SHAPE, parameters)(IDS, MASK, gates=per_example(gates, len(IDS))).heads
+    shape, shrunk = shrink(SHAPE, parameters, gates)
+    found = TaskModel(shape, shrunk)(IDS, MASK).heads
+    for name in ("logits", "response_logits", "tag_logits"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)

@@ -19,3 +19,8 @@ from rasa_compressed_bert.data.word_bounds import word_bounds
 )
 def test_words(text, words):
     assert [text[start:end] for start, end in word_bounds(text)] == words
+
+
+@pytest.mark.parametrize("character", ["!", "字"])
+def test_a_long_text_has_a_bounded_number_of_words(character):
+    assert len(word_bounds(100_000 * character)) == 10_000
