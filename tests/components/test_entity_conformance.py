@@ -179,7 +179,7 @@ def test_annotations_for_another_extractor_are_not_learnt(quick, storage, caplog
     )
     component = train(quick.component, quick.config, data, storage)
     assert [label[0] for label in learnt_entities(component)["labels"]] == ["sound"]
-    assert "pipeline does not have: 4 for CRFEntityExtractor" in caplog.text
+    assert "is not trained in this pipeline: 4 for CRFEntityExtractor" in caplog.text
 
 
 @pytest.mark.slow
