@@ -50,7 +50,7 @@ ROOMS = {
     "tasks": {*BELOW_TASKS, "metrics", "heads"},
     "spacy_pipeline": {"errors", "units", "artifact", "export", "runtime"},
     "search": {*BELOW_TASKS, "tasks", "metrics"},
-    # `models` only for `weights_digest`: changed weights must invalidate Rasa's cache
+    # `models` only for digests: changed weights and files must invalidate Rasa's cache
     "components": {"errors", "config", "data", "artifact", "runtime", "tasks", "models"},
     "reporting": {"errors"},
     "inspection": {*BELOW_TASKS, "tasks", "metrics", "reporting"},
@@ -68,14 +68,14 @@ TENSORFLOW = {"tensorflow", "tensorflow_model_optimization"}
 THIRD_PARTY = {
     "errors": set(),
     "config": set(),
-    "data": {"numpy"},
+    "data": {"numpy", "regex"},
     "metrics": {"numpy", "sklearn"},
     "tokenization": {"numpy", "tokenizers"},
     "views": {"numpy"},
     "models": {"numpy", "tensorflow", "transformers", "huggingface_hub", "safetensors", "torch", "h5py"},
     "compression": {"numpy", "sklearn", *TENSORFLOW},
     "training": {"numpy", "sklearn", "scipy", "tqdm", *TENSORFLOW},
-    "augmentation": {"numpy", "sklearn", "scipy", "regex", "spacy"},
+    "augmentation": {"numpy", "sklearn", "scipy", "spacy"},
     "students": {"numpy", "scipy", "spacy", "onnx", *TENSORFLOW},
     "artifact": {"numpy", "safetensors"},
     "export": {"numpy", "onnx", "onnxruntime", "tensorflow"},

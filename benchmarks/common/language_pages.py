@@ -31,13 +31,13 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """A page with the tables of a data set, and how the figures were measured."""
     cells = _cells(content)
     older = reused_in_words(cells, [name_of(cell["model"]) for cell in cells])
-    parts = [f"# {title}", _introduction(content), *([older] if older else [])]
+    parts = [f"# {title}", _introduction(content), older]
     if "data" in content:
         parts += [_messages(content["data"]), tables.markdown_table(_models(content["data"]["results"]))]
     else:
         parts += [_languages_in_words(content["cross_lingual"]), _languages(content["cross_lingual"])]
     parts.append(f"Made by `{content['command']}` on {in_words(content['environment'])}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _introduction(content: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rasa_compressed_bert.augmentation.parts_of_speech import PartsOfSpeech
-from rasa_compressed_bert.augmentation.words import Word, joined, sentence_bounds, split_words
 from rasa_compressed_bert.config import AugmentationConfig
+from rasa_compressed_bert.data.words import Word, joined, sentence_bounds, split_words
 
 _LONGEST_NGRAM = 5
 

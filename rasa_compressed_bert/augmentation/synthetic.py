@@ -9,8 +9,8 @@ import numpy as np
 
 from rasa_compressed_bert.augmentation.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.augmentation.synthesis import Synthetic, nearest_words, synthesize
-from rasa_compressed_bert.augmentation.words import split_words
 from rasa_compressed_bert.config import AugmentationConfig
+from rasa_compressed_bert.data.words import split_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 

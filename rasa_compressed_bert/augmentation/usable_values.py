@@ -9,12 +9,12 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set
 
 import numpy as np
 
-from rasa_compressed_bert.augmentation.words import split_words
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import quoted
+from rasa_compressed_bert.data.words import split_words
 
 logger = logging.getLogger(__name__)
 _LONGEST = 6  # words of a value that is searched for outside of entities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar, Dict, List, Optional, Sequence, Type
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
@@ -109,7 +110,6 @@ class ArtifactComponent(GraphComponent):
         self._execution_context = execution_context
         self._predictor = predictor
         self._response_writer = response_writer
-        self._is_beside_extractor = pipeline.has_extractor(execution_context)
 
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> Any:
@@ -237,6 +237,10 @@ class ArtifactIntentClassifier(ArtifactComponent, IntentClassifier):
 
     def _examples(self, training_data: TrainingData) -> List[Example]:
         return message_io.intent_examples(training_data)
+
+    @cached_property
+    def _is_beside_extractor(self) -> bool:
+        return pipeline.has_extractor(self._execution_context)
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
         message_io.set_intent(message, prediction.ranking, ranking_length=self._options.ranking_length)

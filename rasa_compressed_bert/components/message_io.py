@@ -37,7 +37,7 @@ from rasa_compressed_bert.components.config_io import ComponentError
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
-from rasa_compressed_bert.data.word_bounds import word_bounds
+from rasa_compressed_bert.data.words import word_bounds
 from rasa_compressed_bert.runtime import decoders
 from rasa_compressed_bert.runtime.message_predictor import FoundEntity, Pieces, Prediction
 from rasa_compressed_bert.runtime.word_featurizer import JOINED
@@ -55,14 +55,13 @@ def intent_examples(training_data: TrainingData) -> List[Example]:
 def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Collection[str] = ()) -> List[Example]:
     """Every NLU example that has a text, with its intent, and without entities that are for another extractor.
 
-    Warns of annotations that cannot be learnt, and of those for extractors that are not in the pipeline. (In training,
-    Rasa shows only those that are trained.) Messages with entities but without an intent are not included: Rasa takes
-    them for parts of stories.
+    Warns of annotations that cannot be learnt, and of those for extractors that are not trained in this pipeline.
+    Messages with entities but without an intent are not included: Rasa takes them for parts of stories.
 
     Args:
         training_data: Rasa's training data.
         extractor: name of the component; annotations for another one (`"extractor": "CRFEntityExtractor"`) are skipped.
-        pipeline: names of the other components, as far as they are known.
+        pipeline: names of the other components that are trained.
     """
     examples, problems = [], []
     others: Counter[str] = Counter()

@@ -34,7 +34,7 @@ def component_names(execution_context: ExecutionContext) -> Set[str]:
 
 
 def has_extractor(execution_context: ExecutionContext) -> bool:
-    """Whether a component of the pipeline extracts entities; Rasa's handler of `/intent{...}` is not one of it."""
+    """Whether a component of the pipeline extracts entities; Rasa's handler of `/intent{...}` does not count."""
     uses = [node.uses for node in execution_context.graph_schema.nodes.values()]
     return any(issubclass(used, EntityExtractorMixin) and used is not RegexMessageHandler for used in uses)
 

@@ -20,8 +20,8 @@ def read_lines(path: str, *, option: str) -> List[str]:
         DataError: if it cannot be read, or has none.
     """
     try:
-        text = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig")  # Windows writes a byte order mark
-        lines = text.splitlines()
+        # editors on Windows write a byte order mark
+        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

@@ -37,7 +37,7 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
         steps += _of_scope(evaluation.intents, tested_scope=tested_scope, detects=detects)
     if evaluation.entities and evaluation.entities.weak:
         worst = evaluation.entities.weak[0]
-        why = f"{_of_mistakes(worst)} with this type of entities, whose F1 is {percent(worst.f1)}:"
+        why = f"{_mistakes_in_words(worst)} with this entity type, whose F1 is {percent(worst.f1)}:"
         steps.append(Advice("Annotate more examples of it, and check those that are there.", why, [worst.name]))
     steps += _of_compression(description["components"])
     return steps
@@ -58,7 +58,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         step = "Compare their training messages; correct, separate or merge the two intents."
         yield Advice(step, why, [pair.intent, str(pair.predicted)])
     for worst in weak[:1]:
-        why = f"{_of_mistakes(worst)} with this intent, whose F1 is {percent(worst.f1)}:"
+        why = f"{_mistakes_in_words(worst)} with this intent, whose F1 is {percent(worst.f1)}:"
         yield Advice("Add training messages in the words that users write.", why, [worst.name])
     if messages < _FEW_MESSAGES:
         why = (
@@ -76,7 +76,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         yield Advice(step, why, [])
 
 
-def _of_mistakes(worst: WeakLabel) -> str:
+def _mistakes_in_words(worst: WeakLabel) -> str:
     return f"{counted(worst.mistakes, 'mistake is', 'mistakes are')} made"
 
 

@@ -122,5 +122,5 @@ def layers_in(parameters: Container[str]) -> List[HeadLayer]:
 
 
 def layers_on_features(parameters: Container[str]) -> List[HeadLayer]:
-    """Those of them that read the features of the message, whose width is that of a pooler, if there is one."""
+    """Those of `layers_in` that read the features of the message: the output of the pooler, if there is one."""
     return [layer for layer in layers_in(parameters) if not layer.per_wordpiece]

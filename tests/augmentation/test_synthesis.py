@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from rasa_compressed_bert.augmentation.parts_of_speech import PartsOfSpeech
 from rasa_compressed_bert.augmentation.synthesis import nearest_words, synthesize
-from rasa_compressed_bert.augmentation.words import split_words
 from rasa_compressed_bert.config import AugmentationConfig
+from rasa_compressed_bert.data.words import split_words
 
 MASK = "[MASK]"
 NOTHING = {"mask": 0.0, "pos": 0.0, "neighbours": 0.0, "ngram": 0.0}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.augmentation.words import joined, sentence_bounds, split_words
+from rasa_compressed_bert.data.words import joined, sentence_bounds, split_words, word_bounds
 
 
 def texts_of(text):
@@ -60,3 +60,24 @@ def test_sentences(text, sentences):
 def test_sentences_are_all_words_in_order(text):
     words = split_words(text)
     assert [word for start, end in sentence_bounds(words) for word in words[start:end]] == words
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("two pizzas, please!", ["two", "pizzas", ",", "please", "!"]),
+        ("我要披萨。", [*"我要披萨。"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("user_name @ 12:30", ["user_name", "@", "12", ":", "30"]),
+        ("日本へ2人で", ["日", "本", "へ", "2", "人", "で"]),
+        (" \n", []),
+        ("", []),
+    ],
+)
+def test_bounds_of_words(text, words):
+    assert [text[start:end] for start, end in word_bounds(text)] == words
+
+
+@pytest.mark.parametrize("character", ["!", "字"])
+def test_a_long_text_has_a_bounded_number_of_words(character):
+    assert len(word_bounds(100_000 * character)) == 10_000
