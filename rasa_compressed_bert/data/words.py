@@ -14,7 +14,7 @@ _WORD = regex.compile(
     rf"(?:(?!{_SPACELESS})[^\s\p{{L}}\p{{N}}_])+)"
 )
 _SIGN = r"[\p{P}$+<=>^`|~--_]"
-_TOKEN = regex.compile(rf"{_SPACELESS}\p{{M}}*|{_SIGN}|(?:(?!{_SPACELESS}|{_SIGN})\S)+", regex.V1)
+_TOKEN = regex.compile(rf"[\S--{_SPACELESS}--{_SIGN}]+|{_SPACELESS}\p{{M}}*|{_SIGN}", regex.V1)
 _MOST_TOKENS = 10_000  # Rasa's tokens of a million characters, each a word, take 400 MB
 
 
