@@ -30,7 +30,7 @@ class MeasuredAnswers:
 
     Attributes:
         score: score of the model.
-        slope: slope of confidences, see `AnswerDecoder.confidence`.
+        slope: slope of confidences, see `PlattScaling`.
         intercept: intercept of confidences.
         threshold: minimum confidence of an answer.
     """

@@ -19,7 +19,7 @@ from rasa_compressed_bert.models.shape import EncoderShape, LayerShape, shapes_o
 from rasa_compressed_bert.runtime.decoders import ANSWERS, RESPONSES
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.passage_index import PassageIndex
-from rasa_compressed_bert.training.answer_calibration import is_calibrated
+from rasa_compressed_bert.training.calibration import answers_are_calibrated
 
 _WIDTHS = ("num_attention_heads", "query_key_size", "value_size", "intermediate_size")
 _NO_LAYER = LayerShape(num_attention_heads=0, query_key_size=0, value_size=0, intermediate_size=0)
@@ -96,7 +96,7 @@ def _temperature(manifest: Mapping[str, Any]) -> Optional[float]:
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
     """Whether confidences were calibrated on held-out messages; artifacts of version 2 are if they have scores."""
     if ANSWERS in manifest:
-        return is_calibrated(manifest)
+        return answers_are_calibrated(manifest)
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
         return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
     return bool(manifest.get("validation"))

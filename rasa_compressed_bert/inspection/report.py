@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Prose, Table
 from rasa_compressed_bert.reporting.tables import percent
-from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS
+from rasa_compressed_bert.training.calibration import MIN_EXAMPLES
 from rasa_compressed_bert.units import MB
 
 _SCORES = {
@@ -186,7 +186,7 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
 
 def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
     """The number of documents and passages, and the lowest confidence of an answer."""
-    few = f"not calibrated: fewer than {MIN_QUESTIONS} questions were held out"
+    few = f"not calibrated: fewer than {MIN_EXAMPLES} questions were held out"
     source = "calibrated on held-out questions" if calibrated else few
     counts = [
         counted(answers["documents"], "document", "documents"),

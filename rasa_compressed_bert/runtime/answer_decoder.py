@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
 from rasa_compressed_bert.tokenization.windows import Window
 
 START, END = range(2)
@@ -37,7 +37,7 @@ class AnswerDecoder:
 
     Args:
         answers: the manifest entry of the head: `max_answer_length`, in wordpieces; `slope` and `intercept` of
-            confidences, see `confidence`; `threshold`, the smallest confidence of an answer.
+            confidences, see `PlattScaling`; `threshold`, the smallest confidence of an answer.
 
     Raises:
         ArtifactError: if these are not valid numbers.
@@ -45,9 +45,9 @@ class AnswerDecoder:
 
     def __init__(self, answers: Mapping[str, Any]):
         self._longest = int(answers["max_answer_length"])
-        self._slope, self._intercept = float(answers["slope"]), float(answers["intercept"])
+        self._confidences = PlattScaling.read(answers)
         self.threshold = float(answers["threshold"])
-        if self._longest < 1 or not self._slope > 0 or not all(map(math.isfinite, (self._slope, self._intercept))):
+        if self._longest < 1:
             raise ArtifactError("The model's settings for answers are not valid: it is damaged. Train it again.")
 
     def best_span(self, windows: Sequence[Window], logits: Sequence[np.ndarray]) -> Optional[Span]:
@@ -70,8 +70,8 @@ class AnswerDecoder:
         return best
 
     def confidence(self, margin: float) -> float:
-        """The probability that an answer is right: `1 / (1 + exp(-(slope margin + intercept)))` (Platt 1999)."""
-        return 0.5 * (1.0 + math.tanh(0.5 * (self._slope * margin + self._intercept)))
+        """The probability that an answer with this margin is right."""
+        return self._confidences.probability(margin)
 
     def is_certain(self, margin: float) -> bool:
         """Whether the confidence of an answer is at least `threshold`."""

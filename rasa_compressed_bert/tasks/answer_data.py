@@ -20,7 +20,7 @@ from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks.training_run import Messages
 from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
-from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS
+from rasa_compressed_bert.training.calibration import MIN_EXAMPLES
 from rasa_compressed_bert.training.batches import EncodedExamples
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
@@ -72,7 +72,7 @@ def split_questions(
     if not any(question.answers for question in parts[0]):
         raise DataError("training_data: there is no question with an answer to learn.")
     learnt, others = parts
-    have_enough = sum(not question.answers for question in others) >= MIN_QUESTIONS
+    have_enough = sum(not question.answers for question in others) >= MIN_EXAMPLES
     return Questions(_with_unanswerable(learnt, config), others if have_enough else _with_unanswerable(others, config))
 
 

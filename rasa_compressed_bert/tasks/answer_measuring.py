@@ -22,7 +22,7 @@ from rasa_compressed_bert.runtime.answer_decoder import AnswerDecoder, Span
 from rasa_compressed_bert.runtime.answer_predictor import AnswerPredictor
 from rasa_compressed_bert.runtime.decoders import ANSWERS
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
-from rasa_compressed_bert.training.answer_calibration import MIN_QUESTIONS, fit_confidences, is_calibrated
+from rasa_compressed_bert.training.calibration import MIN_EXAMPLES, answers_are_calibrated, fit_platt_scaling
 from rasa_compressed_bert.units import MB
 
 _OF_CONFIDENCES = ("slope", "intercept", "threshold")
@@ -122,7 +122,7 @@ def measured(
     earlier: Dict[str, Any] = {}
     if before is not None:
         entry.update({name: before.manifest[ANSWERS][name] for name in _OF_CONFIDENCES})
-        earlier = {"calibrated_before": is_calibrated(before.manifest)}
+        earlier = {"calibrated_before": answers_are_calibrated(before.manifest)}
     scores: Optional[Dict[str, float]] = None
     if held_out:
         answers = ServedAnswers.of(artifact, held_out)
@@ -140,9 +140,9 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
     other answer reaches.
     """
     found = np.isfinite(answers.margins)
-    is_enough, fitted = found.sum() >= MIN_QUESTIONS, dict(entry)
+    is_enough, fitted = found.sum() >= MIN_EXAMPLES, dict(entry)
     if is_enough:
-        fitted.update(fit_confidences(answers.margins[found], answers.right[found])._asdict())
+        fitted.update(fit_platt_scaling(answers.margins[found], answers.right[found])._asdict())
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
     if not is_enough:

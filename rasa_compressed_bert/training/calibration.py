@@ -1,13 +1,18 @@
-"""Temperature scaling: makes confidences agree with accuracy."""
+"""Calibration: makes confidences agree with accuracy."""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
+from typing import Any, Mapping
 
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_expit, logsumexp
+
+from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
+
+MIN_EXAMPLES = 20
+"""The number of held-out examples from which on confidences are calibrated."""
 _BOUNDS = (-2.0, 2.0)  # of log T
-_MIN_EXAMPLES = 20  # with fewer, there is no calibration
 
 
 def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
@@ -22,7 +27,7 @@ def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
         logits: the logits of held-out examples, `(n, C)`.
         classes: their labels, `(n,)`.
     """
-    if len(classes) < _MIN_EXAMPLES or logits.shape[1] < 2:
+    if len(classes) < MIN_EXAMPLES or logits.shape[1] < 2:
         return 1.0
     logits = logits.astype(np.float64)
 
@@ -34,3 +39,36 @@ def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
         return float(np.sum(right) - np.mean(np.log(wrong)))
 
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=_BOUNDS, method="bounded").x))
+
+
+def fit_platt_scaling(margins: np.ndarray, right: np.ndarray) -> PlattScaling:
+    """The slope and the intercept of greatest likelihood for held-out predictions (Platt 1999).
+
+    The target of each of `n` right predictions is `(n + 1) / (n + 2)`, and of each of `m` wrong ones `1 / (m + 2)`, so
+    that confidences do not become 1 if all are right. The slope is positive, so that confidences increase with margins.
+    With fewer than `MIN_EXAMPLES` predictions, the default values of `PlattScaling` are returned.
+
+    Args:
+        margins: the margins of the predictions, `(n,)`.
+        right: whether each prediction is right, `(n,)`.
+    """
+    if len(margins) < MIN_EXAMPLES:
+        return PlattScaling()
+    count = int(right.sum())
+    targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
+    scale = float(np.std(margins)) or 1.0
+    centred = (margins - float(np.mean(margins))) / scale
+
+    def negative_log_likelihood(values: np.ndarray) -> float:
+        scores = np.exp(values[0]) * centred + values[1]
+        return -float(np.mean(targets * log_expit(scores) + (1.0 - targets) * log_expit(-scores)))
+
+    found = minimize(negative_log_likelihood, np.zeros(2), method="L-BFGS-B", bounds=[(-5.0, 5.0), (-20.0, 20.0)]).x
+    slope = float(np.exp(found[0])) / scale
+    return PlattScaling(slope, float(found[1]) - slope * float(np.mean(margins)))
+
+
+def answers_are_calibrated(manifest: Mapping[str, Any]) -> bool:
+    """Whether the confidences of an answer extractor were calibrated, in its last training or in an earlier one."""
+    held_out = manifest["held_out"]
+    return bool(manifest.get("calibrated_before") or (held_out and held_out["questions"] >= MIN_EXAMPLES))

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from rasa_compressed_bert.runtime.answer_decoder import AnswerDecoder
-from rasa_compressed_bert.training.answer_calibration import Confidences, fit_confidences
+from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
+from rasa_compressed_bert.training.calibration import fit_platt_scaling
 
 
 def confidences_of(margins, right):
-    fitted = fit_confidences(np.asarray(margins, float), np.asarray(right, bool))
-    decoder = AnswerDecoder({"max_answer_length": 3, "threshold": 0.5, **fitted._asdict()})
-    return np.array([decoder.confidence(margin) for margin in margins]), fitted
+    fitted = fit_platt_scaling(np.asarray(margins, float), np.asarray(right, bool))
+    scaling = PlattScaling.read(fitted._asdict())
+    return np.array([scaling.probability(margin) for margin in margins]), fitted
 
 
 @pytest.mark.parametrize("slope, intercept", [(0.5, -1.0), (2.0, 0.0), (0.1, 3.0)])
@@ -16,14 +16,14 @@ def test_the_slope_and_the_intercept_of_the_data(slope, intercept):
     rng = np.random.default_rng(0)
     margins = rng.normal(0.0, 3.0 / slope, 5000)
     right = rng.random(5000) < 1 / (1 + np.exp(-(slope * margins + intercept)))
-    fitted = fit_confidences(margins, right)
+    fitted = fit_platt_scaling(margins, right)
     assert fitted.slope == pytest.approx(slope, rel=0.1)
     assert fitted.intercept == pytest.approx(intercept, abs=0.3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_the_mean_confidence_is_the_share_of_right_answers(share):
-    """If all n answers are right it is (n + 1) / (n + 2), never 1."""
+def test_the_mean_confidence_is_the_share_of_right_predictions(share):
+    """If all n predictions are right it is (n + 1) / (n + 2), never 1."""
     margins = np.linspace(-4, 4, 50)
     right = np.arange(50) % 10 < 10 * share
     confidences, fitted = confidences_of(margins, right)
@@ -43,6 +43,6 @@ def test_equal_margins():
     assert confidences == pytest.approx(0.26, abs=0.02)
 
 
-def test_few_questions_teach_nothing():
-    assert fit_confidences(np.ones(19), np.ones(19, bool)) == Confidences(1.0, 0.0)
-    assert fit_confidences(np.ones(0), np.ones(0, bool)) == Confidences(1.0, 0.0)
+def test_few_predictions_teach_nothing():
+    assert fit_platt_scaling(np.ones(19), np.ones(19, bool)) == PlattScaling(1.0, 0.0)
+    assert fit_platt_scaling(np.ones(0), np.ones(0, bool)) == PlattScaling(1.0, 0.0)
