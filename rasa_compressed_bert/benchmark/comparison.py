@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import psutil
 
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.metrics.confidences import (
     FALLBACK_THRESHOLD,
@@ -20,7 +21,7 @@ from rasa_compressed_bert.metrics.confidences import (
     in_scope_confidences,
     out_of_scope_auroc,
 )
-from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.entities import are_right, entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.reporting.progress import Work, progress
 from rasa_compressed_bert.units import MB
@@ -120,9 +121,21 @@ def _summary(
         "cores_used": sum(answer["cpu_s"] for answer in answers) / sum(answer["wall_s"] for answer in answers),
     }
     if any(message.entities for message in expected):
-        score = entity_f1([message.entities for message in expected], _joined(answers, "entities"))
-        summary["entity_f1"] = score if extracts else None
+        summary.update(_of_entities([message.entities for message in expected], answers, extracts=extracts))
     return summary
+
+
+def _of_entities(
+    expected: Sequence[Sequence[EntitySpan]], answers: Sequence[Mapping[str, Any]], *, extracts: bool
+) -> Dict[str, Optional[float]]:
+    """F1 of entities, and the calibration of those that have a confidence; None for a model without entities."""
+    found = _joined(answers, "entities")
+    confidences = [confidence for own in _joined(answers, "entity_confidences") for confidence in own]
+    rated = [pair for pair in zip(confidences, are_right(expected, found)) if pair[0] is not None]
+    return {
+        "entity_f1": entity_f1(expected, found) if extracts else None,
+        "entity_calibration_error": expected_calibration_error(*zip(*rated)) if rated else None,
+    }
 
 
 def _of_intents(expected: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:

@@ -59,7 +59,8 @@ class Worker:
     async def parse(self, texts: List[str], pause: float = 0.0) -> Dict[str, Any]:
         """Predictions (intent, confidence, entities, responses) and seconds of each message, and memory at the end.
 
-        The responses of a message are the selected ones, by retrieval intent.
+        The responses of a message are the selected ones, by retrieval intent. The confidence of an entity is None if
+        its extractor has none.
 
         Args:
             texts: texts of the messages.
@@ -68,7 +69,8 @@ class Worker:
         for text in self._parsed_before or texts[:_WARM_UP]:
             await self._agent.parse_message(text)
         self._parsed_before = texts[-_WARM_UP:]
-        intents, confidences, entities, responses, seconds, inside = [], [], [], [], [], []
+        intents, confidences, responses, seconds, inside = [], [], [], [], []
+        entities, entity_confidences = [], []
         cpu, start = time.process_time(), time.perf_counter()
         for text in texts:
             if pause:
@@ -81,12 +83,15 @@ class Worker:
             intent, confidence = _intent(parsed)
             intents.append(intent)
             confidences.append(confidence)
-            entities.append([[entity.get(key) for key in _SPAN] for entity in parsed.get("entities", [])])
+            found = parsed.get("entities", [])
+            entities.append([[entity.get(key) for key in _SPAN] for entity in found])
+            entity_confidences.append([entity.get("confidence_entity") for entity in found])
             responses.append(_responses(parsed))
         return {
             "intents": intents,
             "confidences": confidences,
             "entities": entities,
+            "entity_confidences": entity_confidences,
             "responses": responses,
             "seconds": seconds,
             "component_seconds": inside,

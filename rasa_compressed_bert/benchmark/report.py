@@ -38,6 +38,7 @@ COMPARISON = (
     Column("macro F1", "macro_f1", percent),
     Column("entity F1", "entity_f1", percent),
     Column("ECE", "calibration_error", percent),
+    Column("entity ECE", "entity_calibration_error", percent),
     Column(f"rejected at {FALLBACK_THRESHOLD}", "below_threshold", percent),
     Column("OOS AUROC", "out_of_scope_auroc", percent),
     Column("OOS F1", "fallback_f1", percent),
@@ -67,6 +68,7 @@ _EXPLAINED = {
     "components of the pipeline, without Rasa's own work.",
     "apart_p50_ms": "apart: with a pause before each message, in which caches go cold.",
     "calibration_error": "ECE: expected calibration error.",
+    "entity_calibration_error": "entity ECE: that of the entities that are found.",
     "out_of_scope_auroc": "OOS: how well confidences separate messages out of scope from others: AUROC, and F1 at a "
     f"fallback threshold of {FALLBACK_THRESHOLD} and at the best one.",
     "answers_per_second_1": "HTTP/s: answers per second to eight clients on the same machine.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from rasa_compressed_bert.data.entities import EntitySpan
 
@@ -41,14 +41,26 @@ def entity_counts(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[
         expected: annotated entities of each message.
         predicted: predicted entities of each message, with the fields of `EntitySpan` in their order.
     """
-    gold, found = _numbered(expected), set()
-    annotated = {span[:4]: span[4:] for span in gold}
-    for span in _numbered(predicted):
-        wanted = annotated.get(span[:4], (None, None))
-        found.add((*span[:4], *(value if want else None for want, value in zip(wanted, span[4:]))))
+    gold = set(_numbered(expected))
+    found = set(_without_unknown(_numbered(predicted), gold))
     return EntityCounts(len(gold), len(found), len(gold & found))
 
 
-def _numbered(messages: Sequence[Sequence[Any]]) -> Set[Tuple[Any, ...]]:
-    """The distinct spans, each preceded by the index of its message."""
-    return {(index, *span) for index, spans in enumerate(messages) for span in spans}
+def are_right(expected: Sequence[Sequence[EntitySpan]], predicted: Sequence[Sequence[Any]]) -> List[bool]:
+    """Whether each predicted entity is right, for those of all messages in their order; see `entity_counts`."""
+    gold = set(_numbered(expected))
+    return [span in gold for span in _without_unknown(_numbered(predicted), gold)]
+
+
+def _numbered(messages: Sequence[Sequence[Any]]) -> List[Tuple[Any, ...]]:
+    """The spans, each preceded by the index of its message."""
+    return [(index, *span) for index, spans in enumerate(messages) for span in spans]
+
+
+def _without_unknown(predicted: Sequence[Tuple[Any, ...]], gold: Set[Tuple[Any, ...]]) -> List[Tuple[Any, ...]]:
+    """The predicted spans, without the role or group if the test data has none."""
+    annotated = {span[:4]: span[4:] for span in gold}
+    return [
+        (*span[:4], *(value if want else None for want, value in zip(annotated.get(span[:4], (None, None)), span[4:])))
+        for span in predicted
+    ]

@@ -128,10 +128,11 @@ CITY = EntitySpan(0, 4, "city")
 
 
 class FakeExtractor(FakeWorker):
-    """Extracts the first four characters of every message."""
+    """Extracts the first four characters of every message and, without a confidence, four others."""
 
     def parse(self, texts, pause=0.0):
-        return {**super().parse(texts), "entities": [[[0, 4, "city", None, None]] for _ in texts]}
+        found = {"entities": [[[0, 4, "city", None, None], [5, 9, "city", None, None]] for _ in texts]}
+        return {**super().parse(texts), **found, "entity_confidences": [[0.7, None] for _ in texts]}
 
 
 def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatch):
@@ -140,13 +141,15 @@ def test_entities_are_scored_where_the_test_data_has_some(two_models, monkeypatc
     assert all("entity_f1" not in result for result in without)
     messages = [message._replace(entities=(CITY,)) if message.intent == "a" else message for message in MESSAGES]
     results = compare_models(two_models, messages, rounds=3)
-    assert [result["entity_f1"] for result in results] == [pytest.approx(2 * 4 / (4 + 10))] * 2
-    assert report.comparison_rows(results)[0][2:4] == ["macro F1", "entity F1"]
+    assert [result["entity_f1"] for result in results] == [pytest.approx(2 * 4 / (4 + 20))] * 2
+    assert [result["entity_calibration_error"] for result in results] == [pytest.approx(0.7 - 4 / 10)] * 2
+    assert report.comparison_rows(results)[0][2:6] == ["macro F1", "entity F1", "ECE", "entity ECE"]
 
 
 def test_no_extractor_is_no_score_and_one_that_finds_nothing_has_the_worst(two_models, monkeypatch):
     def parse(self, texts, pause=0.0):
-        return {**FakeWorker.parse(self, texts), "entities": [[] for _ in texts]}
+        nothing = {name: [[] for _ in texts] for name in ("entities", "entity_confidences")}
+        return {**FakeWorker.parse(self, texts), **nothing}
 
     monkeypatch.setattr(comparison, "WorkerProcess", type("Blind", (FakeWorker,), {"parse": parse}))
     messages = [message._replace(entities=(CITY,)) for message in MESSAGES]

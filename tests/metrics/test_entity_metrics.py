@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.metrics.entities import are_right, entity_f1
 
 CITY, MUSIC = EntitySpan(0, 4, "city"), EntitySpan(5, 9, "music")
 FROM = EntitySpan(0, 4, "city", role="from")
@@ -31,6 +31,13 @@ FROM = EntitySpan(0, 4, "city", role="from")
 def test_entities_are_right_where_span_type_and_annotated_role_are(expected, predicted, share):
     as_json = json.loads(json.dumps(predicted))
     assert entity_f1(expected, as_json) == (share if share is None else pytest.approx(share))
+
+
+def test_whether_each_entity_is_right():
+    found = [[MUSIC, CITY], [], [FROM._replace(role="to"), FROM, EntitySpan(0, 4, "city", "from", "1")]]
+    assert are_right([[CITY], [MUSIC], [FROM]], found) == [False, True, False, True, True]
+    assert are_right([[CITY]], [[FROM]]) == [True]  # the test data has no role there
+    assert are_right([], []) == []
 
 
 SPAN = st.tuples(st.integers(0, 2), st.integers(3, 4), st.sampled_from("ab")).map(lambda values: EntitySpan(*values))
