@@ -25,8 +25,8 @@ from typing import Any, Dict, Mapping, Optional
 from rasa_compressed_bert import __version__
 from rasa_compressed_bert.errors import ArtifactError
 
-FORMAT_VERSION = 4
-READABLE_VERSIONS = (2, 3, 4)
+FORMAT_VERSION = 5
+READABLE_VERSIONS = (2, 3, 4, 5)
 """In version 3, a wordpiece was tagged from its own hidden state only; version 2 had neither views of a message nor the
 names of a graph's outputs."""
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"

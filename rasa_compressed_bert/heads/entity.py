@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -11,49 +11,24 @@ import tensorflow as tf
 from rasa_compressed_bert.compression.distillation import over_wordpieces
 from rasa_compressed_bert.config import BertOptions, EntityConfig
 from rasa_compressed_bert.data.entities import MOST_LABELS, EntitySpan, TagScheme, TagSpan, entity_labels, word_starts
-from rasa_compressed_bert.data.example import Example, evenly_spaced, intent_labels
+from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.heads.comma_lists import comma_separated
-from rasa_compressed_bert.metrics.entities import entity_f1
+from rasa_compressed_bert.heads.measured_entities import HeldOutEntities, MeasuredEntities
 from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
 from rasa_compressed_bert.runtime.decoders import ENTITIES
-from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder, FoundEntity
+from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder
 from rasa_compressed_bert.runtime.ranking import LOGITS
 from rasa_compressed_bert.tokenization.pieces import Pieces, SplitPoints, align_entities, split_points_for
 from rasa_compressed_bert.training.batches import NO_LABEL, Labels
-from rasa_compressed_bert.training.calibration import calibration_temperature
 from rasa_compressed_bert.training.head import ElementLoss, Fold, Head, Rows
 from rasa_compressed_bert.training.linear_probe import linear_probe
 from rasa_compressed_bert.training.scores import Score, labelled_rows, negative_log_likelihood
 
 _PROBED_MESSAGES, _PROBED_WORDPIECES = 2000, 60_000  # limits for hidden states in memory, for MiniLM 4.6 kB each
-_CALIBRATING_WORDPIECES = 20_000
-
-
-@dataclass(frozen=True)
-class MeasuredEntities:
-    """The measurements of entities on held-out messages.
-
-    Attributes:
-        score: score of the dense model.
-        tag_temperature: temperature of the logits, at least 1: if a few messages are all tagged correctly, a fitted
-            one would make every entity certain.
-    """
-
-    score: Score
-    tag_temperature: float = 1.0
-
-
-class _Observed(NamedTuple):
-    """Tags, logits and entities of the held-out messages of one fold."""
-
-    tags: Sequence[np.ndarray]  # (T_i,)
-    logits: Sequence[np.ndarray]  # (T_i, K)
-    annotated: List[Tuple[EntitySpan, ...]]
-    found: List[List[FoundEntity]]
 
 
 @dataclass(frozen=True)
@@ -129,16 +104,14 @@ class EntityHead(Head):
             "cuts": {word: list(places) for word, places in self.split_points.items()},
             "inside_words": self.inside_words,
             "comma_separated": list(self.comma_separated),
-            "temperature": self.temperature(measured),
             "layer": self.layer.name,
             "transitions": self.transitions.to_list(),
         }
+        if measured is not None and measured.entity_confidences is not None:
+            entities.update(measured.entity_confidences._asdict())
         if self.by_intent is not None:
             entities["by_intent"] = self.by_intent.to_dict()
         return {"entities": entities}
-
-    def temperature(self, measured: Optional[MeasuredEntities]) -> float:
-        return measured.tag_temperature if measured else 1.0
 
     def continued(self, now: Head) -> EntityHead:
         """This head, with what `now` learnt from its annotations, but only the comma-separated types that both have."""
@@ -265,7 +238,7 @@ class EntityHead(Head):
         ends = np.cumsum(np.asarray(lengths)[places])
         return places[: max(1, int(np.searchsorted(ends, _PROBED_WORDPIECES, side="right")))]
 
-    def observe(self, fold: Fold) -> _Observed:
+    def observe(self, fold: Fold) -> HeldOutEntities:
         decoder = EntityDecoder(self.to_manifest(None)["entities"], intent_labels(fold.examples))
         tag_logits, intent_logits = fold.predictions[self.layer.output], fold.predictions.get(LOGITS)
         logits = [
@@ -278,20 +251,11 @@ class EntityHead(Head):
             for place, example, rows in zip(fold.held_out, examples, logits)
         ]
         tags = [fold.encoded.labels[self.name][place] for place in fold.held_out]
-        return _Observed(tags, logits, [example.entities for example in examples], found)
+        return HeldOutEntities(tags, logits, [example.entities for example in examples], found)
 
-    def measure(self, observed: Sequence[_Observed]) -> MeasuredEntities:
-        """The score, in which spans are right if they match annotations exactly, and the temperature."""
-        logits = [row for one in observed for row in one.logits]
-        rows, tags = labelled_rows(logits, [own for one in observed for own in one.tags], width=self.size)
-        some = evenly_spaced(len(tags), _CALIBRATING_WORDPIECES)
-        found = [[(own.start, own.end, *own.label) for own in each] for one in observed for each in one.found]
-        f1 = entity_f1([spans for one in observed for spans in one.annotated], found)
-        score = Score(
-            negative_log_likelihood(rows, tags) if len(tags) else 0.0, {} if f1 is None else {"entity_f1": f1}
-        )
-        return MeasuredEntities(score, max(1.0, calibration_temperature(rows[some], tags[some])))
+    def measure(self, observed: Sequence[HeldOutEntities]) -> MeasuredEntities:
+        return MeasuredEntities.of(observed, num_tags=self.size)
 
     @classmethod
     def measured_from(cls, values: Mapping[str, Any]) -> MeasuredEntities:
-        return MeasuredEntities(Score(), values["tag_temperature"])
+        return MeasuredEntities.from_dict(values)

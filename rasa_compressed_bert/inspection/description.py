@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
@@ -68,7 +68,8 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         max_length=manifest["max_length"],
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
-        temperature=_temperature(manifest),
+        temperature=manifest.get("temperature") if manifest.get("labels") else None,
+        entities_calibrated=_are_entities_calibrated(manifest) if "entities" in manifest else None,
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),
         held_out=_held_out(manifest),
@@ -83,14 +84,10 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     return report
 
 
-def _temperature(manifest: Mapping[str, Any]) -> Optional[float]:
-    """The temperature of the intents or, in a model without any, of the entities; None for other models.
-
-    The manifests of all models have an entry for the intents.
-    """
-    if not manifest.get("labels") and "entities" in manifest:
-        return float(manifest["entities"]["temperature"])
-    return manifest.get("temperature") if manifest.get("labels") else None
+def _are_entities_calibrated(manifest: Mapping[str, Any]) -> bool:
+    """Whether confidences of entities were calibrated; older models have a temperature instead of a slope."""
+    entities = manifest["entities"]
+    return "slope" in entities or ("temperature" in entities and _is_calibrated(manifest))
 
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:

@@ -151,6 +151,9 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
             "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"
         )
         values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
+    if component["entities_calibrated"] is not None:
+        few = f"not calibrated: fewer than {MIN_EXAMPLES} entities were found in held-out messages"
+        values["entity confidences"] = "calibrated on held-out messages" if component["entities_calibrated"] else few
     for name, score in component["held_out"].items():
         values[name] = _score(score)
     if component["weakest"]:

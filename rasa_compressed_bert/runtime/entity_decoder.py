@@ -10,6 +10,7 @@ from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagS
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
 from rasa_compressed_bert.runtime.ranking import positive
 from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.views.view import softmax
@@ -25,7 +26,7 @@ class FoundEntity(NamedTuple):
         start: its first character.
         end: the end of its last character.
         label: its type and, if there are any, role and group.
-        confidence: the smallest probability of the tags of its wordpieces.
+        confidence: the probability that it is right, see `EntityDecoder`.
     """
 
     start: int
@@ -49,9 +50,13 @@ class EntityDecoder:
     If the best tags are not a valid sequence, the best valid one is searched for, by the sum of the logits and of the
     scores of transitions, see `TagTransitions.scores`.
 
+    The margin of an entity, from which `PlattScaling` computes its confidence, is the smallest log-odds of the tags of
+    its wordpieces.
+
     Args:
-        entities: the manifest entry of the head: tags, `temperature`, `inside_words`, `comma_separated`, `transitions`
-            and, in a model with intents, `by_intent`.
+        entities: the manifest entry of the head: tags, `inside_words`, `comma_separated`, `transitions`, `slope` and
+            `intercept` of confidences if they are calibrated and, in a model with intents, `by_intent`. Older models
+            have a `temperature` of the logits instead of the slope and the intercept.
         intents: the intents, in the order of their logits; empty if the model has none.
 
     Raises:
@@ -70,7 +75,8 @@ class EntityDecoder:
                 self._log_ratios = np.pad(of_tags, ((0, 0), (1, 0)))
         transitions = TagTransitions.from_list(entities.get("transitions", ()), self.scheme)  # older models have none
         self._transitions = transitions.scores(self.scheme)
-        self._temperature = positive(entities["temperature"])
+        self._temperature = positive(entities.get("temperature", 1.0))
+        self._confidences = PlattScaling.read(entities) if "slope" in entities else PlattScaling()
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
 
@@ -97,9 +103,9 @@ class EntityDecoder:
         if not spans:
             return []
         inside = np.flatnonzero(tags != OUTSIDE)
-        confidences = np.zeros(len(tags))
-        confidences[inside] = _probabilities(logits[inside], tags[inside], self._temperature)
-        probabilities: List[float] = confidences.tolist()
+        of_tags = np.zeros(len(tags))
+        of_tags[inside] = _log_odds(logits[inside] / self._temperature, tags[inside])
+        log_odds: List[float] = of_tags.tolist()
         starts: List[int] = pieces.starts.tolist()
         ends: List[int] = pieces.ends.tolist()
         found: List[FoundEntity] = []
@@ -107,7 +113,7 @@ class EntityDecoder:
             start, end = starts[span.first], ends[span.end - 1]
             if start == end or (found and start < found[-1].end):  # only a marker of a word, or part of a character
                 continue
-            confidence = min(probabilities[span.first : span.end])
+            confidence = self._confidences.probability(min(log_odds[span.first : span.end]))
             label = self.scheme.labels[span.label]
             parts = _between_commas(text, start, end) if label.entity in self._comma_separated else [(start, end)]
             found.extend(FoundEntity(*part, label, confidence) for part in parts)
@@ -136,9 +142,11 @@ def _between_commas(text: str, start: int, end: int) -> Iterator[Tuple[int, int]
             yield first, first + len(item.strip(_AROUND))
 
 
-def _probabilities(logits: np.ndarray, tags: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities of the chosen tags.  # (T,)"""
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    exponentials = np.exp(scaled)
-    return exponentials[np.arange(len(tags)), tags] / exponentials.sum(axis=1)
+def _log_odds(logits: np.ndarray, tags: np.ndarray) -> np.ndarray:
+    """`z_t - log sum_(c != t) exp(z_c)`, the log-odds of the chosen tags `t`.  # (T,)"""
+    others = logits.astype(np.float64)
+    places = np.arange(len(tags)), tags
+    chosen = others[places]
+    others[places] = -np.inf
+    largest = others.max(axis=1)
+    return chosen - largest - np.log(np.exp(others - largest[:, np.newaxis]).sum(axis=1))

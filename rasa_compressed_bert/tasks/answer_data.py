@@ -20,8 +20,8 @@ from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks.training_run import Messages
 from rasa_compressed_bert.tokenization.pieces import Pieces
 from rasa_compressed_bert.tokenization.windows import WindowTokenizer
-from rasa_compressed_bert.training.calibration import MIN_EXAMPLES
 from rasa_compressed_bert.training.batches import EncodedExamples
+from rasa_compressed_bert.training.calibration import MIN_EXAMPLES
 from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 logger = logging.getLogger(__name__)

@@ -142,7 +142,8 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
     found = np.isfinite(answers.margins)
     is_enough, fitted = found.sum() >= MIN_EXAMPLES, dict(entry)
     if is_enough:
-        fitted.update(fit_platt_scaling(answers.margins[found], answers.right[found])._asdict())
+        slope, intercept = fit_platt_scaling(answers.margins[found], answers.right[found])
+        fitted.update(slope=slope, intercept=intercept)
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
     if not is_enough:

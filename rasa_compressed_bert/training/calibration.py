@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Tuple
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit, logsumexp
-
-from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
 
 MIN_EXAMPLES = 20
 """The number of held-out examples from which on confidences are calibrated."""
@@ -41,19 +39,21 @@ def calibration_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=_BOUNDS, method="bounded").x))
 
 
-def fit_platt_scaling(margins: np.ndarray, right: np.ndarray) -> PlattScaling:
+def fit_platt_scaling(margins: np.ndarray, right: np.ndarray) -> Tuple[float, float]:
     """The slope and the intercept of greatest likelihood for held-out predictions (Platt 1999).
+
+        p = 1 / (1 + exp(-(slope margin + intercept)))
 
     The target of each of `n` right predictions is `(n + 1) / (n + 2)`, and of each of `m` wrong ones `1 / (m + 2)`, so
     that confidences do not become 1 if all are right. The slope is positive, so that confidences increase with margins.
-    With fewer than `MIN_EXAMPLES` predictions, the default values of `PlattScaling` are returned.
+    With fewer than `MIN_EXAMPLES` predictions they are 1 and 0: a margin is then taken for the log-odds.
 
     Args:
         margins: the margins of the predictions, `(n,)`.
         right: whether each prediction is right, `(n,)`.
     """
     if len(margins) < MIN_EXAMPLES:
-        return PlattScaling()
+        return 1.0, 0.0
     count = int(right.sum())
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
     scale = float(np.std(margins)) or 1.0
@@ -65,7 +65,7 @@ def fit_platt_scaling(margins: np.ndarray, right: np.ndarray) -> PlattScaling:
 
     found = minimize(negative_log_likelihood, np.zeros(2), method="L-BFGS-B", bounds=[(-5.0, 5.0), (-20.0, 20.0)]).x
     slope = float(np.exp(found[0])) / scale
-    return PlattScaling(slope, float(found[1]) - slope * float(np.mean(margins)))
+    return slope, float(found[1]) - slope * float(np.mean(margins))
 
 
 def answers_are_calibrated(manifest: Mapping[str, Any]) -> bool:

@@ -93,10 +93,10 @@ def test_text_has_widths_scores_and_latency():
 def test_the_temperature_is_that_of_what_the_model_predicts():
     """Every manifest has a temperature of intents, also that of a model without any."""
     small = small_artifact()
-    entities = {"labels": [["city", None, None]], "bilou": True, "temperature": 2.5}
+    entities = {"labels": [["city", None, None]], "bilou": True}
     manifest = {**small.manifest, "entities": entities}
     assert describe(small)["temperature"] == describe(Artifact(manifest, small.files))["temperature"] == 1.5
-    assert describe(Artifact({**manifest, "labels": []}, small.files))["temperature"] == 2.5
+    assert describe(Artifact({**manifest, "labels": []}, small.files))["temperature"] is None
     answers = {
         **small.manifest,
         "labels": [],
@@ -206,3 +206,20 @@ def test_damaged_component_is_named(tmp_path):
         tar.add(str(tmp_path / "model.tar.gz_content"), arcname="")
     with pytest.raises(ArtifactError, match=f"{NODE}.*{WEIGHTS}"):
         inspect_model(tmp_path / "damaged.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "calibration, said",
+    [
+        ({"slope": 0.5, "intercept": 1.0}, "calibrated on held-out messages"),
+        ({}, "not calibrated: fewer than 20 entities were found in held-out messages"),
+        ({"temperature": 2.5}, "calibrated on held-out messages"),  # older models
+    ],
+)
+def test_whether_confidences_of_entities_are_calibrated(calibration, said):
+    small = small_artifact()
+    entities = {"labels": [["city", None, None]], "bilou": True, **calibration}
+    manifest = {**small.manifest, "entities": entities, "cross_fitted": {"messages": 40, "folds": 2, "score": {}}}
+    report = describe(Artifact(manifest, small.files))
+    blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    assert said in " ".join(as_text(blocks).split())

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, TagSpan, entity_labels
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder
 from rasa_compressed_bert.tokenization.pieces import Pieces
 
 LABELS = entity_labels([EntitySpan(0, 1, "a"), EntitySpan(0, 1, "b")])
 SCHEME = TagScheme(LABELS)
-MANIFEST = {**SCHEME.to_dict(), "temperature": 1.0, "cuts": {}, "inside_words": True, "comma_separated": []}
+MANIFEST = {**SCHEME.to_dict(), "cuts": {}, "inside_words": True, "comma_separated": []}
 
 
 def decoded(text, places, *spans):
@@ -68,6 +69,31 @@ def test_models_without_counts_or_intents_decode_tags_alone():
 
 def described(count):
     return {**MANIFEST, "labels": [[f"type{number}", None, None] for number in range(count)]}
+
+
+def confidences(**calibration):
+    """The confidence of an entity of two wordpieces whose tags have probabilities of 0.9 and 0.6."""
+    places = [(0, 2), (2, 4)]
+    pieces = Pieces(np.arange(4), *np.array(places).T, np.array([False, True]), False)
+    tags = SCHEME.tags([TagSpan(0, 2, 0)], 2)
+    logits = np.zeros((2, SCHEME.num_tags))
+    for place, (tag, probability) in enumerate(zip(tags, (0.9, 0.6))):
+        logits[place, tag] = np.log(probability / (1 - probability) * (SCHEME.num_tags - 1))
+    (found,) = EntityDecoder({**MANIFEST, **calibration}).decode("Rome", pieces, logits)
+    return found.confidence
+
+
+def test_the_confidence_is_computed_from_the_least_probable_tag():
+    assert confidences() == pytest.approx(0.6)
+    assert confidences(slope=0.5, intercept=1.0) == pytest.approx(1 / (1 + math.exp(-(0.5 * math.log(1.5) + 1))))
+    powers = np.array([0.6, *[0.4 / (SCHEME.num_tags - 1)] * (SCHEME.num_tags - 1)]) ** 0.5
+    assert confidences(temperature=2.0) == pytest.approx(powers[0] / powers.sum())  # of older models
+
+
+@pytest.mark.parametrize("damaged", [{"slope": 0.0, "intercept": 0.0}, {"slope": 1.0, "intercept": math.inf}])
+def test_damaged_confidences_are_refused(damaged):
+    with pytest.raises(ArtifactError, match="calibration of confidences is not valid"):
+        EntityDecoder({**MANIFEST, **damaged})
 
 
 def test_labels_do_not_take_memory_without_limit():

@@ -6,9 +6,8 @@ from rasa_compressed_bert.training.calibration import fit_platt_scaling
 
 
 def confidences_of(margins, right):
-    fitted = fit_platt_scaling(np.asarray(margins, float), np.asarray(right, bool))
-    scaling = PlattScaling.read(fitted._asdict())
-    return np.array([scaling.probability(margin) for margin in margins]), fitted
+    scaling = PlattScaling(*fit_platt_scaling(np.asarray(margins, float), np.asarray(right, bool)))
+    return np.array([scaling.probability(margin) for margin in margins]), scaling
 
 
 @pytest.mark.parametrize("slope, intercept", [(0.5, -1.0), (2.0, 0.0), (0.1, 3.0)])
@@ -16,7 +15,7 @@ def test_the_slope_and_the_intercept_of_the_data(slope, intercept):
     rng = np.random.default_rng(0)
     margins = rng.normal(0.0, 3.0 / slope, 5000)
     right = rng.random(5000) < 1 / (1 + np.exp(-(slope * margins + intercept)))
-    fitted = fit_platt_scaling(margins, right)
+    fitted = PlattScaling(*fit_platt_scaling(margins, right))
     assert fitted.slope == pytest.approx(slope, rel=0.1)
     assert fitted.intercept == pytest.approx(intercept, abs=0.3)
 
@@ -44,5 +43,5 @@ def test_equal_margins():
 
 
 def test_few_predictions_teach_nothing():
-    assert fit_platt_scaling(np.ones(19), np.ones(19, bool)) == PlattScaling(1.0, 0.0)
-    assert fit_platt_scaling(np.ones(0), np.ones(0, bool)) == PlattScaling(1.0, 0.0)
+    assert fit_platt_scaling(np.ones(19), np.ones(19, bool)) == (1.0, 0.0)
+    assert fit_platt_scaling(np.ones(0), np.ones(0, bool)) == (1.0, 0.0)
