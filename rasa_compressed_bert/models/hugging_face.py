@@ -14,6 +14,7 @@ import numpy as np
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.families import family_of, model_types
 from rasa_compressed_bert.models.families.family import Family
+from rasa_compressed_bert.models.families.reading import encoder_parameters
 from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.own_files import require_own_values, require_own_vocabulary
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
@@ -63,12 +64,12 @@ def read_checkpoint(name: str) -> ModelState:
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
-    parameters = family.parameters(variables, len(shape.layers))
+    parameters = encoder_parameters(family, variables, shape, name=name)
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
     _require_special_ends(name, tokenizer.backend_tokenizer)
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
-    parameters = {**parameters, **family.token_type(variables), **pooler, **answerer}
+    parameters = {**parameters, **pooler, **answerer}
     return ModelState(shape, parameters, tokenizer.backend_tokenizer.to_str())
 
 

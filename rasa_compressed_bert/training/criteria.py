@@ -12,10 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from rasa_compressed_bert.compression.importance import magnitude_scores, taylor_scores
-from rasa_compressed_bert.compression.neuron_pruning import LayerScores
+from rasa_compressed_bert.compression.neuron_pruning import HEADS, POOLER, VALUE, LayerScores
 from rasa_compressed_bert.config.pruning import IMPORTANCE
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.models.gates import open_gates
 from rasa_compressed_bert.models.task_model import TaskModel
 
+_NOT_FINITE = "NaN or infinity (also if the training diverged, see learning_rate)"
 GateGradients = Sequence[Mapping[str, tf.Tensor]]
 
 
@@ -31,7 +34,11 @@ class Criterion(Protocol):
         """
 
     def scores(self) -> List[LayerScores]:
-        """Called between train steps: the scores of all units since the last call; the lowest are pruned first."""
+        """Called between train steps: the scores of all units since the last call.
+
+        The score of a unit is a sum over its weights: units are ranked by their scores divided by the number of their
+        weights, and the lowest are pruned first. Units that are pruned already are scored too.
+        """
 
 
 class TaylorCriterion:
@@ -87,3 +94,32 @@ def register_criterion(name: str, criterion: Callable[[TaskModel], Criterion]) -
 def criterion_for(name: str, model: TaskModel) -> Criterion:
     """Makes the criterion for a value of `pruning.importance`."""
     return _CRITERIA[name](model)
+
+
+def checked_scores(criterion: Criterion, model: TaskModel, *, pooler: bool) -> List[LayerScores]:
+    """The scores of a criterion.
+
+    Args:
+        criterion: scores the units.
+        model: the model that it was made for.
+        pooler: whether neurons of the pooler are pruned; else their scores may be missing.
+
+    Raises:
+        CompressedBertError: if scores of a kind of units are missing, not finite, or not one for each unit.
+    """
+    scores = criterion.scores()
+    for index, gates in enumerate(open_gates(model.encoder.shape, model.pooler_size if pooler else 0)):
+        sizes = {kind: gate.shape for kind, gate in gates.items()}
+        if VALUE in sizes:
+            sizes[HEADS] = sizes[VALUE][:1]
+        layer = scores[index] if index < len(scores) else {}
+        for kind, size in sizes.items():
+            found = np.asarray(layer[kind]) if kind in layer else None
+            if found is None or found.shape != size or not np.isfinite(found).all():
+                what = "nothing" if found is None else str(found.shape) if found.shape != size else _NOT_FINITE
+                place = "the pooler, in the last dictionary," if kind == POOLER else f"layer {index}"
+                raise CompressedBertError(
+                    f"{type(criterion).__name__}.scores: {place} needs finite scores of '{kind}' with the shape {size} "
+                    f"and has {what}."
+                )
+    return scores

@@ -24,7 +24,7 @@ from rasa_compressed_bert.models.encoder import BertEncoder, Parameters
 from rasa_compressed_bert.models.gates import LayerGates, open_gates, per_example
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
-from rasa_compressed_bert.training.criteria import Criterion, criterion_for
+from rasa_compressed_bert.training.criteria import Criterion, checked_scores, criterion_for
 
 Gates = List[Dict[str, tf.Tensor]]
 MakeModel = Callable[[EncoderShape, Parameters], TaskModel]
@@ -120,7 +120,7 @@ class UnitPruning(ScheduledPruning):
         due = {kinds: schedule(tf.constant(step)) for kinds, schedule in self._schedules.items()}
         if not any(bool(should_prune) for should_prune, _ in due.values()):
             return
-        scores = self._criterion.scores()
+        scores = checked_scores(self._criterion, self._model, pooler=(POOLER,) in due)
         rankings = [Ranking(kinds, float(sparsity)) for kinds, (_, sparsity) in due.items() if kinds != (POOLER,)]
         gates = select_units(self._model.encoder.shape, scores, rankings)
         if (POOLER,) in due:

@@ -44,7 +44,9 @@ def registries(monkeypatch):
 
 
 def follow(recipe):
-    exec(compile(RECIPES[recipe], f"recipe of a {recipe}", "exec"), {"__name__": recipe})
+    names = {"__name__": recipe}
+    exec(compile(RECIPES[recipe], f"recipe of a {recipe}", "exec"), names)
+    return names
 
 
 def trained(component, config, folder):
@@ -108,10 +110,19 @@ def test_a_student(tiny_weights, tmp_path):
 @pytest.mark.slow
 def test_a_family(tiny_rembert_weights, tmp_path):
     follow("family")
+    assert follow("comparison")["largest_difference"](str(tiny_rembert_weights)) < 1e-5
     options = {**BERT, "model_weights": str(tiny_rembert_weights), "pruning": {"method": "none"}}
     artifact = trained("PrunedBertIntentClassifier", options, tmp_path)
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
     assert (len(shape.layers), shape.embedding_size, shape.hidden_size) == (1, 24, 32)
+
+
+@pytest.mark.slow
+def test_random_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    follow("weights")
+    assert follow("comparison")["largest_difference"]("tiny_weights") < 1e-5
+    trained("PrunedBertIntentClassifier", {**BERT, "model_weights": "tiny_weights"}, tmp_path / "storage")
 
 
 @pytest.mark.slow

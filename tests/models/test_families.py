@@ -1,6 +1,7 @@
 """Every family of encoders computes what transformers' class computes: dense, pruned and exported."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,8 +21,9 @@ from rasa_compressed_bert.export.packing import pack, unpack
 from rasa_compressed_bert.export.parity import check_features
 from rasa_compressed_bert.export.tensorflow_graph import to_graph_def
 from rasa_compressed_bert.export.tflite import to_tflite
+from rasa_compressed_bert.models import families
 from rasa_compressed_bert.models.encoder import BertEncoder
-from rasa_compressed_bert.models.families import family_of
+from rasa_compressed_bert.models.families import bert, family_of
 from rasa_compressed_bert.models.gates import open_gates, per_example
 from rasa_compressed_bert.models.hugging_face import _short_name
 from rasa_compressed_bert.models.pretrained import load_pretrained
@@ -259,3 +261,26 @@ def changed(folder, model, tiny_weights, **values):
 def test_unsupported_roberta(tmp_path, tiny_weights, change, message):
     with pytest.raises(WeightsError, match=message):
         load_pretrained(changed(tmp_path, reference_model("roberta"), tiny_weights, **change))
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        (
+            {"norms": {**bert.FAMILY.norms, "output_norm": "output/norm"}},
+            "'encoder/.*/output/norm/gamma'",
+        ),
+        ({"norms": {"output_norm": "output/LayerNorm"}}, "'layers.0.attention_norm.beta' the shape None"),
+        (
+            {"kernels": {**bert.FAMILY.kernels, "output": "intermediate/dense"}},
+            "output.bias' the shape",
+        ),
+        ({"kernels": {**bert.FAMILY.kernels, "value": "attention/self/key"}}, "leaves out 4 of .*self/value"),
+        ({"token_types": False}, "leaves out 1 of .*token_type_embeddings"),
+    ],
+)
+def test_a_family_that_does_not_fit_is_refused(tiny_weights, tmp_path, monkeypatch, changes, told):
+    monkeypatch.setitem(families._FAMILIES, "bert", replace(bert.FAMILY, **changes))
+    reference_model("bert").save_pretrained(tmp_path, safe_serialization=True)
+    with pytest.raises(WeightsError, match=told):
+        load_pretrained(str(copy_tokenizer(tiny_weights, tmp_path)))

@@ -7,7 +7,7 @@ from random_models import random_parameters, random_shape
 from rasa_compressed_bert.compression.importance import magnitude_scores
 from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig, PruningConfig
 from rasa_compressed_bert.config import pruning as pruning_options
-from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.errors import CompressedBertError, ConfigError
 from rasa_compressed_bert.models.gates import open_gates
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.training import criteria
@@ -85,6 +85,28 @@ def test_it_observes_gradients_of_all_units_that_it_scores(registered):
     *layers, pooler = pruning.final_gates()
     assert pooler["pooler"].sum() == 8
     assert min(gate.min() for layer in layers for gate in layer.values()) == 0
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda scores: scores[1].pop("attention_heads"), "layer 1 .*'attention_heads' .* nothing"),
+        (lambda scores: scores[0].update(value=np.zeros(32)), r"layer 0 .*'value' .*\(4, 8\) and has \(32,\)"),
+        (lambda scores: scores[0]["intermediate"].fill(np.nan), "layer 0 .*'intermediate' .* NaN"),
+        (lambda scores: scores.pop(), "layer 1 .*'query_key' .* nothing"),
+        (lambda scores: scores[-1].pop("pooler"), "pooler, .*'pooler' .*(16,).* nothing"),
+    ],
+)
+def test_scores_that_no_ranking_can_use_are_refused(change, told):
+    model = TaskModel(SHAPE, random_parameters(SHAPE, pooler_size=16))
+    criterion = LastUnitsCriterion(model)
+    scores = criterion.scores()
+    if "pooler" not in told:
+        scores.pop()  # nothing is asked for where the pooler is not pruned
+    change(scores)
+    criterion.scores = lambda: scores
+    with pytest.raises(CompressedBertError, match=f"LastUnitsCriterion.scores: .*{told}"):
+        criteria.checked_scores(criterion, model, pooler="pooler" in told)
 
 
 def test_an_option_knows_what_is_registered(registered):

@@ -37,7 +37,9 @@ class KerasStudent(Student):
 
     @abstractmethod
     def parameters(self, table: np.ndarray, options: Any, *, num_classes: int, seed: int) -> Dict[str, np.ndarray]:
-        """New parameters by name.
+        """New parameters by name: matrices end in `.kernel`, and lookup tables begin with `embeddings.`.
+
+        Every array with two axes is quantized, so the graph reads it with `Graph.dense` or `Graph.rows`.
 
         Args:
             table: embeddings of the wordpieces, `(V, E)`.
