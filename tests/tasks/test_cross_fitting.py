@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from task_harness import EXAMPLES
 
+from rasa_compressed_bert.config import BertEntityExtractorConfig
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
@@ -84,6 +86,15 @@ def test_texts_are_not_listed_again_for_each_message(run_of, monkeypatch):
     listed.clear()
     cross_fit(run)
     assert len(listed) < len(EXAMPLES)
+
+
+def test_messages_that_differ_in_case_alone_are_not_all_held_out(tiny_weights, trained_on):
+    """No model could be trained then: all of them are in the same part."""
+    texts = [f"{'ORDER'[:size]}{'order'[size:]} a pizza" for size in range(6)] + ["Order A pizza", "order a Pizza"]
+    examples = [Example(text, entities=(EntitySpan(8, 13, "dish"),)) for text in texts]
+    config = BertEntityExtractorConfig.from_dict({"model_weights": str(tiny_weights), "epochs": 1})
+    assert cross_fit(prepare(examples, config, known=NO_VALUES)).cross_fitted == NOTHING_HELD_OUT
+    assert not trained_on
 
 
 @pytest.mark.parametrize("examples, split", [(EXAMPLES, 0.0), (EXAMPLES[:4], 0.1)], ids=["switched off", "too few"])
