@@ -81,12 +81,14 @@ def _folds(run: TrainingRun, count: int) -> np.ndarray:
     Each response of a retrieval intent counts as an intent of its own, and messages that differ only in case and
     whitespace count as one.  # (n,)
     """
-    classes, texts = _classes(run), run.messages.texts
-    folds = message_folds(texts, classes, count, seed=run.config.random_seed)
+    texts = run.messages.texts
+    number = len(texts) - run.messages.num_names  # names, the last ones, are not messages of users
+    texts, classes = texts[:number], _classes(run)[:number]
+    folds = np.full(len(run.messages.encoded), -1, np.int64)
+    folds[:number] = message_folds(texts, classes, count, seed=run.config.random_seed)
     distinct = classes[np.unique(first_of_same(texts))]
     known, counts = np.unique(distinct[distinct != NO_CLASS], return_counts=True)
-    folds[np.isin(classes, known[counts == 1])] = -1
-    folds[len(folds) - run.messages.num_names :] = -1  # names of intents are not messages of users
+    folds[:number][np.isin(classes, known[counts == 1])] = -1
     return folds
 
 

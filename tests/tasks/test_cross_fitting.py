@@ -11,7 +11,7 @@ from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import cross_fitting
+from rasa_compressed_bert.tasks import cross_fitting, preparation
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.cross_fitted import NOTHING_HELD_OUT, cross_fitted_of
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
@@ -67,6 +67,21 @@ def test_the_only_example_of_an_intent_is_never_held_out(run_of, trained_on):
     found = cross_fit(run_of(examples)).cross_fitted
     assert found.messages == len(EXAMPLES)
     assert all("nobody says this twice" in texts for texts in trained_on)
+
+
+def test_names_of_intents_are_not_messages(run_of, trained_on, monkeypatch):
+    """Of two messages of an intent, each is held out once, and an only one never, whether its name is learnt or not."""
+    monkeypatch.setattr(preparation, "helpful_names", lambda given, labels, *_, **__: [*map(name_of, labels)])
+    words = "weather rain sun food pizza curry song music table".split()
+    examples = [Example(f"{start} {word}", word) for word in words for start in ("the", "my")]
+    found = cross_fit(run_of([*examples, Example("nobody says this twice", "rare")])).cross_fitted
+    assert found.messages == len(examples)
+    parts = [[text.split()[1] for text in texts if text[:2] in ("th", "my")] for texts in trained_on]
+    assert sorted(parts[0]) == sorted(parts[1]) == sorted(words)
+
+
+def name_of(intent):
+    return Example(f"name of {intent}", intent, annotated=False)
 
 
 def test_of_many_messages_one_part_is_held_out(run_of, trained_on, monkeypatch):
