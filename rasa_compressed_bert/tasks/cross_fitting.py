@@ -76,19 +76,19 @@ def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, A
 
 
 def _folds(run: TrainingRun, count: int) -> np.ndarray:
-    """The fold of each message; -1 for those that are never held out: names, and the only message of an intent.
+    """The fold of each message; -1 for those that are never held out.
 
+    These are names, and the only message of an intent whose name is not learnt: a model would not know the intent.
     Each response of a retrieval intent counts as an intent of its own, and messages that differ only in case and
     whitespace count as one.  # (n,)
     """
-    texts = run.messages.texts
-    number = len(texts) - run.messages.num_names  # names, the last ones, are not messages of users
-    texts, classes = texts[:number], _classes(run)[:number]
-    folds = np.full(len(run.messages.encoded), -1, np.int64)
-    folds[:number] = message_folds(texts, classes, count, seed=run.config.random_seed)
+    classes, texts = _classes(run), run.messages.texts
+    number = len(texts) - run.messages.num_names  # names, the last ones, are not messages of users, and have no fold
+    folds = np.full(len(texts), -1, np.int64)
+    folds[:number] = message_folds(texts[:number], classes[:number], count, seed=run.config.random_seed)
     distinct = classes[np.unique(first_of_same(texts))]
     known, counts = np.unique(distinct[distinct != NO_CLASS], return_counts=True)
-    folds[:number][np.isin(classes, known[counts == 1])] = -1
+    folds[np.isin(classes, known[counts == 1])] = -1
     return folds
 
 
