@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 from rasa_compressed_bert.errors import CompressedBertError
 
@@ -78,7 +78,9 @@ class Project(NamedTuple):
         return written
 
 
-def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[Path]] = None) -> Project:
+def read_project(
+    path: Path, nlu: Optional[Path], questions: Optional[Sequence[Path]] = None, *, varied: Collection[str] = ()
+) -> Project:
     """Reads a config.yml and its data.
 
     Args:
@@ -86,6 +88,7 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
         nlu: NLU data that the component learns from.
         questions: files in the format of SQuAD 2.0; if they are given, the component is one that learns answers, and
             they replace its option `training_data`.
+        varied: dotted names of the options that a search varies.
 
     Raises:
         CompressedBertError: if one of them cannot be read, or if there is not exactly one component of that kind.
@@ -108,7 +111,7 @@ def read_project(path: Path, nlu: Optional[Path], questions: Optional[Sequence[P
     place, component = _component(path, pipeline, learns_answers=False)
     data, options = load_training_data(nlu), component.options_class
     examples = _examples(component, pipeline, data, in_order=nlu.is_dir())
-    learns = options.learns_entities and pipeline[place].get("lookups", True)
+    learns = options.learns_entities and ("lookups" in varied or pipeline[place].get("lookups", True))
     return Project(config, text, place, options, examples, known=known_values_of(data) if learns else None)
 
 

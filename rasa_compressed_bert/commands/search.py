@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive
@@ -136,8 +136,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    project = read_project(arguments.config, arguments.nlu, arguments.questions)
-    space = _space(arguments.space, project)
+    given = _search_section(arguments.space) if arguments.space else None
+    varied = given if isinstance(given, dict) else ()
+    project = read_project(arguments.config, arguments.nlu, arguments.questions, varied=varied)
+    space = _space(given, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold or ())
     require_scores(arguments.maximize, thresholds, project.config_class)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
@@ -177,14 +179,14 @@ def _task(project: Project, out: Path) -> Any:
     return AnswerTask(project.questions, texts=[document.text for document in documents])
 
 
-def _space(path: Optional[Path], project: Project) -> Any:
-    """The search space; warns of contradictions in it."""
+def _space(given: Any, project: Project) -> Any:
+    """The search space, the default one if none is given; warns of contradictions in it."""
     from rasa_compressed_bert.search.space import default_space, read_space, require_possible
 
-    if path is None:
+    if given is None:
         space = default_space(project.config_class, project.options)
     else:
-        space = read_space(_search_section(path), project.config_class)
+        space = read_space(given, project.config_class)
     require_possible(space, project.config_class, project.options)
     return space
 
@@ -227,7 +229,8 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
 
 
 def _search_section(path: Path) -> Any:
+    """The search space in a file, not None."""
     values = read_yaml(path)
     if not isinstance(values, dict) or set(values) != {"search"}:
         raise ConfigError(f"--space: '{path}' must have `search:` as its only key at the top level")
-    return values["search"]
+    return values["search"] or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
@@ -59,8 +60,11 @@ class LabelledMessage(NamedTuple):
 
 
 def normal_form(text: str) -> str:
-    """A text in lower case with single spaces: equal for texts that a model hardly distinguishes."""
-    return " ".join(text.lower().split())
+    """A text in lower case with single spaces: equal for texts that a model hardly distinguishes.
+
+    Accents are composed (Unicode's NFC), as both encodings of an accent look the same and are the same to a model.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.lower().split()))
 
 
 def first_of_same(texts: Sequence[str]) -> np.ndarray:

@@ -93,8 +93,8 @@ class _OtherPassages:
         for question in questions:
             passages[question.document][question.passage] = None
         self._documents = {name: list(own) for name, own in passages.items()}
-        self._casefolded = {passage: passage.casefold() for own in self._documents.values() for passage in own}
-        self._words = {passage: _words(text) for passage, text in self._casefolded.items()}
+        self._forms = {passage: _form(passage) for own in self._documents.values() for passage in own}
+        self._words = {passage: _words(form) for passage, form in self._forms.items()}
         counts = Counter(word for own in self._words.values() for word in own)
         self._rarity = {word: math.log(len(self._words) / number) for word, number in counts.items()}
         self._rng = rng
@@ -103,15 +103,20 @@ class _OtherPassages:
         """The passage that shares the most rare words with a question, of up to 1,000 random ones; None without any."""
         own = self._documents[question.document]
         drawn = [own[index] for index in self._rng.permutation(len(own))[:_CANDIDATES]]
-        answers = [answer.casefold() for answer in question.answer_texts]
-        asked = _words(question.text.casefold())
+        answers = [_form(answer) for answer in question.answer_texts]
+        asked = _words(_form(question.text))
 
         def shared(passage: str) -> float:
             return math.fsum(self._rarity[word] for word in asked & self._words[passage])
 
         nearest_first = sorted(drawn, key=shared, reverse=True)
-        return next((one for one in nearest_first if not any(text in self._casefolded[one] for text in answers)), None)
+        return next((one for one in nearest_first if not any(text in self._forms[one] for text in answers)), None)
 
 
-def _words(casefolded: str) -> Set[str]:
-    return set(_WORD.findall(casefolded))
+def _form(text: str) -> str:
+    """A text in lower case with single spaces, as a line break within an answer is no other answer."""
+    return with_single_blanks(text.casefold())
+
+
+def _words(form: str) -> Set[str]:
+    return set(_WORD.findall(form))

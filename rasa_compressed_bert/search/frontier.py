@@ -119,10 +119,14 @@ def require_some(
     def miss(point: Point) -> float:
         return max(item.violation(point.figures) for item in thresholds)
 
+    def measured(point: Point, metric: str) -> str:
+        figure = point.figures.get(metric)
+        return f"{metric} {'not measured: the data have no labels' if figure is None else f'{figure:.4g}'}"
+
     nearest = sorted(points, key=miss)[:_SHOWN]
     lines = [
         f"  {'the unchanged config.yml' if point.number < 0 else f'trial {point.number}'}: "
-        + ", ".join(f"{item.metric} {point.figures[item.metric]:.4g}" for item in thresholds)
+        + ", ".join(measured(point, item.metric) for item in thresholds)
         for point in nearest
     ]
     asked = ", ".join(map(str, thresholds))

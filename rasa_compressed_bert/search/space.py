@@ -30,6 +30,16 @@ _RANGE = {"low", "high", "step", "log"}
 _JSON = "json:"
 """Prefix of a list among the choices, which a storage can only keep as text."""
 _TRIED = 200  # random draws to detect contradicting options
+_ON_OWN_PASSAGES = "questions are asked about their own passages, of which none is retrieved"
+_WITHOUT_EFFECT: Mapping[str, str] = {
+    "budget": "a budget chooses the pruning itself; give its limits to search as --threshold",
+    "documents": _ON_OWN_PASSAGES,
+    "intents": _ON_OWN_PASSAGES,
+    "num_threads": "models are timed on one thread",
+    "passages": _ON_OWN_PASSAGES,
+    "training_data": "models learn the questions of --questions",
+}
+"""Options, and sections, that change no figure of a trial, with the reasons."""
 _OF_BERTS: Mapping[str, Any] = {
     "epochs": {"low": 4, "high": 12},
     "learning_rate": {"low": 3e-5, "high": 4e-4, "log": True},
@@ -165,6 +175,9 @@ def read_space(values: Any, config_class: Type[ComponentConfig]) -> Space:
 def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> BaseDistribution:
     if not isinstance(name, str):
         raise ConfigError(f"search: {shown(name)} is not the name of an option")
+    reason = _WITHOUT_EFFECT.get(name.partition(".")[0])
+    if reason is not None and _kind(name, config_class) is not None:
+        raise ConfigError(f"search.{name}: leave it out, as it changes no figure of a trial: {reason}")
     if isinstance(value, list):
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
             raise ConfigError(f"search.{name}: write two or more different values instead of {shown(value)}")

@@ -42,16 +42,14 @@ def cross_fit(run: TrainingRun) -> TrainingRun:
         return run
     few = count < PLAIN_SPLIT_FROM
     folds = 2 if few else round(1.0 / share)
-    used = folds if few else 1
     assigned = _folds(run, folds)
-    parts = [np.flatnonzero(assigned == number) for number in range(used)]
-    observed = [
-        _observed(run, part, name=f"cross-fit ({number} of {used})")
-        for number, part in enumerate(parts, 1)
-        if len(part)
-    ]
-    if not observed:
+    parts = [np.flatnonzero(assigned == number) for number in range(folds if few else 1)]
+    parts = [part for part in parts if 0 < len(part) < count]  # all messages may be in one, if they hardly differ
+    if not parts:
         return run
+    observed = [
+        _observed(run, part, name=f"cross-fit ({number} of {len(parts)})") for number, part in enumerate(parts, 1)
+    ]
     known: Dict[str, Any] = {}
     for head in run.heads:
         found = [own[head.name] for own in observed if own[head.name] is not None]
@@ -59,7 +57,7 @@ def cross_fit(run: TrainingRun) -> TrainingRun:
         if measured is not None:
             known[head.name] = measured
     score = sum((measured.score for measured in known.values()), Score())
-    return replace(run, cross_fitted=CrossFitted(sum(map(len, parts)), used, score.to_dict(), known))
+    return replace(run, cross_fitted=CrossFitted(sum(map(len, parts)), len(parts), score.to_dict(), known))
 
 
 def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, Any]:
@@ -78,17 +76,19 @@ def _observed(run: TrainingRun, inside: np.ndarray, *, name: str) -> Dict[str, A
 
 
 def _folds(run: TrainingRun, count: int) -> np.ndarray:
-    """The fold of each message; -1 for those that are never held out: names, and the only message of an intent.
+    """The fold of each message; -1 for those that are never held out.
 
+    These are names, and the only message of an intent whose name is not learnt: a model would not know the intent.
     Each response of a retrieval intent counts as an intent of its own, and messages that differ only in case and
     whitespace count as one.  # (n,)
     """
     classes, texts = _classes(run), run.messages.texts
-    folds = message_folds(texts, classes, count, seed=run.config.random_seed)
+    number = len(texts) - run.messages.num_names  # names, the last ones, are not messages of users, and have no fold
+    folds = np.full(len(texts), -1, np.int64)
+    folds[:number] = message_folds(texts[:number], classes[:number], count, seed=run.config.random_seed)
     distinct = classes[np.unique(first_of_same(texts))]
     known, counts = np.unique(distinct[distinct != NO_CLASS], return_counts=True)
     folds[np.isin(classes, known[counts == 1])] = -1
-    folds[len(folds) - run.messages.num_names :] = -1  # names of intents are not messages of users
     return folds
 
 

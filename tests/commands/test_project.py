@@ -56,6 +56,8 @@ def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, compon
     assert read.known == KNOWN
     assert read.data != other.data, "a study of other values is another study"
     assert read_project(*files(component, "lookups: false")).known is None
+    varied = read_project(*files(component, "lookups: false"), varied=["lookups"])
+    assert varied.known == KNOWN, "a trial with lookups: true would learn none"
 
 
 def test_a_component_without_entities_learns_no_lookup_values(files):

@@ -64,6 +64,14 @@ def test_texts_that_differ_in_case_and_blanks_are_in_one_part(texts, share, data
     assert not training & validation and sorted(np.concatenate(parts)) == list(range(len(texts)))
 
 
+def test_texts_that_differ_in_the_encoding_of_accents_are_in_one_part():
+    """A model reads both in the same way, so a held-out one would be known from the other."""
+    words = [f"caf\u00e9 {letter}" for letter in "abcdefghij"]
+    texts = [*words, *(word.replace("\u00e9", "e\u0301") for word in words)]
+    _, validation = stratified_split(np.zeros(20, int), 0.3, seed=0, texts=texts)
+    assert len(validation) == 6 and sorted(validation % 10) == sorted(2 * [*validation[:3]])
+
+
 @given(classes_of_examples, shares, st.integers(0, 1000))
 def test_split_depends_on_the_seed_alone(classes, share, seed):
     first, second = (stratified_split(classes, share, seed=seed) for _ in range(2))

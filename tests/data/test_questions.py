@@ -26,6 +26,13 @@ def test_the_most_similar_of_many_passages():
     assert made.passage == PASSAGES[1]
 
 
+def test_a_line_break_within_the_answer_makes_no_other_answer():
+    """The question would be learnt as unanswerable from a passage that answers it."""
+    asked = Question("1", "Which city is large?", "New York is large.", ((0, 8),), "d")
+    wrapped = Question("2", "Who?", "The city of New\nYork is a large one.", (), "d")
+    assert unanswerable_questions([asked, wrapped], 5, seed=0) == []
+
+
 def test_questions_of_other_documents_are_not_paired():
     other = Question("9", "Who?", PASSAGES[1], (), "Harvard")
     assert unanswerable_questions([CAPITAL, other], 5, seed=0) == []

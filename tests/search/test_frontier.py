@@ -122,3 +122,14 @@ def test_thresholds_that_nothing_meets():
         require_some([], POINTS, thresholds)
     with pytest.raises(CompressedBertError, match="size_mb <= 5 on other splits. The closest ones:"):
         require_some([], POINTS, thresholds, where=" on other splits")
+
+
+def test_a_score_that_other_splits_do_not_have():
+    """Such as that of unanswerable questions, if a split holds out none."""
+    thresholds = read_thresholds(["unanswerable_f1 >= 0.5"])
+    found = {**point(3, 0.9, 1.0, 1.0).figures, "unanswerable_f1": 0.8}
+    others = [{name: value for name, value in found.items() if name != "unanswerable_f1"}]
+    measured = [Point(3, averaged(found, others), {})]
+    assert pareto(measured, ["size_mb"], thresholds) == []
+    with pytest.raises(CompressedBertError, match="trial 3: unanswerable_f1 not measured: the data have no labels"):
+        require_some([], measured, thresholds, where=" on the other splits of the data")

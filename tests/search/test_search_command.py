@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from test_pipelines import NLU
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.artifact.archives import artifacts_of
-from rasa_compressed_bert.commands import search_results
+from rasa_compressed_bert.commands import search, search_results
 from rasa_compressed_bert.commands.project import read_project
+from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.tasks import teacher as teacher_of_students
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
@@ -109,6 +111,8 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
         return capsys.readouterr().err
 
     assert "did you mean 'epochs'" in said(space={"epoch": [2, 3]})
+    (tmp_path / "empty.yml").write_text("search:")
+    assert "search: write options with their values" in said("--space", str(tmp_path / "empty.yml"))
     assert "--minimize: 'size': name one or two of" in said("--minimize", "size")
     assert "--threshold: 'f1 > 2' cannot be read; write a metric" in said("--threshold", "f1 > 2")
     assert "contradict each other" in said("--threshold", "score >= 0.9", "--threshold", "score <= 0.8")
@@ -127,6 +131,15 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     (tmp_path / "config.yml").write_text("pipeline: 3")
     assert main(["search", "--nlu", str(tmp_path / "nlu.yml"), "--config", str(tmp_path / "config.yml")]) == 2
     assert "has no pipeline" in capsys.readouterr().err
+
+
+def test_values_of_lookup_tables_are_read_if_trials_may_learn_them(project, tiny_weights, monkeypatch):
+    read = []
+    monkeypatch.setattr(search, "_task", lambda project, out: read.append(project.known) or sys.exit(3))
+    for space in ({"epochs": [2, 3]}, {"lookups": [True, False]}):
+        with pytest.raises(SystemExit):
+            main(project(tiny(tiny_weights, lookups=False), space))
+    assert read == [None, KnownValues()]
 
 
 def test_a_config_is_read_as_rasa_reads_it(project, tiny_weights, tmp_path):

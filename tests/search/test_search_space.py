@@ -4,6 +4,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
     JointBertClassifierConfig,
@@ -41,6 +42,21 @@ def test_lists_and_ranges():
         "epochs": IntDistribution(2, 8, step=2),
         "learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
     }
+
+
+@pytest.mark.parametrize(
+    "config_class, name, values, reason",
+    [
+        (PRUNED, "budget.max_size_mb", [5.0, 8.0], "a budget chooses the pruning itself"),
+        (PRUNED, "num_threads", [1, 2], "models are timed on one thread"),
+        (BertAnswerExtractorConfig, "passages", {"low": 1, "high": 5}, "questions are asked about their own passages"),
+        (BertAnswerExtractorConfig, "training_data", ["a.json", "b.json"], "the questions of --questions"),
+    ],
+)
+def test_options_that_change_no_figure_are_refused(config_class, name, values, reason):
+    """Their best value would be chosen by chance, and written to the config.yml of a choice."""
+    with pytest.raises(ConfigError, match=f"search.{name}: leave it out, as it changes no figure .*{reason}"):
+        read_space({name: values}, config_class)
 
 
 BASES = [

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from task_harness import EXAMPLES
 
+from rasa_compressed_bert.config import BertEntityExtractorConfig
+from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import cross_fitting
+from rasa_compressed_bert.tasks import cross_fitting, preparation
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.cross_fitted import NOTHING_HELD_OUT, cross_fitted_of
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
@@ -67,6 +69,23 @@ def test_the_only_example_of_an_intent_is_never_held_out(run_of, trained_on):
     assert all("nobody says this twice" in texts for texts in trained_on)
 
 
+def test_names_of_intents_have_no_fold(run_of, trained_on, monkeypatch):
+    """Else two messages of an intent could be held out together; an only one is, if its name tells of the intent."""
+    monkeypatch.setattr(preparation, "helpful_names", lambda *_, **__: [*map(name_of, [*words, "named"])])
+    words = "weather rain sun food pizza curry song music table".split()
+    examples = [Example(f"{start} {word}", word) for word in words for start in ("the", "my")]
+    alone = [Example("nobody says this twice", "rare"), Example("nor this", "named")]
+    found = cross_fit(run_of([*examples, *alone])).cross_fitted
+    assert found.messages == len(examples) + 1
+    parts = [[text.split()[1] for text in texts if text[:3] in ("the", "my ")] for texts in trained_on]
+    assert sorted(parts[0]) == sorted(parts[1]) == sorted(words)
+    assert sum("nor this" in texts for texts in trained_on) == 1
+
+
+def name_of(intent):
+    return Example(f"name of {intent}", intent, annotated=False)
+
+
 def test_of_many_messages_one_part_is_held_out(run_of, trained_on, monkeypatch):
     monkeypatch.setattr(cross_fitting, "PLAIN_SPLIT_FROM", 10)
     found = cross_fit(run_of(EXAMPLES)).cross_fitted
@@ -84,6 +103,15 @@ def test_texts_are_not_listed_again_for_each_message(run_of, monkeypatch):
     listed.clear()
     cross_fit(run)
     assert len(listed) < len(EXAMPLES)
+
+
+def test_messages_that_differ_in_case_alone_are_not_all_held_out(tiny_weights, trained_on):
+    """No model could be trained then: all of them are in the same part."""
+    texts = [f"{'ORDER'[:size]}{'order'[size:]} a pizza" for size in range(6)] + ["Order A pizza", "order a Pizza"]
+    examples = [Example(text, entities=(EntitySpan(8, 13, "dish"),)) for text in texts]
+    config = BertEntityExtractorConfig.from_dict({"model_weights": str(tiny_weights), "epochs": 1})
+    assert cross_fit(prepare(examples, config, known=NO_VALUES)).cross_fitted == NOTHING_HELD_OUT
+    assert not trained_on
 
 
 @pytest.mark.parametrize("examples, split", [(EXAMPLES, 0.0), (EXAMPLES[:4], 0.1)], ids=["switched off", "too few"])
