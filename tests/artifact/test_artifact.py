@@ -162,7 +162,7 @@ def test_the_manifest_names_the_release_that_wrote_it(folder, tmp_path):
     [
         (None, None, "format version None.*Train the model again"),
         (0, None, "format version 0.*Train the model again"),
-        (1, None, "written in format version 1; rasa_compressed_bert .* reads versions 2, 3, 4, 5. Train the model again"),
+        (1, None, "in format version 1; rasa_compressed_bert .* reads versions 2, 3, 4, 5. Train the model again"),
         ("1", "0.1.0", "by rasa_compressed_bert 0.1.0 in format version 1.*Train the model again"),
         (FORMAT_VERSION + 1, "9.0.0", "bert 9.0.0 in .*Install release 9.0.0, or train the model again"),
         (FORMAT_VERSION + 1, None, "Install a newer release, or train the model again"),
