@@ -45,7 +45,7 @@ class WordpieceTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
         if not _has_single_ends(self._tokenizer):
-            raise ArtifactError("The tokenizer adds other wordpieces to a message than one at each end. Train it again.")
+            raise ArtifactError("The tokenizer adds other wordpieces than one at each end of a message. Train again.")
         self._max_length, self._longest_text = max_length, LONGEST_WORD * max_length
 
     @property
