@@ -37,6 +37,8 @@ VIEWS = "views.safetensors"
 DOCUMENTS, PASSAGES = "documents.json", "passages.safetensors"
 LARGEST_FILE = 4 * 2**30
 """The largest file in bytes that is read into memory; BERT-large in 32-bit floats has a third of it."""
+LONGEST_MESSAGE = 512
+"""The largest number of wordpieces of a message: memory and time of attention are quadratic in it."""
 LARGEST_DESCRIPTION = 2**26
 """The largest JSON file about a model, in bytes; in memory it takes twenty times as many."""
 INTENT_CLASSIFIER, ENTITY_EXTRACTOR, JOINT_CLASSIFIER = "intent_classifier", "entity_extractor", "joint_classifier"
@@ -64,6 +66,21 @@ class Artifact:
 
     manifest: Mapping[str, Any]
     files: Mapping[str, bytes]
+
+    @property
+    def max_length(self) -> int:
+        """The number of wordpieces of a message that are read, or of words by a model of spaCy.
+
+        Raises:
+            ArtifactError: if it is not an integer from 1 to `LONGEST_MESSAGE`.
+        """
+        length = self.manifest["max_length"]
+        if not isinstance(length, int) or not 1 <= length <= LONGEST_MESSAGE:
+            raise ArtifactError(
+                f"The model reads messages of up to {length!r} wordpieces, which is not an integer from 1 to "
+                f"{LONGEST_MESSAGE}: it is damaged. Train it again."
+            )
+        return length
 
     @property
     def size(self) -> int:

@@ -26,7 +26,7 @@ def before_and_after(artifact: Artifact, *, text: str = SHORT_MESSAGE) -> Dict[s
     The dense models have random weights, which do not affect latency.
     """
     dense, _ = shapes_of(artifact.manifest)
-    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.max_length)
     input_ids = tokenizer.encode(text)[np.newaxis]  # (1, T)
     classes, entities = len(artifact.manifest.get("labels", ())), artifact.manifest.get("entities")
     tags = TagScheme.from_dict(entities).num_tags if entities else 0

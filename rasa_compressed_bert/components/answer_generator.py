@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, Optional
 
 from rasa.core.nlg import TemplatedNaturalLanguageGenerator
@@ -10,7 +11,9 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.utils.endpoints import EndpointConfig
 
 from rasa_compressed_bert.components.bert_answer_extractor import ANSWER
+from rasa_compressed_bert.data.warnings import listed
 
+logger = logging.getLogger(__name__)
 ANSWERED, DOCUMENT, CONFIDENCE = "answered", "answer_document", "answer_confidence"
 
 
@@ -27,13 +30,25 @@ class AnswerNaturalLanguageGenerator(TemplatedNaturalLanguageGenerator):
 
     def __init__(self, endpoint_config: Optional[EndpointConfig], domain: Domain) -> None:
         super().__init__(domain.responses)
+        self._has_warned = False
 
     async def generate(
         self, utter_action: str, tracker: DialogueStateTracker, output_channel: str, **kwargs: Any
     ) -> Optional[Dict[str, Any]]:
         """The response of an action, see `TemplatedNaturalLanguageGenerator`."""
-        values = {**tracker.current_slot_values(), **answer_values(tracker)}
-        return self.generate_from_slots(utter_action, values, output_channel, **kwargs)
+        slots, answer = tracker.current_slot_values(), answer_values(tracker)
+        self._warn_of_hidden(slots, answer)
+        return self.generate_from_slots(utter_action, {**slots, **answer}, output_channel, **kwargs)
+
+    def _warn_of_hidden(self, slots: Dict[str, Any], answer: Dict[str, Any]) -> None:
+        """Warns once of slots of the bot that responses cannot use, as values of the answer have the same names."""
+        hidden = sorted(name for name in answer if slots.get(name) is not None)
+        if hidden and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                f"Slots that responses cannot use: {listed(hidden)}. There these names stand for the answer of "
+                "BertAnswerExtractor. Rename the slots."
+            )
 
 
 def answer_values(tracker: DialogueStateTracker) -> Dict[str, Any]:

@@ -74,7 +74,7 @@ def tflite_files(artifact: Artifact, *, quantization: str, texts: Sequence[str])
             "This student is not a BERT, and only ONNX Runtime can serve it: export it with --format onnx."
         )
     shape = EncoderShape.from_dict(artifact.manifest["encoder"])
-    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.max_length)
     forward, messages = forward_pass(shape, unpack(shape, tensors)), tokenizer.encode_all(texts)
     model = to_tflite(forward, quantization=quantization, calibration=messages)
     return {TFLITE_MODEL: model, **_description(artifact)}

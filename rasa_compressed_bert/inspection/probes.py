@@ -92,7 +92,7 @@ class IntentProbe(Probe):
         start = state_of(artifact)
         self._labels: List[str] = artifact.manifest["labels"]
         self._expected, self.count = [message.intent for message in messages], len(messages)
-        wordpieces = WordpieceTokenizer(start.tokenizer, artifact.manifest["max_length"])
+        wordpieces = WordpieceTokenizer(start.tokenizer, artifact.max_length)
         super().__init__(start, wordpieces.encode_all([message.text for message in messages]))
 
     def unknown(self) -> List[str]:
@@ -121,7 +121,7 @@ class AnswerProbe(Probe):
         start, answers = state_of(artifact), artifact.manifest[ANSWERS]
         self._questions, self.count = questions, len(questions)
         self._decoder = AnswerDecoder(answers)
-        tokenizer = WindowTokenizer(start.tokenizer, artifact.manifest["max_length"], stride=answers["stride"])
+        tokenizer = WindowTokenizer(start.tokenizer, artifact.max_length, stride=answers["stride"])
         self._windows: List[List[Window]] = [
             tokenizer.windows(tokenizer.encode_question(one.text), tokenizer.encode_passage(one.passage))
             for one in questions

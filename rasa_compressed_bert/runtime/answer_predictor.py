@@ -61,7 +61,7 @@ class AnswerPredictor:
         self._output = outputs.index(ANSWER_LOGITS)
         self.decoder = AnswerDecoder(manifest[ANSWERS])
         json, stride = artifact.files[TOKENIZER].decode("utf-8"), manifest[ANSWERS]["stride"]
-        self._tokenizer = WindowTokenizer(json, manifest["max_length"], stride=stride)
+        self._tokenizer = WindowTokenizer(json, artifact.max_length, stride=stride)
         self._index, self._count = PassageIndex.open(artifact), passages
         self._encoded = lru_cache(maxsize=_KEPT_PASSAGES)(self._encode)
 

@@ -63,9 +63,9 @@ class MessagePredictor:
         # positions in the text take time, and are not needed if only whole messages are labelled
         if with_pieces or not set(self._decoders) <= {INTENTS, RESPONSES}:
             split_points = manifest.get("entities", {}).get("cuts", {})
-            self._tokenizer: Any = PieceTokenizer(json, manifest["max_length"], split_points)
+            self._tokenizer: Any = PieceTokenizer(json, artifact.max_length, split_points)
         else:
-            self._tokenizer = WordpieceTokenizer(json, manifest["max_length"])
+            self._tokenizer = WordpieceTokenizer(json, artifact.max_length)
         report = manifest.get("out_of_scope", {})
         self._unknown = None if report.get("has_unknown_messages", True) else unknown_id(json)
         self._punctuation = frozenset(map(int, report.get("punctuation", ())))  # older models have none

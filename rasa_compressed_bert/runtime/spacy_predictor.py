@@ -34,7 +34,7 @@ class SpacyPredictor:
 
     def __init__(self, artifact: Artifact):
         self._ranker = IntentRanker(artifact)
-        self._max_length: int = artifact.manifest["max_length"]
+        self._max_length = artifact.max_length
         language: str = artifact.manifest["student"]["language"]
         self._nlp = textcat_pipeline(language, self._ranker.labels)
         try:

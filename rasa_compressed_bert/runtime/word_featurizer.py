@@ -32,7 +32,7 @@ class WordFeaturizer:
     """
 
     def __init__(self, artifact: Artifact, *, pooling: str = "mean", num_threads: int = 1):
-        self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.manifest["max_length"])
+        self._tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.max_length)
         self._engine = open_engine(artifact, num_threads=num_threads)
         self._pooling = pooling
 

@@ -25,6 +25,7 @@ _RUN = re.compile(r"[\S\x0b\x0c\x1c-\x1f\x85]+")
 _WHOLE = 1_000_000  # wordpieces, so that texts are not truncated
 _FEW = 0.1  # share of the annotations of a type
 _JOINER = "\u200d"  # between the characters of one emoji
+_JAMO = frozenset(map(chr, range(0x1160, 0x1200)))  # vowels and final consonants, from which syllables are composed
 
 
 class Pieces(NamedTuple):
@@ -87,10 +88,21 @@ def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, continues: np
     starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
     if not text.isascii():
         for index, (end, limit) in enumerate(zip(ends.tolist(), [*starts[1:].tolist(), len(text)])):
-            while end < limit and (text[end] == _JOINER or unicodedata.category(text[end]).startswith("M")):
+            while end < limit and _continues_character(text[end]):
                 end += 1
             ends[index] = end
     return Pieces(input_ids, starts, ends, continues, truncated)
+
+
+def _continues_character(character: str) -> bool:
+    """Whether a character without a wordpiece of its own belongs to the one before it.
+
+    Tokenizers remove marks, or compose a character from its parts, of which the library gives the place of the first:
+    marks, the vowel and the final consonant of a Korean syllable, and the marks of narrow Japanese letters, which are
+    letters to Unicode.
+    """
+    wide = unicodedata.normalize("NFKC", character)[0]
+    return character == _JOINER or unicodedata.category(wide).startswith("M") or wide in _JAMO
 
 
 def split_points_for(

@@ -16,6 +16,7 @@ DOMAIN = Domain.from_yaml(
 version: "3.1"
 slots:
   guest: {type: text, mappings: [{type: custom}]}
+  answer: {type: text, mappings: [{type: custom}]}
 responses:
   utter_answer:
   - text: "{guest}: {answer} ({answer_document}, {answer_confidence})"
@@ -49,3 +50,12 @@ def test_only_the_answer_to_the_last_message_counts():
 
 def test_before_a_message_there_is_no_answer():
     assert said() == "I don't know, Ada."
+
+
+def test_a_slot_of_the_bot_that_an_answer_hides_is_named_once(caplog):
+    generator = NaturalLanguageGenerator.create(ENDPOINT, DOMAIN)
+    for value in (None, "blue", "red"):
+        tracker = DialogueStateTracker.from_events("guest", [SlotSet("answer", value)], DOMAIN.slots)
+        asyncio.run(generator.generate("utter_answer", tracker, "rest"))
+    (warning,) = caplog.messages
+    assert warning.startswith("Slots that responses cannot use: answer.")

@@ -10,9 +10,10 @@ from random_models import random_parameters, random_shape
 from scipy.special import softmax
 from shipped_tokenizer import minilm_tokenizer
 
-from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.config import QuantizationConfig
+from rasa_compressed_bert.artifact.artifact import LONGEST_MESSAGE, Artifact
+from rasa_compressed_bert.config import BertAnswerExtractorConfig, PrunedBertIntentClassifierConfig, QuantizationConfig
 from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan, TagScheme
+from rasa_compressed_bert.errors import ArtifactError, ConfigError
 from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
@@ -124,6 +125,20 @@ def test_predictions_of_a_random_model_are_well_formed(artifact):
     prediction = MessagePredictor(artifact).predict("from rome to oslo")
     assert [round(sum(confidence for _, confidence in prediction.ranking), 6)] == [1.0]
     assert all(0 <= entity.start < entity.end <= 17 for entity in prediction.entities)
+
+
+@pytest.mark.parametrize("length", [0, 513, 1_000_000, 12.5, "128"])
+def test_a_model_that_reads_messages_of_any_length_is_refused(artifact, length):
+    """Time and memory of attention are quadratic: 12,000 words took 1.8 GB in a tiny model with enough positions."""
+    with pytest.raises(ArtifactError, match="reads messages of up to"):
+        MessagePredictor(Artifact({**artifact.manifest, "max_length": length}, artifact.files))
+
+
+@pytest.mark.parametrize("options", [PrunedBertIntentClassifierConfig, BertAnswerExtractorConfig])
+def test_the_longest_message_is_that_of_the_options(options):
+    options.from_dict({"max_length": LONGEST_MESSAGE})
+    with pytest.raises(ConfigError, match="max_length"):
+        options.from_dict({"max_length": LONGEST_MESSAGE + 1})
 
 
 @pytest.mark.parametrize("places", [["x"], [1.5], 1])

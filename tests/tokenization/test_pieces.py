@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from shipped_tokenizer import minilm_tokenizer
+from subword_harness import unigram
 
 from rasa_compressed_bert.data.entities import EntitySpan, TagScheme, entity_labels
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer, align_entities, split_points_for, whole_words
@@ -105,6 +106,21 @@ def test_what_is_cut_off_is_lost_and_reported():
     entities = entities_at((0, 1), (2, 5))
     assert round_trip("a bcd", entities, max_length=3) == (entities[:1], entities[1:])
     assert round_trip("pneumonoultramicroscopic", entities_at((0, 24)), max_length=4) == ([], entities_at((0, 24)))
+
+
+@pytest.mark.parametrize(
+    "word",
+    {
+        "Korean, decomposed as macOS writes it": unicodedata.normalize("NFD", "서울"),
+        "Korean, from letters and a cluster": "\u1100\u1161\u3133",
+        "narrow katakana": "ﾊﾟﾝﾀﾞ",
+        "accents": "Zoe\u0308",
+    }.values(),
+)
+def test_a_word_ends_with_all_parts_of_its_last_character(word):
+    """Weights such as multilingual-e5-small compose characters, and give each the place of its first part."""
+    pieces = PieceTokenizer(unigram(), 64, {}).encode(f"{word} {word}")
+    assert pieces.words == [(0, len(word)), (len(word) + 1, 2 * len(word) + 1)]
 
 
 @pytest.mark.parametrize("text, places", [("a \u200b b", [(2, 3)]), ("\x00", [(0, 1)])])

@@ -1,5 +1,6 @@
 """Wordpieces of any text equal those of transformers."""
 
+import base64
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shipped_tokenizer import minilm_tokenizer
+from tokenizers import Tokenizer, processors
 
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.models.pretrained import local_folder
@@ -231,6 +233,45 @@ def test_padding_that_was_saved_with_the_weights_is_off():
 def test_what_is_no_tokenizer_is_refused(damaged):
     with pytest.raises(ArtifactError, match="tokenizer cannot be read"):
         WordpieceTokenizer(damaged, MAX_LENGTH)
+
+
+def charsmap(replacement):
+    """SentencePiece's table with one entry: an index, which is a double-array trie, and the replacement of "b"."""
+    units = np.zeros(512, "<u4")
+    units[ord("b")] = ord("b") | 1 << 8 | (ord("b") ^ 300) << 10  # a leaf whose value, at place 300, is 0
+    table = units.nbytes.to_bytes(4, "little") + units.tobytes() + replacement.encode() + b"\0"
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}
+
+
+@pytest.mark.parametrize("step", [charsmap("bc" * 100), {"type": "Prepend", "prepend": "bc" * 100}])
+def test_a_tokenizer_with_a_table_or_a_prefix_that_makes_a_message_very_long_is_refused(step):
+    """With a table of 30 kB, a message of 1,000 characters took 5 GB."""
+    state = {**json.loads(minilm_tokenizer()), "normalizer": step}
+    assert len(Tokenizer.from_str(json.dumps(state)).normalizer.normalize_str("b")) >= 200
+    with pytest.raises(ArtifactError, match="a character with very many others"):
+        WordpieceTokenizer(json.dumps(state), 16)
+
+
+@pytest.mark.parametrize("step", [charsmap("bc"), {"type": "Prepend", "prepend": "\u2581"}])
+def test_a_tokenizer_with_a_usual_table_or_prefix_is_read(step):
+    WordpieceTokenizer(json.dumps({**json.loads(minilm_tokenizer()), "normalizer": step}), 16)
+
+
+CLS, SEP = ({"SpecialToken": {"id": name, "type_id": 0}} for name in ("[CLS]", "[SEP]"))
+REPEATED = [CLS, *[{"Sequence": {"id": "A", "type_id": 0}}] * 2, SEP]
+MANY = {"id": "[SEP]", "ids": [102] * 1000, "tokens": ["[SEP]"] * 1000}
+
+
+@pytest.mark.parametrize("changed", [{"single": REPEATED}, {"special_tokens": {"[CLS]": MANY, "[SEP]": MANY}}, None])
+def test_a_tokenizer_that_adds_more_than_one_wordpiece_at_each_end_is_refused(changed):
+    """Time and memory of attention are quadratic, and what a tokenizer adds is not truncated."""
+    state = json.loads(minilm_tokenizer())
+    ends = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 101), ("[SEP]", 102)])
+    template = {**json.loads(ends.__getstate__()), **(changed or {})}
+    for processor in (template, {"type": "Sequence", "processors": [template]}):
+        state["post_processor"] = processor
+        with pytest.raises(ArtifactError, match="other wordpieces") if changed else nullcontext():
+            WordpieceTokenizer(json.dumps(state), 16)
 
 
 @pytest.mark.parametrize("replacements", [["b " * 100], ["bb"] * 7])

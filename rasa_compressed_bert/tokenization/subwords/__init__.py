@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import math
-from typing import Any, Dict, Iterator, Type
+from typing import Any, Dict, Iterator, List, Type
 
 from tokenizers import Tokenizer
 
@@ -45,11 +46,18 @@ def subword_model(library: Tokenizer) -> SubwordModel:
 
 
 def _replacement_lengths(state: Any) -> Iterator[int]:
-    """The number of characters of each replacement in a normalizer, at least 1."""
+    """The number of characters that each part of a normalizer may make of one, at least 1."""
     if isinstance(state, dict):
-        yield max(1, len(state.get("content", "")))
+        yield max(1, len(state.get("content", "")), len(state.get("prepend", "")))
+        yield max(1, *map(len, _replacements(state.get("precompiled_charsmap") or "")))
     for inner in state.values() if isinstance(state, dict) else state if isinstance(state, list) else ():
         yield from _replacement_lengths(inner)
+
+
+def _replacements(charsmap: str) -> List[bytes]:
+    """The replacements in a table of SentencePiece: the size of an index, the index, and texts that end with NUL."""
+    table = base64.b64decode(charsmap)
+    return table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
 
 
 def _supported() -> str:
