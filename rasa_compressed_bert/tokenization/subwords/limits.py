@@ -1,0 +1,68 @@
+"""Refuses tokenizers that could take very much time or memory for a short text, such as those in a stranger's model."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from typing import Any, Iterator, List
+
+from tokenizers import Tokenizer
+
+from rasa_compressed_bert.errors import WeightsError
+
+_MOST_CHARACTERS = 100
+"""The largest number of characters to which one may be normalized.
+
+In known vocabularies, replacements of a character are empty or a space."""
+_ATOM = r"(?:\\[pP]\{[^{}]*\}|\\[^pP]|\[(?:\\.|[^\[\]\\])+\]|[^\\()\[\]{}*+?|])"
+_ALTERNATIVE = rf"(?:\\s\+\(\?!\\S\)|(?:{_ATOM}\??)*{_ATOM}(?:[*+?]|\{{\d*,?\d*\}})?)"
+_SIMPLE = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.DOTALL)
+"""Regular expressions that take linear time: alternatives in which only the last part is repeated, as in GPT-2's."""
+
+
+def require_limited(library: Tokenizer) -> None:
+    """Checks the normalizer and the pre-tokenizer of a tokenizer.
+
+    Raises:
+        WeightsError: if the normalizer makes short texts very long, or if a regular expression may take more than
+            linear time.
+    """
+    # compared with None, as a sequence of normalizers is falsy in tokenizers 0.15
+    parts = [part for part in (library.normalizer, library.pre_tokenizer) if part is not None]
+    states = [json.loads(part.__getstate__()) for part in parts]
+    if math.prod(_replacement_lengths(states)) > _MOST_CHARACTERS:
+        raise WeightsError("The tokenizer replaces a character with very many others, which no vocabulary needs.")
+    for expression in _regular_expressions(states):
+        if not _SIMPLE.fullmatch(expression):
+            raise WeightsError(
+                f"The tokenizer has the regular expression {expression[:80]!r}, which may take very much time. Only "
+                "alternatives in which the last part is repeated are supported, without groups."
+            )
+
+
+def _replacement_lengths(state: Any) -> Iterator[int]:
+    """The number of characters that each part of a normalizer may make of one, at least 1."""
+    if isinstance(state, dict):
+        yield max(1, len(state.get("content", "")), len(state.get("prepend", "")))
+        yield max(1, *map(len, _replacements(state.get("precompiled_charsmap") or "")))
+    for inner in _inner(state):
+        yield from _replacement_lengths(inner)
+
+
+def _replacements(charsmap: str) -> List[bytes]:
+    """The replacements in a table of SentencePiece: the size of an index, the index, and texts that end with NUL."""
+    table = base64.b64decode(charsmap)
+    return table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
+
+
+def _regular_expressions(state: Any) -> Iterator[str]:
+    if isinstance(state, dict) and isinstance(state.get("Regex"), str):
+        yield state["Regex"]
+    for inner in _inner(state):
+        yield from _regular_expressions(inner)
+
+
+def _inner(state: Any) -> Iterator[Any]:
+    return iter(state.values() if isinstance(state, dict) else state if isinstance(state, list) else ())
