@@ -7,11 +7,12 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 import regex
 
-_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_SPACELESS = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]--\p{M}]"
 _STOPS, _SPACELESS_STOPS = ".!?…", "。！？"
 _WORD = regex.compile(
     rf"(?P<before>\s*)(?P<word>{_SPACELESS}\p{{M}}*|(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_'’-])+|"
-    rf"(?:(?!{_SPACELESS})[^\s\p{{L}}\p{{N}}_])+)"
+    rf"(?:(?!{_SPACELESS})[^\s\p{{L}}\p{{N}}_])+)",
+    regex.V1,
 )
 _SIGN = r"[\p{P}$+<=>^`|~--_]"
 _TOKEN = regex.compile(rf"[\S--{_SPACELESS}--{_SIGN}]+|{_SPACELESS}\p{{M}}*|{_SIGN}", regex.V1)
@@ -28,6 +29,16 @@ class Word(NamedTuple):
 def split_words(text: str) -> List[Word]:
     """The words of a message, in order; a combining mark is never separated from its character."""
     return [Word(match["word"], match["before"]) for match in _WORD.finditer(text)]
+
+
+def placed_words(text: str) -> List[Tuple[int, int]]:
+    """The start and the end of each word of `split_words`."""
+    return [match.span("word") for match in _WORD.finditer(text)]
+
+
+def normalised(text: str) -> str:
+    """The words of a text in lower case: the same for texts that differ only in case and whitespace."""
+    return " ".join(word.text.lower() for word in split_words(text))
 
 
 def word_bounds(text: str) -> List[Tuple[int, int]]:

@@ -18,6 +18,7 @@ def texts_of(text):
         ("我想订票。明天", ["我", "想", "订", "票", "。", "明", "天"]),
         ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
         ("e\u0301a b", ["e\u0301a", "b"]),
+        ("0\u17b4 b", ["0\u17b4", "b"]),  # a mark of a script without spaces
         ("a 👩‍👩‍👧 b", ["a", "👩‍👩‍👧", "b"]),
         ("snake_case re-book", ["snake_case", "re-book"]),
         ("", []),
