@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import replace
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rasa_compressed_bert.augmentation.usable_values import normalised, usable_values
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.data.words import normalised
 
 logger = logging.getLogger(__name__)
 SHARE = 1.0
@@ -35,23 +35,26 @@ class Filled(NamedTuple):
 
 
 def filled_messages(
-    examples: Sequence[Example], known: KnownValues, *, share: float = SHARE, seed: int
+    examples: Sequence[Example],
+    values: Mapping[str, Sequence[str]],
+    known: KnownValues,
+    *,
+    share: float = SHARE,
+    seed: int,
 ) -> List[Filled]:
-    """Copies of training messages in which one entity has a listed value, see `usable_values`.
+    """Copies of training messages in which one entity has a listed value.
 
     There are at most `share` times as many as training messages, evenly distributed over the entity types, the values
     of a type and the messages with an entity of it, so that training takes no longer with more values.
 
     Args:
         examples: the training messages; those without annotated entities are not used.
-        known: lookup tables and synonyms.
+        values: the values that can be learnt, by type, in random order; see `usable_values`.
+        known: lookup tables and synonyms, of which they are.
         share: maximum ratio of synthetic messages to training messages.
         seed: random seed.
     """
-    if not known.lookups and not known.synonyms:
-        return []
     rng = np.random.default_rng(seed)
-    values = usable_values(examples, known, seed=seed)
     places: Dict[str, List[Tuple[int, int]]] = defaultdict(list)  # indices of a message and of its entity, by type
     for source, example in enumerate(examples):
         for position, span in enumerate(example.entities):
@@ -74,7 +77,7 @@ def filled_messages(
     return filled
 
 
-def _counts(values: Dict[str, List[str]], total: int) -> Dict[str, int]:
+def _counts(values: Mapping[str, Sequence[str]], total: int) -> Dict[str, int]:
     """The number of messages of each type: equal shares of `total`; types with few values leave some to the others."""
     counts = {}
     for left, kind in enumerate(sorted(values, key=lambda name: len(values[name])), start=-len(values)):
@@ -99,7 +102,7 @@ def _with_value(example: Example, position: int, value: str) -> Example:
     return replace(example, text=text, intent=None, entities=tuple(spans))
 
 
-def _log(values: Dict[str, List[str]], filled: Sequence[Filled]) -> None:
+def _log(values: Mapping[str, Sequence[str]], filled: Sequence[Filled]) -> None:
     listed = ", ".join(f"{len(own)} of {kind}" for kind, own in sorted(values.items()))
     if listed:
         logger.info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from dataclasses import replace
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Set
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import quoted
-from rasa_compressed_bert.data.words import split_words
+from rasa_compressed_bert.data.words import normalised, split_words
 
 logger = logging.getLogger(__name__)
 _LONGEST = 6  # words of a value that is searched for outside of entities
@@ -35,6 +35,8 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
         known: lookup tables and synonyms.
         seed: random seed of the order and, for more than 20,000 values of a type, of the sample.
     """
+    if not known.lookups and not known.synonyms:
+        return {}
     rng = np.random.default_rng(seed)
     usage = _Usage.of(examples)
     tables = {kind: _distinct(values) for kind, values in known.lookups.items()}
@@ -58,6 +60,13 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
                 usable[kind].append(value)
     _warn(problems)
     return {kind: values for kind, values in usable.items() if values}
+
+
+def of_tables(values: Mapping[str, Sequence[str]], known: KnownValues) -> Dict[str, List[str]]:
+    """The usable values that are in lookup tables, normalised and sorted, by type."""
+    tables = {kind: {normalised(value) for value in known.lookups.get(kind, ())} for kind in values}
+    listed = {kind: sorted({normalised(value) for value in own} & tables[kind]) for kind, own in values.items()}
+    return {kind: own for kind, own in listed.items() if own}
 
 
 class _Usage(NamedTuple):
@@ -122,11 +131,6 @@ def without_held_out_synonyms(
     return replace(
         known, synonyms={text: value for text, value in known.synonyms.items() if normalised(text) not in told}
     )
-
-
-def normalised(text: str) -> str:
-    """The words of a text in lower case: the same for texts that differ only in case and whitespace."""
-    return " ".join(word.text for word in split_words(text.lower()))
 
 
 def _distinct(values: Iterable[str]) -> List[str]:

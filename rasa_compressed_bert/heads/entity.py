@@ -42,6 +42,7 @@ class EntityHead(Head):
         comma_separated: types whose entities end at a comma, so that a list is several entities.
         by_intent: which labels the messages of each intent have; None in a model without intents.
         transitions: which tags of words follow each other; empty before `fitted`.
+        values: values of lookup tables, normalised, by type; see `ListedValues`.
         loss_weight: weight of its loss.
         layer: its linear layer; in a model with intents, one that reads the hidden states halfway through the encoder.
     """
@@ -52,6 +53,7 @@ class EntityHead(Head):
     comma_separated: Tuple[str, ...] = ()
     by_intent: Optional[LabelCounts] = None
     transitions: TagTransitions = TagTransitions()
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     loss_weight: float = 1.0
     layer: HeadLayer = TAGGER
 
@@ -96,7 +98,8 @@ class EntityHead(Head):
         by_intent = None if counts is None else LabelCounts.from_dict(counts, len(scheme.labels))
         transitions = TagTransitions.from_list(entities.get("transitions", ()), scheme)
         layer = HALFWAY_TAGGER if entities.get("layer") == HALFWAY_TAGGER.name else TAGGER
-        return cls(scheme, entities["cuts"], entities["inside_words"], separated, by_intent, transitions, layer=layer)
+        cuts, inside, values = entities["cuts"], entities["inside_words"], entities.get("values", {})
+        return cls(scheme, cuts, inside, separated, by_intent, transitions, values, layer=layer)
 
     def to_manifest(self, measured: Optional[MeasuredEntities]) -> Dict[str, Any]:
         entities = {
@@ -109,6 +112,8 @@ class EntityHead(Head):
         }
         if measured is not None and measured.entity_confidences is not None:
             entities.update(measured.entity_confidences._asdict())
+        if self.values:
+            entities["values"] = {kind: list(own) for kind, own in self.values.items()}
         if self.by_intent is not None:
             entities["by_intent"] = self.by_intent.to_dict()
         return {"entities": entities}
@@ -182,6 +187,9 @@ class EntityHead(Head):
         """See `align_entities`."""
         index = {label: position for position, label in enumerate(self.scheme.labels)}
         return align_entities(example.entities, message, index)
+
+    def with_listed(self, values: Mapping[str, Sequence[str]]) -> EntityHead:
+        return replace(self, values=values)
 
     def without_annotations(
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions

@@ -10,6 +10,7 @@ from rasa_compressed_bert.data.entities import COMMA, OUTSIDE, EntityLabel, TagS
 from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.errors import ArtifactError
+from rasa_compressed_bert.runtime.listed_values import ListedValues
 from rasa_compressed_bert.runtime.platt_scaling import PlattScaling
 from rasa_compressed_bert.runtime.ranking import positive
 from rasa_compressed_bert.tokenization.pieces import Pieces
@@ -47,6 +48,8 @@ class EntityDecoder:
     the training messages, see `LabelCounts.log_ratios`. Only its negative part is used: what makes a label likely is
     known from the text itself.
 
+    Then it raises the logits of tags of listed values, see `ListedValues`.
+
     If the best tags are not a valid sequence, the best valid one is searched for, by the sum of the logits and of the
     scores of transitions, see `TagTransitions.scores`.
 
@@ -54,8 +57,8 @@ class EntityDecoder:
     its wordpieces.
 
     Args:
-        entities: the manifest entry of the head: tags, `inside_words`, `comma_separated`, `transitions`, `slope` and
-            `intercept` of confidences if they are calibrated and, in a model with intents, `by_intent`. Older models
+        entities: the manifest entry of the head: tags, `inside_words`, `comma_separated`, `transitions`; in some models
+            `slope` and `intercept` of calibrated confidences, `values` of lookup tables, and `by_intent`. Older models
             have a `temperature` of the logits instead of the slope and the intercept.
         intents: the intents, in the order of their logits; empty if the model has none.
 
@@ -77,6 +80,7 @@ class EntityDecoder:
         self._transitions = transitions.scores(self.scheme)
         self._temperature = positive(entities.get("temperature", 1.0))
         self._confidences = PlattScaling.read(entities) if "slope" in entities else PlattScaling()
+        self._listed = ListedValues(entities["values"], self.scheme) if "values" in entities else None
         self._inside_words: bool = entities["inside_words"]
         self._comma_separated = frozenset(entities["comma_separated"])
 
@@ -97,6 +101,8 @@ class EntityDecoder:
         if logits.shape[1] != self.scheme.num_tags or not np.isfinite(logits).all():
             raise ArtifactError("The model's outputs are not logits of its tags: it is damaged. Train it again.")
         logits = self.adjusted(logits, intent_logits)
+        if self._listed is not None:
+            logits = self._listed.raised(text, pieces, logits)
         continues = None if self._inside_words else pieces.continues
         tags = self.scheme.viterbi_decode(logits, self._transitions, continues)
         spans = self.scheme.spans(tags)

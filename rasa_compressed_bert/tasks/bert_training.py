@@ -134,7 +134,7 @@ def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: 
 
     Raises the errors of `prepare_further` and of `export`.
     """
-    return _finished(prepare_further(examples, config, artifact, known=NO_VALUES))
+    return _finished(prepare_further(examples, config, artifact, known=None))
 
 
 def _finished(run: TrainingRun) -> Artifact:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
-from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in
+from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in, of_tables, usable_values
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -24,7 +24,12 @@ from rasa_compressed_bert.training.vocabulary import UsedVocabulary
 
 
 def encode_messages(
-    examples: Sequence[Example], heads: Sequence[Head], state: ModelState, config: BertOptions, *, known: KnownValues
+    examples: Sequence[Example],
+    heads: Sequence[Head],
+    state: ModelState,
+    config: BertOptions,
+    *,
+    known: Optional[KnownValues],
 ) -> Tuple[Tuple[Head, ...], Messages]:
     """The heads, fitted to the wordpieces of the messages, and the encoded messages.
 
@@ -33,7 +38,7 @@ def encode_messages(
         heads: the heads to train.
         state: the weights that training starts from.
         config: all options.
-        known: further values of entities to learn.
+        known: further values of entities to learn; None learns none, and keeps those that the heads have.
     """
     split_points = _split_points(heads)
     pieces = _tokenized([example.text for example in examples], split_points, state, config)
@@ -42,8 +47,11 @@ def encode_messages(
     for head in heads:
         head.warn(examples, pieces)
     synthetic = _synthetic(examples, heads, state, config)
-    learns_filled = any(head.learns_filled for head in heads)
-    filled = filled_messages(examples, known, seed=config.random_seed) if learns_filled else []
+    filled: List[Filled] = []
+    if known is not None and any(head.learns_filled for head in heads):
+        values = usable_values(examples, known, seed=config.random_seed)
+        filled = filled_messages(examples, values, known, seed=config.random_seed)
+        heads = tuple(head.with_listed(of_tables(values, known)) for head in heads)
     return heads, _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
 
 

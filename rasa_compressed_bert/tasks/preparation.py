@@ -53,9 +53,11 @@ def prepare(
 
 
 def prepare_further(
-    examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: KnownValues
+    examples: Sequence[Example], config: BertOptions, artifact: Artifact, *, known: Optional[KnownValues]
 ) -> TrainingRun:
     """Prepares to continue the training of a model, on examples with the same labels.
+
+    `known` is that of `begin`.
 
     Raises:
         DataError: if there is nothing to learn, or if the labels or the heads are not those of the artifact.
@@ -104,7 +106,7 @@ def begin(
     start: ModelState,
     config: BertOptions,
     *,
-    known: KnownValues,
+    known: Optional[KnownValues],
 ) -> TrainingRun:
     """Starts a run.
 
@@ -113,7 +115,7 @@ def begin(
         heads: the heads to train.
         start: the weights that training starts from, with the layers of the heads.
         config: all options.
-        known: further values of entities to learn.
+        known: further values of entities to learn; None learns none, and keeps those that the heads have.
     """
     heads, messages = encode_messages(examples, heads, start, config, known=known)
     model, rng = first_model(start, messages, config), np.random.default_rng(config.random_seed)

@@ -160,6 +160,10 @@ class Head(ABC):
         """The head, fitted to examples that were tokenized with its split points; by default unchanged."""
         return self
 
+    def with_listed(self, values: Mapping[str, Sequence[str]]) -> Head:
+        """The head with these values of lookup tables, normalised, by type of entity; by default unchanged."""
+        return self
+
     def without_annotations(
         self, examples: Sequence[Example], hidden: Collection[int], tokenizer: str, *, config: BertOptions
     ) -> Head:

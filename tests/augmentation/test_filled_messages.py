@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasa_compressed_bert.augmentation.filled_messages import filled_messages
-from rasa_compressed_bert.augmentation.usable_values import usable_values
+from rasa_compressed_bert.augmentation.usable_values import of_tables, usable_values
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -41,6 +41,10 @@ def lookups(**tables):
     return KnownValues(lookups=tables)
 
 
+def filled(examples, known, *, seed, **options):
+    return filled_messages(examples, usable_values(examples, known, seed=seed), known, seed=seed, **options)
+
+
 def written(examples):
     return [
         (one.text, [(one.text[span.start : span.end], span.entity, span.role) for span in one.entities])
@@ -49,7 +53,7 @@ def written(examples):
 
 
 def test_the_other_entities_of_a_message_move():
-    made = filled_messages(EXAMPLES[:1], lookups(dish=["risotto ai funghi"]), seed=1)
+    made = filled(EXAMPLES[:1], lookups(dish=["risotto ai funghi"]), seed=1)
     assert written(one.example for one in made) == [
         (
             "please bring a risotto ai funghi to the bar",
@@ -69,7 +73,7 @@ def test_spans_are_the_values_whatever_these_are(before, values, seed):
         text += "xx "
         spans.append(EntitySpan(len(text), len(text) + len(value), f"kind{index % 2}"))
         text += value + " "
-    made = filled_messages([Example(text, "a", tuple(spans))] * 3, lookups(kind0=values), seed=seed)
+    made = filled([Example(text, "a", tuple(spans))] * 3, lookups(kind0=values), seed=seed)
     known = {value.strip() for value in values}
     for example, source, _ in made:
         found = [example.text[span.start : span.end] for span in example.entities]
@@ -81,7 +85,7 @@ def test_spans_are_the_values_whatever_these_are(before, values, seed):
 def test_as_many_are_made_as_there_are_messages_evenly_over_types_values_and_messages():
     examples = [message(f"number {index}: a [pizza](dish) at [home](place)") for index in range(20)]
     known = lookups(dish=[f"dish{index}" for index in range(5)], place=[f"place{index}" for index in range(5)])
-    made = filled_messages(examples, known, seed=1)
+    made = filled(examples, known, seed=1)
     assert len(made) == 20 and len({one.example.text for one in made}) == 20
     values = Counter(
         one.example.text[span.start : span.end]
@@ -91,28 +95,28 @@ def test_as_many_are_made_as_there_are_messages_evenly_over_types_values_and_mes
     )
     assert len(values) == 10 and set(values.values()) == {2}
     assert max(Counter(one.source for one in made).values()) == 2
-    assert made == filled_messages(examples, known, seed=1) != filled_messages(examples, known, seed=2)
-    assert len(filled_messages(examples, known, share=0.5, seed=1)) == 10
+    assert made == filled(examples, known, seed=1) != filled(examples, known, seed=2)
+    assert len(filled(examples, known, share=0.5, seed=1)) == 10
 
 
 def test_few_values_are_not_learnt_by_heart():
     examples = [message(f"number {index}: a [pizza](dish)") for index in range(50)]
-    assert len(filled_messages(examples, lookups(dish=["risotto"]), seed=1)) == 10
+    assert len(filled(examples, lookups(dish=["risotto"]), seed=1)) == 10
 
 
 def test_messages_that_a_type_with_few_values_cannot_fill_go_to_other_types():
     examples = [message(f"number {index}: a [pizza](dish) at [home](place)") for index in range(50)]
     known = lookups(dish=["risotto"], place=[f"place{index}" for index in range(40)])
-    assert len(filled_messages(examples, known, seed=1)) == 50
+    assert len(filled(examples, known, seed=1)) == 50
 
 
 def test_without_known_values_nothing_is_filled():
-    assert filled_messages(EXAMPLES, KnownValues(), seed=1) == []
+    assert filled(EXAMPLES, KnownValues(), seed=1) == []
 
 
 def test_names_of_intents_are_not_filled():
     examples = [*EXAMPLES, Example("order pizza", "order", annotated=False)]
-    made = filled_messages(examples, lookups(dish=["risotto"]), seed=1)
+    made = filled(examples, lookups(dish=["risotto"]), seed=1)
     assert {one.source for one in made} == {0, 1}
 
 
@@ -121,7 +125,7 @@ def test_100000_values_take_no_longer(caplog):
     known = lookups(dish=[f"dish {index} of many" for index in range(100_000)])
     start = time.process_time()
     with caplog.at_level(logging.INFO):
-        made = filled_messages(examples, known, seed=1)
+        made = filled(examples, known, seed=1)
     assert time.process_time() - start < 10 and len(made) == 200
     assert "Only 20000 of the 100000 values of dish, chosen at random, can be learnt" in caplog.text
     assert "200 synthetic messages have such values" in caplog.text
@@ -180,3 +184,12 @@ def test_synonyms_of_an_annotated_synonym_are_values_too():
 def test_synonyms_of_a_lookup_value_are_values_too():
     known = KnownValues({"dish": ["risotto"]}, {"rice from italy": "risotto"})
     assert usable(EXAMPLES, known) == {"dish": ["rice from italy", "risotto"]}
+
+
+def test_values_of_tables_are_those_that_can_be_learnt():
+    """Neither synonyms, which may come from annotations, nor values that are used for something else."""
+    known = KnownValues(lookups={"dish": ["Hot", " Risotto  ai funghi ", "PIZZA"]}, synonyms={"pie": "pizza"})
+    values = usable_values(EXAMPLES, known, seed=1)
+    assert "pie" in values["dish"]
+    assert of_tables(values, known) == {"dish": ["pizza", "risotto ai funghi"]}
+    assert of_tables({}, KnownValues()) == {}

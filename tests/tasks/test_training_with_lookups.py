@@ -7,7 +7,9 @@ from rasa_compressed_bert.config import JointBertClassifierConfig
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
+from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import bert_training, cross_fitting
+from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert
 from rasa_compressed_bert.tasks.cross_fitting import cross_fit
 from rasa_compressed_bert.tasks.dense_stage import fine_tune
 from rasa_compressed_bert.tasks.messages import without_annotations
@@ -94,6 +96,21 @@ def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, mo
     held_out = bert_training.choose_sparsity(SINGLE, run_of(EXAMPLES).config, known=SINGLE_KNOWN)
     told = {example.text.rsplit(" ", 1)[1] for example in held_out}
     assert told and set(learnt[0].synonyms) == {"stew", *WORDS} - told
+
+
+def listed(artifact):
+    return artifact.manifest["entities"].get("values")
+
+
+def test_a_model_lists_the_values_of_its_tables(run_of):
+    """Those of the last training; a model that is only quantized again keeps its own."""
+    config = run_of(EXAMPLES).config
+    trained = train_bert(EXAMPLES, config, known=KNOWN)
+    assert listed(trained) == {"dish": ["noodles", "rice and stew", "soup", "stew"]}
+    assert listed(finetune_bert(EXAMPLES, config, trained, known=KnownValues({"dish": ["pie"]}))) == {"dish": ["pie"]}
+    assert listed(finetune_bert(EXAMPLES, config, trained, known=NO_VALUES)) is None
+    assert listed(requantize_bert(EXAMPLES, config, trained)) == listed(trained)
+    open_predictor(trained).predict("now order a rice and stew")
 
 
 def test_stages_tokenize_nothing_anew(run_of, monkeypatch):
