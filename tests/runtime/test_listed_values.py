@@ -57,11 +57,11 @@ def test_very_long_values_are_not_searched_for():
 def test_the_tags_of_all_roles_of_the_entity_are_raised():
     pieces = Pieces(np.arange(5), np.array([0, 3, 8]), np.array([2, 8, 10]), np.zeros(3, bool), False)
     raised = ListedValues({"city": ["paris"], "hotel": ["to"]}, SCHEME).raised("to Paris..", pieces, np.zeros((3, 13)))
-    assert (raised[1, 1:9] == 2.0).all()
-    assert raised.sum() == pytest.approx(16.0)  # the type `hotel` is not one of the model
+    assert (raised[1, 1:9] == 3.0).all()
+    assert raised.sum() == pytest.approx(24.0)  # the type `hotel` is not one of the model
 
 
-@pytest.mark.parametrize("listed, certain, expected", [(False, 1.0, 0), (True, 1.0, 1), (True, 4.0, 0)])
+@pytest.mark.parametrize("listed, certain, expected", [(False, 1.0, 0), (True, 1.0, 1), (True, 5.0, 0)])
 def test_a_listed_word_is_an_entity_unless_the_model_is_certain_that_it_is_none(listed, certain, expected):
     entities = {**SCHEME.to_dict(), "cuts": {}, "inside_words": True, "comma_separated": []}
     entities.update({"values": {"dish": ["poke"]}} if listed else {})
