@@ -22,7 +22,9 @@ _LISTED = 3
 _MOST_CHECKED = 20_000  # values of a type; of more, a random sample is used
 
 
-def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int) -> Dict[str, List[str]]:
+def usable_values(
+    examples: Sequence[Example], known: KnownValues, *, seed: int, warns: bool = True
+) -> Dict[str, List[str]]:
     """The values that can be learnt, by type, in random order; one warning lists those that cannot.
 
     A synonym is a value of the types whose lookup table or annotations contain its canonical value or another synonym
@@ -34,6 +36,7 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
         examples: the training messages.
         known: lookup tables and synonyms.
         seed: random seed of the order and, for more than 20,000 values of a type, of the sample.
+        warns: whether to log the warning.
     """
     if not known.lookups and not known.synonyms:
         return {}
@@ -49,7 +52,7 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
         if kind not in usage.annotated:
             problems["lookup tables of an entity that no message annotates"].append(f"{kind} ({len(listed)})")
             continue
-        if len(listed) > _MOST_CHECKED:
+        if len(listed) > _MOST_CHECKED and warns:
             logger.info(f"Only {_MOST_CHECKED} of the {len(listed)} values of {kind}, chosen at random, can be learnt.")
         usable[kind] = []
         for value in listed[:_MOST_CHECKED]:
@@ -58,7 +61,8 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
                 problems[problem].append(f"{quoted(value)} ({kind})")
             else:
                 usable[kind].append(value)
-    _warn(problems)
+    if warns:
+        _warn(problems)
     return {kind: values for kind, values in usable.items() if values}
 
 
