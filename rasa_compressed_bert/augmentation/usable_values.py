@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import quoted
-from rasa_compressed_bert.data.words import normalised, split_words
+from rasa_compressed_bert.data.words import normalised, normalised_word, split_words
 
 logger = logging.getLogger(__name__)
 _LONGEST = 6  # words of a value that is searched for outside of entities
@@ -170,8 +170,8 @@ def _between(text: str, spans: Sequence[EntitySpan]) -> Iterator[str]:
 
 
 def _ngrams(text: str) -> Iterator[str]:
-    """All sequences of up to `_LONGEST` words, in lower case."""
-    words = [word.text for word in split_words(text.lower())]
+    """All sequences of up to `_LONGEST` words, normalised."""
+    words = [normalised_word(word.text) for word in split_words(text)]
     for size in range(1, _LONGEST + 1):
         for start in range(len(words) - size + 1):
             yield " ".join(words[start : start + size])
