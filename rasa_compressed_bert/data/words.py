@@ -38,7 +38,7 @@ def placed_words(text: str) -> List[Tuple[int, int]]:
 
 
 def normalised(text: str) -> str:
-    """The normalised words of a text: the same for texts that differ only in case, whitespace and the encoding of accents."""
+    """The words of a text, see `normalised_word`: equal for texts that differ only in case, whitespace and encoding."""
     return " ".join(normalised_word(word.text) for word in split_words(text))
 
 
