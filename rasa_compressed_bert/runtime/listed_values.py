@@ -16,7 +16,7 @@ _GAIN = 3.0  # chosen on 700 messages of SNIPS that were neither trained on nor 
 
 
 class ListedValues:
-    """Finds values word by word, whatever their case, whitespace and accents' encoding; raises the logits of their tags.
+    """Finds values word by word, whatever their case, whitespace and encoding; raises the logits of their tags.
 
     To the logits of the tags of an entity it adds 3 for each wordpiece of a listed value of this entity, so that such a
     tag is `e^3` times as probable as before, relative to the others: a word that is listed and used in another sense is
