@@ -64,5 +64,5 @@ class ListedValues:
         gains = np.zeros_like(logits)
         for start, end, kind in self.found(read):
             inside = np.flatnonzero((pieces.starts >= start) & (pieces.ends <= end) & (pieces.starts < pieces.ends))
-            gains[np.ix_(inside, self._tags[kind])] = _GAIN
+            gains[inside[:, np.newaxis], self._tags[kind]] = _GAIN
         return logits + gains
