@@ -27,8 +27,8 @@ from rasa_compressed_bert.errors import ArtifactError
 
 FORMAT_VERSION = 5
 READABLE_VERSIONS = (2, 3, 4, 5)
-"""In version 3, a wordpiece was tagged from its own hidden state only; version 2 had neither views of a message nor the
-names of a graph's outputs."""
+"""In version 4, confidences of entities had a temperature; in version 3, a wordpiece was tagged from its own hidden
+state only; version 2 had neither views of a message nor the names of a graph's outputs."""
 MANIFEST, MANIFEST_DIGEST = "manifest.json", "manifest.sha256"
 TOKENIZER, GRAPH, WEIGHTS = "tokenizer.json", "model.onnx", "weights.safetensors"
 TFLITE_MODEL, TENSORFLOW_GRAPH = "model.tflite", "model.pb"  # instead of GRAPH, for other runtimes

@@ -14,7 +14,7 @@ from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import quoted
-from rasa_compressed_bert.data.words import normalised, split_words
+from rasa_compressed_bert.data.words import normalised, normalised_word, split_words
 
 logger = logging.getLogger(__name__)
 _LONGEST = 6  # words of a value that is searched for outside of entities
@@ -22,7 +22,9 @@ _LISTED = 3
 _MOST_CHECKED = 20_000  # values of a type; of more, a random sample is used
 
 
-def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int) -> Dict[str, List[str]]:
+def usable_values(
+    examples: Sequence[Example], known: KnownValues, *, seed: int, warns: bool = True
+) -> Dict[str, List[str]]:
     """The values that can be learnt, by type, in random order; one warning lists those that cannot.
 
     A synonym is a value of the types whose lookup table or annotations contain its canonical value or another synonym
@@ -34,6 +36,7 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
         examples: the training messages.
         known: lookup tables and synonyms.
         seed: random seed of the order and, for more than 20,000 values of a type, of the sample.
+        warns: whether to log the warning.
     """
     if not known.lookups and not known.synonyms:
         return {}
@@ -49,7 +52,7 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
         if kind not in usage.annotated:
             problems["lookup tables of an entity that no message annotates"].append(f"{kind} ({len(listed)})")
             continue
-        if len(listed) > _MOST_CHECKED:
+        if len(listed) > _MOST_CHECKED and warns:
             logger.info(f"Only {_MOST_CHECKED} of the {len(listed)} values of {kind}, chosen at random, can be learnt.")
         usable[kind] = []
         for value in listed[:_MOST_CHECKED]:
@@ -58,7 +61,8 @@ def usable_values(examples: Sequence[Example], known: KnownValues, *, seed: int)
                 problems[problem].append(f"{quoted(value)} ({kind})")
             else:
                 usable[kind].append(value)
-    _warn(problems)
+    if warns:
+        _warn(problems)
     return {kind: values for kind, values in usable.items() if values}
 
 
@@ -166,8 +170,8 @@ def _between(text: str, spans: Sequence[EntitySpan]) -> Iterator[str]:
 
 
 def _ngrams(text: str) -> Iterator[str]:
-    """All sequences of up to `_LONGEST` words, in lower case."""
-    words = [word.text for word in split_words(text.lower())]
+    """All sequences of up to `_LONGEST` words, normalised."""
+    words = [normalised_word(word.text) for word in split_words(text)]
     for size in range(1, _LONGEST + 1):
         for start in range(len(words) - size + 1):
             yield " ".join(words[start : start + size])

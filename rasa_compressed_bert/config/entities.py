@@ -35,8 +35,8 @@ class EntityConfig(BertOptions):
         True,
         bool,
         help="Whether lookup tables and synonyms of the training data are learnt, from synthetic messages in which "
-        "their values replace annotated ones, and values of tables are searched for in each message. There are at most as "
-        "many synthetic messages as training messages.",
+        "their values replace annotated ones, and values of tables are searched for in each message. There are at most "
+        "as many synthetic messages as training messages.",
     )
 
     def splits(self, entity: str, *, has_commas: bool) -> bool:

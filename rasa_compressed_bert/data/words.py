@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from itertools import islice
 from typing import List, NamedTuple, Sequence, Tuple
 
@@ -37,8 +38,13 @@ def placed_words(text: str) -> List[Tuple[int, int]]:
 
 
 def normalised(text: str) -> str:
-    """The words of a text in lower case: the same for texts that differ only in case and whitespace."""
-    return " ".join(word.text.lower() for word in split_words(text))
+    """The words of a text, see `normalised_word`: equal for texts that differ only in case, whitespace and encoding."""
+    return " ".join(normalised_word(word.text) for word in split_words(text))
+
+
+def normalised_word(word: str) -> str:
+    """A word in lower case with composed accents (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", word.lower())
 
 
 def word_bounds(text: str) -> List[Tuple[int, int]]:

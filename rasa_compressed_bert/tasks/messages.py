@@ -52,14 +52,16 @@ def encode_messages(
         values = usable_values(examples, known, seed=config.random_seed)
         filled = filled_messages(examples, values, known, seed=config.random_seed)
         heads = tuple(head.with_listed(of_tables(values, known)) for head in heads)
-    return heads, _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
+    messages = _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
+    return heads, replace(messages, known=known)
 
 
 def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Optional[ModelState] = None) -> TrainingRun:
     """The run with its messages encoded as if the annotations of the held-out ones were unknown.
 
     No word is split where only annotations of held-out messages begin or end. Filled messages that were made from
-    held-out ones are left out, and so are those with a synonym that only held-out messages have as an entity.
+    held-out ones are left out, and so are those with a synonym that only held-out messages have as an entity. Values of
+    lookup tables are those that can be learnt from the other messages.
 
     Args:
         run: the training run.
@@ -70,7 +72,11 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
     heads = tuple(
         head.without_annotations(messages.examples, hidden, state.tokenizer, config=run.config) for head in run.heads
     )
-    told = annotated_alone_in(*_apart(messages.examples, hidden))
+    unseen, others = _apart(messages.examples, hidden)
+    if messages.known is not None:
+        values = usable_values(others, messages.known, seed=run.config.random_seed, warns=False)
+        heads = tuple(head.with_listed(of_tables(values, messages.known)) for head in heads)
+    told = annotated_alone_in(unseen, others)
     kept = [
         place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told
     ]
@@ -87,7 +93,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
         head.fitted([messages.examples[place] for place in seen], [pieces[place] for place in seen]) for head in heads
     )
     blind = _encoded(messages.examples, pieces, heads, state, run.config, filled=filled)
-    return replace(run, heads=heads, messages=blind, start=state)
+    return replace(run, heads=heads, messages=replace(blind, known=messages.known), start=state)
 
 
 def _apart(examples: Sequence[Example], hidden: Collection[int]) -> Tuple[List[Example], List[Example]]:

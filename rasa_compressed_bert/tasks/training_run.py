@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from rasa_compressed_bert.augmentation.filled_messages import Filled
 from rasa_compressed_bert.compression.quantization import NOT_CALIBRATED, Calibration
 from rasa_compressed_bert.config import BertOptions
 from rasa_compressed_bert.data.example import Example, evenly_spaced
+from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.heads import Head
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
@@ -34,6 +35,7 @@ class Messages:
         vocabulary: the wordpieces that occur in these messages; encoded ids are positions in it.
         synthetic: wordpiece ids of unlabelled messages, for which the pruned model learns the dense one's predictions.
         filled: synthetic messages with known values of entities; only their entities are learnt.
+        known: the known values; None if none are learnt.
     """
 
     examples: Sequence[Example]
@@ -43,6 +45,7 @@ class Messages:
     vocabulary: UsedVocabulary
     synthetic: Sequence[np.ndarray] = ()
     filled: Sequence[Filled] = ()
+    known: Optional[KnownValues] = None
 
     @property
     def texts(self) -> List[str]:

@@ -43,9 +43,10 @@ class WordpieceTokenizer:
         except Exception as error:  # the library raises a bare Exception
             raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer.no_truncation()
         if not _has_single_ends(self._tokenizer):
             raise ArtifactError("The tokenizer adds other wordpieces than one at each end of a message. Train again.")
+        self._tokenizer.enable_truncation(max_length)
         self._max_length, self._longest_text = max_length, LONGEST_WORD * max_length
 
     @property

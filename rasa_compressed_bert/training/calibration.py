@@ -56,7 +56,7 @@ def fit_platt_scaling(margins: np.ndarray, right: np.ndarray) -> Tuple[float, fl
         return 1.0, 0.0
     count = int(right.sum())
     targets = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
-    scale = float(np.std(margins)) or 1.0
+    scale = max(float(np.std(margins)), 1.0)  # equal margins have a deviation of some 1e-15
     centred = (margins - float(np.mean(margins))) / scale
 
     def negative_log_likelihood(values: np.ndarray) -> float:

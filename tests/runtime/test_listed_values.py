@@ -1,5 +1,7 @@
 """Values of lookup tables in messages."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,6 +37,19 @@ def found(text, **values):
 def test_values_are_found_as_whole_words_in_any_case(text, expected):
     values = ["New York", "new york city", "İzmir", "北京"]
     assert found(text, city=values) == sorted((value, "city") for value in expected)
+
+
+@pytest.mark.parametrize("value, form", [("Zürich", "NFD"), ("한국", "NFD"), ("Zu\u0308rich", "NFC")])
+def test_both_encodings_of_an_accent_are_one_value(value, form):
+    text = unicodedata.normalize(form, value)
+    assert text != value and found(f"nach {text}", city=[value]) == [(text, "city")]
+
+
+def test_types_that_are_not_of_the_model_cost_nothing():
+    """A stranger's model could have very many."""
+    assert found("a burger", dish=["burger"], **{f"type{index}": ["burger"] for index in range(9)}) == [
+        ("burger", "dish")
+    ]
 
 
 def test_a_value_of_two_types():

@@ -89,6 +89,20 @@ def test_models_of_cross_fitting_learn_no_synonym_from_held_out_messages(run_of)
     assert values(without_annotations(run, np.array([1])).messages) == {"pizza", "soup", "stew"}
 
 
+def test_models_of_cross_fitting_list_values_without_the_help_of_held_out_messages(run_of):
+    """A message that uses a listed word in another sense shows that it should not be listed."""
+    run = run_of([Example("a soup kitchen is no order", "ask"), *EXAMPLES])
+
+    def values(heads):
+        return [head.values for head in heads if head.name == "entities"]
+
+    assert values(run.heads) == values(without_annotations(run, np.array([1])).heads)
+    assert values(run.heads) == [{"dish": ["noodles", "rice and stew", "stew"]}]
+    assert values(without_annotations(run, np.array([0])).heads) == [
+        {"dish": ["noodles", "rice and stew", "soup", "stew"]}
+    ]
+
+
 def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, monkeypatch):
     learnt = []
     monkeypatch.setattr(bert_training, "fine_tune_bert", lambda examples, config, *, known: learnt.append(known))

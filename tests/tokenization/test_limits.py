@@ -23,14 +23,24 @@ def tokenizer(expression, *, in_normalizer):
 
 
 @pytest.mark.parametrize("in_normalizer", [True, False])
-@pytest.mark.parametrize("expression", [" {2,}", r"\s+", "[\x01-\x08\\\x0b]", r"\d", ".", r"[^\[\]a]?", GPT_2])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *[" {2,}", r"\s+", "[\x01-\x08\\\x0b]", r"\d", ".", r"[^\[\]a]?", r"\.|\p{N}{1,3}"],
+        *[r"[^\r\n\p{L}]?\p{L}+", GPT_2],
+    ],
+)
 def test_expressions_of_known_vocabularies_are_accepted(expression, in_normalizer):
     require_limited(tokenizer(expression, in_normalizer=in_normalizer))
 
 
 @pytest.mark.parametrize("in_normalizer", [True, False])
 @pytest.mark.parametrize(
-    "expression", ["(a+)+c", "a+b", "a*a*b", "(a|a)*c", "a{1,9999}b", "a|b+c", "(?=a+)b", "a+(?!a)"]
+    "expression",
+    [
+        *["(a+)+c", "a+b", "a*a*b", "(a|a)*c", "a{1,9999}b", "a|b+c", "(?=a+)b", "a+(?!a)"],
+        *["[ab]?" * 22 + "[ab]{22}", "a?a?aa", "a{20000}", "|".join(map(str, range(1000))), r"a\g<0>?b"],
+    ],
 )
 def test_expressions_that_may_take_very_long_are_refused(expression, in_normalizer):
     with pytest.raises(WeightsError, match="may take very much time"):

@@ -15,7 +15,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shipped_tokenizer import minilm_tokenizer
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.models.pretrained import local_folder
@@ -283,3 +283,12 @@ def test_a_tokenizer_that_makes_a_short_message_very_long_is_refused(replacement
         state["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, *steps[:count]]}
         with pytest.raises(ArtifactError, match="a character with very many others") if refused else nullcontext():
             WordpieceTokenizer(json.dumps(state), 16)
+
+
+def test_the_smallest_max_length_with_a_vocabulary_of_single_characters():
+    """Whether one wordpiece is added at each end is seen without truncation."""
+    library = Tokenizer(models.Unigram([("<s>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), ("b", -3.0)], 2))
+    library.pre_tokenizer = pre_tokenizers.Metaspace()
+    ends = [("<s>", 0), ("</s>", 1)]
+    library.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
+    assert WordpieceTokenizer(library.to_str(), 3).encode("b b").tolist() == [0, 3, 1]

@@ -37,6 +37,12 @@ def test_larger_margins_are_never_less_certain():
     assert (np.diff(confidences) >= 0).all()
 
 
+def test_margins_that_are_equal_except_for_rounding_make_no_step():
+    """The standard deviation of 20 times 3.1 is 4e-16."""
+    fitted = PlattScaling(*fit_platt_scaling(np.full(20, 3.1), np.ones(20, bool)))
+    assert [fitted.probability(margin) for margin in (3.0, 3.1, 3.2)] == pytest.approx([0.95] * 3, abs=0.01)
+
+
 def test_equal_margins():
     confidences, _ = confidences_of(np.full(40, 2.0), np.arange(40) < 10)
     assert confidences == pytest.approx(0.26, abs=0.02)

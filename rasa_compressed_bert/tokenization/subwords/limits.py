@@ -16,10 +16,12 @@ _MOST_CHARACTERS = 100
 """The largest number of characters to which one may be normalized.
 
 In known vocabularies, replacements of a character are empty or a space."""
-_ATOM = r"(?:\\[pP]\{[^{}]*\}|\\[^pP]|\[(?:\\.|[^\[\]\\])+\]|[^\\()\[\]{}*+?|])"
-_ALTERNATIVE = rf"(?:\\s\+\(\?!\\S\)|(?:{_ATOM}\??)*{_ATOM}(?:[*+?]|\{{\d*,?\d*\}})?)"
+_LONGEST_EXPRESSION = 1000  # characters; each alternative of an expression is tried at each place of a text
+_ATOM = r"(?:\\[pP]\{[^{}]*\}|\\\W|\\[dDsSwWrntfv]|\[(?:\\.|[^\[\]\\])+\]|[^\\()\[\]{}*+?|])"
+_ALTERNATIVE = rf"(?:\\s\+\(\?!\\S\)|{_ATOM}+(?:\?{_ATOM}+)?(?:[*+?]|\{{\d{{0,2}},?\d{{0,2}}\}})?)"
 _SIMPLE = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.DOTALL)
-"""Regular expressions that take linear time: alternatives in which only the last part is repeated, as in GPT-2's."""
+"""Regular expressions that take linear time: alternatives in which only the last part is repeated and one other part is
+optional, as in GPT-2's. With each further optional part, the time would double."""
 
 
 def require_limited(library: Tokenizer) -> None:
@@ -35,10 +37,11 @@ def require_limited(library: Tokenizer) -> None:
     if math.prod(_replacement_lengths(states)) > _MOST_CHARACTERS:
         raise WeightsError("The tokenizer replaces a character with very many others, which no vocabulary needs.")
     for expression in _regular_expressions(states):
-        if not _SIMPLE.fullmatch(expression):
+        if len(expression) > _LONGEST_EXPRESSION or not _SIMPLE.fullmatch(expression):
             raise WeightsError(
                 f"The tokenizer has the regular expression {expression[:80]!r}, which may take very much time. Only "
-                "alternatives in which the last part is repeated are supported, without groups."
+                "alternatives in which the last part is repeated and one other part is optional are supported, without "
+                "groups."
             )
 
 
