@@ -69,6 +69,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
         temperature=manifest.get("temperature") if manifest.get("labels") else None,
+        listed_values=sum(map(len, manifest.get("entities", {}).get("values", {}).values())),
         entities_calibrated=_are_entities_calibrated(manifest) if "entities" in manifest else None,
         files={name: len(data) for name, data in artifact.files.items()},
         calibrated=_is_calibrated(manifest),

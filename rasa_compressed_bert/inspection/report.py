@@ -154,6 +154,8 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
     if component["entities_calibrated"] is not None:
         few = f"not calibrated: fewer than {MIN_EXAMPLES} entities were found in held-out messages"
         values["entity confidences"] = "calibrated on held-out messages" if component["entities_calibrated"] else few
+    if component["listed_values"]:
+        values["lookup tables"] = f"{counted(component['listed_values'], 'value', 'values')} searched for in messages"
     for name, score in component["held_out"].items():
         values[name] = _score(score)
     if component["weakest"]:

@@ -212,11 +212,12 @@ def test_damaged_component_is_named(tmp_path):
     "calibration, said",
     [
         ({"slope": 0.5, "intercept": 1.0}, "calibrated on held-out messages"),
+        ({"values": {"city": ["bern", "new york"]}}, "2 values searched for in messages"),
         ({}, "not calibrated: fewer than 20 entities were found in held-out messages"),
         ({"temperature": 2.5}, "calibrated on held-out messages"),  # older models
     ],
 )
-def test_whether_confidences_of_entities_are_calibrated(calibration, said):
+def test_whether_confidences_of_entities_are_calibrated_and_how_many_values_are_listed(calibration, said):
     small = small_artifact()
     entities = {"labels": [["city", None, None]], "bilou": True, **calibration}
     manifest = {**small.manifest, "entities": entities, "cross_fitted": {"messages": 40, "folds": 2, "score": {}}}
