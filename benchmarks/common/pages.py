@@ -45,7 +45,7 @@ def to_markdown(title: str, content: Dict[str, Any]) -> str:
     return f"""# {title}
 
 {content["training_messages"]} training messages, {content["test_messages"]} test messages, one thread, one message at a
-time, all rows in one run. {legend(results)} training: seconds of the whole `rasa train nlu`, on all cores.
+time, all rows in one run. {legend(results)} training: seconds of the whole `rasa train nlu`.
 {" ".join(notes)}
 
 {tables.markdown_table(in_short)}
