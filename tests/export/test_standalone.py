@@ -3,6 +3,7 @@ import json
 import numpy as np
 import onnxruntime
 import pytest
+from small_archives import word_tokenizer
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
@@ -18,20 +19,7 @@ from tests.random_models import UNEVEN, random_parameters, random_shape
 
 IDS = np.array([[2, 7, 9, 11, 3]])
 VOCABULARY = {piece: index for index, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(46))])}
-TOKENIZER_JSON = json.dumps(
-    {
-        "version": "1.0",
-        "added_tokens": [],
-        "model": {
-            "type": "WordPiece",
-            "vocab": VOCABULARY,
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-        },
-        "pre_tokenizer": {"type": "Whitespace"},
-    }
-)
+TOKENIZER_JSON = word_tokenizer().decode()
 
 
 def artifact(method="dynamic_int8", *, head=True):
