@@ -62,7 +62,7 @@ class LabelledMessage(NamedTuple):
 def normal_form(text: str) -> str:
     """A text in lower case with single spaces: equal for texts that a model hardly distinguishes.
 
-    Accents are composed (Unicode's NFC), as both encodings of an accent look the same and are the same to a model.
+    It is in Unicode's normal form C: composed and decomposed accents look the same, also to a model.
     """
     return unicodedata.normalize("NFC", " ".join(text.lower().split()))
 

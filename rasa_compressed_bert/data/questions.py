@@ -114,7 +114,7 @@ class _OtherPassages:
 
 
 def _form(text: str) -> str:
-    """A text in lower case with single spaces, as a line break within an answer is no other answer."""
+    """A text in lower case with single spaces, since a passage may have a line break within an answer."""
     return with_single_blanks(text.casefold())
 
 

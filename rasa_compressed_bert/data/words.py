@@ -38,12 +38,12 @@ def placed_words(text: str) -> List[Tuple[int, int]]:
 
 
 def normalised(text: str) -> str:
-    """The words of a text, see `normalised_word`: equal for texts that differ only in case, whitespace and encoding."""
+    """The words of a text, see `normalised_word`; case, whitespace and Unicode form make no difference."""
     return " ".join(normalised_word(word.text) for word in split_words(text))
 
 
 def normalised_word(word: str) -> str:
-    """A word in lower case with composed accents (Unicode's NFC)."""
+    """A word in lower case and in Unicode's normal form C, in which accents are composed."""
     return unicodedata.normalize("NFC", word.lower())
 
 

@@ -16,7 +16,7 @@ _GAIN = 3.0  # chosen on 700 messages of SNIPS that were neither trained on nor 
 
 
 class ListedValues:
-    """Finds values word by word, whatever their case, whitespace and encoding; raises the logits of their tags.
+    """Finds values as whole words and raises the logits of their tags; case, whitespace and Unicode form do not matter.
 
     To the logits of the tags of an entity it adds 3 for each wordpiece of a listed value of this entity, so that such a
     tag is `e^3` times as probable as before, relative to the others: a word that is listed and used in another sense is
@@ -60,9 +60,11 @@ class ListedValues:
             pieces: its `T` wordpieces.
             logits: the logits of their tags.
         """
-        read = text[: int(pieces.ends.max(initial=0))]
+        found = list(self.found(text[: int(pieces.ends.max(initial=0))]))
+        if not found:
+            return logits
         gains = np.zeros_like(logits)
-        for start, end, kind in self.found(read):
+        for start, end, kind in found:
             inside = np.flatnonzero((pieces.starts >= start) & (pieces.ends <= end) & (pieces.starts < pieces.ends))
             gains[inside[:, np.newaxis], self._tags[kind]] = _GAIN
         return logits + gains

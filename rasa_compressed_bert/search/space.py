@@ -30,7 +30,7 @@ _RANGE = {"low", "high", "step", "log"}
 _JSON = "json:"
 """Prefix of a list among the choices, which a storage can only keep as text."""
 _TRIED = 200  # random draws to detect contradicting options
-_ON_OWN_PASSAGES = "questions are asked about their own passages, of which none is retrieved"
+_ON_OWN_PASSAGES = "questions are asked about their own passages, so that none is retrieved"
 _WITHOUT_EFFECT: Mapping[str, str] = {
     "budget": "a budget chooses the pruning itself; give its limits to search as --threshold",
     "documents": _ON_OWN_PASSAGES,

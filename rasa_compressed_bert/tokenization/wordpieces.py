@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from rasa_compressed_bert.data.warnings import warn_of_long_messages
 from rasa_compressed_bert.errors import ArtifactError, WeightsError
 from rasa_compressed_bert.tokenization.subwords import subword_model
+from rasa_compressed_bert.tokenization.subwords.limits import has_single_ends
 from rasa_compressed_bert.tokenization.subwords.subword_model import SEPARATOR, SubwordModel
 
 LONGEST_WORD = 100
@@ -44,8 +45,10 @@ class WordpieceTokenizer:
             raise ArtifactError(f"The tokenizer cannot be read: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        if not _has_single_ends(self._tokenizer):
-            raise ArtifactError("The tokenizer adds other wordpieces than one at each end of a message. Train again.")
+        if not has_single_ends(self._tokenizer):
+            raise ArtifactError(
+                "The tokenizer adds other wordpieces than one at each end of a message. Train it again."
+            )
         self._tokenizer.enable_truncation(max_length)
         self._max_length, self._longest_text = max_length, LONGEST_WORD * max_length
 
@@ -149,17 +152,6 @@ class WordpieceTokenizer:
             read.append(before + written if read else self._subwords.written(written))
             left = 0 if len(first) < len(own) else left - self._subwords.normalized_length(first) - 1
         return read
-
-
-def _has_single_ends(library: Tokenizer) -> bool:
-    """Whether a message gets one special wordpiece at each end, and is not repeated: there may be a million of each."""
-    processor = library.post_processor
-    templates = [json.loads(processor.__getstate__())] if processor is not None else []
-    for template in templates:  # grows: templates may be nested
-        templates.extend(template.get("processors", ()))
-        if sum("Sequence" in part for part in template.get("single", ())) > 1:
-            return False
-    return len(library.encode("a")) == len(library.encode("a", add_special_tokens=False)) + 2
 
 
 def _words(offsets: Sequence[Tuple[int, int]], text: str, words: Sequence[str]) -> np.ndarray:

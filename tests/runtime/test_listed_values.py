@@ -46,7 +46,7 @@ def test_both_encodings_of_an_accent_are_one_value(value, form):
 
 
 def test_types_that_are_not_of_the_model_cost_nothing():
-    """A stranger's model could have very many."""
+    """An untrusted model could have very many."""
     assert found("a burger", dish=["burger"], **{f"type{index}": ["burger"] for index in range(9)}) == [
         ("burger", "dish")
     ]

@@ -1,4 +1,4 @@
-"""Tokenizers of strangers: regular expressions that may take very much time are refused."""
+"""Untrusted tokenizers: regular expressions that may take very much time are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Refuses tokenizers that could take very much time or memory for a short text, such as those in a stranger's model."""
+"""Refuses tokenizers, which may be untrusted, that could take very much time or memory for a short text."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def require_limited(library: Tokenizer) -> None:
                 "alternatives in which the last part is repeated and one other part is optional are supported, without "
                 "groups."
             )
+
+
+def has_single_ends(library: Tokenizer) -> bool:
+    """Whether the post-processor adds one special wordpiece at each end of a message, and does not repeat the message."""
+    processor = library.post_processor
+    templates = [json.loads(processor.__getstate__())] if processor is not None else []
+    for template in templates:  # grows: templates may be nested
+        templates.extend(template.get("processors", ()))
+        if sum("Sequence" in part for part in template.get("single", ())) > 1:
+            return False
+    return len(library.encode("a")) == len(library.encode("a", add_special_tokens=False)) + 2
 
 
 def _replacement_lengths(state: Any) -> Iterator[int]:
