@@ -46,7 +46,7 @@ def require_limited(library: Tokenizer) -> None:
 
 
 def has_single_ends(library: Tokenizer) -> bool:
-    """Whether the post-processor adds one special wordpiece at each end of a message, and does not repeat the message."""
+    """Whether the post-processor only adds one special wordpiece at each end of a message."""
     processor = library.post_processor
     templates = [json.loads(processor.__getstate__())] if processor is not None else []
     for template in templates:  # grows: templates may be nested
