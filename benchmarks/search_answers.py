@@ -1,7 +1,10 @@
 """A search over distilled answer extractors, as in SigOpt's experiment of 2020: exact match against parameters.
 
-python -m benchmarks.search_answers --questions DATA/squad2/train.json DATA/squad2/train_shifts.json --sample 4000 \\
-    --test DATA/squad2/dev.json --trials 30 --splits 1
+python -m benchmarks.search_answers --pretraining DATA/squad2/train_shifts.json --questions DATA/squad2/train.json \\
+    --sample 2500 --test DATA/squad2/dev.json --trials 20 --splits 1 --options '{epochs: 2, unanswerable_questions: 0}'
+
+With --pretraining, the weights are first fine-tuned on other questions, as a BERT from a hub may be that answers
+questions already.
 
 The baseline has every other layer of the weights, as DistilBERT has of BERT, and is distilled from all of them with
 default options. The search varies the layers that a student starts with, its heads and widths, the vocabulary, learning
@@ -22,11 +25,14 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 import yaml
 
-from benchmarks.answers import measured, trained
+from benchmarks.answers import DENSE, ROWS, measured, trained
+from benchmarks.common.answer_weights import write_answer_weights
 from benchmarks.common.commands import command_line, exit_status, publish
 from rasa_compressed_bert.__main__ import main as run_command
+from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.squad import read_questions
 from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
 from rasa_compressed_bert.search.dotted import merged
@@ -45,6 +51,10 @@ SPACE: Dict[str, Any] = {
     "learning_rate": {"low": 3e-5, "high": 3e-4, "log": True},
     "distillation.alpha": {"low": 0.0, "high": 0.9},
     "distillation.temperature": {"low": 1.0, "high": 6.0},
+}
+PRETRAINING: Dict[str, Any] = {
+    **ROWS[DENSE],
+    **{"vocabulary": "full", "epochs": 1, "validation_split": 0.0, "unanswerable_questions": 0.0},
 }
 SEED = {
     "baseline": {"parameters": 66.3e6, "exact": 0.6707},
@@ -67,6 +77,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="files in the format of SQuAD 2.0")
     parser.add_argument(
+        "--pretraining", type=Path, nargs="+", help="questions to fine-tune the weights on before the study"
+    )
+    parser.add_argument(
         "--sample", type=int, default=4000, help="about how many of their questions, whole passages at random; 0: all"
     )
     parser.add_argument(
@@ -88,6 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the study, and tests its choices on the test questions."""
     work, base = arguments.work, {**BASE, **arguments.options}
     work.mkdir(parents=True, exist_ok=True)
+    if arguments.pretraining:
+        base["model_weights"] = str(fine_tuned_weights(work / "pretraining", arguments.pretraining))
     questions = work / "questions.json"
     counts = write_sample(arguments.questions, questions, arguments.sample)
     pipeline = [{"name": "rasa_compressed_bert.BertAnswerExtractor", **base}]
@@ -99,6 +114,7 @@ def run(arguments: argparse.Namespace) -> None:
         "command": command_line("benchmarks.search_answers"),
         "environment": environment(),
         "questions": counts,
+        "pretraining": len(read_questions(list(map(str, arguments.pretraining or ())), option="--pretraining")),
         "splits": arguments.splits,
         "trials": outcomes(work / "study" / "trials.csv"),
         "picked": found["picked"],
@@ -107,6 +123,15 @@ def run(arguments: argparse.Namespace) -> None:
         "test": on_test(found, {**base, "training_data": [str(questions)]}, arguments) if arguments.test else {},
     }
     publish("search_answers", content, to_markdown, folder=arguments.results)
+
+
+def fine_tuned_weights(folder: Path, files: Sequence[Path]) -> Path:
+    """The folder of the default weights after they were fine-tuned on questions; trains them once."""
+    options = {**PRETRAINING, "training_data": [str(path) for path in files]}
+    artifact = trained(folder, options)["artifact"]
+    weights = folder / "weights"
+    write_answer_weights(state_of(artifact), BertAnswerExtractorConfig.from_dict(options).model_weights, weights)
+    return weights
 
 
 def write_sample(files: Sequence[Path], path: Path, most: int) -> Dict[str, int]:
@@ -195,6 +220,7 @@ def to_markdown(_: str, content: Dict[str, Any]) -> str:
     parts = [
         "# Search over answer extractors",
         f"{counts['all']} questions, {counts['unanswerable']} of them unanswerable, on {counts['passages']} passages. "
+        f"{_pretrained(content['pretraining'])}"
         f"Trials: {trials}. Scores are of {_splits(content['splits'])} that neither the search nor the choice saw.",
         tables.markdown_table(rows),
         "Changes are relative to the baseline. The seed's figures are published: SQuAD 2.0 as a whole, DistilBERT. "
@@ -247,6 +273,10 @@ def tested(test: Dict[str, Any]) -> List[List[str]]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
+
+
+def _pretrained(count: int) -> str:
+    return f"The weights had been fine-tuned on {count} other questions. " if count else ""
 
 
 def _splits(count: int) -> str:

@@ -3,12 +3,17 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from answer_harness import write_questions
 
 from benchmarks import search_answers
+from rasa_compressed_bert.artifact.artifact import read_artifact
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
+from rasa_compressed_bert.export.packing import state_of
+from rasa_compressed_bert.models.head_layer import ANSWERER
+from rasa_compressed_bert.models.pretrained import load_pretrained
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.space import read_space, require_possible
 
@@ -36,10 +41,13 @@ def test_a_sample_has_whole_passages(tmp_path):
 @pytest.mark.usefixtures("without_graphs")
 def test_a_study(tmp_path, monkeypatch, tiny_weights, capsys):
     train, test = write_questions(tmp_path / "a.json"), write_questions(tmp_path / "b.json", 20, seed=1)
+    monkeypatch.setitem(search_answers.PRETRAINING, "model_weights", str(tiny_weights))
+    monkeypatch.setitem(search_answers.PRETRAINING, "max_length", 64)
     options = {"model_weights": str(tiny_weights), "epochs": 1, "max_length": 64, "batch_size": 16}
     options["pruning"] = {"layers": [0], "final_sparsity": 0.0, "intermediate": 0.0, "frequency": 1}
     space = {"pruning.layers": [None, [0], [1]], "pruning.intermediate": {"low": 0.0, "high": 0.8}}
-    words = ["--questions", train, "--sample", "60", "--test", test, "--trials", "2", "--threshold", "score >= 0"]
+    words = ["--pretraining", write_questions(tmp_path / "c.json", 30, seed=2)]
+    words += ["--questions", train, "--sample", "60", "--test", test, "--trials", "2", "--threshold", "score >= 0"]
     words += ["--options", yaml.safe_dump(options), "--space", yaml.safe_dump(space)]
     folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path)]
     for _ in range(2):
@@ -48,7 +56,13 @@ def test_a_study(tmp_path, monkeypatch, tiny_weights, capsys):
         content = json.loads((tmp_path / "search_answers.json").read_text())
     assert sum(content["trials"].values()) == 2 and content["questions"]["all"] == 60
     assert content["reported"]["baseline"]["parameters"] > 0 and "baseline" in content["test"]
+    (trained,) = (tmp_path / "work" / "pretraining").glob("*/artifact")
+    expected = state_of(read_artifact(trained)).parameters
+    weights = load_pretrained(str(tmp_path / "work" / "pretraining" / "weights")).parameters
+    assert expected.keys() == weights.keys() and ANSWERER.kernel in weights
+    assert all(np.array_equal(weights[name], value) for name, value in expected.items())
     page = (tmp_path / "search_answers.md").read_text()
+    assert "fine-tuned on 30 other questions" in page
     assert "| baseline |" in page and "| 66.30 | 67.07 |" in page and "+3.48" in page and "-22.5 %" in page
     assert "Trained on all of these questions, on others, on other articles" in page
     assert page in capsys.readouterr().out
