@@ -17,12 +17,11 @@ from rasa_compressed_bert.search.task import SearchTask
 
 logger = logging.getLogger(__name__)
 _QUICK = 0.25  # share of the epochs
-_DENSE_KEPT = 3
-_OF_COMPRESSION = (
-    *("epochs", "batch_size", "learning_rate", "runtime"),
-    *("pruning", "distillation", "quantization", "budget"),
-)
+_DENSE_KEPT = 4
+_OF_COMPRESSION = ("runtime", "pruning", "distillation", "quantization", "budget")
 """Options that do not affect the dense teacher of a BERT, except for those in `Evaluator._start_of`."""
+_OF_TRAINING = ("epochs", "batch_size", "learning_rate")
+"""Options of both; on the search's own split, the teacher has those of the config.yml."""
 
 
 class Evaluator:
@@ -72,8 +71,8 @@ class Evaluator:
             options: the options of the trial, by their dotted names.
             quick: whether to train for a quarter of the epochs: sizes and times are as after the whole training, scores
                 are lower.
-            split: number of the split. On 0, the search's own, one dense BERT is the teacher of all trials; on others
-                a model is trained as `rasa train` does, including its dense teacher.
+            split: number of the split. On 0, the search's own, one dense BERT is the teacher of all trials. On others
+                a model is trained as `rasa train` does; models whose dense teachers would be the same share one.
 
         Returns:
             The figures; None if `quick` would take more than half of the epochs.
@@ -94,24 +93,26 @@ class Evaluator:
         return replace(self._task.measured(artifact, held_out), maximized=self._maximize)
 
     def _train(self, config: TrainedConfig, training: Sequence[Any], held_out: Sequence[Any], split: int) -> Artifact:
-        if split or not isinstance(config, BertOptions) or config.pruning.method == "none":
+        if not isinstance(config, BertOptions) or config.pruning.method == "none":
             return self._task.train(config, training, held_out)
-        start = self._start_of(config)
-        key = json.dumps(start, sort_keys=True)
+        start = self._start_of(config, split)
+        key = json.dumps([split, start], sort_keys=True)
         if key not in self._dense:
-            base = type(config).from_dict(merged(self._base, start))
+            dense = config if split else type(config).from_dict(merged(self._base, start))
             if len(self._dense) == _DENSE_KEPT:
                 del self._dense[next(iter(self._dense))]
-            self._dense[key] = self._task.fine_tune(base, training, held_out)
+            self._dense[key] = self._task.fine_tune(dense, training, held_out)
         return self._task.compress(self._dense[key], config)
 
-    def _start_of(self, config: BertOptions) -> Dict[str, Any]:
+    def _start_of(self, config: BertOptions, split: int) -> Dict[str, Any]:
         """The options that affect the dense teacher, and which messages the pruned models learn besides the labelled.
 
         Args:
             config: all options of a trial that prunes.
+            split: number of the split.
         """
-        start = {name: value for name, value in config.to_dict().items() if name not in _OF_COMPRESSION}
+        others = _OF_COMPRESSION if split else (*_OF_COMPRESSION, *_OF_TRAINING)
+        start = {name: value for name, value in config.to_dict().items() if name not in others}
         start["distillation.enabled"] = config.distillation.enabled
         start["distillation.synthetic_messages"] = config.distillation.synthetic_messages
         base: BertOptions = type(config).from_dict(self._base)

@@ -51,6 +51,20 @@ def test_options_that_decide_what_is_learnt_have_their_effect(method):
     assert len(task.dense) == 3, "the dense model does not depend on these"
 
 
+def test_models_share_a_dense_one_on_other_splits_too():
+    task = Task()
+    evaluator = Evaluator(task, PrunedBertIntentClassifierConfig, {"epochs": 6})
+    for sparsity in (0.4, 0.5):
+        for split in (1, 2):
+            evaluator.measure({"pruning.final_sparsity": sparsity}, split=split)
+    assert [config.pruning.final_sparsity for config in task.dense] == [0.4, 0.4], "one for each split"
+    for options in ({"epochs": 3}, {"learning_rate": 3e-4}, {"vocabulary": "trim"}):
+        evaluator.measure(options, split=1)
+        expected = PrunedBertIntentClassifierConfig.from_dict({"epochs": 6, **options})
+        assert task.dense[-1] == expected, "it is trained as `rasa train` does"
+    assert len(task.dense) == 5
+
+
 def test_a_format_changes_no_number_of_parameters():
     """Else a model of the same widths would count as larger in int8, of which a search minimises parameters."""
     floats, quantized = (parameters_of(random_artifact(random_shape(), int8=int8)) for int8 in (False, True))
