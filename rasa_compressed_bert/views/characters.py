@@ -214,10 +214,10 @@ def weighted(text: str, frequency: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _require_places(places: np.ndarray) -> None:
-    """Refuses places that no n-gram is hashed into.
+    """Checks that places are those of buckets.
 
     Raises:
-        ValueError: if there is one.
+        ValueError: if one is negative or too large.
     """
     if places.min(initial=0) < 0 or places.max(initial=0) >= BUCKETS:
         raise ValueError(f"places of n-grams are not below {BUCKETS}")

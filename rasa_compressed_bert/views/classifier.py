@@ -34,9 +34,9 @@ class ClassifierView:
 
         Raises:
             KeyError: if the temperature is missing.
-            ValueError: if it is none.
+            ValueError: if it is not positive.
         """
         require_tensors(tensors, {"temperature": (1,)})
         if not tensors["temperature"][0] > 0.0:
-            raise ValueError(f"{tensors['temperature'][0]} is not a temperature")
+            raise ValueError(f"{tensors['temperature'][0]} is not a valid temperature")
         return cls(float(tensors["temperature"][0]))

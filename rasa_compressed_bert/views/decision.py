@@ -149,7 +149,7 @@ def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray], num_cl
         num_classes: intents of the model.
 
     Raises:
-        ArtifactError: if they are no decision between so many intents.
+        ArtifactError: if they are damaged, or those of another number of intents.
     """
     try:
         weights, mapped = described["weights"], ConfidenceMap(**described["confidence"])
@@ -166,15 +166,15 @@ def read(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray], num_cl
 
 
 def _require_decision(weights: Mapping[str, float], mapped: ConfidenceMap) -> None:
-    """Refuses weights that are no shares, and a map that lowers what should rise.
+    """Checks the weights of the views and the values of the map of confidences.
 
     Raises:
-        ValueError: if these are such.
+        ValueError: if the weights do not sum to 1, or if a value is outside of its range.
     """
     shares = list(weights.values())
     if not all(share >= 0.0 for share in shares) or not math.isclose(sum(shares), 1.0, abs_tol=_ROUNDED):
-        raise ValueError(f"the weights of the views are not shares: {dict(weights)}")
+        raise ValueError(f"the weights of the views do not sum to 1, or one is negative: {dict(weights)}")
     if not (0.0 < mapped.power < math.inf and 0.0 < mapped.scale < math.inf and math.isfinite(mapped.familiarity)):
-        raise ValueError(f"{mapped} gives no confidences")
+        raise ValueError(f"the power and the scale of {mapped} have to be positive, and all its values finite")
     if not 0.0 <= mapped.threshold <= 1.0:
-        raise ValueError(f"{mapped.threshold} is not a confidence")
+        raise ValueError(f"the threshold {mapped.threshold} is not between 0 and 1")

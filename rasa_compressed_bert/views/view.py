@@ -63,33 +63,33 @@ def dequantized_rows(tensors: Dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def require_tensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Tuple[int, ...]]) -> None:
-    """Refuses what are not the tensors of a view.
+    """Checks the names, shapes and values of stored tensors.
 
     Args:
-        tensors: as they were stored.
-        shapes: of each of them.
+        tensors: the stored tensors by name.
+        shapes: the expected shapes by name.
 
     Raises:
         KeyError: if one is missing.
-        ValueError: if one has another shape, or values that are no numbers.
+        ValueError: if a tensor has another shape, or values that are not finite.
     """
     for name, shape in shapes.items():
         if tensors[name].shape != shape:
             raise ValueError(f"'{name}' has the shape {tensors[name].shape} instead of {shape}")
         if not np.isfinite(tensors[name]).all():
-            raise ValueError(f"'{name}' has values that are not numbers")
+            raise ValueError(f"'{name}' has values that are not finite")
 
 
 def require_bounds(name: str, bounds: np.ndarray, end: int) -> None:
-    """Refuses what do not cut `end` rows into parts that have a row each.
+    """Checks that bounds divide `end` rows into parts of at least one row.
 
     Args:
-        name: of the tensor.
-        bounds: where each part begins, and where the last one ends.
+        name: the name of the tensor.
+        bounds: the first row of each part, and the end of the last one.
         end: the number of rows.
 
     Raises:
-        ValueError: if they do not.
+        ValueError: if a part is empty, or if they begin or end elsewhere.
     """
     if bounds[0] != 0 or bounds[-1] != end or not np.all(np.diff(bounds.astype(np.int64)) > 0):
-        raise ValueError(f"'{name}' does not cut {end} rows into parts")
+        raise ValueError(f"'{name}' does not divide {end} rows into parts")
