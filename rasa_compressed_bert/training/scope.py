@@ -17,6 +17,7 @@ from rasa_compressed_bert.views.view import Evidence, View, softmax
 _FOLDS = 5
 _COMPARED, _ENOUGH = 3000, 600  # messages that are sampled, and how many of them it suffices to compare with the rest
 _FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
+_APART = 1e-3  # by which a threshold is above equal familiarities, as views are rounded when they are stored
 _RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
 _RAMP = 8.0  # from threshold to median, in scales: the larger, the faster confidences approach the probabilities
@@ -106,9 +107,17 @@ def find_threshold(
     own = np.sort(familiarities[probable])
     threshold = float(own[max(0, len(own) - wanted)])
     if len(out_of_scope) >= _FEWEST_OUTSIDE:
-        threshold = min(threshold, float(np.quantile([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW)))
+        threshold = min(threshold, _just_above([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW))
     scale = max((float(np.median(familiarities)) - threshold) / _RAMP, 1e-3)
     return ConfidenceMap(power, threshold, scale, options.threshold)
+
+
+def _just_above(familiarities: Sequence[float], share: float) -> float:
+    """A threshold that at least this share of the familiarities is below: midway between two of them."""
+    ranked = np.sort(familiarities)
+    highest = float(ranked[int(np.ceil(share * len(ranked))) - 1])
+    others = ranked[ranked > highest]
+    return (highest + float(others[0])) / 2 if len(others) else highest + _APART
 
 
 def _with_enough_probable(
