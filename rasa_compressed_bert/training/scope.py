@@ -10,6 +10,7 @@ import numpy as np
 from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, message_folds, refit_classifier
 from rasa_compressed_bert.training.voting import UNMEASURED, Voting, equal_weights, pooled_evidence
+from rasa_compressed_bert.views.characters import CharacterView
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
 from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Evidence, View, softmax
@@ -77,10 +78,10 @@ def fit_decision(
     )
     found = find_threshold(in_scope, voting.power, options, outside)
     confidence_map = replace(found, out_of_scope_class=out_of_scope_class)
-    neighbours = views.get("neighbours")
+    compared_to = views[detector]
     report = {
-        "detector": options.detector,
-        "stored_messages": neighbours.size if isinstance(neighbours, NeighbourView) else 0,
+        "detector": detector,
+        "stored_messages": compared_to.size if isinstance(compared_to, (NeighbourView, CharacterView)) else 0,
         "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])) if in_scope else 1.0,
         "compared_messages": len(in_scope),
     }

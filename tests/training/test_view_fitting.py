@@ -183,7 +183,10 @@ def test_without_features_there_are_characters():
     texts, classes = messages()
     fitted = fit_decision(Observations(texts, classes, np.zeros((len(texts), 2)), None), OPTIONS, seed=0)
     assert list(fitted.views) == ["classifier", "characters"]
-    assert fitted.report["stored_messages"] == 0
+    stored = len(fitted.views["characters"].tensors()["message.rows"]) - 1
+    assert 0 < stored <= len(texts)
+    assert (fitted.report["detector"], fitted.report["stored_messages"]) == ("characters", stored)
+    assert fit_decision(observed(texts, classes), OPTIONS, seed=0).report["detector"] == "neighbours"
 
 
 def test_without_features_characters_tell_what_is_familiar_though_they_have_no_vote():
