@@ -9,7 +9,7 @@ import numpy as np
 
 from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
-from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in, of_tables, usable_values
+from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in, are_usable, of_tables, usable_values
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -61,7 +61,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
 
     No word is split where only annotations of held-out messages begin or end. Filled messages that were made from
     held-out ones are left out, and so are those with a synonym that only held-out messages have as an entity. Values of
-    lookup tables are those that can be learnt from the other messages.
+    lookup tables, also those of filled messages, are those that can be learnt from the other messages.
 
     Args:
         run: the training run.
@@ -76,9 +76,11 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
     if messages.known is not None:
         values = usable_values(others, messages.known, seed=run.config.random_seed, warns=False)
         heads = tuple(head.with_listed(of_tables(values, messages.known)) for head in heads)
-    told = annotated_alone_in(unseen, others)
+    told, usable = annotated_alone_in(unseen, others), are_usable((made.value for made in messages.filled), others)
     kept = [
-        place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told
+        place
+        for place, made in enumerate(messages.filled)
+        if made.source not in hidden and made.synonym not in told and usable[place]
     ]
     filled = [messages.filled[place] for place in kept]
     if heads == run.heads and start is None:

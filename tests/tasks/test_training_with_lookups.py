@@ -103,6 +103,19 @@ def test_models_of_cross_fitting_list_values_without_the_help_of_held_out_messag
     ]
 
 
+def test_models_of_cross_fitting_learn_values_without_the_help_of_held_out_messages(run_of):
+    """A message in which a listed word is an entity shows that it may be learnt, although it has another sense too."""
+    ordered = Example("please order a soup", "order", (EntitySpan(15, 19, "dish"),))
+    run = run_of([ordered, Example("a soup kitchen is no order", "ask"), *EXAMPLES])
+
+    def values(messages):
+        return {made.example.text[made.example.entities[0].start :] for made in messages.filled}
+
+    assert values(run.messages) == {"noodles", "rice and stew", "soup", "stew"}
+    assert values(without_annotations(run, np.array([0])).messages) == {"noodles", "rice and stew", "stew"}
+    assert values(without_annotations(run, np.array([2])).messages) == values(run.messages)
+
+
 def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, monkeypatch):
     learnt = []
     monkeypatch.setattr(bert_training, "fine_tune_bert", lambda examples, config, *, known: learnt.append(known))
