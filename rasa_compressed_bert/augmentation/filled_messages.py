@@ -26,11 +26,13 @@ class Filled(NamedTuple):
     Attributes:
         example: the message.
         source: index of the message that it was made from.
+        value: the type and the text of the value.
         synonym: the normalised value, if that is a synonym and in no lookup table.
     """
 
     example: Example
     source: int
+    value: Tuple[str, str]
     synonym: Optional[str] = None
 
 
@@ -72,7 +74,7 @@ def filled_messages(
                 seen.add(made.text)
                 form = normalised(value)
                 synonym = form if known.synonyms and form not in listed else None
-                filled.append(Filled(made, source, synonym))
+                filled.append(Filled(made, source, (kind, value), synonym))
     _log(values, filled)
     return filled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from dataclasses import replace
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Set
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -64,6 +64,12 @@ def usable_values(
     if warns:
         _warn(problems)
     return {kind: values for kind, values in usable.items() if values}
+
+
+def are_usable(values: Iterable[Tuple[str, str]], examples: Iterable[Example]) -> List[bool]:
+    """Whether each value, a pair of its type and its text, can be learnt from some messages, see `usable_values`."""
+    usage = _Usage.of(examples)
+    return [kind in usage.annotated and not usage.problem_of(value, kind) for kind, value in values]
 
 
 def of_tables(values: Mapping[str, Sequence[str]], known: KnownValues) -> Dict[str, List[str]]:

@@ -34,7 +34,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components.config_io import ComponentError
-from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.entities import EntitySpan, without_blanks
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
 from rasa_compressed_bert.data.words import word_bounds
@@ -103,8 +103,7 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
         elif not kind:
             problems.append(f"{quoted(text[start:end])} has no entity type")
         else:
-            start += len(text[start:end]) - len(text[start:end].lstrip())
-            found.append(EntitySpan(start, start + len(text[start:end].strip()), kind, role or None, group or None))
+            found.append(without_blanks(EntitySpan(start, end, kind, role or None, group or None), text))
     found.sort(key=lambda span: (span.start, -span.end))
     spans: List[EntitySpan] = []
     for span in found:

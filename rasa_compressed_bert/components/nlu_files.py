@@ -7,7 +7,7 @@ from typing import Any, List
 
 import numpy as np
 
-from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.entities import EntitySpan, without_blanks
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
@@ -66,5 +66,13 @@ def _reason(error: Exception) -> str:
 
 
 def _labelled(example: Any, *, entities: bool) -> LabelledMessage:
-    spans = [EntitySpan(*map(entity.get, EntitySpan._fields)) for entity in example.get("entities", ()) if entities]
-    return LabelledMessage(example.get("text"), example.get("intent"), tuple(spans), example.get("intent_response_key"))
+    text = example.get("text")
+    spans = [_span(entity, text) for entity in example.get("entities", ()) if entities]
+    return LabelledMessage(text, example.get("intent"), tuple(spans), example.get("intent_response_key"))
+
+
+def _span(entity: Any, text: str) -> EntitySpan:
+    """An annotation as it is learnt; one with a start or an end that is no number is kept, and no model finds it."""
+    start, end, kind, role, group = map(entity.get, EntitySpan._fields)
+    span = EntitySpan(start, end, kind, role or None, group or None)
+    return without_blanks(span, text) if isinstance(start, int) and isinstance(end, int) else span

@@ -49,7 +49,7 @@ class BertAnswerExtractorConfig(BertOptions):
         optional=True,
         help="Minimum confidence of an answer; below it, a question has no answer. null chooses the threshold that "
         "gives the highest mean of the F1 of answerable and of unanswerable held-out questions, or 0.5 with fewer than "
-        "20 of them.",
+        "20 of them, or fewer than 5 of either kind.",
     )
     unanswerable_questions: float = option(
         0.3,

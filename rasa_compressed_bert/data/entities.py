@@ -48,6 +48,15 @@ class EntitySpan(NamedTuple):
         return EntityLabel(*self[2:])
 
 
+def without_blanks(span: EntitySpan, text: str) -> EntitySpan:
+    """An annotation without whitespace at its ends, as it is learnt and scored; unchanged if it has nothing else."""
+    inside = text[span.start : span.end]
+    if not inside.strip():
+        return span
+    start = span.start + len(inside) - len(inside.lstrip())
+    return span._replace(start=start, end=start + len(inside.strip()))
+
+
 class TagSpan(NamedTuple):
     """Wordpieces from `first` up to, but not including, `end`, and the index of their label."""
 

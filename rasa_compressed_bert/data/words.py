@@ -17,6 +17,10 @@ _WORD = regex.compile(
 )
 _SIGN = r"[\p{P}$+<=>^`|~--_]"
 _TOKEN = regex.compile(rf"[\S--{_SPACELESS}--{_SIGN}]+|{_SPACELESS}\p{{M}}*|{_SIGN}", regex.V1)
+_LETTER = rf"(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_])"
+_PART = regex.compile(
+    rf"{_SPACELESS}\p{{M}}*|{_LETTER}+(?:['’-]+{_LETTER}+)*|{_SIGN}\p{{M}}*|[\S--{_SIGN}--[\p{{L}}\p{{N}}_]]+", regex.V1
+)
 _MOST_TOKENS = 10_000  # Rasa's tokens of a million characters, each a word, take 400 MB
 
 
@@ -33,8 +37,11 @@ def split_words(text: str) -> List[Word]:
 
 
 def placed_words(text: str) -> List[Tuple[int, int]]:
-    """The start and the end of each word of `split_words`."""
-    return [match.span("word") for match in _WORD.finditer(text)]
+    """The start and the end of each word, so that a word is the same whatever punctuation is around it.
+
+    Unlike in `split_words`, each punctuation mark is a word of its own, and so is an apostrophe or a hyphen at an end.
+    """
+    return [match.span() for match in _PART.finditer(text)]
 
 
 def normalised(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Mapping, Sequence, Tuple
 
 from rasa_compressed_bert.config import EntityConfig
 from rasa_compressed_bert.data.entities import COMMA, EntityLabel, EntitySpan
@@ -26,4 +26,18 @@ def comma_separated(
         if COMMA.search(text, span.start, span.end)
     }
     types = sorted({label.entity for label in labels})
+    return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
+
+
+def without_commas_in(
+    types: Sequence[str], values: Mapping[str, Sequence[str]], config: EntityConfig
+) -> Tuple[str, ...]:
+    """Those of some types that end at a comma although values of theirs may have one, see `comma_separated`.
+
+    Args:
+        types: types whose annotated entities end at a comma.
+        values: values of lookup tables and synonyms that are learnt, by type.
+        config: options with the switches of the types.
+    """
+    commas = {entity for entity in types if any(map(COMMA.search, values.get(entity, ())))}
     return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))

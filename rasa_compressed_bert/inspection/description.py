@@ -92,9 +92,14 @@ def _are_entities_calibrated(manifest: Mapping[str, Any]) -> bool:
 
 
 def _is_calibrated(manifest: Mapping[str, Any]) -> bool:
-    """Whether confidences were calibrated on held-out messages; artifacts of version 2 are if they have scores."""
+    """Whether confidences were calibrated on held-out messages; artifacts of version 2 are if they have scores.
+
+    The scores of a student are measured on other messages than those on which its teacher was calibrated.
+    """
     if ANSWERS in manifest:
         return answers_are_calibrated(manifest)
+    if "calibrated" in manifest:
+        return bool(manifest["calibrated"])
     if "cross_fitted" in manifest or "out_of_scope" in manifest:
         return bool(manifest.get("cross_fitted") or manifest.get("out_of_scope", {}).get("calibrated"))
     return bool(manifest.get("validation"))

@@ -36,9 +36,9 @@ class ListedValues:
             self._tags.setdefault(label.entity, []).extend(range(1 + place * width, 1 + (place + 1) * width))
         for kind in self._tags.keys() & values.keys():
             for value in values[kind]:
-                words = value.split(" ")
-                if len(words) <= MOST_WORDS:
-                    self._types.setdefault(value, set()).add(kind)
+                words = [value[start:end] for start, end in placed_words(value)]
+                if words and len(words) <= MOST_WORDS:
+                    self._types.setdefault(" ".join(words), set()).add(kind)
                     self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
 
     def found(self, text: str) -> Iterator[Tuple[int, int, str]]:

@@ -73,7 +73,8 @@ def split_questions(
         raise DataError("training_data: there is no question with an answer to learn.")
     learnt, others = parts
     have_enough = sum(not question.answers for question in others) >= MIN_EXAMPLES
-    return Questions(_with_unanswerable(learnt, config), others if have_enough else _with_unanswerable(others, config))
+    learnt = _with_unanswerable(learnt, config, warns=True)
+    return Questions(learnt, others if have_enough else _with_unanswerable(others, config))
 
 
 def _held_out(passages: Sequence[str], share: float, *, seed: int, continued: bool) -> Set[str]:
@@ -89,10 +90,19 @@ def _held_out(passages: Sequence[str], share: float, *, seed: int, continued: bo
     return small if small or continued else {min(passages, key=places.__getitem__)}
 
 
-def _with_unanswerable(questions: List[Question], config: BertAnswerExtractorConfig) -> List[Question]:
-    answerable = sum(bool(question.answers) for question in questions)
-    count = round(answerable * config.unanswerable_questions)
-    return [*questions, *unanswerable_questions(questions, count, seed=config.random_seed)]
+def _with_unanswerable(
+    questions: List[Question], config: BertAnswerExtractorConfig, *, warns: bool = False
+) -> List[Question]:
+    """The questions with as many unanswerable ones as the options ask for, or as can be made."""
+    count = round(sum(bool(question.answers) for question in questions) * config.unanswerable_questions)
+    made = unanswerable_questions(questions, count, seed=config.random_seed)
+    if warns and len(made) < count:
+        logger.warning(
+            f"unanswerable_questions: only {len(made)} of {count} can be generated, as the other questions are in "
+            "documents without a second passage that lacks their answers. Give passages on one subject the same title, "
+            "or add questions without an answer to training_data."
+        )
+    return [*questions, *made]
 
 
 def encode_questions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -25,7 +26,9 @@ from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.training.calibration import MIN_EXAMPLES, answers_are_calibrated, fit_platt_scaling
 from rasa_compressed_bert.units import MB
 
+logger = logging.getLogger(__name__)
 _OF_CONFIDENCES = ("slope", "intercept", "threshold")
+_FEWEST_OF_A_KIND = 5  # answerable and unanswerable questions with which a threshold is chosen
 _FOLDS = 5  # folds of the held-out passages; each is scored with confidences and a threshold fitted on the others
 
 
@@ -71,6 +74,16 @@ class ServedAnswers:
         """Whether each answer is an annotated one.  # (n,) bool"""
         pairs = zip(self.expected, self.texts)
         return np.array([bool(gold) and exact_match(gold, text) == 1.0 for gold, text in pairs], bool)
+
+    @property
+    def answerable(self) -> int:
+        """The number of answerable questions."""
+        return sum(map(bool, self.expected))
+
+    @property
+    def has_both_kinds(self) -> bool:
+        """Whether there are enough answerable and unanswerable questions to choose a threshold between them."""
+        return min(self.answerable, len(self.expected) - self.answerable) >= _FEWEST_OF_A_KIND
 
     def best_threshold(self) -> float:
         """The threshold of the margin with the highest mean of the F1 of answerable and of unanswerable questions.
@@ -128,6 +141,8 @@ def measured(
         answers = ServedAnswers.of(artifact, held_out)
         scores = {"questions": len(held_out), **_scores(answers, entry, config)}
         entry = _fitted(answers, entry, config)
+        if config.no_answer_threshold is None and len(held_out) >= MIN_EXAMPLES and not answers.has_both_kinds:
+            _warn_of_threshold(answers, entry["threshold"])
     elif config.no_answer_threshold is not None:
         entry["threshold"] = config.no_answer_threshold
     return Artifact({**artifact.manifest, **earlier, ANSWERS: entry, "held_out": scores}, artifact.files)
@@ -137,7 +152,8 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
     """Updates a manifest entry with the confidences and the threshold that fit some answers.
 
     With fewer than 20 answers, both are left unchanged: a single wrong answer would otherwise set a threshold that no
-    other answer reaches.
+    other answer reaches. So is the threshold with fewer than 5 questions of a kind: without unanswerable ones, the best
+    threshold is one that every answer reaches.
     """
     found = np.isfinite(answers.margins)
     is_enough, fitted = found.sum() >= MIN_EXAMPLES, dict(entry)
@@ -146,9 +162,19 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
         fitted.update(slope=slope, intercept=intercept)
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
-    if not is_enough:
+    if not is_enough or not answers.has_both_kinds:
         return fitted
     return {**fitted, "threshold": AnswerDecoder(fitted).confidence(answers.best_threshold())}
+
+
+def _warn_of_threshold(answers: ServedAnswers, threshold: float) -> None:
+    """Warns of a threshold that could not be chosen."""
+    logger.warning(
+        f"no_answer_threshold: {threshold:g} is used, as {answers.answerable} of the "
+        f"{counted(len(answers.expected), 'held-out question is', 'held-out questions are')} answerable: to choose it, "
+        f"at least {_FEWEST_OF_A_KIND} answerable and {_FEWEST_OF_A_KIND} unanswerable ones are needed. Add questions "
+        "to training_data, or set no_answer_threshold."
+    )
 
 
 def _scores(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswerExtractorConfig) -> Dict[str, float]:

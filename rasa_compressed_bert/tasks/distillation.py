@@ -81,6 +81,7 @@ def train_distilled_classifier(
     described = {
         "teacher": _described(teacher, data, config),
         "temperature": voting.temperature,
+        "calibrated": voting.calibrated,
         "held_out_up_to": data.held_out_up_to,
     }
     return with_views(

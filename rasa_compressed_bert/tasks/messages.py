@@ -9,7 +9,13 @@ import numpy as np
 
 from rasa_compressed_bert.augmentation.filled_messages import Filled, filled_messages
 from rasa_compressed_bert.augmentation.synthetic import synthetic_messages
-from rasa_compressed_bert.augmentation.usable_values import annotated_alone_in, of_tables, usable_values
+from rasa_compressed_bert.augmentation.usable_values import (
+    annotated_alone_in,
+    are_usable,
+    of_tables,
+    usable_values,
+    without_held_out_synonyms,
+)
 from rasa_compressed_bert.config import AugmentationConfig, BertOptions
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import KnownValues
@@ -51,7 +57,7 @@ def encode_messages(
     if known is not None and any(head.learns_filled for head in heads):
         values = usable_values(examples, known, seed=config.random_seed)
         filled = filled_messages(examples, values, known, seed=config.random_seed)
-        heads = tuple(head.with_listed(of_tables(values, known)) for head in heads)
+        heads = tuple(head.with_known(values, of_tables(values, known), config=config) for head in heads)
     messages = _encoded(examples, pieces, heads, state, config, filled=filled, synthetic=synthetic)
     return heads, replace(messages, known=known)
 
@@ -61,7 +67,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
 
     No word is split where only annotations of held-out messages begin or end. Filled messages that were made from
     held-out ones are left out, and so are those with a synonym that only held-out messages have as an entity. Values of
-    lookup tables are those that can be learnt from the other messages.
+    lookup tables, also those of filled messages, are those that can be learnt from the other messages.
 
     Args:
         run: the training run.
@@ -74,11 +80,15 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
     )
     unseen, others = _apart(messages.examples, hidden)
     if messages.known is not None:
-        values = usable_values(others, messages.known, seed=run.config.random_seed, warns=False)
-        heads = tuple(head.with_listed(of_tables(values, messages.known)) for head in heads)
-    told = annotated_alone_in(unseen, others)
+        known = without_held_out_synonyms(messages.known, unseen, others)
+        values = usable_values(others, known, seed=run.config.random_seed, warns=False)
+        listed = of_tables(values, known)
+        heads = tuple(head.with_known(values, listed, config=run.config) for head in heads)
+    told, usable = annotated_alone_in(unseen, others), are_usable((made.value for made in messages.filled), others)
     kept = [
-        place for place, made in enumerate(messages.filled) if made.source not in hidden and made.synonym not in told
+        place
+        for place, made in enumerate(messages.filled)
+        if made.source not in hidden and made.synonym not in told and usable[place]
     ]
     filled = [messages.filled[place] for place in kept]
     if heads == run.heads and start is None:

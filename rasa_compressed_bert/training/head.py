@@ -160,8 +160,16 @@ class Head(ABC):
         """The head, fitted to examples that were tokenized with its split points; by default unchanged."""
         return self
 
-    def with_listed(self, values: Mapping[str, Sequence[str]]) -> Head:
-        """The head with these values of lookup tables, normalised, by type of entity; by default unchanged."""
+    def with_known(
+        self, values: Mapping[str, Sequence[str]], listed: Mapping[str, Sequence[str]], *, config: BertOptions
+    ) -> Head:
+        """The head with known values of entities; by default unchanged.
+
+        Args:
+            values: values of lookup tables and synonyms that are learnt, by type of entity.
+            listed: those of lookup tables, normalised.
+            config: all options.
+        """
         return self
 
     def without_annotations(

@@ -10,6 +10,7 @@ import numpy as np
 from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training.view_fitting import Observations, fit_views, message_folds, refit_classifier
 from rasa_compressed_bert.training.voting import UNMEASURED, Voting, equal_weights, pooled_evidence
+from rasa_compressed_bert.views.characters import CharacterView
 from rasa_compressed_bert.views.decision import ConfidenceMap, Pooled, pool
 from rasa_compressed_bert.views.neighbours import NeighbourView
 from rasa_compressed_bert.views.view import Evidence, View, softmax
@@ -17,6 +18,7 @@ from rasa_compressed_bert.views.view import Evidence, View, softmax
 _FOLDS = 5
 _COMPARED, _ENOUGH = 3000, 600  # messages that are sampled, and how many of them it suffices to compare with the rest
 _FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
+_APART = 1e-3  # by which a threshold is above equal familiarities, as views are rounded when they are stored
 _RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
 _RAMP = 8.0  # from threshold to median, in scales: the larger, the faster confidences approach the probabilities
@@ -76,10 +78,10 @@ def fit_decision(
     )
     found = find_threshold(in_scope, voting.power, options, outside)
     confidence_map = replace(found, out_of_scope_class=out_of_scope_class)
-    neighbours = views.get("neighbours")
+    compared_to = views[detector]
     report = {
-        "detector": options.detector,
-        "stored_messages": neighbours.size if isinstance(neighbours, NeighbourView) else 0,
+        "detector": detector,
+        "stored_messages": compared_to.size if isinstance(compared_to, (NeighbourView, CharacterView)) else 0,
         "in_scope_recall": float(np.mean([_is_kept(one, confidence_map) for one in in_scope])) if in_scope else 1.0,
         "compared_messages": len(in_scope),
     }
@@ -106,9 +108,17 @@ def find_threshold(
     own = np.sort(familiarities[probable])
     threshold = float(own[max(0, len(own) - wanted)])
     if len(out_of_scope) >= _FEWEST_OUTSIDE:
-        threshold = min(threshold, float(np.quantile([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW)))
+        threshold = min(threshold, _just_above([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW))
     scale = max((float(np.median(familiarities)) - threshold) / _RAMP, 1e-3)
     return ConfidenceMap(power, threshold, scale, options.threshold)
+
+
+def _just_above(familiarities: Sequence[float], share: float) -> float:
+    """A threshold that at least this share of the familiarities is below: midway between two of them."""
+    ranked = np.sort(familiarities)
+    highest = float(ranked[int(np.ceil(share * len(ranked))) - 1])
+    others = ranked[ranked > highest]
+    return (highest + float(others[0])) / 2 if len(others) else highest + _APART
 
 
 def _with_enough_probable(

@@ -86,6 +86,11 @@ class CharacterView:
         # (BUCKETS, 2 C): a single look-up, which takes 30 times as long if rows are not contiguous
         self._table = np.ascontiguousarray(np.concatenate([kernel, centroids], axis=1), np.float32)
 
+    @property
+    def size(self) -> int:
+        """The number of stored messages."""
+        return len(self._messages)
+
     def evidence(self, reading: Reading) -> Evidence:
         """The mean of the linear classifier's probabilities and those of the nearest messages, weighted 2 to 1.
 
@@ -161,6 +166,9 @@ class SparseRows:
         for first, last in zip(self._starts[:-1], self._starts[1:]):
             begin, end = self._rows[first], self._rows[last]
             self._classes.append((self._places[begin:end], self._values[begin:end], self._rows[first:last] - begin))
+
+    def __len__(self) -> int:
+        return len(self._rows) - 1
 
     def nearest(self, places: np.ndarray, weights: np.ndarray, classes: Sequence[int]) -> np.ndarray:
         """The largest cosine similarity to a message of each of some classes.  # (k,)"""

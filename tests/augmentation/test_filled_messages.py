@@ -75,11 +75,12 @@ def test_spans_are_the_values_whatever_these_are(before, values, seed):
         text += value + " "
     made = filled([Example(text, "a", tuple(spans))] * 3, lookups(kind0=values), seed=seed)
     known = {value.strip() for value in values}
-    for example, source, _ in made:
+    for example, source, (kind, value), _ in made:
         found = [example.text[span.start : span.end] for span in example.entities]
         changed = [index for index, (one, other) in enumerate(zip(before, found)) if one != other]
         assert source < 3 and len(changed) <= 1 and all(found[index] in known for index in changed)
         assert [span.entity for span in example.entities] == [span.entity for span in spans]
+        assert kind == "kind0" and value in known and all(found[index] == value for index in changed)
 
 
 def test_as_many_are_made_as_there_are_messages_evenly_over_types_values_and_messages():

@@ -1,9 +1,13 @@
+import json
+
 import pytest
 
-from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.components.message_io import entity_examples
+from rasa_compressed_bert.components.nlu_files import load_messages, load_training_data
 from rasa_compressed_bert.data.entities import EntitySpan
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
+from rasa_compressed_bert.metrics.entities import entity_f1
 
 
 def write_nlu(path, *lines):
@@ -26,6 +30,28 @@ def test_entities_of_rasa_yaml_are_kept_where_they_are_asked_for(tmp_path):
         LabelledMessage("fly from Rome on May 1", "a", (rome, date)),
         LabelledMessage("stop it", "a"),
     ]
+
+
+def test_annotations_are_scored_as_they_are_learnt(tmp_path):
+    """Without whitespace at their ends: a model that learns them so would find none of them otherwise."""
+    lines = ["    - to[ Berlin](city) now", "    - to [Rome ]{'entity': 'city', 'role': ''}", "    - to [Oslo](city)"]
+    written = [line.replace("'", '"') for line in lines]
+    path = write_nlu(tmp_path / "nlu.yml", "- intent: a", "  examples: |", *written)
+    learnt = [
+        example.entities for example in entity_examples(load_training_data(path), extractor="BertEntityExtractor")
+    ]
+    scored = [message.entities for message in load_messages(path, entities=True)]
+    assert scored == learnt == [(EntitySpan(3, 9, "city"),), (EntitySpan(3, 7, "city"),), (EntitySpan(3, 7, "city"),)]
+    assert entity_f1(scored, learnt) == 1.0
+
+
+def test_annotations_that_are_not_in_the_text_are_scored_as_missed(tmp_path):
+    entity = {"entity": "city", "value": "Rome"}
+    spans = [{"start": 3, "end": 70}, {"start": 2, "end": 3}]
+    examples = [{"text": "to Rome", "intent": "a", "entities": [{**entity, **span}]} for span in spans]
+    (tmp_path / "nlu.json").write_text(json.dumps({"rasa_nlu_data": {"common_examples": examples}}), encoding="utf-8")
+    found = [message.entities for message in load_messages(tmp_path / "nlu.json", entities=True)]
+    assert [len(spans) for spans in found] == [1, 1] and entity_f1(found, [[], []]) == 0.0
 
 
 def test_bad_test_data_is_one_clear_error(tmp_path):

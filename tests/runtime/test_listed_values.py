@@ -39,6 +39,17 @@ def test_values_are_found_as_whole_words_in_any_case(text, expected):
     assert found(text, city=values) == sorted((value, "city") for value in expected)
 
 
+@pytest.mark.parametrize("value", ["C++", "U.S.", "Apple Inc.", "Yahoo!", "AT&T", "rock 'n' roll", "O'Brien", "☀️"])
+@pytest.mark.parametrize("text", ["{}", "is it {}?", "{}, please", "({})", "“{}”!?", "'{}'", "-{}...", "it is {}."])
+def test_punctuation_around_a_value_makes_no_difference(value, text):
+    assert found(text.format(value), dish=[value]) == [(value, "dish")]
+
+
+@pytest.mark.parametrize("text", ["Berlin's", "berlin-based", "Berlins", "Berlin_1", "ßBerlin"])
+def test_a_part_of_a_word_is_no_value(text):
+    assert found(text, city=["Berlin"]) == []
+
+
 @pytest.mark.parametrize("value, form", [("Zürich", "NFD"), ("한국", "NFD"), ("Zu\u0308rich", "NFC")])
 def test_both_encodings_of_an_accent_are_one_value(value, form):
     text = unicodedata.normalize(form, value)

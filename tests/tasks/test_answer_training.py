@@ -202,6 +202,34 @@ def test_few_answers_choose_no_threshold(trained, monkeypatch, right, margin):
         assert chosen == is_chosen
 
 
+@pytest.mark.parametrize(
+    "unanswerable, is_chosen", [(0, False), (4, False), (5, True), (55, True), (56, False), (60, False)]
+)
+def test_a_threshold_needs_questions_of_both_kinds(trained, monkeypatch, caplog, unanswerable, is_chosen):
+    """Without unanswerable ones, every answer is given: that is best for the others."""
+    config, artifact = trained
+    expected = [[]] * unanswerable + [["hot"]] * (60 - unanswerable)
+    answers = ServedAnswers(expected, ["hot"] * 60, np.linspace(-9.0, 9.0, 60), np.arange(60))
+    monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions: answers)
+    entry = answer_measuring.measured(artifact, [None] * 60, config).manifest["answers"]
+    assert (entry["threshold"] != 0.5) == is_chosen and entry["slope"] != 1.0
+    said = f"no_answer_threshold: 0.5 is used, as {60 - unanswerable} of the 60 held-out questions are answerable"
+    assert (said in caplog.text) != is_chosen
+    caplog.clear()
+    fixed = answer_measuring.measured(artifact, [None] * 60, replace(config, no_answer_threshold=0.3)).manifest
+    assert fixed["answers"]["threshold"] == 0.3 and "no_answer_threshold" not in caplog.text
+
+
+@pytest.mark.parametrize("passages, made", [(1, 0), (2, 6)])
+def test_documents_of_one_passage_make_no_unanswerable_question(tiny_weights, files, caplog, passages, made):
+    config = config_of(tiny_weights, files, validation_split=0.0, unanswerable_questions=0.5)
+    given = [Question(str(n), f"what is {n} ?", f"this is {n} .", ((8, 9),), f"doc{n // passages}") for n in range(12)]
+    learnt = split_questions(given[:10] if passages == 1 else given, config).learnt
+    assert sum(not question.answers for question in learnt) == made
+    warned = "unanswerable_questions: only 0 of 5 can be generated, as the other questions are in documents without"
+    assert (warned in caplog.text) == (passages == 1)
+
+
 def test_a_single_passage_that_is_held_out(trained, monkeypatch):
     answers = ServedAnswers([["hot"], []], ["hot", ""], np.array([2.0, -np.inf]), np.zeros(2, int))
     monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions: answers)

@@ -339,6 +339,20 @@ def test_no_validation_examples(configure, cache):
     assert not artifact.manifest["out_of_scope"]["calibrated"]
 
 
+def test_a_student_is_calibrated_if_its_teacher_was(configure, cache, tiny_weights, tmp_path):
+    """Without a detector too, and whether or not there are synthetic messages to score it on."""
+    without = {"out_of_scope": {"detector": "none"}, "epochs": 1}
+    fitted = train_distilled_classifier(
+        EXAMPLES, configure("ngrams", augmentation={"n_iter": 0}, **without), cache=cache
+    )
+    assert fitted.manifest["validation"] == {} and fitted.manifest["temperature"] != 1.0
+    path = write_predictions(tmp_path / "p.csv", [*(one.text for one in EXAMPLES), *(f"rain {n}" for n in range(120))])
+    given = {"teacher": {"predictions": str(path), "model_weights": str(tiny_weights)}, "augmentation": {}}
+    unfitted = train_distilled_classifier(EXAMPLES, configure("ngrams", **given, **without))
+    assert unfitted.manifest["validation"] and unfitted.manifest["temperature"] == 1.0
+    assert [describe(artifact)["calibrated"] for artifact in (fitted, unfitted)] == [True, False]
+
+
 def test_no_examples(configure):
     with pytest.raises(DataError, match="no examples with an intent"):
         train_distilled_classifier([], configure())

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.config import JointBertClassifierConfig
-from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.entities import EntitySpan, TagSpan
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
+from rasa_compressed_bert.runtime.entity_decoder import EntityDecoder
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.tasks import bert_training, cross_fitting
 from rasa_compressed_bert.tasks.bert_training import finetune_bert, requantize_bert, train_bert
@@ -103,6 +104,19 @@ def test_models_of_cross_fitting_list_values_without_the_help_of_held_out_messag
     ]
 
 
+def test_models_of_cross_fitting_learn_values_without_the_help_of_held_out_messages(run_of):
+    """A message in which a listed word is an entity shows that it may be learnt, although it has another sense too."""
+    ordered = Example("please order a soup", "order", (EntitySpan(15, 19, "dish"),))
+    run = run_of([ordered, Example("a soup kitchen is no order", "ask"), *EXAMPLES])
+
+    def values(messages):
+        return {made.example.text[made.example.entities[0].start :] for made in messages.filled}
+
+    assert values(run.messages) == {"noodles", "rice and stew", "soup", "stew"}
+    assert values(without_annotations(run, np.array([0])).messages) == {"noodles", "rice and stew", "stew"}
+    assert values(without_annotations(run, np.array([2])).messages) == values(run.messages)
+
+
 def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, monkeypatch):
     learnt = []
     monkeypatch.setattr(bert_training, "fine_tune_bert", lambda examples, config, *, known: learnt.append(known))
@@ -110,6 +124,37 @@ def test_a_budget_is_measured_without_synonyms_from_held_out_messages(run_of, mo
     held_out = bert_training.choose_sparsity(SINGLE, run_of(EXAMPLES).config, known=SINGLE_KNOWN)
     told = {example.text.rsplit(" ", 1)[1] for example in held_out}
     assert told and set(learnt[0].synonyms) == {"stew", *WORDS} - told
+
+
+def separated(run):
+    return [head.comma_separated for head in run.heads if head.name == "entities"]
+
+
+@pytest.mark.parametrize("known", [KnownValues({"dish": ["rice, beans"]}), KnownValues({}, {"rice, beans": "pizza"})])
+def test_known_values_with_a_comma_are_entities_as_a_whole(run_of, known):
+    """Else a decoder would cut them at their commas, however certain the model is."""
+    assert separated(run_of(EXAMPLES)) == [("dish",)]
+    assert separated(run_of(EXAMPLES, KnownValues({"dish": ["1,000 leaves", "stew"]}))) == [("dish",)]
+    run = run_of(EXAMPLES, known)
+    assert separated(run) == separated(without_annotations(run, np.array([0]))) == [()]
+    assert separated(run_of(EXAMPLES, known, split_entities_by_comma={"dish": True})) == [("dish",)]
+    (head,) = (head for head in run.heads if head.name == "entities")
+    decoder = EntityDecoder(head.to_manifest(None)["entities"])
+    text = "order rice, beans"
+    pieces = PieceTokenizer(run.start.tokenizer, 32, {}).encode(text)
+    whole = head.scheme.tags(
+        [TagSpan(int(np.flatnonzero(pieces.starts >= 6)[0]), len(pieces.starts), 0)], len(pieces.starts)
+    )
+    found = decoder.decode(text, pieces, 20.0 * np.eye(head.size, dtype=np.float32)[whole])
+    assert [(text[one.start : one.end], one.label.entity) for one in found] == [("rice, beans", "dish")]
+
+
+def test_held_out_messages_do_not_reveal_commas_of_synonyms(run_of):
+    """Rasa adds a synonym for every annotation with a value."""
+    told = Example("order a rice, beans", "order", (EntitySpan(8, 19, "dish"),))
+    run = run_of([told, *EXAMPLES], KnownValues({}, {"rice, beans": "pizza"}))
+    assert separated(run) == separated(without_annotations(run, np.array([1]))) == [()]
+    assert separated(without_annotations(run, np.array([0]))) == [("dish",)]
 
 
 def listed(artifact):

@@ -5,7 +5,7 @@ import pytest
 
 from rasa_compressed_bert.config import OutOfScopeConfig
 from rasa_compressed_bert.training import view_fitting
-from rasa_compressed_bert.training.scope import fit_decision
+from rasa_compressed_bert.training.scope import find_threshold, fit_decision
 from rasa_compressed_bert.training.view_fitting import (
     Observations,
     fit_characters,
@@ -14,7 +14,7 @@ from rasa_compressed_bert.training.view_fitting import (
     stratified_folds,
 )
 from rasa_compressed_bert.training.voting import HeldOutEvidence, Voting, choose_weights, clear_gain, fit_power
-from rasa_compressed_bert.views.decision import IntentDecision
+from rasa_compressed_bert.views.decision import IntentDecision, Pooled
 from rasa_compressed_bert.views.view import Evidence, Reading
 
 OPTIONS = OutOfScopeConfig()
@@ -122,6 +122,28 @@ def test_known_messages_out_of_scope_lower_the_threshold_where_they_are_far_away
     assert fit_decision(training, strict, out_of_scope=outside, seed=0).confidence_map.familiarity < without
 
 
+@pytest.mark.parametrize(
+    "outside",
+    [
+        *(pytest.param(np.linspace(0.0, 0.4, count), id=f"{count} messages") for count in (10, 11, 12, 21, 101)),
+        pytest.param(np.repeat([0.2, 0.4], 20), id="many as familiar as the tenth"),
+        pytest.param(np.full(12, 0.3), id="all equally familiar"),
+    ],
+)
+def test_a_lower_threshold_still_rejects_nine_of_ten_known_messages_out_of_scope(outside):
+    """Rasa rejects a confidence below its threshold, not one that equals it."""
+
+    def pooled(familiarity):
+        return Pooled(np.array([0.9, 0.1]), float(familiarity))
+
+    inside = [pooled(familiarity) for familiarity in np.linspace(0.6, 1.0, 100)]
+    found = find_threshold(inside, 1.0, OPTIONS, [pooled(familiarity) for familiarity in outside])
+    assert found.familiarity < find_threshold(inside, 1.0, OPTIONS).familiarity
+    rejected = [found.confidences(pooled(familiarity)).max() < found.threshold for familiarity in outside]
+    assert np.mean(rejected) >= 0.9
+    assert found.familiarity <= outside.max() + 0.01
+
+
 def test_messages_of_an_out_of_scope_intent_need_not_be_familiar():
     texts, classes = messages()
     odd = ["qpwo", "zmxn", "vbnt", "lkjh", "ytre", "xcvx"]
@@ -161,7 +183,10 @@ def test_without_features_there_are_characters():
     texts, classes = messages()
     fitted = fit_decision(Observations(texts, classes, np.zeros((len(texts), 2)), None), OPTIONS, seed=0)
     assert list(fitted.views) == ["classifier", "characters"]
-    assert fitted.report["stored_messages"] == 0
+    stored = len(fitted.views["characters"].tensors()["message.rows"]) - 1
+    assert 0 < stored <= len(texts)
+    assert (fitted.report["detector"], fitted.report["stored_messages"]) == ("characters", stored)
+    assert fit_decision(observed(texts, classes), OPTIONS, seed=0).report["detector"] == "neighbours"
 
 
 def test_without_features_characters_tell_what_is_familiar_though_they_have_no_vote():
