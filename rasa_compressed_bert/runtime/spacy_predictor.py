@@ -96,6 +96,13 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
     return nlp
 
 
+def scale_logits(nlp: Any, factor: float) -> None:
+    """Multiplies the logits of the `textcat` of a pipeline, through the weights of its softmax layer."""
+    last = nlp.get_pipe("textcat").model.layers[-1]  # the softmax layer of the ensemble
+    for name in ("W", "b"):
+        last.set_param(name, last.get_param(name) * factor)
+
+
 def blank_pipeline(language: str, *, option: str) -> Any:
     """Makes a spaCy pipeline with only a tokenizer.
 

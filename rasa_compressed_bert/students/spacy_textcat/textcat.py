@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from rasa_compressed_bert.config import StudentDistillationConfig
+from rasa_compressed_bert.runtime.spacy_predictor import scale_logits
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tokenization.bounded import bounded
 from rasa_compressed_bert.training.progress import stage
@@ -35,10 +36,13 @@ def train_spacy_textcat(
     learning_rate: float,
     seed: int,
     start: Optional[bytes] = None,
+    start_temperature: float = 1.0,
 ) -> Optional[Score]:
-    """Trains the `textcat` of a pipeline on the teacher's probabilities, through spaCy's own `update`.
+    """Trains the `textcat` of a pipeline on softened probabilities, through spaCy's own `update`.
 
-    Its loss is the squared distance of probabilities. In the end the pipeline has the parameters of its best epoch.
+    Its loss is the squared distance to `softmax(log(p) / T)`, where `p` are the teacher's probabilities, mixed with the
+    labels. In the end the pipeline has the parameters of its best epoch, and the logits of its softmax are multiplied
+    by `T`, so that it predicts `p`.
 
     Args:
         nlp: an untrained pipeline with the data's labels; it is trained in place.
@@ -52,6 +56,7 @@ def train_spacy_textcat(
         learning_rate: learning rate of Adam.
         seed: random seed.
         start: `to_bytes` of a pipeline to train further.
+        start_temperature: the temperature at which it predicts: 1 for `p`.
 
     Returns:
         The score of the best epoch; None without validation examples.
@@ -62,20 +67,36 @@ def train_spacy_textcat(
         optimizer.learn_rate = learning_rate
         if start is not None:
             nlp.from_bytes(start)
+            scale_logits(nlp, start_temperature / softening(options))
         plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
-        return _fit(nlp, examples, optimizer, validate, data.validation_classes, **plan)
+        score = _fit(nlp, examples, optimizer, validate, data.validation_classes, **plan)
+        scale_logits(nlp, softening(options))
+        return score
+
+
+def softening(options: StudentDistillationConfig) -> float:
+    """The temperature `T` of the targets: 1 if only labels are learnt."""
+    return 1.0 if options.alpha == 1.0 else options.temperature
+
+
+def _targets(data: DistillationData, options: StudentDistillationConfig) -> np.ndarray:
+    """The softened probabilities that are learnt.  # (n, C)"""
+    logs = log_softmax(data.soft_targets, axis=1)
+    labelled = np.flatnonzero(data.classes >= 0)
+    if options.alpha:
+        own = labelled, data.classes[labelled]
+        with np.errstate(divide="ignore"):
+            logs[labelled] += np.log1p(-options.alpha)
+        logs[own] = np.logaddexp(logs[own], np.log(options.alpha))
+    return softmax(logs / softening(options), axis=1)
 
 
 def _examples(nlp: Any, data: DistillationData, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:
     from spacy.training import Example
 
-    targets = softmax(data.soft_targets / options.temperature, axis=1)
-    labelled = np.flatnonzero(data.classes >= 0)
-    targets[labelled] *= 1.0 - options.alpha
-    targets[labelled, data.classes[labelled]] += options.alpha
     return [
         Example.from_dict(nlp.make_doc(bounded(text, max_length)), {"cats": dict(zip(data.labels, row.tolist()))})
-        for text, row in zip(data.texts, targets)
+        for text, row in zip(data.texts, _targets(data, options))
     ]
 
 

@@ -13,6 +13,8 @@ from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, text
 from rasa_compressed_bert.students.spacy_textcat.textcat import train_spacy_textcat
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 
+_TEMPERATURE = "softmax_temperature"
+
 
 def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, origin: Optional[Artifact]) -> Artifact:
     """Trains a student, which is stored in spaCy's own format.
@@ -38,6 +40,7 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
         learning_rate=config.learning_rate,
         seed=config.random_seed,
         start=origin.files[SPACY_MODEL] if origin else None,
+        start_temperature=_temperature_of(origin) if origin else 1.0,
     )
     manifest = {
         "kind": INTENT_CLASSIFIER,
@@ -45,11 +48,18 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
         "labels": list(data.labels),
         "max_length": config.max_length,
         "temperature": 1.0,
+        _TEMPERATURE: 1.0,
         "student": asdict(config.student),
         "validation": {"student": score.to_dict()} if score else {},
         "config": config.to_dict(),
     }
     return Artifact(manifest, {SPACY_MODEL: nlp.to_bytes()})
+
+
+def _temperature_of(student: Artifact) -> float:
+    """The temperature of a student's probabilities; older students have that of their training."""
+    trained: float = student.manifest["config"]["distillation"]["temperature"]
+    return student.manifest.get(_TEMPERATURE, trained)
 
 
 def new_pipeline(labels: Sequence[str], config: DistilledIntentClassifierConfig) -> Any:
