@@ -43,7 +43,9 @@ class Project(NamedTuple):
 
         options = self.config_class.from_dict(self.options)
         require_named(options)
-        texts = [[example.text, example.intent, example.entities] for example in self.examples]
+        texts = [
+            [one.text, one.intent, one.entities, *([one.response] if one.response else [])] for one in self.examples
+        ]
         questions = [[one.text, one.passage, one.answers, one.document] for one in self.questions]
         others = [*([questions] if questions else []), *([asdict(self.known)] if self.known else [])]
         return [texts, *others, *named_content(options)]

@@ -20,8 +20,8 @@ def read_lines(path: str, *, option: str) -> List[str]:
         DataError: if it cannot be read, or has none.
     """
     try:
-        # editors on Windows write a byte order mark
-        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").splitlines()
+        # editors on Windows write a byte order mark, and their line ends are read as \n
+        lines = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{option}: '{path}' cannot be read: {error}") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

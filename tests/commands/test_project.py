@@ -135,3 +135,11 @@ def test_a_package_is_trained_with_them(files, monkeypatch):
     monkeypatch.setattr(bert_training, "train_or_finetune", lambda *_, known: given.update(known=known))
     package_spacy._trained("all-MiniLM-L6-v2", files("JointBertClassifier")[1])
     assert given["known"] == KNOWN
+
+
+def test_a_study_of_other_responses_is_another_study(files):
+    def data(intent):
+        nlu = [line.replace("intent: order", f"intent: {intent}") for line in NLU]
+        return read_project(*files("PrunedBertIntentClassifier", nlu=nlu)).data
+
+    assert data("faq/order") != data("faq/pay")

@@ -16,6 +16,11 @@ def test_each_message_is_read_once(content, tmp_path):
     assert read_lines(str(tmp_path / "lines.txt"), option="x") == ["hello", "play it"]
 
 
+def test_only_line_ends_end_a_message(tmp_path):
+    (tmp_path / "lines.txt").write_text("one\u2028message\x85\nand\x0cone\n", encoding="utf-8")
+    assert read_lines(str(tmp_path / "lines.txt"), option="x") == ["one\u2028message", "and\x0cone"]
+
+
 def test_a_file_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "lines.txt").write_text("hello")
