@@ -15,6 +15,7 @@ from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # printable characters without meaning; no other whitespace is printable
 _BATCH = 256
+_OF_LANGUAGE = ["tokenizer"]  # read from no file, as regular expressions of a stranger may take exponential time
 _LEAST = 1e-9  # smaller probabilities are raised to it before the logarithm
 _MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each takes 1.2 kB
 
@@ -22,7 +23,8 @@ _MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each ta
 class SpacyPredictor:
     """The pipeline of one artifact, and calibrated confidences; safe to call from several threads.
 
-    The pipeline is made from the language and the labels in the manifest; only its weights are read from the file.
+    The pipeline is made from the language and the labels in the manifest; only its weights and its vocabulary are read
+    from the file.
 
     Args:
         artifact: a spacy_textcat student.
@@ -38,7 +40,7 @@ class SpacyPredictor:
         language: str = artifact.manifest["student"]["language"]
         self._nlp = textcat_pipeline(language, self._ranker.labels)
         try:
-            self._nlp.from_bytes(artifact.files[SPACY_MODEL])
+            read_weights(self._nlp, artifact.files[SPACY_MODEL])
             self._nlp.tokenizer = _ForgetfulTokenizer(self._nlp, language)
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
@@ -67,7 +69,7 @@ class _ForgetfulTokenizer:
 
     def __init__(self, nlp: Any, language: str):
         self._language = language
-        self._bytes = nlp.to_bytes(exclude=nlp.pipe_names)  # tokenizer and vocabulary of the training
+        self._bytes = nlp.to_bytes(exclude=[*_OF_LANGUAGE, *nlp.pipe_names])  # the vocabulary of the training
         self._tokenizer, self._most = self._new()
 
     def __call__(self, text: str) -> Any:
@@ -78,7 +80,8 @@ class _ForgetfulTokenizer:
 
     def _new(self) -> Tuple[Any, int]:
         """Makes a tokenizer; also returns the number of words at which its vocabulary is replaced."""
-        nlp = blank_pipeline(self._language, option="student.language").from_bytes(self._bytes)
+        nlp = blank_pipeline(self._language, option="student.language")
+        read_weights(nlp, self._bytes)
         return nlp.tokenizer, len(nlp.vocab) + _MOST_WORDS
 
 
@@ -94,6 +97,16 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
     for label in labels:
         textcat.add_label(label)
     return nlp
+
+
+def read_weights(nlp: Any, data: bytes) -> None:
+    """Reads the weights and the vocabulary of a pipeline, but not its tokenizer: that of the language is kept.
+
+    Args:
+        nlp: a pipeline of `textcat_pipeline`, which is changed.
+        data: `to_bytes` of such a pipeline, which may be untrusted.
+    """
+    nlp.from_bytes(data, exclude=_OF_LANGUAGE)
 
 
 def blank_pipeline(language: str, *, option: str) -> Any:

@@ -1,5 +1,7 @@
 """From text to an intent ranking through spaCy."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,6 @@ def ascii_start(text):
 def nlp():
     nlp = textcat_pipeline("en", LABELS)
     nlp.initialize()
-    nlp.tokenizer.add_special_case("hot!", [{"ORTH": "hot!"}])
     return nlp
 
 
@@ -50,3 +51,12 @@ def test_a_long_text_costs_no_more_than_a_shorter_one(artifact, text, monkeypatc
     monkeypatch.setattr(predictor._nlp, "tokenizer", lambda part: read.append(part) or tokenizer(part))
     assert predictor.predict(text) == predictor.predict(text[:2000])
     assert all(len(part) <= 16 * 101 for part in read)
+
+
+def test_regular_expressions_of_a_model_are_not_used(artifact, nlp):
+    """This one would take hours for a word of 40 letters."""
+    other = textcat_pipeline("en", LABELS).from_bytes(nlp.to_bytes())
+    other.tokenizer.token_match = re.compile("(a+)+b").match
+    predictor = SpacyPredictor(Artifact(artifact.manifest, {SPACY_MODEL: other.to_bytes()}))
+    text = f"{'a' * 40}!"
+    assert predictor.predict(text) == SpacyPredictor(artifact).predict(text)
