@@ -351,6 +351,24 @@ def test_a_model_without_a_fast_tokenizer(copied):
 
 
 @pytest.mark.parametrize(
+    "file, settings",
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": 10**6}),
+        ("tokenizer_config.json", {"tokenizer_class": "PegasusTokenizer", "offset": 10**6}),
+        ("tokenizer_config.json", {"additional_special_tokens": [f"<{number}>" for number in range(20_000)]}),
+        ("added_tokens.json", {f"<{number}>": 1000 + number for number in range(20_000)}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(reversed(value)),
+)
+def test_a_tokenizer_of_very_many_added_wordpieces_is_refused(copied, file, settings):
+    """Twenty thousand take ten seconds, and each doubling four times as long."""
+    before = json.loads((copied / file).read_text()) if (copied / file).exists() else {}
+    (copied / file).write_text(json.dumps({**before, **settings}))
+    with pytest.raises(WeightsError, match=f"{file} (is 1000000; at most 10000 is|has more than 10000 texts)"):
+        load_pretrained(str(copied))
+
+
+@pytest.mark.parametrize(
     "change, message",
     [
         ({"model_type": "albert"}, "'albert'.*'bert'.*'distilbert'"),
@@ -363,6 +381,8 @@ def test_a_model_without_a_fast_tokenizer(copied):
         ({"num_hidden_layers": 10**9}, "larger model than is supported"),
         ({"vocab_size": 10**8}, "larger model than is supported"),
         ({"num_attention_heads": 0}, "Cannot read the configuration"),
+        ({"num_labels": 10**6}, "num_labels in config.json is 1000000; at most 10000"),
+        ({"type_vocab_size": 10**6}, "type_vocab_size in config.json is 1000000; at most 10000"),
     ],
 )
 def test_other_architecture(copied, change, message):
