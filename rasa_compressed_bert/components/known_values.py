@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import Collection, Dict, List, Sequence
 
@@ -67,6 +68,8 @@ def _elements(name: str, elements: object) -> Sequence[str]:
     if isinstance(elements, list):
         return [str(value) for value in elements]
     try:
+        if not os.path.isfile(str(elements)):  # a device or a pipe may have no end
+            raise ValueError("it is not a file")
         values: Sequence[str] = read_lookup_table_file(str(elements))
         return [value.lstrip(_BYTE_ORDER_MARK) for value in values]
     except (ValueError, OSError) as error:

@@ -54,7 +54,7 @@ def warn_of_other_threshold(options: ComponentConfig, execution_context: Executi
         if node.uses.__name__ != _FALLBACK:
             continue
         threshold = node.config.get(_THRESHOLD, _DEFAULT)
-        if threshold != ours:
+        if isinstance(threshold, (int, float)) and threshold != ours:  # Rasa itself fails on another value
             logger.warning(
                 f"{_FALLBACK} has the threshold {threshold:g}, but the confidences of {component} are calibrated "
                 f"for {ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "
