@@ -11,6 +11,7 @@ from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import PICKS, conclude
+from rasa_compressed_bert.commands.trainable import require_trainable
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
 
@@ -142,6 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
     space = _space(given, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold or ())
     require_scores(arguments.maximize, thresholds, project.config_class)
+    if arguments.nlu is not None:  # the chosen models are trained in the end
+        require_trainable(project.config, path=arguments.config, nlu=arguments.nlu)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from, arguments.maximize)
     evaluator = Evaluator(
