@@ -49,6 +49,15 @@ def test_a_file_that_is_missing_is_named(tmp_path):
         read_known_values(data)
 
 
+def test_tables_without_a_name_are_left_out(caplog):
+    """Rasa's JSON format does not require one."""
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"elements": ["risotto"]}, *data.lookup_tables]
+    assert read_known_values(data).lookups == {"dish": ["risotto", "lasagne al forno"]}
+    assert "1 lookup table has no name" in caplog.text
+    warn_of_unused_lookups(data, [])
+
+
 def test_a_pipe_is_not_read(tmp_path):
     """Nobody writes into it, so that reading it would never end."""
     os.mkfifo(tmp_path / "dishes.txt")
