@@ -69,7 +69,7 @@ def read_checkpoint(name: str) -> ModelState:
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     parameters = encoder_parameters(family, variables, shape, name=name)
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
-    _require_special_ends(name, tokenizer.backend_tokenizer)
+    _read("the tokenizer", name, lambda _: _require_special_ends(name, tokenizer.backend_tokenizer))
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
     parameters = {**parameters, **pooler, **answerer}

@@ -16,6 +16,7 @@ from rasa_compressed_bert.tokenization.bounded import bounded
 _SAYS_NOTHING = " \ufffd"  # printable characters without meaning; no other whitespace is printable
 _BATCH = 256
 _OF_LANGUAGE = ["tokenizer"]  # read from no file, as regular expressions of a stranger may take exponential time
+_MOST_LABELS = 10_000  # to add them takes quadratic time, with so many two seconds
 _LEAST = 1e-9  # smaller probabilities are raised to it before the logarithm
 _MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each takes 1.2 kB
 
@@ -90,8 +91,10 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
-        ConfigError: if spaCy does not know the language.
+        ConfigError: if spaCy does not know the language, or if there are very many labels.
     """
+    if len(labels) > _MOST_LABELS:
+        raise ConfigError(f"student.architecture: spacy_textcat has at most {_MOST_LABELS} intents, not {len(labels)}")
     nlp = blank_pipeline(language, option="student.language")
     textcat = nlp.add_pipe("textcat")
     for label in labels:

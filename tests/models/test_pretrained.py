@@ -172,6 +172,43 @@ def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept,
         load_pretrained(str(copied))
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json", "config.json"])
+def test_files_are_not_links_to_those_elsewhere(copied, tmp_path, name):
+    secret = tmp_path / "elsewhere"
+    (copied / name).rename(secret)
+    (copied / name).symlink_to(secret)
+    with pytest.raises(WeightsError, match=f"{name}' is a link to a file outside of its folder"):
+        load_pretrained(str(copied))
+
+
+def test_links_within_the_folder_and_in_the_cache_of_the_hub_are_followed(copied, tmp_path):
+    (copied / "vocab.txt").rename(copied / "words")
+    (copied / "vocab.txt").symlink_to("words")
+    version = tmp_path / "models--a--b" / "snapshots" / "1f"
+    version.parent.mkdir(parents=True)
+    shutil.copytree(copied, version, symlinks=True)
+    blobs = version.parents[1] / "blobs"
+    blobs.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (version / name).rename(blobs / name)
+        (version / name).symlink_to(f"../../blobs/{name}")
+    assert load_pretrained(str(copied)).tokenizer == load_pretrained(str(version)).tokenizer
+
+
+def test_a_configuration_that_is_a_device_is_not_read(tmp_path):
+    """It has no end."""
+    (tmp_path / "config.json").symlink_to("/dev/zero")
+    assert not has_small_vocabulary(str(tmp_path))
+
+
+def test_a_vocabulary_without_the_unknown_wordpiece(copied):
+    (copied / "tokenizer.json").unlink()
+    words = (copied / "vocab.txt").read_text().replace("[UNK]", "unk").split("\n")
+    (copied / "vocab.txt").write_text("\n".join(word for word in words if word != "a"))
+    with pytest.raises(WeightsError, match="Cannot read the tokenizer .* Missing .UNK. token"):
+        load_pretrained(str(copied))
+
+
 def test_a_tokenizer_may_name_its_own_file_and_those_of_other_machines(copied, tiny_weights):
     change_json(copied / "tokenizer_config.json", vocab_file=str(copied / "vocab.txt"), name_or_path=__file__)
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))

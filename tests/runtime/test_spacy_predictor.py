@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
+from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.runtime import spacy_predictor
 from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor, log_probabilities, textcat_pipeline
 
@@ -60,3 +61,9 @@ def test_regular_expressions_of_a_model_are_not_used(artifact, nlp):
     predictor = SpacyPredictor(Artifact(artifact.manifest, {SPACY_MODEL: other.to_bytes()}))
     text = f"{'a' * 40}!"
     assert predictor.predict(text) == SpacyPredictor(artifact).predict(text)
+
+
+def test_very_many_intents_are_refused():
+    """A hundred thousand would take four minutes."""
+    with pytest.raises(ConfigError, match="at most 10000 intents, not 100000"):
+        textcat_pipeline("en", [str(number) for number in range(100_000)])
