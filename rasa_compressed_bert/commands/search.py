@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, List
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive
+from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import PICKS, conclude
 from rasa_compressed_bert.commands.trainable import require_trainable
@@ -80,10 +80,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument(
         "--trials", type=positive, default=40, metavar="N", help="number of trials, including those before --resume"
     )
-    search.add_argument("--timeout", type=positive, metavar="SECONDS", help="start no trial after this time")
+    search.add_argument("--timeout", type=seconds, metavar="SECONDS", help="start no trial after this time")
     search.add_argument(
         "--trial-timeout",
-        type=positive,
+        type=seconds,
         metavar="SECONDS",
         help="stop a trial after this time, which includes the training of its dense BERT",
     )

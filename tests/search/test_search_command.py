@@ -153,6 +153,14 @@ def test_a_pipeline_that_rasa_cannot_train_is_refused_before_the_search(project,
     assert "did you mean 'max_length'" in said({**featurizer, "max_lenght": 12})
 
 
+@pytest.mark.parametrize("option", ["--timeout", "--trial-timeout"])
+def test_a_time_that_no_clock_knows_is_refused(project, tiny_weights, option, capsys):
+    """It was an error of Python, after the training of the baseline."""
+    with pytest.raises(SystemExit):
+        main([*project(tiny(tiny_weights), {"epochs": [2, 3]}), option, str(10**12)])
+    assert f"argument {option}: invalid seconds value" in capsys.readouterr().err
+
+
 def test_components_in_the_folder_of_the_bot_are_found(project, tiny_weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search, "_task", lambda project, out: sys.exit(3))
