@@ -316,7 +316,9 @@ FILES = ("augment", "report", "init")
 def refused(artifact, tmp_path, tiny_weights, monkeypatch, capsys):
     """The error of a sub-command about its output path, which it must raise before the work."""
     pipeline = [{"name": OURS, "model_weights": str(tiny_weights)}]
-    (tmp_path / "config.yml").write_text(yaml.safe_dump({"recipe": "default.v1", "pipeline": pipeline}))
+    (tmp_path / "config.yml").write_text(
+        yaml.safe_dump({"recipe": "default.v1", "language": "en", "pipeline": pipeline})
+    )
     (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     nlu = ["--nlu", "nlu.yml"]

@@ -163,6 +163,8 @@ def _other_version(version: Any, *, written_by: Any, folder: Path) -> str:
 
 def _read(folder: Path, name: str, *, most: Optional[int] = None) -> bytes:
     try:
+        if (folder / name).exists() and not (folder / name).is_file():  # a device or a pipe may have no end
+            raise ArtifactError(f"'{name}' in '{folder}' cannot be read: it is not a file. The model is incomplete.")
         size = (folder / name).stat().st_size
         if size > min(LARGEST_FILE, most or LARGEST_FILE):
             raise ArtifactError(f"'{name}' in '{folder}' has {size} bytes, more than any model of {_PACKAGE} has.")

@@ -10,6 +10,8 @@ from typing import Callable, Sequence, Tuple
 
 from rasa_compressed_bert.errors import CompressedBertError
 
+_MOST_SECONDS = 10**9
+
 
 def list_of(number: Callable[[str], float]) -> Callable[[str], Tuple[float, ...]]:
     """The type of an option with numbers separated by commas."""
@@ -35,6 +37,14 @@ def natural(text: str) -> int:
     """The type of an option with an integer >= 0."""
     number = int(text)
     if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def seconds(text: str) -> int:
+    """The type of an option with a time limit; the clocks of Python know none beyond some hundred years."""
+    number = positive(text)
+    if number > _MOST_SECONDS:
         raise ValueError(text)
     return number
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, List
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive
+from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import PICKS, conclude
+from rasa_compressed_bert.commands.trainable import require_trainable
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
 
@@ -79,10 +80,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument(
         "--trials", type=positive, default=40, metavar="N", help="number of trials, including those before --resume"
     )
-    search.add_argument("--timeout", type=positive, metavar="SECONDS", help="start no trial after this time")
+    search.add_argument("--timeout", type=seconds, metavar="SECONDS", help="start no trial after this time")
     search.add_argument(
         "--trial-timeout",
-        type=positive,
+        type=seconds,
         metavar="SECONDS",
         help="stop a trial after this time, which includes the training of its dense BERT",
     )
@@ -142,6 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
     space = _space(given, project)
     costs, thresholds = read_costs(arguments.minimize.split(",")), read_thresholds(arguments.threshold or ())
     require_scores(arguments.maximize, thresholds, project.config_class)
+    if arguments.nlu is not None:  # the chosen models are trained in the end
+        require_trainable(project.config, path=arguments.config, nlu=arguments.nlu)
     made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
     goal = study.Goal(space, costs, thresholds, made_from, arguments.maximize)
     evaluator = Evaluator(

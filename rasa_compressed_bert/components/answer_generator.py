@@ -54,7 +54,8 @@ class AnswerNaturalLanguageGenerator(TemplatedNaturalLanguageGenerator):
 def answer_values(tracker: DialogueStateTracker) -> Dict[str, Any]:
     """The values of the answer to the last message that responses may use, by name."""
     message = tracker.latest_message
-    answer = (message and message.parse_data.get(ANSWER)) or {}
+    found = message.parse_data.get(ANSWER) if message else None
+    answer = found if isinstance(found, dict) else {}  # a component of another package may write another value
     return {
         ANSWERED: bool(answer),
         ANSWER: answer.get("text"),

@@ -92,8 +92,12 @@ class BertAnswerExtractor(ArtifactComponent):
         return intents is None or (message.get(INTENT) or {}).get(INTENT_NAME_KEY) in intents
 
     def _write_prediction(self, message: Message, prediction: Prediction) -> None:
-        """Writes the answer, unless an earlier extractor of the pipeline has given one and is at least as certain."""
+        """Writes the answer, unless an earlier extractor of the pipeline has given one and is at least as certain.
+
+        A value under this key that has no confidence, such as of a component of another package, is replaced.
+        """
         answer, before = prediction.found.get(ANSWERS), message.get(ANSWER)
-        least = before["confidence"] if isinstance(before, dict) else -1.0
+        confidence = before.get("confidence") if isinstance(before, dict) else None
+        least = confidence if isinstance(confidence, (int, float)) else -1.0
         if before is None or (answer is not None and answer.confidence > least):
             message.set(ANSWER, None if answer is None else answer._asdict(), add_to_output=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import Collection, Dict, List, Sequence
 
@@ -10,6 +11,7 @@ from rasa.nlu.utils.pattern_utils import read_lookup_table_file
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components.config_io import ComponentError
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.known_values import KnownValues
 from rasa_compressed_bert.data.warnings import listed
 
@@ -24,14 +26,18 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
     """Lookup tables by entity type, including those in files, and synonyms.
 
     Tables of the same name are merged. Warnings list tables without values, and tables with the path of a file as their
-    only value: Rasa reads files of values in its JSON format only.
+    only value: Rasa reads files of values in its JSON format only. There, a table may lack a name; it is left out.
 
     Raises:
         ComponentError: if the file of a table cannot be read.
     """
     lookups: Dict[str, List[str]] = {}
-    for table in training_data.lookup_tables:
-        lookups.setdefault(table["name"], []).extend(_elements(table["name"], table["elements"]))
+    named = [table for table in training_data.lookup_tables if table.get("name")]
+    if len(named) < len(training_data.lookup_tables):
+        nameless = counted(len(training_data.lookup_tables) - len(named), "lookup table has", "lookup tables have")
+        logger.warning(f"{nameless} no name, which is the type of their entity. Add it, or remove the tables.")
+    for table in named:
+        lookups.setdefault(table["name"], []).extend(_elements(table["name"], table.get("elements", [])))
     empty = sorted(name for name, values in lookups.items() if not values)
     if empty:
         logger.warning(f"Lookup tables without a value: {', '.join(empty)}. Add values, or remove the tables.")
@@ -55,7 +61,7 @@ def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str
         pipeline: names of the components of the pipeline.
     """
     if training_data.lookup_tables and not _USERS.intersection(pipeline):
-        names = sorted({table["name"] for table in training_data.lookup_tables})
+        names = sorted({str(table.get("name")) for table in training_data.lookup_tables})
         logger.warning(
             f"The training data has lookup tables ({listed(names)}), but nothing in the pipeline uses them. Set "
             f"lookups: true, or add {' or '.join(sorted(_USERS))} to the pipeline."
@@ -67,6 +73,8 @@ def _elements(name: str, elements: object) -> Sequence[str]:
     if isinstance(elements, list):
         return [str(value) for value in elements]
     try:
+        if not os.path.isfile(str(elements)):  # a device or a pipe may have no end
+            raise ValueError("it is not a file")
         values: Sequence[str] = read_lookup_table_file(str(elements))
         return [value.lstrip(_BYTE_ORDER_MARK) for value in values]
     except (ValueError, OSError) as error:

@@ -71,7 +71,7 @@ def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Co
             continue
         entities = message.get(ENTITIES, [])
         own = [entity for entity in entities if entity.get(EXTRACTOR) in (None, "", extractor)]
-        others.update(entity[EXTRACTOR] for entity in entities if entity not in own)
+        others.update(str(entity[EXTRACTOR]) for entity in entities if entity not in own)  # JSON may have any value
         spans, wrong = _spans(text, own)
         response = message.get(INTENT_RESPONSE_KEY)
         examples.append(Example(text, message.get(INTENT), tuple(spans), response=response))

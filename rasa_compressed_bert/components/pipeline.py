@@ -54,7 +54,7 @@ def warn_of_other_threshold(options: ComponentConfig, execution_context: Executi
         if node.uses.__name__ != _FALLBACK:
             continue
         threshold = node.config.get(_THRESHOLD, _DEFAULT)
-        if threshold != ours:
+        if isinstance(threshold, (int, float)) and threshold != ours:  # Rasa itself fails on another value
             logger.warning(
                 f"{_FALLBACK} has the threshold {threshold:g}, but the confidences of {component} are calibrated "
                 f"for {ours:g}. Set out_of_scope.threshold to {threshold:g} and train again, or the threshold of "
@@ -141,7 +141,7 @@ def warn_of_unused_expressions(
     switches = [node.config.get(_LOOKUPS, True) is not False for node in nodes if _learns_entities(node.uses)]
     tables = training_data.lookup_tables if switches and not any(switches) else []
     kinds = {"regular expressions": training_data.regex_features, "lookup tables": tables}
-    named = {kind: listed(sorted({str(one["name"]) for one in found})) for kind, found in kinds.items() if found}
+    named = {kind: listed(sorted({str(one.get("name")) for one in found})) for kind, found in kinds.items() if found}
     if named:
         logger.warning(
             f"The training data has {' and '.join(f'{kind} ({names})' for kind, names in named.items())}, but nothing "

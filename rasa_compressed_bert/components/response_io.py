@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from operator import itemgetter
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 TEMPLATES = "response_templates"
 """The manifest entry with the responses of the training data, by the action that utters them."""
 _SELECTOR = "ResponseSelector"
+_OF_JSON = (str, int, float, bool, type(None))
 
 Templates = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -45,8 +47,19 @@ def with_templates(artifact: Artifact, training_data: TrainingData) -> Artifact:
         return artifact
     actions = map(intent_response_key_to_template_key, artifact.manifest[RESPONSES]["labels"])
     known = {action: training_data.responses[action] for action in actions if training_data.responses.get(action)}
-    templates = json.loads(json.dumps(known, default=str))  # YAML has dates, and ruamel its own strings
+    templates = json.loads(json.dumps(_in_json(known)))  # ruamel has its own strings and numbers
     return Artifact({**artifact.manifest, TEMPLATES: templates}, artifact.files)
+
+
+def _in_json(value: Any) -> Any:
+    """A value of YAML with what JSON lacks as text, such as dates, also as keys, and infinite numbers."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, _OF_JSON) else str(key): _in_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_in_json(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, _OF_JSON) else str(value)
 
 
 class ResponseWriter:

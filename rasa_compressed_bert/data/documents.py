@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -83,13 +84,18 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
             "as all of them are kept in memory. Leave out what is not needed."
         )
     documents = [Document(path.relative_to(root).as_posix(), _text(path, option=option)) for path in texts]
-    found = [document for document in documents if document.text.strip()]
-    empty = [document.name for document in documents if not document.text.strip()]
+    found = [document for document in documents if _can_be_found(document.text)]
+    empty = [document.name for document in documents if not _can_be_found(document.text)]
     if empty:
         logger.warning(f"{option}: {counted(len(empty), 'document has', 'documents have')} no text: {listed(empty)}.")
     if not found:
         raise DataError(f"{option}: '{folder}' has no file with text whose name ends with {_endings()}.")
     return found
+
+
+def _can_be_found(text: str) -> bool:
+    """Whether a text has anything but whitespace and marks, which the index of passages leaves out."""
+    return any(not character.isspace() and not unicodedata.combining(character) for character in text)
 
 
 def passages_of(documents: Sequence[Document]) -> List[Passage]:

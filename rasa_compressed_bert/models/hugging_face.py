@@ -17,6 +17,7 @@ from rasa_compressed_bert.models.families.family import Family
 from rasa_compressed_bert.models.families.reading import encoder_parameters
 from rasa_compressed_bert.models.head_layer import ANSWERER
 from rasa_compressed_bert.models.own_files import require_own_values, require_own_vocabulary
+from rasa_compressed_bert.models.own_limits import require_few_texts, require_limited_settings
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
 from rasa_compressed_bert.models.shape import MOST_LAYERS, EncoderShape
 from rasa_compressed_bert.models.state import ModelState
@@ -28,6 +29,7 @@ _NO_FAST_TOKENIZER = (
     "save it with the weights: AutoTokenizer.from_pretrained(NAME, use_fast=True).save_pretrained(FOLDER)"
 )
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # both are arguments of its class
+_CONFIG, _ADDED_PIECES = "config.json", "added_tokens.json"
 _TOKENIZER = "tokenizer.json"
 _SPARE_ROWS = 1000
 _ANSWERS = "ForQuestionAnswering"  # classes of transformers whose names end so have a layer of this name:
@@ -46,6 +48,7 @@ def read_checkpoint(name: str) -> ModelState:
     values, _ = _read(
         "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
     )
+    require_limited_settings(values, name, file=_CONFIG)
     if "model_type" in values:  # transformers has no class for some; without a model_type it goes by the name
         _require_supported(values["model_type"], name)
     config = _read(
@@ -66,7 +69,7 @@ def read_checkpoint(name: str) -> ModelState:
     variables = {_short_name(variable.name): variable.numpy() for variable in model.variables}
     parameters = encoder_parameters(family, variables, shape, name=name)
     _require_fit(name, len(parameters["embeddings.word"]), tokenizer.backend_tokenizer.get_vocab())
-    _require_special_ends(name, tokenizer.backend_tokenizer)
+    _read("the tokenizer", name, lambda _: _require_special_ends(name, tokenizer.backend_tokenizer))
     pooler = {} if "pooler" in made_up else family.pooler(variables)
     answerer = {} if _ANSWER_LAYER in made_up else _answerer(model)
     parameters = {**parameters, **pooler, **answerer}
@@ -169,10 +172,15 @@ def _is_of_other_sizes(error: Exception) -> bool:
 
 
 def _load_tokenizer(transformers: Any, name: str, **source: Any) -> Any:
-    for file in _TOKENIZER_SETTINGS:
+    for file in (*_TOKENIZER_SETTINGS, _ADDED_PIECES):
         path = _file(transformers, name, file, local_files_only=source["local_files_only"])
-        if path is not None:
-            require_own_vocabulary(json.loads(Path(path).read_text(encoding="utf-8")), name, file=file)
+        if path is None:
+            continue
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        require_few_texts(settings, name, file=file)
+        if file in _TOKENIZER_SETTINGS:
+            require_limited_settings(settings, name, file=file)
+            require_own_vocabulary(settings, name, file=file)
     try:
         return transformers.AutoTokenizer.from_pretrained(name, use_fast=True, **source)
     except (OSError, TypeError) as error:  # raised if files of the vocabulary are missing

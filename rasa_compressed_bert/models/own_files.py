@@ -1,17 +1,43 @@
 """Checks that pretrained weights refer to no other files of this machine, whose content would get into the model.
 
 The settings of a tokenizer may name any file as the vocabulary, which transformers then reads instead of that beside
-them. In HDF5, values may be stored in any other file ("external storage", external links, virtual datasets).
+them, and a file of the folder may be a link to any file. In HDF5, values may be stored in any other file ("external
+storage", external links, virtual datasets).
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Iterator
 
 from rasa_compressed_bert.errors import WeightsError
 
 _NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer came from
+_WEIGHTS = (".safetensors", ".h5", ".bin")
+_BLOBS = "blobs"  # in the cache of the hub's client, beside the folder of all versions
+
+
+def require_own_links(folder: Path) -> None:
+    """Refuses a folder of weights in which a file of the configuration or of the tokenizer is a link to one elsewhere.
+
+    The files of the weights may be links: what is no weights cannot be read as such. Links in the cache of the hub's
+    client lead to its folder of blobs.
+
+    Raises:
+        WeightsError: if there is such a link; the message names the first one.
+    """
+    own = folder.resolve()
+    of_cache = own.parent.parent / _BLOBS
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _WEIGHTS or not path.is_symlink():
+            continue
+        parent = Path(os.path.realpath(path)).parent  # unlike Path.resolve, accepts links that lead in a circle
+        if own not in (parent, *parent.parents) and parent != of_cache:
+            raise WeightsError(
+                f"model_weights: '{path}' is a link to a file outside of its folder. Copy the file into the folder, if "
+                "you trust these weights."
+            )
 
 
 def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:

@@ -14,6 +14,7 @@ from rasa_compressed_bert.config import LARGE_VOCABULARY
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.models.four_bits import read_four_bits
 from rasa_compressed_bert.models.hugging_face import read_checkpoint
+from rasa_compressed_bert.models.own_files import require_own_links
 from rasa_compressed_bert.models.pytorch_file import PICKLED, PYTORCH_FILE, safe_pytorch
 from rasa_compressed_bert.models.state import ModelState
 
@@ -66,6 +67,8 @@ def load_pretrained(model_weights: str) -> ModelState:
     if shipped and shipped.read:
         return shipped.read(_shipped_file(model_weights, shipped))
     folder = local_folder(model_weights)
+    if folder is not None and shipped is None:  # the files of an installed package may be links to a cache
+        require_own_links(folder)
     return read_checkpoint(model_weights if folder is None else str(folder))
 
 
@@ -80,8 +83,11 @@ def has_small_vocabulary(model_weights: str) -> bool:
     shipped = _shipped(model_weights)
     if shipped:
         return shipped.language is not None
+    path = _path(model_weights) / "config.json"
+    if not os.path.isfile(path):  # a device or a pipe may have no end
+        return False
     try:
-        config = json.loads((_path(model_weights) / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
         return int(config["vocab_size"]) <= LARGE_VOCABULARY
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub name, or refused on reading
         return False

@@ -60,7 +60,9 @@ class Results:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             found = content.get(_IDENTITY, {})
             different = [name for name, value in self._identity.items() if found.get(name) != value]
-        except (OSError, ValueError, AttributeError) as error:
+            if not different and not all(isinstance(cell, dict) for cell in content[_CELLS]):
+                raise ValueError("its cells are not objects")
+        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise CompressedBertError(f"'{self._path}' cannot be read ({error}); start over with --fresh.") from error
         if different:
             raise CompressedBertError(

@@ -15,6 +15,8 @@ from rasa_compressed_bert.tokenization.bounded import bounded
 
 _SAYS_NOTHING = " \ufffd"  # printable characters without meaning; no other whitespace is printable
 _BATCH = 256
+_OF_LANGUAGE = ["tokenizer"]  # not read from files: untrusted regular expressions may take exponential time
+_MOST_LABELS = 10_000  # adding them takes quadratic time; so many take two seconds
 _LEAST = 1e-9  # smaller probabilities are raised to it before the logarithm
 _MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each takes 1.2 kB
 
@@ -22,7 +24,8 @@ _MOST_WORDS = 10_000  # new words in a vocabulary before it is replaced; each ta
 class SpacyPredictor:
     """The pipeline of one artifact, and calibrated confidences; safe to call from several threads.
 
-    The pipeline is made from the language and the labels in the manifest; only its weights are read from the file.
+    The pipeline is made from the language and the labels in the manifest; only its weights and its vocabulary are read
+    from the file.
 
     Args:
         artifact: a spacy_textcat student.
@@ -38,7 +41,7 @@ class SpacyPredictor:
         language: str = artifact.manifest["student"]["language"]
         self._nlp = textcat_pipeline(language, self._ranker.labels)
         try:
-            self._nlp.from_bytes(artifact.files[SPACY_MODEL])
+            read_weights(self._nlp, artifact.files[SPACY_MODEL])
             self._nlp.tokenizer = _ForgetfulTokenizer(self._nlp, language)
         except Exception as error:  # spaCy's errors have no common base
             raise ArtifactError(f"spaCy cannot load the model: {error}") from error
@@ -67,7 +70,7 @@ class _ForgetfulTokenizer:
 
     def __init__(self, nlp: Any, language: str):
         self._language = language
-        self._bytes = nlp.to_bytes(exclude=nlp.pipe_names)  # tokenizer and vocabulary of the training
+        self._bytes = nlp.to_bytes(exclude=[*_OF_LANGUAGE, *nlp.pipe_names])  # the vocabulary of the training
         self._tokenizer, self._most = self._new()
 
     def __call__(self, text: str) -> Any:
@@ -78,7 +81,8 @@ class _ForgetfulTokenizer:
 
     def _new(self) -> Tuple[Any, int]:
         """Makes a tokenizer; also returns the number of words at which its vocabulary is replaced."""
-        nlp = blank_pipeline(self._language, option="student.language").from_bytes(self._bytes)
+        nlp = blank_pipeline(self._language, option="student.language")
+        read_weights(nlp, self._bytes)
         return nlp.tokenizer, len(nlp.vocab) + _MOST_WORDS
 
 
@@ -87,8 +91,10 @@ def textcat_pipeline(language: str, labels: Sequence[str]) -> Any:
 
     Raises:
         RuntimeMissingError: if spaCy is not installed.
-        ConfigError: if spaCy does not know the language.
+        ConfigError: if spaCy does not know the language, or if there are very many labels.
     """
+    if len(labels) > _MOST_LABELS:
+        raise ConfigError(f"student.architecture: spacy_textcat has at most {_MOST_LABELS} intents, not {len(labels)}")
     nlp = blank_pipeline(language, option="student.language")
     textcat = nlp.add_pipe("textcat")
     for label in labels:
@@ -101,6 +107,16 @@ def scale_logits(nlp: Any, factor: float) -> None:
     last = nlp.get_pipe("textcat").model.layers[-1]  # the softmax layer of the ensemble
     for name in ("W", "b"):
         last.set_param(name, last.get_param(name) * factor)
+
+
+def read_weights(nlp: Any, data: bytes) -> None:
+    """Reads the weights and the vocabulary of a pipeline, but not its tokenizer: that of the language is kept.
+
+    Args:
+        nlp: a pipeline of `textcat_pipeline`, which is changed.
+        data: `to_bytes` of such a pipeline, which may be untrusted.
+    """
+    nlp.from_bytes(data, exclude=_OF_LANGUAGE)
 
 
 def blank_pipeline(language: str, *, option: str) -> Any:

@@ -67,9 +67,15 @@ class TensorflowEngine:
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+
+        Raises:
+            ArtifactError: if the graph fails, for example on ids of another model's tokenizer.
         """
         batch = (self._constant(values, "int32") for values in (input_ids, attention_mask))
-        return [output.numpy() for output in self._run(*batch)]
+        try:
+            return [output.numpy() for output in self._run(*batch)]
+        except Exception as error:  # as above
+            raise ArtifactError(f"TensorFlow cannot run the model: {error}") from error
 
 
 def _require_known(graph: Any) -> None:

@@ -56,11 +56,17 @@ class TfliteEngine:
         Args:
             input_ids: `(B, T)` int64.
             attention_mask: `(B, T)` int64, 1 for a wordpiece, 0 for padding.
+
+        Raises:
+            ArtifactError: if the model fails, for example on ids of another model's tokenizer.
         """
         ids, masks = input_ids.astype(np.int32), attention_mask.astype(np.int32)
         lengths = [int(np.flatnonzero(mask).max(initial=0)) + 1 for mask in masks]
-        with self._lock:
-            rows = [self._run(row[:length], mask[:length]) for row, mask, length in zip(ids, masks, lengths)]
+        try:
+            with self._lock:
+                rows = [self._run(row[:length], mask[:length]) for row, mask, length in zip(ids, masks, lengths)]
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(f"The TFLite interpreter cannot run the model: {error}") from error
         return [_together(output, ids.shape[1]) for output in zip(*rows)]
 
     def _run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> List[np.ndarray]:

@@ -14,6 +14,7 @@ from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.search.dotted import flat, merged
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.task import SearchTask
+from rasa_compressed_bert.tasks.watched import require_files
 
 logger = logging.getLogger(__name__)
 _QUICK = 0.25  # share of the epochs
@@ -35,6 +36,7 @@ class Evaluator:
 
     Raises:
         ConfigError: if the options of the config.yml are invalid.
+        DataError: if a file of messages that they name cannot be read.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Evaluator:
         self._task, self._config_class, self._base, self._maximize = task, config_class, base, maximize
         self._dense: Dict[str, Any] = {}
         config = config_class.from_dict(base)
+        require_files(config)  # as they are read last, after minutes
         if isinstance(config, BertOptions) and config.budget.is_given:
             raise ConfigError("budget: leave it out, and give its limits to search as --threshold")
         if isinstance(config, DistilledIntentClassifierConfig) and config.teacher.model is not None:

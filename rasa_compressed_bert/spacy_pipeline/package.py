@@ -20,7 +20,12 @@ from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
-from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, scale_logits, textcat_pipeline
+from rasa_compressed_bert.runtime.spacy_predictor import (
+    blank_pipeline,
+    read_weights,
+    scale_logits,
+    textcat_pipeline,
+)
 from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
 from rasa_compressed_bert.units import MB
 
@@ -131,7 +136,8 @@ def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     trained = manifest["student"]["language"]
     if trained != language:
         raise ConfigError(f"--language: the student was trained with the tokenizer of '{trained}': give that language.")
-    nlp = textcat_pipeline(language, manifest["labels"]).from_bytes(artifact.files[SPACY_MODEL])
+    nlp = textcat_pipeline(language, manifest["labels"])
+    read_weights(nlp, artifact.files[SPACY_MODEL])
     scale_logits(nlp, 1.0 / manifest["temperature"])
     return nlp
 

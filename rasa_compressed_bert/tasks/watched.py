@@ -32,7 +32,7 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
         CompressedBertError: if the folder of the curves cannot be written.
     """
     directory = config.tensorboard_log_directory and os.path.expanduser(config.tensorboard_log_directory)
-    _require_files(config)
+    require_files(config)
     if directory is not None:
         _require_folder(directory)
     works = [] if continued else _expected_works(config, messages)
@@ -40,8 +40,12 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
         yield
 
 
-def _require_files(config: Any) -> None:
-    """Checks the files that later stages read."""
+def require_files(config: Any) -> None:
+    """Checks the files that later stages read.
+
+    Raises:
+        DataError: if one of them cannot be read.
+    """
     for section, name in _FILES:
         path = getattr(getattr(config, section, None), name, None)
         if path is not None:

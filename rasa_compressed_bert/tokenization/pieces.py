@@ -64,11 +64,12 @@ class PieceTokenizer:
 
     Raises:
         TypeError: if a split point is not an integer.
+        ValueError: if one is outside of its word.
     """
 
     def __init__(self, json: str, max_length: int, split_points: SplitPoints):
         self._tokenizer = WordpieceTokenizer(json, max_length)
-        self._split_points = {word: tuple(map(index, places)) for word, places in split_points.items()}
+        self._split_points = {word: _inside(word, places) for word, places in split_points.items()}
 
     def encode(self, text: str) -> Pieces:
         """The wordpieces of a text."""
@@ -81,6 +82,17 @@ class PieceTokenizer:
         if not self._split_points:
             return []
         return [run.start() + place for run in _RUN.finditer(text) for place in self._split_points.get(run[0], ())]
+
+
+def _inside(word: str, places: Sequence[int]) -> Tuple[int, ...]:
+    """The split points of a word, each once, so that a message never has more of them than characters.
+
+    Raises the errors of `PieceTokenizer`.
+    """
+    own = tuple(sorted(set(map(index, places))))
+    if own and not 0 <= own[0] <= own[-1] <= len(word):
+        raise ValueError(f"the split points of {word!r} are outside of it")
+    return own
 
 
 def _pieces(text: str, input_ids: np.ndarray, offsets: np.ndarray, continues: np.ndarray, truncated: bool) -> Pieces:
@@ -129,12 +141,16 @@ def split_points_for(
         starts, ends = set(pieces.starts.tolist()), set(pieces.ends.tolist())
         own = {edge for span in spans for edge in (span.start, span.end)}
         missed = {span.start for span in spans} - starts | {span.end for span in spans} - ends
-        missed |= {
-            edge for edge in own if ((pieces.starts < edge) & (edge < pieces.ends)).any()
-        }  # bytes of a character
+        in_order = np.array(sorted(own))
+        last = np.searchsorted(pieces.starts, in_order) - 1  # the last wordpiece that begins before each edge
+        reached = np.append(pieces.ends, 0)[last]  # 0 where there is none
+        missed |= set(in_order[reached > in_order].tolist())  # bytes of a character
         for run in _RUN.finditer(text):
-            edges[run[0]].update(edge - run.start() for edge in own if run.start() < edge < run.end())
-            if any(run.start() < edge < run.end() for edge in missed):
+            inside = in_order[slice(*np.searchsorted(in_order, [run.start() + 1, run.end()]))].tolist()
+            if not inside:
+                continue
+            edges[run[0]].update(edge - run.start() for edge in inside)
+            if not missed.isdisjoint(inside):
                 split_points.setdefault(run[0], set())
     return {word: sorted(places | edges[word]) for word, places in sorted(split_points.items())}
 

@@ -79,6 +79,15 @@ def test_missing_folder(tmp_path):
         read_artifact(tmp_path / "none")
 
 
+@pytest.mark.parametrize("name", [MANIFEST, WEIGHTS])
+def test_a_device_is_not_read(folder, name):
+    """It has no end."""
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(ArtifactError, match=f"'{name}' .* cannot be read: it is not a file"):
+        read_artifact(folder)
+
+
 @pytest.mark.parametrize("name", ON_DISK)
 def test_missing_file_is_named(folder, name):
     (folder / name).unlink()

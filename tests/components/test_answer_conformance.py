@@ -70,6 +70,13 @@ def test_of_several_extractors_the_most_certain_one_answers(certain, case, train
         assert asked.get("answer") in (before, own["answer"])
 
 
+@pytest.mark.parametrize("before", ["a text", {"text": "without a confidence"}, {"confidence": "high"}])
+def test_an_answer_of_another_package_is_replaced(certain, before):
+    asked = Message({TEXT: QUESTIONS[0], "answer": before})
+    certain.process([asked])
+    assert asked.get("answer") == predict(certain, QUESTIONS[:1])[0]["answer"]
+
+
 def test_an_answer_below_the_threshold_is_no_answer(trained):
     decoder = trained.component._predictor.decoder
     before, decoder.threshold = decoder.threshold, 1.1

@@ -38,6 +38,7 @@ def said(*events):
         ({"answer": FOUND}, "Ada: at {nine} (hours.md, 0.83)"),
         ({"answer": None}, "I don't know, Ada."),
         ({}, "I don't know, Ada."),
+        ({"answer": "a text of another component"}, "I don't know, Ada."),
     ],
 )
 def test_responses_with_and_without_an_answer(parse_data, expected):

@@ -1,5 +1,7 @@
 """Lookup tables and synonyms in Rasa's training data."""
 
+import os
+
 import pytest
 from component_harness import CONTEXT, RESOURCE, make_storage
 from rasa.shared.nlu.training_data.formats.rasa_yaml import RasaYAMLReader
@@ -44,6 +46,24 @@ def test_a_file_that_is_missing_is_named(tmp_path):
     data = RasaYAMLReader().reads(NLU)
     data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
     with pytest.raises(ComponentError, match="'dish' cannot be read: .*dishes.txt'. Correct its path.*lookups: false"):
+        read_known_values(data)
+
+
+def test_tables_without_a_name_are_left_out(caplog):
+    """Rasa's JSON format does not require one."""
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"elements": ["risotto"]}, *data.lookup_tables]
+    assert read_known_values(data).lookups == {"dish": ["risotto", "lasagne al forno"]}
+    assert "1 lookup table has no name" in caplog.text
+    warn_of_unused_lookups(data, [])
+
+
+def test_a_pipe_is_not_read(tmp_path):
+    """Nobody writes into it, so that reading it would never end."""
+    os.mkfifo(tmp_path / "dishes.txt")
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
+    with pytest.raises(ComponentError, match="'dish' cannot be read"):
         read_known_values(data)
 
 

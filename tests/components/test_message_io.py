@@ -56,6 +56,13 @@ def test_annotations_for_any_or_for_this_one_are_learnt(extractor, caplog):
     assert not caplog.records
 
 
+def test_an_extractor_that_is_not_a_name_is_counted_too(caplog):
+    """Rasa's JSON format allows any value."""
+    others = [{**PIZZA, "extractor": name} for name in (["a"], {"b": 1}, 5, "C")]
+    assert learnt(*others) == []
+    assert "4 annotations that name an extractor that is not trained in this pipeline: 1 for 5" in caplog.text
+
+
 @pytest.mark.parametrize(
     "pipeline, named",
     [

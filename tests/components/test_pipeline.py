@@ -48,6 +48,8 @@ def context(*configs):
         ({}, {}, False),
         ({"threshold": 0.5}, {"threshold": 0.5}, False),
         ({"threshold": 0.7}, {"detector": "none"}, False),
+        ({"threshold": "0.7"}, {}, False),
+        ({"threshold": None}, {}, False),
     ],
 )
 def test_another_threshold_is_named(caplog, fallback, ours, warned):

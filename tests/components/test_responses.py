@@ -1,5 +1,6 @@
 """Responses of retrieval intents: what Rasa's `utter_faq`, reports and selectors read from a message."""
 
+import datetime
 import json
 from types import SimpleNamespace
 
@@ -25,7 +26,8 @@ from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 
 from rasa_compressed_bert import DistilledIntentClassifier, JointBertClassifier, PrunedBertIntentClassifier
-from rasa_compressed_bert.components.response_io import ResponseWriter, warn_of_responses
+from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.components.response_io import TEMPLATES, ResponseWriter, warn_of_responses, with_templates
 from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 FAQ = {
@@ -288,3 +290,13 @@ def test_what_another_component_of_the_pipeline_selects_is_not_missing(other, op
         nodes["other"] = SchemaNode({}, other, "create", "train", options)
     warn_of_responses(faq_data(), {}, ExecutionContext(GraphSchema(nodes), node_name="own"))
     assert ("no component selects their responses" in caplog.text) == warned
+
+
+def test_a_response_with_values_that_json_lacks_is_stored():
+    """It was an error, after the training."""
+    day, never = datetime.date(2026, 1, 1), float("inf")
+    known = {"utter_faq/music": [{"custom": {day: "closed", 1: day, "until": never, "at": (1.5, None, True)}}]}
+    trained = Artifact({"responses": {"labels": ["faq/music", "faq/weather"]}}, {})
+    stored = with_templates(trained, SimpleNamespace(responses=known)).manifest[TEMPLATES]
+    custom = {"2026-01-01": "closed", "1": "2026-01-01", "until": "inf", "at": [1.5, None, True]}
+    assert stored == {"utter_faq/music": [{"custom": custom}]}

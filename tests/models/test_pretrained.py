@@ -172,6 +172,43 @@ def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept,
         load_pretrained(str(copied))
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json", "config.json"])
+def test_files_are_not_links_to_those_elsewhere(copied, tmp_path, name):
+    secret = tmp_path / "elsewhere"
+    (copied / name).rename(secret)
+    (copied / name).symlink_to(secret)
+    with pytest.raises(WeightsError, match=f"{name}' is a link to a file outside of its folder"):
+        load_pretrained(str(copied))
+
+
+def test_links_within_the_folder_and_in_the_cache_of_the_hub_are_followed(copied, tmp_path):
+    (copied / "vocab.txt").rename(copied / "words")
+    (copied / "vocab.txt").symlink_to("words")
+    version = tmp_path / "models--a--b" / "snapshots" / "1f"
+    version.parent.mkdir(parents=True)
+    shutil.copytree(copied, version, symlinks=True)
+    blobs = version.parents[1] / "blobs"
+    blobs.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (version / name).rename(blobs / name)
+        (version / name).symlink_to(f"../../blobs/{name}")
+    assert load_pretrained(str(copied)).tokenizer == load_pretrained(str(version)).tokenizer
+
+
+def test_a_configuration_that_is_a_device_is_not_read(tmp_path):
+    """It has no end."""
+    (tmp_path / "config.json").symlink_to("/dev/zero")
+    assert not has_small_vocabulary(str(tmp_path))
+
+
+def test_a_vocabulary_without_the_unknown_wordpiece(copied):
+    (copied / "tokenizer.json").unlink()
+    words = (copied / "vocab.txt").read_text().replace("[UNK]", "unk").split("\n")
+    (copied / "vocab.txt").write_text("\n".join(word for word in words if word != "a"))
+    with pytest.raises(WeightsError, match="Cannot read the tokenizer .* Missing .UNK. token"):
+        load_pretrained(str(copied))
+
+
 def test_a_tokenizer_may_name_its_own_file_and_those_of_other_machines(copied, tiny_weights):
     change_json(copied / "tokenizer_config.json", vocab_file=str(copied / "vocab.txt"), name_or_path=__file__)
     assert_same(load_pretrained(str(copied)), load_pretrained(str(tiny_weights)))
@@ -351,6 +388,24 @@ def test_a_model_without_a_fast_tokenizer(copied):
 
 
 @pytest.mark.parametrize(
+    "file, settings",
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": 10**6}),
+        ("tokenizer_config.json", {"tokenizer_class": "PegasusTokenizer", "offset": 10**6}),
+        ("tokenizer_config.json", {"additional_special_tokens": [f"<{number}>" for number in range(20_000)]}),
+        ("added_tokens.json", {f"<{number}>": 1000 + number for number in range(20_000)}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(reversed(value)),
+)
+def test_a_tokenizer_of_very_many_added_wordpieces_is_refused(copied, file, settings):
+    """Twenty thousand take ten seconds, and each doubling four times as long."""
+    before = json.loads((copied / file).read_text()) if (copied / file).exists() else {}
+    (copied / file).write_text(json.dumps({**before, **settings}))
+    with pytest.raises(WeightsError, match=f"{file} (is 1000000; at most 10000 is|has more than 10000 texts)"):
+        load_pretrained(str(copied))
+
+
+@pytest.mark.parametrize(
     "change, message",
     [
         ({"model_type": "albert"}, "'albert'.*'bert'.*'distilbert'"),
@@ -363,6 +418,8 @@ def test_a_model_without_a_fast_tokenizer(copied):
         ({"num_hidden_layers": 10**9}, "larger model than is supported"),
         ({"vocab_size": 10**8}, "larger model than is supported"),
         ({"num_attention_heads": 0}, "Cannot read the configuration"),
+        ({"num_labels": 10**6}, "num_labels in config.json is 1000000; at most 10000"),
+        ({"type_vocab_size": 10**6}, "type_vocab_size in config.json is 1000000; at most 10000"),
     ],
 )
 def test_other_architecture(copied, change, message):

@@ -42,6 +42,13 @@ def batch(*lengths):
 
 
 @RUNTIMES
+def test_ids_of_another_tokenizer_are_an_error_of_the_model(artifacts, runtime):
+    ids, mask = batch(5)
+    with pytest.raises(ArtifactError, match="cannot run the model"):
+        open_engine(artifacts[runtime]).run(ids + SHAPE.vocab_size, mask)
+
+
+@RUNTIMES
 @pytest.mark.parametrize("num_threads", [0, 1, 2])
 def test_logits_are_those_of_the_model(artifacts, runtime, num_threads):
     ids, mask = batch(9, 4, 1)

@@ -1,9 +1,12 @@
 """From text to an intent ranking through spaCy."""
 
+import re
+
 import numpy as np
 import pytest
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
+from rasa_compressed_bert.errors import ConfigError
 from rasa_compressed_bert.runtime import spacy_predictor
 from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor, log_probabilities, textcat_pipeline
 
@@ -19,7 +22,6 @@ def ascii_start(text):
 def nlp():
     nlp = textcat_pipeline("en", LABELS)
     nlp.initialize()
-    nlp.tokenizer.add_special_case("hot!", [{"ORTH": "hot!"}])
     return nlp
 
 
@@ -50,3 +52,18 @@ def test_a_long_text_costs_no_more_than_a_shorter_one(artifact, text, monkeypatc
     monkeypatch.setattr(predictor._nlp, "tokenizer", lambda part: read.append(part) or tokenizer(part))
     assert predictor.predict(text) == predictor.predict(text[:2000])
     assert all(len(part) <= 16 * 101 for part in read)
+
+
+def test_regular_expressions_of_a_model_are_not_used(artifact, nlp):
+    """This one would take hours for a word of 40 letters."""
+    other = textcat_pipeline("en", LABELS).from_bytes(nlp.to_bytes())
+    other.tokenizer.token_match = re.compile("(a+)+b").match
+    predictor = SpacyPredictor(Artifact(artifact.manifest, {SPACY_MODEL: other.to_bytes()}))
+    text = f"{'a' * 40}!"
+    assert predictor.predict(text) == SpacyPredictor(artifact).predict(text)
+
+
+def test_very_many_intents_are_refused():
+    """A hundred thousand would take four minutes."""
+    with pytest.raises(ConfigError, match="at most 10000 intents, not 100000"):
+        textcat_pipeline("en", [str(number) for number in range(100_000)])

@@ -109,7 +109,7 @@ def test_threads_give_the_same_answers(interpreter, classifier, num_threads):
 def test_a_message_that_is_too_long_does_no_harm(interpreter, classifier):
     engine = TfliteEngine(classifier)
     before = engine.run(*batch((5,)))[0]
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ArtifactError, match="cannot run the model"):
         engine.run(*batch((41,)))  # there are 40 positions
     for lengths in ((5,), (40,), (5,)):
         after = engine.run(*batch(lengths))[0]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from answer_harness import entries, write_questions
 from search_harness import goal, measure
+from test_pipelines import NLU
 
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
@@ -54,6 +55,11 @@ def project(tmp_path, tiny_weights, questions):
         return ["search", *(part for name, file in files.items() for part in (name, str(tmp_path / file)))]
 
     return write
+
+
+def test_messages_for_the_other_components_are_read_before_the_search(project, tmp_path, capsys):
+    assert main([*project(), "--nlu", str(tmp_path / "nowhere.yml")]) == 2
+    assert "There is no file or folder" in capsys.readouterr().err
 
 
 def test_held_out_passages_are_not_learnt(questions):
@@ -228,8 +234,10 @@ def test_the_commands_of_the_pages(page, project, tmp_path, monkeypatch):
     text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", "")
     (command,) = re.findall(r"^rasa-compressed-bert (search .*--questions.*)$", text, flags=re.MULTILINE)
     project()
-    (tmp_path / "squad").mkdir()
+    for folder in ("squad", "data"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "questions.json").rename(tmp_path / "squad" / "train.json")
+    (tmp_path / "data" / "nlu.yml").write_text(NLU, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     seen = []
     monkeypatch.setattr(Evaluator, "measure", lambda self, options: seen.append(options) or ended())

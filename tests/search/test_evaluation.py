@@ -4,7 +4,8 @@ import pytest
 from random_models import random_shape
 
 from rasa_compressed_bert.benchmark.random_models import random_artifact
-from rasa_compressed_bert.config import PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
+from rasa_compressed_bert.errors import DataError
 from rasa_compressed_bert.search.evaluation import Evaluator
 from rasa_compressed_bert.search.goals import Measured
 from rasa_compressed_bert.search.task import parameters_of
@@ -69,3 +70,16 @@ def test_a_format_changes_no_number_of_parameters():
     """Else a model of the same widths would count as larger in int8, of which a search minimises parameters."""
     floats, quantized = (parameters_of(random_artifact(random_shape(), int8=int8)) for int8 in (False, True))
     assert floats == quantized
+
+
+@pytest.mark.parametrize(
+    "config_class, section, option",
+    [
+        (PrunedBertIntentClassifierConfig, "out_of_scope", "messages"),
+        (DistilledIntentClassifierConfig, "augmentation", "unlabelled"),
+    ],
+)
+def test_files_of_messages_are_read_before_anything_is_trained(tmp_path, config_class, section, option):
+    (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    with pytest.raises(DataError, match=f"{section}.{option}: .*latin.txt' cannot be read"):
+        Evaluator(Task(), config_class, {section: {option: str(tmp_path / "latin.txt")}})

@@ -133,6 +133,53 @@ def test_bad_input_is_one_message_before_anything_trains(project, tiny_weights, 
     assert "has no pipeline" in capsys.readouterr().err
 
 
+def test_a_pipeline_that_rasa_cannot_train_is_refused_before_the_search(project, tiny_weights, tmp_path, capsys):
+    """`rasa train nlu` runs in the end, after hours."""
+
+    def said(*others, **changed):
+        arguments = project(tiny(tiny_weights), {"epochs": [2, 3]})
+        config = yaml.safe_load((tmp_path / "config.yml").read_text())
+        config = {**config, "pipeline": [*config["pipeline"], *others], **changed}
+        (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+        assert main(arguments) == 2
+        return capsys.readouterr().err
+
+    assert "cannot train the pipeline in" in said({"name": "SparseFeaturizer"})
+    assert "cannot train the pipeline in" in said({"name": "module_that_is_missing.Component"})
+    assert "RegexFeaturizer" in said(pipeline=[tiny(tiny_weights), {"name": "RegexFeaturizer"}])
+    assert "has no language, and `rasa train nlu` refuses it" in said(language=None)
+    featurizer = {"name": "rasa_compressed_bert.QuantizedBertFeaturizer", "model_weights": str(tmp_path / "nowhere")}
+    assert "nowhere' does not exist" in said(featurizer)
+    assert "did you mean 'max_length'" in said({**featurizer, "max_lenght": 12})
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--trial-timeout"])
+def test_a_time_that_no_clock_knows_is_refused(project, tiny_weights, option, capsys):
+    """It was an error of Python, after the training of the baseline."""
+    with pytest.raises(SystemExit):
+        main([*project(tiny(tiny_weights), {"epochs": [2, 3]}), option, str(10**12)])
+    assert f"argument {option}: invalid seconds value" in capsys.readouterr().err
+
+
+def test_components_in_the_folder_of_the_bot_are_found(project, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(search, "_task", lambda project, out: sys.exit(3))
+    (tmp_path / "own_component.py").write_text(
+        "from rasa.engine.recipes.default_recipe import DefaultV1Recipe as Recipe\n"
+        "from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier\n"
+        "@Recipe.register(Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=False)\n"
+        "class Own(FallbackClassifier): pass\n"
+    )
+    arguments = project(tiny(tiny_weights), {"epochs": [2, 3]})
+    config = yaml.safe_load((tmp_path / "config.yml").read_text())
+    config["pipeline"].append({"name": "own_component.Own"})
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
+    before = list(sys.path)
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert sys.path == before
+
+
 def test_values_of_lookup_tables_are_read_if_trials_may_learn_them(project, tiny_weights, monkeypatch):
     read = []
     monkeypatch.setattr(search, "_task", lambda project, out: read.append(project.known) or sys.exit(3))

@@ -587,12 +587,26 @@ def test_a_short_secret_hides_no_other_words():
             raise OSError("connection refused, as user u with 'pw'")
 
 
-@pytest.mark.parametrize("address", ["alice:p@s3cret@host/db", "alice:a/s3cret@host/db", "host/db?password=x@s3cret"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "alice:p@s3cret@host/db",
+        "alice:a/s3cret@host/db",
+        "host/db?password=x@s3cret",
+        "alice:s3cret/db",
+        "alice:s3cret",
+    ],
+)
 def test_an_address_that_is_not_clear_is_refused(address):
     """Part of the password would be taken for the host."""
     with pytest.raises(CompressedBertError, match="ambiguous; write @, /, . and # .* as %40") as refused:
         open_storage(f"postgresql://{address}")
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("place", ["host", "host/db", "host:5432/db", "[::1]:5432/db", "[::1]", "/db", ""])
+def test_an_address_without_a_user_is_shown_as_it_is(place):
+    assert shown(f"postgresql://{place}") == f"postgresql://{place}"
 
 
 @pytest.mark.parametrize("storage", ["sqlite:////none/a@b.com/study.db", "folder/study.log", "folder/a@b.log"])

@@ -47,6 +47,15 @@ def test_expressions_that_may_take_very_long_are_refused(expression, in_normaliz
         require_limited(tokenizer(expression, in_normalizer=in_normalizer))
 
 
+def test_only_words_of_limited_length_are_split():
+    library = Tokenizer.from_str(word_tokenizer().decode())
+    library.model.max_input_chars_per_word = 200
+    require_limited(library)
+    library.model.max_input_chars_per_word = 10**9  # a word of 4,000 characters takes seven seconds, cubically more
+    with pytest.raises(WeightsError, match="words of up to 1000000000 characters .* very much time"):
+        require_limited(library)
+
+
 def test_tokenizers_without_normalizer_and_pre_tokenizer():
     state = {**json.loads(word_tokenizer()), "normalizer": None, "pre_tokenizer": None}
     require_limited(Tokenizer.from_str(json.dumps(state)))

@@ -1,5 +1,6 @@
 """Entities of any text, encoded as tags, are decoded at the annotated positions."""
 
+import time
 import unicodedata
 
 import numpy as np
@@ -179,6 +180,26 @@ def test_places_are_in_the_text_and_in_order(text, max_length):
 
 
 LONG = {"words": "saltless ", "marks": "saltless\u0301", "blanks": " ", "punctuation": "!"}
+
+
+def test_the_time_for_annotations_of_a_long_text_is_linear():
+    """8,000 words took five seconds, and twice as many twenty."""
+    text = "saltless " * 8000
+    entities = entities_at(*((9 * place, 9 * place + 3) for place in range(0, 8000, 2)))
+    start = time.process_time()
+    assert split_points_for([text], [entities], JSON, before={}) == {"saltless": [3]}
+    assert time.process_time() - start < 1.5
+
+
+@pytest.mark.parametrize("places", [[-1], [9], [4, 1_000_000]])
+def test_split_points_outside_of_their_word_are_refused(places):
+    with pytest.raises(ValueError, match="the split points of 'saltless' are outside of it"):
+        PieceTokenizer(JSON, 24, {"saltless": places})
+
+
+def test_a_split_point_counts_once():
+    repeated, once = (PieceTokenizer(JSON, 24, {"saltless": [4] * times}) for times in (1_000_000, 1))
+    assert repeated._places("saltless " * 5) == once._places("saltless " * 5)
 
 
 @pytest.mark.parametrize("text", [part * 200_000 for part in LONG.values()], ids=LONG)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from rasa_compressed_bert.config import StudentDistillationConfig
-from rasa_compressed_bert.runtime.spacy_predictor import scale_logits
+from rasa_compressed_bert.runtime.spacy_predictor import read_weights, scale_logits
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tokenization.bounded import bounded
 from rasa_compressed_bert.training.progress import stage
@@ -66,7 +66,7 @@ def train_spacy_textcat(
         optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
         optimizer.learn_rate = learning_rate
         if start is not None:
-            nlp.from_bytes(start)
+            read_weights(nlp, start)
             scale_logits(nlp, start_temperature / softening(options))
         plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
         score = _fit(nlp, examples, optimizer, validate, data.validation_classes, **plan)

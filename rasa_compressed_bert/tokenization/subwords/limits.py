@@ -16,6 +16,10 @@ _MOST_CHARACTERS = 100
 """The largest number of characters to which one may be normalized.
 
 In known vocabularies, replacements of a character are empty or a space."""
+_LONGEST_WORD = 200
+"""The largest number of characters of a word that WordPiece may split, which takes cubic time.
+
+Known vocabularies have 100, and some code of BERT's authors 200."""
 _LONGEST_EXPRESSION = 1000  # characters; each alternative of an expression is tried at each place of a text
 _ATOM = r"(?:\\[pP]\{[^{}]*\}|\\\W|\\[dDsSwWrntfv]|\[(?:\\.|[^\[\]\\])+\]|[^\\()\[\]{}*+?|])"
 _ALTERNATIVE = rf"(?:\\s\+\(\?!\\S\)|{_ATOM}+(?:\?{_ATOM}+)?(?:[*+?]|\{{\d{{0,2}},?\d{{0,2}}\}})?)"
@@ -25,12 +29,18 @@ optional, as in GPT-2's. With each further optional part, the time would double.
 
 
 def require_limited(library: Tokenizer) -> None:
-    """Checks the normalizer and the pre-tokenizer of a tokenizer.
+    """Checks the vocabulary's limit on words, the normalizer and the pre-tokenizer of a tokenizer.
 
     Raises:
-        WeightsError: if the normalizer makes short texts very long, or if a regular expression may take more than
-            linear time.
+        WeightsError: if WordPiece splits words of any length, if the normalizer makes short texts very long, or if a
+            regular expression may take more than linear time.
     """
+    longest = getattr(library.model, "max_input_chars_per_word", 0)  # only WordPiece has it
+    if longest > _LONGEST_WORD:
+        raise WeightsError(
+            f"The tokenizer splits words of up to {longest} characters (max_input_chars_per_word), which may take very "
+            f"much time. At most {_LONGEST_WORD} are supported; known vocabularies have 100."
+        )
     # compared with None, as a sequence of normalizers is falsy in tokenizers 0.15
     parts = [part for part in (library.normalizer, library.pre_tokenizer) if part is not None]
     states = [json.loads(part.__getstate__()) for part in parts]

@@ -1,0 +1,53 @@
+"""Checks that settings of pretrained weights make transformers allocate no more memory than the weights need.
+
+A few bytes of a setting may stand for any number of labels, of token types, or of wordpieces that a tokenizer adds; and
+the time for added wordpieces is quadratic.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from rasa_compressed_bert.errors import WeightsError
+
+_COUNTS = ("num_labels", "type_vocab_size", "extra_ids", "offset", "num_madeup_words")
+"""Settings of config.json and tokenizer_config.json from which transformers makes so many values."""
+_MOST = 10_000
+"""The largest of these counts; T5 adds 100 wordpieces, and to add 10,000 takes two seconds."""
+
+
+def require_limited_settings(settings: Any, name: str, *, file: str) -> None:
+    """Refuses settings with very large counts or very many texts.
+
+    Args:
+        settings: the settings, as parsed from JSON.
+        name: the name of the weights.
+        file: the name of the file that contains the settings.
+
+    Raises:
+        WeightsError: with the first one that is too large.
+    """
+    for count in _COUNTS:
+        value = settings.get(count) if isinstance(settings, dict) else None
+        if isinstance(value, (int, float)) and value > _MOST:
+            raise WeightsError(f"model_weights '{name}': {count} in {file} is {value}; at most {_MOST} is supported.")
+
+
+def require_few_texts(settings: Any, name: str, *, file: str) -> None:
+    """Refuses settings of a tokenizer that may add very many wordpieces; see `require_limited_settings`."""
+    if sum(1 for _ in _texts(settings)) > _MOST:
+        raise WeightsError(
+            f"model_weights '{name}': {file} has more than {_MOST} texts; so many added wordpieces are not supported."
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All strings within a JSON value, and the names of numbers."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from [key] if type(inner) is int else _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
