@@ -8,6 +8,7 @@ storage", external links, virtual datasets).
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -15,29 +16,34 @@ from rasa_compressed_bert.errors import WeightsError
 
 _NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer came from
 _WEIGHTS = (".safetensors", ".h5", ".bin")
-_BLOBS = "blobs"  # in the cache of the hub's client, beside the folder of all versions
+_BLOBS, _DIGEST = "blobs", re.compile(r"[0-9a-f]{32,}(-\d+)?")  # folder and names of files in the hub client's cache
 
 
 def require_own_links(folder: Path) -> None:
     """Refuses a folder of weights in which a file of the configuration or of the tokenizer is a link to one elsewhere.
 
-    The files of the weights may be links: what is no weights cannot be read as such. Links in the cache of the hub's
-    client lead to its folder of blobs.
+    The files of the weights may be links, as other files cannot be read as weights. So may files of the cache of the
+    hub's client: each of its versions of a model consists of such links, and versions before 0.23 also downloaded
+    large files into other folders as such links.
 
     Raises:
         WeightsError: if there is such a link; the message names the first one.
     """
     own = folder.resolve()
-    of_cache = own.parent.parent / _BLOBS
     for path in sorted(folder.iterdir()):
         if path.suffix in _WEIGHTS or not path.is_symlink():
             continue
-        parent = Path(os.path.realpath(path)).parent  # unlike Path.resolve, accepts links that lead in a circle
-        if own not in (parent, *parent.parents) and parent != of_cache:
+        target = Path(os.path.realpath(path))  # unlike Path.resolve, accepts links that lead in a circle
+        if own not in target.parents and not _is_cached(target):
             raise WeightsError(
                 f"model_weights: '{path}' is a link to a file outside of its folder. Copy the file into the folder, if "
                 "you trust these weights."
             )
+
+
+def _is_cached(file: Path) -> bool:
+    """Whether a file is named by the digest of its content, so that only who knows the content can link to it."""
+    return file.parent.name == _BLOBS and _DIGEST.fullmatch(file.name) is not None
 
 
 def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:

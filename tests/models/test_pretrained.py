@@ -181,18 +181,27 @@ def test_files_are_not_links_to_those_elsewhere(copied, tmp_path, name):
         load_pretrained(str(copied))
 
 
-def test_links_within_the_folder_and_in_the_cache_of_the_hub_are_followed(copied, tmp_path):
+@pytest.mark.parametrize("place", ["models--a--b/snapshots/1f", "models--a--b/snapshots/1f/0_BERT", "downloaded"])
+def test_links_within_the_folder_and_into_the_cache_of_the_hub_are_followed(copied, tmp_path, place):
+    """Versions of the hub's client before 0.23 also downloaded large files into other folders as links."""
     (copied / "vocab.txt").rename(copied / "words")
     (copied / "vocab.txt").symlink_to("words")
-    version = tmp_path / "models--a--b" / "snapshots" / "1f"
-    version.parent.mkdir(parents=True)
+    version, blobs = tmp_path / place, tmp_path / "models--a--b" / "blobs"
+    version.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(copied, version, symlinks=True)
-    blobs = version.parents[1] / "blobs"
-    blobs.mkdir()
-    for name in ("config.json", "tokenizer.json"):
-        (version / name).rename(blobs / name)
-        (version / name).symlink_to(f"../../blobs/{name}")
+    blobs.mkdir(parents=True)
+    for name, digest in {"config.json": "c0" * 20, "tokenizer.json": "7e" * 32}.items():
+        (version / name).rename(blobs / digest)
+        (version / name).symlink_to(blobs / digest)
     assert load_pretrained(str(copied)).tokenizer == load_pretrained(str(version)).tokenizer
+
+
+def test_a_link_to_a_file_without_a_digest_is_not_one_into_the_cache(copied, tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (copied / "vocab.txt").rename(tmp_path / "blobs" / "passwords")
+    (copied / "vocab.txt").symlink_to(tmp_path / "blobs" / "passwords")
+    with pytest.raises(WeightsError, match="is a link to a file outside of its folder"):
+        load_pretrained(str(copied))
 
 
 def test_a_configuration_that_is_a_device_is_not_read(tmp_path):
