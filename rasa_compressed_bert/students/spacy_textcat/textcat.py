@@ -61,16 +61,17 @@ def train_spacy_textcat(
     Returns:
         The score of the best epoch; None without validation examples.
     """
+    temperature = softening(options)
     with _seeded(seed):
         examples = _examples(nlp, data, options, max_length=max_length)
         optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
         optimizer.learn_rate = learning_rate
         if start is not None:
             read_weights(nlp, start)
-            scale_logits(nlp, start_temperature / softening(options))
+            scale_logits(nlp, start_temperature / temperature)
         plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
-        score = _fit(nlp, examples, optimizer, validate, data.validation_classes, **plan)
-        scale_logits(nlp, softening(options))
+        score = _fit(nlp, examples, optimizer, lambda: temperature * validate(), data.validation_classes, **plan)
+        scale_logits(nlp, temperature)
         return score
 
 
