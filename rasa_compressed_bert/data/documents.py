@@ -94,8 +94,9 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
 
 
 def _can_be_found(text: str) -> bool:
-    """Whether a text has anything but whitespace and marks, which the index of passages leaves out."""
-    return any(not character.isspace() and not unicodedata.combining(character) for character in text)
+    """Whether a text has anything but whitespace and accents, which the index of passages leaves out."""
+    parts = (part for character in text for part in unicodedata.normalize("NFKD", character))  # U+00B4 has an accent
+    return any(not part.isspace() and not unicodedata.combining(part) for part in parts)
 
 
 def passages_of(documents: Sequence[Document]) -> List[Passage]:

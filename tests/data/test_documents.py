@@ -85,9 +85,10 @@ def test_links_to_files_of_the_folder_are_followed_and_others_are_named(tmp_path
 
 def test_empty_documents_are_left_out(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
-    folder = write(tmp_path, a_md=" \n", b_md="text", c_md="<br>", d_md="\u0301 \u0302")  # an index ignores accents
+    # an index ignores accents
+    folder = write(tmp_path, a_md=" \n", b_md="text", c_md="<br>", d_md="\u0301 \u0302", e_md="\u00b4")
     assert [one.name for one in read(folder)] == ["b.md"]
-    assert "3 documents have no text: a.md, c.md, d.md." in caplog.text
+    assert "4 documents have no text: a.md, c.md, d.md, ...." in caplog.text
 
 
 def test_a_folder_that_is_not_there(tmp_path):
