@@ -42,7 +42,7 @@ def natural(text: str) -> int:
 
 
 def seconds(text: str) -> int:
-    """The type of an option with a time limit; the clocks of Python know none beyond some hundred years."""
+    """The type of an option with a time limit of at most 30 years; Python's clocks fail with far longer ones."""
     number = positive(text)
     if number > _MOST_SECONDS:
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Checks that `rasa train nlu` accepts a config.yml and its data, before a search of hours that ends with it."""
+"""Checks that `rasa train nlu` accepts a config.yml and its data, before hours of a search that ends with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def require_trainable(config: Dict[str, Any], *, path: Path, nlu: Path) -> None:
     needed = [key for key in CONFIG_MANDATORY_KEYS_NLU if key != ASSISTANT_ID_KEY]  # Rasa itself adds a missing id
     missing = [key for key in needed if config.get(key) is None]
     if missing:
-        raise ConfigError(f"--config: '{path}' has no {' and no '.join(missing)}, and `rasa train nlu` refuses it.")
+        raise ConfigError(f"--config: '{path}' has no {' and no '.join(missing)}, so `rasa train nlu` refuses it.")
     if load_training_data(nlu).contains_no_pure_nlu_data():
         raise CompressedBertError(f"'{nlu}' holds no NLU data that `rasa train nlu` could train on.")
     try:

@@ -35,7 +35,7 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
     named = [table for table in training_data.lookup_tables if table.get("name")]
     if len(named) < len(training_data.lookup_tables):
         nameless = counted(len(training_data.lookup_tables) - len(named), "lookup table has", "lookup tables have")
-        logger.warning(f"{nameless} no name, which is the type of their entity. Add it, or remove the tables.")
+        logger.warning(f"{nameless} no name, and therefore no effect: the name of a table is a type of entity.")
     for table in named:
         lookups.setdefault(table["name"], []).extend(_elements(table["name"], table.get("elements", [])))
     empty = sorted(name for name, values in lookups.items() if not values)

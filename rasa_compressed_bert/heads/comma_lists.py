@@ -29,10 +29,10 @@ def comma_separated(
     return tuple(entity for entity in types if config.splits(entity, has_commas=entity in commas))
 
 
-def without_commas_in(
-    types: Sequence[str], values: Mapping[str, Sequence[str]], config: EntityConfig
-) -> Tuple[str, ...]:
-    """Those of some types that end at a comma although values of theirs may have one, see `comma_separated`.
+def still_separated(types: Sequence[str], values: Mapping[str, Sequence[str]], config: EntityConfig) -> Tuple[str, ...]:
+    """The types whose entities end at a comma even if known values are learnt besides the annotated ones.
+
+    Types with a comma in a known value are left out, except for those with a switch of their own.
 
     Args:
         types: types whose annotated entities end at a comma.

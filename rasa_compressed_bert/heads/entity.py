@@ -16,7 +16,7 @@ from rasa_compressed_bert.data.label_counts import LabelCounts
 from rasa_compressed_bert.data.tag_transitions import TagTransitions
 from rasa_compressed_bert.data.warnings import warn_of_lost_entities
 from rasa_compressed_bert.errors import DataError
-from rasa_compressed_bert.heads.comma_lists import comma_separated, without_commas_in
+from rasa_compressed_bert.heads.comma_lists import comma_separated, still_separated
 from rasa_compressed_bert.heads.measured_entities import HeldOutEntities, MeasuredEntities
 from rasa_compressed_bert.models.head_layer import HALFWAY_TAGGER, TAGGER, HeadLayer
 from rasa_compressed_bert.runtime.decoders import ENTITIES
@@ -191,7 +191,7 @@ class EntityHead(Head):
     def with_known(
         self, values: Mapping[str, Sequence[str]], listed: Mapping[str, Sequence[str]], *, config: BertOptions
     ) -> EntityHead:
-        separated = without_commas_in(self.comma_separated, values, cast(EntityConfig, config))
+        separated = still_separated(self.comma_separated, values, cast(EntityConfig, config))
         return replace(self, values=listed, comma_separated=separated)
 
     def without_annotations(

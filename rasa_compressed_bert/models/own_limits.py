@@ -1,7 +1,7 @@
-"""Checks that settings of pretrained weights make transformers allocate no more memory than the weights need.
+"""Checks that settings of pretrained weights make transformers take no more memory and time than weights need.
 
-A few bytes of a setting may stand for any number of labels, of token types, or of wordpieces that a tokenizer adds; and
-the time for added wordpieces is quadratic.
+A setting of a few bytes may ask for any number of labels, of token types, or of wordpieces that a tokenizer adds. The
+time for added wordpieces is quadratic.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any, Iterator
 from rasa_compressed_bert.errors import WeightsError
 
 _COUNTS = ("num_labels", "type_vocab_size", "extra_ids", "offset", "num_madeup_words")
-"""Settings of config.json and tokenizer_config.json from which transformers makes so many values."""
+"""Settings of config.json and tokenizer_config.json: the number of objects that transformers makes for each."""
 _MOST = 10_000
-"""The largest of these counts; T5 adds 100 wordpieces, and to add 10,000 takes two seconds."""
+"""The largest supported number; T5 adds 100 wordpieces, and to add 10,000 takes two seconds."""
 
 
 def require_limited_settings(settings: Any, name: str, *, file: str) -> None:
-    """Refuses settings with very large counts or very many texts.
+    """Refuses settings with very large numbers of objects.
 
     Args:
         settings: the settings, as parsed from JSON.
@@ -25,7 +25,7 @@ def require_limited_settings(settings: Any, name: str, *, file: str) -> None:
         file: the name of the file that contains the settings.
 
     Raises:
-        WeightsError: with the first one that is too large.
+        WeightsError: if there is one; the message names the first.
     """
     for count in _COUNTS:
         value = settings.get(count) if isinstance(settings, dict) else None
@@ -34,10 +34,10 @@ def require_limited_settings(settings: Any, name: str, *, file: str) -> None:
 
 
 def require_few_texts(settings: Any, name: str, *, file: str) -> None:
-    """Refuses settings of a tokenizer that may add very many wordpieces; see `require_limited_settings`."""
+    """Refuses settings of a tokenizer that list very many wordpieces to add; see `require_limited_settings`."""
     if sum(1 for _ in _texts(settings)) > _MOST:
         raise WeightsError(
-            f"model_weights '{name}': {file} has more than {_MOST} texts; so many added wordpieces are not supported."
+            f"model_weights '{name}': {file} has more than {_MOST} strings; so many added wordpieces are not supported."
         )
 
 

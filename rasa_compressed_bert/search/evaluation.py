@@ -22,7 +22,7 @@ _DENSE_KEPT = 4
 _OF_COMPRESSION = ("runtime", "pruning", "distillation", "quantization", "budget")
 """Options that do not affect the dense teacher of a BERT, except for those in `Evaluator._start_of`."""
 _OF_TRAINING = ("epochs", "batch_size", "learning_rate")
-"""Options of both; on the search's own split, the teacher has those of the config.yml."""
+"""Options of the teacher and of the pruned model; on the search's own split, the teacher has those of config.yml."""
 
 
 class Evaluator:
@@ -75,7 +75,7 @@ class Evaluator:
             quick: whether to train for a quarter of the epochs: sizes and times are as after the whole training, scores
                 are lower.
             split: number of the split. On 0, the search's own, one dense BERT is the teacher of all trials. On others
-                a model is trained as `rasa train` does; models whose dense teachers would be the same share one.
+                a model is trained as by `rasa train`; models whose dense teachers would be the same share one.
 
         Returns:
             The figures; None if `quick` would take more than half of the epochs.

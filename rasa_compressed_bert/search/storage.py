@@ -20,7 +20,7 @@ _ATTEMPTS, _PAUSE = 4, 0.5  # pause in seconds
 _ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@?#]*)([?#][^@]*)?")
 """Address of a database in which it is clear where user and password end."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:/]*)(:\d*)?(/.*)?")
-"""Host, port and name; a word instead of the port may be a password, after a user and without a host."""
+"""Host, port and name of a database. With a word instead of the port, they may be a user and a password."""
 _FILE = "sqlite:///"
 """Prefix of the address of a database file, which has no user and no password; its path may contain @."""
 _SHORT = 4  # characters; shorter secrets may occur in any word
@@ -59,7 +59,7 @@ def shown(storage: str) -> str:
     if not found or not (found["user"] or _HOST.fullmatch(found["place"])):
         raise CompressedBertError(
             "--storage: the address of the database is ambiguous; write @, /, ? and # in user, password and parameters "
-            "as %40, %2F, %3F and %23, and @ and the host after the password."
+            "as %40, %2F, %3F and %23, and do not leave out @ and the host after the password."
         )
     return found["scheme"] + found["place"]
 

@@ -114,7 +114,7 @@ def find_threshold(
 
 
 def _just_above(familiarities: Sequence[float], share: float) -> float:
-    """A threshold that at least this share of the familiarities is below: midway between two of them."""
+    """A threshold above at least this share of the familiarities, midway to the next higher one if there is any."""
     ranked = np.sort(familiarities)
     highest = float(ranked[int(np.ceil(share * len(ranked))) - 1])
     others = ranked[ranked > highest]

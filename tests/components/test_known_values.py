@@ -54,7 +54,7 @@ def test_tables_without_a_name_are_left_out(caplog):
     data = RasaYAMLReader().reads(NLU)
     data.lookup_tables = [{"elements": ["risotto"]}, *data.lookup_tables]
     assert read_known_values(data).lookups == {"dish": ["risotto", "lasagne al forno"]}
-    assert "1 lookup table has no name" in caplog.text
+    assert "1 lookup table has no name, and therefore no effect" in caplog.text
     warn_of_unused_lookups(data, [])
 
 

@@ -410,7 +410,7 @@ def test_a_tokenizer_of_very_many_added_wordpieces_is_refused(copied, file, sett
     """Twenty thousand take ten seconds, and each doubling four times as long."""
     before = json.loads((copied / file).read_text()) if (copied / file).exists() else {}
     (copied / file).write_text(json.dumps({**before, **settings}))
-    with pytest.raises(WeightsError, match=f"{file} (is 1000000; at most 10000 is|has more than 10000 texts)"):
+    with pytest.raises(WeightsError, match=f"{file} (is 1000000; at most 10000 is|has more than 10000 strings)"):
         load_pretrained(str(copied))
 
 

@@ -147,7 +147,7 @@ def test_a_pipeline_that_rasa_cannot_train_is_refused_before_the_search(project,
     assert "cannot train the pipeline in" in said({"name": "SparseFeaturizer"})
     assert "cannot train the pipeline in" in said({"name": "module_that_is_missing.Component"})
     assert "RegexFeaturizer" in said(pipeline=[tiny(tiny_weights), {"name": "RegexFeaturizer"}])
-    assert "has no language, and `rasa train nlu` refuses it" in said(language=None)
+    assert "has no language, so `rasa train nlu` refuses it" in said(language=None)
     featurizer = {"name": "rasa_compressed_bert.QuantizedBertFeaturizer", "model_weights": str(tmp_path / "nowhere")}
     assert "nowhere' does not exist" in said(featurizer)
     assert "did you mean 'max_length'" in said({**featurizer, "max_lenght": 12})

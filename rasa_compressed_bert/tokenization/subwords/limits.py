@@ -32,7 +32,7 @@ def require_limited(library: Tokenizer) -> None:
     """Checks the vocabulary's limit on words, the normalizer and the pre-tokenizer of a tokenizer.
 
     Raises:
-        WeightsError: if WordPiece splits words of any length, if the normalizer makes short texts very long, or if a
+        WeightsError: if WordPiece splits very long words, if the normalizer makes short texts very long, or if a
             regular expression may take more than linear time.
     """
     longest = getattr(library.model, "max_input_chars_per_word", 0)  # only WordPiece has it
