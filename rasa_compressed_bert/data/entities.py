@@ -49,9 +49,12 @@ class EntitySpan(NamedTuple):
 
 
 def without_blanks(span: EntitySpan, text: str) -> EntitySpan:
-    """An annotation without whitespace at its ends, as it is learnt and scored; unchanged if it has nothing else."""
+    """An annotation without whitespace at its ends, as it is learnt and scored.
+
+    It is unchanged if it has nothing else, or if it lies outside of the text.
+    """
     inside = text[span.start : span.end]
-    if not inside.strip():
+    if not inside.strip() or not 0 <= span.start <= span.end <= len(text):
         return span
     start = span.start + len(inside) - len(inside.lstrip())
     return span._replace(start=start, end=start + len(inside.strip()))
