@@ -31,7 +31,7 @@ def require_own_links(folder: Path) -> None:
     """
     own = folder.resolve()
     for path in sorted(folder.iterdir()):
-        if path.suffix in _WEIGHTS or not path.is_symlink():
+        if path.suffix in _WEIGHTS or not path.is_symlink() or path.is_dir():
             continue
         target = Path(os.path.realpath(path))  # unlike Path.resolve, accepts links that lead in a circle
         if own not in target.parents and not _is_cached(target):

@@ -186,6 +186,7 @@ def test_links_within_the_folder_and_into_the_cache_of_the_hub_are_followed(copi
     """Versions of the hub's client before 0.23 also downloaded large files into other folders as links."""
     (copied / "vocab.txt").rename(copied / "words")
     (copied / "vocab.txt").symlink_to("words")
+    (copied / "runs").symlink_to(tmp_path)  # of a training, and never read
     version, blobs = tmp_path / place, tmp_path / "models--a--b" / "blobs"
     version.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(copied, version, symlinks=True)
