@@ -43,6 +43,7 @@ def what_trains(text):
     return ours, [item["name"] for item in config["pipeline"]]
 
 
+DEFAULT = "Pruned BERT (default)"
 UNLINKED = ("README.md", "api.md")
 RESULTS = fill_pages.committed()
 COMPARISONS = fill_pages.comparisons()
@@ -152,6 +153,11 @@ def test_times_of_the_page_of_choices_are_those_of_the_tables():
     assert f"has {min(sizes):.1f} to {max(sizes):.1f} MB and takes" in PAGES["choosing.md"]
     assert f"{min(times):.2f} to {max(times):.2f} ms of a message" in PAGES["choosing.md"]
     assert f"a student model of about {sum(sizes) / len(sizes):.0f} MB" in README
+
+
+def test_the_time_of_a_training_in_the_readme_is_that_of_the_table():
+    (default,) = [result for result in COMPARISONS["clinc150"]["results"] if name_of(result["model"]) == DEFAULT]
+    assert round(default["training_s"] / 60) == 5 and "2,000 messages of 150 intents took five minutes" in README
 
 
 def test_the_readme_is_short():
