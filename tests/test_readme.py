@@ -1,5 +1,6 @@
 """README and docs/: every YAML is valid and trains, tables show the committed results, commands and files exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 from test_pipelines import OURS, PIPELINES, our_configs, train_and_parse
 
 from benchmarks import search_answers
+from benchmarks.common.names import name_of
 from rasa_compressed_bert.__main__ import main
 from rasa_compressed_bert.benchmark.report import digest_of
 from rasa_compressed_bert.config import BertAnswerExtractorConfig, PrunedBertIntentClassifierConfig
@@ -41,6 +43,7 @@ def what_trains(text):
     return ours, [item["name"] for item in config["pipeline"]]
 
 
+DEFAULT = "Pruned BERT (default)"
 UNLINKED = ("README.md", "api.md")
 RESULTS = fill_pages.committed()
 COMPARISONS = fill_pages.comparisons()
@@ -141,9 +144,20 @@ def test_times_of_the_page_of_choices_are_those_of_the_tables():
     ratios = {name: [float(cells[-2]) for cells in faster if name in cells[1]] for name in ("MiniLM", "BERT-base")}
     small, large = (f"{min(own):.0f} to {max(own):.0f} times" for own in ratios.values())
     assert f"{small} faster with MiniLM ({large} with BERT-base's shape)" in PAGES["choosing.md"]
-    rows = re.findall(r"\| BiLSTM student \| teacher .*", PAGES["distillation.md"])
-    times = [float(row.split("|")[-3]) for row in rows]
+    paths = [f"{name}.json" for name in ("sara2019", "clinc150", "sst2", "with_views/entities_snips")]
+    contents = [json.loads((fill_pages.RESULTS / path).read_text(encoding="utf-8")) for path in paths]
+    results = [result for content in contents for result in content["results"]]
+    students = [result for result in results if name_of(result["model"]) == "BiLSTM student"]
+    sizes, times = ([result[name] for result in students] for name in ("archive_mb", "components_p50_ms"))
+    assert len(students) == len(paths)
+    assert f"has {min(sizes):.1f} to {max(sizes):.1f} MB and takes" in PAGES["choosing.md"]
     assert f"{min(times):.2f} to {max(times):.2f} ms of a message" in PAGES["choosing.md"]
+    assert f"a student model of about {sum(sizes) / len(sizes):.0f} MB" in README
+
+
+def test_the_time_of_a_training_in_the_readme_is_that_of_the_table():
+    (default,) = [result for result in COMPARISONS["clinc150"]["results"] if name_of(result["model"]) == DEFAULT]
+    assert round(default["training_s"] / 60) == 5 and "2,000 messages of 150 intents took five minutes" in README
 
 
 def test_the_readme_is_short():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Optional, Sequence
+from dataclasses import replace
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from rasa.engine.graph import ExecutionContext
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
@@ -13,7 +14,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.artifact.artifact import Artifact
-from rasa_compressed_bert.components import pipeline
+from rasa_compressed_bert.components import config_io, pipeline, resource_io
 from rasa_compressed_bert.components.artifact_component import ArtifactComponent
 from rasa_compressed_bert.config import BertAnswerExtractorConfig
 from rasa_compressed_bert.data.example import Example
@@ -82,9 +83,19 @@ class BertAnswerExtractor(ArtifactComponent):
         from rasa_compressed_bert.tasks.watched import watched
 
         with watched(self._options, messages=0, continued=artifact is not None):  # there is no cross-fitting
-            artifact = answer_training.train_or_finetune(self._options, artifact)
+            artifact = answer_training.train_or_finetune(self._options, artifact, cache=self._cached)
         logger.info(f"BertAnswerExtractor is trained: {answer_measuring.in_words(artifact)}.")
         return artifact
+
+    def _cached(self, key: str, make: Callable[[], Artifact]) -> Artifact:
+        """The model of a key, from Rasa's cache folder if it was trained before.
+
+        Not for a derived component, whose package may have registered parts: no digest covers their source code.
+        """
+        if type(self) is not BertAnswerExtractor:
+            return make()
+        environment = config_io.environment_digest(replace(self._options, training_data=None, documents=None))
+        return resource_io.cached(config_io.digest(environment, key), make)
 
     def _reads(self, message: Message) -> bool:
         """Whether a message has one of the intents that are answered."""

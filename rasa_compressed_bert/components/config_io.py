@@ -18,7 +18,7 @@ from rasa_compressed_bert.config import ComponentConfig, QuantizedBertFeaturizer
 from rasa_compressed_bert.data.documents import is_hidden
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, DataError, WeightsError
 from rasa_compressed_bert.models.head_layer import LAYERS
-from rasa_compressed_bert.models.pretrained import file_sha256, has_small_vocabulary, weights_digest
+from rasa_compressed_bert.models.pretrained import file_sha256, may_be_trimmed, weights_digest
 
 Config = TypeVar("Config", bound=ComponentConfig)
 _LIBRARIES = (
@@ -119,10 +119,8 @@ def digest(*parts: str) -> str:
 
 def compression_key(options: QuantizedBertFeaturizerConfig, messages: Sequence[Sequence[str]]) -> str:
     """A digest of all that compressed weights depend on: of messages only if a vocabulary or ranges come from them."""
-    is_trimmed = options.vocabulary == "trim" or (
-        options.vocabulary == "auto" and not has_small_vocabulary(options.model_weights)
-    )
-    texts = messages if is_trimmed or options.quantization.method == "static_int8" else []
+    depends_on_texts = may_be_trimmed(options.vocabulary, options.model_weights)
+    texts = messages if depends_on_texts or options.quantization.method == "static_int8" else []
     return digest(environment_digest(options), json.dumps(options.compression(), sort_keys=True), json.dumps(texts))
 
 

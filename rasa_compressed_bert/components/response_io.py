@@ -67,7 +67,8 @@ class ResponseWriter:
 
     The entry of each retrieval intent ranks the responses of that intent, and the entry `default` those of all: there,
     the confidence of a response is that of its intent, normalised over the retrieval intents, times its confidence
-    given the intent.
+    given the intent. There is no such entry if Rasa's components select some of the responses, as `rasa test core`
+    compares messages of every retrieval intent with it, where it exists.
 
     Args:
         labels: the responses that the model was trained on, as intent and response key, such as `faq/ask_name`.
@@ -79,6 +80,7 @@ class ResponseWriter:
     def __init__(self, labels: Sequence[str], templates: Templates, *, left_out: Collection[str], ranking_length: int):
         self._retrieval_intents = list(dict.fromkeys(map(retrieval_intent, labels)))
         self._templates, self._left_out, self._ranking_length = templates, left_out, ranking_length or None
+        self._selects_all = not set(self._retrieval_intents) & set(left_out)
 
     def write(self, message: Message, prediction: Prediction) -> None:
         """Adds entries to a message, and keeps those of other selectors unchanged.
@@ -92,7 +94,7 @@ class ResponseWriter:
         before: Dict[str, Any] = message.get(RESPONSE_SELECTOR_PROPERTY_NAME, {})
         named = [*before.get(RESPONSE_SELECTOR_RETRIEVAL_INTENTS, ()), *self._retrieval_intents]
         entries = {intent: self._entry(ranking) for intent, ranking in own.items() if intent not in before}
-        if own and RESPONSE_SELECTOR_DEFAULT_INTENT not in before:
+        if own and self._selects_all and RESPONSE_SELECTOR_DEFAULT_INTENT not in before:
             confidences = dict(prediction.ranking)
             entries[RESPONSE_SELECTOR_DEFAULT_INTENT] = self._entry(_of_all(own, confidences))
         properties = {**before, RESPONSE_SELECTOR_RETRIEVAL_INTENTS: list(dict.fromkeys(named)), **entries}

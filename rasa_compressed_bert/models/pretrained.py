@@ -78,6 +78,16 @@ def only_language(model_weights: str) -> Optional[str]:
     return shipped.language if shipped else None
 
 
+def may_be_trimmed(vocabulary: str, model_weights: str) -> bool:
+    """Whether the wordpieces that a model keeps may depend on its texts.
+
+    Args:
+        vocabulary: the option of that name.
+        model_weights: the option of that name.
+    """
+    return vocabulary == "trim" or (vocabulary == "auto" and not has_small_vocabulary(model_weights))
+
+
 def has_small_vocabulary(model_weights: str) -> bool:
     """Whether weights are known, without reading them, to have at most `LARGE_VOCABULARY` pieces."""
     shipped = _shipped(model_weights)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from dataclasses import replace
-from typing import Optional, Sequence
+from dataclasses import astuple, replace
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from rasa_compressed_bert.data.warnings import other_weights
 from rasa_compressed_bert.export.packing import state_of
 from rasa_compressed_bert.heads import AnswerHead, heads_of
 from rasa_compressed_bert.heads.answer import random_layer
-from rasa_compressed_bert.models.pretrained import only_language
+from rasa_compressed_bert.models.pretrained import may_be_trimmed, only_language
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.passage_index import PassageIndex
 from rasa_compressed_bert.tasks.answer_data import encode_questions, questions_for
@@ -29,6 +31,7 @@ from rasa_compressed_bert.tasks.preparation import with_heads
 from rasa_compressed_bert.tasks.pruning_stage import prune
 from rasa_compressed_bert.tasks.quantization_stage import quantize
 from rasa_compressed_bert.tasks.start import start_from_pretrained
+from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
 
@@ -37,14 +40,22 @@ _MANY_UNKNOWN = 0.05  # of the wordpieces of documents
 _MANY_SPLIT = 0.3  # of their words; with the English weights 0.02 to 0.16 in English, and 0.4 to 0.8 in other languages
 _LOOKED_AT = 100_000  # characters of all documents, to see whether the vocabulary covers them
 _LEAST = 1000  # characters of each of these documents, so that few words are cut: their parts have other wordpieces
+_WITHOUT_EFFECT = (
+    *("training_data", "documents", "intents", "passages", "no_answer_threshold", "num_threads"),
+    "tensorboard_log_directory",
+)
+"""Options that weights do not depend on, besides the questions and the texts that they name."""
 
 
-def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Artifact]) -> Artifact:
+def train_or_finetune(
+    config: BertAnswerExtractorConfig, artifact: Optional[Artifact], *, cache: Cache = lambda key, make: make()
+) -> Artifact:
     """Fine-tunes the pretrained weights on questions, prunes, quantizes and exports; or continues to train an artifact.
 
     Args:
         config: all options.
         artifact: the model whose training is continued, at its present size; None trains a new one.
+        cache: keeps new models without documents, as documents and messages of a bot change more often than questions.
 
     Raises:
         DataError: if questions or documents cannot be read, or if there is nothing to learn.
@@ -56,12 +67,12 @@ def train_or_finetune(config: BertAnswerExtractorConfig, artifact: Optional[Arti
     options = replace(config, validation_split=0.0) if all_learnt else config
     questions = questions_for(options, continued=artifact is not None)
     if artifact is None:
-        dense = fine_tune_extractor(questions.learnt, config, texts=[document.text for document in documents])
-        trained = compress_extractor(dense, questions.held_out, config)
+        exported = _cached(cache, questions.learnt, config, texts=[document.text for document in documents])
+        trained = measured(exported, questions.held_out, config)
     else:
         run = prepare_further(questions.learnt, config, artifact)
         run = fine_tune_further(run)
-        trained = _finished(run, questions.held_out, config, before=artifact)
+        trained = measured(_exported(run), questions.held_out, config, before=artifact)
     language = only_language(config.model_weights) if artifact is None else None  # a trimmed one splits new words
     return with_documents(trained, documents, language=language)
 
@@ -90,19 +101,32 @@ def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config:
     """
     run = replace(dense, config=config, rng=np.random.default_rng(config.random_seed))
     run = prune(run)
-    return _finished(run, held_out, config)
+    return measured(_exported(run), held_out, config)
 
 
-def _finished(
-    run: TrainingRun,
-    held_out: Sequence[Question],
-    config: BertAnswerExtractorConfig,
-    *,
-    before: Optional[Artifact] = None,
-) -> Artifact:
-    """Runs the last stages, which all kinds of training share; `before` is the model whose training is continued."""
+def _exported(run: TrainingRun) -> Artifact:
+    """Runs the last stages, which all kinds of training share."""
     run = quantize(run)
-    return measured(export(run), held_out, config, before=before)
+    return export(run)
+
+
+def _cached(
+    cache: Cache, questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]
+) -> Artifact:
+    """A new model before it is measured, or the one that was trained with the same questions and options before."""
+    trained: List[Artifact] = []
+
+    def make() -> Artifact:
+        trained.append(_exported(prune(fine_tune_extractor(questions, config, texts=texts))))
+        return trained[0]
+
+    options = {name: value for name, value in config.to_dict().items() if name not in _WITHOUT_EFFECT}
+    kept = texts if may_be_trimmed(config.vocabulary, config.model_weights) else []
+    parts = [options, [astuple(question) for question in questions], list(kept)]
+    artifact = cache(hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest(), make)
+    if not trained:
+        logger.info("The model of an earlier training with the same questions and options is used again.")
+    return Artifact({**artifact.manifest, "config": config.to_dict()}, artifact.files)
 
 
 def prepare(questions: Sequence[Question], config: BertAnswerExtractorConfig, *, texts: Sequence[str]) -> TrainingRun:

@@ -1,4 +1,6 @@
+import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +73,17 @@ def test_archive_folder_of_archives_and_artifact_folder_say_the_same(archive, tm
     expected = inspect_model(archive)["components"][NODE]
     assert inspect_model(archive.parent)["components"][NODE] == expected
     assert inspect_model(tmp_path / "artifact")["components"]["artifact"] == expected
+
+
+def test_the_excerpt_of_the_tutorial_has_these_rows():
+    page = Path(__file__).parents[2] / "docs" / "first_bot.md"
+    excerpt = re.search(r"```\n(first\.tar\.gz: .*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)[1]
+    report = {"archive": "model.tar.gz", "archive_bytes": 2_000_000, "components": {NODE: describe(small_artifact())}}
+    shown, expected = (
+        set(re.findall(r"^(\w.*?)  ", text, flags=re.MULTILINE))
+        for text in (excerpt, as_text(inspection_blocks(report)))
+    )
+    assert len(shown) > 10 and shown <= expected
 
 
 def test_text_has_widths_scores_and_latency():
