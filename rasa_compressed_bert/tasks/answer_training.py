@@ -99,9 +99,14 @@ def compress_extractor(dense: TrainingRun, held_out: Sequence[Question], config:
 
     Raises the errors of `quantize` and of `export`.
     """
+    return measured(_compressed(dense, config), held_out, config)
+
+
+def _compressed(dense: TrainingRun, config: BertAnswerExtractorConfig) -> Artifact:
+    """A compressed copy of a fine-tuned model, not measured yet."""
     run = replace(dense, config=config, rng=np.random.default_rng(config.random_seed))
     run = prune(run)
-    return measured(_exported(run), held_out, config)
+    return _exported(run)
 
 
 def _exported(run: TrainingRun) -> Artifact:
@@ -117,7 +122,7 @@ def _cached(
     trained: List[Artifact] = []
 
     def make() -> Artifact:
-        trained.append(_exported(prune(fine_tune_extractor(questions, config, texts=texts))))
+        trained.append(_compressed(fine_tune_extractor(questions, config, texts=texts), config))
         return trained[0]
 
     options = {name: value for name, value in config.to_dict().items() if name not in _WITHOUT_EFFECT}
