@@ -333,7 +333,7 @@ def test_the_language_of_the_weights_is_that_of_the_option(tiny_weights, files, 
     languages = []
     monkeypatch.setattr(answer_training, "only_language", {str(tiny_weights): "en"}.get)
     monkeypatch.setattr(answer_training, "with_documents", lambda *_, language: languages.append(language))
-    for name in ("fine_tune_extractor", "compress_extractor", "prepare_further", "fine_tune_further", "_finished"):
+    for name in ("_cached", "prepare_further", "fine_tune_further", "_exported", "measured"):
         monkeypatch.setattr(answer_training, name, lambda *_, **__: None)
     for artifact in (None, trained[1]):
         train_or_finetune(config_of(tiny_weights, files), artifact)
