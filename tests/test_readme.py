@@ -144,7 +144,7 @@ def test_times_of_the_page_of_choices_are_those_of_the_tables():
     ratios = {name: [float(cells[-2]) for cells in faster if name in cells[1]] for name in ("MiniLM", "BERT-base")}
     small, large = (f"{min(own):.0f} to {max(own):.0f} times" for own in ratios.values())
     assert f"{small} faster with MiniLM ({large} with BERT-base's shape)" in PAGES["choosing.md"]
-    paths = [f"{name}.json" for name in ("sara2019", "clinc150", "sst2", "with_views/entities_snips")]
+    paths = [f"{name}.json" for name in ("sara2019", "clinc150", "sst2", "entities_snips")]
     contents = [json.loads((fill_pages.RESULTS / path).read_text(encoding="utf-8")) for path in paths]
     results = [result for content in contents for result in content["results"]]
     students = [result for result in results if name_of(result["model"]) == "BiLSTM student"]
