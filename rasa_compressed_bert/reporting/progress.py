@@ -1,4 +1,4 @@
-"""Progress of a command on standard error: a bar on a terminal, else a line after each tenth."""
+"""Progress of a command on standard error: a bar on a terminal, else lines."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Column
 logger = logging.getLogger(__name__)
 _WIDE = 60  # columns; narrower terminals have no room for a bar
 _LINES = 10
+_SECONDS = 5.0  # between lines
 
 
 class Work:
@@ -80,18 +81,19 @@ def _columns(width: int, unit: str) -> List[ProgressColumn]:
 
 
 class _Lines:
-    """Writes a line at the beginning, after each tenth, and at the end."""
+    """Writes a line at the beginning, after each tenth if the last line is five seconds old, and at the end."""
 
     def __init__(self, title: str, total: int, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._written: Optional[int] = None
-        self._start = time.monotonic()
+        self._start = self._last = time.monotonic()
 
     def __call__(self, done: int, note: str) -> None:
-        tenth = _LINES * done // max(self._total, 1)
-        if tenth == self._written:
+        tenth, now = _LINES * done // max(self._total, 1), time.monotonic()
+        is_early = self._written is not None and done < self._total and now - self._last < _SECONDS
+        if tenth == self._written or is_early:
             return
-        self._written = tenth
-        parts = [f"{self._title}: {done} of {self._total} {self._unit}", f"{time.monotonic() - self._start:.0f} s"]
+        self._written, self._last = tenth, now
+        parts = [f"{self._title}: {done} of {self._total} {self._unit}", f"{now - self._start:.0f} s"]
         sys.stderr.write(f"{', '.join([*parts, note] if note else parts)}\n")
         sys.stderr.flush()

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rasa_compressed_bert.reporting import progress as module
 from rasa_compressed_bert.reporting.progress import progress
 
 LOGGER = logging.getLogger("rasa_compressed_bert.reporting.progress")
@@ -18,6 +19,17 @@ class Terminal(io.StringIO):
         return True
 
 
+class Clock:
+    """Seconds that pass with each look at it."""
+
+    def __init__(self, seconds):
+        self.now, self._seconds = 0.0, seconds
+
+    def monotonic(self):
+        self.now += self._seconds
+        return self.now
+
+
 def work_through(count):
     with progress("search", count, unit="trials") as work:
         for number in range(count):
@@ -25,12 +37,22 @@ def work_through(count):
             work.advance()
 
 
-def test_a_pipe_gets_a_line_for_each_tenth(capsys):
+def test_a_pipe_gets_a_line_for_each_tenth(capsys, monkeypatch):
+    monkeypatch.setattr(module, "time", Clock(6))
     work_through(50)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
-    assert lines[0] == "search: 0 of 50 trials, 0 s, best score 0"
-    assert lines[-1] == "search: 50 of 50 trials, 0 s, best score 49"
+    assert lines[0] == "search: 0 of 50 trials, 6 s, best score 0"
+    assert lines[-1] == "search: 50 of 50 trials, 600 s, best score 49"
+
+
+def test_quick_work_fills_no_log(capsys, monkeypatch):
+    monkeypatch.setattr(module, "time", Clock(0.01))
+    work_through(50)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "search: 0 of 50 trials",
+        "search: 50 of 50 trials",
+    ]
 
 
 def test_work_that_is_done_already_counts_and_no_more_than_all_is_done(capsys):
