@@ -212,8 +212,8 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
     """Runs trials, shows progress, and updates trials.csv."""
     from rasa_compressed_bert.reporting.progress import progress
     from rasa_compressed_bert.search import report
-    from rasa_compressed_bert.search.study import FIGURES, is_baseline
-    from rasa_compressed_bert.search.trials import Sampler, search
+    from rasa_compressed_bert.search.study import FIGURES
+    from rasa_compressed_bert.search.trials import Sampler, ended, search
 
     with progress("search", arguments.trials, unit="trials") as work:
 
@@ -222,7 +222,7 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
             if figures:
                 best = max(figures, key=lambda figure: figure["score"])
                 work.note(f"best score {100 * best['score']:.1f} %, {best['latency_ms']:.2f} ms")
-            work.reach(sum(not is_baseline(trial) for trial in trials))
+            work.reach(ended(trials))
             report.write_trials(opened, arguments.out / "trials.csv")
 
         limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}

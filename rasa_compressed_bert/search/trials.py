@@ -118,6 +118,11 @@ def search(
         on_trial(study.get_trials(deepcopy=False))
 
 
+def ended(trials: Sequence[FrozenTrial]) -> int:
+    """The number of requested trials that have ended; not the waiting and running ones, nor those that come again."""
+    return sum(one.state.is_finished() and not comes_again(one) and not is_baseline(one) for one in trials)
+
+
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:
     """Runs a quick training and, unless that is hopeless, a complete one; failures are marked for the sampler."""
     options = options_of(study, trial, goal.space)

@@ -74,6 +74,14 @@ def test_every_trial_is_finished_or_marked(found):
         assert (REASON in trial.user_attrs) != (studies.FIGURES in trial.user_attrs)
 
 
+def test_only_ended_trials_count_as_done():
+    study, seen = open_study(MEMORY(), goal(), name="test"), []
+    for sparsity in (0.1, 0.2, 0.3):
+        study.enqueue_trial({"pruning.final_sparsity": sparsity, "learning_rate": 1e-3, "epochs": 4})
+    search(study, goal(), measure, trials=4, on_trial=lambda trials: seen.append(running.ended(trials)))
+    assert seen == [1, 2, 3, 4]
+
+
 def test_what_may_be_picked_is_measured_on_other_splits_once():
     study, asked = searched(8), []
 
