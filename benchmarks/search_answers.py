@@ -54,8 +54,12 @@ SPACE: Dict[str, Any] = {
 }
 PRETRAINING: Dict[str, Any] = {
     **ROWS[DENSE],
-    **{"vocabulary": "full", "epochs": 1, "validation_split": 0.0, "unanswerable_questions": 0.0},
+    "vocabulary": "full",
+    "epochs": 1,
+    "validation_split": 0.0,
+    "unanswerable_questions": 0.0,
 }
+"""Options of --pretraining: a dense model that learns each question once."""
 SEED = {
     "baseline": {"parameters": 66.3e6, "exact": 0.6707},
     "best": {"parameters": 66.36e6, "exact": 0.7055},
@@ -80,7 +84,7 @@ def main() -> int:
         "--pretraining", type=Path, nargs="+", help="questions to fine-tune the weights on before the study"
     )
     parser.add_argument(
-        "--sample", type=int, default=4000, help="about how many of their questions, whole passages at random; 0: all"
+        "--sample", type=int, default=4000, help="about how many of --questions, whole passages at random; 0: all"
     )
     parser.add_argument(
         "--test", type=Path, help="questions on other articles, to test models trained on the whole sample"

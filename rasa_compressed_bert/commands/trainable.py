@@ -43,7 +43,7 @@ def require_trainable(config: Dict[str, Any], *, path: Path, nlu: Path) -> None:
             graph = recipe.graph_config_for_recipe(copy.deepcopy(config), {}, training_type=TrainingType.NLU)
             validate(graph)
             for node in graph.train_schema.nodes.values():
-                if node.fn == "train" and hasattr(node.uses, "options_class"):  # one of our components
+                if node.fn == "train" and hasattr(node.uses, "options_class"):  # a component of ours: check its options
                     node.uses.fingerprint_addon({**node.uses.get_default_config(), **node.config})
     except Exception as error:  # a module of the user's own may raise anything
         raise ConfigError(f"--config: `rasa train nlu` cannot train the pipeline in '{path}': {error}") from error

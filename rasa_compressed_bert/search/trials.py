@@ -95,7 +95,7 @@ def search(
         watch.give_back_lost()
         all_trials = study.get_trials(deepcopy=False)
         require_own(study, all_trials)
-        counted = [trial for trial in all_trials if not comes_again(trial) and not is_baseline(trial)]
+        counted = _requested(all_trials)
         _require_no_end_of_failures(counted)
         if len(counted) >= trials and not any(trial.state == TrialState.WAITING for trial in counted):
             if not any(trial.state == TrialState.RUNNING for trial in counted):
@@ -119,8 +119,13 @@ def search(
 
 
 def ended(trials: Sequence[FrozenTrial]) -> int:
-    """The number of requested trials that have ended; not the waiting and running ones, nor those that come again."""
-    return sum(one.state.is_finished() and not comes_again(one) and not is_baseline(one) for one in trials)
+    """The number of requested trials that have ended; waiting and running ones are not counted."""
+    return sum(trial.state.is_finished() for trial in _requested(trials))
+
+
+def _requested(trials: Sequence[FrozenTrial]) -> List[FrozenTrial]:
+    """The trials that count towards the requested number: without the baseline and those that were enqueued again."""
+    return [trial for trial in trials if not comes_again(trial) and not is_baseline(trial)]
 
 
 def _run(study: optuna.Study, trial: Trial, goal: Goal, measure: Measure, trial_timeout: Optional[float]) -> None:

@@ -20,12 +20,7 @@ from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
 from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
-from rasa_compressed_bert.runtime.spacy_predictor import (
-    blank_pipeline,
-    read_weights,
-    scale_logits,
-    textcat_pipeline,
-)
+from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, read_weights, scale_logits, textcat_pipeline
 from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
 from rasa_compressed_bert.units import MB
 

@@ -84,7 +84,7 @@ def without_annotations(run: TrainingRun, held_out: np.ndarray, *, start: Option
         values = usable_values(others, known, seed=run.config.random_seed, warns=False)
         listed = of_tables(values, known)
         heads = tuple(head.with_known(values, listed, config=run.config) for head in heads)
-    told, usable = annotated_alone_in(unseen, others), are_usable((made.value for made in messages.filled), others)
+    told, usable = annotated_alone_in(unseen, others), are_usable([made.value for made in messages.filled], others)
     kept = [
         place
         for place, made in enumerate(messages.filled)

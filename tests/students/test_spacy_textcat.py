@@ -47,9 +47,9 @@ def test_targets_are_softened_probabilities(alpha, temperature):
     given = options(alpha=alpha, temperature=temperature)
     targets, expected = textcat._targets(DATA, given)[:2], softmax(LOGITS, axis=1)
     expected[0] = alpha * np.array([1.0, 0.0]) + (1.0 - alpha) * expected[0]  # only the first message has a label
-    hardened = targets ** textcat.softening(given)
+    hardened = targets ** textcat.target_temperature(given)
     np.testing.assert_allclose(hardened / hardened.sum(axis=1, keepdims=True), expected, atol=1e-12)
-    assert textcat.softening(given) == (1.0 if alpha == 1.0 else temperature)
+    assert textcat.target_temperature(given) == (1.0 if alpha == 1.0 else temperature)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 5.0])

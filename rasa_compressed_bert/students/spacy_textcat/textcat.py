@@ -61,7 +61,7 @@ def train_spacy_textcat(
     Returns:
         The score of the best epoch; None without validation examples.
     """
-    temperature = softening(options)
+    temperature = target_temperature(options)
     with _seeded(seed):
         examples = _examples(nlp, data, options, max_length=max_length)
         optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
@@ -75,7 +75,7 @@ def train_spacy_textcat(
         return score
 
 
-def softening(options: StudentDistillationConfig) -> float:
+def target_temperature(options: StudentDistillationConfig) -> float:
     """The temperature `T` of the targets: 1 if only labels are learnt."""
     return 1.0 if options.alpha == 1.0 else options.temperature
 
@@ -89,7 +89,7 @@ def _targets(data: DistillationData, options: StudentDistillationConfig) -> np.n
         with np.errstate(divide="ignore"):
             logs[labelled] += np.log1p(-options.alpha)
         logs[own] = np.logaddexp(logs[own], np.log(options.alpha))
-    return softmax(logs / softening(options), axis=1)
+    return softmax(logs / target_temperature(options), axis=1)
 
 
 def _examples(nlp: Any, data: DistillationData, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:

@@ -10,7 +10,7 @@ from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODE
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, StudentDistillationConfig
 from rasa_compressed_bert.errors import DataError, RuntimeMissingError
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
-from rasa_compressed_bert.students.spacy_textcat.textcat import softening, train_spacy_textcat
+from rasa_compressed_bert.students.spacy_textcat.textcat import target_temperature, train_spacy_textcat
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
 
 _TEMPERATURE = "softmax_temperature"
@@ -59,7 +59,9 @@ def train(data: DistillationData, config: DistilledIntentClassifierConfig, *, or
 def _temperature_of(student: Artifact) -> float:
     """The temperature of a student's probabilities; older students have that of their training."""
     trained = student.manifest["config"]["distillation"]
-    of_training = softening(StudentDistillationConfig(alpha=trained["alpha"], temperature=trained["temperature"]))
+    of_training = target_temperature(
+        StudentDistillationConfig(alpha=trained["alpha"], temperature=trained["temperature"])
+    )
     return student.manifest.get(_TEMPERATURE, of_training)
 
 
