@@ -11,10 +11,11 @@ import regex
 _SPACELESS = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]--\p{M}]"
 _STOPS, _SPACELESS_STOPS = ".!?…", "。！？"
 _WORD = regex.compile(
-    rf"(?P<before>\s*)(?P<word>{_SPACELESS}\p{{M}}*|(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_'’-])+|"
+    rf"(?:(?<!\s)(?P<before>\s++))?(?P<word>{_SPACELESS}\p{{M}}*|(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_'’-])+|"
     rf"(?:(?!{_SPACELESS})[^\s\p{{L}}\p{{N}}_])+)",
     regex.V1,
 )
+"""Whitespace and a word; whitespace that no word follows is read once, as in `entities.COMMA`."""
 _SIGN = r"[\p{P}$+<=>^`|~--_]"
 _TOKEN = regex.compile(rf"[\S--{_SPACELESS}--{_SIGN}]+|{_SPACELESS}\p{{M}}*|{_SIGN}", regex.V1)
 _LETTER = rf"(?:(?!{_SPACELESS})[\p{{L}}\p{{N}}\p{{M}}_])"
@@ -33,7 +34,7 @@ class Word(NamedTuple):
 
 def split_words(text: str) -> List[Word]:
     """The words of a message, in order; a combining mark is never separated from its character."""
-    return [Word(match["word"], match["before"]) for match in _WORD.finditer(text)]
+    return [Word(match["word"], match["before"] or "") for match in _WORD.finditer(text)]
 
 
 def placed_words(text: str) -> List[Tuple[int, int]]:

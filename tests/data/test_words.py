@@ -1,3 +1,4 @@
+import time
 import unicodedata
 
 import pytest
@@ -77,6 +78,12 @@ def test_sentences_are_all_words_in_order(text):
 )
 def test_bounds_of_words(text, words):
     assert [text[start:end] for start, end in word_bounds(text)] == words
+
+
+def test_whitespace_that_no_word_follows_takes_linear_time():
+    begun = time.process_time()
+    assert texts_of("a" + 20_000 * " ") == ["a"]
+    assert time.process_time() - begun < 3.0  # takes 0.01 s, but 40 s if it is read again from each of its characters
 
 
 @pytest.mark.parametrize("character", ["!", "字"])
