@@ -11,6 +11,8 @@ from typing import Dict, Mapping
 
 import numpy as np
 
+from rasa_compressed_bert.errors import ArtifactError
+
 SCALE, FACTORS = ".scale", ".input_factors"
 INPUT_SCALE, INPUT_ZERO_POINT = ".input_scale", ".input_zero_point"
 FORMAT = (SCALE, FACTORS, INPUT_SCALE, INPUT_ZERO_POINT)  # suffixes of tensors that are not weights
@@ -18,15 +20,25 @@ _KERNEL, _BY_ROW = ".kernel", "embeddings."
 
 
 def dequantized(tensors: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """The float32 matrices, tables and vectors of a model, from any format."""
+    """The float32 matrices, tables and vectors of a model, from any format.
+
+    Raises:
+        ArtifactError: if scales or factors do not fit their tensor.
+    """
     floats = {name: value for name, value in tensors.items() if not name.endswith(FORMAT)}
     for name in floats:
         if name + SCALE in tensors:
             scale = tensors[name + SCALE]
-            floats[name] = floats[name].astype(np.float32) * (
-                scale[:, np.newaxis] if name.startswith(_BY_ROW) and scale.size > 1 else scale
-            )
+            by_row = name.startswith(_BY_ROW) and scale.size > 1
+            floats[name] = _scaled(name, floats[name].astype(np.float32), scale[:, np.newaxis] if by_row else scale)
         factors = tensors.get(name[: -len(_KERNEL)] + FACTORS) if name.endswith(_KERNEL) else None
         if factors is not None:
-            floats[name] = floats[name] * factors[:, np.newaxis]
+            floats[name] = _scaled(name, floats[name], factors[:, np.newaxis])
     return floats
+
+
+def _scaled(name: str, values: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """The product of a tensor and its factors, in the shape of the tensor; another one could take any memory."""
+    if np.broadcast(values, factors).shape != values.shape:
+        raise ArtifactError(f"The scales of '{name}' do not fit it: the model is damaged. Train it again.")
+    return values * factors

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 from safetensors.numpy import load, save
 
 from rasa_compressed_bert.artifact import tensors as module
+from rasa_compressed_bert.artifact.dequantization import dequantized
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.errors import ArtifactError
 
@@ -225,3 +226,22 @@ def test_a_small_file_may_not_expand_beyond_the_limit_of_a_model(form, names, mo
     monkeypatch.setattr(module, "LARGEST_FILE", 63_999)
     with pytest.raises(ArtifactError, match="weights.safetensors cannot be read"):
         tensors_from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"embeddings.word": np.zeros(2000, np.int8), "embeddings.word.scale": np.ones(2000, np.float32)},
+        {"a.kernel": np.zeros((2000, 1), np.int8), "a.kernel.scale": np.ones(2000, np.float32)},
+        {"a.kernel": np.zeros(2000, np.float32), "a.input_factors": np.ones(2000, np.float32)},
+    ],
+    ids=["rows", "columns", "inputs"],
+)
+def test_scales_that_do_not_fit_take_no_memory(tensors):
+    """A product of n values and n scales in another direction has n * n values."""
+    tracemalloc.start()
+    with pytest.raises(ArtifactError, match="The scales of '.*' do not fit it"):
+        dequantized(tensors)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1e6
