@@ -188,5 +188,5 @@ def read_yaml(path: Path) -> Any:
 
     try:
         return read_yaml_file(path)
-    except (OSError, UnicodeDecodeError, RasaException) as error:
+    except (OSError, ValueError, RasaException) as error:  # ValueError: a date that does not exist, a wrong encoding
         raise CompressedBertError(f"'{path}' cannot be read: {error}") from error

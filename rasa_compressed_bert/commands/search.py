@@ -130,6 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
         import plotly  # noqa: F401, to fail at the start if it is missing
 
         from rasa_compressed_bert.search import study
+        from rasa_compressed_bert.search.dotted import with_text_names
         from rasa_compressed_bert.search.evaluation import Evaluator
         from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured, require_scores
         from rasa_compressed_bert.search.storage import open_storage, storage_errors
@@ -145,7 +146,8 @@ def run(arguments: argparse.Namespace) -> None:
     require_scores(arguments.maximize, thresholds, project.config_class)
     if arguments.nlu is not None:  # the chosen models are trained in the end
         require_trainable(project.config, path=arguments.config, nlu=arguments.nlu)
-    made_from = study.digest(project.config, *project.data, {name: repr(values) for name, values in space.items()})
+    ranges = {name: repr(values) for name, values in space.items()}
+    made_from = study.digest(with_text_names(project.config), *project.data, ranges)
     goal = study.Goal(space, costs, thresholds, made_from, arguments.maximize)
     evaluator = Evaluator(
         _task(project, arguments.out), project.config_class, project.options, maximize=arguments.maximize

@@ -26,6 +26,13 @@ def flat(options: Mapping[str, Any], *, above: str = "") -> Dict[str, Any]:
     return result
 
 
+def with_text_names(value: Any) -> Any:
+    """A value of YAML in which all names of maps are texts, as in JSON: there, they may be numbers or dates."""
+    if isinstance(value, Mapping):
+        return {str(name): with_text_names(inner) for name, inner in value.items()}
+    return [with_text_names(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> Dict[str, Any]:
     """The options of a config.yml, some of them replaced by other ones, which have dotted names."""
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}

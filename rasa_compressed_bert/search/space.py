@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -28,7 +28,7 @@ Space = Mapping[str, BaseDistribution]
 logger = logging.getLogger(__name__)
 _RANGE = {"low", "high", "step", "log"}
 _JSON = "json:"
-"""Prefix of a list among the choices, which a storage can only keep as text."""
+"""Prefix of a list or a map among the choices, which a storage can only keep as text."""
 _TRIED = 200  # random draws to detect contradicting options
 _ON_OWN_PASSAGES = "questions are asked about their own passages, so that none is retrieved"
 _WITHOUT_EFFECT: Mapping[str, str] = {
@@ -136,8 +136,8 @@ def require_possible(space: Space, config_class: Type[ComponentConfig], base: Ma
 
 
 def encoded(value: Any) -> Any:
-    """A value in the form that a storage can keep: lists become text."""
-    return _JSON + json.dumps(value) if isinstance(value, (list, tuple)) else value
+    """A value in the form that a storage can keep: lists and maps become text."""
+    return _JSON + json.dumps(value) if isinstance(value, (list, tuple, Mapping)) else value
 
 
 def decoded(options: Mapping[str, Any]) -> Dict[str, Any]:
@@ -176,7 +176,7 @@ def _dimension(name: Any, value: Any, config_class: Type[ComponentConfig]) -> Ba
     if not isinstance(name, str):
         raise ConfigError(f"search: {shown(name)} is not the name of an option")
     reason = _WITHOUT_EFFECT.get(name.partition(".")[0])
-    if reason is not None and _kind(name, config_class) is not None:
+    if reason is not None and _is_known(name, config_class):
         raise ConfigError(f"search.{name}: leave it out, as it changes no figure of a trial: {reason}")
     if isinstance(value, list):
         if len(value) < 2 or len({repr(item) for item in value}) < len(value):
@@ -209,19 +209,29 @@ def _range(name: str, value: Dict[str, Any], config_class: Type[ComponentConfig]
 
 def _kind(name: str, config_class: Type[ComponentConfig]) -> Any:
     """The type of an option's values; None for an unknown option."""
+    owner, last = _owner(name, config_class)
+    found = declared_options(owner).get(last) if owner else None
+    return found.kind if found else None
+
+
+def _is_known(name: str, config_class: Type[ComponentConfig]) -> bool:
+    """Whether there is an option or a section of that name."""
+    owner, last = _owner(name, config_class)
+    return owner is not None and last in {*declared_options(owner), *sections_of(owner)}
+
+
+def _owner(name: str, config_class: Type[ComponentConfig]) -> Tuple[Any, str]:
+    """The dataclass that a dotted name belongs to, None if a section is unknown, and the last part of the name."""
     owner: Any = config_class
     *parents, last = name.split(".")
     for parent in parents:
-        owner = sections_of(owner).get(parent)
-        if owner is None:
-            return None
-    found = declared_options(owner).get(last)
-    return found.kind if found else None
+        owner = sections_of(owner).get(parent) if owner else None
+    return owner, last
 
 
 def _check(name: str, values: List[Any], config_class: Type[ComponentConfig]) -> None:
     """Refuses unknown options and invalid values."""
-    if _kind(name, config_class) is None:
+    if not _is_known(name, config_class):
         values = values[:1]
     texts = [problem.text for value in values for problem in config_class.misread(nested({name: value}))]
     if texts:

@@ -50,6 +50,13 @@ def test_a_file_that_is_not_there_is_named_before_anything_is_trained(files):
         project.data  # noqa: B018
 
 
+@pytest.mark.parametrize("value", ["2024-02-30", "!!int many", "\xff"])
+def test_a_value_that_yaml_cannot_read_is_one_sentence(tmp_path, value):
+    (tmp_path / "config.yml").write_text(f"assistant_id: {value}", encoding="latin-1")
+    with pytest.raises(CompressedBertError, match="'.*config.yml' cannot be read: "):
+        read_yaml(tmp_path / "config.yml")
+
+
 @pytest.mark.parametrize("component", ["JointBertClassifier", "BertEntityExtractor"])
 def test_lookups_and_synonyms_are_learnt_as_rasa_train_learns_them(files, component):
     read, other = read_project(*files(component)), read_project(*files(component, nlu=NLU[:-3]))

@@ -16,6 +16,8 @@ from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.commands import search, search_results
 from rasa_compressed_bert.commands.project import read_project
 from rasa_compressed_bert.data.known_values import KnownValues
+from rasa_compressed_bert.errors import CompressedBertError
+from rasa_compressed_bert.search import storage
 from rasa_compressed_bert.tasks import teacher as teacher_of_students
 from rasa_compressed_bert.tasks.bert_training import train_bert
 
@@ -220,6 +222,18 @@ def test_a_choice_takes_the_place_of_an_earlier_one(tmp_path):
     assert (tmp_path / "picked" / "best" / "model.tar.gz").read_text() == "second"
     with pytest.raises(OSError):
         search_results._move(tmp_path / "missing", tmp_path / "picked" / "best")
+
+
+def test_names_in_a_config_may_be_numbers_and_dates(project, tiny_weights, tmp_path, monkeypatch, capsys):
+    def fail(place):
+        raise CompressedBertError("The storage is reached.")
+
+    monkeypatch.setattr(storage, "open_storage", fail)
+    arguments = project(tiny(tiny_weights), {"epochs": [1, 2]})
+    with (tmp_path / "config.yml").open("a", encoding="utf-8") as file:
+        file.write("weights: {0: 1.0, greet: 2.0, 2024-01-01: 3.0}\n")
+    assert main(arguments) == 2
+    assert "The storage is reached." in capsys.readouterr().err
 
 
 def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Search spaces, costs and thresholds that users may write, and those that are refused."""
 
+import datetime
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -48,6 +50,7 @@ def test_lists_and_ranges():
     "config_class, name, values, reason",
     [
         (PRUNED, "budget.max_size_mb", [5.0, 8.0], "a budget chooses the pruning itself"),
+        (PRUNED, "budget", [{"max_size_mb": 5.0}, {"max_size_mb": 8.0}], "a budget chooses the pruning itself"),
         (PRUNED, "num_threads", [1, 2], "models are timed on one thread"),
         (BertAnswerExtractorConfig, "passages", {"low": 1, "high": 5}, "questions are asked about their own passages"),
         (BertAnswerExtractorConfig, "training_data", ["a.json", "b.json"], "the questions of --questions"),
@@ -101,6 +104,19 @@ def test_dotted_names_and_sections():
     sections = {"epochs": 3, "pruning": {"method": "neuron", "final_sparsity": 0.5}}
     assert flat(sections) == {"epochs": 3, "pruning.method": "neuron", "pruning.final_sparsity": 0.5}
     assert nested(flat(sections)) == sections
+
+
+def test_sections_as_choices_are_text_for_a_storage():
+    sections = [{"method": "none"}, {"method": "neuron", "final_sparsity": 0.8}, None]
+    values = read_space({"pruning": sections}, PRUNED)["pruning"]
+    assert [decoded({"pruning": choice}) for choice in values.choices] == [{"pruning": one} for one in sections]
+    hash(values)  # which Optuna needs for the importances of options, after all trials
+
+
+@pytest.mark.parametrize("value", [{"method": datetime.date(2024, 1, 1)}, {"sparsity": 0.8}, 5])
+def test_each_section_among_the_choices_is_checked(value):
+    with pytest.raises(ConfigError, match="search.pruning"):
+        read_space({"pruning": [{"method": "none"}, value]}, PRUNED)
 
 
 def test_lists_as_choices_are_text_for_a_storage():
