@@ -22,6 +22,9 @@ _MOST_PARAMETERS = 2**30
 """The largest supported size; BERT-large has a third of it, XLM-R large a half."""
 MOST_LAYERS = 1000
 """The largest supported number of layers; each has eighteen parameters, of which even empty ones take memory."""
+_MOST_POSITIONS = 100_000
+"""The largest supported number of positions: known encoders have at most 8,192, and tables of relative positions, which
+are no parameters, take 200 bytes for each."""
 COMPONENTS = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
@@ -98,7 +101,9 @@ class EncoderShape:
 
     @property
     def is_possible(self) -> bool:
-        """Whether the encoder has no more parameters than are supported."""
+        """Whether the encoder has no more parameters and positions than are supported."""
+        if self.max_position_embeddings > _MOST_POSITIONS:
+            return False
         sizes = (math.prod(max(1, abs(size)) for size in sizes) for sizes in self.parameter_shapes().values())
         return sum(sizes) <= _MOST_PARAMETERS
 
@@ -111,7 +116,8 @@ class EncoderShape:
         """The inverse of `to_dict`.
 
         Raises:
-            ArtifactError: if the values do not describe an encoder, or if it has more parameters than are supported.
+            ArtifactError: if the values do not describe an encoder, or if it has more parameters or positions than are
+                supported.
         """
         try:
             if len(values["layers"]) > MOST_LAYERS:
@@ -124,7 +130,10 @@ class EncoderShape:
         if shape.hidden_act not in ACTIVATIONS:
             raise ArtifactError(f"The activation {shape.hidden_act!r} of the encoder is not supported.")
         if not is_possible:
-            raise ArtifactError(f"The encoder has more than {_MOST_PARAMETERS} parameters, which is not supported.")
+            raise ArtifactError(
+                f"The encoder has more than {_MOST_PARAMETERS} parameters or {_MOST_POSITIONS} positions, which is not "
+                "supported."
+            )
         return shape
 
 

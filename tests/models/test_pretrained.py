@@ -427,6 +427,7 @@ def test_a_tokenizer_of_very_many_added_wordpieces_is_refused(copied, file, sett
         ({"num_hidden_layers": 5}, "lack 48 parameters"),
         ({"num_hidden_layers": 10**9}, "larger model than is supported"),
         ({"vocab_size": 10**8}, "larger model than is supported"),
+        ({"max_position_embeddings": 200_000}, "larger model than is supported"),
         ({"num_attention_heads": 0}, "Cannot read the configuration"),
         ({"num_labels": 10**6}, "num_labels in config.json is 1000000; at most 10000"),
         ({"type_vocab_size": 10**6}, "type_vocab_size in config.json is 1000000; at most 10000"),

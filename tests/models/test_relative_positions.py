@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 from transformers.models.mpnet.modeling_tf_mpnet import TFMPNetEncoder
 
+from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.models.relative_positions import bucket_of, relative_positions
+from rasa_compressed_bert.models.shape import EncoderShape, LayerShape
 
 
 @pytest.mark.parametrize("buckets", [8, 32, 64])
@@ -26,3 +28,10 @@ def test_tables_give_the_bucket_of_every_pair(positions):
     assert len(buckets) == 2 * positions - 1
     i, j = np.indices((positions, positions))
     np.testing.assert_array_equal(buckets[queries[:, np.newaxis] + keys], bucket_of(j - i, 32))
+
+
+def test_an_encoder_of_very_many_positions_is_refused():
+    """Their tables would take 200 GB for the few bytes of an untrusted manifest."""
+    shape = EncoderShape(10, 1, 10**9, 1, 1e-12, "gelu", (LayerShape(1, 1, 1, 0),), relative_buckets=32)
+    with pytest.raises(ArtifactError, match="more than .* 100000 positions"):
+        EncoderShape.from_dict(shape.to_dict())
