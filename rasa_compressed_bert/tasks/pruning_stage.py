@@ -18,7 +18,8 @@ from rasa_compressed_bert.training.pruning import pruning_for
 def prune(run: TrainingRun) -> TrainingRun:
     """Prunes a copy of the dense model, which serves as the teacher, removes what is pruned and trains the rest.
 
-    Unlabelled synthetic messages, if there are any, are part of each epoch; there are fewer epochs in proportion.
+    Unlabelled synthetic messages, if there are any, are part of each epoch; there are fewer epochs in proportion. If
+    these are rounded down to fewer steps than pruning would take, pruning ends with them.
     """
     config, learnt = run.config, run.messages.learnt
     if config.pruning.method == "none":
@@ -35,9 +36,11 @@ def prune(run: TrainingRun) -> TrainingRun:
         shape, values = keep_layers(shape, values, layers)
     run = replace(run, model=make(shape, values))
     whole = plan_of(run, f"prune ({config.pruning.method})", epochs, rate=rate, size=len(examples))
-    pruning = pruning_for(config.pruning, run.model, batch_count(len(learnt), whole.batch_size))
     pruning_epochs = min(epochs, max(1, math.ceil(config.pruning.end_epoch * share)))
     plan = replace(whole, epochs=pruning_epochs)
+    per_epoch, done = batch_count(len(learnt), plan.batch_size), _steps_of(plan, whole)
+    ending = replace(config.pruning, end_epoch=min(config.pruning.end_epoch, done / per_epoch))
+    pruning = pruning_for(ending, run.model, per_epoch)
     train(run, plan, teacher=teacher, layers=layers, pruning=pruning, examples=examples)
     model, fixed = pruning.finish(make)
     run = replace(run, model=model)
@@ -47,6 +50,9 @@ def prune(run: TrainingRun) -> TrainingRun:
     return scored(run, "pruned")
 
 
+def _steps_of(part: Plan, whole: Plan) -> int:
+    return whole.schedule.steps * part.epochs // whole.epochs
+
+
 def _rest(whole: Plan, done: Plan) -> WarmUpLinearDecay:
-    steps = whole.schedule.steps
-    return WarmUpLinearDecay(whole.schedule.peak, steps, first_step=steps * done.epochs // whole.epochs)
+    return WarmUpLinearDecay(whole.schedule.peak, whole.schedule.steps, first_step=_steps_of(done, whole))

@@ -7,12 +7,13 @@ import pytest
 from task_harness import EXAMPLES, accuracy, check, encoder_size, examples_of, parameters_of, zeros_of
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER, WEIGHTS, Artifact, read_artifact, write_artifact
+from rasa_compressed_bert.augmentation.synthesis import Synthetic
 from rasa_compressed_bert.data.example import Example, class_indices
 from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.tasks import bert_training
+from rasa_compressed_bert.tasks import bert_training, messages
 from rasa_compressed_bert.tasks.bert_training import compress_bert, fine_tune_bert, finetune_bert, train_bert
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 from rasa_compressed_bert.training.loop import predict
@@ -89,6 +90,16 @@ def test_weight_pruning(weight_pruned, dense, configure):
         assert zero.mean() >= 0.79, name
     saved = 0.8 * encoder_size(dense) - encoder_size(dense) / 8
     assert len(weight_pruned.files[WEIGHTS]) < len(dense.files[WEIGHTS]) - 0.8 * saved
+
+
+@few_steps
+def test_pruning_until_the_last_epoch_is_finished_before_training_ends(configure, monkeypatch):
+    """Synthetic messages replace epochs: with as many as messages, 2 instead of 5, whose steps are those of 4."""
+    made = [Synthetic(f"a {example.text}", place) for place, example in enumerate(EXAMPLES)]
+    monkeypatch.setattr(messages, "synthetic_messages", lambda *_, **__: made)
+    pruning = {"method": "weight", "final_sparsity": 0.8, "begin_epoch": 4.0, "end_epoch": 5.0}
+    artifact = train_bert(EXAMPLES, configure(pruning=pruning, quantization={"method": "none"}, epochs=5))
+    assert [zero.mean() for zero in zeros_of(artifact).values()] == pytest.approx([0.8] * 12, abs=0.01)
 
 
 def test_finetuning_keeps_zeros_labels_and_history(weight_pruned, configure):
