@@ -155,7 +155,8 @@ def _distillation_data(
         order = [artifact.manifest["labels"].index(label) for label in labels]
         answers = soft_targets(artifact, texts + others, cache)
         targets = answers[LOGITS][:, order]
-        kept = _confident(targets[len(texts) :], own, sources, config.augmentation.min_confidence)
+        calibrated = targets[len(texts) :] / artifact.manifest["temperature"]
+        kept = _confident(calibrated, own, sources, config.augmentation.min_confidence)
         others = [others[index] for index in kept]
         chosen = np.concatenate([np.arange(len(texts)), len(texts) + kept])
         targets = targets[chosen]
@@ -233,7 +234,7 @@ def _confident(logits: np.ndarray, classes: np.ndarray, sources: np.ndarray, lea
     """Positions of the messages for which the teacher is confident enough of the intent of their source.
 
     Args:
-        logits: the teacher's logits of synthetic and unlabelled messages, `(n, C)`.
+        logits: the teacher's logits of synthetic and unlabelled messages, divided by its temperature, `(n, C)`.
         classes: the intents of the training messages.
         sources: positions in `classes`; -1 for an unlabelled message, which is always kept.
         least: the smallest confidence that is kept; 0 keeps all messages.

@@ -248,6 +248,20 @@ def test_messages_with_an_unconfident_teacher_are_dropped():
     assert distillation._confident(logits, np.array([0, 1]), np.array([0, 0, -1]), 0.0).tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("temperature", "is_kept"), [(0.01, True), (100.0, False)])
+def test_the_confidence_of_a_teacher_is_calibrated(configure, cache, teacher_model, tmp_path, temperature, is_kept):
+    """As the confidences that it answers with: logits of a regularised layer alone are far from probabilities."""
+    changed = Artifact({**teacher_model.manifest, "temperature": temperature}, teacher_model.files)
+    write_artifact(changed, tmp_path / "teacher")
+    options = {"teacher": {"model": str(tmp_path / "teacher")}, "epochs": 1, "augmentation": {"n_iter": 5}}
+    every, confident = (
+        train_distilled_classifier(EXAMPLES, configure("ngrams", **given), cache=cache).manifest["teacher"]
+        for given in (options, {**options, "augmentation": {"n_iter": 5, "min_confidence": 0.5}})
+    )
+    assert every["other_messages"] > 20
+    assert (confident["other_messages"] > 0.5 * every["other_messages"]) == is_kept
+
+
 def test_neighbours_and_confidence(configure, cache):
     options = {"n_iter": 3, "neighbours": 0.3, "min_confidence": 0.5}
     assert accuracy(train_distilled_classifier(EXAMPLES, configure("ngrams", augmentation=options), cache=cache)) > 0.8
