@@ -59,13 +59,15 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
         rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
         rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
     before, after = _stages(component)
-    for key, name in _SCORES.items():
-        if before.get(key) is not None and after.get(key) is not None:
-            change = f"{100 * (after[key] - before[key]):+.1f}"
-            scores = [f"{100 * stage[key]:.1f}" for stage in (before, after)]
-            rows.append([f"{name}, training messages, %", *scores, change])
+    shared = {key: name for key, name in _SCORES.items() if None not in (before.get(key), after.get(key))}
+    for key, name in shared.items():
+        change = f"{100 * (after[key] - before[key]):+.1f}"
+        scores = [f"{100 * stage[key]:.1f}" for stage in (before, after)]
+        rows.append([f"{name}, training messages, %", *scores, change])
     dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
     legend = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
+    if shared:
+        legend.append("Scores: of the model before its export; parity says what the export changed.")
     if latency:
         legend.append(
             f"latency: the model alone, p50, one thread, one message of {latency['wordpieces']} wordpieces; the models "

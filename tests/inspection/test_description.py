@@ -96,6 +96,7 @@ def test_text_has_widths_scores_and_latency():
         assert part in text, text
     for part in (
         "macro F1, training messages",
+        "Scores: of the model before its export; parity says what the export changed.",
         "macro F1 71.0 %, accuracy 92.0 %, accuracy of all views 83.0 %, loss 0.3, models 2, messages 40",
         "classifier 0.50, characters 0.50; probabilities to the power of 1.25",
         "neighbours: 39 messages stored; with a familiarity below 0.420, a confidence is below 0.3 (5.0 % of 38 ",

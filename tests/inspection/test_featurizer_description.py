@@ -82,7 +82,7 @@ def test_text_of_a_featurizer_says_what_there_is_and_nothing_else():
     ):
         assert part in text, text
     absent = ("intents", "temperature", "pruning", "unknown", "None", "fine-tuned")
-    for part in (*absent, "validation", "training messages", "views"):
+    for part in (*absent, "validation", "training messages", "views", "Scores"):
         assert part not in text, text
 
 
