@@ -80,6 +80,14 @@ def test_pruned_spells_out_the_defaults():
     assert our_configs(config) == [PrunedBertIntentClassifierConfig()]
 
 
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_confidences_are_calibrated_for_the_threshold_of_the_pipeline(path):
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    thresholds = {item["threshold"] for item in config["pipeline"] if item["name"] == "FallbackClassifier"}
+    ours = {options.fallback_threshold for options in our_configs(config)} - {None}
+    assert thresholds <= ours, "a component of ours warns of it"
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_graphs")
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
