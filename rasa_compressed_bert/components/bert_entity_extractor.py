@@ -7,11 +7,11 @@ from typing import Any, Dict
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 
 from rasa_compressed_bert.components.artifact_component import ArtifactEntityExtractor
-from rasa_compressed_bert.components.extractors import known_to_validator
+from rasa_compressed_bert.components.extractors import known_to_rasa
 from rasa_compressed_bert.config import BertEntityExtractorConfig
 
 
-@known_to_validator
+@known_to_rasa
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=True)
 class BertEntityExtractor(ArtifactEntityExtractor):
     """Fine-tunes BERT on the entities, prunes and quantizes it, and serves it on a CPU.

@@ -10,12 +10,12 @@ from rasa.shared.nlu.training_data.message import Message
 
 from rasa_compressed_bert.components import message_io
 from rasa_compressed_bert.components.artifact_component import ArtifactEntityExtractor
-from rasa_compressed_bert.components.extractors import known_to_validator, selects_responses
+from rasa_compressed_bert.components.extractors import known_to_rasa, selects_responses
 from rasa_compressed_bert.config import JointBertClassifierConfig
 from rasa_compressed_bert.runtime.message_predictor import Prediction
 
 
-@known_to_validator
+@known_to_rasa
 @selects_responses
 @DefaultV1Recipe.register(
     [DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR], is_trainable=True

@@ -1,4 +1,4 @@
-"""Rasa's validator knows our extractors, including that they learn roles and groups."""
+"""Rasa knows our extractors: its validator, including that they learn roles and groups, and `rasa test nlu`."""
 
 import subprocess
 import sys
@@ -7,12 +7,15 @@ import warnings
 import pytest
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.graph_components.validators.default_recipe_validator import TRAINABLE_EXTRACTORS, DefaultV1RecipeValidator
+from rasa.nlu import test as rasa_test
 from rasa.nlu.extractors.extractor import EntityExtractorMixin
+from rasa.nlu.tokenizers.tokenizer import Token
 from rasa.shared.data import TrainingType
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from rasa_compressed_bert.components.extractors import known_to_validator, selects_responses
+import rasa_compressed_bert
+from rasa_compressed_bert.components.extractors import known_to_rasa, selects_responses
 
 CITY = {"start": 0, "end": 4, "value": "rome", "entity": "city", "role": "from", "group": "1"}
 DATA = TrainingData([Message.build(f"rome {index}", f"{index % 2}", [CITY]) for index in range(4)])
@@ -28,7 +31,7 @@ def warnings_of(*pipeline, data=DATA):
         for name in pipeline:
             if name.startswith("rasa_compressed_bert"):  # as on import, whose warning filter pytest replaces
                 component = DefaultV1Recipe._from_registry(name).clazz
-                register = known_to_validator if issubclass(component, EntityExtractorMixin) else selects_responses
+                register = known_to_rasa if issubclass(component, EntityExtractorMixin) else selects_responses
                 register(component)
         DefaultV1RecipeValidator(graph.train_schema)._validate_nlu(data)
     assert len(set(TRAINABLE_EXTRACTORS)) == len(TRAINABLE_EXTRACTORS)
@@ -88,3 +91,18 @@ def test_a_crf_without_the_feature_of_lookup_tables_is_warned_of_beside_our_clas
     pipeline = "WhitespaceTokenizer", "CRFEntityExtractor", "RegexFeaturizer"
     found = warnings_of(*pipeline, "rasa_compressed_bert.JointBertClassifier", data=data_with_lookups())
     assert "'pattern' feature" in found
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_rasa_test_draws_a_histogram_of_the_confidences_of_entities(name, monkeypatch):
+    drawn = {}
+
+    def draw(*labels, hist_filename, **_):
+        drawn[hist_filename] = labels[2]
+
+    monkeypatch.setattr(rasa_test, "plot_entity_confidences", draw)
+    monkeypatch.setattr(rasa_test.plot_utils, "plot_confusion_matrix", lambda *_, **__: None)
+    found = {**CITY, "confidence_entity": 0.75, "extractor": getattr(rasa_compressed_bert, name).__name__}
+    result = rasa_test.EntityEvaluationResult([CITY], [found], [Token("rome", 0), Token("1", 5)], "rome 1")
+    rasa_test.evaluate_entities([result], {name}, None, successes=False, errors=False, disable_plotting=False)
+    assert drawn == {f"{name}_histogram.png": [0.75, 0.0]}
