@@ -55,7 +55,7 @@ class BertAnswerExtractor(ArtifactComponent):
     def _warn_of_pipeline(cls, options: Any, execution_context: ExecutionContext) -> None:
         super()._warn_of_pipeline(options, execution_context)
         if options.intents is not None:
-            pipeline.warn_of_missing_intents(execution_context, component=cls.__name__)
+            pipeline.warn_of_missing_intents(options.intents, execution_context, component=cls.__name__)
 
     @classmethod
     def _open_predictor(cls, artifact: Artifact, options: Any) -> AnswerPredictor:

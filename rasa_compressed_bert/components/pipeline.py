@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional, Set
+from typing import Any, Collection, List, Optional, Set, Type
 
 from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
 from rasa.nlu.classifiers.classifier import IntentClassifier
+from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier
 from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
 from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.nlu.featurizers.featurizer import Featurizer
+from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.config import ComponentConfig
@@ -19,6 +21,7 @@ from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
 _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
+_UNSURE = DEFAULT_NLU_FALLBACK_INTENT_NAME
 # a node of the training graph, and its key from config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 _MESSAGES = "messages"  # the input that a node of the serving graph takes from the one before it
@@ -79,10 +82,11 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
         )
 
 
-def warn_of_missing_intents(execution_context: ExecutionContext, *, component: str) -> None:
-    """Warns if a component reads messages of certain intents only, and none before it predicts an intent.
+def warn_of_missing_intents(intents: Collection[str], execution_context: ExecutionContext, *, component: str) -> None:
+    """Warns if a component reads messages of certain intents only, and nothing before it predicts them.
 
     Args:
+        intents: the intents.
         execution_context: context with the graph that the component is loaded into.
         component: name of the component.
     """
@@ -90,14 +94,20 @@ def warn_of_missing_intents(execution_context: ExecutionContext, *, component: s
     node = nodes.get(execution_context.node_name or "")
     if node is None or _MESSAGES not in node.needs:
         return
+    before: List[Type[Any]] = []
     while node is not None and _MESSAGES in node.needs:
         node = nodes.get(node.needs[_MESSAGES])
-        if node is not None and issubclass(node.uses, IntentClassifier):
-            return
-    logger.warning(
-        f"intents: {component} answers messages of certain intents, but no component before it in the pipeline "
-        "predicts an intent, so it answers none. Put it after the intent classifier."
-    )
+        before += [node.uses] if node is not None else []
+    if not any(issubclass(used, IntentClassifier) for used in before):
+        logger.warning(
+            f"intents: {component} answers messages of certain intents, but no component before it in the pipeline "
+            "predicts an intent, so it answers none. Put it after the intent classifier."
+        )
+    elif _UNSURE in intents and not any(issubclass(used, FallbackClassifier) for used in before):
+        logger.warning(
+            f"intents: {component} answers messages of {_UNSURE}, but no {_FALLBACK} before it in the pipeline "
+            f"predicts this intent. Put it after {_FALLBACK}."
+        )
 
 
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:

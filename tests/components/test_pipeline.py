@@ -7,6 +7,7 @@ from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.nlu.classifiers.fallback_classifier import FallbackClassifier
+from rasa.nlu.classifiers.keyword_intent_classifier import KeywordIntentClassifier
 from rasa.nlu.constants import TOKENS_NAMES
 from rasa.shared.data import TrainingType
 from rasa.shared.nlu.training_data.message import Message
@@ -61,17 +62,27 @@ def test_another_threshold_is_named(caplog, fallback, ours, warned):
         assert f"threshold to {fallback.get('threshold', 0.3):g} and train again" in caplog.text
 
 
-@pytest.mark.parametrize("order, warned", [("classifier answers", False), ("answers classifier", True)])
-def test_intents_that_are_predicted_later(caplog, order, warned):
-    used = {"classifier": FallbackClassifier, "answers": BertAnswerExtractor}
+@pytest.mark.parametrize(
+    "order, intents, warned",
+    [
+        ("classifier answers", ["ask"], ""),
+        ("answers classifier", ["ask"], "so it answers none. Put it after the intent classifier"),
+        ("classifier fallback answers", ["ask", "nlu_fallback"], ""),
+        ("classifier answers fallback", ["ask", "nlu_fallback"], "Put it after FallbackClassifier"),
+        ("classifier answers", ["nlu_fallback"], "Put it after FallbackClassifier"),
+        ("answers classifier fallback", ["nlu_fallback"], "Put it after the intent classifier"),
+    ],
+)
+def test_intents_that_are_predicted_later(caplog, order, intents, warned):
+    used = {"classifier": KeywordIntentClassifier, "fallback": FallbackClassifier, "answers": BertAnswerExtractor}
     nodes, before = {}, "nlu_message_converter"
     for name in order.split():
         nodes[f"run_{name}"] = SchemaNode({"messages": before}, used[name], "load", "process", {})
         before = f"run_{name}"
     with caplog.at_level(logging.WARNING):
-        warn_of_missing_intents(ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
-        warn_of_missing_intents(context(), component="any")  # without the component's node, as in training
-    assert ("Put it after the intent classifier" in caplog.text) == warned
+        warn_of_missing_intents(intents, ExecutionContext(GraphSchema(nodes), node_name="run_answers"), component="any")
+        warn_of_missing_intents(intents, context(), component="any")  # without the component's node, as in training
+    assert warned in caplog.text and len(caplog.records) == bool(warned)
 
 
 def test_nothing_is_said_without_a_fallback_or_without_intents(caplog):
