@@ -24,10 +24,12 @@ _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
 _UNSURE = DEFAULT_NLU_FALLBACK_INTENT_NAME
 # a node of the training graph, and its key from config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
+_TRAIN = "train"  # the method of a node that learns
 _MESSAGES = "messages"  # the input that a node of the serving graph takes from the one before it
 _REGEX_FEATURIZER = "RegexFeaturizer"
 _LOOKUPS = "lookups"  # an option of our components that extract entities
-_WITHOUT_DECLARING = {"RegexEntityExtractor", "CRFEntityExtractor"}
+_CRF = "CRFEntityExtractor"
+_WITHOUT_DECLARING = {"RegexEntityExtractor", _CRF}
 """Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
 
@@ -110,6 +112,22 @@ def warn_of_missing_intents(intents: Collection[str], execution_context: Executi
         )
 
 
+def warn_of_unused(training_data: TrainingData, execution_context: ExecutionContext, *, component: str) -> None:
+    """Warns of text, expressions and features that nothing in the pipeline reads; of several components the first does.
+
+    Args:
+        training_data: what the component is trained on.
+        execution_context: context with the graph that the component is trained in.
+        component: name of the component.
+    """
+    nodes = execution_context.graph_schema.nodes
+    ours = [name for name, node in nodes.items() if node.fn == _TRAIN and _learns(node.uses)]
+    if execution_context.node_name not in ours[1:]:
+        warn_of_unused_text(training_data, execution_context)
+        warn_of_unused_expressions(training_data, execution_context, component=component)
+        warn_of_unused_features(training_data, execution_context, component=component)
+
+
 def warn_of_unused_text(training_data: TrainingData, execution_context: ExecutionContext) -> None:
     """Warns of end-to-end stories in a pipeline without a featurizer: policies see the features of a text only.
 
@@ -159,6 +177,34 @@ def warn_of_unused_expressions(
             f"text. Replace {_REGEX_FEATURIZER} with RegexEntityExtractor, which finds entities by them, or leave it "
             "out."
         )
+
+
+def warn_of_unused_features(
+    training_data: TrainingData, execution_context: ExecutionContext, *, component: str
+) -> None:
+    """Warns of featurizers whose features nothing reads, such as those that DIETClassifier had in the pipeline.
+
+    Those of RegexFeaturizer are another warning's, see `warn_of_unused_expressions`.
+
+    Args:
+        training_data: with the end-to-end stories, whose policies read features.
+        execution_context: with the graph that the component is trained in.
+        component: its name; it reads text alone.
+    """
+    used = [node.uses for node in execution_context.graph_schema.nodes.values()]
+    names = sorted({one.__name__ for one in used if issubclass(one, Featurizer)} - {_REGEX_FEATURIZER})
+    reads = any(issubclass(required, Featurizer) for one in used for required in one.required_components())
+    if names and not reads and _CRF not in component_names(execution_context) and not training_data.has_e2e_examples():
+        logger.warning(
+            f"Nothing in the pipeline reads the features of {', '.join(names)}: {component} reads only the text. They "
+            "take time for every message: leave them out, unless stories have messages as text (end-to-end)."
+        )
+
+
+def _learns(component: Any) -> bool:
+    """Whether a component is one of ours that learns from text."""
+    options = getattr(component, "options_class", None)
+    return options is not None and bool(options.learns_intents or options.learns_entities or options.learns_answers)
 
 
 def _learns_entities(component: Any) -> bool:

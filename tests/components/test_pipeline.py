@@ -1,6 +1,7 @@
 """Warnings of what does not fit the rest of config.yml: a threshold, a language, stories without features."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
@@ -20,7 +21,9 @@ from rasa_compressed_bert.components.pipeline import (
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
+    warn_of_unused,
     warn_of_unused_expressions,
+    warn_of_unused_features,
     warn_of_unused_text,
 )
 from rasa_compressed_bert.components.pruned_bert_intent_classifier import PrunedBertIntentClassifier
@@ -206,7 +209,42 @@ def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, w
     assert not warned or "Ours reads only the text. Replace RegexFeaturizer with RegexEntityExtractor" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "names, named",
+    [
+        (("CountVectorsFeaturizer", "CountVectorsFeaturizer", "LexicalSyntacticFeaturizer", OURS), True),
+        (("LanguageModelFeaturizer", OURS), True),
+        (("rasa_compressed_bert.QuantizedBertFeaturizer", OURS, "RegexEntityExtractor"), True),
+        ((OURS,), False),
+        (("RegexFeaturizer", OURS), False),  # see above
+        *(
+            (("rasa_compressed_bert.QuantizedBertFeaturizer", OURS, name), False)
+            for name in ("CRFEntityExtractor", "DIETClassifier", "SklearnIntentClassifier", "ResponseSelector")
+        ),
+    ],
+)
+def test_features_that_nothing_reads_are_warned_of(names, named, caplog):
+    messages, graph = [Message.build("hello", "greet")], training_context("WhitespaceTokenizer", *names)
+    warn_of_unused_features(END_TO_END, graph, component="Ours")
+    assert caplog.text == "", "policies read them"
+    warn_of_unused_features(TrainingData(messages), graph, component="Ours")
+    found = ", ".join(sorted({name.rpartition(".")[2] for name in names if "Featurizer" in name}))
+    assert (f"reads the features of {found}: Ours reads only the text" in caplog.text) == named == bool(caplog.records)
+
+
 EXTRACTOR = "rasa_compressed_bert.BertEntityExtractor"
+
+
+def test_of_several_components_the_first_warns_of_what_the_pipeline_does_not_read(caplog):
+    names = "rasa_compressed_bert.QuantizedBertFeaturizer", OURS, EXTRACTOR
+    graph = training_context("WhitespaceTokenizer", *names)
+    nodes = [name for name, node in graph.graph_schema.nodes.items() if node.fn == "train"]
+    assert len(nodes) == len(names)
+    for node in nodes[1:]:
+        component = graph.graph_schema.nodes[node].uses.__name__
+        warn_of_unused(TrainingData(), replace(graph, node_name=node), component=component)
+    (record,) = caplog.records
+    assert "QuantizedBertFeaturizer: PrunedBertIntentClassifier reads only the text" in record.message
 
 
 @pytest.mark.parametrize(
