@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 _OPTIONS: Dict[str, Tuple[str, ...]] = {
     "DIETClassifier": (
@@ -22,6 +22,8 @@ _OPTIONS: Dict[str, Tuple[str, ...]] = {
     "CRFEntityExtractor": ("L1_c", "L2_c", "features", "max_iterations"),
     "LanguageModelFeaturizer": ("cache_dir", "model_name"),
 }
+_TOO_HIGH = ("epochs", "learning_rate")
+"""Options that both have; those of DIETClassifier have values that are too high for a BERT."""
 _SWITCHES = (
     "PrunedBertIntentClassifier learns intents, BertEntityExtractor learns entities, and JointBertClassifier both"
 )
@@ -46,3 +48,20 @@ def advice_on_value(name: str, value: Any) -> Optional[str]:
     if name == "batch_size" and isinstance(value, (list, tuple)):
         return "batches do not grow in training, unlike those of Rasa's DIETClassifier; give one number or leave it out"
     return None
+
+
+def advice_beside(unknown: Collection[str], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Dict[str, str]:
+    """Return what to do with options of a component that were probably set for DIETClassifier, by name.
+
+    Args:
+        unknown: names of options that the component lacks; those of DIETClassifier show that they were set for it.
+        own: values of the options of the component.
+        defaults: their default values.
+    """
+    if not set(_OPTIONS["DIETClassifier"]).intersection(unknown):
+        return {}
+    return {
+        name: f"{own[name]} is far too high for a BERT if it was set for Rasa's DIETClassifier: leave it out"
+        for name in _TOO_HIGH
+        if defaults.get(name) is not None and own[name] > defaults[name]
+    }

@@ -48,6 +48,27 @@ def test_switches_that_say_what_a_component_learns_are_accepted(config, intents,
     assert all("BertEntityExtractor learns entities, and JointBertClassifier both" in problem for problem in problems)
 
 
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        (
+            {"epochs": 100, "learning_rate": 0.001, "constrain_similarities": True},
+            ["epochs: 100", "learning_rate: 0.001"],
+        ),
+        ({"epochs": 8, "learning_rate": 5e-5, "constrain_similarities": True}, []),
+        ({"epochs": 100, "constrain": True}, []),
+        ({"epochs": 100, "tensorboard_log_directory": 3}, []),
+        ({"epochs": "many", "constrain_similarities": True}, []),
+    ],
+)
+def test_values_for_diet_of_options_that_exist_here_are_named_with_the_others(options, named):
+    """The config.yml of `rasa init` has `epochs: 100` and `constrain_similarities: true`."""
+    problems = error_of(JointBertClassifierConfig, options).problems
+    found = [problem for problem in problems if "is far too high for a BERT" in problem]
+    assert [problem.partition(" is")[0] for problem in found] == named
+    assert not any("is far too high" in one for one in error_of(QuantizedBertFeaturizerConfig, options).problems)
+
+
 def test_a_growing_batch_size_is_refused_with_advice():
     assert problem_of(PrunedBertIntentClassifierConfig, {"batch_size": [64, 256]}) == (
         "batch_size: [64, 256] is not an integer >= 1; batches do not grow in training, unlike those of Rasa's "
