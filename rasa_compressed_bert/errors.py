@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
+INSTALL_SPACY = "pip install 'spacy>=3.4,<3.5'"
+"""Without the bounds, pip installs a version that needs other libraries than Rasa 3.6."""
+
 
 class CompressedBertError(Exception):
     """Base of all errors of this package, raised itself when no more specific one fits."""

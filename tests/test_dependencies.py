@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from rasa_compressed_bert.errors import INSTALL_SPACY
+
 SETUP = Path(__file__).parents[1] / "setup.cfg"
 IN_DETAIL = (
     "ai-edge-litert",
@@ -39,3 +41,9 @@ def test_upper_bounds(name):
     for requirement in found:
         assert any(specifier.operator == "<" for specifier in requirement.specifier), str(requirement)
         assert requirement.specifier.contains(metadata.version(name))
+
+
+def test_what_an_error_says_to_install_is_a_version_that_fits():
+    """`pip install spacy` alone would bring a version, and with it a pydantic, that Rasa 3.6 does not work with."""
+    (named,) = {str(requirement) for requirement in requirements() if requirement.name == "spacy"}
+    assert INSTALL_SPACY.startswith("pip install '") and str(Requirement(INSTALL_SPACY.split("'")[1])) == named

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
 
-from rasa_compressed_bert.errors import ConfigError
+from rasa_compressed_bert.errors import INSTALL_SPACY, ConfigError
 
 _CLASSES = 45  # the number of tags of the Penn Treebank
 _WORDS_OF_A_CLASS = 4  # minimum, on average
@@ -103,7 +103,7 @@ def load_tagger(model: str) -> Any:
         return spacy.load(os.path.expanduser(model), exclude=["ner", "parser", "lemmatizer", "textcat"])
     except ImportError as error:
         raise ConfigError(
-            f"augmentation.spacy_model: '{model}' needs spaCy, which is not installed: pip install spacy"
+            f"augmentation.spacy_model: '{model}' needs spaCy, which is not installed: {INSTALL_SPACY}"
         ) from error
     except OSError as error:
         raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
-from rasa_compressed_bert.errors import ArtifactError, ConfigError, RuntimeMissingError
+from rasa_compressed_bert.errors import INSTALL_SPACY, ArtifactError, ConfigError, RuntimeMissingError
 from rasa_compressed_bert.runtime.decoders import INTENTS
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.ranking import IntentRanker
@@ -133,7 +133,7 @@ def blank_pipeline(language: str, *, option: str) -> Any:
     try:
         import spacy
     except ImportError as error:
-        raise RuntimeMissingError("The runtime 'spacy' is not installed: pip install spacy") from error
+        raise RuntimeMissingError(f"The runtime 'spacy' is not installed: {INSTALL_SPACY}") from error
     try:
         return spacy.blank(language)
     except (ImportError, AttributeError) as error:  # AttributeError: a module that is not a language

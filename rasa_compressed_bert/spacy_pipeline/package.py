@@ -17,7 +17,7 @@ from spacy.language import Language
 
 from rasa_compressed_bert import __version__
 from rasa_compressed_bert.artifact.artifact import SPACY_MODEL, Artifact
-from rasa_compressed_bert.errors import ConfigError, ExportError, RuntimeMissingError
+from rasa_compressed_bert.errors import INSTALL_SPACY, ConfigError, ExportError, RuntimeMissingError
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.opening import as_artifact_error
 from rasa_compressed_bert.runtime.spacy_predictor import blank_pipeline, read_weights, scale_logits, textcat_pipeline
@@ -160,7 +160,7 @@ def check(package: Package, out: Path, *, other: Optional[str] = None) -> None:
     if not spacy.__version__.startswith(f"{_SPACY}."):
         raise RuntimeMissingError(
             f"spaCy {spacy.__version__} is installed, and packages are for spaCy {_SPACY}, the last that Rasa 3.6 "
-            f"allows: pip install 'spacy>={_SPACY},<3.5'"
+            f"allows: {INSTALL_SPACY}"
         )
     if importlib.util.find_spec("wheel") is None:  # which spaCy uses in another process
         raise RuntimeMissingError("The package is built as a wheel, and `wheel` is not installed: pip install wheel")

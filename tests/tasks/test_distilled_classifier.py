@@ -380,7 +380,7 @@ def test_spacy_does_not_know_the_language(configure):
 
 def test_spacy_is_not_installed(configure, monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(RuntimeMissingError, match="needs spaCy: pip install spacy"):
+    with pytest.raises(RuntimeMissingError, match="needs spaCy: pip install 'spacy>=3.4,<3.5'"):
         train_distilled_classifier(EXAMPLES, configure("spacy_textcat"), cache=untouched)
 
 
@@ -389,7 +389,9 @@ def test_spacy_model_is_not_installed(configure, monkeypatch, installed):
     if not installed:
         monkeypatch.setitem(sys.modules, "spacy", None)
     config = configure(augmentation={"n_iter": 1, "spacy_model": "en_no_such_model"})
-    with pytest.raises(ConfigError, match="spacy_model: 'en_no_such_model'.*(spacy download|pip install spacy)"):
+    with pytest.raises(
+        ConfigError, match="spacy_model: 'en_no_such_model'.*(spacy download|pip install 'spacy>=3.4,<3.5')"
+    ):
         train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 

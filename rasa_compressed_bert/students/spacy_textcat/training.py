@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence
 
 from rasa_compressed_bert.artifact.artifact import INTENT_CLASSIFIER, SPACY_MODEL, Artifact
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, StudentDistillationConfig
-from rasa_compressed_bert.errors import DataError, RuntimeMissingError
+from rasa_compressed_bert.errors import INSTALL_SPACY, DataError, RuntimeMissingError
 from rasa_compressed_bert.runtime.spacy_predictor import log_probabilities, textcat_pipeline
 from rasa_compressed_bert.students.spacy_textcat.textcat import target_temperature, train_spacy_textcat
 from rasa_compressed_bert.tasks.distillation_data import DistillationData
@@ -83,4 +83,4 @@ def new_pipeline(labels: Sequence[str], config: DistilledIntentClassifierConfig)
     try:
         return textcat_pipeline(options.language, labels)
     except RuntimeMissingError as error:
-        raise RuntimeMissingError("student.architecture: spacy_textcat needs spaCy: pip install spacy") from error
+        raise RuntimeMissingError(f"student.architecture: spacy_textcat needs spaCy: {INSTALL_SPACY}") from error
