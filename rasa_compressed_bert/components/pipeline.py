@@ -80,7 +80,7 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
     if theirs and language and not language.lower().startswith(theirs):
         logger.warning(
             f"The language in config.yml is '{language}', but the weights '{weights}' of {component} support only "
-            f"'{theirs}': {other_weights(options.weights_option)}."
+            f"'{theirs}': {other_weights(options.weights_option, present=weights)}."
         )
 
 

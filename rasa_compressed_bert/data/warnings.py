@@ -12,6 +12,7 @@ from rasa_compressed_bert.data.example import Example, first_of_same, normal_for
 
 logger = logging.getLogger(__name__)
 _LISTED, _CHARACTERS = 3, 40
+_MULTILINGUAL = "multilingual-e5-small"
 
 
 class Moved(NamedTuple):
@@ -22,12 +23,15 @@ class Moved(NamedTuple):
     after: EntitySpan
 
 
-def other_weights(option: str) -> str:
-    """The advice to use other weights for a language that the present ones do not support."""
-    return (
-        f"set {option} to multilingual-e5-small, or to a BERT for that language: a local folder, or a name on the "
-        "Hugging Face hub"
-    )
+def other_weights(option: str, *, present: Optional[str]) -> str:
+    """The advice to use other weights for a language that the present ones do not support.
+
+    Args:
+        option: name of the option that sets the weights.
+        present: its value.
+    """
+    shipped = "" if present == _MULTILINGUAL else f"{_MULTILINGUAL}, or to "
+    return f"set {option} to {shipped}a BERT for that language: a local folder, or a name on the Hugging Face hub"
 
 
 def warn_of_contradictions(examples: Sequence[Example]) -> None:
@@ -47,7 +51,12 @@ def warn_of_contradictions(examples: Sequence[Example]) -> None:
 
 
 def warn_of_vocabulary(
-    examples: Sequence[Example], wordpieces: Sequence[Sequence[int]], *, unknown: Optional[int], option: str
+    examples: Sequence[Example],
+    wordpieces: Sequence[Sequence[int]],
+    *,
+    unknown: Optional[int],
+    option: str,
+    weights: Optional[str] = None,
 ) -> None:
     """Warn of messages that the vocabulary cannot encode, or cannot distinguish from those of other intents.
 
@@ -58,6 +67,7 @@ def warn_of_vocabulary(
         wordpieces: the ids of their wordpieces.
         unknown: id of the unknown wordpiece; None if the vocabulary can encode any text.
         option: name of the option that sets the weights.
+        weights: its value.
     """
     unwritten = [quoted(one.text) for one, ids in zip(examples, wordpieces) if unknown in ids]
     same: Dict[Tuple[int, ...], List[Example]] = defaultdict(list)
@@ -78,7 +88,7 @@ def warn_of_vocabulary(
         logger.warning(
             "The vocabulary of the weights does not fit all of the "
             f"{counted(len(examples), 'message', 'messages')}: {'; '.join(problems)}. "
-            f"If they are in a language that the weights do not know, {other_weights(option)}."
+            f"If they are in a language that the weights do not know, {other_weights(option, present=weights)}."
         )
 
 

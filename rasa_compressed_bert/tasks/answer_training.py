@@ -196,13 +196,14 @@ def _warn_of_vocabulary(artifact: Artifact, documents: Sequence[Document], *, la
     ids, _, continues, _ = tokenizer.encode_with_offsets(tokenizer.read(text))
     unknown = float(np.mean(ids == unknown_id(json)))
     split = float(np.mean(np.append(continues, False)[1:][~continues])) if len(continues) else 0.0
+    others = other_weights("model_weights", present=artifact.manifest.get("config", {}).get("model_weights"))
     if unknown > _MANY_UNKNOWN:
         logger.warning(
             f"documents: {unknown:.0%} of the wordpieces are not in the vocabulary of the weights. If the documents "
-            f"are in a language that the weights do not know, {other_weights('model_weights')}."
+            f"are in a language that the weights do not know, {others}."
         )
     elif language and split > _MANY_SPLIT:
         logger.warning(
             f"documents: {split:.0%} of the words are not in the vocabulary of the weights, which support only "
-            f"'{language}'. If the documents are in another language, {other_weights('model_weights')}."
+            f"'{language}'. If the documents are in another language, {others}."
         )

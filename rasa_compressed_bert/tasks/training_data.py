@@ -50,7 +50,13 @@ def warn_of_words(examples: Sequence[Example], config: ComponentConfig, *, token
     """
     pieces = WordpieceTokenizer(tokenizer, max_length)
     wordpieces = [pieces.encode(example.text).tolist() for example in examples]
-    warn_of_vocabulary(examples, wordpieces, unknown=unknown_id(tokenizer), option=config.weights_option)
+    warn_of_vocabulary(
+        examples,
+        wordpieces,
+        unknown=unknown_id(tokenizer),
+        option=config.weights_option,
+        weights=config.weights_to_start_from,
+    )
 
 
 def with_whole_words(examples: Sequence[Example], tokenizer: str) -> Tuple[List[Example], List[Moved]]:

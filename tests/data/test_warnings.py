@@ -44,6 +44,12 @@ def test_messages_with_unknown_wordpieces_are_counted(caplog):
     assert "set teacher.model_weights to multilingual-e5-small, or to a BERT for that language" in said(caplog)
 
 
+def test_multilingual_weights_are_not_advised_to_those_who_have_them(caplog):
+    options = {"unknown": UNKNOWN, "option": "model_weights", "weights": "multilingual-e5-small"}
+    warn_of_vocabulary(examples_of(("\U00010330", "a")), [[2, UNKNOWN, 3]], **options)
+    assert "set model_weights to a BERT for that language" in said(caplog)
+
+
 def test_messages_with_equal_wordpieces_are_named_with_their_intents(caplog):
     examples = examples_of(("ma", "a"), ("má", "b"), ("ma", "a"), ("rain", "c"), ("m\u00e3", None))
     warn_of_vocabulary(examples, [[2, 7, 3], [2, 7, 3], [2, 7, 3], [2, 8, 3], [2, 7, 3]], unknown=None, option="x")
