@@ -44,6 +44,6 @@ class OutOfScopeConfig:
         str,
         optional=True,
         requires=_DETECTED,
-        help="Text file of messages that belong to no intent, one per line: more messages in scope then keep a high "
-        "confidence, as long as nine of ten of these stay below threshold.",
+        help="Text file of at least ten messages that belong to no intent, one per line: more messages in scope then "
+        "keep a high confidence, as long as nine of ten of these stay below threshold.",
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 from pathlib import Path
 from typing import Any, Iterator, List
 
 from rasa_compressed_bert.config import BertOptions, ComponentConfig
+from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.lines import read_lines
 from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.tasks.cross_fitting import FEWEST, PLAIN_SPLIT_FROM
 from rasa_compressed_bert.training.progress import whole_training
+from rasa_compressed_bert.training.scope import FEWEST_OUTSIDE
 
+logger = logging.getLogger(__name__)
 _FILES = (("out_of_scope", "messages"), ("augmentation", "unlabelled"))
 _WITH_TEACHER = 1.3  # duration of a train step with a teacher, relative to one without
 
@@ -33,6 +37,7 @@ def watched(config: Any, *, messages: int, continued: bool) -> Iterator[None]:
     """
     directory = config.tensorboard_log_directory and os.path.expanduser(config.tensorboard_log_directory)
     require_files(config)
+    _warn_of_few_outside(config)
     if directory is not None:
         _require_folder(directory)
     works = [] if continued else _expected_works(config, messages)
@@ -50,6 +55,17 @@ def require_files(config: Any) -> None:
         path = getattr(getattr(config, section, None), name, None)
         if path is not None:
             read_lines(path, option=f"{section}.{name}")
+
+
+def _warn_of_few_outside(config: Any) -> None:
+    """Warns of messages out of scope that are too few to have an effect."""
+    path = getattr(getattr(config, "out_of_scope", None), "messages", None)
+    count = len(read_lines(path, option="out_of_scope.messages")) if path is not None else FEWEST_OUTSIDE
+    if count < FEWEST_OUTSIDE:
+        logger.warning(
+            f"out_of_scope.messages: '{path}' has no effect, as it has {counted(count, 'message', 'messages')}; at "
+            f"least {FEWEST_OUTSIDE} different ones are needed."
+        )
 
 
 def _require_folder(name: str) -> None:

@@ -17,7 +17,9 @@ from rasa_compressed_bert.views.view import Evidence, View, softmax
 
 _FOLDS = 5
 _COMPARED, _ENOUGH = 3000, 600  # messages that are sampled, and how many of them it suffices to compare with the rest
-_FEWEST_OUTSIDE, _OUTSIDE_BELOW = 10, 0.9
+_OUTSIDE_BELOW = 0.9
+FEWEST_OUTSIDE = 10
+"""Messages that are known to be out of scope; fewer do not change the threshold."""
 _APART = 1e-3  # by which a threshold is above equal familiarities, as views are rounded when they are stored
 _RAISED = np.linspace(1.1, 20.0, 40)
 _NO_COMPARISON = 0.5  # a familiarity that a message with half of its words in common reaches
@@ -107,7 +109,7 @@ def find_threshold(
     power, probable = _with_enough_probable(pooled, power, options.threshold, wanted)
     own = np.sort(familiarities[probable])
     threshold = float(own[max(0, len(own) - wanted)])
-    if len(out_of_scope) >= _FEWEST_OUTSIDE:
+    if len(out_of_scope) >= FEWEST_OUTSIDE:
         threshold = min(threshold, _just_above([one.familiarity for one in out_of_scope], _OUTSIDE_BELOW))
     scale = max((float(np.median(familiarities)) - threshold) / _RAMP, 1e-3)
     return ConfidenceMap(power, threshold, scale, options.threshold)

@@ -43,6 +43,17 @@ def test_a_folder_of_curves_that_cannot_be_made(config, tmp_path):
         begin(config.from_dict(options))
 
 
+@pytest.mark.parametrize("config", CLASSIFIERS)
+@pytest.mark.parametrize("count, warned", [(9, True), (10, False)])
+def test_too_few_messages_out_of_scope_are_warned_of(config, count, warned, tmp_path, caplog):
+    lines = [f"what is {number}" for number in range(count)]
+    (tmp_path / "some.txt").write_text("\n".join([*lines, lines[0]]))
+    options = {"out_of_scope": {"messages": str(tmp_path / "some.txt")}}
+    with watched(config.from_dict(options), messages=100, continued=False):
+        pass
+    assert ("has no effect, as it has 9 messages; at least 10 different ones" in caplog.text) == warned
+
+
 def test_files_and_folders_that_are_there(tmp_path):
     (tmp_path / "some.txt").write_text("what is the meaning of life\n")
     options = {"out_of_scope": {"messages": str(tmp_path / "some.txt")}}
