@@ -85,6 +85,11 @@ class ServedAnswers:
         """Whether there are enough answerable and unanswerable questions to choose a threshold between them."""
         return min(self.answerable, len(self.expected) - self.answerable) >= _FEWEST_OF_A_KIND
 
+    @property
+    def choose_threshold(self) -> bool:
+        """Whether they are enough to choose a threshold."""
+        return np.isfinite(self.margins).sum() >= MIN_EXAMPLES and self.has_both_kinds
+
     def best_threshold(self) -> float:
         """The threshold of the margin with the highest mean of the F1 of answerable and of unanswerable questions.
 
@@ -141,8 +146,9 @@ def measured(
         answers = ServedAnswers.of(artifact, held_out)
         scores = {"questions": len(held_out), **_scores(answers, entry, config)}
         entry = _fitted(answers, entry, config)
-        if config.no_answer_threshold is None and len(held_out) >= MIN_EXAMPLES and not answers.has_both_kinds:
-            _warn_of_threshold(answers, entry["threshold"])
+        if config.no_answer_threshold is None and not answers.choose_threshold:
+            if before is None or len(held_out) >= MIN_EXAMPLES:
+                _warn_of_threshold(answers, entry["threshold"])
     elif config.no_answer_threshold is not None:
         entry["threshold"] = config.no_answer_threshold
     return Artifact({**artifact.manifest, **earlier, ANSWERS: entry, "held_out": scores}, artifact.files)
@@ -162,7 +168,7 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
         fitted.update(slope=slope, intercept=intercept)
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
-    if not is_enough or not answers.has_both_kinds:
+    if not answers.choose_threshold:
         return fitted
     return {**fitted, "threshold": AnswerDecoder(fitted).confidence(answers.best_threshold())}
 
@@ -172,8 +178,8 @@ def _warn_of_threshold(answers: ServedAnswers, threshold: float) -> None:
     logger.warning(
         f"no_answer_threshold: {threshold:g} is used, as {answers.answerable} of the "
         f"{counted(len(answers.expected), 'held-out question is', 'held-out questions are')} answerable: to choose it, "
-        f"at least {_FEWEST_OF_A_KIND} answerable and {_FEWEST_OF_A_KIND} unanswerable ones are needed. Add questions "
-        "to training_data, or set no_answer_threshold."
+        f"{MIN_EXAMPLES} are needed, of them {_FEWEST_OF_A_KIND} answerable and {_FEWEST_OF_A_KIND} unanswerable ones. "
+        "Add questions to training_data, or set no_answer_threshold."
     )
 
 

@@ -190,16 +190,18 @@ def test_a_threshold_is_not_scored_on_the_questions_that_chose_it(trained, monke
 
 @pytest.mark.parametrize("margin", [-9.0, 9.0])
 @pytest.mark.parametrize("right", [False, True])
-def test_few_answers_choose_no_threshold(trained, monkeypatch, right, margin):
+def test_few_answers_choose_no_threshold(trained, monkeypatch, caplog, right, margin):
     """Otherwise one right answer of a low margin, or a wrong one of a high margin, would decide for all messages."""
     config, artifact = trained
     for count, is_chosen in ((1, False), (19, False), (20, True)):
+        caplog.clear()
         found = [["hot"] if right else ["cold"]] * count
         answers = ServedAnswers(found, ["hot"] * count, np.full(count, margin), np.arange(count))
         monkeypatch.setattr(answer_measuring.ServedAnswers, "of", lambda artifact, questions, answers=answers: answers)
         entry = answer_measuring.measured(artifact, [None] * count, config).manifest["answers"]
         chosen = (entry["slope"], entry["intercept"], entry["threshold"]) != (1.0, 0.0, 0.5)
         assert chosen == is_chosen
+        assert f"no_answer_threshold: 0.5 is used, as {count} of the {count} held-out question" in caplog.text
 
 
 @pytest.mark.parametrize(
