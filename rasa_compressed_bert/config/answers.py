@@ -34,8 +34,8 @@ class BertAnswerExtractorConfig(BertOptions):
         None,
         list,
         optional=True,
-        help="Intents whose messages are answered; an intent classifier must come earlier in the pipeline. null "
-        "answers all messages.",
+        help="Intents whose messages are answered; an intent classifier must come earlier in the pipeline, and for "
+        "nlu_fallback also a FallbackClassifier. null answers all messages.",
     )
     passages: int = option(
         3, int, low=1, high=20, help="Number of passages that are read for a question: those most similar to it."
