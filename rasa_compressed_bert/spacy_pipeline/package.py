@@ -25,6 +25,7 @@ from rasa_compressed_bert.spacy_pipeline import component, secondary_pipeline
 from rasa_compressed_bert.units import MB
 
 _SPACY = "3.4"  # the last that Rasa 3.6 allows
+_REQUIREMENTS = (f"rasa_compressed_bert>={__version__}",)  # spaCy would add one that excludes the next minor version
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
 # the function behind `python -m spacy package`, whose command line does not run with the versions that Rasa pins
 _MAKE_WHEEL = """
@@ -113,7 +114,7 @@ def bert_pipeline(artifact: Artifact, language: str) -> Language:
         )
     nlp = blank_pipeline(language, option="--language")
     nlp.add_pipe(component.NAME).set_artifact(document_artifact(artifact))
-    nlp.meta["requirements"] = [f"rasa_compressed_bert>={__version__}"]
+    nlp.meta["requirements"] = list(_REQUIREMENTS)
     return nlp
 
 
@@ -169,6 +170,7 @@ def check(package: Package, out: Path, *, other: Optional[str] = None) -> None:
 
 
 def _add_other(nlp: Language, other: str) -> None:
+    nlp.meta["requirements"] = list(_REQUIREMENTS)  # of the component that runs the other pipeline
     try:
         nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
     except Exception as error:  # a folder may be invalid in any way

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 import spacy
+from packaging.requirements import Requirement
 from spacy_harness import LABELS, random_artifact
 
 from rasa_compressed_bert import __version__
@@ -84,6 +86,18 @@ def test_a_textcat_student_needs_nothing_of_ours(student, tmp_path):
     nlp = spacy.load(tmp_path / "out" / PIPELINE)
     assert nlp.pipe_names == ["textcat"] and not nlp.meta.get("requirements")
     assert nlp(TEXT).cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT).ranking), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_textcat_student_with_a_second_pipeline_needs_this_version_or_a_newer_one(student, tmp_path):
+    spacy.blank("en").to_disk(tmp_path / "other")
+    wheel = write_package(student, Package("news", "en"), tmp_path / "out", other=str(tmp_path / "other"))
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("METADATA")]
+        lines = archive.read(name).decode("utf-8").splitlines()
+    required = [Requirement(line.split(": ")[1]) for line in lines if line.startswith("Requires-Dist: ")]
+    (ours,) = [one for one in required if one.name.replace("-", "_") == "rasa_compressed_bert"]
+    assert str(ours.specifier) == f">={__version__}"
 
 
 def test_the_confidences_of_a_textcat_student_are_calibrated(student):
