@@ -76,7 +76,8 @@ class BertOptions(EncoderConfig):
         float,
         above=0,
         below=1,
-        help="Peak learning rate; a pruned model that is distilled from the dense one has three times this rate.",
+        help="Peak learning rate; a pruned model that is distilled from the dense one, and quantization-aware "
+        "training, have three times this rate.",
     )
     random_seed: int = seed_option()
     validation_split: float = option(

@@ -19,8 +19,8 @@ class BudgetConfig:
         float,
         above=0,
         optional=True,
-        help="Maximum milliseconds that the model takes for one message: the median over held-out messages, on one "
-        "thread of the machine that trains.",
+        help="Maximum milliseconds that the forward pass takes for one message: the median over held-out messages (at "
+        "most 60), on one thread of the machine that trains.",
     )
     max_size_mb: Optional[float] = option(
         None, float, above=0, optional=True, help="Maximum megabytes (10^6 bytes) of the model in the archive."

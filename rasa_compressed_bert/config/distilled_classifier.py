@@ -48,16 +48,24 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         3,
         int,
         low=1,
-        help="Training stops early after this many epochs in a row without improvement on the validation examples.",
+        help="Training stops early after this many epochs in a row without improvement on the synthetic and unlabelled "
+        "messages that validation_split holds out, and the best epoch is kept.",
     )
-    batch_size: int = option(64, int, low=1, help="Messages per training step of the student.")
+    batch_size: int = option(
+        64,
+        int,
+        low=1,
+        help="Messages per training step of the student; reduced, to 8 at the least, for small training sets, except "
+        "for spacy_textcat.",
+    )
     learning_rate: float = option(
         None,
         float,
         above=0,
         below=1,
         optional=True,
-        help="Peak learning rate of the student; null means the default of its architecture.",
+        help="Peak learning rate of the student; null means the default of its architecture. Pruning and "
+        "quantization-aware training of a transformer have three times this rate.",
     )
     random_seed: int = seed_option()
     validation_split: float = option(
@@ -67,7 +75,8 @@ class DistilledIntentClassifierConfig(ComponentConfig):
         high=0.5,
         help="Share of the examples that are held out from models like the teacher, to calibrate confidences and to "
         "weight the views of a message; with fewer than 3,000 examples, each half is held out in turn. The saved model "
-        "is trained on all examples. 0 disables this.",
+        "is trained on all examples. The same share of the synthetic and unlabelled messages, at most 1,000, is held "
+        "out from the student, to compare its epochs; if these are fewer than 20, none are. 0 disables both.",
     )
     num_threads: int = option(
         1,

@@ -67,7 +67,12 @@ class PruningConfig:
         optional=True,
         help=f"Epoch at which pruning ends and recovery begins; null means {END_EPOCH_SHARE} * epochs (5 of 8).",
     )
-    frequency: int = option(20, int, low=1, help="Training steps between two updates of the masks.")
+    frequency: int = option(
+        20,
+        int,
+        low=1,
+        help="Training steps between two updates of the masks; fewer if there would be fewer than ten updates.",
+    )
     query_key: Optional[float] = _own_sparsity("query and key dimensions", "neuron")
     value: Optional[float] = _own_sparsity("value dimensions", "neuron")
     attention_heads: Optional[float] = _own_sparsity("attention heads", "neuron", "head")

@@ -31,8 +31,9 @@ class TeacherConfig:
         None,
         str,
         optional=True,
-        help="A trained teacher to use instead: a Rasa archive with an intent classifier of this package, or its "
-        "artifact folder.",
+        help="A trained teacher to use instead: a Rasa archive with exactly one component of this package that learns "
+        "intents alone, such as PrunedBertIntentClassifier (a student must be a transformer), a folder of archives "
+        "(the newest), or an artifact folder.",
     )
     predictions: Optional[str] = option(
         None,
