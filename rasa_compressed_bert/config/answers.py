@@ -83,8 +83,8 @@ class BertAnswerExtractorConfig(BertOptions):
         float,
         low=0,
         high=0.5,
-        help="Share of the questions that are held out, by whole passages, to calibrate confidences and to choose "
-        "no_answer_threshold. The model is not trained on them. 0 disables this.",
+        help="Share of the passages that are held out with all their questions, to calibrate confidences and to choose "
+        "no_answer_threshold; none with fewer than ten passages. The model is not trained on them. 0 disables this.",
     )
 
     def named_paths(self) -> Sequence[Tuple[str, str]]:
