@@ -1,5 +1,6 @@
 """What spaCy's text classifier learns, and which probabilities it predicts."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,22 @@ def test_the_loss_of_the_best_epoch_is_that_of_the_predictions():
         **{"max_length": 16, "epochs": 20, "patience": 3, "batch_size": 8, "learning_rate": 1e-2, "seed": 0},
     )
     assert score.loss == pytest.approx(evaluate(log_probabilities(nlp, TEXTS, max_length=16), expected).loss, abs=1e-4)
+
+
+def test_only_the_examples_of_a_step_are_in_memory(monkeypatch):
+    from spacy.language import Language
+    from spacy.training import Example
+
+    update, alive = Language.update, []
+
+    def counted(self, examples, **options):
+        alive.append(sum(isinstance(one, Example) for one in gc.get_objects()))
+        return update(self, examples, **options)
+
+    monkeypatch.setattr(Language, "update", counted)
+    before = sum(isinstance(one, Example) for one in gc.get_objects())
+    trained(epochs=1)  # 40 messages, 8 in a step
+    assert len(alive) == 5 and max(alive) <= before + 8
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -63,14 +64,15 @@ def train_spacy_textcat(
     """
     temperature = target_temperature(options)
     with _seeded(seed):
-        examples = _examples(nlp, data, options, max_length=max_length)
-        optimizer = nlp.initialize(lambda: examples[:_SAMPLE])
+        examples = partial(_examples, nlp, data, _targets(data, options), max_length=max_length)
+        optimizer = nlp.initialize(lambda: examples(range(min(len(data.texts), _SAMPLE))))
         optimizer.learn_rate = learning_rate
         if start is not None:
             read_weights(nlp, start)
             scale_logits(nlp, start_temperature / temperature)
         plan = {"epochs": epochs, "patience": patience, "batch_size": batch_size, "seed": seed}
-        score = _fit(nlp, examples, optimizer, lambda: temperature * validate(), data.validation_classes, **plan)
+        count, classes = len(data.texts), data.validation_classes
+        score = _fit(nlp, examples, count, optimizer, lambda: temperature * validate(), classes, **plan)
         scale_logits(nlp, temperature)
         return score
 
@@ -92,18 +94,25 @@ def _targets(data: DistillationData, options: StudentDistillationConfig) -> np.n
     return softmax(logs / target_temperature(options), axis=1)
 
 
-def _examples(nlp: Any, data: DistillationData, options: StudentDistillationConfig, *, max_length: int) -> List[Any]:
+def _examples(
+    nlp: Any, data: DistillationData, targets: np.ndarray, places: Iterable[int], *, max_length: int
+) -> List[Any]:
+    """Some of the messages with their targets: with 150 intents they take 23 kB each, all of them gigabytes."""
     from spacy.training import Example
 
     return [
-        Example.from_dict(nlp.make_doc(bounded(text, max_length)), {"cats": dict(zip(data.labels, row.tolist()))})
-        for text, row in zip(data.texts, _targets(data, options))
+        Example.from_dict(
+            nlp.make_doc(bounded(data.texts[place], max_length)),
+            {"cats": dict(zip(data.labels, targets[place].tolist()))},
+        )
+        for place in places
     ]
 
 
 def _fit(
     nlp: Any,
-    examples: List[Any],
+    examples: Callable[[Iterable[int]], List[Any]],
+    count: int,
     optimizer: Any,
     validate: Callable[[], np.ndarray],
     classes: np.ndarray,
@@ -115,16 +124,16 @@ def _fit(
 ) -> Optional[Score]:
     best, best_epoch, best_bytes = None, 0, b""
     rng = np.random.default_rng(seed)
-    total = epochs * -(-len(examples) // batch_size)
+    total = epochs * -(-count // batch_size)
     with stage(_NAME, total) as shown:
         for epoch in range(1, epochs + 1):
             losses: Dict[str, float] = {}
-            order = rng.permutation(len(examples))
+            order = rng.permutation(count)
             for start in range(0, len(order), batch_size):
-                batch = [examples[index] for index in order[start : start + batch_size]]
+                batch = examples(order[start : start + batch_size])
                 nlp.update(batch, sgd=optimizer, drop=_DROPOUT, losses=losses)
                 shown.step()
-            values = {"loss": losses["textcat"] / len(examples)}
+            values = {"loss": losses["textcat"] / count}
             if len(classes):
                 score = evaluate(validate(), classes)
                 values.update({**score.f1, **score.others})
