@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 import numpy as np
 
@@ -27,14 +27,18 @@ def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte order mark
-            rows = list(csv.reader(file))
+            return _read(path, csv.reader(file), labels)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"teacher.predictions: '{path}' cannot be read: {error}") from error
-    if not rows or _TEXT not in rows[0]:
+
+
+def _read(path: Path, rows: Iterator[List[str]], labels: Sequence[str]) -> Dict[str, np.ndarray]:
+    """See `read_predictions`; row by row, as numbers take eight times as much memory while they are texts."""
+    header = next(rows, [])
+    if _TEXT not in header:
         raise DataError(
             f"teacher.predictions: '{path}' has no column named '{_TEXT}'; its first line names the columns."
         )
-    header = rows[0]
     columns = [name for name in header if name != _TEXT]
     missing, unknown = sorted(set(labels) - set(columns)), sorted(set(columns) - set(labels))
     if missing or unknown or len(columns) != len(labels):
@@ -44,7 +48,7 @@ def read_predictions(path: Path, labels: Sequence[str]) -> Dict[str, np.ndarray]
         )
     order = [header.index(label) for label in labels]
     text_column, found = header.index(_TEXT), {}
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(rows, start=2):
         if row:
             found[row[text_column] if len(row) > text_column else ""] = _probabilities(path, number, row, header, order)
     return found

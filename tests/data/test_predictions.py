@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,18 @@ def test_files_that_are_refused(write, text, words):
     with pytest.raises(DataError) as caught:
         read_predictions(write(text), LABELS)
     assert words in str(caught.value) and "teacher.predictions" in str(caught.value)
+
+
+def test_numbers_of_many_rows_are_not_kept_as_text(write):
+    labels = [f"intent_{number}" for number in range(100)]
+    path = write("\n".join([",".join(["text", *labels]), *(f"message {row}" + 100 * ",0.01" for row in range(1000))]))
+    tracemalloc.start()
+    try:
+        found = read_predictions(path, labels)
+        assert tracemalloc.get_traced_memory()[1] < 3e6  # 0.8 MB of numbers, which take 6 MB as texts
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 1000
 
 
 def test_no_file(tmp_path):
