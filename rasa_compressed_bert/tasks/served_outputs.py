@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from rasa_compressed_bert.metrics.entities import entity_f1
 from rasa_compressed_bert.metrics.intents import intent_scores
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
 from rasa_compressed_bert.runtime.message_predictor import Prediction
-from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, RESPONSE_LOGITS, outputs_of
+from rasa_compressed_bert.runtime.ranking import FEATURES, LOGITS, outputs_of
 from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor
 from rasa_compressed_bert.tasks.all_cores import on_all_cores
 from rasa_compressed_bert.tokenization.pieces import PieceTokenizer
@@ -32,27 +32,30 @@ def served_outputs(artifact: Artifact, texts: Sequence[str], *, name: str) -> Tu
     """
     if SPACY_MODEL in artifact.files:
         return SpacyPredictor(artifact).logits(texts), None
-    served = outputs_of_messages(artifact, texts, name=name)
+    served = outputs_of_messages(artifact, texts, (LOGITS, FEATURES), name=name)
     return served[LOGITS], served.get(FEATURES)
 
 
-def outputs_of_messages(artifact: Artifact, texts: Sequence[str], *, name: str) -> Mapping[str, np.ndarray]:
-    """The outputs of a graph for whole messages, by name: logits of intents and responses, and features.
+def outputs_of_messages(
+    artifact: Artifact, texts: Sequence[str], wanted: Collection[str], *, name: str
+) -> Mapping[str, np.ndarray]:
+    """Some outputs of a graph for whole messages, by name, as far as the model has them; the others are not kept.
 
     Args:
         artifact: a model with intents that is not a spaCy model.
         texts: the messages, at least one.
+        wanted: names of outputs that have one row for each message.
         name: the label of the progress bar.
     """
     engine, encode, outputs = open_engine(artifact), encoder_of(artifact), outputs_of(artifact.manifest)
     encoded = [encode(text) for text in texts]
 
     def serve(place: int) -> Dict[str, np.ndarray]:
-        return dict(zip(outputs, run_message(engine, encoded[place])))
+        row = zip(outputs, run_message(engine, encoded[place]))
+        return {output: values for output, values in row if output in wanted}
 
     rows = on_all_cores(serve, [len(ids) for ids in encoded], name=name)
-    found = [output for output in (LOGITS, FEATURES, RESPONSE_LOGITS) if output in outputs]
-    return {output: np.stack([row[output] for row in rows]) for output in found}
+    return {output: np.stack([row[output] for row in rows]) for output in outputs if output in wanted}
 
 
 def served_scores(

@@ -18,7 +18,7 @@ from rasa_compressed_bert.data.example import Example, intent_labels
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
-from rasa_compressed_bert.runtime.ranking import FEATURES
+from rasa_compressed_bert.runtime.ranking import LOGITS, RESPONSE_LOGITS
 from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.served_outputs import outputs_of_messages
 
@@ -77,8 +77,7 @@ def soft_targets(teacher: Artifact, texts: Sequence[str], cache: Cache) -> Mappi
     def ask() -> Artifact:
         with as_artifact_error():
             MessagePredictor(teacher).predict(PROBE)
-        served = outputs_of_messages(teacher, texts, name="ask the teacher")
-        logits = {output: values for output, values in served.items() if output != FEATURES}
+        logits = outputs_of_messages(teacher, texts, (LOGITS, RESPONSE_LOGITS), name="ask the teacher")
         return Artifact({"kind": "soft_targets"}, {WEIGHTS: tensors_to_bytes(logits)})
 
     answer = cache(_key("soft targets", teacher.digest, list(texts)), ask)

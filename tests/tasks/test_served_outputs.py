@@ -10,7 +10,8 @@ from rasa_compressed_bert.data.entities import TagScheme
 from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine, run_message
-from rasa_compressed_bert.tasks.served_outputs import encoder_of, served_outputs
+from rasa_compressed_bert.tasks import served_outputs as served_outputs_module
+from rasa_compressed_bert.tasks.served_outputs import encoder_of, outputs_of_messages, served_outputs
 
 TEXTS = [" ".join(["hello there"] * (1 + number % 6)) + f" {number}" for number in range(70)]
 
@@ -45,6 +46,18 @@ def test_a_model_that_gives_no_features(tokenizer):
     artifact.manifest["outputs"] = ["logits"]
     logits, features = served_outputs(artifact, TEXTS[:2], name="test")
     assert logits.shape == (2, 3) and features is None
+
+
+def test_only_what_is_wanted_is_kept(tokenizer, monkeypatch):
+    rows = []
+
+    def on_one_core(serve, lengths, *, name):
+        rows.extend(map(serve, range(len(lengths))))
+        return rows
+
+    monkeypatch.setattr(served_outputs_module, "on_all_cores", on_one_core)
+    found = outputs_of_messages(artifact_of(tokenizer), TEXTS[:1], ("logits", "response_logits"), name="test")
+    assert set(rows[0]) == set(found) == {"logits"}
 
 
 def test_split_points_of_words_are_those_of_the_model(tokenizer):
