@@ -64,8 +64,8 @@ def response_data(
     head = ResponseHead.from_manifest(teacher.manifest)
     if head is None or list(head.labels) != response_labels(examples):
         return None
-    found = np.array(intents)[intent_targets.argmax(axis=1)]
-    own = np.array([[retrieval_intent(label) == intent for label in head.labels] for intent in found])  # (n, R)
+    of_intent = np.array([[retrieval_intent(label) == intent for label in head.labels] for intent in intents])  # (C, R)
+    own = of_intent[intent_targets.argmax(axis=1)]  # (n, R)
     selected = np.where(own, response_targets, -np.inf).argmax(axis=1)
     classes = np.where(own.any(axis=1), selected, NO_LABEL).astype(np.int32)
     classes[: len(examples)] = head.encode(examples, ())
