@@ -61,7 +61,10 @@ class ServedAnswers:
             NO_ANSWER if span is None else one.passage[span.start : span.end] for span, one in zip(spans, questions)
         ]
         margins = np.array([-np.inf if span is None else span.margin for span in spans])
-        _, passages = np.unique([with_single_blanks(question.passage) for question in questions], return_inverse=True)
+        forms = {passage: with_single_blanks(passage) for passage in {question.passage for question in questions}}
+        # an array of the texts would take the length of the longest one for each question
+        numbers = {form: number for number, form in enumerate(sorted(set(forms.values())))}
+        passages = np.array([numbers[forms[question.passage]] for question in questions], np.int64)
         return cls([question.answer_texts for question in questions], texts, margins, passages)
 
     def __getitem__(self, places: np.ndarray) -> ServedAnswers:

@@ -2,7 +2,9 @@
 
 import logging
 import re
+import tracemalloc
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +131,19 @@ def test_both_kinds_of_questions_weigh_the_same_in_the_threshold():
     assert ServedAnswers(expected, texts, margins, np.arange(12)).best_threshold() == 8.75
     alone = ServedAnswers(expected[:10], texts[:10], margins[:10], np.arange(10))
     assert alone.best_threshold() < 1, "without unanswerable questions, all are answered"
+
+
+def test_a_single_long_passage_takes_memory_once(monkeypatch):
+    monkeypatch.setattr(answer_measuring, "AnswerPredictor", lambda artifact: SimpleNamespace(read=lambda *texts: None))
+    passages = ["x" * 100_000, *(f"passage {number // 2}" + number % 2 * " " for number in range(100))]
+    questions = [Question("", "what ?", passage) for passage in passages]
+    tracemalloc.start()
+    try:
+        answers = ServedAnswers.of(None, questions)
+        assert tracemalloc.get_traced_memory()[1] < 2e6, "as an array, texts take 40 MB"
+    finally:
+        tracemalloc.stop()
+    assert len(set(answers.passages.tolist())) == 51 and answers.passages[1] == answers.passages[2]
 
 
 def test_finetuning_is_measured_on_nothing_that_was_learnt_before(tiny_weights, files, tmp_path):
