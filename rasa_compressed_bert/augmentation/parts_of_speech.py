@@ -95,7 +95,7 @@ def load_tagger(model: str) -> Any:
     """A spaCy model that tags parts of speech.
 
     Raises:
-        ConfigError: if spaCy, or the model, is not installed.
+        ConfigError: if spaCy, or the model, is not installed, or if spaCy cannot load it.
     """
     try:
         import spacy
@@ -109,6 +109,11 @@ def load_tagger(model: str) -> Any:
         raise ConfigError(
             f"augmentation.spacy_model: '{model}' is not installed: python -m spacy download {model}; or leave "
             "spacy_model out, to use classes of words from the training data"
+        ) from error
+    except Exception as error:  # of a package or folder that is no model, or of a model for another version of spaCy
+        raise ConfigError(
+            f"augmentation.spacy_model: '{model}' cannot be loaded ({type(error).__name__}: {error}); choose a model "
+            "for the installed version of spaCy"
         ) from error
 
 

@@ -395,6 +395,16 @@ def test_spacy_model_is_not_installed(configure, monkeypatch, installed):
         train_distilled_classifier(EXAMPLES, config, cache=untouched)
 
 
+@pytest.mark.parametrize("model", ["rasa", "folder"], ids=["another package", "a damaged model"])
+def test_what_spacy_cannot_load(configure, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "meta.json").write_text("{")
+    config = configure(augmentation={"n_iter": 1, "spacy_model": model})
+    with pytest.raises(ConfigError, match=f"augmentation.spacy_model: '{model}' cannot be loaded"):
+        train_distilled_classifier(EXAMPLES, config, cache=untouched)
+
+
 def test_spacy_model_without_a_tagger(configure, cache, tmp_path, monkeypatch):
     import spacy
 
