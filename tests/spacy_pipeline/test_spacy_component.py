@@ -15,11 +15,12 @@ from spacy_harness import LABELS, SHAPE, TEXTS, random_artifact, random_pipeline
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.data.entities import EntityLabel
 from rasa_compressed_bert.errors import ArtifactError, ConfigError, ExportError
 from rasa_compressed_bert.export.documents import document_artifact
 from rasa_compressed_bert.runtime.document_predictor import DocumentPredictor
-from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
-from rasa_compressed_bert.spacy_pipeline.component import CompressedBert
+from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor, Prediction
 from rasa_compressed_bert.spacy_pipeline.package import bert_pipeline
 
 
@@ -48,13 +49,12 @@ def test_intents_and_entities_are_those_of_the_model(artifact, nlp, text):
     expected, doc = MessagePredictor(artifact).predict(text), nlp(text)
     assert doc.text == text and set(doc.cats) == set(LABELS)
     assert doc.cats == pytest.approx({**dict.fromkeys(LABELS, 0.0), **dict(expected.ranking)}, abs=1e-6)
-    whole = [entity for entity in expected.entities if doc.char_span(entity.start, entity.end) is not None]
-    found = {(span.start_char, span.end_char, span.label_): span._.compressed_bert for span in doc.ents}
-    for entity in whole:
-        if (entity.start, entity.end, entity.label.entity) in found:
-            said = found[entity.start, entity.end, entity.label.entity]
-            assert (said["role"], said["group"]) == entity.label[1:]
-            assert said["confidence"] == pytest.approx(entity.confidence, abs=1e-5)
+    places = [(span.start_char, span.end_char, span.label_) for span in doc.ents]
+    assert places == [(entity.start, entity.end, entity.label.entity) for entity in expected.entities]
+    for span, entity in zip(doc.ents, expected.entities):
+        said = span._.compressed_bert
+        assert (said["role"], said["group"]) == entity.label[1:]
+        assert said["confidence"] == pytest.approx(entity.confidence, abs=1e-5)
 
 
 def test_unknown_wordpieces_alone_have_no_intent_if_they_have_none_in_rasa(artifact):
@@ -63,10 +63,12 @@ def test_unknown_wordpieces_alone_have_no_intent_if_they_have_none_in_rasa(artif
     assert doc.cats == dict.fromkeys(LABELS, 0.0) and not doc.ents and doc.vector.any()
 
 
-def test_an_entity_inside_of_a_token_is_widened(nlp):
-    doc = nlp.make_doc("half-baked strawberries")
-    assert CompressedBert.__call__(nlp.get_pipe("compressed_bert"), doc) is doc
-    assert all(doc[span.start].idx == span.start_char for span in doc.ents)
+def test_an_entity_inside_of_a_token_is_widened(nlp, monkeypatch):
+    text, predict = "half-baked strawberries", DocumentPredictor.predict_document
+    parts = [FoundEntity(*place, EntityLabel("fruit"), 0.5) for place in ((0, 2), (16, 23))]
+    told = Prediction({"entities": parts})
+    monkeypatch.setattr(DocumentPredictor, "predict_document", lambda *given: predict(*given)._replace(prediction=told))
+    assert [span.text for span in nlp(text).ents] == ["half", "strawberries"]
 
 
 @pytest.mark.parametrize("text", TEXTS[:2])
