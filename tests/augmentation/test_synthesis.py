@@ -1,5 +1,3 @@
-import logging
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,8 +64,8 @@ def test_replaced_words_are_those_of_the_training_data():
 
 def test_neighbours_replace_words_in_any_case():
     near = {"book": ["reserve"], "table": ["seat", "desk"]}
-    messages = synthetic(["Book a table"], near=near, neighbours=0.5)
-    assert {message.text for message in messages} <= {
+    messages = synthetic(["Book a table"], near=near, neighbours=0.5, n_iter=100)
+    assert {message.text for message in messages} == {
         *("reserve a table", "Book a seat", "Book a desk", "reserve a seat", "reserve a desk")
     }
 
@@ -108,12 +106,6 @@ def test_words_between_the_same_words_have_the_same_tag():
     of_dishes = {tags.of_message(index)[2] for index in range(6)}
     of_songs = {tags.of_message(index)[2] for index in range(6, 12)}
     assert len(of_dishes) == len(of_songs) == 1 and of_dishes != of_songs
-
-
-def test_no_option_is_named_that_only_one_component_has(caplog):
-    with caplog.at_level(logging.INFO):
-        tags_of(TEXTS)
-    assert "spacy_model" not in caplog.text
 
 
 def test_frequent_words_are_likelier():
