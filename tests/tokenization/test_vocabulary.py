@@ -291,8 +291,8 @@ def test_a_smaller_size_keeps_a_subset(case, fewer):
 
 
 @settings(max_examples=100, deadline=None)
-@given(trims(), st.integers(0, 20))
-def test_trimming_what_is_trimmed(case, fewer):
+@given(trims())
+def test_trimming_what_is_trimmed(case):
     whole, _, texts, size = case
     first = trim(whole, texts, size)
     assert trim(first.tokenizer, texts, len(first.rows)).tokenizer == first.tokenizer
@@ -393,8 +393,7 @@ def test_all_characters_of_the_scripts_of_the_texts_are_kept_and_no_others():
 
 def test_a_text_in_a_script_that_is_left_out_is_unknown_and_no_error():
     trimmed = trim(SUBWORDS["Unigram"], ["Погода в Москве"], 0, one_language=True)
-    tokens = Tokenizer.from_str(trimmed.tokenizer).encode("天气").tokens
-    assert "<unk>" in tokens or any("天" in token for token in tokens)
+    assert unknown_id(trimmed.tokenizer) in Tokenizer.from_str(trimmed.tokenizer).encode("天气").ids
 
 
 def test_pieces_similar_to_those_of_the_texts_come_first():
