@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import time
 
 import huggingface_hub
@@ -69,7 +70,7 @@ def test_fewer_positions_than_max_length(case, data, storage):
         create(case.component, config, storage).train(data)
 
 
-def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):
+def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch):
     """transformers would retry six times with growing pauses: 23 seconds until users learn that there is no network."""
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(
@@ -83,8 +84,7 @@ def test_unreachable_hub_is_told_at_once(case, storage, monkeypatch, tmp_path):
     assert time.perf_counter() - start < 12
 
 
-def test_hub_name_needs_no_network_for_its_fingerprint(case):
-    start = time.perf_counter()
+def test_hub_name_needs_no_network_for_its_fingerprint(case, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("It asks for an address."))
     one, other = (case.component.fingerprint_addon(with_weights(case.config, f"name/{n}")) for n in (1, 2))
     assert one != other
-    assert time.perf_counter() - start < 2
