@@ -103,7 +103,8 @@ def test_the_current_folder_has_a_name(tmp_path, monkeypatch):
 
 
 def test_inspect_needs_no_tensorflow(artifact):
-    code = f"from rasa_compressed_bert.__main__ import main; main(['inspect', {str(artifact)!r}]); import sys; "
+    code = "from rasa_compressed_bert.__main__ import main; import sys; "
+    code += f"assert main(['inspect', {str(artifact)!r}]) == 0; "
     code += "assert not {'tensorflow', 'rasa', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], env=worker_environment(1), check=True, stdout=subprocess.DEVNULL)
 

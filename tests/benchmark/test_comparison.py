@@ -218,5 +218,5 @@ def test_threads_are_set_for_every_library():
 @pytest.mark.slow
 def test_worker_reports_why_a_model_does_not_load(tmp_path):
     (tmp_path / "model.tar.gz").write_bytes(b"nothing")
-    with pytest.raises(CompressedBertError, match="cannot be measured"):
+    with pytest.raises(CompressedBertError, match="cannot be measured: ModelNotFound: .*can not be loaded"):
         WorkerProcess(tmp_path / "model.tar.gz", 1)
