@@ -98,8 +98,6 @@ def test_a_study_of_a_student_trains_its_teacher_once(project, tiny_weights, tmp
     assert len((tmp_path / "study" / "trials.csv").read_text().splitlines()) == 4  # with the header and the baseline
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("without_graphs")
 def test_a_figure_that_the_component_does_not_have(project, tiny_weights, capsys):
     component = {**tiny(tiny_weights), "name": "rasa_compressed_bert.BertEntityExtractor", "epochs": 1}
     assert main([*project(component, {"epochs": [1, 2]}), "--threshold", "macro_f1 >= 0.9"]) == 2
