@@ -177,10 +177,6 @@ def test_data_of_a_bot_is_on_pages_with_tests_of_their_own_alone():
     assert pages == {"faq_bots.md", "answers.md"}
 
 
-def test_every_snippet_names_our_component():
-    assert all(any(name in text for name in OURS) for text in YAMLS)
-
-
 def test_the_spaces_of_the_search_are_valid():
     messages, answers = re.findall(r"```\n(search:.*?)```", WHOLE, flags=re.DOTALL)
     space = read_space(yaml.safe_load(messages)["search"], PrunedBertIntentClassifierConfig)
