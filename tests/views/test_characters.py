@@ -87,9 +87,9 @@ def test_stored_and_read_again_it_gives_nearly_the_same():
 
 def test_a_million_characters_take_no_longer_than_a_thousand():
     view = fit_characters(TEXTS, CLASSES, 3, seed=0)
-    start = time.perf_counter()
+    start = time.process_time()
     view.evidence(read("the weather " * 90_000))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_control_characters_change_nothing():

@@ -67,9 +67,9 @@ def test_those_that_are_kept_represent_the_others(monkeypatch):
 
 def test_of_a_hundred_thousand_messages_some_are_chosen_in_linear_time_and_memory():
     features = np.random.default_rng(0).normal(size=(100_000, 8)).astype(np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     view = fit_neighbours(features, np.repeat([0, 1], [99_000, 1_000]), 2, seed=0)
-    assert view.size == 4_000 and time.perf_counter() - start < 10.0
+    assert view.size == 4_000 and time.process_time() - start < 10.0
 
 
 def test_stored_and_read_again_it_gives_nearly_the_same(training):
