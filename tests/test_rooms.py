@@ -67,6 +67,7 @@ ROOMS = {
 TENSORFLOW = {"tensorflow", "tensorflow_model_optimization"}
 THIRD_PARTY = {
     "errors": set(),
+    "units": set(),
     "config": set(),
     "data": {"numpy", "regex"},
     "metrics": {"numpy", "sklearn"},
@@ -87,6 +88,7 @@ THIRD_PARTY = {
     "inspection": {"jinja2", "markupsafe", "matplotlib", "numpy", "scipy"},
     "spacy_pipeline": {"spacy"},
     "search": {"numpy", "optuna", "sqlalchemy", "matplotlib", "plotly"},
+    "__main__": set(),
     "__init__": set(),
 }
 """The third-party packages that a room may import; `benchmark` and `commands` may import any."""

@@ -30,7 +30,7 @@ def test_rows(tmp_path, monkeypatch, tiny_weights, capsys):
     assert "| 60 % pruned, int8 |" in capsys.readouterr().out
 
 
-def testpassages_of_so_many_words():
+def test_passages_of_so_many_words():
     from rasa_compressed_bert.data.questions import Question
 
     questions = [Question("1", "?", "one two three four"), Question("2", "?", "one two")]

@@ -115,14 +115,14 @@ def answered(monkeypatch, tmp_path):
     return run
 
 
-def test_answers_make_the_file(answered, tmp_path, capsys):
+def test_answers_make_the_file(answered, tmp_path):
     keys = DOWN + SPACE + ENTER + DOWN + ENTER + "fr" + ENTER + DOWN + ENTER  # with entities, French, for speed
     assert answered(keys) == 0
     text = (tmp_path / "config.yml").read_text(encoding="utf-8")
     assert "JointBertClassifier" in text and "language: fr" in text and "final_sparsity: 0.8" in text
 
 
-def test_a_file_that_is_there_is_asked_for(answered, tmp_path, capsys):
+def test_a_file_that_is_there_is_asked_for(answered, tmp_path):
     (tmp_path / "config.yml").write_text("mine")
     given = ["--wanted", "intents", "--language", "en", "--prefer", "balance"]
     assert answered(ENTER, *given) == 2 and (tmp_path / "config.yml").read_text() == "mine"

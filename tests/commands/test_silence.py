@@ -36,7 +36,7 @@ nlu:
 OURS = re.compile(
     r"(sensitivity|benchmark|search|report|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
     r"|This model is already compressed .*|\d+ messages? (has an intent|have intents) that the model does not know .*"
-    r"|search: .*|search: another worker .*|(\w|[ ()-])+: \d+ s\."
+    r"|search: .*|(\w|[ ()-])+: \d+ s\."
 )
 """The lines that our commands print to standard error."""
 

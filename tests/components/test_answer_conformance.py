@@ -86,7 +86,7 @@ def test_an_answer_below_the_threshold_is_no_answer(trained):
         decoder.threshold = before
 
 
-def test_other_intents_are_not_answered(certain, case, trained):
+def test_other_intents_are_not_answered(case, trained):
     served = load(case.component, {**case.config, "intents": ["ask"]}, trained.storage)
     served._predictor.decoder.threshold = 0.0
     messages = [

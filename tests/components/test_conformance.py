@@ -64,7 +64,7 @@ def test_default_config_is_accepted_as_it_is(case, storage):
     assert case.component.fingerprint_addon(config)
 
 
-def test_default_config_is_json_and_sections_may_be_null(case, storage):
+def test_default_config_is_json_and_sections_may_be_null(case):
     """Rasa hashes it, and would merge a default section that is a map into the user's, but only one level deep."""
     config = case.component.get_default_config()
     assert json.loads(json.dumps(config, allow_nan=False)) == config

@@ -83,7 +83,7 @@ def test_training_features_in_floats_are_those_that_are_served(case, data, stora
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_many_messages_of_many_lengths_stay_in_their_order(trained, monkeypatch):
+def test_many_messages_of_many_lengths_stay_in_their_order(trained):
     """With several batches, features belong to their messages, whichever batch is ready first."""
     words = ["hot", "cold", "rain", "sun", "pizza", "hothot", "\u200b"]
     texts = [" ".join(words) for words in itertools.product(words, repeat=3)] + ["play " * n for n in range(1, 40)]

@@ -251,7 +251,7 @@ def test_without_response_selection_a_missing_selector_is_warned_of(quick_traini
 
 
 @pytest.mark.slow
-def test_finetuning_refuses_responses_that_are_new(quick_training, tmp_path, tiny_weights):
+def test_finetuning_refuses_responses_that_are_new(quick_training):
     component, _ = quick_training(faq_data())
     component.train(faq_data())  # the same again
     more = {**FAQ, "faq/bank": ["call the bank", "call a bank", "my bank card"]}

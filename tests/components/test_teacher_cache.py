@@ -1,7 +1,7 @@
 """A teacher's predictions stay in Rasa's own training cache until anything that they depend on changes."""
 
 import pytest
-from component_harness import create, make_storage, training_data, weights_of
+from component_harness import create, make_storage, training_data
 
 from rasa_compressed_bert.students.keras import training as keras_students
 from rasa_compressed_bert.tasks import teacher
@@ -48,7 +48,7 @@ def test_other_messages_run_the_teacher_again(asked):
 def test_another_teacher_is_trained_and_run(asked, quick):
     assert asked() == (1, 1, 1)
     slower = {**quick.config["teacher"], "learning_rate": 1e-3}
-    assert weights_of(quick.config) and asked(teacher=slower) == (1, 1, 1)
+    assert asked(teacher=slower) == (1, 1, 1)
 
 
 def test_without_rasas_cache_nothing_is_kept(asked, monkeypatch):

@@ -146,7 +146,7 @@ def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_pat
         assert after == pytest.approx(before, abs=1e-6)
 
 
-def test_views_decide_where_there_are_some(artifact, predictor, tmp_path):
+def test_views_decide_where_there_are_some(artifact, tmp_path):
     classes = np.arange(len(TEXTS))
     viewed = with_views(artifact, TEXTS, classes, OutOfScopeConfig(), voting=Voting(), seed=0)
     write_artifact(viewed, tmp_path)

@@ -103,7 +103,7 @@ def test_other_types_keep_their_commas(told):
     assert prediction.entities[0].label == CITY
 
 
-def test_confidence_is_the_smallest_calibrated_probability(told):
+def test_confidence_is_a_calibrated_probability(told):
     text, part = "buy red apples now", "red apples"
     (entity,) = told(text, part, sure=5.0).entities
     tags = np.eye(SCHEME.num_tags)[1] * 5.0

@@ -169,8 +169,6 @@ def test_a_trial_that_misses_the_threshold_is_complete(project, tmp_path, capsys
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_graphs")
 def test_choices_are_trained_with_the_rest_of_the_bot(project, tmp_path, tiny_weights, capsys, monkeypatch):
-    from test_pipelines import NLU
-
     from rasa_compressed_bert.artifact.archives import artifacts_of
 
     monkeypatch.setenv("RASA_MAX_CACHE_SIZE", "0")

@@ -286,7 +286,7 @@ def test_questions_without_an_answer(tiny_weights, files, tmp_path):
         questions_for(config_of(tiny_weights, files, training_data=str(path)))
 
 
-def test_trained_further(trained, files):
+def test_trained_further(trained):
     config, artifact = trained
     further = train_or_finetune(config, artifact)
     assert further.manifest["encoder"]["layers"] == artifact.manifest["encoder"]["layers"]
@@ -308,7 +308,7 @@ def test_layers_that_the_weights_have_not(tiny_weights, files, monkeypatch):
         train_or_finetune(config_of(tiny_weights, files, pruning={"layers": [0, 2]}), None)
 
 
-def test_a_model_without_documents(trained, caplog):
+def test_a_model_without_documents(trained):
     _, artifact = trained
     files = {name: data for name, data in artifact.files.items() if name != DOCUMENTS}
     assert AnswerPredictor(Artifact(artifact.manifest, files)).answer("how is the pizza ?") is None

@@ -100,7 +100,7 @@ def test_held_out_messages_are_not_learnt_in_another_spelling():
     assert len(compared) == 30 and not learnt & compared and "hello" in learnt
 
 
-def test_a_search_holds_its_messages_out_of_everything(tiny_weights, tmp_path, monkeypatch, caplog):
+def test_a_search_holds_its_messages_out_of_everything(tmp_path, monkeypatch, caplog):
     seen = []
 
     def trained(training, config, *, cache, held_out):

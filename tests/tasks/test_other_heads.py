@@ -32,7 +32,7 @@ class MeasuredTones:
 class ToneHead(MessageHead):
     """A head whose measured values have the same names as those of the intents."""
 
-    name, what, layer = "tones", "a tone", HeadLayer("tone", output="tone_logits")
+    name, layer = "tones", HeadLayer("tone", output="tone_logits")
 
     @staticmethod
     def label_of(example):
@@ -46,7 +46,7 @@ class ToneHead(MessageHead):
 class TopicHead(Head):
     """A head with several labels per message."""
 
-    name, what, layer = "topics", "a topic", HeadLayer("topic", output="topic_logits")
+    name, layer = "topics", HeadLayer("topic", output="topic_logits")
     label_names, size = TOPICS, len(TOPICS)
 
     @classmethod

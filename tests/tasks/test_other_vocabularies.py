@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from subword_harness import KINDS
 from tokenizers import Tokenizer
 
 from rasa_compressed_bert.artifact.artifact import TOKENIZER
@@ -24,9 +23,6 @@ from rasa_compressed_bert.tasks.bert_training import train_bert
 from rasa_compressed_bert.tasks.distillation import train_distilled_classifier
 from rasa_compressed_bert.tasks.featurization import compress_encoder
 from rasa_compressed_bert.tokenization.wordpieces import unknown_id
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tokenization"))
-from subword_harness import KINDS  # noqa: E402
 
 NAMES = ["Unigram", "byte-level BPE, blank first"]
 PLACES = ["München", "Kairo", "北京", "दिल्ली"]
