@@ -14,7 +14,6 @@ from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.export.packing import input_format, pack, state_of, unpack
 
 SHAPE = random_shape(UNEVEN)
-PARTS = ("query", "key", "value")
 
 
 def extremes_for(parameters):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import onnxruntime
 import pytest
+from random_models import UNEVEN, random_parameters, random_shape
 from small_archives import word_tokenizer
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
@@ -15,10 +16,8 @@ from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine
-from tests.random_models import UNEVEN, random_parameters, random_shape
 
 IDS = np.array([[2, 7, 9, 11, 3]])
-VOCABULARY = {piece: index for index, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(46))])}
 TOKENIZER_JSON = word_tokenizer().decode()
 
 

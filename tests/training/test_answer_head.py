@@ -16,7 +16,6 @@ from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
 from rasa_compressed_bert.training.scores import Score
 
 HEAD = AnswerHead(max_answer_length=3, stride=4)
-RNG = np.random.default_rng(0)
 LABELS = np.array(
     [
         [0, -1, -1, 1, 0, 2, 0, -1],  # an answer of three wordpieces
@@ -39,14 +38,18 @@ def expected_loss(logits, labels):
     return np.array(losses).reshape(-1, 2).mean(axis=1)
 
 
+def random_logits(*size):
+    return np.random.default_rng(0).normal(size=size).astype(np.float32)
+
+
 def test_loss():
-    logits = RNG.normal(size=(3, 8, 2)).astype(np.float32)
+    logits = random_logits(3, 8, 2)
     losses = HEAD.losses(tf.constant(logits), tf.constant(LABELS), LabelLoss([HEAD]), None)
     np.testing.assert_allclose(losses, expected_loss(logits, LABELS), rtol=1e-5)
 
 
 def test_a_teacher_is_followed_within_the_passage():
-    logits, teacher = RNG.normal(size=(2, 3, 8, 2)).astype(np.float32)
+    logits, teacher = random_logits(2, 3, 8, 2)
     options = DistillationConfig(alpha=0.0, temperature=1.0)
     loss = DistillationLoss(None, options, [HEAD])
 
@@ -60,7 +63,7 @@ def test_a_teacher_is_followed_within_the_passage():
 
 
 def test_gradients_are_finite():
-    logits = tf.Variable(RNG.normal(size=(3, 8, 2)).astype(np.float32))
+    logits = tf.Variable(random_logits(3, 8, 2))
     with tf.GradientTape() as tape:
         loss = HEAD.losses(logits, tf.constant(LABELS), LabelLoss([HEAD]), None)
     gradient = tape.gradient(loss, logits).numpy()
@@ -128,7 +131,8 @@ def test_messages_have_no_answers():
 
 
 def test_an_export_is_compared_over_the_wordpieces():
-    logits = [RNG.normal(size=(length, 2)) * 3 for length in (9, 4, 12) * 10]
+    rng = np.random.default_rng(0)
+    logits = [rng.normal(size=(length, 2)) * 3 for length in (9, 4, 12) * 10]
     report = _compared(TrainedOutput("answer_logits", logits, 1.0), logits)
     assert (report["messages"], report["changed"], report["distance"]) == (60, 0, 0.0)
     shifted = [rows + 7.0 for rows in logits]  # shifted logits are the same distributions
