@@ -77,11 +77,14 @@ SCENARIOS = {
 
 
 def main() -> int:
-    """Searches, measures the choices on other articles, and writes `results/search_answers.json` and `.md`."""
+    """Searches, measures the choices on other articles, and writes `results/TITLE.json` and `.md`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="files in the format of SQuAD 2.0")
     parser.add_argument(
         "--pretraining", type=Path, nargs="+", help="questions to fine-tune the weights on before the study"
+    )
+    parser.add_argument(
+        "--pretraining-options", type=yaml.safe_load, default={}, help="further options of --pretraining, as YAML"
     )
     parser.add_argument(
         "--sample", type=int, default=4000, help="about how many of --questions, whole passages at random; 0: all"
@@ -95,6 +98,7 @@ def main() -> int:
     parser.add_argument("--threshold", default="exact >= 0.5")
     parser.add_argument("--options", type=yaml.safe_load, default={}, help="further options of all models, as YAML")
     parser.add_argument("--space", type=yaml.safe_load, default=SPACE, help="the search space, as YAML")
+    parser.add_argument("--title", default="search_answers", help="name of the results without its ending")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--work", type=Path, default=HERE / "results" / "scratch" / "search_answers")
     arguments = parser.parse_args()
@@ -106,7 +110,9 @@ def run(arguments: argparse.Namespace) -> None:
     work, base = arguments.work, {**BASE, **arguments.options}
     work.mkdir(parents=True, exist_ok=True)
     if arguments.pretraining:
-        base["model_weights"] = str(fine_tuned_weights(work / "pretraining", arguments.pretraining))
+        data = {"training_data": [str(path) for path in arguments.pretraining]}
+        options = {**PRETRAINING, **data, **arguments.pretraining_options}
+        base["model_weights"] = str(fine_tuned_weights(work / "pretraining", options))
     questions = work / "questions.json"
     counts = write_sample(arguments.questions, questions, arguments.sample)
     pipeline = [{"name": "rasa_compressed_bert.BertAnswerExtractor", **base}]
@@ -126,12 +132,11 @@ def run(arguments: argparse.Namespace) -> None:
         "reported": found["reported"],
         "test": on_test(found, {**base, "training_data": [str(questions)]}, arguments) if arguments.test else {},
     }
-    publish("search_answers", content, to_markdown, folder=arguments.results)
+    publish(arguments.title, content, to_markdown, folder=arguments.results)
 
 
-def fine_tuned_weights(folder: Path, files: Sequence[Path]) -> Path:
-    """The folder of the default weights after they were fine-tuned on questions; trains them once."""
-    options = {**PRETRAINING, "training_data": [str(path) for path in files]}
+def fine_tuned_weights(folder: Path, options: Dict[str, Any]) -> Path:
+    """The folder of weights after they were fine-tuned on questions with these options; trains them once."""
     artifact = trained(folder, options)["artifact"]
     weights = folder / "weights"
     write_answer_weights(state_of(artifact), BertAnswerExtractorConfig.from_dict(options).model_weights, weights)

@@ -41,12 +41,12 @@ def test_a_sample_has_whole_passages(tmp_path):
 @pytest.mark.usefixtures("without_graphs")
 def test_a_study(tmp_path, monkeypatch, tiny_weights, capsys):
     train, test = write_questions(tmp_path / "a.json"), write_questions(tmp_path / "b.json", 20, seed=1)
-    monkeypatch.setitem(search_answers.PRETRAINING, "model_weights", str(tiny_weights))
-    monkeypatch.setitem(search_answers.PRETRAINING, "max_length", 64)
-    options = {"model_weights": str(tiny_weights), "epochs": 1, "max_length": 64, "batch_size": 16}
+    tiny = {"model_weights": str(tiny_weights), "max_length": 64}
+    options = {**tiny, "epochs": 1, "batch_size": 16}
     options["pruning"] = {"layers": [0], "final_sparsity": 0.0, "intermediate": 0.0, "frequency": 1}
     space = {"pruning.layers": [None, [0], [1]], "pruning.intermediate": {"low": 0.0, "high": 0.8}}
     words = ["--pretraining", write_questions(tmp_path / "c.json", 30, seed=2)]
+    words += ["--pretraining-options", yaml.safe_dump(tiny)]
     words += ["--questions", train, "--sample", "60", "--test", test, "--trials", "2", "--threshold", "score >= 0"]
     words += ["--options", yaml.safe_dump(options), "--space", yaml.safe_dump(space)]
     folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path)]
