@@ -72,7 +72,7 @@ def train(
     intents = IntentHead(data.labels)
     held_out = vocabulary.renumber(_tokenized(data.validation_texts, start, config))
     validation = Validation(EncodedExamples(held_out, {intents.name: data.validation_classes}), [intents])
-    training = run.messages.encoded
+    training = replace(run.messages.encoded, labels=data.targets(data.classes))  # alpha is for the users' labels
     fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
     if origin is None:
         run = prune(run)
@@ -86,7 +86,7 @@ def train(
 
 
 def _run_of(data: DistillationData, start: ModelState, config: DistilledIntentClassifierConfig) -> TrainingRun:
-    """The training of the student; the class of a synthetic message is the teacher's prediction."""
+    """The training of the student; for pruning, the class of a synthetic message is the teacher's prediction."""
     options = _options(config)
     encoded, held_out = (_tokenized(texts, start, config) for texts in (data.texts, data.validation_texts))
     vocabulary = UsedVocabulary.of([*encoded, *held_out])
