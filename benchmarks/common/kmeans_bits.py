@@ -15,6 +15,7 @@ from tqdm import tqdm
 from benchmarks.common.names import data_of
 from benchmarks.common.quantized import Dense
 from benchmarks.common.scores import scores_of
+from benchmarks.common.training import model_code
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.example import LabelledMessage
@@ -66,7 +67,7 @@ Cells = Mapping[Setting, Mapping[str, Any]]
 def measure(dense: Dense, messages: Sequence[LabelledMessage], *, path: Path) -> Dict[str, Any]:
     """Scores and sizes of `dense`, and of each of `SETTINGS` in `cells`; those in `path` are not measured again."""
     words = hashlib.sha256(json.dumps(messages).encode("ascii")).hexdigest()
-    results = Results(path, {}, identity={"model": dense.digest, "test messages": words})
+    results = Results(path, {}, identity={"model": dense.digest, "test messages": words, "code": model_code()})
     if "dense" not in results.content:
         results.update(dense=_measured(dense.artifact, messages))
     with tqdm(total=len(SETTINGS), initial=len(results), desc="bits", unit=" models", dynamic_ncols=True) as bar:

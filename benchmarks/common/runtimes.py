@@ -22,6 +22,7 @@ from tqdm import tqdm
 from benchmarks.common.names import data_of
 from benchmarks.common.plots import panel
 from benchmarks.common.quantized import Dense, artifact_in
+from benchmarks.common.training import digest_of, libraries, model_code
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
 from rasa_compressed_bert.benchmark.report import comparison_rows, legend
@@ -48,13 +49,13 @@ WORDPIECES = 16
 
 
 def measure(dense: Dense, messages: Sequence[LabelledMessage], *, folder: Path) -> Dict[str, Any]:
-    """Makes missing archives in `folder`, and measures all of them in one run.
+    """Makes the archives that this code has not made in `folder` yet, and measures all of them in one run.
 
     Returns:
         `results`: for each the result of `compare_models`, its method and runtime, the `parity` of its export, and
         milliseconds of the engine alone (`engine_p50_ms`); `refused`: why some were not exported.
     """
-    folder = folder / dense.digest[:12]
+    folder = folder / digest_of([dense.digest, model_code(), libraries()])
     folder.mkdir(parents=True, exist_ok=True)
     archives, refused = _archives(dense, folder)
     engines = _engines_alone(list(archives.values()), folder / "engines.json")

@@ -19,7 +19,8 @@ from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.models.pretrained import ALIASES, weights_digest
 from rasa_compressed_bert.reporting.environment import environment
 
-_NOT_IN_A_MODEL = ("benchmark", "commands", "search", "spacy_pipeline", "__main__.py")
+_NOT_MEASURED = ("commands", "search", "spacy_pipeline", "__main__.py")
+_NOT_IN_A_MODEL = ("benchmark", *_NOT_MEASURED)
 _SINGLE_THREAD = "_THREADS"  # part of the names of variables that set a library's number of threads
 
 
@@ -98,8 +99,8 @@ def model_code(*, is_ours: bool = True) -> str:
 
 
 def measuring_code() -> str:
-    """Digest of the rooms that affect measurements."""
-    return _code_digest(lambda room: room in ("benchmark", "metrics"))
+    """Digest of the rooms that affect measurements of a trained model, of another version too: those that serve it."""
+    return _code_digest(lambda room: room not in _NOT_MEASURED)
 
 
 def _code_digest(is_wanted: Callable[[str], bool]) -> str:

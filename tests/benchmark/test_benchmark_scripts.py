@@ -265,6 +265,29 @@ def test_bits_that_were_measured_before_an_interruption_are_kept(dense, tmp_path
     assert [cell["refused"] for cell in others] == ["no", "no"]
     with pytest.raises(CompressedBertError, match="differs in test messages"):
         kmeans_bits.measure(dense, messages[:1], path=tmp_path / "bits.json")
+    monkeypatch.setattr(kmeans_bits, "model_code", lambda: "other code")
+    with pytest.raises(CompressedBertError, match="differs in code"):
+        kmeans_bits.measure(dense, messages, path=tmp_path / "bits.json")
+
+
+def test_a_model_that_other_code_has_quantized_is_made_anew(dense, tmp_path, monkeypatch):
+    made = []
+
+    def archived(self, artifact, target):
+        made.append(artifact)
+        target.write_bytes(b"")
+
+    monkeypatch.setattr(runtimes, "METHODS", {"none": runtimes.METHODS["none"]})
+    monkeypatch.setattr(runtimes, "RUNTIMES", ("onnxruntime",))
+    monkeypatch.setattr(runtimes, "compare_models", lambda archives, messages: [{} for _ in archives])
+    monkeypatch.setattr(runtimes, "_engines_alone", lambda archives, path: {str(archive): 1.0 for archive in archives})
+    monkeypatch.setattr(runtimes, "artifact_in", lambda archive: small_artifact())
+    monkeypatch.setattr(Dense, "quantized", lambda self, quantization, runtime: runtime)
+    monkeypatch.setattr(Dense, "archived", archived)
+    for code in ("this code", "this code", "other code"):
+        monkeypatch.setattr(runtimes, "model_code", lambda code=code: code)
+        runtimes.measure(dense, [], folder=tmp_path)
+    assert made == ["onnxruntime", "onnxruntime"]
 
 
 def test_runtimes_as_markdown_and_plot(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from small_archives import small_artifact
 
 from benchmarks import answers, run_distillation, run_spacy
+from benchmarks.common import training
 from benchmarks.common.datasets import write_nlu
 from rasa_compressed_bert.data.example import LabelledMessage
 
@@ -45,6 +46,13 @@ def test_a_model_for_other_questions_options_or_code_is_trained_anew(tmp_path, m
     monkeypatch.setattr(answers, "model_code", lambda: "other code")
     trained()
     assert len(trainings) == 4
+
+
+def test_a_kept_model_is_measured_again_if_other_code_serves_it(monkeypatch):
+    rooms = ("benchmark", "metrics", "runtime", "views", "search", "commands")
+    monkeypatch.setattr(training, "_code_digest", lambda is_wanted: [room for room in rooms if is_wanted(room)])
+    assert training.measuring_code() == ["benchmark", "metrics", "runtime", "views"]
+    assert training.model_code() == ["metrics", "runtime", "views"]
 
 
 def test_a_teacher_for_another_sample_or_code_is_trained_anew(data, tmp_path, monkeypatch, capsys):
