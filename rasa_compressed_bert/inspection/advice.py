@@ -94,7 +94,7 @@ def _of_scope(found: IntentResults, *, tested_scope: bool, detects: bool) -> Ite
         step = (
             "Lower `out_of_scope.in_scope_recall`, or train an intent named `out_of_scope` with such messages."
             if detects
-            else f"Train with `out_of_scope`, or try the threshold {scope.best_threshold:g}, the best one here."
+            else f"Train with `out_of_scope`, or try the threshold {scope.best_threshold}, the best one here."
         )
         yield Advice(step, why, [])
 

@@ -141,8 +141,14 @@ def test_of_two_classifiers_the_last_decides_the_intent_and_the_first_selects_th
             ["50.0 % of the messages in scope are below"],
         ),
         ({"hot": ("a", 0.9), "cold": ("b", 0.9)}, {"why": ("a", 0.8)}, True, ["Only 0.0 %", "the threshold 0.9,"]),
+        (
+            {"hot": ("a", 0.99999992), "cold": ("b", 0.99999992)},
+            {"why": ("a", 0.99999988)},
+            True,
+            ["the threshold 0.9999999,"],
+        ),
     ],
-    ids=["all right", "confused", "not calibrated", "rejected", "not found"],
+    ids=["all right", "confused", "not calibrated", "rejected", "not found", "overconfident"],
 )
 def test_advice_follows_from_what_was_measured(predicted, answers, outside, calibrated, expected):
     predicted({**answers, **outside})

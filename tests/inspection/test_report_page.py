@@ -93,6 +93,12 @@ def test_the_page_of_a_pruned_model_has_every_part(archive, report):
     assert ("name", "viewport") in page.attributes and ("lang", "en") in page.attributes
 
 
+def test_the_best_threshold_has_as_many_digits_as_it_needs(archive, report, predicted):
+    predicted({**{text: (intent, 0.99999992) for intent, text, _ in WEATHER}, "why": ("a", 0.99999988)})
+    page = Page(report(archive, WEATHER, outside=["why"]))
+    assert "the threshold that separates these messages best is 0.9999999." in page.text
+
+
 def test_the_page_loads_nothing(archive, report):
     text = report(archive, WEATHER)
     assert "default-src 'none'" in text and "url(" not in text and "@import" not in text
