@@ -16,6 +16,7 @@ from rasa_compressed_bert.inspection.report import inspection_blocks
 from rasa_compressed_bert.reporting.blocks import Block, Table
 from rasa_compressed_bert.reporting.environment import in_words
 from rasa_compressed_bert.reporting.tables import percent
+from rasa_compressed_bert.training.scores import before_and_after
 from rasa_compressed_bert.units import MB
 
 _TEMPLATE = "report.html.jinja"
@@ -126,9 +127,10 @@ def _summary(component: Mapping[str, Any]) -> List[str]:
 
 def _scores(stages: Mapping[str, Mapping[str, Any]]) -> List[Tuple[str, float, float]]:
     """Scores on the training messages: name, before compression, after it."""
-    if len(stages) < 2:
+    compared = before_and_after(stages)
+    if compared is None:
         return []
-    before, *_, now = stages.values()
+    before, now = compared
     return [
         (name, before[key], now[key])
         for key, name in _SCORES.items()

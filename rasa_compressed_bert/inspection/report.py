@@ -8,6 +8,7 @@ from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.reporting.blocks import Block, Facts, Heading, Prose, Table
 from rasa_compressed_bert.reporting.tables import percent
 from rasa_compressed_bert.training.calibration import MIN_EXAMPLES
+from rasa_compressed_bert.training.scores import before_and_after
 from rasa_compressed_bert.units import MB
 
 _SCORES = {
@@ -58,7 +59,7 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
         now = latency["p50_ms"]["now"]
         rows.append(["latency, ms (fp32 before)", *_pair(latency["p50_ms"]["dense_fp32"], now, digits=2)])
         rows.append(["latency, ms (int8 before)", *_pair(latency["p50_ms"]["dense_int8"], now, digits=2)])
-    before, after = _stages(component)
+    before, after = before_and_after(component["training_scores"]) or ({}, {})
     shared = {key: name for key, name in _SCORES.items() if None not in (before.get(key), after.get(key))}
     for key, name in shared.items():
         change = f"{100 * (after[key] - before[key]):+.1f}"
@@ -209,11 +210,6 @@ def _format(quantization: Mapping[str, Any]) -> str:
     return f"{quantization['method']}: {bits}" + (f", {scales}{trained}" if quantization["method"] != "none" else "")
 
 
-def _stages(component: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    stages = list(component["training_scores"].values())
-    return [stages[0], stages[-1]] if stages else [{}, {}]
-
-
 def _pair(before: float, now: float, *, digits: int) -> List[str]:
     change = f"{before / now:.1f} x less" if now else ""
     return [f"{before:.{digits}f}", f"{now:.{digits}f}", change]
@@ -238,7 +234,12 @@ def _score(score: Mapping[str, float]) -> str:
     parts = [f"{name} {percent(score[key])}" for key, name in _SCORES.items() if score.get(key) is not None]
     named = {*_SCORES, *_ALSO_SHOWN}
     others = {key: value for key, value in score.items() if key not in named and value is not None}
-    return ", ".join([*parts, *(f"{key} {value:.3g}" for key, value in others.items())])
+    return ", ".join([*parts, *(f"{key} {_number(value)}" for key, value in others.items())])
+
+
+def _number(value: float) -> str:
+    """A count in full, or a measure with three digits."""
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def _changes(parity: Mapping[str, Any]) -> str:

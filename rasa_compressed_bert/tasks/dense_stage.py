@@ -9,6 +9,7 @@ from rasa_compressed_bert.tasks.fitting import plan_of, scored, train
 from rasa_compressed_bert.tasks.training_run import TrainingRun
 from rasa_compressed_bert.training.loop import predict_inputs
 from rasa_compressed_bert.training.pruning import FixedMask
+from rasa_compressed_bert.training.scores import FINETUNED
 
 _DENSE_SHARE = 0.5  # of the epochs: a dense model that starts from a linear probe is done sooner than a pruned one
 
@@ -22,7 +23,7 @@ def fine_tune(run: TrainingRun) -> TrainingRun:
 def fine_tune_further(run: TrainingRun) -> TrainingRun:
     """Continues to train a model; weights that are zero stay zero."""
     train(run, plan_of(run, "fine-tune", run.config.epochs), pruning=FixedMask(run.model.encoder))
-    return scored(run, "finetuned")
+    return scored(run, FINETUNED)
 
 
 def fit_dense(run: TrainingRun, name: str, *, halved: bool) -> None:

@@ -15,6 +15,7 @@ from rasa_compressed_bert.data.warnings import quoted
 from rasa_compressed_bert.models.shape import shapes_of
 from rasa_compressed_bert.runtime.predictors import open_predictor
 from rasa_compressed_bert.runtime.timing import quietest_median
+from rasa_compressed_bert.training.scores import FINETUNED, before_and_after
 from rasa_compressed_bert.units import MB
 
 _WIDTH, _NAMES = 80, 18
@@ -88,15 +89,15 @@ def _held_out(manifest: Mapping[str, Any]) -> str:
 
 def _is_trained_further(manifest: Mapping[str, Any]) -> bool:
     """Whether messages were held out in an earlier training, whose data or their order may be different."""
-    return "finetuned" in manifest.get("training_scores", {})
+    return FINETUNED in manifest.get("training_scores", {})
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
     """Scores on the training messages before and after compression; they measure only what compression changed."""
-    stages = list(manifest.get("training_scores", {}).values())
-    if len(stages) < 2:
+    stages = before_and_after(manifest.get("training_scores", {}))
+    if stages is None:
         return []
-    before, after = stages[0], stages[-1]
+    before, after = stages
     changes = [
         f"{name} {100 * before[key]:.1f} -> {100 * after[key]:.1f} %"
         for key, name in _SCORES.items()

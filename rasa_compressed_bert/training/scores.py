@@ -12,6 +12,8 @@ from rasa_compressed_bert.metrics.intents import macro_f1
 
 Predictions = Mapping[str, Any]
 """Logits of messages, `(n, C)`, or of their wordpieces, `n` arrays of `(T_i, C)`, by the name of the output."""
+FINETUNED = "finetuned"
+"""The stage of a continued training, which may have other messages than the stages before it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,20 @@ class Score:
     def to_dict(self) -> Dict[str, float]:
         """Loss and measures by name, as JSON values."""
         return {"loss": self.loss, **self.f1, **self.others}
+
+
+def before_and_after(
+    stages: Mapping[str, Mapping[str, float]],
+) -> Optional[Tuple[Mapping[str, float], Mapping[str, float]]]:
+    """The scores before and after compression; None if they are not of the same messages, or of a single stage.
+
+    Args:
+        stages: the scores on the training messages after each stage, in the order of the stages.
+    """
+    if len(stages) < 2 or FINETUNED in stages:
+        return None
+    before, *_, after = stages.values()
+    return before, after
 
 
 def evaluate(logits: np.ndarray, classes: np.ndarray, *, prefix: str = "") -> Score:

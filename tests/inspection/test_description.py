@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_archives import DENSE, NODE, PRUNED, small_artifact, write_archive
+from small_archives import CROSS_FITTED, DENSE, NODE, PRUNED, SCORES, small_artifact, write_archive
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
@@ -158,6 +158,25 @@ def test_scores_of_an_artifact_of_version_2_are_those_of_held_out_messages():
     assert report["held_out"] == {"validation, dense": {"macro_f1": 0.9}} and report["training_scores"] == {}
     text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     assert "validation, dense" in text and "out of scope" not in text and "training messages" not in text
+
+
+def text_with(**changes):
+    artifact = small_artifact()
+    report = describe(Artifact({**artifact.manifest, **changes}, artifact.files))
+    blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
+    return " ".join(as_text(blocks).split())
+
+
+def test_scores_of_the_messages_of_two_trainings_are_not_compared():
+    assert "macro F1, training messages, % 90.0 88.0 -2.0" in text_with()
+    scores = small_artifact().manifest["training_scores"]
+    text = text_with(training_scores={**scores, "finetuned": SCORES, "final": SCORES})
+    assert "training messages, %" not in text and "training messages, finetuned macro F1 90.0 %" in text
+
+
+def test_counts_of_held_out_messages_are_not_rounded():
+    text = text_with(cross_fitted={**CROSS_FITTED, "messages": 12345})
+    assert "models 2, messages 12345" in text and "loss 0.3," in text
 
 
 CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.02}

@@ -62,6 +62,7 @@ def test_a_model_that_is_trained_further_names_no_message_of_the_first_training(
     words = " ".join(text.split())
     assert "a taken for c 7 times training data" in words and "weakest intents a: F1 50 %" in words
     assert "cross-fitted in the first training: 2 models" in words
+    assert "compression" not in words.replace("before compression", ""), "the scores are of other messages"
 
 
 def test_without_held_out_messages_no_score_is_claimed():
