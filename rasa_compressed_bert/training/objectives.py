@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 import tensorflow as tf
 
@@ -107,7 +107,7 @@ class DistillationLoss(LabelLoss):
         teacher = self._model(inputs.input_ids, inputs.attention_mask)
         states = teacher.states
         if self._layers is not None:
-            states = [*(states[layer] for layer in self._layers), states[-1]]
+            states = _compared(states, self._layers)
         distance = hidden_state_loss(outputs.states, states, inputs.attention_mask)
         return self._of_heads(outputs, inputs, teacher.heads) + self._options.hidden_states * distance
 
@@ -132,6 +132,11 @@ def objective_for(
     return DistillationLoss(teacher, options, heads, layers=layers) if teacher else LabelLoss(heads)
 
 
+def _compared(states: Sequence[tf.Tensor], layers: Sequence[int]) -> List[tf.Tensor]:
+    """Those of a teacher's hidden states with which a student is compared that has some of its layers."""
+    return [*(states[layer] for layer in layers), states[-1]]
+
+
 class SoftTargetLoss:
     """The distance to logits that a teacher computed beforehand, and the cross-entropy with labels where there are any.
 
@@ -139,7 +144,7 @@ class SoftTargetLoss:
         heads: heads that label whole messages.
         options: the kind of distance, the weights and the temperature.
         teacher: a model whose hidden states are matched too; None matches only its logits.
-        layers: the positions of the teacher's hidden states that the student's are compared with, in their order.
+        layers: the layers of the teacher that the student was initialised from; see `DistillationLoss`.
     """
 
     def __init__(
@@ -156,8 +161,7 @@ class SoftTargetLoss:
         """Losses of a batch, see `LabelLoss.losses`; for messages without a label, `alpha` is 0.  # (B,)"""
         options, losses = self._options, tf.add_n([self._of_head(head, outputs, inputs) for head in self._heads])
         if self._teacher is not None:
-            states = self._teacher(inputs.input_ids, inputs.attention_mask).states
-            chosen = [states[layer] for layer in self._layers]
+            chosen = _compared(self._teacher(inputs.input_ids, inputs.attention_mask).states, self._layers)
             losses += options.hidden_states * hidden_state_loss(outputs.states, chosen, inputs.attention_mask)
         return losses
 

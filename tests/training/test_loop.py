@@ -11,14 +11,14 @@ from scipy.special import softmax
 from rasa_compressed_bert.compression.distillation import hidden_state_loss
 from rasa_compressed_bert.compression.shrinking import keep_layers
 from rasa_compressed_bert.compression.weight_pruning import magnitude_mask
-from rasa_compressed_bert.config import DistillationConfig, PruningConfig
+from rasa_compressed_bert.config import DistillationConfig, PruningConfig, StudentDistillationConfig
 from rasa_compressed_bert.heads import IntentHead
 from rasa_compressed_bert.models.dropout import Dropout
 from rasa_compressed_bert.models.task_model import FEATURES, Outputs, TaskModel
 from rasa_compressed_bert.training import loop, progress
-from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad
+from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, pad, soft_targets_of
 from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict, predict_inputs
-from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss, StepInputs
+from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss, SoftTargetLoss, StepInputs
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
 from rasa_compressed_bert.training.pruning import FixedMask, WeightPruning, pruning_for
 from rasa_compressed_bert.training.scores import Score, evaluate
@@ -214,6 +214,19 @@ def test_a_student_of_some_layers_is_compared_with_the_inputs_of_these_layers():
     model = TaskModel(*keep_layers(two, teacher.values(), [1]))(ids, mask).states
     expected = hidden_state_loss(model, [states[1], states[2]], mask)
     np.testing.assert_allclose(short, expected, atol=1e-4)
+
+
+def test_so_is_a_student_that_learns_soft_targets():
+    two = random_shape(((4, 8, 8, 32), (4, 8, 8, 32)), hidden_size=16, vocab_size=12)
+    teacher = TaskModel(two, random_parameters(two, num_classes=3))
+    student = TaskModel(*keep_layers(two, teacher.values(), [1]))
+    ids, mask = pad(TRAINING.input_ids[:4])
+    found, states = student(ids, mask), teacher(ids, mask).states
+    soft = {HEAD.name: np.zeros(4, np.int32), soft_targets_of(HEAD.name): found.heads[HEAD.layer.output]}
+    options = StudentDistillationConfig(hidden_states=1.0)
+    loss = SoftTargetLoss([HEAD], options, teacher=teacher, layers=[1])
+    expected = hidden_state_loss(found.states, [states[1], states[2]], mask)
+    np.testing.assert_allclose(loss.losses(found, StepInputs(ids, mask, soft)), expected, atol=1e-5)
 
 
 def config(method, **options):
