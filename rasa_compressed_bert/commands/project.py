@@ -98,7 +98,7 @@ def read_project(
     from rasa_compressed_bert.components.nlu_files import load_training_data
     from rasa_compressed_bert.data.squad import read_questions
 
-    config, text = read_yaml(path), path.read_text(encoding="utf-8")
+    config, text = read_yaml(path), _text_to_rewrite(path)
     pipeline = config.get("pipeline") if isinstance(config, dict) else None
     if not isinstance(pipeline, list) or not all(isinstance(item, dict) for item in pipeline):
         raise CompressedBertError(f"--config: '{path}' has no pipeline.")
@@ -115,6 +115,25 @@ def read_project(
     examples = _examples(component, pipeline, data, in_order=nlu.is_dir())
     learns = options.learns_entities and ("lookups" in varied or pipeline[place].get("lookups", True))
     return Project(config, text, place, options, examples, known=known_values_of(data) if learns else None)
+
+
+def _text_to_rewrite(path: Path) -> str:
+    """The text of a config.yml, of which `Project.with_options` makes others at the end of a search.
+
+    Raises:
+        CompressedBertError: if the reader that keeps names of environment variables refuses what Rasa accepts.
+    """
+    from rasa.shared.exceptions import YamlSyntaxException
+    from rasa.shared.utils.io import read_yaml_file
+
+    try:
+        read_yaml_file(path, reader_type="rt")
+    except YamlSyntaxException as error:
+        raise CompressedBertError(
+            f"--config: '{path}' has YAML that search cannot write again, such as a tab after a colon or before a "
+            f"comment, where spaces can be read: {error}"
+        ) from error
+    return path.read_text(encoding="utf-8")
 
 
 def _component(path: Path, pipeline: Sequence[Dict[str, Any]], *, learns_answers: bool) -> Tuple[int, Any]:

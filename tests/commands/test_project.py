@@ -130,6 +130,15 @@ def test_a_config_is_written_without_secrets(files, monkeypatch, tmp_path):
     assert others == {"name": "other.Extractor", "url": "http://me:s3cret@host", "tolerance": 1e-3}
 
 
+@pytest.mark.parametrize("option", ["epochs:\t3", "epochs: 3\t# that many"])
+def test_a_config_that_cannot_be_written_again_is_refused_before_the_search(files, option):
+    """Rasa reads these tabs, and the reader that keeps the names of environment variables does not."""
+    config, nlu = files("PrunedBertIntentClassifier", option)
+    assert read_yaml(config)["pipeline"][0]["epochs"] == 3
+    with pytest.raises(CompressedBertError, match="--config: '.*config.yml' has YAML that search cannot write again"):
+        read_project(config, nlu)
+
+
 @pytest.mark.parametrize("language", ["de", ["de"], {"de": 1}, 5, None])
 def test_the_language_in_the_metadata_may_be_of_any_type(tmp_path, monkeypatch, language):
     model = write_archive(tmp_path / "model.tar.gz", {})
