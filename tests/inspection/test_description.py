@@ -1,5 +1,6 @@
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from small_archives import CROSS_FITTED, DENSE, NODE, PRUNED, SCORES, small_arti
 
 from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact, write_artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
+from rasa_compressed_bert.benchmark import latency
 from rasa_compressed_bert.benchmark.latency import before_and_after
+from rasa_compressed_bert.benchmark.random_models import random_artifact
 from rasa_compressed_bert.errors import ArtifactError, CompressedBertError
 from rasa_compressed_bert.inspection.description import describe, inspect_model
 from rasa_compressed_bert.inspection.report import inspection_blocks
@@ -102,6 +105,20 @@ def test_text_has_widths_scores_and_latency():
         "neighbours: 39 messages stored; with a familiarity below 0.420, a confidence is below 0.3 (5.0 % of 38 ",
     ):
         assert part in text, text
+
+
+def test_latency_before_is_measured_without_trimmed_wordpieces(monkeypatch):
+    """They would take more than a gigabyte: a multilingual vocabulary has 250,000."""
+    trimmed, sizes = small_artifact(), []
+    manifest = {**trimmed.manifest, "dense_encoder": replace(DENSE, vocab_size=250_037).to_dict()}
+
+    def made(shape, **options):
+        sizes.append(shape.vocab_size)
+        return random_artifact(replace(shape, vocab_size=9), **options)
+
+    monkeypatch.setattr(latency, "random_artifact", made)
+    before_and_after(Artifact(manifest, trimmed.files), text="oh it is hot")
+    assert sizes == [9, 9]
 
 
 def test_the_temperature_is_that_of_what_the_model_predicts():
