@@ -76,5 +76,5 @@ def run(arguments: argparse.Namespace) -> None:
         out_of_scope=arguments.out_of_scope.name if arguments.out_of_scope else "",
         environment=environment(),
     )
-    arguments.out.write_text(page, encoding="utf-8")
+    arguments.out.write_text(page, encoding="utf-8", errors="replace")  # names of files may be in another encoding
     show([Lines([f"Written: {arguments.out}"])])

@@ -107,6 +107,7 @@ def run(arguments: argparse.Namespace) -> None:
     header = {"model": arguments.model.resolve().name, **given}
     header.update(max_messages=most, **environment())
     content = measure_sensitivity(artifact, asked, sweep, path=paths[0], header=header, fresh=arguments.fresh)
-    paths[1].write_text(sensitivity_markdown(content), encoding="utf-8")
+    # the names of model and messages may be in another encoding
+    paths[1].write_text(sensitivity_markdown(content), encoding="utf-8", errors="replace")
     plot_sensitivity(content, paths[2])
     show([*sensitivity_blocks(content, all_parts=paths[1]), Lines([f"Written: {path}" for path in paths])])

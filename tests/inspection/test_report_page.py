@@ -1,6 +1,7 @@
 """The HTML page of `report`: its content, and that nothing in names and messages is executed."""
 
 import json
+import os
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -97,6 +98,17 @@ def test_the_best_threshold_has_as_many_digits_as_it_needs(archive, report, pred
     predicted({**{text: (intent, 0.99999992) for intent, text, _ in WEATHER}, "why": ("a", 0.99999988)})
     page = Page(report(archive, WEATHER, outside=["why"]))
     assert "the threshold that separates these messages best is 0.9999999." in page.text
+
+
+@pytest.mark.parametrize("command", ["report", "sensitivity"])
+def test_names_of_files_may_be_in_another_encoding(archive, tmp_path, command):
+    named = archive.rename(tmp_path / os.fsdecode(b"mod\xe8le.tar.gz"))
+    messages = nlu(tmp_path / os.fsdecode(b"pr\xe9nom.json"), WEATHER)
+    options = ["--bits", "4", "--sparsity", "0.5"] if command == "sensitivity" else []
+    assert main([command, str(named), "--nlu", str(messages), "--out", str(tmp_path / "out"), "--quiet", *options]) == 0
+    written = tmp_path / "out" if command == "report" else tmp_path / "out" / "results.md"
+    text = written.read_text(encoding="utf-8")
+    assert "mod?le.tar.gz" in text and "pr?nom.json" in text
 
 
 def test_the_page_loads_nothing(archive, report):
