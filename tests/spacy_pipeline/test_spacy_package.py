@@ -55,12 +55,13 @@ def package(source, out, *options):
 
 @pytest.mark.slow
 def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsys):
-    assert package(folder, tmp_path / "out", "--version", "1.2.3") == 0
+    out = tmp_path / "my bot"
+    assert package(folder, out, "--version", "1.2.3") == 0
     output = capsys.readouterr().out
-    (wheel,) = (tmp_path / "out").glob("*.whl")
+    (wheel,) = out.glob("*.whl")
     assert wheel.name == "de_fruit-1.2.3-py3-none-any.whl"
-    assert str(wheel) in output and 'spacy.load("de_fruit")' in output
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {wheel.name, PIPELINE}
+    assert f"`pip install '{wheel}'`" in output and 'spacy.load("de_fruit")' in output
+    assert {path.name for path in out.iterdir()} == {wheel.name, PIPELINE}
 
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
     subprocess.run([*pip, "--target", str(tmp_path / "site"), str(wheel)], check=True)
@@ -76,7 +77,7 @@ def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsy
     expected = bert_pipeline(random_artifact(), "de")(TEXT)
     assert cats == pytest.approx(expected.cats, abs=1e-6) and np.allclose(vector, expected.vector, atol=1e-5)
     assert rest == ["de", "fruit", [f"rasa_compressed_bert>={__version__}"], []]
-    assert spacy.load(tmp_path / "out" / PIPELINE)(TEXT).cats == pytest.approx(cats, abs=1e-6)
+    assert spacy.load(out / PIPELINE)(TEXT).cats == pytest.approx(cats, abs=1e-6)
 
 
 @pytest.mark.slow
