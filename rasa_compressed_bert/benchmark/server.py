@@ -195,6 +195,7 @@ def serve(archive: Path, *, workers: int = 1, threads: int = 1) -> Iterator[Serv
         command = [sys.executable, "-m", "rasa", "run", "--enable-api", "-i", "127.0.0.1", "-p", str(port)]
         command += ["--endpoints", str(endpoints), "--credentials", str(credentials), "-m", str(archive.resolve())]
         variables = {**worker_environment(threads), "SANIC_WORKERS": str(workers), "LOG_LEVEL": "INFO"}
+        variables["PYTHONPATH"] += os.pathsep + os.getcwd()  # of which Rasa imports a bot's own components
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
