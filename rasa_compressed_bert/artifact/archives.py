@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import re
@@ -31,6 +32,7 @@ _LARGEST_HEADER = 2**14
 
 tarfile keeps headers in memory, several times, and in Python before 3.10.15 takes quadratic time for some.
 """
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _COMPONENTS, _METADATA = "components", "metadata.json"  # as in rasa.engine.storage.local_model_storage
 
 
@@ -81,6 +83,11 @@ def unpacked(archive: Path) -> Iterator[Path]:
                         if member.isfile():
                             _write(tar, member, folder=folder)
         except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise CompressedBertError(
+                    f"'{archive}' cannot be unpacked, as '{folder.parent}' is full. Make space, or set TMPDIR to "
+                    "another folder."
+                ) from error
             raise CompressedBertError(f"'{archive}' is not a readable Rasa model: {error}") from error
         yield folder
 

@@ -1,8 +1,11 @@
+import errno
 import gzip
 import io
 import os
 import tarfile
+import tempfile
 from contextlib import nullcontext
+from unittest.mock import Mock
 
 import pytest
 from small_archives import NODE, small_artifact, write_archive
@@ -66,6 +69,13 @@ def test_an_archive_that_fills_the_disk_is_refused(tmp_path, monkeypatch):
     path = make_tar(tmp_path / "model.tar.gz", *((tarfile.TarInfo(name), b"x" * 20_000) for name in "ab"))
     with pytest.raises(CompressedBertError, match="more than 30000 bytes of files"), archives.unpacked(path):
         pass
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_model(archive, monkeypatch):
+    monkeypatch.setattr(archives, "_write", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(CompressedBertError, match=f"cannot be unpacked, as '{tempfile.gettempdir()}' is full"):
+        with archives.unpacked(archive):
+            pass
 
 
 def test_an_archive_of_very_many_files_is_refused(tmp_path, monkeypatch):
