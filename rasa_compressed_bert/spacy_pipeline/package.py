@@ -170,9 +170,11 @@ def check(package: Package, out: Path, *, other: Optional[str] = None) -> None:
 
 
 def _add_other(nlp: Language, other: str) -> None:
+    """Adds a second pipeline; a folder is named by its whole path, as the package may be loaded in any other folder."""
     nlp.meta["requirements"] = list(_REQUIREMENTS)  # of the component that runs the other pipeline
     try:
-        nlp.add_pipe(secondary_pipeline.NAME, config={"model": other})
+        is_folder = Path(other).is_dir() and not spacy.util.is_package(other)  # spaCy prefers packages
+        nlp.add_pipe(secondary_pipeline.NAME, config={"model": str(Path(other).resolve()) if is_folder else other})
     except Exception as error:  # a folder may be invalid in any way
         raise ConfigError(f"--beside: spaCy cannot load '{other}': {error}") from error
 

@@ -20,6 +20,7 @@ from rasa_compressed_bert.runtime.spacy_predictor import SpacyPredictor, textcat
 from rasa_compressed_bert.spacy_pipeline.package import (
     PIPELINE,
     Package,
+    _add_other,
     bert_pipeline,
     check,
     textcat_pipeline_of,
@@ -78,6 +79,17 @@ def test_a_package_installs_and_loads_in_another_process(folder, tmp_path, capsy
     assert cats == pytest.approx(expected.cats, abs=1e-6) and np.allclose(vector, expected.vector, atol=1e-5)
     assert rest == ["de", "fruit", [f"rasa_compressed_bert>={__version__}"], []]
     assert spacy.load(out / PIPELINE)(TEXT).cats == pytest.approx(cats, abs=1e-6)
+
+
+def test_a_second_pipeline_in_a_folder_is_found_from_any_other(tmp_path, monkeypatch):
+    spacy.blank("en").to_disk(tmp_path / "other")
+    monkeypatch.chdir(tmp_path)
+    nlp = spacy.blank("en")
+    _add_other(nlp, "other")
+    nlp.to_disk(tmp_path / "both")
+    (tmp_path / "bot").mkdir()
+    monkeypatch.chdir(tmp_path / "bot")
+    assert len(spacy.load(tmp_path / "both")(TEXT)) == 4
 
 
 @pytest.mark.slow
