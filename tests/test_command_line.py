@@ -14,7 +14,7 @@ from forked_rasa import run_rasa
 from small_archives import small_artifact, write_archive
 
 from rasa_compressed_bert.__main__ import main
-from rasa_compressed_bert.artifact.artifact import Artifact, write_artifact
+from rasa_compressed_bert.artifact.artifact import Artifact, read_artifact, write_artifact
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.commands.benchmark import labelled
 from rasa_compressed_bert.commands.quiet import silence_libraries
@@ -149,6 +149,13 @@ def test_names_of_components_cannot_control_the_terminal(tmp_path, capsys):
     assert main(["export", str(archive), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert r"out/a\x1b[2J/model.onnx" in said and "\x1b" not in said
+
+
+def test_an_export_does_not_replace_its_model(tmp_path, capsys):
+    write_artifact(small_artifact(), tmp_path / "model")
+    assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "model")]) == 2
+    assert "model' is a model, which the files would replace" in capsys.readouterr().err
+    assert read_artifact(tmp_path / "model").files
 
 
 def test_a_component_that_cannot_be_exported_is_named_and_the_others_are(tmp_path, capsys):

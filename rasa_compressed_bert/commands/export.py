@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         CompressedBertError: if options contradict each other, if there is no model, or if a component cannot be
             exported, after all others were written.
     """
-    from rasa_compressed_bert.artifact.archives import artifacts_of
+    from rasa_compressed_bert.artifact.archives import artifacts_of, is_artifact
     from rasa_compressed_bert.artifact.artifact import MANIFEST, TOKENIZER
     from rasa_compressed_bert.components.nlu_files import load_messages
     from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
@@ -69,6 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise CompressedBertError(f"'{arguments.model}' has no component of rasa_compressed_bert to export.")
     folders = {name: arguments.out / name if len(found) > 1 else arguments.out for name in found}
     for folder in folders.values():
+        if is_artifact(folder):
+            raise CompressedBertError(f"--out: '{folder}' is a model, which the files would replace; name another.")
         make_folder(folder, files=[f"model.{arguments.format}", TOKENIZER, MANIFEST])
     failed = []
     for name, artifact in found.items():
