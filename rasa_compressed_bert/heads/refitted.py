@@ -24,7 +24,7 @@ class MeasuredLayer:
     """The measurements of a linear layer on held-out messages.
 
     Attributes:
-        score: score of the dense model.
+        score: score of the dense model with the layer that `refit` chooses.
         refit: whether logistic regression on the features replaces the fine-tuned layer, as it does unless the latter
             is clearly better.
         accuracies: accuracies of the fine-tuned layer and of logistic regression on its features, as shares.
@@ -109,11 +109,12 @@ class RefittedHead(MessageHead):
         }
         right = {name: logits.argmax(axis=1) == classes for name, logits in layers.items()}
         refit = not clear_gain(right["head"], right["refit"])
+        chosen = layers["refit" if refit else "head"]
         return self.measured_class(
-            evaluate(layers["head"], classes, prefix=self.prefix),
+            evaluate(chosen, classes, prefix=self.prefix),
             refit,
             accuracies={name: float(np.mean(own)) for name, own in right.items()},
-            temperature=calibration_temperature(layers["refit" if refit else "head"], classes),
+            temperature=calibration_temperature(chosen, classes),
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from rasa_compressed_bert.heads import ResponseHead, heads_of
 from rasa_compressed_bert.heads.refitted import MeasuredLayer, ObservedLayers
 from rasa_compressed_bert.training.batches import NO_LABEL
 from rasa_compressed_bert.training.objectives import DistillationLoss, LabelLoss
+from rasa_compressed_bert.training.scores import evaluate
 
 LABELS = ("chat/a", "chat/b", "faq/a", "faq/b", "faq/c", "one/only")
 HEAD = ResponseHead(LABELS)
@@ -115,8 +116,9 @@ def test_held_out_messages_choose_the_layer_and_its_temperature():
     wrong = np.roll(right[:, :2], 1, axis=1)
     wrong = np.pad(wrong, ((0, 0), (0, 4)), constant_values=-1e9)
     right = HEAD.compared(right, classes)
-    assert not HEAD.measure([ObservedLayers(classes, right, wrong)]).refit
+    kept = HEAD.measure([ObservedLayers(classes, right, wrong)])
     measured = HEAD.measure([ObservedLayers(classes, wrong, right)])
+    assert not kept.refit and kept.score == measured.score == evaluate(right, classes, prefix=HEAD.prefix)
     assert measured.refit and measured.accuracies == {"head": 0.0, "refit": 1.0} and measured.temperature < 1.0
     assert HEAD.measure([ObservedLayers(classes[:0], right[:0], wrong[:0])]) is None
     assert set(HEAD.refitted(lambda: separable()[0], separable()[1], measured, seed=0)) == {
