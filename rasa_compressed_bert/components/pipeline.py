@@ -21,7 +21,7 @@ from rasa_compressed_bert.models.pretrained import only_language
 
 logger = logging.getLogger(__name__)
 _FALLBACK, _THRESHOLD, _DEFAULT = "FallbackClassifier", "threshold", 0.3
-_UNSURE = DEFAULT_NLU_FALLBACK_INTENT_NAME
+_NLU_FALLBACK = DEFAULT_NLU_FALLBACK_INTENT_NAME
 # a node of the training graph, and its key from config.yml
 _DATA_PROVIDER, _LANGUAGE = "NLUTrainingDataProvider", "language"
 _TRAIN = "train"  # the method of a node that learns
@@ -105,9 +105,9 @@ def warn_of_missing_intents(intents: Collection[str], execution_context: Executi
             f"intents: {component} answers messages of certain intents, but no component before it in the pipeline "
             "predicts an intent, so it answers none. Put it after the intent classifier."
         )
-    elif _UNSURE in intents and not any(issubclass(used, FallbackClassifier) for used in before):
+    elif _NLU_FALLBACK in intents and not any(issubclass(used, FallbackClassifier) for used in before):
         logger.warning(
-            f"intents: {component} answers messages of {_UNSURE}, but no {_FALLBACK} before it in the pipeline "
+            f"intents: {component} answers messages of {_NLU_FALLBACK}, but no {_FALLBACK} before it in the pipeline "
             f"predicts this intent. Put it after {_FALLBACK}."
         )
 

@@ -47,7 +47,7 @@ class ComponentConfig(ABC):
         problems += [conflict for conflict in conflicts if invalid.isdisjoint(conflict.options)]
         if problems:
             own = {name: getattr(config, name) for name in options_of(cls)}
-            hints = rasa_options.advice_beside(invalid - own.keys(), own, cls.default_config())
+            hints = rasa_options.advice_on_shared_options(invalid - own.keys(), own, cls.default_config())
             problems += [Problem((name,), f"{name}: {hint}") for name, hint in hints.items()]
             raise ConfigError(*(problem.text for problem in problems), component=cls.component())
         return config

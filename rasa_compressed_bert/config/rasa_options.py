@@ -50,7 +50,9 @@ def advice_on_value(name: str, value: Any) -> Optional[str]:
     return None
 
 
-def advice_beside(unknown: Collection[str], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Dict[str, str]:
+def advice_on_shared_options(
+    unknown: Collection[str], own: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Dict[str, str]:
     """Return what to do with options of a component that were probably set for DIETClassifier, by name.
 
     Args:

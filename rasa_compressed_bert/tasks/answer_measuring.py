@@ -89,7 +89,7 @@ class ServedAnswers:
         return min(self.answerable, len(self.expected) - self.answerable) >= _FEWEST_OF_A_KIND
 
     @property
-    def choose_threshold(self) -> bool:
+    def can_choose_threshold(self) -> bool:
         """Whether they are enough to choose a threshold."""
         return np.isfinite(self.margins).sum() >= MIN_EXAMPLES and self.has_both_kinds
 
@@ -149,7 +149,7 @@ def measured(
         answers = ServedAnswers.of(artifact, held_out)
         scores = {"questions": len(held_out), **_scores(answers, entry, config)}
         entry = _fitted(answers, entry, config)
-        if config.no_answer_threshold is None and not answers.choose_threshold:
+        if config.no_answer_threshold is None and not answers.can_choose_threshold:
             if before is None or len(held_out) >= MIN_EXAMPLES:
                 _warn_of_threshold(answers, entry["threshold"])
     elif config.no_answer_threshold is not None:
@@ -171,7 +171,7 @@ def _fitted(answers: ServedAnswers, entry: Mapping[str, Any], config: BertAnswer
         fitted.update(slope=slope, intercept=intercept)
     if config.no_answer_threshold is not None:
         return {**fitted, "threshold": config.no_answer_threshold}
-    if not answers.choose_threshold:
+    if not answers.can_choose_threshold:
         return fitted
     return {**fitted, "threshold": AnswerDecoder(fitted).confidence(answers.best_threshold())}
 
