@@ -332,8 +332,8 @@ ENGLISH = "The museum is open from nine to six every day except Monday. Children
         ([ENGLISH, GERMAN[:20]], "en", None),
         ([GERMAN], None, None),
         (["\u200b"], "en", None),
-        (["Warsaw stands on the Vistula River. " * 30] * 20_000, "en", None),
-        ([GERMAN * 10] * 50_000, "en", "of the words are not in the vocabulary"),
+        (["Warsaw stands on the Vistula River. " * 30] * 5_000, "en", None),
+        ([GERMAN * 10] * 5_000, "en", "of the words are not in the vocabulary"),
     ],
 )
 def test_documents_in_another_language_than_the_weights(texts, language, warned, caplog):
