@@ -17,7 +17,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
@@ -33,9 +33,13 @@ from rasa_compressed_bert.benchmark.latency import call_of, in_turns
 from rasa_compressed_bert.benchmark.random_models import bert_base_shape, evenly_pruned, random_artifact
 from rasa_compressed_bert.benchmark.report import comparison_rows, legend
 from rasa_compressed_bert.components.nlu_files import load_messages
+from rasa_compressed_bert.config import OutOfScopeConfig
+from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.models.pretrained import local_folder
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import environment, in_words
+from rasa_compressed_bert.tasks.view_stage import with_views
+from rasa_compressed_bert.training.voting import UNMEASURED
 from rasa_compressed_bert.units import MB
 
 logger = logging.getLogger("benchmarks")
@@ -107,7 +111,7 @@ def measure_messages(max_messages: int) -> List[Dict[str, Any]]:
         train_row(models["lmf_diet"], _config(_lmf_diet(work / "bert_base")), work / "train.yml")
         train_row(models["pruned int8"], _config([_ours(work / "tiny")]), work / "train.yml")
         archives = {label: folder / "model.tar.gz" for label, folder in models.items()}
-        replace_encoder(archives["pruned int8"], work / "swapped.tar.gz")
+        replace_encoder(archives["pruned int8"], work / "swapped.tar.gz", load_messages(work / "train.yml"))
         archives["pruned int8"] = work / "swapped.tar.gz"
         results = compare_models(archives, load_messages(NLU, max_messages), threads=1)
     meaningless = ("accuracy", "macro_f1", "calibration_error")  # the weights are random
@@ -134,15 +138,27 @@ def save_random_bert(folder: Path, *, hidden_size: int, layers: int, heads: int,
     transformers.BertTokenizerFast(vocab_file=str(vocabulary), do_lower_case=True).save_pretrained(folder)
 
 
-def replace_encoder(archive: Path, target: Path) -> None:
-    """Copies a trained archive with its model replaced by a random one of BERT-base's shape, pruned and in int8."""
+def replace_encoder(archive: Path, target: Path, messages: Sequence[LabelledMessage]) -> None:
+    """Copies a trained archive with its model replaced by a random one of BERT-base's shape, pruned and in int8.
+
+    The views of a message are fitted to the random model, as they take time too.
+
+    Args:
+        archive: an archive with one classifier.
+        target: where to write.
+        messages: the messages that the classifier was trained on.
+    """
+    texts = [message.text for message in messages]
     with unpacked(archive) as folder:
         for name, trained in artifacts_in(folder).items():
             manifest = trained.manifest
             shape = evenly_pruned(bert_base_shape(max_position_embeddings=manifest["max_length"]), SPARSITY)
             random = random_artifact(shape, int8=True, classes=len(manifest["labels"]))
             files = {**random.files, TOKENIZER: trained.files[TOKENIZER]}
-            write_artifact(Artifact({**manifest, **random.manifest}, files), folder / "components" / name)
+            swapped = Artifact({**manifest, **random.manifest}, files)
+            classes = np.array([manifest["labels"].index(message.intent) for message in messages])
+            swapped = with_views(swapped, texts, classes, OutOfScopeConfig(), voting=UNMEASURED, seed=0)
+            write_artifact(swapped, folder / "components" / name)
         with tarfile.open(target, "w:gz") as tar:
             tar.add(folder, arcname="")
 

@@ -21,6 +21,7 @@ from benchmarks.common.comparing import Row, compare_rows, train_rows
 from benchmarks.common.datasets import stratified_sample, write_nlu
 from benchmarks.common.rasa_tokenizers import is_chinese, rasa_tokenizer, with_tokenizer
 from benchmarks.common.scores import mean_and_deviation, reused_in_words, seeds_in_words
+from rasa_compressed_bert.benchmark.report import groups_in_words
 from rasa_compressed_bert.benchmark.workers import WorkerProcess
 from rasa_compressed_bert.components.nlu_files import load_messages, load_training_data
 from rasa_compressed_bert.data.example import RESPONSE_DELIMITER, LabelledMessage, retrieval_intent
@@ -203,7 +204,8 @@ time on one thread; memory: what the model adds to a worker; training: the whole
         table.append(line)
     made = f"Made by `{content['command']}` on {in_words(content['environment'])}."
     older = reused_in_words(content["results"], [LABELS[cell["row"]] for cell in content["results"]])
-    parts = [f"# {name}", introduction, older, tables.markdown_table(table), made]
+    groups = groups_in_words(content["results"])
+    parts = [f"# {name}", introduction, older, groups, tables.markdown_table(table), made]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -13,6 +13,7 @@ from benchmarks.common.plots import panel
 from benchmarks.common.rasa_tokenizers import JIEBA, WHITESPACE
 from benchmarks.common.rows import BOTH, LMF, MULTILINGUAL_WEIGHTS, model_name
 from benchmarks.common.scores import mean_and_deviation, reused_in_words, seeds_in_words
+from rasa_compressed_bert.benchmark.report import groups_in_words
 from rasa_compressed_bert.reporting import tables
 from rasa_compressed_bert.reporting.environment import in_words
 
@@ -31,7 +32,7 @@ def to_markdown(title: str, content: Mapping[str, Any]) -> str:
     """A page with the tables of a data set, and how the figures were measured."""
     cells = _cells(content)
     older = reused_in_words(cells, [name_of(cell["model"]) for cell in cells])
-    parts = [f"# {title}", _introduction(content), older]
+    parts = [f"# {title}", _introduction(content), older, groups_in_words(cells)]
     if "data" in content:
         parts += [_messages(content["data"]), tables.markdown_table(_models(content["data"]["results"]))]
     else:

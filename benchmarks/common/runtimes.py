@@ -25,7 +25,7 @@ from benchmarks.common.quantized import Dense, artifact_in
 from benchmarks.common.training import digest_of, libraries, model_code
 from rasa_compressed_bert.benchmark.comparison import compare_models
 from rasa_compressed_bert.benchmark.latency import in_turns
-from rasa_compressed_bert.benchmark.report import comparison_rows, legend
+from rasa_compressed_bert.benchmark.report import comparison_rows, latency_label, legend
 from rasa_compressed_bert.benchmark.workers import worker_environment
 from rasa_compressed_bert.config import QuantizationConfig
 from rasa_compressed_bert.data.example import LabelledMessage
@@ -160,19 +160,26 @@ def sentences(results: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def plot(content: Mapping[str, Any], path: Path, *, title: str) -> None:
-    """Writes a PNG: macro F1 over milliseconds per message, with a colour per runtime and a marker per method."""
+    """Writes a PNG: macro F1 over milliseconds per message, with a colour per runtime and a marker per method.
+
+    Models that were timed after the first group are hollow.
+    """
     colours, markers = dict(zip(RUNTIMES, ("C0", "C1", "C2"))), dict(zip(METHODS, "osD^vP*"))
-    labels = ("milliseconds a message (median)", "macro F1, %")
+    labels = (latency_label(content["results"]), "macro F1, %")
     with panel(
         path, title=f"{data_of(title)}: one model in every runtime and quantization", labels=labels, size=(9, 5)
     ) as axes:
         for result in content["results"]:
-            style = {"color": colours[result["runtime"]], "marker": markers[result["method"]]}
-            axes.scatter(result["latency_p50_ms"], 100 * result["macro_f1"], s=45, **style)
+            colour, is_later = colours[result["runtime"]], result.get("group", 0) > 0
+            style = {"edgecolors": colour, "facecolors": "none" if is_later else colour}
+            place = result["latency_p50_ms"], 100 * result["macro_f1"]
+            axes.scatter(*place, s=45, marker=markers[result["method"]], **style)
         for runtime, colour in colours.items():
             axes.scatter([], [], color=colour, label=runtime)
         for method, marker in markers.items():
             axes.scatter([], [], color="grey", marker=marker, label=method)
+        if any(result.get("group", 0) for result in content["results"]):
+            axes.scatter([], [], edgecolors="grey", facecolors="none", label="hollow: timed later")
         axes.set_xscale("log")
         plain_ticks(axes.xaxis)
 

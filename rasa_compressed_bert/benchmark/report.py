@@ -16,8 +16,8 @@ from rasa_compressed_bert.reporting.plots import as_written, drawn
 from rasa_compressed_bert.reporting.tables import percent
 from rasa_compressed_bert.reporting.trade_off import Point, cycled, draw_trade_off
 
-_SIZE = "archive_mb"
-_COSTS = {"latency_p50_ms": "milliseconds a message (median)", _SIZE: "size of the archive, MB"}
+_LATENCY, _SIZE = "latency_p50_ms", "archive_mb"
+_COSTS = {_LATENCY: "milliseconds a message (median)", _SIZE: "size of the archive, MB"}
 
 
 class Column(NamedTuple):
@@ -44,6 +44,7 @@ COMPARISON = (
     Column("OOS F1", "fallback_f1", percent),
     Column("best OOS F1", "best_fallback_f1", percent),
     Column("its threshold", "best_fallback_threshold", str),
+    Column("group", "group", lambda number: str(number + 1)),
     Column("p50 ms", "latency_p50_ms", _number(2)),
     Column("p95 ms", "latency_p95_ms", _number(2)),
     Column("p99 ms", "latency_p99_ms", _number(2)),
@@ -58,7 +59,7 @@ COMPARISON = (
     Column("sparsity", "sparsity", percent),
 )
 IN_SHORT = {
-    *("model", "accuracy", "macro_f1", "entity_f1", "out_of_scope_auroc", "best_fallback_f1"),
+    *("model", "accuracy", "macro_f1", "entity_f1", "out_of_scope_auroc", "best_fallback_f1", "group"),
     *("latency_p50_ms", "apart_p50_ms", "latency_p99_ms", "answers_per_second_2"),
     *("archive_mb", "memory_mb", "training_s"),
 }
@@ -85,12 +86,37 @@ def comparison_blocks(results: Sequence[Mapping[str, Any]]) -> List[Block]:
 
 def legend(results: Sequence[Mapping[str, Any]]) -> str:
     """An explanation of the columns of a comparison, without those that are empty for all models."""
-    return " ".join(text for key, text in _EXPLAINED.items() if any(result.get(key) is not None for result in results))
+    known = [text for key, text in _EXPLAINED.items() if any(result.get(key) is not None for result in results)]
+    return " ".join([*known, *filter(None, [groups_in_words(results)])])
+
+
+def groups_in_words(results: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence for models that were not all measured at once, see `comparison.compare_models`; empty for others."""
+    if _count_of_groups(results) < 2:
+        return ""
+    return (
+        "Memory did not suffice to measure all models at once: they were timed in groups (`group`), one after the "
+        "other, and times of different groups cannot be compared."
+    )
+
+
+def latency_label(results: Sequence[Mapping[str, Any]]) -> str:
+    """The label of a plot's axis of latency."""
+    count = _count_of_groups(results)
+    return _COSTS[_LATENCY] + (f", in {count} groups" if count > 1 else "")
+
+
+def _count_of_groups(results: Sequence[Mapping[str, Any]]) -> int:
+    return len({result.get("group", 0) for result in results})
 
 
 def comparison_rows(results: Sequence[Mapping[str, Any]], *, in_short: bool = False) -> List[List[str]]:
-    """A header and one row per model, without empty columns; `in_short` leaves only the columns of `IN_SHORT`."""
+    """A header and one row per model, without empty columns; `in_short` leaves only the columns of `IN_SHORT`.
+
+    The groups of models are shown if there is more than one.
+    """
     wanted = [column for column in COMPARISON if column.key in IN_SHORT or not in_short]
+    wanted = [column for column in wanted if column.key != "group" or _count_of_groups(results) > 1]
     columns = [column for column in wanted if any(result.get(column.key) is not None for result in results)]
     rows = [[column.heading for column in columns]]
     for result in results:
@@ -135,7 +161,7 @@ def plot_comparison(
                 if key != _SIZE or name not in incomplete
             ]
             if points:
-                draw_trade_off(axes, points, cost=label)
+                draw_trade_off(axes, points, cost=latency_label(results) if key == _LATENCY else label)
         figure.tight_layout()
 
 

@@ -118,6 +118,17 @@ def test_little_memory_means_one_after_the_other(two_models, monkeypatch):
     results = compare_models(two_models, MESSAGES, rounds=2)
     assert FakeWorker.order == ["one", "one", "two", "two"]
     assert [result["group"] for result in results] == [0, 1]
+    for in_short in (False, True):
+        heading, *rows = report.comparison_rows(results, in_short=in_short)
+        assert [row[heading.index("group")] for row in rows] == ["1", "2"]
+    assert "times of different groups cannot be compared" in report.legend(results)
+    assert report.latency_label(results).endswith("in 2 groups")
+
+
+def test_models_that_are_measured_at_once_have_no_groups(two_models):
+    results = compare_models(two_models, MESSAGES, rounds=2)
+    assert "group" not in report.comparison_rows(results)[0] and "groups" not in report.legend(results)
+    assert report.latency_label(results) == "milliseconds a message (median)"
 
 
 def test_more_rounds_than_messages(two_models):

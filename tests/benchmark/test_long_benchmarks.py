@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 from small_archives import DENSE, NODE, small_artifact, write_archive
 
-from benchmarks import growth, large_vocabulary, load, seeds, shapes
+from benchmarks import bert_base_shape, growth, large_vocabulary, load, seeds, shapes
 from benchmarks.common.commands import in_one_line
 from benchmarks.common.datasets import write_nlu
+from rasa_compressed_bert.artifact.archives import artifacts_of
 from rasa_compressed_bert.benchmark.server import Load
 from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.runtime.message_predictor import MessagePredictor
 
 
 @pytest.fixture
@@ -143,3 +145,15 @@ def test_a_large_vocabulary_costs_what_a_trimmed_one_saves(run, tmp_path, monkey
 def test_words_of_a_vocabulary_differ():
     pieces = large_vocabulary.words(501_153)
     assert len(set(pieces)) == len(pieces) == 501_153
+
+
+def test_a_random_model_in_the_place_of_a_trained_one_has_views_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(bert_base_shape, "bert_base_shape", lambda **_: DENSE)
+    monkeypatch.setattr(bert_base_shape, "evenly_pruned", lambda shape, sparsity: shape)
+    archive = write_archive(tmp_path / "trained.tar.gz", {NODE: small_artifact()})
+    texts = {"oh it is hot": "a", "it is hot": "a", "it is cold": "b", "oh cold": "b", "oh oh": "c", "is it": "c"}
+    messages = [LabelledMessage(text, intent) for text, intent in texts.items()]
+    bert_base_shape.replace_encoder(archive, tmp_path / "swapped.tar.gz", messages)
+    (swapped,) = artifacts_of(tmp_path / "swapped.tar.gz").values()
+    assert set(swapped.manifest["views"]["weights"]) == {"classifier", "neighbours", "characters"}
+    assert {name for name, _ in MessagePredictor(swapped).predict("oh it is hot").ranking} == {"a", "b", "c"}
