@@ -4,7 +4,7 @@ import json
 
 import pytest
 from small_archives import word_tokenizer
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from rasa_compressed_bert.errors import WeightsError
 from rasa_compressed_bert.tokenization.subwords.limits import require_limited
@@ -117,3 +117,15 @@ def test_very_long_special_wordpieces_are_refused(name):
         library = Tokenizer.from_str(json.dumps(state))
     with pytest.raises(WeightsError, match="more than 100 characters"):
         require_limited(library)
+
+
+def test_very_long_wordpieces_of_unigram_are_refused():
+    """With wordpieces of up to 2,000 characters, a message of 12,800 took two seconds, quadratically more with longer.
+
+    GPT-2 has wordpieces of 128 characters, which take no longer than others.
+    """
+    pieces = [("<unk>", 0.0), ("a " * 50, -1.0)]
+    require_limited(Tokenizer(models.Unigram(pieces, unk_id=0)))
+    with pytest.raises(WeightsError, match="a wordpiece of Unigram, of more than 100 characters"):
+        require_limited(Tokenizer(models.Unigram([*pieces, ("a " * 51, -1.0)], unk_id=0)))
+    require_limited(Tokenizer(models.BPE({"<unk>": 0, "-" * 128: 1}, [])))

@@ -23,9 +23,11 @@ _FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _MOST_STEPS = 30
 """The largest number of normalizers, pre-tokenizers and post-processors; known vocabularies have less than ten."""
 _LONGEST_NAME = 100
-"""The largest number of characters of a special wordpiece, and of the marks of parts of words.
+"""The largest number of characters of a special wordpiece, of the marks of parts of words, and of Unigram's wordpieces.
 
-The library copies these for each unknown word, for each part of a long message, and for each try to split a word."""
+The library copies these for each unknown word, for each part of a long message, and for each try to split a word. With
+Unigram, the time is quadratic in the length of the longest one; those of SentencePiece have at most 16 by default."""
+_UNIGRAM = "Unigram"
 _NAMES = ("unk_token", "continuing_subword_prefix", "end_of_word_suffix")
 _LONGEST_WORD = 200
 """The largest number of characters of a word that WordPiece may split, which takes cubic time.
@@ -57,10 +59,11 @@ def require_limited(library: Tokenizer) -> None:
     parts = (library.normalizer, library.pre_tokenizer, library.post_processor)
     states = [None if part is None else json.loads(part.__getstate__()) for part in parts]
     names = [getattr(library.model, name, None) or "" for name in _NAMES]
-    if max(map(len, [*names, *_texts(states[-1])])) > _LONGEST_NAME:
+    pieces = library.get_vocab(with_added_tokens=False) if type(library.model).__name__ == _UNIGRAM else ()
+    if max(map(len, [*names, *_texts(states[-1]), *pieces])) > _LONGEST_NAME:
         raise WeightsError(
-            f"The tokenizer has a special wordpiece, or a mark of parts of words, of more than {_LONGEST_NAME} "
-            "characters, which no vocabulary needs."
+            f"The tokenizer has a special wordpiece, a mark of parts of words, or a wordpiece of Unigram, of more than "
+            f"{_LONGEST_NAME} characters, which no vocabulary needs."
         )
     number = sum(1 for _ in _steps(states))
     if number > _MOST_STEPS:
