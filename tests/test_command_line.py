@@ -324,6 +324,18 @@ def test_a_file_that_is_read_is_not_replaced(refused, artifact, tmp_path):
     assert (tmp_path / "nlu.yml").read_text(encoding="utf-8") == NLU
 
 
+def test_a_benchmark_does_not_replace_the_results_of_sensitivity(refused, tmp_path):
+    (tmp_path / "results").mkdir()
+    for content in ('{"cells": [], "made_from": {}}', '{"results": []}'):
+        (tmp_path / "results" / "results.json").write_text(content)
+        if "cells" in content:
+            expected = "--out: 'results' has results of `sensitivity`, which would be lost; name another."
+            assert refused("benchmark", "results") == expected
+        else:
+            with pytest.raises(pytest.fail.Exception, match="It works first"):
+                refused("benchmark", "results")
+
+
 def test_results_are_kept_if_servers_are_interrupted(refused, tmp_path, monkeypatch):
     nothing = [{"model": "model"}]
     monkeypatch.setattr("rasa_compressed_bert.benchmark.comparison.compare_models", lambda *_, **__: nothing)

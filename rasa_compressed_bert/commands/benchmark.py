@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages or 0, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
-    make_folder(arguments.out, files=_FILES)
+    _prepare(arguments.out)
     results = compare_models(
         labelled(archives),
         messages,
@@ -162,7 +162,7 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
         label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()
     }
     questions = load_questions(arguments.questions, arguments.max_messages or 0)
-    make_folder(arguments.out, files=_FILES)
+    _prepare(arguments.out)
     results = compare_answers(models, questions, threads=arguments.threads)
     content = {"questions": arguments.questions.name, "threads": arguments.threads, **environment(), "results": results}
     written = [arguments.out / name for name in _FILES]
@@ -170,6 +170,21 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
     title = f"{counted(len(questions), 'question', 'questions')} of {arguments.questions.name}"
     plot_answers(results, written[1], title=title)
     show([*answer_blocks(results), Lines([f"Written: {path}" for path in written])])
+
+
+def _prepare(out: Path) -> None:
+    """Makes the folder of the results, unless it has those of `sensitivity`, whose file has the same name.
+
+    Raises:
+        CompressedBertError: if it has, or if the results cannot be written.
+    """
+    make_folder(out, files=_FILES)
+    try:
+        content = json.loads((out / _FILES[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # there is none, or it is not whole
+        return
+    if isinstance(content, dict) and "cells" in content:
+        raise CompressedBertError(f"--out: '{out}' has results of `sensitivity`, which would be lost; name another.")
 
 
 def _write(content: Dict[str, Any], out: Path) -> None:
