@@ -6,20 +6,21 @@ import base64
 import json
 import math
 import re
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, Dict, Iterator, List, Mapping
 
 from tokenizers import Tokenizer
 
 from rasa_compressed_bert.errors import WeightsError
 
-_LARGEST_CHARACTER = 600
-"""The largest number of bytes that normalizer and pre-tokenizer together may make of one character.
+_MOST_CHARACTERS, _MOST_WITH_FORMS = 100, 600
+"""The largest number of characters that the steps may make of one, without Unicode's normal forms and with them.
 
-SentencePiece makes up to 33, after NFKD, as in XLNet, 594; other replacements in known vocabularies are empty or one
-character."""
-_GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "BertNormalizer": 3, "ByteLevel": 2}
-"""What some steps make of one character or byte. Repeated Unicode forms change nothing; the others grow each time."""
-_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+In known vocabularies, SentencePiece makes up to 33 bytes, with NFKD, as in XLNet, 594; other replacements are empty or
+one character."""
+_GROWTH = {"BertNormalizer": 3, "ByteLevel": 2}
+"""What each of these steps makes of a character, or byte, that an earlier one has made."""
+_FORMS = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18}
+"""The normal forms, and the largest number of characters that they make of one; repeated ones change nothing."""
 _MOST_STEPS = 30
 """The largest number of normalizers, pre-tokenizers and post-processors; known vocabularies have less than ten."""
 _LONGEST_NAME = 100
@@ -68,7 +69,10 @@ def require_limited(library: Tokenizer) -> None:
     number = sum(1 for _ in _steps(states))
     if number > _MOST_STEPS:
         raise WeightsError(f"The tokenizer has {number} steps; at most {_MOST_STEPS} are supported.")
-    if _growth(list(_steps(states[:-1]))) > _LARGEST_CHARACTER:
+    growing = list(_steps(states[:-1]))
+    growth = math.prod(_growth_of(step) for step in growing if step["type"] not in _FORMS)
+    form = max((_FORMS[step["type"]] for step in growing if step["type"] in _FORMS), default=1)
+    if growth > _MOST_CHARACTERS or growth * form > _MOST_WITH_FORMS:
         raise WeightsError("The tokenizer replaces a character with very many others, which no vocabulary needs.")
     for expression in _regular_expressions(states):
         if len(expression) > _LONGEST_EXPRESSION or not _SIMPLE.fullmatch(expression):
@@ -98,16 +102,11 @@ def _steps(state: Any) -> Iterator[Dict[str, Any]]:
         yield from _steps(inner)
 
 
-def _growth(steps: Sequence[Mapping[str, Any]]) -> int:
-    """The number of bytes that steps may make of one character."""
-    form = max((_GROWTH[step["type"]] for step in steps if step["type"] in _FORMS), default=1)
-    return form * math.prod(_growth_of(step) for step in steps if step["type"] not in _FORMS)
-
-
 def _growth_of(step: Mapping[str, Any]) -> int:
+    """The number of characters that a step, without Unicode's normal forms, may make of one."""
     texts = (step.get("content", ""), step.get("prepend", ""))
-    replacements = [*(text.encode("utf-8") for text in texts), *_replacements(step.get("precompiled_charsmap") or "")]
-    return max(_GROWTH.get(step["type"], 1), *map(len, replacements))
+    replacements = _replacements(step.get("precompiled_charsmap") or "")
+    return max(_GROWTH.get(step["type"], 1), *map(len, texts), *map(len, replacements))
 
 
 def _texts(state: Any) -> Iterator[str]:
