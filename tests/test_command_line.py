@@ -158,6 +158,16 @@ def test_an_export_does_not_replace_its_model(tmp_path, capsys):
     assert read_artifact(tmp_path / "model").files
 
 
+def test_an_export_does_not_replace_the_tokenizer_of_other_weights(artifact, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tokenizer.json").write_text("of a pretrained model")
+    assert main(["export", str(artifact), "--out", str(tmp_path / "out")]) == 2
+    assert "has the tokenizer.json of other weights, which would be replaced" in capsys.readouterr().err
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == "of a pretrained model"
+    for _ in range(2):  # an earlier export is replaced
+        assert main(["export", str(artifact), "--out", str(tmp_path / "exported")]) == 0
+
+
 def test_a_component_that_cannot_be_exported_is_named_and_the_others_are(tmp_path, capsys):
     nodes = {"train_empty1": Artifact({"kind": "untrained"}, {}), "train_found2": small_artifact()}
     archive = write_archive(tmp_path / "model.tar.gz", nodes)
@@ -292,6 +302,46 @@ def test_augment_writes_the_messages_for_a_teacher(tmp_path, capsys):
     lines = (tmp_path / "texts.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "text" and len(set(lines)) == len(lines) > 20
     assert "synthetic messages" in capsys.readouterr().out
+
+
+def test_augment_replaces_its_own_file_but_no_predictions_of_a_teacher(tmp_path, capsys):
+    """Which are added to the same file."""
+    (tmp_path / "nlu.yml").write_text(NLU, encoding="utf-8")
+    out = tmp_path / "texts.csv"
+    for _ in range(2):
+        assert main(["augment", "--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--n-iter", "1"]) == 0
+    for content in ("\ufefftext,food,weather\nis it cold,0.1,0.9\n", f'"{"a" * 200_000}"', "weather: hot\n"):
+        out.write_text(content, encoding="utf-8")
+        assert main(["augment", "--nlu", str(tmp_path / "nlu.yml"), "--out", str(out), "--n-iter", "1"]) == 2
+        assert "has more than a column of messages, such as the predictions" in capsys.readouterr().err
+        assert out.read_text(encoding="utf-8") == content
+
+
+def test_a_file_that_is_read_is_not_replaced(refused, artifact, tmp_path):
+    for command in ("augment", "report"):
+        expected = "--out: this command reads 'nlu.yml', and would replace it; name another file."
+        assert refused(command, "nlu.yml") == expected
+    assert (tmp_path / "nlu.yml").read_text(encoding="utf-8") == NLU
+
+
+def test_a_benchmark_does_not_replace_the_results_of_sensitivity(refused, tmp_path):
+    (tmp_path / "results").mkdir()
+    for content in ('{"cells": [], "made_from": {}}', '{"results": []}'):
+        (tmp_path / "results" / "results.json").write_text(content)
+        if "cells" in content:
+            expected = "--out: 'results' has results of `sensitivity`, which would be lost; name another."
+            assert refused("benchmark", "results") == expected
+        else:
+            with pytest.raises(pytest.fail.Exception, match="It works first"):
+                refused("benchmark", "results")
+
+
+def test_results_are_kept_if_servers_are_interrupted(refused, tmp_path, monkeypatch):
+    nothing = [{"model": "model"}]
+    monkeypatch.setattr("rasa_compressed_bert.benchmark.comparison.compare_models", lambda *_, **__: nothing)
+    monkeypatch.setattr("rasa_compressed_bert.benchmark.server.throughput", lambda *_, **__: stop())
+    assert main(["benchmark", "model.tar.gz", "--nlu", "nlu.yml", "--http", "1"]) == 130
+    assert json.loads((tmp_path / "benchmark_results" / "results.json").read_text())["results"] == nothing
 
 
 @pytest.mark.slow

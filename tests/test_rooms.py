@@ -37,7 +37,7 @@ ROOMS = {
     "data": {"errors"},
     "metrics": {"data"},
     "tokenization": {"errors", "data"},
-    "models": {"errors", "config"},
+    "models": {"errors", "config", "tokenization"},  # only for the limits of untrusted tokenizers
     "compression": {"errors", "config", "models"},
     "views": {"errors"},
     "training": {"errors", "config", "data", "tokenization", "models", "compression", "views", "metrics"},

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder_of, natural, write
+from rasa_compressed_bert.errors import CompressedBertError
+
+_TEXT = "text"  # the column of messages
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -66,11 +69,32 @@ def run(arguments: argparse.Namespace) -> None:
             "random_seed": arguments.seed,
         }
     )
-    make_folder_of(arguments.out)
+    make_folder_of(arguments.out, inputs=[arguments.nlu])
+    _require_messages_alone(arguments.out)
     texts = list(dict.fromkeys(message.text for message in load_messages(arguments.nlu)))
     asked = texts_to_ask(texts, config)
     with arguments.out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerows([["text"], *([text] for text in asked)])
+        writer.writerows([[_TEXT], *([text] for text in asked)])
     messages, made = counted(len(texts), "message", "messages"), len(asked) - len(texts)
     write(f"Written: {arguments.out}, {messages} and {counted(made, 'synthetic message', 'synthetic messages')}\n")
+
+
+def _require_messages_alone(path: Path) -> None:
+    """Refuses to replace a file with more than an earlier call has written: a teacher may have taken days.
+
+    Raises:
+        CompressedBertError: if the file has other columns than the messages.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            columns = next(csv.reader(file), [])
+    except csv.Error:
+        columns = [""]
+    if columns not in ([], [_TEXT]):
+        raise CompressedBertError(
+            f"--out: '{path}' has more than a column of messages, such as the predictions of a teacher, which would be "
+            "lost. Name another file, or remove it."
+        )

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Any, Dict, Sequence
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, not_negative, positive
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages or 0, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
-    make_folder(arguments.out, files=_FILES)
+    _prepare(arguments.out)
     results = compare_models(
         labelled(archives),
         messages,
@@ -122,14 +122,15 @@ def run(arguments: argparse.Namespace) -> None:
         pause=arguments.pause,
     )
     texts = [message.text for message in messages]
+    content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
+    _write(content, arguments.out)  # already here, as starting servers takes minutes and may be interrupted
     failed = []
     for archive, result in zip(archives, results if arguments.http else []):
         try:
             result.update(throughput(archive, texts, seconds=arguments.http, threads=arguments.threads))
         except CompressedBertError as error:  # the other results are still written
             failed.append(f"The server of {result['model']} failed: {error}")
-    content = {"nlu": arguments.nlu.name, "threads": arguments.threads, **environment(), "results": results}
-    (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _write(content, arguments.out)
     title = f"{counted(len(messages), 'message', 'messages')} of {arguments.nlu.name}"
     plot_comparison(results, arguments.out / "results.png", title=title)
     written = Lines([f"Written: {arguments.out / 'results.json'}", f"Written: {arguments.out / 'results.png'}"])
@@ -161,14 +162,33 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
         label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()
     }
     questions = load_questions(arguments.questions, arguments.max_messages or 0)
-    make_folder(arguments.out, files=_FILES)
+    _prepare(arguments.out)
     results = compare_answers(models, questions, threads=arguments.threads)
     content = {"questions": arguments.questions.name, "threads": arguments.threads, **environment(), "results": results}
     written = [arguments.out / name for name in _FILES]
-    written[0].write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _write(content, arguments.out)
     title = f"{counted(len(questions), 'question', 'questions')} of {arguments.questions.name}"
     plot_answers(results, written[1], title=title)
     show([*answer_blocks(results), Lines([f"Written: {path}" for path in written])])
+
+
+def _prepare(out: Path) -> None:
+    """Makes the folder of the results, unless it has those of `sensitivity`, whose file has the same name.
+
+    Raises:
+        CompressedBertError: if it has, or if the results cannot be written.
+    """
+    make_folder(out, files=_FILES)
+    try:
+        content = json.loads((out / _FILES[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # there is none, or it is not whole
+        return
+    if isinstance(content, dict) and "cells" in content:
+        raise CompressedBertError(f"--out: '{out}' has results of `sensitivity`, which would be lost; name another.")
+
+
+def _write(content: Dict[str, Any], out: Path) -> None:
+    (out / _FILES[0]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def labelled(archives: Sequence[Path]) -> Dict[str, Path]:

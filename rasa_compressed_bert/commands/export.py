@@ -71,6 +71,10 @@ def run(arguments: argparse.Namespace) -> None:
     for folder in folders.values():
         if is_artifact(folder):
             raise CompressedBertError(f"--out: '{folder}' is a model, which the files would replace; name another.")
+        if (folder / TOKENIZER).exists() and not (folder / MANIFEST).exists():  # not an earlier export
+            raise CompressedBertError(
+                f"--out: '{folder}' has the {TOKENIZER} of other weights, which would be replaced; name another folder."
+            )
         make_folder(folder, files=[f"model.{arguments.format}", TOKENIZER, MANIFEST])
     failed = []
     for name, artifact in found.items():

@@ -78,14 +78,21 @@ def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
             raise CompressedBertError(f"--out: the file '{file}' cannot be written to.")
 
 
-def make_folder_of(file: Path) -> None:
+def make_folder_of(file: Path, *, inputs: Sequence[Path] = ()) -> None:
     """Makes the folder of a file for results, as `make_folder` does.
 
+    Args:
+        file: the file.
+        inputs: the files that the command reads.
+
     Raises:
-        CompressedBertError: if it cannot be made, if the file is a folder, or if it exists and cannot be replaced.
+        CompressedBertError: if it cannot be made, if the file is a folder or one of those that the command reads, or if
+            it exists and cannot be replaced.
     """
     if file.is_dir():
         raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
+    if file.exists() and any(path.exists() and path.samefile(file) for path in inputs):
+        raise CompressedBertError(f"--out: this command reads '{file}', and would replace it; name another file.")
     make_folder(file.parent, files=[file.name])
 
 

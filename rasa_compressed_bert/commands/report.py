@@ -63,7 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     messages = load_messages(arguments.nlu, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
-    make_folder_of(arguments.out)
+    read = [arguments.model, arguments.nlu, *([arguments.out_of_scope] if arguments.out_of_scope else [])]
+    make_folder_of(arguments.out, inputs=read)
     description = inspect_model(arguments.model)
     evaluation = evaluate(artifacts, messages, [message.text for message in outside])
     for name, component in description["components"].items():

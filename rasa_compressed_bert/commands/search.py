@@ -10,7 +10,7 @@ from typing import Any, List
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
-from rasa_compressed_bert.commands.search_results import PICKS, conclude
+from rasa_compressed_bert.commands.search_results import FRONTIER, PICKS, conclude
 from rasa_compressed_bert.commands.trainable import require_trainable
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
@@ -133,6 +133,7 @@ def run(arguments: argparse.Namespace) -> None:
         from rasa_compressed_bert.search.dotted import with_text_names
         from rasa_compressed_bert.search.evaluation import Evaluator
         from rasa_compressed_bert.search.goals import read_costs, read_thresholds, require_measured, require_scores
+        from rasa_compressed_bert.search.report import require_folder_of
         from rasa_compressed_bert.search.storage import open_storage, storage_errors
     except ImportError as error:
         raise RuntimeMissingError("search needs Optuna: pip install 'rasa_compressed_bert[search]'") from error
@@ -158,6 +159,7 @@ def run(arguments: argparse.Namespace) -> None:
         with storage_errors(place):
             storage = open_storage(place)
             _require_meant(study.has_study(storage, arguments.name), arguments)
+            require_folder_of(arguments.name, arguments.out / FRONTIER)
             opened = study.open_study(storage, goal, name=arguments.name)
             baseline = study.baseline_of(opened, evaluator.measure)
             require_measured(baseline.figures, thresholds, costs)

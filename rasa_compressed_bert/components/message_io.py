@@ -70,8 +70,9 @@ def entity_examples(training_data: TrainingData, *, extractor: str, pipeline: Co
         if not text.strip():
             continue
         entities = message.get(ENTITIES, [])
-        own = [entity for entity in entities if entity.get(EXTRACTOR) in (None, "", extractor)]
-        others.update(str(entity[EXTRACTOR]) for entity in entities if entity not in own)  # JSON may have any value
+        named = [entity[EXTRACTOR] if entity.get(EXTRACTOR) not in (None, "") else extractor for entity in entities]
+        own = [entity for entity, name in zip(entities, named) if name == extractor]
+        others.update(str(name) for name in named if name != extractor)  # JSON may have any value
         spans, wrong = _spans(text, own)
         response = message.get(INTENT_RESPONSE_KEY)
         examples.append(Example(text, message.get(INTENT), tuple(spans), response=response))

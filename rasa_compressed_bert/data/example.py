@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from dataclasses import dataclass
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from rasa_compressed_bert.data.entities import EntitySpan
+from rasa_compressed_bert.data.words import composed
 
 NO_CLASS = -1
 """The class of an example without an intent."""
@@ -64,7 +64,7 @@ def normal_form(text: str) -> str:
 
     It is in Unicode's normal form C: composed and decomposed accents look the same, also to a model.
     """
-    return unicodedata.normalize("NFC", " ".join(text.lower().split()))
+    return composed(" ".join(text.lower().split()))
 
 
 def first_of_same(texts: Sequence[str]) -> np.ndarray:

@@ -21,6 +21,7 @@ from rasa_compressed_bert.models.own_limits import require_few_texts, require_li
 from rasa_compressed_bert.models.pytorch_file import PYTORCH_FILE, as_safetensors, require_pytorch
 from rasa_compressed_bert.models.shape import MOST_LAYERS, EncoderShape
 from rasa_compressed_bert.models.state import ModelState
+from rasa_compressed_bert.tokenization.subwords.limits import require_limited
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def read_checkpoint(name: str) -> ModelState:
     tokenizer = _read("the tokenizer", name, lambda transformers: _load_tokenizer(transformers, name, **source))
     if not tokenizer.is_fast:
         raise WeightsError(f"The tokenizer of model_weights '{name}' {_NO_FAST_TOKENIZER}")
+    _read("the tokenizer", name, lambda _: require_limited(tokenizer.backend_tokenizer))
     model, made_up = _read(
         "the weights", name, lambda transformers: _load_model(transformers, name, config=config, **source)
     )

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models.own_limits import require_limited_tensors
 
 _NOT_READ = ("name_or_path", "special_tokens_map_file")  # where a tokenizer came from
 _WEIGHTS = (".safetensors", ".h5", ".bin")
+_NAMED = "weight_names"  # attributes of layers in HDF5 files
 _BLOBS, _DIGEST = "blobs", re.compile(r"[0-9a-f]{32,}(-\d+)?")  # folder and names of files in the hub client's cache
 
 
@@ -68,14 +70,14 @@ def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
 
 
 def require_own_values(path: Path, name: str) -> None:
-    """Refuses an HDF5 file of weights whose values are stored in other files.
+    """Refuses an HDF5 file of weights whose values are stored in other files, or take very much memory.
 
     Args:
         path: the file.
         name: the name of the weights.
 
     Raises:
-        WeightsError: if there is such a value.
+        WeightsError: if there is such a value, or if all are too large.
     """
     import h5py
 
@@ -90,6 +92,15 @@ def require_own_values(path: Path, name: str) -> None:
                 f"The weights in '{path.name}' of model_weights '{name}' take values from other files, which no "
                 "weights need, so they were not read."
             )
+        groups: List[Any] = []
+        file.visititems(lambda _, item: groups.append(item) if isinstance(item, h5py.Group) else None)
+        require_limited_tensors(sum(map(_size_in_memory, groups)), file=path.name)
+
+
+def _size_in_memory(group: Any) -> int:
+    """The size in bytes of the tensors that a layer of an HDF5 file names; long lists have several attributes."""
+    lists = [group.attrs[name] for name in group.attrs if name.startswith(_NAMED)]
+    return sum(int(group[name].nbytes) for names in lists for name in names)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Checks that settings of pretrained weights make transformers take no more memory and time than weights need.
 
 A setting of a few bytes may ask for any number of labels, of token types, or of wordpieces that a tokenizer adds. The
-time for added wordpieces is quadratic.
+time for added wordpieces is quadratic. A tensor without stored values, or one that repeats a value, may have any size.
 """
 
 from __future__ import annotations
@@ -14,6 +14,22 @@ _COUNTS = ("num_labels", "type_vocab_size", "extra_ids", "offset", "num_madeup_w
 """Settings of config.json and tokenizer_config.json: the number of objects that transformers makes for each."""
 _MOST = 10_000
 """The largest supported number; T5 adds 100 wordpieces, and to add 10,000 takes two seconds."""
+_LARGEST = 2**32
+"""The largest size of all tensors, in bytes; XLM-R large has half of it."""
+
+
+def require_limited_tensors(size: int, *, file: str) -> None:
+    """Refuses a file whose tensors would take very much memory.
+
+    Args:
+        size: the size of all tensors in bytes.
+        file: the name of the file that contains them.
+
+    Raises:
+        WeightsError: if they are too large.
+    """
+    if size > _LARGEST:
+        raise WeightsError(f"The weights in '{file}' take {size} bytes in memory; at most {_LARGEST} are supported.")
 
 
 def require_limited_settings(settings: Any, name: str, *, file: str) -> None:

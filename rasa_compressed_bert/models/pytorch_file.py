@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from rasa_compressed_bert.errors import WeightsError
+from rasa_compressed_bert.models.own_limits import require_limited_tensors
 
 PYTORCH_FILE = "pytorch_model.bin"
 PICKLED = (
@@ -18,6 +19,7 @@ PICKLED = (
     f"newer, which reads {PYTORCH_FILE} without running code; or, if you trust them, convert them where PyTorch is "
     "installed: AutoModel.from_pretrained(NAME).save_pretrained(FOLDER, safe_serialization=True)"
 )
+_BYTES = 4  # of a float
 _SAFE = (2, 6)  # in earlier versions, a file could run code in spite of `weights_only` (CVE-2025-32434)
 
 
@@ -50,14 +52,17 @@ def as_safetensors(path: Path) -> Iterator[str]:
         path: a file written by `torch.save`.
 
     Raises:
-        WeightsError: if PyTorch is not installed, or too old to read it safely.
+        WeightsError: if PyTorch is not installed, or too old to read it safely, or if the tensors are too large.
     """
     torch = require_pytorch()
-    tensors = {
-        name: np.ascontiguousarray(value.detach().float().numpy())
+    stored = {
+        name: value
         for name, value in torch.load(path, map_location="cpu", weights_only=True).items()
         if torch.is_tensor(value) and value.is_floating_point()  # others are indices of positions, not weights
     }
+    size = sum(_BYTES * value.numel() for value in stored.values())  # a tensor may repeat a value any number of times
+    require_limited_tensors(size, file=path.name)
+    tensors = {name: np.ascontiguousarray(value.detach().float().numpy()) for name, value in stored.items()}
     with tempfile.TemporaryDirectory() as folder:
         save_file(tensors, Path(folder) / "model.safetensors", metadata={"format": "pt"})
         yield folder

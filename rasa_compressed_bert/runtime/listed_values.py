@@ -43,14 +43,9 @@ class ListedValues:
 
     def found(self, text: str) -> Iterator[Tuple[int, int, str]]:
         """The start, the end and the type of each listed value in a text; values may overlap."""
-        words = placed_words(text)
-        normal = [normalised_word(text[start:end]) for start, end in words]
-        for first, word in enumerate(normal):
-            for count in range(1, self._longest.get(word, 0) + 1):
-                last = first + count - 1
-                if last < len(words):
-                    for kind in self._types.get(" ".join(normal[first : last + 1]), ()):
-                        yield words[first][0], words[last][1], kind
+        for start, end, value in self._matches(text):
+            for kind in self._types[value]:
+                yield start, end, kind
 
     def raised(self, text: str, pieces: Pieces, logits: np.ndarray) -> np.ndarray:
         """The logits of tags, `(T, K)`, raised where the text has a listed value.
@@ -60,11 +55,28 @@ class ListedValues:
             pieces: its `T` wordpieces.
             logits: the logits of their tags.
         """
-        found = list(self.found(text[: int(pieces.ends.max(initial=0))]))
-        if not found:
+        is_raised = np.zeros(logits.shape, bool)
+        of_values: Dict[str, np.ndarray] = {}  # which tags each value raises: a value may be one of many types
+        for start, end, value in self._matches(text[: int(pieces.ends.max(initial=0))]):
+            if value not in of_values:
+                of_values[value] = np.zeros(logits.shape[1], bool)
+                of_values[value][[tag for kind in self._types[value] for tag in self._tags[kind]]] = True
+            first, last = np.searchsorted(pieces.starts, start), np.searchsorted(pieces.ends, end, side="right")
+            is_raised[first:last] |= of_values[value]
+        if not of_values:
             return logits
+        is_raised &= (pieces.starts < pieces.ends)[:, np.newaxis]
         gains = np.zeros_like(logits)
-        for start, end, kind in found:
-            inside = np.flatnonzero((pieces.starts >= start) & (pieces.ends <= end) & (pieces.starts < pieces.ends))
-            gains[inside[:, np.newaxis], self._tags[kind]] = _GAIN
+        gains[is_raised] = _GAIN
         return logits + gains
+
+    def _matches(self, text: str) -> Iterator[Tuple[int, int, str]]:
+        """The start and the end of each listed value in a text, and the value."""
+        words = placed_words(text)
+        normal = [normalised_word(text[start:end]) for start, end in words]
+        for first, word in enumerate(normal):
+            for count in range(1, self._longest.get(word, 0) + 1):
+                last = first + count - 1
+                value = " ".join(normal[first : last + 1])
+                if last < len(words) and value in self._types:
+                    yield words[first][0], words[last][1], value

@@ -90,9 +90,12 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _at_most_one(confidences: np.ndarray) -> np.ndarray:
-    """Rounds confidences such that they never sum to more than 1."""
+    """Rounds confidences such that they never sum to more than 1.
+
+    Rounding may add to each of many thousand confidences, so that single steps of 2^-52 could take minutes.
+    """
     while not (total := math.fsum(confidences.tolist())) <= 1.0:
         if math.isnan(total):
             raise ArtifactError("The model's outputs are not numbers: its weights are damaged. Train it again.")
-        confidences = confidences * (1.0 - 2.0**-52)
+        confidences = confidences * min(1.0 / total, 1.0 - 2.0**-52)
     return confidences

@@ -12,6 +12,7 @@ import matplotlib
 import optuna
 from matplotlib.figure import Figure
 
+from rasa_compressed_bert.errors import CompressedBertError
 from rasa_compressed_bert.search.frontier import Point
 from rasa_compressed_bert.search.goals import COSTS, SCORE, SCORES, Threshold
 from rasa_compressed_bert.search.study import BASELINE, FIGURES, is_baseline
@@ -33,6 +34,7 @@ _NAMES = {
     **{"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F1, unanswerable"},
 }
 """Names of the scores in tables."""
+_STUDY = "study"
 _IMPORTANCE_TRIALS = 8  # with fewer, importances are not computed
 
 
@@ -78,16 +80,44 @@ class Confirmed(NamedTuple):
     reported: Mapping[str, Optional[Point]]
 
 
-def write_frontier(confirmed: Confirmed, path: Path) -> None:
-    """Writes the frontier, the baseline, and the trial numbers and figures of the choices, as JSON."""
+def write_frontier(confirmed: Confirmed, path: Path, *, study: str) -> None:
+    """Writes the frontier, the baseline, and the trial numbers and figures of the choices, as JSON.
+
+    Args:
+        confirmed: the models.
+        path: the file.
+        study: the name of their study, see `require_folder_of`.
+    """
     chosen = {name: point for name, point in confirmed.reported.items() if name != BASELINE}
     content = {
+        _STUDY: study,
         "baseline": confirmed.baseline.figures,
         "pareto": [{"trial": point.number, "options": point.options, **point.figures} for point in confirmed.front],
         "picked": {name: None if point is None else point.number for name, point in chosen.items()},
         "reported": {name: None if point is None else point.figures for name, point in confirmed.reported.items()},
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def require_folder_of(study: str, path: Path) -> None:
+    """Refuses the folder of another study, whose results and models would be replaced.
+
+    Args:
+        study: the name of the study.
+        path: the file of `write_frontier` in the folder.
+
+    Raises:
+        CompressedBertError: if the file is that of another study.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # there is none, or it is not whole
+        return
+    owner = content.get(_STUDY, study) if isinstance(content, dict) else study  # older files lack it
+    if owner != study:
+        raise CompressedBertError(
+            f"--out: '{path.parent}' has the results of the study '{owner}', which would be lost; choose another."
+        )
 
 
 def picked_rows(reported: Mapping[str, Optional[Point]], *, size: str = "size_mb") -> List[List[str]]:

@@ -23,6 +23,8 @@ _HOST = re.compile(r"(\[[^\]]*\]|[^:/]*)(:\d*)?(/.*)?")
 """Host, port and name of a database. With a word instead of the port, they may be a user and a password."""
 _FILE = "sqlite:///"
 """Prefix of the address of a database file, which has no user and no password; its path may contain @."""
+_JOURNAL = b'{"op_code"'
+"""The beginning of a journal file."""
 _SHORT = 4  # characters; shorter secrets may occur in any word
 
 
@@ -38,6 +40,7 @@ def open_storage(storage: str) -> BaseStorage:
             return _open_database(storage)
         path = Path(storage).absolute()  # the lock is a link to it; a relative one would start at its own folder
         path.parent.mkdir(parents=True, exist_ok=True)
+        _require_journal(path)
         _drop_half_a_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except Exception as error:  # errors of SQLAlchemy, of its drivers, of the file system
@@ -87,6 +90,20 @@ def _open_database(address: str) -> RDBStorage:
                     raise
         time.sleep(_PAUSE)
     return RDBStorage(address)
+
+
+def _require_journal(path: Path) -> None:
+    """Refuses any other file, such as a database whose address lacks `sqlite:///`: it would be damaged.
+
+    Raises:
+        ValueError: if the file exists, is not empty, and does not begin as a journal of Optuna.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        begin = file.read(len(_JOURNAL))
+    if not _JOURNAL.startswith(begin):  # also a part of it, see `_drop_half_a_line`
+        raise ValueError(f"it is not a journal file of a search. A database is named by its address: {_FILE}{path}")
 
 
 def _drop_half_a_line(path: Path) -> None:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from operator import index
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -179,7 +179,7 @@ def whole_words(
     few = {kind for kind, count in inside.items() if count == 1 or count < _FEW * total[kind]}
     return [
         tuple(
-            new if span.entity in few and not any(_overlap(new, other) for other in spans if other != span) else span
+            new if span.entity in few and _overlapping(new, spans) in ([], [span]) else span
             for span, new in zip(spans, own)
         )
         for spans, own in zip(entities, moved)
@@ -189,9 +189,9 @@ def whole_words(
 def _to_words(span: EntitySpan, text: str, words: Sequence[Tuple[int, int]]) -> EntitySpan:
     """If an annotation begins or ends inside a word, changes it to the words of which it covers at least half."""
     edges = [edge for edge in (span.start, span.end) if 0 < edge < len(text) and _is_inside(text, edge)]
-    if not any(start < edge < end for edge in edges for start, end in words):
+    touched = _overlapping(span, words)
+    if not any(start < edge < end for edge in edges for start, end in touched):
         return span
-    touched = [(start, end) for start, end in words if start < span.end and span.start < end]
     covered = [
         (start, end) for start, end in touched if 2 * (min(end, span.end) - max(start, span.start)) >= end - start
     ]
@@ -204,8 +204,19 @@ def _is_inside(text: str, edge: int) -> bool:
     return all(unicodedata.category(character)[0] in "LNM" for character in text[edge - 1 : edge + 1])
 
 
-def _overlap(one: EntitySpan, other: EntitySpan) -> bool:
-    return one.start < other.end and other.start < one.end
+def _overlapping(one: EntitySpan, others: Sequence[Any]) -> List[Any]:
+    """Those of many spans, each with a start and an end, that overlap one; they are sorted and do not overlap."""
+    first = _count(others, lambda other: other[1] <= one.start)
+    return list(others[first : _count(others, lambda other: other[0] < one.end)])
+
+
+def _count(spans: Sequence[Any], is_before: Callable[[Any], bool]) -> int:
+    """The number of spans at the beginning of a sorted sequence with a property, by bisection."""
+    low, high = 0, len(spans)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if is_before(spans[middle]) else (low, middle)
+    return low
 
 
 def align_entities(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_compressed_bert.data.words import joined, sentence_bounds, split_words, word_bounds
+from rasa_compressed_bert.data.example import normal_form
+from rasa_compressed_bert.data.words import composed, joined, normalised, sentence_bounds, split_words, word_bounds
 
 
 def texts_of(text):
@@ -89,3 +90,15 @@ def test_whitespace_that_no_word_follows_takes_linear_time():
 @pytest.mark.parametrize("character", ["!", "字"])
 def test_a_long_text_has_a_bounded_number_of_words(character):
     assert len(word_bounds(100_000 * character)) == 10_000
+
+
+@given(st.text())
+def test_accents_are_composed(text):
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("form", [normalised, normal_form], ids=["words", "messages"])
+def test_very_many_marks_take_linear_time(form):
+    begun = time.process_time()
+    assert form("e" + "\u0301" * 50_000 + "\u0323" * 50_000 + "\u0301").startswith("\u00e9\u0301")
+    assert time.process_time() - begun < 3.0  # takes 0.2 s, but 20 s if all are sorted at once

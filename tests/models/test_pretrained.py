@@ -260,6 +260,21 @@ def test_values_are_not_taken_from_a_file_elsewhere(request, copied, monkeypatch
         load_pretrained("someone/weights" if is_hub else str(copied))
 
 
+def test_values_that_are_not_stored_take_no_memory(copied):
+    """A dataset without stored values has any size, here 8 GB in a file of some hundred kilobytes."""
+    as_hdf5(copied, lambda file, name, _: file.create_dataset(name, (2**31,), "f4", chunks=(2**20,)))
+    with pytest.raises(WeightsError, match="'tf_model.h5' take 8[0-9]{9} bytes in memory; at most 4294967296"):
+        load_pretrained(str(copied))
+
+
+def test_a_tokenizer_that_makes_short_texts_very_long(copied):
+    """With 33 of these steps, a space becomes eight gigabytes."""
+    steps = [{"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}] * 10
+    change_json(copied / "tokenizer.json", pre_tokenizer={"type": "Sequence", "pretokenizers": steps})
+    with pytest.raises(WeightsError, match="replaces a character with very many others"):
+        load_pretrained(str(copied))
+
+
 @pytest.mark.parametrize(
     "name", ["/no/such/folder", "./no-such-folder", "~/no-such-folder", "~nobody/folder", "a/b/c", f"/{'x' * 300}"]
 )

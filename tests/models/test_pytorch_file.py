@@ -24,6 +24,9 @@ class Tensor:
     def is_floating_point(self):
         return self._values.dtype.kind == "f"
 
+    def numel(self):
+        return self._values.size
+
     def detach(self):
         return self
 
@@ -106,4 +109,12 @@ def test_without_a_safe_pytorch_it_is_not_read(pytorch, folder, monkeypatch, ver
 def test_a_file_that_pytorch_refuses(pytorch, folder):
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"code": print}))
     with pytest.raises(WeightsError, match="Cannot read the weights in .*UnpicklingError: Weights only load failed"):
+        load_pretrained(str(folder))
+
+
+def test_tensors_that_repeat_a_value_very_often_are_not_read(pytorch, folder, monkeypatch):
+    """A tensor of PyTorch may have any size, whatever is stored: here 4 TB."""
+    huge = np.broadcast_to(np.float32(1.0), (2**20, 2**20))
+    monkeypatch.setattr(pytorch, "load", lambda path, **_: {"embeddings.word_embeddings.weight": Tensor(huge)})
+    with pytest.raises(WeightsError, match="'pytorch_model.bin' take 4398046511104 bytes in memory"):
         load_pretrained(str(folder))

@@ -3,6 +3,7 @@
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from random_models import UNEVEN, random_parameters, random_shape
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, VIEWS, WEIGHTS, Artifact, read_artifact, write_artifact
-from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import OutOfScopeConfig, QuantizationConfig
 from rasa_compressed_bert.errors import ArtifactError, DataError
 from rasa_compressed_bert.export.onnx_graph import onnx_model
@@ -22,7 +23,7 @@ from rasa_compressed_bert.models.shape import EncoderShape
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.models.task_model import TaskModel
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, MessagePredictor
-from rasa_compressed_bert.runtime.ranking import softmax
+from rasa_compressed_bert.runtime.ranking import IntentRanker, softmax
 from rasa_compressed_bert.tasks.view_stage import Voting, with_views
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
@@ -130,6 +131,18 @@ def test_softmax(logits, temperature):
 def test_softmax_by_hand():
     np.testing.assert_allclose(softmax(np.log([1.0, 3.0]), 1.0), [0.25, 0.75])
     np.testing.assert_allclose(softmax(np.log([1.0, 9.0]), 2.0), [0.25, 0.75])
+
+
+def test_confidences_of_very_many_intents_are_rounded_at_once(monkeypatch):
+    """In single steps of 2^-52 it would take five million of them."""
+    labels = [f"intent {number}" for number in range(1000)]
+    confidences = np.full(len(labels), (1.0 + 1e-9) / len(labels))
+    views = SimpleNamespace(confidences=lambda reading: confidences)
+    monkeypatch.setattr("rasa_compressed_bert.views.decision.read", lambda *_: views)
+    manifest = {"labels": labels, "temperature": 1.0, "views": {}}
+    ranker = IntentRanker(Artifact(manifest, {VIEWS: tensors_to_bytes({"one": np.ones(1)})}))
+    ranking = ranker.rank("text", np.zeros(len(labels)), None)
+    assert 1.0 - 1e-12 < math.fsum(confidence for _, confidence in ranking) <= 1.0
 
 
 def test_an_artifact_of_version_2_answers_as_it_did(artifact, predictor, tmp_path):

@@ -235,6 +235,16 @@ def test_a_lock_that_a_dead_process_left_does_not_stop_others(tmp_path, monkeypa
     assert not is_stopped
 
 
+@pytest.mark.parametrize("content", [b"SQLite format 3\0\n\1", b"notes", b"notes\n", b"{}"])
+def test_a_file_that_is_no_journal_is_refused_and_stays_as_it_is(tmp_path, content):
+    """Such as the database of an address without `sqlite:///`, of which all after the last line break was cut off."""
+    path = tmp_path / "study.db"
+    path.write_bytes(content)
+    with pytest.raises(CompressedBertError, match="cannot be reached: it is not a journal .* sqlite:///.*/study.db"):
+        open_storage(str(path))
+    assert path.read_bytes() == content and [one.name for one in tmp_path.iterdir()] == ["study.db"]
+
+
 def test_half_a_line_of_a_full_disk_is_dropped(tmp_path):
     path = tmp_path / "journal.log"
     study = open_study(open_storage(str(path)), goal(), name="test")
