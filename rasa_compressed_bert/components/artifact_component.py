@@ -135,6 +135,7 @@ class ArtifactComponent(GraphComponent):
         """
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         pipeline.warn_of_unused(training_data, self._execution_context, component=type(self).__name__)
+        pipeline.warn_of_many_epochs(self._options, component=type(self).__name__)
         examples = self._examples(training_data)
         with config_io.shown_by_rasa():
             # under `--finetune` the component is loaded before, but a loaded one keeps no files in memory

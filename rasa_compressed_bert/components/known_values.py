@@ -87,9 +87,10 @@ def _elements(name: str, elements: object) -> Sequence[str]:
             raise ValueError("it is not a file")
         else:
             values = [line.strip() for line in text.split("\n") if line.strip()]
-        return [value.lstrip(_BYTE_ORDER_MARK) for value in values]
     except (ValueError, OSError) as error:
         raise ComponentError(
             f"The lookup table '{name}' cannot be read: there is no UTF-8 text file '{text}'. Correct its path, "
             "list its values in the training data, or set lookups: false."
         ) from error
+    logger.info(f"The lookup table '{name}' is read from a file: {counted(len(values), 'value', 'values')}.")
+    return [value.lstrip(_BYTE_ORDER_MARK) for value in values]

@@ -17,7 +17,7 @@ from rasa.shared.nlu.constants import INTENT
 from rasa.shared.nlu.training_data.training_data import TrainingData
 from rasa.utils.tensorflow.constants import RETRIEVAL_INTENT
 
-from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.config import BertOptions, ComponentConfig
 from rasa_compressed_bert.data.warnings import listed, other_weights
 from rasa_compressed_bert.models.pretrained import only_language
 
@@ -32,6 +32,7 @@ _REGEX_FEATURIZER = "RegexFeaturizer"
 _LOOKUPS = "lookups"  # an option of our components that extract entities
 _CRF = "CRFEntityExtractor"
 _SELECTOR = "ResponseSelector"
+_MANY = 5  # times the default number of epochs
 _WITHOUT_DECLARING = {"RegexEntityExtractor", _CRF}
 """Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
@@ -84,6 +85,25 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
         logger.warning(
             f"The language in config.yml is '{language}', but the weights '{weights}' of {component} support only "
             f"'{theirs}': {other_weights(options.weights_option, present=weights)}."
+        )
+
+
+def warn_of_many_epochs(options: ComponentConfig, *, component: str) -> None:
+    """Warns of a number of epochs that was probably set for DIETClassifier, whose name alone was replaced.
+
+    Args:
+        options: options of the component.
+        component: name of the component.
+    """
+    if (
+        isinstance(options, BertOptions)
+        and not options.learns_answers
+        and options.epochs >= _MANY * type(options).epochs
+    ):
+        default = type(options).epochs
+        logger.warning(
+            f"epochs: {options.epochs} is {options.epochs // default} times the default of {component}, {default}, and "
+            "training takes that many times as long. If it was set for Rasa's DIETClassifier, leave it out."
         )
 
 

@@ -18,6 +18,7 @@ from rasa_compressed_bert.components.bert_answer_extractor import BertAnswerExtr
 from rasa_compressed_bert.components.pipeline import (
     component_names,
     has_extractor,
+    warn_of_many_epochs,
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
@@ -28,6 +29,7 @@ from rasa_compressed_bert.components.pipeline import (
 )
 from rasa_compressed_bert.components.pruned_bert_intent_classifier import PrunedBertIntentClassifier
 from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
     PrunedBertIntentClassifierConfig,
@@ -161,6 +163,24 @@ def test_nothing_is_said_of_other_weights(weights, caplog):
     given = DistilledIntentClassifierConfig.from_dict({"teacher": {"model": "teacher.tar.gz"}})
     warn_of_other_language(given, training_context(OURS, language="de"), component="Ours")
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "config, epochs, warned",
+    [
+        (PrunedBertIntentClassifierConfig, 100, True),
+        (BertEntityExtractorConfig, 100, True),
+        (PrunedBertIntentClassifierConfig, 39, False),
+        (DistilledIntentClassifierConfig, 100, False),  # it has patience
+        (BertAnswerExtractorConfig, 100, False),  # it has no counterpart in Rasa
+        (QuantizedBertFeaturizerConfig, None, False),
+    ],
+)
+def test_epochs_of_diet_are_warned_of(config, epochs, warned, caplog):
+    """Alone they are no error: some trainings need many."""
+    warn_of_many_epochs(config.from_dict({"epochs": epochs} if epochs else {}), component="Ours")
+    assert bool(caplog.records) == warned
+    assert not warned or "epochs: 100 is 12 times the default of Ours, 8, and training takes" in caplog.text
 
 
 END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "any text of a story"})])
