@@ -21,11 +21,13 @@ from rasa_compressed_bert.components import config_io, known_values, message_io,
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.known_values import NO_VALUES, KnownValues
+from rasa_compressed_bert.errors import ExportError
 from rasa_compressed_bert.runtime.message_predictor import NOTHING, Prediction
 from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
+_WITHOUT_FINETUNE = "With --finetune only epochs may change: train for more epochs, or without --finetune."
 
 
 class ArtifactComponent(GraphComponent):
@@ -135,12 +137,18 @@ class ArtifactComponent(GraphComponent):
         """
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         pipeline.warn_of_unused(training_data, self._execution_context, component=type(self).__name__)
+        pipeline.warn_of_many_epochs(self._options, component=type(self).__name__)
         examples = self._examples(training_data)
         with config_io.shown_by_rasa():
             # under `--finetune` the component is loaded before, but a loaded one keeps no files in memory
             artifact = resource_io.load(self._model_storage, self._resource) if self._predictor else None
             if self._can_learn(examples):
-                artifact = self._trained(examples, artifact, training_data)
+                try:
+                    artifact = self._trained(examples, artifact, training_data)
+                except ExportError as error:
+                    if artifact is None:
+                        raise
+                    raise ExportError(f"{error} {_WITHOUT_FINETUNE}") from error
                 if self._options.learns_intents:
                     response_io.warn_of_responses(training_data, artifact.manifest, self._execution_context)
             else:

@@ -17,6 +17,7 @@ from rasa_compressed_bert.data.warnings import listed
 
 logger = logging.getLogger(__name__)
 _PATH = re.compile(r"\S+\.(txt|csv|tsv|ya?ml|json)")
+_LIKE_A_PATH = re.compile(r".*[/\\].*|.*\.\w+")
 _BYTE_ORDER_MARK = "\ufeff"
 _USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
 """Components of Rasa that use lookup tables."""
@@ -25,8 +26,8 @@ _USERS = {"RegexEntityExtractor", "RegexFeaturizer"}
 def read_known_values(training_data: TrainingData) -> KnownValues:
     """Lookup tables by entity type, including those in files, and synonyms.
 
-    Tables of the same name are merged. Warnings list tables without values, and tables with the path of a file as their
-    only value: Rasa reads files of values in its JSON format only. There, a table may lack a name; it is left out.
+    Tables of the same name are merged. Warnings list tables without values, and tables whose only value looks like the
+    path of a file that does not exist. In Rasa's JSON format a table may lack a name; it is left out.
 
     Raises:
         ComponentError: if the file of a table cannot be read.
@@ -46,8 +47,8 @@ def read_known_values(training_data: TrainingData) -> KnownValues:
     ]
     if paths:
         logger.warning(
-            f"Lookup tables have the path of a file as their only value: {listed(paths)}. In its YAML format, Rasa "
-            "reads no values from files: list them in the training data."
+            f"Lookup tables have the path of a file as their only value: {listed(paths)}. There is no such file in the "
+            "current folder: correct the path, or list the values in the training data."
         )
     synonyms = {str(text): str(value) for text, value in training_data.entity_synonyms.items()}
     return KnownValues({name: values for name, values in lookups.items() if values}, synonyms)
@@ -69,16 +70,27 @@ def warn_of_unused_lookups(training_data: TrainingData, pipeline: Collection[str
 
 
 def _elements(name: str, elements: object) -> Sequence[str]:
-    """The values of a table, from a list or from a file with one value per line."""
+    """The values of a table, from a list or from a file with one value per line.
+
+    Where Rasa computes the fingerprint of training data, as `rasa train` does, it replaces the path of a file, also one
+    in a list, with the text of that file. Without a fingerprint, the path is still there.
+    """
     if isinstance(elements, list):
-        return [str(value) for value in elements]
+        if len(elements) != 1 or not os.path.isfile(str(elements[0])):
+            return [str(value) for value in elements]
+        elements = elements[0]
+    text = str(elements)
     try:
-        if not os.path.isfile(str(elements)):  # a device or a pipe may have no end
+        if os.path.isfile(text):
+            values: Sequence[str] = read_lookup_table_file(text)
+        elif _LIKE_A_PATH.fullmatch(text):  # also a device or a pipe, which may have no end
             raise ValueError("it is not a file")
-        values: Sequence[str] = read_lookup_table_file(str(elements))
-        return [value.lstrip(_BYTE_ORDER_MARK) for value in values]
+        else:
+            values = [line.strip() for line in text.split("\n") if line.strip()]
     except (ValueError, OSError) as error:
         raise ComponentError(
-            f"The lookup table '{name}' cannot be read: there is no UTF-8 text file '{elements}'. Correct its path, "
+            f"The lookup table '{name}' cannot be read: there is no UTF-8 text file '{text}'. Correct its path, "
             "list its values in the training data, or set lookups: false."
         ) from error
+    logger.info(f"The lookup table '{name}' is read from a file: {counted(len(values), 'value', 'values')}.")
+    return [value.lstrip(_BYTE_ORDER_MARK) for value in values]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Collection, List, Optional, Set, Type
+from typing import Any, Collection, List, Optional, Set, Tuple, Type
 
 from rasa.core.policies.policy import Policy
 from rasa.engine.graph import ExecutionContext
@@ -13,9 +13,11 @@ from rasa.nlu.classifiers.regex_message_handler import RegexMessageHandler
 from rasa.nlu.extractors.extractor import EntityExtractorMixin
 from rasa.nlu.featurizers.featurizer import Featurizer
 from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
+from rasa.shared.nlu.constants import INTENT
 from rasa.shared.nlu.training_data.training_data import TrainingData
+from rasa.utils.tensorflow.constants import RETRIEVAL_INTENT
 
-from rasa_compressed_bert.config import ComponentConfig
+from rasa_compressed_bert.config import BertOptions, ComponentConfig
 from rasa_compressed_bert.data.warnings import listed, other_weights
 from rasa_compressed_bert.models.pretrained import only_language
 
@@ -29,6 +31,8 @@ _MESSAGES = "messages"  # the input that a node of the serving graph takes from 
 _REGEX_FEATURIZER = "RegexFeaturizer"
 _LOOKUPS = "lookups"  # an option of our components that extract entities
 _CRF = "CRFEntityExtractor"
+_SELECTOR = "ResponseSelector"
+_MANY = 5  # times the default number of epochs
 _WITHOUT_DECLARING = {"RegexEntityExtractor", _CRF}
 """Components of Rasa that may use regular expressions without declaring that they need a featurizer."""
 
@@ -81,6 +85,25 @@ def warn_of_other_language(options: ComponentConfig, execution_context: Executio
         logger.warning(
             f"The language in config.yml is '{language}', but the weights '{weights}' of {component} support only "
             f"'{theirs}': {other_weights(options.weights_option, present=weights)}."
+        )
+
+
+def warn_of_many_epochs(options: ComponentConfig, *, component: str) -> None:
+    """Warns of a number of epochs that was probably set for DIETClassifier, whose name alone was replaced.
+
+    Args:
+        options: options of the component.
+        component: name of the component.
+    """
+    if (
+        isinstance(options, BertOptions)
+        and not options.learns_answers
+        and options.epochs >= _MANY * type(options).epochs
+    ):
+        default = type(options).epochs
+        logger.warning(
+            f"epochs: {options.epochs} is {options.epochs // default} times the default of {component}, {default}, and "
+            "training takes that many times as long. If it was set for Rasa's DIETClassifier, leave it out."
         )
 
 
@@ -164,7 +187,8 @@ def warn_of_unused_expressions(
     if _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
         return
     nodes = execution_context.graph_schema.nodes.values()
-    if training_data.has_e2e_examples() or any(Featurizer in node.uses.required_components() for node in nodes):
+    readers, idle = _readers_of_features(training_data, execution_context)
+    if training_data.has_e2e_examples() or any(Featurizer in one.required_components() for one in readers):
         return
     switches = [node.config.get(_LOOKUPS, True) is not False for node in nodes if _learns_entities(node.uses)]
     tables = training_data.lookup_tables if switches and not any(switches) else []
@@ -174,8 +198,8 @@ def warn_of_unused_expressions(
         logger.warning(
             f"The training data has {' and '.join(f'{kind} ({names})' for kind, names in named.items())}, but nothing "
             f"in the pipeline reads the features that {_REGEX_FEATURIZER} makes of them: {component} reads only the "
-            f"text. Replace {_REGEX_FEATURIZER} with RegexEntityExtractor, which finds entities by them, or leave it "
-            "out."
+            f"text{idle}. Replace {_REGEX_FEATURIZER} with RegexEntityExtractor, which finds entities by them, or "
+            "leave it out."
         )
 
 
@@ -191,14 +215,28 @@ def warn_of_unused_features(
         execution_context: with the graph that the component is trained in.
         component: its name; it reads text alone.
     """
-    used = [node.uses for node in execution_context.graph_schema.nodes.values()]
-    names = sorted({one.__name__ for one in used if issubclass(one, Featurizer)} - {_REGEX_FEATURIZER})
-    reads = any(issubclass(required, Featurizer) for one in used for required in one.required_components())
+    readers, idle = _readers_of_features(training_data, execution_context)
+    names = sorted({one.__name__ for one in readers if issubclass(one, Featurizer)} - {_REGEX_FEATURIZER})
+    reads = any(issubclass(required, Featurizer) for one in readers for required in one.required_components())
     if names and not reads and _CRF not in component_names(execution_context) and not training_data.has_e2e_examples():
         logger.warning(
-            f"Nothing in the pipeline reads the features of {', '.join(names)}: {component} reads only the text. They "
-            "take time for every message: leave them out, unless stories have messages as text (end-to-end)."
+            f"Nothing in the pipeline reads the features of {', '.join(names)}: {component} reads only the text{idle}. "
+            f"They take time for every message: leave them{f' and {_SELECTOR}' if idle else ''} out, unless stories "
+            "have messages as text (end-to-end)."
         )
+
+
+def _readers_of_features(training_data: TrainingData, execution_context: ExecutionContext) -> Tuple[List[Any], str]:
+    """The components of the pipeline without selectors that learn nothing, and what a warning says of the latter.
+
+    A ResponseSelector, which Rasa's default pipeline has, reads features only if there are retrieval intents to learn.
+    """
+    intents = {message.get(INTENT) for message in training_data.response_examples}
+    nodes = execution_context.graph_schema.nodes.values()
+    selectors = [node for node in nodes if node.uses.__name__ == _SELECTOR]
+    idle = [node for node in selectors if not intents or {node.config.get(RETRIEVAL_INTENT) or None} - {*intents, None}]
+    readers = [node.uses for node in nodes if node not in idle]
+    return readers, f", and {_SELECTOR} has no retrieval intent to learn" if idle else ""
 
 
 def _learns(component: Any) -> bool:

@@ -21,6 +21,10 @@ _OPTIONS: Dict[str, Tuple[str, ...]] = {
     "ResponseSelector": ("retrieval_intent", "use_text_as_label"),
     "CRFEntityExtractor": ("L1_c", "L2_c", "features", "max_iterations"),
     "LanguageModelFeaturizer": ("cache_dir", "model_name"),
+    "SklearnIntentClassifier": ("C", "gamma", "kernels", "max_cross_validation_folds", "scoring_function"),
+    "LogisticRegressionClassifier": ("max_iter", "random_state", "solver", "tol"),
+    "RegexEntityExtractor": ("case_sensitive", "use_lookup_tables", "use_regexes", "use_word_boundaries"),
+    "SpacyEntityExtractor": ("dimensions",),
 }
 _TOO_HIGH = ("epochs", "learning_rate")
 """Options that both have; those of DIETClassifier have values that are too high for a BERT."""

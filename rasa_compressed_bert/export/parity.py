@@ -58,7 +58,7 @@ def check_confidences(parity: Parity) -> None:
             f"The exported model differs from the trained one: {parity.decisively_changed} of {parity.messages} "
             f"labels changed (allowed: {allowed}), confidences moved by {parity.distance:.3f} on average (allowed: "
             f"{MAX_DISTANCE}). "
-            "Nothing was saved. Set quantization.per_channel to true, or quantization.method to none."
+            "Nothing was saved. Set quantization.method to none, or quantization.per_channel to true if it is false."
         )
 
 

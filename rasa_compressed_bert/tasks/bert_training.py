@@ -117,11 +117,14 @@ def finetune_bert(
 ) -> Artifact:
     """Continues to train a compressed model on examples with the same labels; its size does not change.
 
+    Its weights start on the grid of 8-bit integers, and few steps change them by less than half of its width. Such
+    changes are lost when the weights are quantized again, so the linear layers are refitted to the quantized model.
+
     Raises the errors of `prepare_further` and of `export`.
     """
     run = prepare_further(examples, config, artifact, known=known)
     run = fine_tune_further(run)
-    return _finished(run)
+    return _finished(run, rounded=True)
 
 
 def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:
@@ -137,9 +140,9 @@ def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: 
     return _finished(prepare_further(examples, config, artifact, known=None))
 
 
-def _finished(run: TrainingRun) -> Artifact:
-    """Runs the last stages, which all kinds of training share."""
-    run = quantize(run)
+def _finished(run: TrainingRun, *, rounded: bool = False) -> Artifact:
+    """Runs the last stages, which all kinds of training share; for `rounded` see `quantize`."""
+    run = quantize(run, rounded=rounded)
     run = refit(run)
     artifact = export(run)
     return fit_views(artifact, run)

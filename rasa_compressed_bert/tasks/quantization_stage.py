@@ -15,18 +15,23 @@ from rasa_compressed_bert.training.pruning import FixedMask
 _AWARE_SHARE = 0.5  # of the epochs
 
 
-def quantize(run: TrainingRun) -> TrainingRun:
+def quantize(run: TrainingRun, *, rounded: bool = False) -> TrainingRun:
     """Prepares the model for its format; its weights are still floats.
 
     Quantization-aware training trains the model as it will be served, with the unquantized model as the teacher. With
     k-means, the returned model has clustered weights.
+
+    Args:
+        run: the training run.
+        rounded: whether the returned model computes with rounded weights and activations in all formats, so that linear
+            layers are refitted to what is served.
 
     Raises:
         DataError: if there is nothing to calibrate on.
     """
     quantization, before = run.config.quantization, run.model
     run = replace(run, calibration=_calibrate(run))
-    if not quantization.aware_training and quantization.method != "kmeans":
+    if quantization.method == "none" or not (quantization.aware_training or quantization.method == "kmeans" or rounded):
         return run
     quantizer, values = FakeQuantizer(quantization, run.calibration), before.values()
     run = replace(run, model=make_model(before.encoder.shape, values, run.config, dropout=0.0, quantizer=quantizer))

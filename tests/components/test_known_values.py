@@ -42,6 +42,21 @@ def test_a_file_has_a_value_in_each_line(tmp_path):
     assert read_known_values(data).lookups == {"dish": ["risotto", "gnocchi", "risotto", "lasagne al forno"]}
 
 
+@pytest.mark.parametrize("content", ["risotto\n\n  gnocchi \n", "risotto", "\n", "\ufeffa/b\nno. 5\n"])
+@pytest.mark.parametrize("in_list", [False, True])
+def test_a_file_is_read_after_rasa_has_put_its_text_in_the_place_of_its_path(content, in_list, tmp_path):
+    """`rasa train` computes fingerprints of the training data, which changes tables; commands of ours do not."""
+    path = tmp_path / "dishes.txt"
+    path.write_text(content, encoding="utf-8")
+    data = RasaYAMLReader().reads(NLU)
+    data.lookup_tables = [{"name": "dish", "elements": [str(path)] if in_list else str(path)}]
+    before = read_known_values(data).lookups
+    data.fingerprint()
+    assert data.lookup_tables == [{"name": "dish", "elements": content}]
+    values = [line.strip() for line in content.lstrip("\ufeff").splitlines() if line.strip()]
+    assert read_known_values(data).lookups == before == ({"dish": values} if values else {})
+
+
 def test_a_file_that_is_missing_is_named(tmp_path):
     data = RasaYAMLReader().reads(NLU)
     data.lookup_tables = [{"name": "dish", "elements": str(tmp_path / "dishes.txt")}]
@@ -91,7 +106,7 @@ def test_a_path_in_place_of_the_values_is_warned_of(values, warned, caplog):
     data = RasaYAMLReader().reads(NLU)
     data.lookup_tables = [{"name": "dish", "elements": values}]
     assert read_known_values(data).lookups == {"dish": values}
-    assert (f"path of a file as their only value: {values[0]} (dish). In its YAML format" in caplog.text) == warned
+    assert (f"path of a file as their only value: {values[0]} (dish). There is no such file" in caplog.text) == warned
     assert bool(caplog.records) == warned
 
 
@@ -123,8 +138,9 @@ def test_without_tables_there_is_nothing_to_use(caplog):
 def test_a_component_that_does_not_learn_the_tables_warns_of_them(lookups, warned, tmp_path, monkeypatch, caplog):
     learnt = []
     monkeypatch.setattr(bert_training, "train_or_finetune", lambda *_, known: learnt.append(known) or small_artifact())
-    config = {**BertEntityExtractor.get_default_config(), "lookups": lookups}
+    config = {**BertEntityExtractor.get_default_config(), "lookups": lookups, "epochs": 100}
     component = BertEntityExtractor.create(config, make_storage(tmp_path), RESOURCE, CONTEXT)
     component.train(RasaYAMLReader().reads(NLU))
     assert [bool(known.lookups) for known in learnt] == [lookups]
     assert ("nothing in the pipeline uses them" in caplog.text) == warned
+    assert "epochs: 100 is 12 times the default of BertEntityExtractor" in caplog.text

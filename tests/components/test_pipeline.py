@@ -18,6 +18,7 @@ from rasa_compressed_bert.components.bert_answer_extractor import BertAnswerExtr
 from rasa_compressed_bert.components.pipeline import (
     component_names,
     has_extractor,
+    warn_of_many_epochs,
     warn_of_missing_intents,
     warn_of_other_language,
     warn_of_other_threshold,
@@ -28,6 +29,7 @@ from rasa_compressed_bert.components.pipeline import (
 )
 from rasa_compressed_bert.components.pruned_bert_intent_classifier import PrunedBertIntentClassifier
 from rasa_compressed_bert.config import (
+    BertAnswerExtractorConfig,
     BertEntityExtractorConfig,
     DistilledIntentClassifierConfig,
     PrunedBertIntentClassifierConfig,
@@ -163,6 +165,24 @@ def test_nothing_is_said_of_other_weights(weights, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "config, epochs, warned",
+    [
+        (PrunedBertIntentClassifierConfig, 100, True),
+        (BertEntityExtractorConfig, 100, True),
+        (PrunedBertIntentClassifierConfig, 39, False),
+        (DistilledIntentClassifierConfig, 100, False),  # it has patience
+        (BertAnswerExtractorConfig, 100, False),  # it has no counterpart in Rasa
+        (QuantizedBertFeaturizerConfig, None, False),
+    ],
+)
+def test_epochs_of_diet_are_warned_of(config, epochs, warned, caplog):
+    """Alone they are no error: some trainings need many."""
+    warn_of_many_epochs(config.from_dict({"epochs": epochs} if epochs else {}), component="Ours")
+    assert bool(caplog.records) == warned
+    assert not warned or "epochs: 100 is 12 times the default of Ours, 8, and training takes" in caplog.text
+
+
 END_TO_END = TrainingData([Message.build("hello", "greet"), Message({"text": "any text of a story"})])
 
 
@@ -219,7 +239,7 @@ def test_regular_expressions_whose_features_nothing_reads_are_warned_of(names, w
         (("RegexFeaturizer", OURS), False),  # see above
         *(
             (("rasa_compressed_bert.QuantizedBertFeaturizer", OURS, name), False)
-            for name in ("CRFEntityExtractor", "DIETClassifier", "SklearnIntentClassifier", "ResponseSelector")
+            for name in ("CRFEntityExtractor", "DIETClassifier", "SklearnIntentClassifier")
         ),
     ],
 )
@@ -230,6 +250,35 @@ def test_features_that_nothing_reads_are_warned_of(names, named, caplog):
     warn_of_unused_features(TrainingData(messages), graph, component="Ours")
     found = ", ".join(sorted({name.rpartition(".")[2] for name in names if "Featurizer" in name}))
     assert (f"reads the features of {found}: Ours reads only the text" in caplog.text) == named == bool(caplog.records)
+
+
+FAQ = Message.build("who are you", "faq/name")
+
+
+@pytest.mark.parametrize(
+    "messages, selectors, idle",
+    [
+        ([], [{}], True),  # as in Rasa's default pipeline
+        ([FAQ], [{}], False),
+        ([FAQ], [{"retrieval_intent": None}], False),
+        ([FAQ], [{"retrieval_intent": "faq"}], False),
+        ([FAQ], [{"retrieval_intent": "chitchat"}], True),
+        ([FAQ], [{"retrieval_intent": "chitchat"}, {"retrieval_intent": "faq"}], False),
+    ],
+)
+def test_a_selector_that_learns_nothing_reads_no_features(messages, selectors, idle, caplog):
+    featurizers = "RegexFeaturizer", "CountVectorsFeaturizer"
+    graph = training_context("WhitespaceTokenizer", *featurizers, OURS, *["ResponseSelector"] * len(selectors))
+    nodes = [node for node in graph.graph_schema.nodes.values() if node.uses.__name__ == "ResponseSelector"]
+    for node, config in zip(nodes, selectors):
+        node.config.update(config)
+    expressions = [{"name": "zip", "pattern": "[0-9]{5}"}]
+    data = TrainingData([Message.build("hello", "greet"), *messages], regex_features=expressions)
+    warn_of_unused_expressions(data, graph, component="Ours")
+    warn_of_unused_features(data, graph, component="Ours")
+    assert len(caplog.records) == 2 * idle
+    assert caplog.text.count("Ours reads only the text, and ResponseSelector has no retrieval intent") == 2 * idle
+    assert ("leave them and ResponseSelector out, unless" in caplog.text) == idle
 
 
 EXTRACTOR = "rasa_compressed_bert.BertEntityExtractor"

@@ -2,7 +2,11 @@
 
 import pytest
 from rasa.nlu.classifiers.diet_classifier import DIETClassifier
+from rasa.nlu.classifiers.logistic_regression_classifier import LogisticRegressionClassifier
+from rasa.nlu.classifiers.sklearn_intent_classifier import SklearnIntentClassifier
 from rasa.nlu.extractors.crf_entity_extractor import CRFEntityExtractor
+from rasa.nlu.extractors.regex_entity_extractor import RegexEntityExtractor
+from rasa.nlu.extractors.spacy_entity_extractor import SpacyEntityExtractor
 from rasa.nlu.featurizers.dense_featurizer.lm_featurizer import LanguageModelFeaturizer
 from rasa.nlu.selectors.response_selector import ResponseSelector
 
@@ -14,6 +18,10 @@ PAIRS = [
     (ResponseSelector, JointBertClassifierConfig),
     (CRFEntityExtractor, JointBertClassifierConfig),
     (LanguageModelFeaturizer, QuantizedBertFeaturizerConfig),
+    (SklearnIntentClassifier, JointBertClassifierConfig),
+    (LogisticRegressionClassifier, JointBertClassifierConfig),
+    (RegexEntityExtractor, JointBertClassifierConfig),
+    (SpacyEntityExtractor, JointBertClassifierConfig),
 ]
 
 

@@ -213,6 +213,15 @@ def test_words_that_were_trimmed_can_still_be_written(trimmed, text):
     assert len(ranking) == 3 and abs(sum(confidence for _, confidence in ranking) - 1) < 1e-6
 
 
+@pytest.mark.parametrize("quantization", [{}, {"method": "static_int8"}])
+def test_finetuning_refits_layers_to_the_weights_that_are_served(configure, quantization):
+    """One epoch changes weights by less than the distance of two 8-bit values: rounded again, many are as before."""
+    options = {"pruning": NO_PRUNING, "quantization": quantization, "validation_split": 0.0}
+    artifact = train_bert(EXAMPLES, configure(**options))
+    tuned = finetune_bert(EXAMPLES, configure(**options, epochs=1, learning_rate=1e-4), artifact)
+    assert tuned.manifest["parity"]["distance"] < 1e-3 < artifact.manifest["parity"]["distance"]
+
+
 @pytest.mark.parametrize("aware_training", [False, True])
 def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_training):
     options = {
