@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import uuid
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +28,7 @@ _LIBRARIES = (
     *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-intel", "tensorflow-macos", "intel-tensorflow"),
 )
 """Libraries that train, export and check, by all names of their distributions; their versions may affect a model."""
+_UNDER_FINETUNE = "finetuning_epoch_fraction"  # Rasa adds it to the options then
 TOOLS = ("__main__.py", "benchmark", "commands", "inspection", "reporting", "search", "spacy_pipeline")
 """Source code that no model depends on, so that changing it does not invalidate Rasa's cache."""
 
@@ -59,6 +61,9 @@ def parse_config(cls: Type[Config], config: Dict[str, Any]) -> Config:
 def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[str]:
     """A digest of what Rasa's cache does not see, such as our source code and the pretrained weights.
 
+    Under `--finetune` it is a new one each time: Rasa's key of the cache does not depend on the model that is trained
+    further, so the result of another training on the same data would be taken for it.
+
     Rasa also calls this for a component that it restored from its cache, with the configuration of the placeholder that
     holds the cached output, and does not use the result: None then.
 
@@ -71,7 +76,8 @@ def fingerprint(cls: Type[ComponentConfig], config: Dict[str, Any]) -> Optional[
     try:
         options = parse_config(cls, config)
         require_named(options)
-        return environment_digest(options)
+        further = [uuid.uuid4().hex] if config.get(_UNDER_FINETUNE) is not None else []
+        return digest(environment_digest(options), *further)
     except (WeightsError, DataError) as error:
         raise InvalidConfigException(str(error)) from error
     except OSError as error:  # Rasa would show a traceback

@@ -72,7 +72,7 @@ def train_or_finetune(
     else:
         run = prepare_further(questions.learnt, config, artifact)
         run = fine_tune_further(run)
-        trained = measured(_exported(run), questions.held_out, config, before=artifact)
+        trained = measured(_exported(run, rounded=True), questions.held_out, config, before=artifact)
     language = only_language(config.model_weights) if artifact is None else None  # a trimmed one splits new words
     return with_documents(trained, documents, language=language)
 
@@ -109,9 +109,9 @@ def _compressed(dense: TrainingRun, config: BertAnswerExtractorConfig) -> Artifa
     return _exported(run)
 
 
-def _exported(run: TrainingRun) -> Artifact:
-    """Runs the last stages, which all kinds of training share."""
-    run = quantize(run)
+def _exported(run: TrainingRun, *, rounded: bool = False) -> Artifact:
+    """Runs the last stages, which all kinds of training share; for `rounded` see `quantize`."""
+    run = quantize(run, rounded=rounded)
     return export(run)
 
 

@@ -124,7 +124,14 @@ def finetune_bert(
     """
     run = prepare_further(examples, config, artifact, known=known)
     run = fine_tune_further(run)
-    return _finished(run, rounded=True)
+    tuned = _finished(run, rounded=True)
+    if "budget" not in artifact.manifest:
+        return tuned
+    pruning = artifact.manifest["config"]["pruning"]  # as it was chosen
+    described = {"budget": artifact.manifest["budget"], "config": {**tuned.manifest["config"], "pruning": pruning}}
+    tuned = Artifact({**tuned.manifest, **described}, tuned.files)
+    warn_of_size(tuned, config.budget)
+    return tuned
 
 
 def requantize_bert(examples: Sequence[Example], config: BertOptions, artifact: Artifact) -> Artifact:

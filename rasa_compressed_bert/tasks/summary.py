@@ -93,8 +93,13 @@ def _is_trained_further(manifest: Mapping[str, Any]) -> bool:
 
 
 def _before_and_after(manifest: Mapping[str, Any]) -> List[str]:
-    """Scores on the training messages before and after compression; they measure only what compression changed."""
-    stages = before_and_after(manifest.get("training_scores", {}))
+    """Scores on the training messages before and after compression; they measure only what compression changed.
+
+    A model that is trained further is compressed already; what that training changed may be lost when it is rounded.
+    """
+    scores = manifest.get("training_scores", {})
+    further = (scores[FINETUNED], scores["final"]) if {FINETUNED, "final"} <= set(scores) else None
+    stages = further or before_and_after(scores)
     if stages is None:
         return []
     before, after = stages

@@ -107,6 +107,14 @@ def test_fingerprint_is_stable(case):
     assert case.component.fingerprint_addon(case.config) == case.component.fingerprint_addon(dict(case.config))
 
 
+def test_nothing_is_restored_from_the_cache_under_finetune(case):
+    """Rasa's key of the cache does not depend on the model that is trained further."""
+    if "epochs" not in case.component.get_default_config():
+        pytest.skip("Rasa does not tell components without epochs")
+    config = {**case.config, "finetuning_epoch_fraction": 1.0}
+    assert len({case.component.fingerprint_addon(config) for _ in range(2)}) == 2
+
+
 def test_fingerprint_follows_the_content_of_the_weights(case, tmp_path):
     copy = tmp_path / "weights"
     shutil.copytree(weights_of(case.config), copy)

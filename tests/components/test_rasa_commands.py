@@ -87,11 +87,11 @@ def test_second_training_takes_the_model_from_the_cache(project, first):
 
 def test_finetuning_twice(project, first, tmp_path):
     epochs = manifest_of(project.model("first"), tmp_path / "first")["config"]["epochs"]
-    for index, (model, fraction) in enumerate([("first", 0.5), ("finetuned0", 1.0)]):
+    for index, (model, fraction) in enumerate([("first", 0.5), ("finetuned0", 0.5)]):
         said = project.train(
             f"finetuned{index}", "--finetune", str(project.model(model)), "--epoch-fraction", str(fraction)
         )
-        assert TRAINED in said
+        assert TRAINED in said, "the second time, nothing but the model that is trained further is new"
         manifest = manifest_of(project.model(f"finetuned{index}"), tmp_path / str(index))
         assert manifest["config"]["epochs"] == fraction * epochs
         assert list(manifest["training_scores"]) == ["dense", "pruned", "finetuned", "final"]

@@ -293,6 +293,18 @@ def test_trained_further(trained):
     assert set(further.manifest["training_scores"]) == {"dense", "pruned", "finetuned", "final"}
 
 
+@pytest.mark.parametrize("quantization", [{}, {"method": "static_int8"}])
+@pytest.mark.usefixtures("without_graphs")
+def test_a_model_that_is_trained_further_is_compared_as_it_is_served(tiny_weights, files, quantization):
+    """An epoch changes weights by less than the distance of two 8-bit values, so that most of them are as before."""
+    options = {"pruning": {"method": "none"}, "quantization": quantization}
+    config = config_of(tiny_weights, files, **options, epochs=1)
+    first = train_or_finetune(config, None)
+    further = train_or_finetune(replace(config, learning_rate=1e-4), first)
+    distances = [artifact.manifest["parity"]["answers"]["distance"] for artifact in (further, first)]
+    assert distances[0] < 1e-4 < distances[1]
+
+
 def test_some_layers_of_the_weights(tiny_weights, files):
     options = {"pruning": {"layers": [1], "final_sparsity": 0.2, "frequency": 1}}
     artifact = train_or_finetune(config_of(tiny_weights, files, **options), None)

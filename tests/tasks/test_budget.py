@@ -122,6 +122,19 @@ def test_a_model_of_all_messages_that_is_larger_than_the_measured_ones(configure
     assert len(said) == warned and all("has 2.1" in one for one in said)
 
 
+def test_a_model_with_a_budget_that_is_trained_further_keeps_what_was_chosen(configure, monkeypatch, caplog):
+    config = configure(budget={"max_size_mb": 2.0}, validation_split=0.1)
+    pruning = {**config.to_dict()["pruning"], "final_sparsity": 0.2}
+    before = Artifact({"budget": {"chosen": 0.2}, "config": {**config.to_dict(), "pruning": pruning}}, {})
+    after = Artifact({"config": config.to_dict()}, {"weights": np.random.default_rng(0).bytes(2_100_000)})
+    monkeypatch.setattr(bert_training, "prepare_further", lambda *others, **options: None)
+    monkeypatch.setattr(bert_training, "fine_tune_further", lambda run: None)
+    monkeypatch.setattr(bert_training, "_finished", lambda run, **options: after)
+    further = bert_training.finetune_bert(EXAMPLES, config, before)
+    assert further.manifest == before.manifest and further.files == after.files
+    assert "max_size_mb: 2" in caplog.text
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

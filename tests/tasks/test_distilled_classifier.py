@@ -137,6 +137,8 @@ def test_finetuning_goes_on_with_the_student(students, configure, cache, archite
         more, configure(architecture, **options), cache=cache, origin=students(architecture)
     )
     assert accuracy(tuned) > 0.8, "one epoch from the start would not be enough"
+    if architecture == "transformer":  # an epoch changes its weights by less than the distance of two 8-bit values
+        assert tuned.manifest["parity"]["distance"] < 1e-4
 
 
 def test_finetuning_with_other_intents_is_refused(students, configure):

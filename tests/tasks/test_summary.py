@@ -65,6 +65,13 @@ def test_a_model_that_is_trained_further_names_no_message_of_the_first_training(
     assert "compression" not in words.replace("before compression", ""), "the scores are of other messages"
 
 
+def test_what_a_further_training_loses_when_weights_are_rounded_again():
+    """After few steps, the change of most weights is below half of the distance of two 8-bit values."""
+    scores = [{**SCORES, "entity_f1": f1} for f1 in (0.5, 0.83, 0.7)]
+    text = summary_of(training_scores=dict(zip(("dense", "finetuned", "final"), scores)))
+    assert "entity F1 83.0 -> 70.0 %, on the training messages" in " ".join(text.split())
+
+
 def test_without_held_out_messages_no_score_is_claimed():
     text = summary_of(cross_fitted=None, out_of_scope=None, views=None)
     assert "not estimated: no messages were held out" in text and "weakest" not in text and "out of scope" not in text

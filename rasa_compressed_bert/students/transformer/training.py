@@ -76,7 +76,7 @@ def train(
     fit(run.model, training, plan, objective=objective, rng=run.rng, pruning=held, validation=validation)
     if origin is None:
         run = prune(run)
-    run = quantize(run)
+    run = quantize(run, rounded=origin is not None)
     artifact = export(run)
     compared = validation.examples
     score = score_of(predict(run.model, held_out), compared, [intents]) if held_out else None  # as it is exported
