@@ -120,7 +120,7 @@ def _of_teacher(component: Mapping[str, Any]) -> str:
 def _details(component: Mapping[str, Any]) -> Dict[str, str]:
     embeddings = component["embeddings"]
     values = {
-        "weights": f"{component['model_weights']}, "
+        "weights": (f"{component['model_weights']}, " if component["model_weights"] else "")
         + _outputs(component)
         + f"messages of up to {component['max_length']} wordpieces",
         "quantization": _format(component["quantization"]),
@@ -243,11 +243,13 @@ def _number(value: float) -> str:
 
 
 def _changes(parity: Mapping[str, Any]) -> str:
-    """How the export changed one output; accuracy is only there for labelled messages."""
+    """How the export changed one output; accuracy is only there for labelled messages, which may be some of these."""
     text = (
         f"{parity['changed']} of {parity['messages']} labels changed by the export, "
         f"confidences by {parity['distance']:.4f} on average"
     )
     if parity.get("accuracy") is None:
         return text
-    return f"{text}, accuracy on these messages {percent(parity['accuracy'])}"
+    labelled = parity.get("labelled", parity["messages"])  # models of 0.2.0 do not have it
+    asked = "these messages" if labelled == parity["messages"] else f"the {labelled} labelled ones"
+    return f"{text}, accuracy on {asked} {percent(parity['accuracy'])}"
