@@ -64,8 +64,9 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
     for key, name in shared.items():
         change = f"{100 * (after[key] - before[key]):+.1f}"
         scores = [f"{100 * stage[key]:.1f}" for stage in (before, after)]
-        rows.append([f"{name}, training messages, %", *scores, change])
-    dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
+        rows.append([f"{name}, training {_asked(component)}, %", *scores, change])
+    trained = _outputs(component) or component["answers"]
+    dense = "dense fine-tuned model in 32-bit floats, head included" if trained else "encoder in floats"
     legend = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if shared:
         legend.append("Scores: of the model before its export; parity says what the export changed.")
@@ -76,6 +77,11 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
             f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
         )
     return [Table(rows), Prose(" ".join(legend))]
+
+
+def _asked(component: Mapping[str, Any]) -> str:
+    """What scores are measured on."""
+    return "questions" if component["answers"] else "messages"
 
 
 def _layers(component: Mapping[str, Any]) -> Table:
@@ -172,7 +178,7 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
             for one in component["confused"]
         )
     for stage, score in component["training_scores"].items():
-        values[f"training messages, {stage}"] = _score(score)
+        values[f"training {_asked(component)}, {stage}"] = _score(score)
     if component["answers"]:
         values["answers"] = _answers(component["answers"], calibrated=component["calibrated"])
     if component["learnt_names"]:

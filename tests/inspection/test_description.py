@@ -137,7 +137,9 @@ def test_the_temperature_is_that_of_what_the_model_predicts():
     report = describe(Artifact(answers, small.files))
     assert report["temperature"] is None
     blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
-    assert "temperature" not in as_text(blocks)
+    text = as_text(blocks)
+    assert "temperature" not in text and "training messages, dense" not in text and "encoder in floats" not in text
+    assert "accuracy, training questions, %" in text and "training questions, dense" in text
 
 
 def test_responses_are_counted_and_scored():
