@@ -99,7 +99,7 @@ def _train_picked(picked: Mapping[str, Any], project: Project, arguments: argpar
             point = picked[name]
             if point is None:
                 shutil.rmtree(str(shared / name), ignore_errors=True)  # from an earlier choice
-                write(f"{name}: none, {_NONE[name]}.\n")
+                write(f"{name}: none, {_NONE[name]} on the splits to choose on.\n")
                 continue
             trained = own / str(point.number)
             if not trained.exists():

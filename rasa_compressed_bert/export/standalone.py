@@ -89,6 +89,11 @@ def _tensors(artifact: Artifact) -> Dict[str, np.ndarray]:
 
 
 def _description(artifact: Artifact) -> Dict[str, bytes]:
-    """The tokenizer, and a manifest with labels (in the order of the logits), the temperature of logits, and more."""
+    """The tokenizer, and a manifest with labels (in the order of the logits), the temperature of logits, and more.
+
+    The settings of pretrained weights may ask the tokenizer to pad every message, which serving does not: it would take
+    longer, and change the scales of activations in 8 bits and with them the outputs.
+    """
     values = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
-    return {TOKENIZER: artifact.files[TOKENIZER], MANIFEST: json.dumps(values, indent=1).encode("ascii")}
+    tokenizer = WordpieceTokenizer(artifact.files[TOKENIZER].decode("utf-8"), artifact.max_length)
+    return {TOKENIZER: tokenizer.serialized.encode("utf-8"), MANIFEST: json.dumps(values, indent=1).encode("ascii")}

@@ -100,7 +100,7 @@ def _compared(trained: TrainedOutput, served: Sequence[np.ndarray]) -> Dict[str,
         return report
     labelled = classes >= 0
     right = after.argmax(axis=1)[labelled] == classes[labelled]
-    return {**report, "accuracy": float(np.mean(right)) if len(right) else None}
+    return {**report, "labelled": len(right), "accuracy": float(np.mean(right)) if len(right) else None}
 
 
 def _rows(logits: np.ndarray) -> np.ndarray:

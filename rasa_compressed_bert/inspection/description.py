@@ -206,7 +206,9 @@ def _encoder(
         layers.append({**widths, "weights": [size, kept], "sparsity": 1.0 - kept / size if size else 0.0})
     total = dense.encoder_size()
     sparsity = 1.0 - kept_weights / total if total else 0.0
-    return {"layers": layers, "sparsity": sparsity, "sparsity_is": "zero weights" if by_weight else "removed weights"}
+    fewer = now.encoder_size() < total
+    zero = "zero or removed weights" if fewer else "zero weights"
+    return {"layers": layers, "sparsity": sparsity, "sparsity_is": zero if by_weight else "removed weights"}
 
 
 def _layer_size(layer: LayerShape, hidden_size: int) -> int:

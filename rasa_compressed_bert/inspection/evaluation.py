@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from rasa_compressed_bert.artifact.artifact import Artifact
 from rasa_compressed_bert.data.entities import EntitySpan
-from rasa_compressed_bert.data.example import LabelledMessage
+from rasa_compressed_bert.data.example import OUT_OF_SCOPE, LabelledMessage
 from rasa_compressed_bert.inspection.asking import Answers, AskedModel
 from rasa_compressed_bert.metrics.confidences import (
     FALLBACK_THRESHOLD,
@@ -62,6 +62,7 @@ class Scope:
         found: share of the messages out of scope below the threshold; None without any.
         auroc: of detecting messages out of scope; None without any.
         best_threshold: with the highest F1 of detecting messages out of scope; None without any.
+        has_intent: whether the model knows the intent `out_of_scope`, which counts as a confidence of 0.
     """
 
     threshold: float
@@ -72,6 +73,7 @@ class Scope:
     found: Optional[float] = None
     auroc: Optional[float] = None
     best_threshold: Optional[float] = None
+    has_intent: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ def evaluate(
         asked = model.ask(out_of_scope, name="report") if out_of_scope else Answers()
         outside = in_scope_confidences(asked.intents, asked.confidences)
         scope = _scope(inside, outside, threshold=_threshold(artifacts[model.classifier]))
+        scope = replace(scope, has_intent=OUT_OF_SCOPE in model.intents)
         intents = _intents(messages, answers, learnt=model.intents, scope=scope)
     entities = _entities(messages, answers) if model.extractors else None
     responses = _responses(messages, answers) if model.responses else None

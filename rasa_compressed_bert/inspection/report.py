@@ -64,8 +64,9 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
     for key, name in shared.items():
         change = f"{100 * (after[key] - before[key]):+.1f}"
         scores = [f"{100 * stage[key]:.1f}" for stage in (before, after)]
-        rows.append([f"{name}, training messages, %", *scores, change])
-    dense = "dense fine-tuned model in 32-bit floats, head included" if _outputs(component) else "encoder in floats"
+        rows.append([f"{name}, training {_asked(component)}, %", *scores, change])
+    trained = _outputs(component) or component["answers"]
+    dense = "dense fine-tuned model in 32-bit floats, head included" if trained else "encoder in floats"
     legend = [f"before: the {dense}; now: the files of this component, which the archive compresses with gzip."]
     if shared:
         legend.append("Scores: of the model before its export; parity says what the export changed.")
@@ -76,6 +77,11 @@ def _before_and_after(component: Mapping[str, Any]) -> List[Block]:
             f"{latency['p50_ms']['now_with_tokenizer']:.2f} ms."
         )
     return [Table(rows), Prose(" ".join(legend))]
+
+
+def _asked(component: Mapping[str, Any]) -> str:
+    """What scores are measured on."""
+    return "questions" if component["answers"] else "messages"
 
 
 def _layers(component: Mapping[str, Any]) -> Table:
@@ -120,7 +126,7 @@ def _of_teacher(component: Mapping[str, Any]) -> str:
 def _details(component: Mapping[str, Any]) -> Dict[str, str]:
     embeddings = component["embeddings"]
     values = {
-        "weights": f"{component['model_weights']}, "
+        "weights": (f"{component['model_weights']}, " if component["model_weights"] else "")
         + _outputs(component)
         + f"messages of up to {component['max_length']} wordpieces",
         "quantization": _format(component["quantization"]),
@@ -172,7 +178,7 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
             for one in component["confused"]
         )
     for stage, score in component["training_scores"].items():
-        values[f"training messages, {stage}"] = _score(score)
+        values[f"training {_asked(component)}, {stage}"] = _score(score)
     if component["answers"]:
         values["answers"] = _answers(component["answers"], calibrated=component["calibrated"])
     if component["learnt_names"]:
@@ -243,11 +249,13 @@ def _number(value: float) -> str:
 
 
 def _changes(parity: Mapping[str, Any]) -> str:
-    """How the export changed one output; accuracy is only there for labelled messages."""
+    """How the export changed one output; accuracy is only there for labelled messages, which may be some of these."""
     text = (
         f"{parity['changed']} of {parity['messages']} labels changed by the export, "
         f"confidences by {parity['distance']:.4f} on average"
     )
     if parity.get("accuracy") is None:
         return text
-    return f"{text}, accuracy on these messages {percent(parity['accuracy'])}"
+    labelled = parity.get("labelled", parity["messages"])  # models of 0.2.0 do not have it
+    asked = "these messages" if labelled == parity["messages"] else f"the {labelled} labelled ones"
+    return f"{text}, accuracy on {asked} {percent(parity['accuracy'])}"

@@ -80,6 +80,11 @@ def _sensitivity_legend(content: Mapping[str, Any]) -> List[str]:
         "further training: by k-means to that many bits (a code book for each matrix, a scale for "
         f"{scale}), or by setting that share of the weights of each matrix to zero, the smallest first.",
     ]
+    if _option(content) == "nlu":
+        lines.append(
+            "Only the network is scored: a model that also compares messages with stored ones has other scores in "
+            "`benchmark` and `report`."
+        )
     if unknown:
         lines.append(f"{counted(unknown, 'message has', 'messages have')} intents that the model does not know.")
     return lines

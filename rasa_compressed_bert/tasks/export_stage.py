@@ -16,7 +16,7 @@ from rasa_compressed_bert.heads import kind_of
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.tasks.fitting import make_model
 from rasa_compressed_bert.tasks.training_run import TrainingRun
-from rasa_compressed_bert.training.batches import Labels, select_labels
+from rasa_compressed_bert.training.batches import NO_LABEL, Labels, select_labels
 from rasa_compressed_bert.training.head import score_of
 from rasa_compressed_bert.training.loop import predict, predict_inputs
 
@@ -33,8 +33,13 @@ def refit(run: TrainingRun) -> TrainingRun:
     return replace(run, model=make_model(model.encoder.shape, fitted, run.config, quantizer=model.encoder.quantizer))
 
 
-def export(run: TrainingRun) -> Artifact:
+def export(run: TrainingRun, *, labelled: Optional[np.ndarray] = None) -> Artifact:
     """Exports a trained model in the format that the options ask for.
+
+    Args:
+        run: with the trained model.
+        labelled: which messages have labels of the user, and not of a teacher, `(n,)`; None for all. The accuracy that
+            the parity check reports is measured on these.
 
     Raises:
         ExportError: if the exported model disagrees with the trained one.
@@ -69,7 +74,7 @@ def export(run: TrainingRun) -> Artifact:
                 head.layer.output,
                 select_labels(predictions[head.layer.output], compared),
                 head.temperature(cross_fitted.of(head)),
-                _classes(encoded.labels[head.name], compared),
+                _classes(encoded.labels[head.name], compared, labelled),
                 head.parity_entry,
                 head.compared_classes(select_labels(encoded.labels[head.name], compared)),
             )
@@ -78,6 +83,8 @@ def export(run: TrainingRun) -> Artifact:
     )
 
 
-def _classes(labels: Labels, places: np.ndarray) -> Optional[np.ndarray]:
-    """The labels of some messages, `(n,)`; None if messages have several labels each, or one for each wordpiece."""
-    return labels[places] if isinstance(labels, np.ndarray) and labels.ndim == 1 else None
+def _classes(labels: Labels, places: np.ndarray, labelled: Optional[np.ndarray]) -> Optional[np.ndarray]:
+    """The user's labels of some messages, `(n,)`; None if messages have several each, or one for each wordpiece."""
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1:
+        return None
+    return labels[places] if labelled is None else np.where(labelled[places], labels[places], NO_LABEL)

@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Mapping, Sequence, Set
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.artifact.artifact import WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.data.counts import counted
 from rasa_compressed_bert.data.example import Example, evenly_spaced, normal_form
 from rasa_compressed_bert.data.warnings import quoted
@@ -44,7 +45,7 @@ def summary(artifact: Artifact, examples: Sequence[Example], *, component: str, 
         "compression": _before_and_after(manifest),
         "size": [_size(artifact)],
         "speed": [_speed(artifact, examples, num_threads)],
-        "pruned": _pruned(manifest),
+        "pruned": _pruned(artifact),
         "format": _format(manifest),
         "out of scope": _out_of_scope(manifest),
         "weakest intents": _weakest(manifest),
@@ -132,15 +133,19 @@ def _threads(count: int) -> str:
     return counted(count, "thread", "threads") if count else "all cores"
 
 
-def _pruned(manifest: Mapping[str, Any]) -> List[str]:
+def _pruned(artifact: Artifact) -> List[str]:
+    manifest = artifact.manifest
     pruning = manifest.get("config", {}).get("pruning", {})
     if pruning.get("method", "none") == "none" or "encoder" not in manifest:
         return []
     dense, now = (shape.encoder_size() for shape in shapes_of(manifest))
+    what = "of the encoder's weights are removed"
     if pruning["method"] == "weight":
-        share, what = pruning["final_sparsity"], "of the encoder's weights are zero"
-    else:
-        share, what = 1.0 - now / dense, "of the encoder's weights are removed"
+        tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+        kernels = (name for name in tensors if name.startswith("layers.") and name.endswith(".kernel"))
+        what = "of the encoder's weights are zero" + (" or removed" if now < dense else "")
+        now = sum(int(np.count_nonzero(tensors[name])) for name in kernels)
+    share = 1.0 - now / dense
     budget = manifest.get("budget")
     chosen = f", chosen for the budget: {budget['why']}" if budget else ""
     return [f"{100 * share:.0f} % {what} ({pruning['method']} pruning{chosen})"]

@@ -53,6 +53,11 @@ class WordpieceTokenizer:
         self._max_length, self._longest_text = max_length, LONGEST_WORD * max_length
 
     @property
+    def serialized(self) -> str:
+        """The library's own serialisation of how messages are served: truncated, and without padding."""
+        return str(self._tokenizer.to_str())
+
+    @property
     def vocabulary(self) -> Dict[str, int]:
         """The id of each wordpiece."""
         return self._tokenizer.get_vocab()

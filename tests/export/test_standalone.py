@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 from random_models import UNEVEN, random_parameters, random_shape
 from small_archives import word_tokenizer
+from tokenizers import Tokenizer
 
 from rasa_compressed_bert.artifact.artifact import GRAPH, MANIFEST, TFLITE_MODEL, TOKENIZER, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
@@ -16,6 +17,7 @@ from rasa_compressed_bert.export.serving import Format, serving_artifact
 from rasa_compressed_bert.export.standalone import onnx_files, tflite_files
 from rasa_compressed_bert.models.state import ModelState
 from rasa_compressed_bert.runtime.engines import open_engine
+from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
 
 IDS = np.array([[2, 7, 9, 11, 3]])
 TOKENIZER_JSON = word_tokenizer().decode()
@@ -73,7 +75,21 @@ def test_what_lies_beside_the_model():
     files = onnx_files(artifact())
     described = json.loads(files[MANIFEST])
     assert described["labels"] == list("abcde") and described["temperature"] == 1.5
-    assert files[TOKENIZER].decode("utf-8") == TOKENIZER_JSON
+    assert json.loads(files[TOKENIZER])["model"] == json.loads(TOKENIZER_JSON)["model"]
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_the_tokenizer_encodes_messages_as_they_are_served(head):
+    """That of pretrained weights may pad every message, and truncate them at another length."""
+    padding = Tokenizer.from_str(TOKENIZER_JSON)
+    padding.enable_padding(length=20)
+    padding.enable_truncation(20)
+    model = artifact(head=head)
+    model = Artifact(model.manifest, {**model.files, TOKENIZER: padding.to_str().encode()})
+    written = Tokenizer.from_str(onnx_files(model)[TOKENIZER].decode())
+    served_ids = WordpieceTokenizer(padding.to_str(), model.max_length).encode
+    for text in ("oh it is hot", "oh it is cold " * 20):
+        assert written.encode(text).ids == served_ids(text).tolist()
 
 
 def test_responses_are_named_in_the_order_of_their_logits():

@@ -137,7 +137,9 @@ def test_the_temperature_is_that_of_what_the_model_predicts():
     report = describe(Artifact(answers, small.files))
     assert report["temperature"] is None
     blocks = inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}})
-    assert "temperature" not in as_text(blocks)
+    text = as_text(blocks)
+    assert "temperature" not in text and "training messages, dense" not in text and "encoder in floats" not in text
+    assert "accuracy, training questions, %" in text and "training questions, dense" in text
 
 
 def test_responses_are_counted_and_scored():
@@ -208,8 +210,9 @@ CHANGES = {"messages": 10, "changed": 1, "decisively_changed": 0, "distance": 0.
             {**CHANGES, "accuracy": 0.9, "tones": {**CHANGES, "changed": 2, "accuracy": 0.8}},
             ["accuracy on these messages 90.0 %", "parity of tones 2 of 10", "accuracy on these messages 80.0 %"],
         ),
+        ({**CHANGES, "labelled": 4, "accuracy": 0.75}, ["accuracy on the 4 labelled ones 75.0 %"]),
     ],
-    ids=["entities alone", "messages without an intent", "another head"],
+    ids=["entities alone", "messages without an intent", "another head", "some messages without an intent"],
 )
 def test_text_has_the_parity_of_each_head(parity, lines):
     artifact = small_artifact()
@@ -217,6 +220,14 @@ def test_text_has_the_parity_of_each_head(parity, lines):
     text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
     for line in lines:
         assert line in " ".join(text.split()), text
+
+
+def test_weights_without_a_name_are_left_out():
+    """A student that is a BERT starts from its teacher."""
+    artifact = small_artifact()
+    report = describe(Artifact({**artifact.manifest, "config": {"pruning": {}}}, artifact.files))
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
+    assert "weights 3 intents, messages" in " ".join(text.split()), text
 
 
 def test_names_of_intents_that_are_learnt_are_counted():

@@ -64,6 +64,14 @@ def test_messages_of_an_own_intent_out_of_scope_are_found(predicted):
     assert (scope.rejected, scope.found, scope.auroc) == (0.0, 1.0, 1.0)
 
 
+def test_whether_the_model_knows_the_intent_out_of_scope(predicted):
+    artifact = small_artifact()
+    knows = Artifact({**artifact.manifest, "labels": ["a", "b", "out_of_scope"]}, artifact.files)
+    predicted({"one": ("a", 0.9)})
+    found = [evaluate({NODE: model}, [LabelledMessage("one", "a")]).intents.scope for model in (artifact, knows)]
+    assert [scope.has_intent for scope in found] == [False, True]
+
+
 def test_entities_of_one_type_are_scored_alone(predicted):
     dish, city = FoundEntity(0, 3, EntityLabel("dish"), 0.9), FoundEntity(4, 7, EntityLabel("city"), 0.9)
     predicted({"pie": (None, 0.0, dish), "pie ulm": (None, 0.0, dish, city), "or ulm": (None, 0.0)})

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def project(tmp_path):
 def tiny(tiny_weights, **options):
     quick = {"epochs": 4, "learning_rate": 0.003, "validation_split": 0.0}  # the search makes its own splits
     return {"name": JOINT, "model_weights": str(tiny_weights), **quick, **options}
+
+
+def test_a_missing_choice_names_the_splits_that_decided(tmp_path, capsys):
+    """On the splits to report on, which the table shows, a model may be smaller and better nevertheless."""
+    arguments = Namespace(out=tmp_path, pick="smaller_and_better", nlu=None)
+    search_results._train_picked({"smaller_and_better": None}, None, arguments)
+    expected = "none, no model is both smaller and better than the baseline on the splits to choose on."
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.slow

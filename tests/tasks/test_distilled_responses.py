@@ -90,6 +90,8 @@ def test_students_select_responses(configure, cache, architecture, alpha):
     assert manifest["responses"]["labels"] == ["chat/bank", "faq/food", "faq/weather"]
     assert manifest["responses"]["temperature"] > 0 and describe(artifact)["responses"] == 3
     assert manifest["parity"]["responses"]["decisively_changed"] <= 1
+    of_responses, of_intents = manifest["parity"]["responses"], manifest["parity"]
+    assert 0 < of_responses["labelled"] <= of_intents["labelled"] <= len(EXAMPLES) < of_intents["messages"]
     assert right(artifact) >= 0.9
     (only,) = open_predictor(artifact).predict("my bank today").found["responses"]["chat"]
     assert only == ("chat/bank", 1.0)

@@ -1,11 +1,13 @@
 """The summary at the end of a training."""
 
 import pytest
-from small_archives import SCORES, small_artifact
+from small_archives import DENSE, PRUNED, SCORES, small_artifact
 
-from rasa_compressed_bert.artifact.artifact import VIEWS, Artifact
+from rasa_compressed_bert.artifact.artifact import VIEWS, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.tensors import tensors_from_bytes, tensors_to_bytes
 from rasa_compressed_bert.config import JointBertClassifierConfig, QuantizedBertFeaturizerConfig
 from rasa_compressed_bert.data.example import Example
+from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.tasks.summary import summary
 from rasa_compressed_bert.tasks.watched import _expected_works
 
@@ -47,6 +49,21 @@ def test_responses_have_their_score():
     score = {**cross_fitted["score"], "responses_accuracy": 0.5}
     text = " ".join(summary_of(cross_fitted={**cross_fitted, "score": score}).split())
     assert "accuracy 92.0 %, accuracy of responses 50.0 %, before compression" in text
+
+
+@pytest.mark.parametrize("shape, what", [(DENSE, "are zero"), (PRUNED, "are zero or removed")])
+def test_pruned_weights_are_counted_as_in_inspect(shape, what):
+    """A student of fewer layers lacks the weights of the others, besides those that are zero."""
+    artifact = small_artifact(shape=shape, int8=False, method="weight")
+    tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+    kernel = next(name for name in tensors if name.startswith("layers.0.") and name.endswith(".kernel"))
+    tensors[kernel][...] = 0
+    files = {**artifact.files, WEIGHTS: tensors_to_bytes(tensors)}
+    pruned = Artifact({**artifact.manifest, "config": {"pruning": {"method": "weight", "final_sparsity": 0.6}}}, files)
+    described = describe(pruned)
+    text = " ".join(summary(pruned, EXAMPLES, component="Pruned", num_threads=1).split())
+    assert f"{100 * described['sparsity']:.0f} % of the encoder's weights {what} (weight pruning)" in text
+    assert described["sparsity_is"] == what.replace("are ", "") + " weights"
 
 
 def test_a_long_name_of_an_intent_is_wrapped_too():

@@ -25,7 +25,7 @@ from rasa_compressed_bert.tasks.distillation_data import DistillationData
 from rasa_compressed_bert.tasks.teacher import Cache
 from rasa_compressed_bert.tokenization.vocabulary import trim
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer
-from rasa_compressed_bert.training.batches import EncodedExamples, batch_count, batch_size_for
+from rasa_compressed_bert.training.batches import NO_LABEL, EncodedExamples, batch_count, batch_size_for
 from rasa_compressed_bert.training.loop import Plan, Validation, fit, predict
 from rasa_compressed_bert.training.objectives import SoftTargetLoss
 from rasa_compressed_bert.training.optimizer import WarmUpLinearDecay
@@ -101,7 +101,7 @@ def train(
                 head.layer.output,
                 predictions[head.layer.output],
                 manifest[head.name]["temperature"] if head.name in manifest else 1.0,
-                checked.labels[head.name],
+                np.where(checked.labels[intents.name] >= 0, checked.labels[head.name], NO_LABEL),
                 head.parity_entry,
                 head.compared_classes(checked.labels[head.name]),
             )

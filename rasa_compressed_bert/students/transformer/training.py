@@ -77,7 +77,7 @@ def train(
     if origin is None:
         run = prune(run)
     run = quantize(run, rounded=origin is not None)
-    artifact = export(run)
+    artifact = export(run, labelled=data.classes >= 0)
     compared = validation.examples
     score = score_of(predict(run.model, held_out), compared, [intents]) if held_out else None  # as it is exported
     described = {"config": config.to_dict(), "validation": {"student": score.to_dict()} if score else {}}
