@@ -23,6 +23,7 @@ LEVELS, WORD_LEVELS = 127, 31  # largest absolute values of 8 and of 6 bits
 _BINS, _ROUNDS = 4096, 100
 _SMOOTHING, _LEAST = 0.7, 1e-3  # share of the range that moves to the weights; smallest relative size of a channel
 _TINY = 1e-12
+_HALF = 0.499  # of a step, without what is rounded otherwise by an error in the last digit
 SPARSE = 1 / 8  # share of zeros above which a bit mask saves space
 
 
@@ -202,6 +203,38 @@ def quantize(name: str, matrix: np.ndarray, config: QuantizationConfig, *, calib
     factors = calibration.smoothing.get(stored.replace(".kernel", ""))
     smoothed = matrix if factors is None else matrix * factors[:, np.newaxis]
     return quantize_uniform(smoothed, axis=axis, levels=levels_of(name, config))
+
+
+def dithered(
+    parameters: Mapping[str, np.ndarray], config: QuantizationConfig, rng: np.random.Generator
+) -> Dict[str, np.ndarray]:
+    """Moves each weight of 8 bits to a random place among those that are rounded to it: `w + s u`, `u ~ U(-1/2, 1/2)`.
+
+    Rounded again, it has the same value. What further training adds to it is kept in the mean, also where that is less
+    than half a step (dithering, Schuchman 1964). Weights that are zero stay so, as they may be pruned, and the largest
+    ones are not moved.
+
+    Args:
+        parameters: dequantized parameters.
+        config: their format. Only with `dynamic_int8` are weights rounded to the same values again; smoothing and code
+            books are made anew.
+        rng: the source of random numbers.
+
+    Returns:
+        The changed parameters by name.
+    """
+    moved: Dict[str, np.ndarray] = {}
+    if config.method != "dynamic_int8":
+        return moved
+    for name, matrix in parameters.items():
+        if is_matrix(name, matrix) and name != POSITION:
+            axis = scale_axis(name, config)
+            scale = quantize_uniform(matrix, axis=axis, levels=levels_of(name, config)).scale
+            sizes = np.abs(matrix)
+            stays = (sizes == 0) | (sizes == np.max(sizes, axis=axis, keepdims=True))  # the largest sets the scale
+            place = matrix + scale * rng.uniform(-_HALF, _HALF, matrix.shape)
+            moved[name] = np.where(stays, matrix, place).astype(np.float32)
+    return moved
 
 
 def scale_axis(name: str, config: QuantizationConfig) -> Optional[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rasa_compressed_bert.compression.quantization import dithered
 from rasa_compressed_bert.models.encoder import Parameters
 from rasa_compressed_bert.tasks.fitting import plan_of, scored, train
 from rasa_compressed_bert.tasks.training_run import TrainingRun
@@ -22,6 +23,7 @@ def fine_tune(run: TrainingRun) -> TrainingRun:
 
 def fine_tune_further(run: TrainingRun) -> TrainingRun:
     """Continues to train a model; weights that are zero stay zero."""
+    run.model.assign(dithered(run.model.values(), run.config.quantization, run.rng))
     train(run, plan_of(run, "fine-tune", run.config.epochs), pruning=FixedMask(run.model.encoder))
     return scored(run, FINETUNED)
 

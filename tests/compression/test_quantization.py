@@ -13,6 +13,7 @@ from rasa_compressed_bert.compression.quantization import (
     Calibration,
     channel_sizes,
     codebooks_for,
+    dithered,
     fit_codebook,
     is_sparse,
     quantize,
@@ -284,3 +285,29 @@ def test_named_matrices_get_their_format(name, codebook, axis, levels, per_chann
     )
     np.testing.assert_array_equal(quantized.values, expected.values)
     np.testing.assert_array_equal(quantized.scale, expected.scale)
+
+
+@given(matrix=matrices, per_channel=st.booleans(), name=st.sampled_from(["layers.0.output.kernel", "embeddings.word"]))
+def test_dithered_weights_are_rounded_to_the_same_values(matrix, per_channel, name):
+    config = QuantizationConfig(per_channel=per_channel)
+    before = quantize(name, matrix, config, calibration=Calibration())
+    moved = dithered({name: before.dequantized()}, config, np.random.default_rng(0))[name]
+    after = quantize(name, moved, config, calibration=Calibration())
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(moved == 0, before.values == 0)
+
+
+def test_small_changes_of_dithered_weights_are_kept_in_the_mean():
+    config, name = QuantizationConfig(), "layers.0.output.kernel"
+    before = quantize(name, normal(2000, 8), config, calibration=Calibration())
+    weights, change = before.dequantized(), 0.2 * before.scale
+    inner = (before.values != 0) & (np.abs(before.values) < LEVELS - 1)  # the largest ones set the scale
+    moved = dithered({name: weights}, config, np.random.default_rng(0))[name]
+    for start, kept in ((weights, 0.0), (moved, 0.2)):
+        after = quantize(name, np.where(inner, start + change, weights), config, calibration=Calibration())
+        assert np.mean((after.values - before.values)[inner].astype(float)) == pytest.approx(kept, abs=0.02)
+
+
+@pytest.mark.parametrize("method", ["none", "static_int8", "kmeans"])
+def test_other_formats_are_not_dithered(method):
+    assert not dithered({"layers.0.output.kernel": normal(4, 4)}, QuantizationConfig(method=method), np.random)

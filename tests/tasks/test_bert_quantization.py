@@ -222,6 +222,18 @@ def test_finetuning_refits_layers_to_the_weights_that_are_served(configure, quan
     assert tuned.manifest["parity"]["distance"] < 1e-3 < artifact.manifest["parity"]["distance"]
 
 
+def test_finetuning_keeps_changes_that_are_smaller_than_half_a_step(configure):
+    options = {"pruning": NO_PRUNING, "validation_split": 0.0}
+    artifact = train_bert(EXAMPLES, configure(**options))
+    tuned = finetune_bert(EXAMPLES, configure(**options, epochs=1, learning_rate=1e-5), artifact)
+    before, after = (tensors_from_bytes(one.files[WEIGHTS]) for one in (artifact, tuned))
+    kernels = [name for name in before if name.startswith("layers.") and name.endswith(".kernel")]
+    assert kernels and all(before[name].dtype == np.int8 for name in kernels)
+    for name in kernels:
+        assert 0.01 < np.mean(before[name] != after[name]) < 0.3, name
+        assert np.max(np.abs(before[name].astype(int) - after[name])) == 1, name
+
+
 @pytest.mark.parametrize("aware_training", [False, True])
 def test_pruned_weights_stay_pruned_whatever_the_format(configure, aware_training):
     options = {

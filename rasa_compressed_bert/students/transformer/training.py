@@ -8,6 +8,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 
 from rasa_compressed_bert.artifact.artifact import Artifact
+from rasa_compressed_bert.compression.quantization import dithered
 from rasa_compressed_bert.compression.shrinking import keep_layers
 from rasa_compressed_bert.config import DistilledIntentClassifierConfig, PrunedBertIntentClassifierConfig
 from rasa_compressed_bert.data.example import Example
@@ -65,6 +66,8 @@ def train(
     run = _run_of(data, start, config)
     vocabulary = run.messages.vocabulary
     plan = replace(plan_of(run, "student (transformer)", config.epochs), patience=config.patience)
+    if origin:
+        run.model.assign(dithered(run.model.values(), config.quantization, run.rng))
     held = FixedMask(run.model.encoder) if origin else None
     objective = SoftTargetLoss(run.heads, config.distillation)
     if config.distillation.hidden_states and origin is None:
