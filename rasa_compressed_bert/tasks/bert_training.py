@@ -117,8 +117,8 @@ def finetune_bert(
 ) -> Artifact:
     """Continues to train a compressed model on examples with the same labels; its size does not change.
 
-    Its weights start on the grid of 8-bit integers, and few steps change them by less than half of its width. Such
-    changes are lost when the weights are quantized again, so the linear layers are refitted to the quantized model.
+    When its weights are quantized again, each moves to the nearest 8-bit value. So the linear layers are refitted to
+    the quantized model.
 
     Raises the errors of `prepare_further` and of `export`.
     """
