@@ -87,7 +87,7 @@ def comparison_blocks(results: Sequence[Mapping[str, Any]]) -> List[Block]:
 def legend(results: Sequence[Mapping[str, Any]]) -> str:
     """An explanation of the columns of a comparison, without those that are empty for all models."""
     known = [text for key, text in _EXPLAINED.items() if any(result.get(key) is not None for result in results)]
-    return " ".join([*known, *filter(None, [groups_in_words(results)])])
+    return " ".join(filter(None, [*known, groups_in_words(results)]))
 
 
 def groups_in_words(results: Sequence[Mapping[str, Any]]) -> str:

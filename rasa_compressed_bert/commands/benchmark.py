@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         require_nlu(archive)
     messages = load_messages(arguments.nlu, arguments.max_messages or 0, entities=True)
     outside = load_messages(arguments.out_of_scope) if arguments.out_of_scope else []
-    _prepare(arguments.out)
+    _make_results_folder(arguments.out)
     results = compare_models(
         labelled(archives),
         messages,
@@ -162,7 +162,7 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
         label: last_with(path, ANSWERS, component="BertAnswerExtractor") for label, path in labelled(paths).items()
     }
     questions = load_questions(arguments.questions, arguments.max_messages or 0)
-    _prepare(arguments.out)
+    _make_results_folder(arguments.out)
     results = compare_answers(models, questions, threads=arguments.threads)
     content = {"questions": arguments.questions.name, "threads": arguments.threads, **environment(), "results": results}
     written = [arguments.out / name for name in _FILES]
@@ -172,7 +172,7 @@ def run_on_questions(arguments: argparse.Namespace) -> None:
     show([*answer_blocks(results), Lines([f"Written: {path}" for path in written])])
 
 
-def _prepare(out: Path) -> None:
+def _make_results_folder(out: Path) -> None:
     """Makes the folder of the results, unless it has those of `sensitivity`, whose file has the same name.
 
     Raises:

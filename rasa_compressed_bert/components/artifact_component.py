@@ -27,7 +27,7 @@ from rasa_compressed_bert.runtime.opening import PROBE, as_artifact_error
 from rasa_compressed_bert.runtime.predictors import open_predictor
 
 logger = logging.getLogger(__name__)
-_WITHOUT_FINETUNE = "With --finetune only epochs may change: train for more epochs, or without --finetune."
+_UNDER_FINETUNE = "With --finetune only epochs may change: train for more epochs, or without --finetune."
 
 
 class ArtifactComponent(GraphComponent):
@@ -148,7 +148,7 @@ class ArtifactComponent(GraphComponent):
                 except ExportError as error:
                     if artifact is None:
                         raise
-                    raise ExportError(f"{error} {_WITHOUT_FINETUNE}") from error
+                    raise ExportError(f"{error} {_UNDER_FINETUNE}") from error
                 if self._options.learns_intents:
                     response_io.warn_of_responses(training_data, artifact.manifest, self._execution_context)
             else:

@@ -187,8 +187,8 @@ def warn_of_unused_expressions(
     if _REGEX_FEATURIZER not in names or names & _WITHOUT_DECLARING:
         return
     nodes = execution_context.graph_schema.nodes.values()
-    readers, idle = _readers_of_features(training_data, execution_context)
-    if training_data.has_e2e_examples() or any(Featurizer in one.required_components() for one in readers):
+    used, idle = _without_idle_selectors(training_data, execution_context)
+    if training_data.has_e2e_examples() or any(Featurizer in one.required_components() for one in used):
         return
     switches = [node.config.get(_LOOKUPS, True) is not False for node in nodes if _learns_entities(node.uses)]
     tables = training_data.lookup_tables if switches and not any(switches) else []
@@ -215,9 +215,9 @@ def warn_of_unused_features(
         execution_context: with the graph that the component is trained in.
         component: its name; it reads text alone.
     """
-    readers, idle = _readers_of_features(training_data, execution_context)
-    names = sorted({one.__name__ for one in readers if issubclass(one, Featurizer)} - {_REGEX_FEATURIZER})
-    reads = any(issubclass(required, Featurizer) for one in readers for required in one.required_components())
+    used, idle = _without_idle_selectors(training_data, execution_context)
+    names = sorted({one.__name__ for one in used if issubclass(one, Featurizer)} - {_REGEX_FEATURIZER})
+    reads = any(issubclass(required, Featurizer) for one in used for required in one.required_components())
     if names and not reads and _CRF not in component_names(execution_context) and not training_data.has_e2e_examples():
         logger.warning(
             f"Nothing in the pipeline reads the features of {', '.join(names)}: {component} reads only the text{idle}. "
@@ -226,17 +226,20 @@ def warn_of_unused_features(
         )
 
 
-def _readers_of_features(training_data: TrainingData, execution_context: ExecutionContext) -> Tuple[List[Any], str]:
-    """The components of the pipeline without selectors that learn nothing, and what a warning says of the latter.
+def _without_idle_selectors(training_data: TrainingData, execution_context: ExecutionContext) -> Tuple[List[Any], str]:
+    """The components of the pipeline, except each ResponseSelector that has no retrieval intent to learn.
 
-    A ResponseSelector, which Rasa's default pipeline has, reads features only if there are retrieval intents to learn.
+    Such a selector is part of Rasa's default pipeline, and reads no features.
+
+    Returns:
+        The components, and a clause of a warning that mentions the selectors left out; an empty string without any.
     """
     intents = {message.get(INTENT) for message in training_data.response_examples}
     nodes = execution_context.graph_schema.nodes.values()
     selectors = [node for node in nodes if node.uses.__name__ == _SELECTOR]
     idle = [node for node in selectors if not intents or {node.config.get(RETRIEVAL_INTENT) or None} - {*intents, None}]
-    readers = [node.uses for node in nodes if node not in idle]
-    return readers, f", and {_SELECTOR} has no retrieval intent to learn" if idle else ""
+    used = [node.uses for node in nodes if node not in idle]
+    return used, f", and {_SELECTOR} has no retrieval intent to learn" if idle else ""
 
 
 def _learns(component: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class ListedValues:
     """
 
     def __init__(self, values: Mapping[str, Sequence[str]], scheme: TagScheme):
-        self._types: Dict[str, Set[str]] = {}  # of each value
+        types: Dict[str, Set[str]] = {}  # of each value
         self._longest: Dict[str, int] = {}  # number of words of the longest value, by first word
         width = scheme.tags_per_label
         self._tags: Dict[str, List[int]] = {}  # of each type
@@ -38,14 +38,19 @@ class ListedValues:
             for value in values[kind]:
                 words = [value[start:end] for start, end in placed_words(value)]
                 if words and len(words) <= MOST_WORDS:
-                    self._types.setdefault(" ".join(words), set()).add(kind)
+                    types.setdefault(" ".join(words), set()).add(kind)
                     self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+        self._types = {value: frozenset(kinds) for value, kinds in types.items()}
 
-    def found(self, text: str) -> Iterator[Tuple[int, int, str]]:
-        """The start, the end and the type of each listed value in a text; values may overlap."""
-        for start, end, value in self._matches(text):
-            for kind in self._types[value]:
-                yield start, end, kind
+    def found(self, text: str) -> Iterator[Tuple[int, int, FrozenSet[str]]]:
+        """The start, the end and the types of each listed value in a text; values may overlap."""
+        words = placed_words(text)
+        normal = [normalised_word(text[start:end]) for start, end in words]
+        for first, word in enumerate(normal):
+            for count in range(1, min(self._longest.get(word, 0), len(words) - first) + 1):
+                types = self._types.get(" ".join(normal[first : first + count]))
+                if types:
+                    yield words[first][0], words[first + count - 1][1], types
 
     def raised(self, text: str, pieces: Pieces, logits: np.ndarray) -> np.ndarray:
         """The logits of tags, `(T, K)`, raised where the text has a listed value.
@@ -56,27 +61,16 @@ class ListedValues:
             logits: the logits of their tags.
         """
         is_raised = np.zeros(logits.shape, bool)
-        of_values: Dict[str, np.ndarray] = {}  # which tags each value raises: a value may be one of many types
-        for start, end, value in self._matches(text[: int(pieces.ends.max(initial=0))]):
-            if value not in of_values:
-                of_values[value] = np.zeros(logits.shape[1], bool)
-                of_values[value][[tag for kind in self._types[value] for tag in self._tags[kind]]] = True
+        of_types: Dict[FrozenSet[str], np.ndarray] = {}  # which tags are raised: a value may be one of many types
+        for start, end, types in self.found(text[: int(pieces.ends.max(initial=0))]):
+            if types not in of_types:
+                of_types[types] = np.zeros(logits.shape[1], bool)
+                of_types[types][[tag for kind in types for tag in self._tags[kind]]] = True
             first, last = np.searchsorted(pieces.starts, start), np.searchsorted(pieces.ends, end, side="right")
-            is_raised[first:last] |= of_values[value]
-        if not of_values:
+            is_raised[first:last] |= of_types[types]
+        if not of_types:
             return logits
         is_raised &= (pieces.starts < pieces.ends)[:, np.newaxis]
         gains = np.zeros_like(logits)
         gains[is_raised] = _GAIN
         return logits + gains
-
-    def _matches(self, text: str) -> Iterator[Tuple[int, int, str]]:
-        """The start and the end of each listed value in a text, and the value."""
-        words = placed_words(text)
-        normal = [normalised_word(text[start:end]) for start, end in words]
-        for first, word in enumerate(normal):
-            for count in range(1, self._longest.get(word, 0) + 1):
-                last = first + count - 1
-                value = " ".join(normal[first : last + 1])
-                if last < len(words) and value in self._types:
-                    yield words[first][0], words[last][1], value

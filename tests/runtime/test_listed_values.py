@@ -19,7 +19,7 @@ SCHEME = TagScheme((EntityLabel("city", "from"), EntityLabel("city", "to"), Enti
 
 def found(text, **values):
     listed = ListedValues({kind: [normalised(value) for value in own] for kind, own in values.items()}, SCHEME)
-    return sorted((text[start:end], kind) for start, end, kind in listed.found(text))
+    return sorted((text[start:end], kind) for start, end, kinds in listed.found(text) for kind in kinds)
 
 
 @pytest.mark.parametrize(
