@@ -53,7 +53,7 @@ def answer_scores(expected: Sequence[Sequence[str]], predicted: Sequence[str]) -
     Returns:
         `exact` and `f1`, and the same with the prefixes `answerable_` and `unanswerable_` if there are such questions.
     """
-    answerable = np.array([_gold(answers) != [NO_ANSWER] for answers in expected], bool)
+    answerable = np.array([bool(answers) for answers in expected], bool)
     exact = np.array([exact_match(*pair) for pair in zip(expected, predicted)])
     f1 = np.array([answer_f1(*pair) for pair in zip(expected, predicted)])
     scores: Dict[str, float] = {}

@@ -81,8 +81,9 @@ class AnswerDecoder:
         if logits.shape != (len(window.input_ids), 2) or not np.isfinite(logits).all():
             raise ArtifactError("The model's outputs are not logits of answers: it is damaged. Train it again.")
         passage = logits[window.first : window.first + len(window.starts)].astype(np.float64)  # (P, 2)
-        starts = np.where(window.begins, passage[:, START], -np.inf)
-        ends = np.where(window.finishes & (window.ends > window.starts), passage[:, END], -np.inf)
+        is_text = window.ends > window.starts  # a Unigram tokenizer has empty wordpieces, also among whitespace
+        starts = np.where(window.begins & is_text, passage[:, START], -np.inf)
+        ends = np.where(window.finishes & is_text, passage[:, END], -np.inf)
         first, last, total = best_bounds(starts, ends, longest=self._longest)
         if total == -np.inf:
             return None

@@ -73,6 +73,7 @@ def test_answerable_and_unanswerable_questions_apart():
         }
     )
     assert set(answer_scores([["Warsaw"]], ["Warsaw"])) == {"exact", "f1", "answerable_exact", "answerable_f1"}
+    assert answer_scores([["A"]], ["A"])["answerable_exact"] == 1.0  # a grade or a vitamin, which normalizes to nothing
     assert answer_scores([], []) == {}
 
 

@@ -6,7 +6,7 @@ from shipped_tokenizer import minilm_tokenizer
 
 from rasa_compressed_bert.errors import ArtifactError
 from rasa_compressed_bert.runtime.answer_decoder import END, START, AnswerDecoder
-from rasa_compressed_bert.tokenization.windows import WindowTokenizer
+from rasa_compressed_bert.tokenization.windows import Window, WindowTokenizer
 
 JSON = minilm_tokenizer()
 ANSWERS = {"max_answer_length": 4, "slope": 1.0, "intercept": 0.0, "threshold": 0.5}
@@ -77,6 +77,17 @@ def test_answers_are_whole_words():
     assert (span.start, span.end) == (0, 28) and span.margin == 1.0
 
 
+def test_an_answer_begins_with_a_character():
+    """Multilingual weights have an empty wordpiece among more than 100 blanks, as of an HTML tag."""
+    (window,) = windows_of("  Warsaw")
+    logits = np.full((len(window.input_ids) + 1, 2), 5.0)
+    logits[0] = logits[window.first + 1, START] = 0.0
+    window = Window(
+        np.append(window.input_ids, 0), window.first, np.array([1, 2]), np.array([1, 8]), *np.ones((2, 2), bool)
+    )
+    assert best([window], [logits])[1:] == (2, 8, 5.0)
+
+
 def test_windows_are_compared_by_their_margins():
     windows = windows_of(PASSAGE * 5, max_length=32, stride=10)
     logits = [np.full((len(window.input_ids), 2), 50.0, np.float32) for window in windows]
@@ -118,7 +129,7 @@ def test_the_best_of_all_spans(passage, seed, longest, max_length):
     logits = [rng.normal(size=(len(window.input_ids), 2)) for window in windows]
     expected = {}
     for number, (window, rows) in enumerate(zip(windows, logits)):
-        for first in np.flatnonzero(window.begins):
+        for first in np.flatnonzero(window.begins & (window.ends > window.starts)):
             for last in range(first, min(first + longest, len(window.starts))):
                 if window.finishes[last] and window.ends[last] > window.starts[last]:
                     margin = rows[window.first + first, START] + rows[window.first + last, END] - rows[0].sum()
