@@ -22,7 +22,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         run=run,
         help="write a trained model for other programs, as ONNX or TFLite",
         description="Writes a model file with its weights, tokenizer.json (for the `tokenizers` library) and "
-        "manifest.json (labels in the order of the logits, and the temperature that logits are divided by).",
+        "manifest.json (labels in the order of the logits, and the temperature that logits are divided by). This is "
+        "the network alone: the views of a message and the detection of messages out of scope are not in it.",
         examples=[
             "export models --out exported",
             "export models/nlu.tar.gz --format tflite --quantization static_int8 --nlu data/nlu.yml",
