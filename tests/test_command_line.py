@@ -168,6 +168,19 @@ def test_an_export_does_not_replace_the_tokenizer_of_other_weights(artifact, tmp
         assert main(["export", str(artifact), "--out", str(tmp_path / "exported")]) == 0
 
 
+def test_an_export_does_not_replace_the_labels_of_another_model(artifact, tmp_path, capsys):
+    """They are beside the models in both formats."""
+    arguments = ["export", str(artifact), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    (tmp_path / "model.onnx").rename(tmp_path / "model.tflite")
+    assert main(arguments) == 0  # of the same model
+    labels = (tmp_path / "manifest.json").read_bytes().replace(b"labels", b"others")
+    (tmp_path / "manifest.json").write_bytes(labels)
+    assert main(arguments) == 2
+    assert "has another model in another format, whose labels and temperature would be" in capsys.readouterr().err
+    assert (tmp_path / "manifest.json").read_bytes() == labels
+
+
 def test_a_component_that_cannot_be_exported_is_named_and_the_others_are(tmp_path, capsys):
     nodes = {"train_empty1": Artifact({"kind": "untrained"}, {}), "train_found2": small_artifact()}
     archive = write_archive(tmp_path / "model.tar.gz", nodes)

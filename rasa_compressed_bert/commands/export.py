@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Mapping
 
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, write
@@ -12,6 +13,7 @@ from rasa_compressed_bert.reporting.printable import as_printable
 from rasa_compressed_bert.units import MB
 
 _CALIBRATION_MESSAGES = 300
+_FORMATS = ("onnx", "tflite")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -22,14 +24,15 @@ def add(commands: argparse._SubParsersAction) -> None:
         run=run,
         help="write a trained model for other programs, as ONNX or TFLite",
         description="Writes a model file with its weights, tokenizer.json (for the `tokenizers` library) and "
-        "manifest.json (labels in the order of the logits, and the temperature that logits are divided by).",
+        "manifest.json (labels in the order of the logits, and the temperature that logits are divided by). This is "
+        "the network alone: the views of a message and the detection of messages out of scope are not in it.",
         examples=[
             "export models --out exported",
             "export models/nlu.tar.gz --format tflite --quantization static_int8 --nlu data/nlu.yml",
         ],
     )
     export.add_argument("model", type=Path, metavar="MODEL", help="a trained model, a folder of models or an artifact")
-    export.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="format of the model file")
+    export.add_argument("--format", choices=_FORMATS, default="onnx", help="format of the model file")
     export.add_argument(
         "--quantization",
         choices=("none", "dynamic_int8", "static_int8"),
@@ -86,8 +89,22 @@ def run(arguments: argparse.Namespace) -> None:
         except ExportError as error:  # the other components are still exported
             failed.append(f"Component '{name}': {error}")
             continue
+        if _describes_another(folders[name], files, arguments.format):
+            failed.append(
+                f"Component '{name}': '{folders[name]}' has another model in another format, whose labels and "
+                "temperature would be replaced; name another folder."
+            )
+            continue
         for file, data in files.items():
             (folders[name] / file).write_bytes(data)
             write(as_printable(f"Written: {folders[name] / file} ({len(data) / MB:.2f} MB)\n"))
     if failed:
         raise ExportError("\n".join(failed))
+
+
+def _describes_another(folder: Path, files: Mapping[str, bytes], written: str) -> bool:
+    """Whether a folder has a model in another format, which the files beside the new model do not describe."""
+    if not any((folder / f"model.{other}").exists() for other in _FORMATS if other != written):
+        return False
+    beside = {folder / name: data for name, data in files.items() if not name.startswith("model.")}
+    return any(not path.is_file() or path.read_bytes() != data for path, data in beside.items())

@@ -56,7 +56,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Writes a trained model as an installable spaCy pipeline."""
     try:
-        from rasa_compressed_bert.spacy_pipeline.package import PIPELINE, Package, check, write_package
+        from rasa_compressed_bert.spacy_pipeline.package import PIPELINE, Package, check, spacy_code, write_package
     except ImportError as error:
         raise RuntimeMissingError("Packages need spaCy: pip install 'rasa_compressed_bert[spacy]'") from error
 
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         language, choices = _read(arguments.model, language)
     if not language:
         raise ConfigError("--language is missing: name the language of the training data, as in --language de.")
-    package = Package(arguments.name, language, arguments.version)
+    package = Package(arguments.name, spacy_code(language), arguments.version)
     check(package, arguments.out, other=arguments.beside)
     make_folder(arguments.out.parent)
     if arguments.model is None:

@@ -159,8 +159,8 @@ def run(arguments: argparse.Namespace) -> None:
         with storage_errors(place):
             storage = open_storage(place)
             _require_meant(study.has_study(storage, arguments.name), arguments)
-            require_folder_of(arguments.name, arguments.out / FRONTIER)
             opened = study.open_study(storage, goal, name=arguments.name)
+            require_folder_of(arguments.name, arguments.out / FRONTIER, made_from=made_from)
             baseline = study.baseline_of(opened, evaluator.measure)
             require_measured(baseline.figures, thresholds, costs)
             if arguments.pick is None:

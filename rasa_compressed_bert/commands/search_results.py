@@ -57,7 +57,7 @@ def conclude(
     picked = picks(front, baseline, **limits)
     reported = _reported(opened, baseline, picked, evaluator, range(count + 1, 2 * count + 1))
     confirmed, shares = report.Confirmed(front, baseline, reported), report.importances(opened)
-    report.write_frontier(confirmed, out / FRONTIER, study=arguments.name)
+    report.write_frontier(confirmed, out / FRONTIER, study=arguments.name, made_from=goal.made_from)
     report.plot_frontier(tried, confirmed, goal.costs, out / "frontier.png")
     report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
     if shares:

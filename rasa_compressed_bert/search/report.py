@@ -34,7 +34,7 @@ _NAMES = {
     **{"unanswerable_exact": "exact, unanswerable", "unanswerable_f1": "F1, unanswerable"},
 }
 """Names of the scores in tables."""
-_STUDY = "study"
+_STUDY, _MADE_FROM = "study", "made_from"
 _IMPORTANCE_TRIALS = 8  # with fewer, importances are not computed
 
 
@@ -80,17 +80,19 @@ class Confirmed(NamedTuple):
     reported: Mapping[str, Optional[Point]]
 
 
-def write_frontier(confirmed: Confirmed, path: Path, *, study: str) -> None:
+def write_frontier(confirmed: Confirmed, path: Path, *, study: str, made_from: str) -> None:
     """Writes the frontier, the baseline, and the trial numbers and figures of the choices, as JSON.
 
     Args:
         confirmed: the models.
         path: the file.
         study: the name of their study, see `require_folder_of`.
+        made_from: the digest of what it was made from, see `Goal`.
     """
     chosen = {name: point for name, point in confirmed.reported.items() if name != BASELINE}
     content = {
         _STUDY: study,
+        _MADE_FROM: made_from,
         "baseline": confirmed.baseline.figures,
         "pareto": [{"trial": point.number, "options": point.options, **point.figures} for point in confirmed.front],
         "picked": {name: None if point is None else point.number for name, point in chosen.items()},
@@ -99,11 +101,12 @@ def write_frontier(confirmed: Confirmed, path: Path, *, study: str) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def require_folder_of(study: str, path: Path) -> None:
-    """Refuses the folder of another study, whose results and models would be replaced.
+def require_folder_of(study: str, path: Path, *, made_from: str) -> None:
+    """Refuses the folder of another study, also one of that name in another storage: its results would be replaced.
 
     Args:
         study: the name of the study.
+        made_from: the digest of what it was made from, see `Goal`.
         path: the file of `write_frontier` in the folder.
 
     Raises:
@@ -113,10 +116,14 @@ def require_folder_of(study: str, path: Path) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # there is none, or it is not whole
         return
-    owner = content.get(_STUDY, study) if isinstance(content, dict) else study  # older files lack it
-    if owner != study:
+    if not isinstance(content, dict):
+        return
+    own = {_STUDY: study, _MADE_FROM: made_from}
+    owner = {key: content.get(key, value) for key, value in own.items()}  # older files lack them
+    if owner != own:
         raise CompressedBertError(
-            f"--out: '{path.parent}' has the results of the study '{owner}', which would be lost; choose another."
+            f"--out: '{path.parent}' has the results of another study, '{owner[_STUDY]}', which would be lost; choose "
+            "another folder."
         )
 
 

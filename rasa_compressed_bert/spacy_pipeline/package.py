@@ -130,12 +130,22 @@ def textcat_pipeline_of(artifact: Artifact, language: str) -> Language:
     """
     manifest = artifact.manifest
     trained = manifest["student"]["language"]
-    if trained != language:
+    nlp = textcat_pipeline(trained, manifest["labels"])
+    if nlp.lang != language:
         raise ConfigError(f"--language: the student was trained with the tokenizer of '{trained}': give that language.")
-    nlp = textcat_pipeline(language, manifest["labels"])
     read_weights(nlp, artifact.files[SPACY_MODEL])
     scale_logits(nlp, 1.0 / manifest["temperature"])
     return nlp
+
+
+def spacy_code(language: str) -> str:
+    """spaCy's own code of a language, which begins the name of a package: `nb` for `no`, `pt` for `pt-BR`.
+
+    Raises:
+        ConfigError: if spaCy does not know the language.
+    """
+    code: str = blank_pipeline(language, option="--language").lang
+    return code
 
 
 def check(package: Package, out: Path, *, other: Optional[str] = None) -> None:

@@ -69,6 +69,6 @@ def test_scores_of_different_messages_share_no_axis(tmp_path):
     page = (tmp_path / "plot.html").read_text(encoding="utf-8")
     assert "other splits" in page and "milliseconds a message (lower is better)" in page and "latency_ms" not in page
     assert page.count('"showlegend":true') == 3  # one colour and one legend entry per kind of model
-    report.write_frontier(confirmed, tmp_path / "pareto.json", study="search")
+    report.write_frontier(confirmed, tmp_path / "pareto.json", study="search", made_from="digest")
     content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))
     assert content["picked"] == {"best": None} and content["reported"]["baseline"]["score"] == 0.5

@@ -261,14 +261,15 @@ def test_a_study_that_was_made_with_other_data(project, tiny_weights, tmp_path, 
 
 
 def test_a_study_does_not_replace_the_results_of_another(project, tiny_weights, tmp_path, monkeypatch, capsys):
-    """Neither is lost if both are in one storage, and the folder is the default."""
+    """Neither is lost if the folder is the default and both are in one storage, or in two under the same name."""
     monkeypatch.setattr("rasa_compressed_bert.search.study.baseline_of", lambda *_: pytest.fail("It works first."))
     arguments = [*project(tiny(tiny_weights), {"epochs": [2, 3]}), "--name", "second"]
     path = tmp_path / "study" / "pareto.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text('{"study": "first"}')
-    assert main(arguments) == 2
-    assert "has the results of the study 'first', which would be lost" in capsys.readouterr().err
+    for content, name in (('{"study": "first"}', "first"), ('{"study": "second", "made_from": "other"}', "second")):
+        path.write_text(content)
+        assert main(arguments) == 2
+        assert f"has the results of another study, '{name}', which would be lost" in capsys.readouterr().err
     for content in ('{"study": "second"}', "{}", "[]", "{"):
         path.write_text(content)
         with pytest.raises(pytest.fail.Exception, match="It works first"):

@@ -118,8 +118,22 @@ def test_the_confidences_of_a_textcat_student_are_calibrated(student):
     assert cats == pytest.approx(dict(SpacyPredictor(student).predict(TEXT).ranking), abs=1e-5)
     raw = textcat_pipeline("en", LABELS).from_bytes(student.files["spacy.msgpack"])(TEXT).cats
     assert raw != pytest.approx(cats, abs=1e-3)
-    with pytest.raises(ConfigError, match="--language: the student was trained with the tokenizer of 'en'"):
+    student.manifest["student"]["language"] = "en-US"
+    assert textcat_pipeline_of(student, "en").lang == "en"
+    with pytest.raises(ConfigError, match="--language: the student was trained with the tokenizer of 'en-US'"):
         textcat_pipeline_of(student, "de")
+
+
+@pytest.mark.parametrize(("language", "code"), [("no", "nb"), ("pt-BR", "pt"), ("EN", "en")])
+def test_a_package_has_the_code_of_the_language_that_spacy_has(folder, tmp_path, monkeypatch, language, code):
+    written = []
+    work = "rasa_compressed_bert.spacy_pipeline.package.write_package"
+    monkeypatch.setattr(
+        work, lambda artifact, package, out, **given: written.append(package) or folder / "manifest.json"
+    )
+    options = ["--name", f"{code}_fruit", "--language", language, "--out", str(tmp_path / "out")]
+    assert main(["package-spacy", str(folder), *options]) == 0
+    assert [package.full_name for package in written] == [f"{code}_fruit"]
 
 
 def test_names():
