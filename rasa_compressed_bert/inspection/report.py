@@ -156,9 +156,12 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
     if component["written_by"]:  # not in models of before 0.2.0
         values["written by"] = f"rasa_compressed_bert {component['written_by']}"
     if component["temperature"] is not None:
-        not_calibrated = "not calibrated: no training messages were held out"
-        calibrated = "from held-out messages" if component["calibrated"] else not_calibrated
-        values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
+        source = "from held-out messages"
+        if not component["calibrated"]:
+            source = "not calibrated: no training messages were held out"
+        elif component["temperature"] == 1.0:  # no result of a fit, see `calibration_temperature`
+            source = f"not calibrated: a single intent, or fewer than {MIN_EXAMPLES} held-out messages"
+        values["temperature"] = f"{component['temperature']:.3f} ({source})"
     if component["entities_calibrated"] is not None:
         few = f"not calibrated: fewer than {MIN_EXAMPLES} entities were found in held-out messages"
         values["entity confidences"] = "calibrated on held-out messages" if component["entities_calibrated"] else few

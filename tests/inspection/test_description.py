@@ -248,6 +248,14 @@ def test_a_model_without_held_out_messages_is_not_calibrated():
     assert report["held_out"] == {} and text.count("not calibrated: no training messages were held out") == 2
 
 
+def test_a_temperature_of_too_few_held_out_messages_is_not_calibrated():
+    artifact = small_artifact()
+    few = {"temperature": 1.0, "cross_fitted": {**CROSS_FITTED, "messages": 12}}
+    report = describe(Artifact({**artifact.manifest, **few}, artifact.files))
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
+    assert "1.000 (not calibrated: a single intent, or fewer than 20 held-out messages)" in " ".join(text.split())
+
+
 def test_untrained_component_is_said_to_be_untrained(tmp_path):
     archive = write_archive(tmp_path / "model.tar.gz", {NODE: Artifact({"kind": "untrained"}, {})})
     assert "Untrained" in as_text(inspection_blocks(inspect_model(archive)))
