@@ -32,7 +32,7 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
     steps: List[Advice] = []
     if evaluation.intents:
         component = description["components"][evaluation.classifier]
-        steps += _of_intents(evaluation.intents, evaluation.messages, calibrated=component["calibrated"])
+        steps += _of_intents(evaluation.intents, evaluation.messages, _to_calibrate(component))
         detects = component["out_of_scope"] is not None
         steps += _of_scope(evaluation.intents, tested_scope=tested_scope, detects=detects)
     if evaluation.entities and evaluation.entities.weak:
@@ -43,7 +43,19 @@ def advice(description: Mapping[str, Any], evaluation: Evaluation, *, tested_sco
     return steps
 
 
-def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Iterator[Advice]:
+def _to_calibrate(component: Mapping[str, Any]) -> str:
+    """What to do if the confidences of a component are not reliable."""
+    if component["calibrated"]:
+        return "Add messages like these to the training data: confidences were calibrated on other kinds of messages."
+    if component["teacher"]:
+        return (
+            "Train with `validation_split` above 0, also a `teacher.model`, and without `teacher.predictions`: "
+            "confidences are calibrated on messages that are held out from the teacher."
+        )
+    return "Train with `validation_split` above 0, or with more messages if it is, so that they are calibrated."
+
+
+def _of_intents(found: IntentResults, messages: int, to_calibrate: str) -> Iterator[Advice]:
     if found.unknown:
         why = (
             f"{counted(found.unknown_messages, 'test message has', 'test messages have')} an intent that the model has "
@@ -68,12 +80,7 @@ def _of_intents(found: IntentResults, messages: int, *, calibrated: bool) -> Ite
         yield Advice("Collect more test messages before you decide.", why, [])
     if found.calibration_error > _UNRELIABLE:
         why = f"Confidences differ from the share of right answers by {percent(found.calibration_error)} on average."
-        step = (
-            "Add messages like these to the training data: confidences were calibrated on other kinds of messages."
-            if calibrated
-            else "Train with `validation_split` above 0, so that they are calibrated."
-        )
-        yield Advice(step, why, [])
+        yield Advice(to_calibrate, why, [])
 
 
 def _mistakes_in_words(worst: WeakLabel) -> str:

@@ -69,6 +69,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
         runtime=manifest["runtime"],
         written_by=manifest.get("written_by"),
         temperature=manifest.get("temperature") if manifest.get("labels") else None,
+        teacher=manifest.get("teacher"),
         listed_values=sum(map(len, manifest.get("entities", {}).get("values", {}).values())),
         entities_calibrated=_are_entities_calibrated(manifest) if "entities" in manifest else None,
         files={name: len(data) for name, data in artifact.files.items()},
@@ -134,7 +135,6 @@ def _student(artifact: Artifact) -> Dict[str, Any]:
     values = [value for name, value in tensors.items() if not name.endswith(FORMAT)]
     return {
         "student": {name: value for name, value in manifest["student"].items() if value is not None},
-        "teacher": manifest["teacher"],
         "quantization": manifest.get("quantization", {}),
         "parameters": sum(value.size for value in values) or None,  # unknown for spaCy's models
         "bytes": {"stored": artifact.size, "archived": artifact.archived_size},

@@ -156,10 +156,12 @@ def _common_details(component: Mapping[str, Any]) -> Dict[str, str]:
     if component["written_by"]:  # not in models of before 0.2.0
         values["written by"] = f"rasa_compressed_bert {component['written_by']}"
     if component["temperature"] is not None:
-        calibrated = (
-            "from held-out messages" if component["calibrated"] else "not calibrated: no messages were held out"
-        )
-        values["temperature"] = f"{component['temperature']:.3f} ({calibrated})"
+        source = "from held-out messages"
+        if not component["calibrated"]:
+            source = "not calibrated: no training messages were held out"
+        elif component["temperature"] == 1.0:  # no result of a fit, see `calibration_temperature`
+            source = f"not calibrated: a single intent, or fewer than {MIN_EXAMPLES} held-out messages"
+        values["temperature"] = f"{component['temperature']:.3f} ({source})"
     if component["entities_calibrated"] is not None:
         few = f"not calibrated: fewer than {MIN_EXAMPLES} entities were found in held-out messages"
         values["entity confidences"] = "calibrated on held-out messages" if component["entities_calibrated"] else few
@@ -226,7 +228,7 @@ def _detector(component: Mapping[str, Any]) -> Dict[str, str]:
     views, found = component["views"], component["out_of_scope"]
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views["weights"].items())
     confidence = views["confidence"]
-    calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no messages were held out"
+    calibrated = "" if found["calibrated"] else "; confidences are not calibrated: no training messages were held out"
     return {
         "views": f"{weights}; probabilities to the power of {confidence['power']:.2f}{calibrated}",
         "out of scope": f"{found['detector']}: {counted(found['stored_messages'], 'message', 'messages')} stored; "

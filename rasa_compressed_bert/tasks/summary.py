@@ -75,10 +75,11 @@ def _percent(score: Mapping[str, Any]) -> str:
 def _held_out(manifest: Mapping[str, Any]) -> str:
     """The score on held-out messages, and how it was estimated."""
     found, student = manifest.get("cross_fitted"), manifest.get("validation", {}).get("student")
+    kind = "synthetic or unlabelled messages" if "student" in manifest else "messages"
     if student:
-        return f"{_percent(student)} against the teacher's intents, on held-out synthetic messages"
+        return f"{_percent(student)} against the teacher's intents, on held-out {kind}"
     if not found:
-        return "not estimated: no messages were held out"
+        return f"not estimated: no {kind} were held out"
     models = counted(found["folds"], "model", "models")
     messages = counted(found["messages"], "message", "messages")
     first = " in the first training" if _is_trained_further(manifest) else ""
@@ -160,7 +161,7 @@ def _out_of_scope(manifest: Mapping[str, Any]) -> List[str]:
     found, views = manifest.get("out_of_scope"), manifest.get("views")
     if not found or not views:
         return []
-    calibrated = "" if found["calibrated"] else "; not calibrated, as no messages were held out"
+    calibrated = "" if found["calibrated"] else "; not calibrated, as no training messages were held out"
     stored = counted(found["stored_messages"], "training message is", "training messages are")
     return [
         f"confidence below {views['confidence']['threshold']:g}; {100 * found['in_scope_recall']:.0f} % of the "

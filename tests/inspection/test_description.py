@@ -245,7 +245,15 @@ def test_a_model_without_held_out_messages_is_not_calibrated():
     uncalibrated = {"cross_fitted": None, "out_of_scope": {**artifact.manifest["out_of_scope"], "calibrated": False}}
     report = describe(Artifact({**artifact.manifest, **uncalibrated}, artifact.files))
     text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
-    assert report["held_out"] == {} and text.count("not calibrated: no messages were held out") == 2
+    assert report["held_out"] == {} and text.count("not calibrated: no training messages were held out") == 2
+
+
+def test_a_temperature_of_too_few_held_out_messages_is_not_calibrated():
+    artifact = small_artifact()
+    few = {"temperature": 1.0, "cross_fitted": {**CROSS_FITTED, "messages": 12}}
+    report = describe(Artifact({**artifact.manifest, **few}, artifact.files))
+    text = as_text(inspection_blocks({"archive": "model.tar.gz", "archive_bytes": 1, "components": {NODE: report}}))
+    assert "1.000 (not calibrated: a single intent, or fewer than 20 held-out messages)" in " ".join(text.split())
 
 
 def test_untrained_component_is_said_to_be_untrained(tmp_path):

@@ -10,6 +10,7 @@ from rasa_compressed_bert.data.entities import EntityLabel, EntitySpan, TagSchem
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.inspection import asking
 from rasa_compressed_bert.inspection.advice import advice
+from rasa_compressed_bert.inspection.description import describe
 from rasa_compressed_bert.inspection.evaluation import evaluate
 from rasa_compressed_bert.runtime.entity_decoder import FoundEntity
 from rasa_compressed_bert.runtime.message_predictor import Prediction
@@ -162,12 +163,24 @@ def test_advice_follows_from_what_was_measured(predicted, answers, outside, cali
     predicted({**answers, **outside})
     messages = [LabelledMessage("hot", "a"), LabelledMessage("cold", "b")]
     evaluation = evaluate({NODE: small_artifact()}, messages, list(outside))
-    component = {"kind": "intent_classifier", "calibrated": calibrated, "layers": [], "sparsity": 0.0}
+    component = {"kind": "intent_classifier", "calibrated": calibrated, "teacher": None, "layers": [], "sparsity": 0.0}
     description = {"components": {NODE: {**component, "out_of_scope": None}}}
     text = " ".join(f"{one.why} {one.step}" for one in advice(description, evaluation, tested_scope=bool(outside)))
     for part in [*expected, "With 2 test messages", "Try `pruning`"]:
         assert part in text
     assert ("Collect some" in text) == (not outside) and "has not learnt" not in text
+
+
+@pytest.mark.parametrize("teacher, tells", [(None, False), ({"parameters": None}, True)])
+def test_only_a_student_is_told_that_predictions_of_a_file_cannot_be_calibrated(predicted, teacher, tells):
+    """`validation_split` has no effect on them."""
+    predicted({"hot": ("a", 0.6)})
+    artifact = small_artifact()
+    manifest = {**artifact.manifest, "calibrated": False, **({"teacher": teacher} if teacher else {})}
+    description = {"components": {NODE: describe(Artifact(manifest, artifact.files))}}
+    steps = advice(description, evaluate({NODE: artifact}, [LabelledMessage("hot", "a")]), tested_scope=True)
+    step = next(one.step for one in steps if "`validation_split` above 0" in one.step)
+    assert ("without `teacher.predictions`" in step) == tells
 
 
 @pytest.mark.parametrize(

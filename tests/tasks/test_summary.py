@@ -95,8 +95,15 @@ def test_without_held_out_messages_no_score_is_claimed():
 
 
 def test_a_student_is_compared_with_its_teacher():
-    text = summary_of(cross_fitted=None, validation={"student": SCORES})
-    assert "against the teacher's intents" in " ".join(text.split())
+    text = summary_of(cross_fitted=None, student={}, validation={"student": SCORES})
+    assert "against the teacher's intents, on held-out synthetic or unlabelled messages" in " ".join(text.split())
+
+
+def test_a_student_without_a_score_may_have_a_calibrated_teacher():
+    """Training messages are held out from models like the teacher, and other messages from the student."""
+    words = " ".join(summary_of(cross_fitted=None, student={}, validation={}).split())
+    assert "not estimated: no synthetic or unlabelled messages were held out" in words
+    assert "not calibrated" not in words
 
 
 @pytest.mark.parametrize(
