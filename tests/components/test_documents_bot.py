@@ -24,7 +24,7 @@ ROOT = Path(rasa_compressed_bert.__file__).resolve().parents[1]
 BOT = ROOT / "example_bot_documents"
 ASKED = (BOT / "sample_questions.txt").read_text(encoding="utf-8").splitlines()
 DEMO = bool(os.environ.get("DEMO"))  # `make test-demo`: a real training of four minutes on one core
-SAID = ["at nine in the morning", "hat, sun cream and a warm jacket", "at the reception", "I don't know."]
+SAID = ["three hours", "fifty-five euros", "at the kiosk by the pier", "I don't know."]
 
 
 def read(name):
