@@ -60,9 +60,14 @@ def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
         WeightsError: if such a file exists; the message names the first one.
     """
     own = {key: settings[key] for key in settings if key not in _NOT_READ} if isinstance(settings, dict) else settings
+    folder = Path(os.path.abspath(name))
     for text in _texts(own):
-        path = Path(text)
-        if _is_file(path) and path.resolve().parent != Path(name).resolve():
+        path, beside = (
+            Path(text),
+            Path(os.path.abspath(folder / text)),
+        )  # transformers reads some as seen from the folder
+        is_elsewhere = _is_file(path) and path.resolve().parent != folder.resolve()
+        if is_elsewhere or (not path.is_absolute() and _is_file(beside) and folder not in beside.parents):
             raise WeightsError(
                 f"The tokenizer of model_weights '{name}' reads a file outside of its folder, '{text}'. Remove "
                 f"that entry from {file}, if you trust these weights."

@@ -165,6 +165,14 @@ def test_a_vocabulary_is_not_taken_from_a_file_elsewhere(copied, tmp_path, kept,
         load_pretrained(str(copied))
 
 
+def test_a_tokenizer_is_not_read_from_a_path_that_leads_out_of_the_folder(copied):
+    (copied.parent / "private").mkdir()
+    shutil.copy(copied / "tokenizer.json", copied.parent / "private" / "tokenizer.4.0.0.json")
+    change_json(copied / "tokenizer_config.json", fast_tokenizer_files=["../private/tokenizer.4.0.0.json"])
+    with pytest.raises(WeightsError, match="reads a file outside of its folder, '../private"):
+        load_pretrained(str(copied))
+
+
 @pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json", "config.json"])
 def test_files_are_not_links_to_those_elsewhere(copied, tmp_path, name):
     secret = tmp_path / "elsewhere"
@@ -446,6 +454,14 @@ def test_other_architecture(copied, change, message):
     (copied / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(WeightsError, match=message):
         load_pretrained(str(copied))
+
+
+def test_no_architecture_is_guessed_from_the_name(copied):
+    folder = copied.rename(copied.parent / "albino")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key != "model_type"}))
+    with pytest.raises(WeightsError, match="names no architecture, as its model_type is null; .* one of 'bert'"):
+        load_pretrained(str(folder))
 
 
 def test_shipped_weights_are_checked_by_their_digest(monkeypatch):

@@ -629,6 +629,16 @@ def test_an_address_that_is_not_clear_is_refused(address):
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "address", ["postgresql:/bob:s3cret@host/db", "postgresql//bob:s3cret@host", "bob:s3cret@host/db"]
+)
+def test_an_address_without_its_slashes_is_no_file(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CompressedBertError, match="this one lacks ://") as refused:
+        open_storage(address)
+    assert "s3cret" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("place", ["host", "host/db", "host:5432/db", "[::1]:5432/db", "[::1]", "/db", ""])
 def test_an_address_without_a_user_is_shown_as_it_is(place):
     assert shown(f"postgresql://{place}") == f"postgresql://{place}"
