@@ -74,8 +74,8 @@ def read_documents(folder: str, *, option: str) -> List[Document]:
     others = [path.relative_to(root).as_posix() for path in files if path.suffix.lower() not in SUFFIXES]
     if others:
         logger.warning(
-            f"{option}: {counted(len(others), 'file is', 'files are')} not read, as only files whose names end with "
-            f"{_endings()} are: {listed(others)}."
+            f"{option}: {counted(len(others), 'file is', 'files are')} not read, as their names do not end with "
+            f"{_endings()}: {listed(others)}."
         )
     size = sum(path.stat().st_size for path in texts)
     if size > LARGEST_DOCUMENTS:

@@ -63,9 +63,7 @@ def progress(title: str, total: int, *, unit: str, done: int = 0) -> Iterator[Wo
             task = bar.add_task(title, total=total, completed=done, note="")
             yield Work(total, done, lambda count, note: bar.update(task, completed=count, note=note))
     else:
-        lines = _Lines(title, total, unit)
-        lines(done, "")
-        yield Work(total, done, lines)
+        yield Work(total, done, _Lines(title, total, unit))
 
 
 def _columns(width: int, unit: str) -> List[ProgressColumn]:

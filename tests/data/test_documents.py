@@ -58,8 +58,7 @@ def test_markdown_and_text_files(tmp_path, caplog):
     (tmp_path / ".git" / "c.md").write_text("hidden")
     assert read(folder) == [Document("b.md", "# Hours\n9 to 5"), Document("sub/a.txt", "Café")]
     assert (
-        "documents: 2 files are not read, as only files whose names end with .md or .txt are: hidden/x, notes."
-        in caplog.text
+        "documents: 2 files are not read, as their names do not end with .md or .txt: hidden/x, notes." in caplog.text
     )
 
 

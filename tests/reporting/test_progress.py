@@ -42,8 +42,8 @@ def test_a_pipe_gets_a_line_for_each_tenth(capsys, monkeypatch):
     work_through(50)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
-    assert lines[0] == "search: 0 of 50 trials, 6 s"
-    assert lines[-1] == "search: 50 of 50 trials, 606 s, best score 49"
+    assert lines[0] == "search: 0 of 50 trials, 6 s, best score 0"
+    assert lines[-1] == "search: 50 of 50 trials, 600 s, best score 49"
 
 
 def test_quick_work_fills_no_log(capsys, monkeypatch):
@@ -60,7 +60,7 @@ def test_work_that_is_done_already_counts_and_no_more_than_all_is_done(capsys):
         work.advance()
         work.reach(99)
     assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
-        "sensitivity: 4 of 10 scores",
+        "sensitivity: 5 of 10 scores",
         "sensitivity: 10 of 10 scores",
     ]
 
