@@ -93,8 +93,7 @@ def make_folder_of(file: Path, *, inputs: Sequence[Path] = ()) -> None:
         raise CompressedBertError(f"--out: '{file}' is a folder; name a file.")
     if file.exists() and any(path.exists() and path.samefile(file) for path in inputs):
         raise CompressedBertError(f"--out: this command reads '{file}', and would replace it; name another file.")
-    target = Path(os.path.realpath(file))  # a link may lead to a folder that does not exist
-    make_folder(target.parent, files=[target.name])
+    make_folder(file.parent, files=[file.name])
 
 
 def write(text: str) -> None:

@@ -59,7 +59,7 @@ def shown(storage: str) -> str:
     if "://" not in storage:
         if _USER.match(storage):
             raise CompressedBertError(
-                "--storage: the address of a database begins as in postgresql://; this one lacks ://, and was not taken "
+                "--storage: the address of a database begins as in postgresql://; this one lacks ://, and is not taken "
                 "for the name of a file, as it may have a password."
             )
         return storage

@@ -93,7 +93,6 @@ def test_messages_with_a_pause_before_each_are_timed_again(two_models):
     assert results[0]["latency_p50_ms"] == pytest.approx(1.0) and results[0]["messages"] == 10
     heading, row, _ = report.comparison_rows(results)
     assert row[heading.index("p50 ms, apart")] == "2.00" and "apart:" in report.legend(results)
-    assert "rejected: test messages with a confidence below 0.3" in report.legend(results)
     assert "apart:" not in report.legend(compare_models(two_models, MESSAGES))
 
 
