@@ -50,8 +50,10 @@ def read_checkpoint(name: str) -> ModelState:
         "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
     )
     require_limited_settings(values, name, file=_CONFIG)
-    guess = next((kind for kind in model_types() if kind in name), None)  # without one, transformers goes by the name
-    _require_supported(values.get("model_type", guess), name)  # transformers has no class for some
+    guess = next(
+        (kind for kind in model_types() if kind in name), None
+    )  # transformers takes a missing one from the name
+    _require_supported(values.get("model_type", guess), name)  # first, as transformers lacks some architectures
     config = _read(
         "the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name, **source)
     )

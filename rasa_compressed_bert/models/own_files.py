@@ -62,10 +62,8 @@ def require_own_vocabulary(settings: Any, name: str, *, file: str) -> None:
     own = {key: settings[key] for key in settings if key not in _NOT_READ} if isinstance(settings, dict) else settings
     folder = Path(os.path.abspath(name))
     for text in _texts(own):
-        path, beside = (
-            Path(text),
-            Path(os.path.abspath(folder / text)),
-        )  # transformers reads some as seen from the folder
+        path = Path(text)
+        beside = Path(os.path.abspath(folder / text))  # transformers resolves some paths against the folder
         is_elsewhere = _is_file(path) and path.resolve().parent != folder.resolve()
         if is_elsewhere or (not path.is_absolute() and _is_file(beside) and folder not in beside.parents):
             raise WeightsError(

@@ -21,8 +21,8 @@ _ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@
 """Address of a database in which it is clear where user and password end."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:/]*)(:\d*)?(/.*)?")
 """Host, port and name of a database. With a word instead of the port, they may be a user and a password."""
-_USER = re.compile(r"(?!.:\\).*:.*@")
-"""A file that may be an address with user and password; a drive is neither."""
+_LIKE_ADDRESS = re.compile(r"(?!.:\\).*:.*@")
+"""A path that may be an address with user and password, but not one with a drive."""
 _FILE = "sqlite:///"
 """Prefix of the address of a database file, which has no user and no password; its path may contain @."""
 _JOURNAL = b'{"op_code"'
@@ -57,10 +57,10 @@ def shown(storage: str) -> str:
         CompressedBertError: if it is not clear where they end, or if a file seems to be an address without `://`.
     """
     if "://" not in storage:
-        if _USER.match(storage):
+        if _LIKE_ADDRESS.match(storage):
             raise CompressedBertError(
-                "--storage: the address of a database begins as in postgresql://; this one lacks ://, and is not taken "
-                "for the name of a file, as it may have a password."
+                "--storage: this may be the address of a database, but it lacks ://; write it as in "
+                "postgresql://user:password@host/name."
             )
         return storage
     if storage.startswith(_FILE):

@@ -456,7 +456,7 @@ def test_other_architecture(copied, change, message):
         load_pretrained(str(copied))
 
 
-def test_no_architecture_is_guessed_from_the_name(copied):
+def test_neither_the_configuration_nor_the_name_has_the_architecture(copied):
     folder = copied.rename(copied.parent / "albino")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key != "model_type"}))

@@ -634,7 +634,7 @@ def test_an_address_that_is_not_clear_is_refused(address):
 )
 def test_an_address_without_its_slashes_is_no_file(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CompressedBertError, match="this one lacks ://") as refused:
+    with pytest.raises(CompressedBertError, match="it lacks ://") as refused:
         open_storage(address)
     assert "s3cret" not in str(refused.value) and not list(tmp_path.iterdir())
 
