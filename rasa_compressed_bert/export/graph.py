@@ -18,6 +18,12 @@ HIDDEN_STATES, LOGITS, TAG_LOGITS, FEATURES = "hidden_states", "logits", "tag_lo
 CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
 _IR_VERSION = 8
+_COLUMNS = 16
+"""The columns of an int8 kernel are padded to a multiple of this.
+
+On processors with AMX, ONNX Runtime 1.21 to 1.23 computes wrong numbers for other widths, from 32 rows on:
+https://github.com/microsoft/onnxruntime/pull/27671
+"""
 
 
 class OnnxModel(NamedTuple):
@@ -78,17 +84,41 @@ class Graph:
         kernel, addend = f"{name}.kernel", f"{name}.bias"
         if name + FACTORS in self.tensors:
             x = self.add("Mul", [x, name + FACTORS])
-        if name + INPUT_SCALE in self.tensors:
-            quantized = [name + INPUT_SCALE, name + INPUT_ZERO_POINT]
-            x = self.add("QuantizeLinear", [x, *quantized])
-            inputs = [x, kernel, quantized[0], kernel + SCALE, quantized[1], "", *([addend] if bias else [])]
-            return self.add("MatMulIntegerToFloat", inputs, output=output, domain=CONTRIB)
         if kernel + SCALE in self.tensors:
-            inputs = [x, kernel, kernel + SCALE, "", addend] if bias else [x, kernel, kernel + SCALE]
-            return self.add("DynamicQuantizeMatMul", inputs, output=output, domain=CONTRIB)
+            return self._int8_product(x, name, addend if bias else "", output)
         if not bias:
             return self.add("MatMul", [x, kernel], output=output)
         return self.add("Add", [self.add("MatMul", [x, kernel]), addend], output=output)
+
+    def _int8_product(self, x: str, name: str, bias: str, output: Optional[str]) -> str:
+        """The product with an int8 kernel whose columns are padded; the result is not."""
+        columns = self.tensors[f"{name}.kernel"].shape[-1]
+        padding = -columns % _COLUMNS
+        kernel, scale, bias = (
+            self._padded(part, padding) if padding else part
+            for part in (f"{name}.kernel", f"{name}.kernel{SCALE}", bias)
+        )
+        if name + INPUT_SCALE in self.tensors:
+            quantized = [name + INPUT_SCALE, name + INPUT_ZERO_POINT]
+            inputs = [self.add("QuantizeLinear", [x, *quantized]), kernel, quantized[0], scale, quantized[1], "", bias]
+            operator = "MatMulIntegerToFloat"
+        else:
+            operator, inputs = "DynamicQuantizeMatMul", [x, kernel, scale, "", bias]
+        if not padding:
+            return self.add(operator, inputs, output=output, domain=CONTRIB)
+        product = self.add(operator, inputs, domain=CONTRIB)
+        end = self.constant(f"columns_{columns}", [columns])
+        return self.add(
+            "Slice", [product, self.constant("zero", [0]), end, self.constant("minus_one", [-1])], output=output
+        )
+
+    def _padded(self, name: str, padding: int) -> str:
+        """A weight with more columns, which are zeros; ONNX Runtime computes it once, when it loads the graph."""
+        if not name or name.endswith(SCALE) and self.tensors[name].size == 1:
+            return name  # there is no bias, or one scale for all columns
+        dimensions = self.tensors[name].ndim
+        zeros = self.constant(f"padding_{dimensions}_{padding}", [0] * (2 * dimensions - 1) + [padding])
+        return self.add("Pad", [name, zeros])
 
     def float_mask(self) -> str:
         """The attention mask, in floats.  # (B, T)"""

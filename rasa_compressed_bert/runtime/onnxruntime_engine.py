@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+import logging
+from typing import Any, List, Sequence
 
 import numpy as np
 
-from rasa_compressed_bert.artifact.artifact import GRAPH, WEIGHTS, Artifact
+from rasa_compressed_bert.artifact.artifact import FORMAT_VERSION, GRAPH, WEIGHTS, Artifact
 from rasa_compressed_bert.artifact.tensors import tensors_from_bytes
 from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.runtime.own_weights import require_own_weights
+
+logger = logging.getLogger(__name__)
 
 
 class OnnxRuntimeEngine:
@@ -32,6 +35,8 @@ class OnnxRuntimeEngine:
         graph, names = artifact.files[GRAPH], artifact.manifest["graph_weights"]
         require_own_weights(graph, names)
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])
+        if artifact.manifest.get("format_version", FORMAT_VERSION) < 5:
+            _warn_of_unpadded_kernels([tensors[name] for name in names if name.endswith(".kernel")])
         options = _session_options(onnxruntime, num_threads)
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
@@ -64,3 +69,12 @@ def _session_options(onnxruntime: Any, num_threads: int) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format would not be checked
     return options
+
+
+def _warn_of_unpadded_kernels(kernels: Sequence[np.ndarray]) -> None:
+    """Warns of a graph that was written before int8 kernels were padded, see `export/graph.py`."""
+    if any(kernel.dtype == np.int8 and kernel.shape[1] % 16 for kernel in kernels):
+        logger.warning(
+            "This model was trained with version 0.2.0 or older. On Intel processors with AMX (since Sapphire Rapids) "
+            "ONNX Runtime 1.21 to 1.23 computes wrong results for messages of 32 wordpieces or more: train it again."
+        )

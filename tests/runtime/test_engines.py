@@ -5,6 +5,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -91,6 +92,14 @@ def test_an_unused_engine_is_released():
     engine = weakref.ref(open_engine(artifact))
     gc.collect()
     assert engine() is None
+
+
+@pytest.mark.parametrize("version, method, warned", [(4, "dynamic_int8", 1), (5, "dynamic_int8", 0), (4, "none", 0)])
+def test_a_graph_of_an_older_version_may_be_computed_wrongly(version, method, warned, caplog):
+    """ONNX Runtime's int8 products are wrong on processors with AMX, if the columns of the kernel are not padded."""
+    artifact = artifact_for("onnxruntime", random_parameters(SHAPE, seed=3), method)
+    open_engine(replace(artifact, manifest={**artifact.manifest, "format_version": version}), num_threads=version)
+    assert caplog.text.count("AMX") == warned
 
 
 @RUNTIMES
