@@ -34,7 +34,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_compressed_bert.components.config_io import ComponentError
-from rasa_compressed_bert.data.entities import EntitySpan, without_blanks
+from rasa_compressed_bert.data.entities import EntitySpan, position, without_blanks
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import quoted, warn_of_annotations_for_others, warn_of_faulty_annotations
 from rasa_compressed_bert.data.words import word_bounds
@@ -91,12 +91,12 @@ def _spans(text: str, entities: Sequence[Dict[str, Any]]) -> Tuple[List[EntitySp
     found: List[EntitySpan] = []
     problems = []
     for entity in entities:
-        start, end = entity.get(ENTITY_ATTRIBUTE_START), entity.get(ENTITY_ATTRIBUTE_END)
+        start, end = (position(entity.get(name)) for name in (ENTITY_ATTRIBUTE_START, ENTITY_ATTRIBUTE_END))
         kind, role, group = (
             entity.get(name) for name in (ENTITY_ATTRIBUTE_TYPE, ENTITY_ATTRIBUTE_ROLE, ENTITY_ATTRIBUTE_GROUP)
         )
-        if not isinstance(start, int) or not isinstance(end, int):
-            problems.append("an entity has no start or no end")
+        if start is None or end is None:
+            problems.append("an entity has no start or no end that is a whole number")
         elif not 0 <= start <= end <= len(text):
             problems.append(f"the entity from {start} to {end} lies outside of its {len(text)} characters")
         elif not text[start:end].strip():

@@ -7,7 +7,7 @@ from typing import Any, List
 
 import numpy as np
 
-from rasa_compressed_bert.data.entities import EntitySpan, without_blanks
+from rasa_compressed_bert.data.entities import EntitySpan, position, without_blanks
 from rasa_compressed_bert.data.example import LabelledMessage
 from rasa_compressed_bert.errors import CompressedBertError, DataError
 
@@ -72,7 +72,9 @@ def _labelled(example: Any, *, entities: bool) -> LabelledMessage:
 
 
 def _span(entity: Any, text: str) -> EntitySpan:
-    """An annotation as it is learnt; one with a start or an end that is no number is kept, and no model finds it."""
+    """An annotation as it is learnt; one whose start or end is not a whole number is kept, and no model finds it."""
     start, end, kind, role, group = map(entity.get, EntitySpan._fields)
-    span = EntitySpan(start, end, kind, role or None, group or None)
-    return without_blanks(span, text) if isinstance(start, int) and isinstance(end, int) else span
+    first, last, label = position(start), position(end), (kind, role or None, group or None)
+    if first is None or last is None:
+        return EntitySpan(start, end, *label)
+    return without_blanks(EntitySpan(first, last, *label), text)

@@ -48,6 +48,13 @@ class EntitySpan(NamedTuple):
         return EntityLabel(*self[2:])
 
 
+def position(value: Any) -> Optional[int]:
+    """A position in a text, which JSON may have as 7.0; None if it is not a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
 def without_blanks(span: EntitySpan, text: str) -> EntitySpan:
     """An annotation without whitespace at its ends, as it is learnt and scored.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from rasa_compressed_bert.data.counts import counted
+from rasa_compressed_bert.data.entities import position
 from rasa_compressed_bert.data.questions import Question
 from rasa_compressed_bert.data.warnings import listed, quoted
 from rasa_compressed_bert.errors import DataError
@@ -108,7 +109,8 @@ def _read_question(title: str, context: Any, entry: Mapping[str, Any]) -> Tuple[
 def _span(passage: str, answer: Any) -> Optional[Tuple[int, int]]:
     """Start and end of an answer in its passage; None if it is not at its position."""
     text, start = (answer.get(name) if isinstance(answer, Mapping) else None for name in ("text", "answer_start"))
-    if not isinstance(text, str) or not isinstance(start, int) or start < 0 or not text.strip():
+    start = position(start)
+    if not isinstance(text, str) or start is None or start < 0 or not text.strip():
         return None
     return (start, start + len(text)) if passage.startswith(text, start) else None
 

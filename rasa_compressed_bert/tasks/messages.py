@@ -54,7 +54,7 @@ def encode_messages(
         head.warn(examples, pieces)
     synthetic = _synthetic(examples, heads, state, config)
     filled: List[Filled] = []
-    if known is not None and any(head.learns_filled for head in heads):
+    if known is not None and config.learns_entities:
         values = usable_values(examples, known, seed=config.random_seed)
         filled = filled_messages(examples, values, known, seed=config.random_seed)
         heads = tuple(head.with_known(values, of_tables(values, known), config=config) for head in heads)

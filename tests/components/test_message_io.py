@@ -32,7 +32,8 @@ def learnt(*entities, copies=1, **options):
         ({"start": 2, "end": 2, "entity": "x"}, "from 2 to 2 is empty"),
         ({"start": 5, "end": 6, "entity": "x"}, "is empty"),
         ({"start": 0, "end": 5, "role": "from"}, "'order' has no entity type"),
-        ({"entity": "x"}, "an entity has no start or no end"),
+        ({"entity": "x"}, "an entity has no start or no end that is a whole number"),
+        ({"start": 0.5, "end": 5, "entity": "x"}, "no start or no end that is a whole number"),
         ({"start": 9, "end": 13, "entity": "x"}, "'izza' overlaps 'pizza'"),
         ({"start": 8, "end": 13, "entity": "dish", "role": "r"}, "'pizza' overlaps 'pizza'"),
     ],
@@ -42,6 +43,10 @@ def test_a_faulty_annotation_is_named_and_the_others_are_learnt(entity, problem,
     (record,) = caplog.records
     assert "JointBertClassifier leaves out 1 annotation that cannot be learnt: 'order a pizza': " in record.message
     assert problem in record.message and "None" not in record.message
+
+
+def test_positions_may_be_whole_numbers_with_a_decimal_point(caplog):
+    assert learnt({**PIZZA, "start": float(PIZZA["start"])}) == [("pizza", "dish", None, None)] and not caplog.records
 
 
 def test_many_faults_are_counted_and_the_first_are_named(caplog):

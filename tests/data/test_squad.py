@@ -66,6 +66,10 @@ def test_a_file_of_the_first_version(tmp_path):
     assert [question.answer_texts for question in read(write(tmp_path, [with_answer, without]))] == [["Warsaw"], []]
 
 
+def test_a_position_may_have_a_decimal_point(tmp_path):
+    assert read(write(tmp_path, [entry(1, answers=[(float(START), "Warsaw")])]))[0].answer_texts == ["Warsaw"]
+
+
 @pytest.mark.parametrize("start", [START + 1, -1, 1000, None, "7", 7.5])
 def test_a_misplaced_answer_is_left_out(tmp_path, caplog, start):
     caplog.set_level(logging.WARNING)

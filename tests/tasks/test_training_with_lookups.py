@@ -46,6 +46,12 @@ def run_of(tiny_weights):
     return make
 
 
+def test_values_of_entities_that_no_message_annotates_are_reported(run_of, caplog):
+    intents_only = [Example(example.text, example.intent) for example in EXAMPLES]
+    assert run_of(intents_only).messages.filled == []
+    assert "lookup tables of an entity that no message annotates (1): dish (4)" in caplog.text
+
+
 def test_synthetic_messages_have_tags_and_no_intent(run_of):
     messages = run_of(EXAMPLES).messages
     assert len(messages.encoded) == len(messages.examples) == 24 and len(messages.filled) == 24
