@@ -369,7 +369,7 @@ def test_augment_masks_as_the_weights_do(tmp_path):
     assert "<mask>" in text and "[MASK]" not in text
 
 
-WRITTEN = {"export": "model.onnx", "benchmark": "results.png", "sensitivity": "results.md"}
+WRITTEN = {"export": "model.onnx", "benchmark": "results.png", "sensitivity": "results.md", "search": "trials.csv"}
 WORK = {
     "export": "rasa_compressed_bert.export.standalone.onnx_files",
     "sensitivity": "rasa_compressed_bert.inspection.sensitivity.measure_sensitivity",
@@ -429,6 +429,9 @@ def test_an_invalid_output_path_is_refused_before_the_work(refused, tmp_path, co
     if file:
         (tmp_path / file).write_text("")
         monkeypatch.setattr("os.access", lambda path, mode: path != file)
+        assert refused(command, out) == f"--out: the file '{file}' cannot be written to."
+        (tmp_path / file).unlink()
+        (tmp_path / file).symlink_to("none/file")
         assert refused(command, out) == f"--out: the file '{file}' cannot be written to."
         (tmp_path / file).unlink()
         (tmp_path / file).mkdir()

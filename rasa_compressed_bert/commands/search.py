@@ -10,7 +10,7 @@ from typing import Any, List
 from rasa_compressed_bert.commands.help import add_command
 from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
-from rasa_compressed_bert.commands.search_results import FRONTIER, PICKS, conclude
+from rasa_compressed_bert.commands.search_results import FRONTIER, PICKS, RESULTS, TRIALS, conclude
 from rasa_compressed_bert.commands.trainable import require_trainable
 from rasa_compressed_bert.errors import CompressedBertError, ConfigError, RuntimeMissingError
 
@@ -153,7 +153,7 @@ def run(arguments: argparse.Namespace) -> None:
     evaluator = Evaluator(
         _task(project, arguments.out), project.config_class, project.options, maximize=arguments.maximize
     )
-    make_folder(arguments.out)
+    make_folder(arguments.out, files=RESULTS)
     try:
         place = arguments.storage or str(arguments.out / "journal.log")
         with storage_errors(place):
@@ -227,7 +227,7 @@ def _search(opened: Any, goal: Any, evaluator: Any, arguments: argparse.Namespac
                 best = max(figures, key=lambda figure: figure["score"])
                 work.note(f"best score {100 * best['score']:.1f} %, {best['latency_ms']:.2f} ms")
             work.reach(ended(trials))
-            report.write_trials(opened, arguments.out / "trials.csv")
+            report.write_trials(opened, arguments.out / TRIALS)
 
         limits = {"trials": arguments.trials, "timeout": arguments.timeout, "trial_timeout": arguments.trial_timeout}
         seed = (arguments.seed, secrets.randbits(32)) if arguments.storage else (arguments.seed,)

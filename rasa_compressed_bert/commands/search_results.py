@@ -22,7 +22,10 @@ _NONE = {
 }
 """The choices, each with the reason why a search may have no model for it."""
 PICKS = tuple(_NONE)
-FRONTIER = "pareto.json"
+TRIALS, FRONTIER = "trials.csv", "pareto.json"
+_PLOT, _PAGE, _IMPORTANCES = "frontier.png", "frontier.html", "importance.png"
+RESULTS = (TRIALS, FRONTIER, _PLOT, _PAGE, _IMPORTANCES)
+"""The files of a study in its folder."""
 
 
 def conclude(
@@ -38,7 +41,7 @@ def conclude(
 
     study.require_own(opened, opened.get_trials(deepcopy=False))
     out, points, size = arguments.out, study.points_of(opened, goal.space), size_of(goal.costs)
-    report.write_trials(opened, out / "trials.csv")
+    report.write_trials(opened, out / TRIALS)
     if not points and goal.thresholds:
         require_some([], study.tried_of(opened, goal.space), goal.thresholds)
     if not points:
@@ -58,10 +61,10 @@ def conclude(
     reported = _reported(opened, baseline, picked, evaluator, range(count + 1, 2 * count + 1))
     confirmed, shares = report.Confirmed(front, baseline, reported), report.importances(opened)
     report.write_frontier(confirmed, out / FRONTIER, study=arguments.name, made_from=goal.made_from)
-    report.plot_frontier(tried, confirmed, goal.costs, out / "frontier.png")
-    report.write_html(tried, confirmed, goal.costs, shares, out / "frontier.html")
+    report.plot_frontier(tried, confirmed, goal.costs, out / _PLOT)
+    report.write_html(tried, confirmed, goal.costs, shares, out / _PAGE)
     if shares:
-        report.plot_importances(shares, out / "importance.png")
+        report.plot_importances(shares, out / _IMPORTANCES)
     rows, scores = report.picked_rows(reported, size=size), report.score_rows(reported)
     (out / "picked.md").write_text(f"{markdown_table(rows)}\n\n{markdown_table(scores)}\n", encoding="utf-8")
     show([Table(rows, left=2), Prose(report.legend(rows)), Prose(""), Table(scores), Prose("")])
