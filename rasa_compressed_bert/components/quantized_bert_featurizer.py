@@ -10,6 +10,7 @@ from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
 from rasa.nlu.featurizers.dense_featurizer.dense_featurizer import DenseFeaturizer
 from rasa.nlu.tokenizers.tokenizer import Tokenizer
+from rasa.shared.nlu.constants import TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
@@ -115,19 +116,21 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
             ComponentError: if the weights cannot be read; in that case nothing is saved.
         """
         # TensorFlow is needed here only
-        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_unknown_words
+        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_vocabulary
 
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
             if self._featurizer:
                 artifact = resource_io.load(self._model_storage, self._resource)
             else:
-                messages = [words for _, _, words in message_io.words_to_featurize(training_data.training_examples)]
+                found = list(message_io.words_to_featurize(training_data.training_examples))
+                messages = [words for *_, words in found]
+                intents = [message.get_full_intent() if attribute == TEXT else None for message, attribute, _ in found]
                 artifact = resource_io.cached(
                     config_io.compression_key(self._options, messages),
                     lambda: compress_encoder(messages, self._options),
                 )
-                warn_of_unknown_words(messages, self._options, artifact)
+                warn_of_vocabulary(messages, intents, self._options, artifact)
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

@@ -43,10 +43,10 @@ def train_or_finetune(
     """
     if artifact is not None:
         tokenizer = artifact.files[TOKENIZER].decode("utf-8")
-        warn_of_data(examples, config, tokenizer=tokenizer, max_length=config.max_length)
+        warn_of_data(examples, config, tokenizer=tokenizer)
         return finetune_bert(examples, config, artifact, known=known)
     pretrained = pretrained_for(examples, config)
-    warn_of_data(examples, config, tokenizer=pretrained.tokenizer, max_length=config.max_length)
+    warn_of_data(examples, config, tokenizer=pretrained.tokenizer)
     return train_bert(examples, config, known=known, pretrained=pretrained)
 
 

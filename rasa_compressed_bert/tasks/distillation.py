@@ -76,7 +76,7 @@ def train_distilled_classifier(
     if origin is not None:
         now = data.responses.head.labels if data.responses else ()
         require_same_labels(before.labels if before else (), now, what=ResponseHead.name)
-    warn_of_data(examples, config, tokenizer=teacher.tokenizer, max_length=config.max_length)
+    warn_of_data(examples, config, tokenizer=teacher.tokenizer)
     student = architecture.train(data, teacher, config, origin=origin, cache=cache)
     described = {
         "teacher": _described(teacher, data, config),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -63,13 +63,15 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
     )
 
 
-def warn_of_unknown_words(
-    messages: Sequence[Message], config: QuantizedBertFeaturizerConfig, artifact: Artifact
+def warn_of_vocabulary(
+    messages: Sequence[Message],
+    intents: Sequence[Optional[str]],
+    config: QuantizedBertFeaturizerConfig,
+    artifact: Artifact,
 ) -> None:
-    """Warns of messages with words that the vocabulary of the compressed weights does not know."""
-    examples = [Example(text) for text in dict.fromkeys(map(text_of, messages))]
-    tokenizer = artifact.files[TOKENIZER].decode("utf-8")
-    warn_of_words(examples, config, tokenizer=tokenizer, max_length=config.max_length)
+    """Warns of messages that the vocabulary of the compressed weights does not know, or cannot distinguish."""
+    examples = [Example(text, intent) for text, intent in dict.fromkeys(zip(map(text_of, messages), intents))]
+    warn_of_words(examples, config, tokenizer=artifact.files[TOKENIZER].decode("utf-8"))
 
 
 def featurize(featurizer: WordFeaturizer, messages: Sequence[Message]) -> List[Features]:

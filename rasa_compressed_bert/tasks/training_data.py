@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List, Sequence, Tuple
 
+from rasa_compressed_bert.artifact.artifact import LONGEST_MESSAGE
 from rasa_compressed_bert.config import ComponentConfig
 from rasa_compressed_bert.data.example import Example
 from rasa_compressed_bert.data.warnings import (
@@ -17,14 +18,13 @@ from rasa_compressed_bert.tokenization.pieces import whole_words
 from rasa_compressed_bert.tokenization.wordpieces import WordpieceTokenizer, unknown_id
 
 
-def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
+def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str) -> None:
     """Warns of everything suspicious in the training data of a component.
 
     Args:
         examples: the labelled messages.
         config: the options.
         tokenizer: the `tokenizers` library's JSON.
-        max_length: the largest number of wordpieces of a message.
     """
     if config.learns_intents:
         warn_of_contradictions(examples)
@@ -33,22 +33,23 @@ def warn_of_data(examples: Sequence[Example], config: ComponentConfig, *, tokeni
         known = [replace(example, response=None) for example in known]
     if not config.learns_intents:
         known = [replace(example, intent=None) for example in known]
-    warn_of_words(known, config, tokenizer=tokenizer, max_length=max_length)
+    warn_of_words(known, config, tokenizer=tokenizer)
     if config.learns_entities:
         _, moved = with_whole_words(examples, tokenizer)
         warn_of_moved_annotations(moved, sum(len(example.entities) for example in examples))
 
 
-def warn_of_words(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str, max_length: int) -> None:
+def warn_of_words(examples: Sequence[Example], config: ComponentConfig, *, tokenizer: str) -> None:
     """Warns of messages with unknown wordpieces, and of messages of different intents with the same wordpieces.
+
+    Wordpieces beyond the option `max_length` count, since another warning is about messages that are truncated.
 
     Args:
         examples: the messages.
         config: the options.
         tokenizer: the `tokenizers` library's JSON.
-        max_length: the largest number of wordpieces of a message.
     """
-    pieces = WordpieceTokenizer(tokenizer, max_length)
+    pieces = WordpieceTokenizer(tokenizer, LONGEST_MESSAGE)
     wordpieces = [pieces.encode(example.text).tolist() for example in examples]
     warn_of_vocabulary(
         examples,

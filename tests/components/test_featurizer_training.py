@@ -52,6 +52,13 @@ def features(data):
     return [tuple(part.features for part in message.get_dense_features(TEXT)) for message in data.training_examples]
 
 
+def test_messages_of_other_intents_with_the_same_wordpieces_are_named(case, storage, caplog):
+    data = TrainingData([Message.build(text, intent) for text, intent in (("ma", "a"), ("m\u00e1", "b"), ("ma", "a"))])
+    WORDS.process_training_data(data)
+    train(case.component, case.config, data, storage)
+    assert "2 have the same wordpieces as a message of another intent" in caplog.text
+
+
 def test_words_that_the_vocabulary_does_not_know_are_named(case, storage, caplog):
     data = TrainingData(
         [Message.build(text, "up") for text in ("\u0c05\u0c35\u0c41", "hello \u0c15\u0c3e\u0c26\u0c41", "hello")]
