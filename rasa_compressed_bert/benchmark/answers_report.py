@@ -31,7 +31,7 @@ _COLUMNS = (
     _Column("exact, answerable", "answerable_exact", percent),
     _Column("F1, answerable", "answerable_f1", percent),
     _Column("exact, unanswerable", "unanswerable_exact", percent),
-    _Column("min. confidence", "threshold", "{:.2f}".format),
+    _Column("min. confidence", "threshold", "{:.3g}".format),
     _Column("p50 ms", "latency_p50_ms", "{:.2f}".format),
     _Column("p95 ms", "latency_p95_ms", "{:.2f}".format),
     _Column("MB", "extractor_mb", "{:.1f}".format),

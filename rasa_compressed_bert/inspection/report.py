@@ -208,7 +208,7 @@ def _answers(answers: Mapping[str, Any], *, calibrated: bool) -> str:
         counted(answers["documents"], "document", "documents"),
         counted(answers["passages"], "passage", "passages"),
     ]
-    return f"minimum confidence {answers['threshold']:.2f} ({source}); {', '.join(counts)}"
+    return f"minimum confidence {answers['threshold']:.3g} ({source}); {', '.join(counts)}"
 
 
 def _format(quantization: Mapping[str, Any]) -> str:
