@@ -25,7 +25,8 @@ Config = TypeVar("Config", bound=ComponentConfig)
 _LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "tensorflow-model-optimization", "transformers", "tokenizers", "safetensors"),
     *("onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "ai-edge-litert", "spacy"),
-    *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-intel", "tensorflow-macos", "intel-tensorflow"),
+    *("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos"),
+    *("tensorflow-rocm", "intel-tensorflow"),
 )
 """Libraries that train, export and check, by all names of their distributions; their versions may affect a model."""
 _UNDER_FINETUNE = "finetuning_epoch_fraction"  # Rasa adds it to the options then
