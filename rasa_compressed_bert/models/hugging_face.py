@@ -50,14 +50,13 @@ def read_checkpoint(name: str) -> ModelState:
         "the configuration", name, lambda transformers: transformers.PretrainedConfig.get_config_dict(name, **source)
     )
     require_limited_settings(values, name, file=_CONFIG)
-    guess = next(
-        (kind for kind in model_types() if kind in name), None
-    )  # transformers takes a missing one from the name
-    _require_supported(values.get("model_type", guess), name)  # first, as transformers lacks some architectures
+    is_given = "model_type" in values  # otherwise transformers guesses it from the name
+    if is_given or not any(kind in name for kind in model_types()):
+        _require_supported(values.get("model_type"), name)  # first, as transformers lacks some architectures
     config = _read(
         "the configuration", name, lambda transformers: transformers.AutoConfig.from_pretrained(name, **source)
     )
-    _require_supported(config.model_type, name)
+    _require_supported(config.model_type if is_given or config.model_type in model_types() else None, name)
     family = family_of(config.model_type)
     unsupported = family.unsupported(config)
     if unsupported:
