@@ -74,8 +74,8 @@ def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
     if not os.access(str(folder), os.W_OK | os.X_OK):
         raise CompressedBertError(f"--out: the folder '{folder}' cannot be written to.")
     for file in (folder / name for name in files):
-        lost = file.is_symlink() and not Path(os.path.realpath(file)).parent.is_dir()
-        if lost or file.is_dir() or (file.exists() and not os.access(str(file), os.W_OK)):
+        leads_nowhere = file.is_symlink() and not Path(os.path.realpath(file)).parent.is_dir()
+        if leads_nowhere or file.is_dir() or (file.exists() and not os.access(str(file), os.W_OK)):
             raise CompressedBertError(f"--out: the file '{file}' cannot be written to.")
 
 

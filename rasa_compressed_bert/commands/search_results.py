@@ -23,8 +23,8 @@ _NONE = {
 """The choices, each with the reason why a search may have no model for it."""
 PICKS = tuple(_NONE)
 TRIALS, FRONTIER = "trials.csv", "pareto.json"
-_PLOT, _PAGE, _IMPORTANCES = "frontier.png", "frontier.html", "importance.png"
-RESULTS = (TRIALS, FRONTIER, _PLOT, _PAGE, _IMPORTANCES)
+_PLOT, _PAGE, _IMPORTANCES, _TABLES = "frontier.png", "frontier.html", "importance.png", "picked.md"
+RESULTS = (TRIALS, FRONTIER, _PLOT, _PAGE, _IMPORTANCES, _TABLES)
 """The files of a study in its folder."""
 
 
@@ -66,7 +66,7 @@ def conclude(
     if shares:
         report.plot_importances(shares, out / _IMPORTANCES)
     rows, scores = report.picked_rows(reported, size=size), report.score_rows(reported)
-    (out / "picked.md").write_text(f"{markdown_table(rows)}\n\n{markdown_table(scores)}\n", encoding="utf-8")
+    (out / _TABLES).write_text(f"{markdown_table(rows)}\n\n{markdown_table(scores)}\n", encoding="utf-8")
     show([Table(rows, left=2), Prose(report.legend(rows)), Prose(""), Table(scores), Prose("")])
     _train_picked(reported, project, arguments)
 
