@@ -13,7 +13,7 @@ export SQLALCHEMY_SILENCE_UBER_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-documents test-demo docs release test test-fast fuzz benchmark pythons lint format constraints clean FORCE
+.PHONY: help venv demo demo-documents test-demo docs release test test-fast coverage fuzz benchmark pythons lint format constraints clean FORCE
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -54,11 +54,14 @@ test-demo: $(INSTALLED) ## Train the bot that answers from documents and check i
 docs: $(INSTALLED) ## Build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=true "$(PY)" -m mkdocs build --strict
 
-test: lint ## Run lint and all tests, as CI does, and report the coverage of the fast ones (options: PYTEST_ARGS)
-	$(PYTEST) --cov=rasa_compressed_bert $(PYTEST_ARGS)
+test: lint ## Run lint and all tests, as CI does (options: PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED) ## Run the tests that are not marked slow
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+coverage: $(INSTALLED) ## Report the line coverage of the fast tests
+	$(PYTEST) -m "not slow" --cov=rasa_compressed_bert $(PYTEST_ARGS)
 
 fuzz: $(INSTALLED) ## Parse 108,000 generated messages and open thousands of altered models, in ten minutes
 	FUZZ=60 $(PYTEST) tests/components/test_fuzz.py

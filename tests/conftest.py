@@ -12,7 +12,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core: more threads wo
 import contextlib  # noqa: E402
 import string  # noqa: E402
 
-import coverage  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -50,17 +49,6 @@ LONGEST = [  # files that take a minute or more, and the longest without their s
     *("test_component_storage.py", "test_entities.py", "test_bert_training.py", "test_component_training.py"),
     *("test_real_bots.py", "test_command_line.py", "test_documents_bot.py"),
 ]
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item):
-    """Leaves slow tests and their fixtures out of the coverage, which would make trainings a third slower."""
-    running = coverage.Coverage.current() if item.get_closest_marker("slow") else None
-    if running:
-        running.stop()
-    yield
-    if running:
-        running.start()
 
 
 def pytest_collection_modifyitems(items):
