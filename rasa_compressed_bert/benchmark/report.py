@@ -70,6 +70,8 @@ _EXPLAINED = {
     "apart_p50_ms": "apart: with a pause before each message, in which caches go cold.",
     "calibration_error": "ECE: expected calibration error.",
     "entity_calibration_error": "entity ECE: that of the entities that are found.",
+    "below_threshold": f"rejected: test messages with a confidence below {FALLBACK_THRESHOLD}, the default threshold "
+    "of FallbackClassifier.",
     "out_of_scope_auroc": "OOS: how well confidences separate messages out of scope from others: AUROC, and F1 at a "
     f"fallback threshold of {FALLBACK_THRESHOLD} and at the best one.",
     "answers_per_second_1": "HTTP/s: answers per second to eight clients on the same machine.",
