@@ -129,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
         import optuna
         import plotly  # noqa: F401, to fail at the start if it is missing
 
+        from rasa_compressed_bert.reporting.progress import progress
         from rasa_compressed_bert.search import study
         from rasa_compressed_bert.search.dotted import with_text_names
         from rasa_compressed_bert.search.evaluation import Evaluator
@@ -161,7 +162,9 @@ def run(arguments: argparse.Namespace) -> None:
             _require_meant(study.has_study(storage, arguments.name), arguments)
             opened = study.open_study(storage, goal, name=arguments.name)
             require_folder_of(arguments.name, arguments.out / FRONTIER, made_from=made_from)
-            baseline = study.baseline_of(opened, evaluator.measure)
+            with progress("measuring config.yml", 1, unit="models") as work:
+                baseline = study.baseline_of(opened, evaluator.measure)
+                work.advance()
             require_measured(baseline.figures, thresholds, costs)
             if arguments.pick is None:
                 study.add_starts(opened, goal, evaluator.values_with, most=arguments.trials)

@@ -81,7 +81,7 @@ def _columns(width: int, unit: str) -> List[ProgressColumn]:
 
 
 class _Lines:
-    """Writes a line at the beginning, after each tenth if the last line is five seconds old, and at the end."""
+    """Writes a line at the first call, after each tenth if the last line is five seconds old, and at the end."""
 
     def __init__(self, title: str, total: int, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit

@@ -34,7 +34,7 @@ nlu:
     - oh oh oh hot
 """
 OURS = re.compile(
-    r"(sensitivity|benchmark|search|report|measuring again to (choose|report)): \d+ of \d+ \w+, \d+ s(, .*)?"
+    r"(sensitivity|benchmark|search|report|measuring (config.yml|again to \w+)): \d+ of \d+ \w+, \d+ s(, .*)?"
     r"|This model is already compressed .*|\d+ messages? (has an intent|have intents) that the model does not know .*"
     r"|search: .*|(\w|[ ()-])+: \d+ s\."
 )
@@ -113,7 +113,11 @@ def test_search_and_benchmark_are_silent(folder, tiny_weights):
     (folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     search = "-m rasa_compressed_bert search --nlu nlu.yml --config config.yml --trials 1 --splits 1"
     _, error = said_by(search.split(), folder)
-    assert "search: 1 of 1 trials" in error and "measuring again to choose: " in error
+    assert (
+        "measuring config.yml: 1 of 1 models" in error
+        and "search: 1 of 1 trials" in error
+        and "measuring again to choose: " in error
+    )
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []
     _, error = said_by("-m rasa_compressed_bert benchmark study/picked/best --nlu nlu.yml --rounds 1".split(), folder)
     assert [line for line in error.splitlines() if not OURS.fullmatch(line)] == []
