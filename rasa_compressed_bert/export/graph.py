@@ -18,7 +18,7 @@ HIDDEN_STATES, LOGITS, TAG_LOGITS, FEATURES = "hidden_states", "logits", "tag_lo
 CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
 _IR_VERSION = 8
-_COLUMNS = 16
+COLUMNS = 16
 """The columns of an int8 kernel are padded to a multiple of this.
 
 On processors with AMX, ONNX Runtime 1.21 to 1.23 computes wrong numbers for other widths, from 32 rows on:
@@ -93,7 +93,7 @@ class Graph:
     def _int8_product(self, x: str, name: str, bias: str, output: Optional[str]) -> str:
         """The product with an int8 kernel whose columns are padded; the result is not."""
         columns = self.tensors[f"{name}.kernel"].shape[-1]
-        padding = -columns % _COLUMNS
+        padding = -columns % COLUMNS
         kernel, scale, bias = (
             self._padded(part, padding) if padding else part
             for part in (f"{name}.kernel", f"{name}.kernel{SCALE}", bias)

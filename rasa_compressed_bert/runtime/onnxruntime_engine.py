@@ -13,6 +13,8 @@ from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.runtime.own_weights import require_own_weights
 
 logger = logging.getLogger(__name__)
+_OF_FEATURES = ("pooler.kernel", "dense.kernel", "classifier.kernel", "selector.kernel")
+"""The kernels that are multiplied by a single row for each message."""
 
 
 class OnnxRuntimeEngine:
@@ -36,7 +38,8 @@ class OnnxRuntimeEngine:
         require_own_weights(graph, names)
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])
         if artifact.manifest.get("format_version", FORMAT_VERSION) < 5:
-            _warn_of_unpadded_kernels([tensors[name] for name in names if name.endswith(".kernel")])
+            kernels = [name for name in names if name.endswith(".kernel") and name not in _OF_FEATURES]
+            _warn_of_unpadded_kernels([tensors[name] for name in kernels])
         options = _session_options(onnxruntime, num_threads)
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]

@@ -34,12 +34,12 @@ def logits_of(model):
     return model(IDS, MASK).heads["logits"].numpy()
 
 
-def served(options, model, **format):
+def served(options, model, *, ids=IDS, mask=MASK, **format):
     tensors = pack_each(model.values(), QuantizationConfig(**format))
     graph = student_of(options.architecture).graph(options, tensors)
     files = {GRAPH: graph.proto.SerializeToString(), WEIGHTS: tensors_to_bytes(tensors)}
     engine = OnnxRuntimeEngine(Artifact({"graph_weights": graph.weights}, files))
-    return engine.run(IDS.astype(np.int64), MASK.astype(np.int64))[0]
+    return engine.run(ids.astype(np.int64), mask.astype(np.int64))[0]
 
 
 @every_student
@@ -55,6 +55,30 @@ def test_int8_is_near(name, per_channel):
     expected = logits_of(model)
     distance = np.abs(served(options, model, method="dynamic_int8", per_channel=per_channel) - expected)
     assert distance.max() < 0.1 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("pooling", ["max", "last"])
+@pytest.mark.parametrize("size", [1, 37, 50, 64])
+def test_int8_bilstm_of_any_size_is_near_for_long_messages(size, pooling, per_channel):
+    """On processors with AMX, ONNX Runtime is wrong from 32 wordpieces on, if the size is not a multiple of 4."""
+    options = student_options({"architecture": "bilstm", "hidden_size": size, "dense_size": 8, "pooling": pooling})
+    rng = np.random.default_rng(0)
+    parameters = student_of("bilstm").parameters(rng.normal(size=(50, 33)), options, num_classes=4, seed=0)
+    model = student_of("bilstm").layer(parameters, options, wordpieces=np.arange(50), dropout=None)
+    ids = rng.integers(0, 50, (1, 64)).astype(np.int32)
+    expected = model(ids, np.ones_like(ids)).heads["logits"].numpy()
+    form = {"method": "dynamic_int8", "per_channel": per_channel}
+    distance = np.abs(served(options, model, ids=ids, mask=np.ones_like(ids), **form) - expected)
+    assert distance.max() < 0.1 * np.abs(expected).max()
+
+
+def test_int8_kernels_of_a_bilstm_are_padded_to_16_columns():
+    options, model = student("bilstm max")
+    graph = student_of("bilstm").graph(options, pack_each(model.values(), QuantizationConfig()))
+    nodes = [node for node in graph.proto.graph.node if node.op_type == "DynamicQuantizeLSTM"]
+    sizes = [attribute.i for node in nodes for attribute in node.attribute if attribute.name == "hidden_size"]
+    assert options.hidden_size == 6 and sizes == [8, 8]
 
 
 @every_student
