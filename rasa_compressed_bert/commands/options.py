@@ -57,6 +57,13 @@ def not_negative(text: str) -> float:
     return number
 
 
+def place(text: str) -> str:
+    """The type of an option with a path or an address, which is empty if a variable of the shell is not set."""
+    if not text:
+        raise ValueError(text)
+    return text
+
+
 def make_folder(folder: Path, *, files: Sequence[str] = ()) -> None:
     """Makes a folder for results if it does not exist, to be called before a long computation.
 

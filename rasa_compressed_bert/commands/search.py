@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, List
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, positive, seconds
+from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, place, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import FRONTIER, PICKS, RESULTS, TRIALS, conclude
 from rasa_compressed_bert.commands.trainable import require_trainable
@@ -90,6 +90,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument("--resume", action="store_true", help="continue a search that was stopped")
     search.add_argument(
         "--storage",
+        type=place,
         help="where trials are stored: a journal file, or a database such as postgresql://... (default: in --out)",
     )
     search.add_argument("--name", default="search", help="name of the search in its storage")
@@ -156,9 +157,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     make_folder(arguments.out, files=RESULTS)
     try:
-        place = arguments.storage or str(arguments.out / "journal.log")
-        with storage_errors(place):
-            storage = open_storage(place)
+        address = arguments.storage or str(arguments.out / "journal.log")
+        with storage_errors(address):
+            storage = open_storage(address)
             _require_meant(study.has_study(storage, arguments.name), arguments)
             opened = study.open_study(storage, goal, name=arguments.name)
             require_folder_of(arguments.name, arguments.out / FRONTIER, made_from=made_from)

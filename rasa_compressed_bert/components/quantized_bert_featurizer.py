@@ -120,16 +120,17 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
 
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
+            found = list(message_io.words_to_featurize(training_data.training_examples))
+            messages = [words for *_, words in found]
+            intents = [message.get_full_intent() if attribute == TEXT else None for message, attribute, _ in found]
             if self._featurizer:
                 artifact = resource_io.load(self._model_storage, self._resource)
             else:
-                found = list(message_io.words_to_featurize(training_data.training_examples))
-                messages = [words for *_, words in found]
-                intents = [message.get_full_intent() if attribute == TEXT else None for message, attribute, _ in found]
                 artifact = resource_io.cached(
                     config_io.compression_key(self._options, messages),
                     lambda: compress_encoder(messages, self._options),
                 )
+            if artifact:
                 warn_of_vocabulary(messages, intents, self._options, artifact)
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource

@@ -239,6 +239,14 @@ def test_finetuning_leaves_the_features_as_they_are(case, data, storage, monkeyp
     assert predict(load(case.component, config, storage), MESSAGES) == predict(before, MESSAGES)
 
 
+def test_finetuning_names_messages_that_the_vocabulary_does_not_know(case, data, storage, caplog):
+    """A vocabulary that was trimmed knows less than that of the weights."""
+    train(case.component, case.config, data, storage)
+    further = training_data({"greet": ["\u0c05\u0c35\u0c41"]}, words=True)
+    load(case.component, case.config, storage).train(further)
+    assert "1 has words that it does not know: '\u0c05\u0c35\u0c41'" in caplog.text
+
+
 def contents(storage):
     return {path.name: path.read_bytes() for path in (storage._storage_path / RESOURCE.name).iterdir()}
 
