@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"(?P<scheme>[\w+.-]+://)(?P<user>[^@/?#]*@)?(?P<place>[^@
 """Address of a database in which it is clear where user and password end."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:/]*)(:\d*)?(/.*)?")
 """Host, port and name of a database. With a word instead of the port, they may be a user and a password."""
-_LIKE_ADDRESS = re.compile(r"(?!.:\\).*:.*@")
+_LIKE_ADDRESS = re.compile(r"(?!.:[\\/]).*:.*@")
 """A path that may be an address with user and password, but not one with a drive."""
 _FILE = "sqlite:///"
 """Prefix of the address of a database file, which has no user and no password; its path may contain @."""

@@ -639,6 +639,11 @@ def test_an_address_without_its_slashes_is_no_file(address, tmp_path, monkeypatc
     assert "s3cret" not in str(refused.value) and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", ["C:\\a:b@c", "C:/a:b@c", "a@b", "a:b"])
+def test_a_path_with_a_drive_is_no_address(path):
+    assert shown(path) == path
+
+
 @pytest.mark.parametrize("place", ["host", "host/db", "host:5432/db", "[::1]:5432/db", "[::1]", "/db", ""])
 def test_an_address_without_a_user_is_shown_as_it_is(place):
     assert shown(f"postgresql://{place}") == f"postgresql://{place}"
