@@ -60,7 +60,7 @@ def not_negative(text: str) -> float:
 def place(text: str) -> str:
     """The type of an option with a path or an address, which is empty if a variable of the shell is not set."""
     if not text:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("it is empty: name a file or an address, or leave the option out")
     return text
 
 

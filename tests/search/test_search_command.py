@@ -173,7 +173,7 @@ def test_a_time_that_no_clock_knows_is_refused(project, tiny_weights, option, ca
 def test_an_empty_storage_is_not_the_default_one(project, tiny_weights, capsys):
     with pytest.raises(SystemExit):
         main([*project(tiny(tiny_weights), {"epochs": [2, 3]}), "--storage", ""])
-    assert "argument --storage: invalid place value: ''" in capsys.readouterr().err
+    assert "argument --storage: it is empty: name a file or an address" in capsys.readouterr().err
 
 
 def test_components_in_the_folder_of_the_bot_are_found(project, tiny_weights, tmp_path, monkeypatch):
