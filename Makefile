@@ -48,8 +48,8 @@ demo-documents: $(INSTALLED) ## Train the bot that answers from documents, inspe
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		bin="$$(cd "$(VENV)/bin" && pwd)" && cd example_bot_documents && "$$bin/python" -m rasa shell -m models/demo.tar.gz; fi
 
-test-demo: $(INSTALLED) ## Train the bot that answers from documents and check its answers, in about ten minutes
-	DEMO=1 "$(PY)" -m pytest tests/components/test_documents_bot.py
+test-demo: $(INSTALLED) ## Train both example bots as their config.yml says and check their answers, in about ten minutes
+	DEMO=1 "$(PY)" -m pytest tests/test_example_bot.py tests/components/test_documents_bot.py
 
 docs: $(INSTALLED) ## Build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=true "$(PY)" -m mkdocs build --strict
