@@ -62,7 +62,7 @@ def describe(artifact: Artifact) -> Dict[str, Any]:
     report.update(
         intents=len(manifest.get("labels", ())),
         learnt_names=manifest.get("num_names", 0),
-        entities=len(manifest.get("entities", {}).get("labels", ())),
+        entities=len({entity_type for entity_type, *_ in manifest.get("entities", {}).get("labels", ())}),
         responses=len(manifest.get(RESPONSES, {}).get("labels", ())),
         answers=_answers(artifact) if ANSWERS in manifest else None,
         max_length=manifest["max_length"],

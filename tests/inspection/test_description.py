@@ -121,6 +121,13 @@ def test_latency_before_is_measured_without_trimmed_wordpieces(monkeypatch):
     assert sizes == [9, 9]
 
 
+def test_roles_and_groups_are_no_types_of_entities():
+    small = small_artifact()
+    labels = [["city", None, None], ["city", "from", None], ["city", "from", "1"], ["time", None, None]]
+    manifest = {**small.manifest, "entities": {"labels": labels, "bilou": True}}
+    assert describe(Artifact(manifest, small.files))["entities"] == 2
+
+
 def test_the_temperature_is_that_of_what_the_model_predicts():
     """Every manifest has a temperature of intents, also that of a model without any."""
     small = small_artifact()
