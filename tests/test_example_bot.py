@@ -160,7 +160,7 @@ def trained(bot):
     """The bot, trained with the shipped weights as by `make demo`; for fewer epochs unless `DEMO` is set."""
     if not DEMO:
         config = read("config.yml")
-        config["pipeline"][0]["epochs"] = 5
+        config["pipeline"][0]["epochs"] = 3
         (bot / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     printed = rasa(bot, "train", "--fixed-model-name", "tested")
     assert "response selector" not in printed and "consisting of lookup tables" not in printed, printed
