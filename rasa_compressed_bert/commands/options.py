@@ -57,8 +57,8 @@ def not_negative(text: str) -> float:
     return number
 
 
-def place(text: str) -> str:
-    """The type of an option with a path or an address, which is empty if a variable of the shell is not set."""
+def not_empty(text: str) -> str:
+    """The type of an option with a path or an address; an unset variable of the shell would be an empty one."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty: name a file or an address, or leave the option out")
     return text

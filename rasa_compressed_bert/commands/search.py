@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, List
 
 from rasa_compressed_bert.commands.help import add_command
-from rasa_compressed_bert.commands.options import make_folder, natural, not_negative, place, positive, seconds
+from rasa_compressed_bert.commands.options import make_folder, natural, not_empty, not_negative, positive, seconds
 from rasa_compressed_bert.commands.project import Project, read_project, read_yaml
 from rasa_compressed_bert.commands.search_results import FRONTIER, PICKS, RESULTS, TRIALS, conclude
 from rasa_compressed_bert.commands.trainable import require_trainable
@@ -90,7 +90,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     search.add_argument("--resume", action="store_true", help="continue a search that was stopped")
     search.add_argument(
         "--storage",
-        type=place,
+        type=not_empty,
         help="where trials are stored: a journal file, or a database such as postgresql://... (default: in --out)",
     )
     search.add_argument("--name", default="search", help="name of the search in its storage")
@@ -130,7 +130,6 @@ def run(arguments: argparse.Namespace) -> None:
         import optuna
         import plotly  # noqa: F401, to fail at the start if it is missing
 
-        from rasa_compressed_bert.reporting.progress import progress
         from rasa_compressed_bert.search import study
         from rasa_compressed_bert.search.dotted import with_text_names
         from rasa_compressed_bert.search.evaluation import Evaluator
@@ -163,9 +162,7 @@ def run(arguments: argparse.Namespace) -> None:
             _require_meant(study.has_study(storage, arguments.name), arguments)
             opened = study.open_study(storage, goal, name=arguments.name)
             require_folder_of(arguments.name, arguments.out / FRONTIER, made_from=made_from)
-            with progress("measuring config.yml", 1, unit="models") as work:
-                baseline = study.baseline_of(opened, evaluator.measure)
-                work.advance()
+            baseline = study.baseline_of(opened, lambda options: _measured(evaluator, options))
             require_measured(baseline.figures, thresholds, costs)
             if arguments.pick is None:
                 study.add_starts(opened, goal, evaluator.values_with, most=arguments.trials)
@@ -173,6 +170,16 @@ def run(arguments: argparse.Namespace) -> None:
             conclude(opened, goal, baseline, evaluator, project, arguments)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("Finished trials are kept; --resume continues from them.") from stop
+
+
+def _measured(evaluator: Any, options: Any) -> Any:
+    """Trains and measures one model, and shows that."""
+    from rasa_compressed_bert.reporting.progress import progress
+
+    with progress("measuring config.yml", 1, unit="models") as work:
+        figures = evaluator.measure(options)
+        work.advance()
+    return figures
 
 
 def _task(project: Project, out: Path) -> Any:

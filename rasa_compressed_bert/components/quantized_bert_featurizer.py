@@ -116,7 +116,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
             ComponentError: if the weights cannot be read; in that case nothing is saved.
         """
         # TensorFlow is needed here only
-        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_vocabulary
+        from rasa_compressed_bert.tasks.featurization import compress_encoder, warn_of_messages
 
         pipeline.warn_of_other_language(self._options, self._execution_context, component=type(self).__name__)
         with config_io.shown_by_rasa():
@@ -131,7 +131,7 @@ class QuantizedBertFeaturizer(DenseFeaturizer, GraphComponent):
                     lambda: compress_encoder(messages, self._options),
                 )
             if artifact:
-                warn_of_vocabulary(messages, intents, self._options, artifact)
+                warn_of_messages(messages, intents, self._options, artifact)
             resource_io.save(artifact, self._model_storage, self._resource)
         return self._resource
 

@@ -18,10 +18,11 @@ HIDDEN_STATES, LOGITS, TAG_LOGITS, FEATURES = "hidden_states", "logits", "tag_lo
 CONTRIB = "com.microsoft"
 _OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
 _IR_VERSION = 8
-COLUMNS = 16
-"""The columns of an int8 kernel are padded to a multiple of this.
+_TO_THE_END = 2**31
+COLUMN_MULTIPLE = 16
+"""The number of columns of an int8 kernel is padded to a multiple of this.
 
-On processors with AMX, ONNX Runtime 1.21 to 1.23 computes wrong numbers for other widths, from 32 rows on:
+On processors with AMX, ONNX Runtime 1.21 to 1.23 computes wrong products of 32 rows or more for other numbers:
 https://github.com/microsoft/onnxruntime/pull/27671
 """
 
@@ -91,9 +92,9 @@ class Graph:
         return self.add("Add", [self.add("MatMul", [x, kernel]), addend], output=output)
 
     def _int8_product(self, x: str, name: str, bias: str, output: Optional[str]) -> str:
-        """The product with an int8 kernel whose columns are padded; the result is not."""
+        """`x @ kernel (+ bias)` for an int8 kernel; it is padded to `COLUMN_MULTIPLE`, and the result is not."""
         columns = self.tensors[f"{name}.kernel"].shape[-1]
-        padding = -columns % COLUMNS
+        padding = -columns % COLUMN_MULTIPLE
         kernel, scale, bias = (
             self._padded(part, padding) if padding else part
             for part in (f"{name}.kernel", f"{name}.kernel{SCALE}", bias)
@@ -106,19 +107,23 @@ class Graph:
             operator, inputs = "DynamicQuantizeMatMul", [x, kernel, scale, "", bias]
         if not padding:
             return self.add(operator, inputs, output=output, domain=CONTRIB)
-        product = self.add(operator, inputs, domain=CONTRIB)
-        end = self.constant(f"columns_{columns}", [columns])
-        return self.add(
-            "Slice", [product, self.constant("zero", [0]), end, self.constant("minus_one", [-1])], output=output
-        )
+        return self.columns(self.add(operator, inputs, domain=CONTRIB), 0, columns, output=output)
 
     def _padded(self, name: str, padding: int) -> str:
-        """A weight with more columns, which are zeros; ONNX Runtime computes it once, when it loads the graph."""
-        if not name or name.endswith(SCALE) and self.tensors[name].size == 1:
-            return name  # there is no bias, or one scale for all columns
+        """A weight with columns of zeros appended; ONNX Runtime does it once, when it loads the graph.
+
+        The name of a missing bias, which is empty, and a single scale for all columns are returned as they are.
+        """
+        if not name or (name.endswith(SCALE) and self.tensors[name].size == 1):
+            return name
         dimensions = self.tensors[name].ndim
         zeros = self.constant(f"padding_{dimensions}_{padding}", [0] * (2 * dimensions - 1) + [padding])
         return self.add("Pad", [name, zeros])
+
+    def columns(self, x: str, start: int, end: Optional[int], *, output: Optional[str] = None) -> str:
+        """`x[..., start:end]`."""
+        bounds = (start, _TO_THE_END if end is None else end, -1)
+        return self.add("Slice", [x, *(self.constant(f"at_{value}", [value]) for value in bounds)], output=output)
 
     def float_mask(self) -> str:
         """The attention mask, in floats.  # (B, T)"""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Container, List, Mapping, Optional
+from typing import Container, List, Mapping
 
 import numpy as np
 
 from rasa_compressed_bert.export.graph import ATTENTION_MASK, FEATURES, Graph, OnnxModel
 from rasa_compressed_bert.models.head_layer import layers_in
-
-_TO_THE_END = 2**31
 
 
 class StudentGraph(Graph):
@@ -29,11 +27,6 @@ class StudentGraph(Graph):
     def length(self) -> str:
         """The number of wordpieces of each message.  # (B,)"""
         return self.add("ReduceSum", [ATTENTION_MASK, self.constant("last", [-1])], keepdims=0)
-
-    def columns(self, x: str, start: int, end: Optional[int]) -> str:
-        """`x[:, start:end]` of (B, T)."""
-        bounds = (start, _TO_THE_END if end is None else end, 1)
-        return self.add("Slice", [x, *(self.constant(f"at_{value}", [value]) for value in bounds)])
 
     def summed(self, rows: str, mask: str) -> str:
         """The sum of rows (B, T, E) under a mask (B, T).  # (B, E)"""

@@ -59,7 +59,7 @@ def _of_intents(found: IntentResults, messages: int, to_calibrate: str) -> Itera
     if found.unknown:
         why = (
             f"{counted(found.unknown_messages, 'test message has', 'test messages have')} an intent that the model has "
-            "not learnt, which is always a mistake:"
+            "not learnt; each counts as a mistake:"
         )
         step = "Add these intents to the training data, or take them out of the test data."
         yield Advice(step, why, list(found.unknown[:_NAMED]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Sequence
+from typing import Any, List, Mapping
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from rasa_compressed_bert.errors import ArtifactError, RuntimeMissingError
 from rasa_compressed_bert.runtime.own_weights import require_own_weights
 
 logger = logging.getLogger(__name__)
+_FIRST_PADDED = 5
+"""The first format version whose graphs pad int8 kernels, see `COLUMN_MULTIPLE` in `export/graph.py`."""
 _OF_FEATURES = ("pooler.kernel", "dense.kernel", "classifier.kernel", "selector.kernel")
 """The kernels that are multiplied by a single row for each message."""
 
@@ -37,9 +39,8 @@ class OnnxRuntimeEngine:
         graph, names = artifact.files[GRAPH], artifact.manifest["graph_weights"]
         require_own_weights(graph, names)
         tensors = tensors_from_bytes(artifact.files[WEIGHTS])
-        if artifact.manifest.get("format_version", FORMAT_VERSION) < 5:
-            kernels = [name for name in names if name.endswith(".kernel") and name not in _OF_FEATURES]
-            _warn_of_unpadded_kernels([tensors[name] for name in kernels])
+        if artifact.manifest.get("format_version", FORMAT_VERSION) < _FIRST_PADDED:
+            _warn_of_unpadded_kernels({name: tensors[name] for name in names})
         options = _session_options(onnxruntime, num_threads)
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensors[name]) for name in names]
@@ -74,8 +75,9 @@ def _session_options(onnxruntime: Any, num_threads: int) -> Any:
     return options
 
 
-def _warn_of_unpadded_kernels(kernels: Sequence[np.ndarray]) -> None:
-    """Warns of a graph that was written before int8 kernels were padded, see `export/graph.py`."""
+def _warn_of_unpadded_kernels(weights: Mapping[str, np.ndarray]) -> None:
+    """Warns if an older graph has int8 kernels whose number of columns is not a multiple of 16."""
+    kernels = [weights[name] for name in weights if name.endswith(".kernel") and name not in _OF_FEATURES]
     if any(kernel.dtype == np.int8 and kernel.shape[1] % 16 for kernel in kernels):
         logger.warning(
             "This model was trained with version 0.2.0 or older. On Intel processors with AMX (since Sapphire Rapids) "

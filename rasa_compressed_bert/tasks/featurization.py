@@ -63,7 +63,7 @@ def compress_encoder(messages: Sequence[Message], config: QuantizedBertFeaturize
     )
 
 
-def warn_of_vocabulary(
+def warn_of_messages(
     messages: Sequence[Message],
     intents: Sequence[Optional[str]],
     config: QuantizedBertFeaturizerConfig,

@@ -57,7 +57,7 @@ def pretended(kept, monkeypatch):
     """The configurations of all compressions so far, which are replaced by a stub."""
     calls = []
     monkeypatch.setattr(featurization, "compress_encoder", lambda _, config: calls.append(config) or WHATEVER)
-    monkeypatch.setattr(featurization, "warn_of_vocabulary", lambda *_: None)  # the stub has no tokenizer
+    monkeypatch.setattr(featurization, "warn_of_messages", lambda *_: None)  # the stub has no tokenizer
     return calls
 
 

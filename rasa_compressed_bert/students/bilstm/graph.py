@@ -8,13 +8,13 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from rasa_compressed_bert.artifact.dequantization import SCALE
-from rasa_compressed_bert.export.graph import ATTENTION_MASK, COLUMNS, CONTRIB, INPUT_IDS, OnnxModel
+from rasa_compressed_bert.export.graph import ATTENTION_MASK, COLUMN_MULTIPLE, CONTRIB, INPUT_IDS, OnnxModel
 from rasa_compressed_bert.export.student_graph import StudentGraph
 from rasa_compressed_bert.students.bilstm.parameters import DIRECTIONS
 
 _FAR_BELOW = "far_below"
-_UNITS = COLUMNS // 4
-"""An int8 LSTM has a multiple of this number of units: four gates are the columns of its kernels, see `COLUMNS`."""
+_UNIT_MULTIPLE = COLUMN_MULTIPLE // 4
+"""The number of units of an int8 LSTM is padded to a multiple of this; its kernels have four columns for each unit."""
 
 
 def bilstm_model(tensors: Mapping[str, np.ndarray], *, pooling: str) -> OnnxModel:
@@ -38,7 +38,7 @@ class _BiLstmGraph(StudentGraph):
         names = [f"{direction}.{name}.kernel" for name in ("input", "recurrent")]
         size = len(self.tensors[names[1]])
         int8 = names[0] + SCALE in self.tensors
-        added = -size % _UNITS if int8 else 0  # units whose weights and states are 0
+        added = -size % _UNIT_MULTIPLE if int8 else 0  # units whose weights and states are 0
         zero = self.constant("zero", [0])
         bias = self._with_units(self._both_biases(direction), 1, size, added)
         bias = self.add("Unsqueeze", [bias, zero])  # (1, 8 S)
@@ -89,7 +89,10 @@ class _BiLstmGraph(StudentGraph):
         return scale, points
 
     def _with_units(self, x: str, dimensions: int, size: int, added: int, rows: int = 0) -> str:
-        """Adds zeros to each gate of `x`, (..., gates * size), and below; computed once, as in `Graph.dense`."""
+        """Appends `added` columns of zeros to each gate of `x`, (..., gates * size), and `rows` rows of zeros.
+
+        ONNX Runtime does it once, when it loads the graph.
+        """
         if not added:
             return x
         before = [0] * (dimensions - 1)  # axes that stay
